@@ -1,0 +1,49 @@
+# phasesweep: `make sweep` runs a real sweep, `make test` the tests. Both set up .venv first.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help setup sweep test test-all check bench docs ui golden clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit("phasesweep needs Python 3.11 or newer; run: make PYTHON=python3.11 ...") if sys.version_info < (3, 11) else None'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $(STAMP)
+
+setup: $(STAMP) ## make .venv and install the exact tested set
+
+sweep: setup ## run the study `quickstart` and print its table
+	$(BIN)/phasesweep run quickstart
+
+test: setup ## the tests, in less than 8 minutes on 2 cores
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+test-all: setup ## the slow tests too
+	$(BIN)/python -m pytest -m "not gpu"
+
+check: setup ## ruff, mypy, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: setup ## ratios, measured in one run
+	$(BIN)/python -m tests.benchmarks
+
+docs: setup ## rebuild README's tables and figures from docs/results/
+	$(BIN)/python -m analysis.publish readme
+
+golden: setup ## write the golden losses anew; review the diff
+	$(BIN)/python -m tests.golden.regenerate
+
+ui: setup ## open the MLflow page
+	$(BIN)/phasesweep ui
+
+clean: ## remove .venv and caches; results stay
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis *.egg-info

@@ -1,0 +1,1 @@
+"""What trials mean: records, statistics, tables and figures. No torch, no Ray."""

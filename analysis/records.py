@@ -1,0 +1,256 @@
+"""The journal's event schema, and the state of a study that its events add up to.
+
+A journal is a folder of `<sweep_id>.jsonl` files, one per driver, one event a line. The state does not
+depend on how the files interleave: events are ordered by (time, sweep_id, line). `sweeps/` writes by this
+module, so that format and reader cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+FORMAT_VERSION = 1
+
+Status = Literal["finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted"]
+
+STATUSES: tuple[Status, ...] = ("finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted")
+"""How a replicate can end."""
+
+RESULTS: frozenset[str] = frozenset({"finished", "diverged", "pruned"})
+"""Statuses that are science: final, never run again."""
+
+FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})
+"""Statuses that make `run` exit with 1."""
+
+EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", *STATUSES})
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read; the message names file and line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """A metric as the journal's first line describes it."""
+
+    name: str
+    unit: str
+    direction: Literal["minimise", "maximise", "none"]
+    meaning: str
+    chance: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmInfo:
+    """An arm as the journal's first line describes it."""
+
+    arm: str
+    config_id: str
+    parameters: dict[str, Any]
+    """The fields in which this arm differs from the study's base, as dotted keys."""
+    num_parameters: int
+    """Trainable parameters of the model."""
+    seeds: tuple[int, ...]
+    role: Literal["baseline", "treatment", "control"] = "treatment"
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepInfo:
+    """The first line of a journal: which study, which arms, which metrics."""
+
+    study: str
+    scale: str
+    title: str
+    primary_metric: str
+    metrics: tuple[MetricInfo, ...]
+    arms: tuple[ArmInfo, ...]
+    references: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What simple models score: {reference: {metric: value}}."""
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Versions, git commit, data hash, machine."""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def baseline(self) -> ArmInfo:
+        """The arm the others are compared with."""
+        return next(arm for arm in self.arms if arm.role == "baseline")
+
+    def metric(self, name: str) -> MetricInfo:
+        """Return the metric called `name`.
+
+        Raises:
+            KeyError: If the study has no such metric.
+        """
+        for metric in self.metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(f"no metric '{name}'; known: {', '.join(m.name for m in self.metrics)}")
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> SweepInfo:
+        """Read the first line of a journal; keys that this version does not know are an error."""
+        fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
+        fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
+        fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class ReportPoint:
+    """The metrics of one replicate at one optimiser step."""
+
+    step: int
+    time: float
+    """Unix seconds."""
+    metrics: dict[str, float]
+
+
+@dataclass
+class Replicate:
+    """What the journal knows of one configuration with one seed."""
+
+    config_id: str
+    seed: int
+    status: str | None = None
+    """None while it has not ended."""
+    starts: int = 0
+    ends: int = 0
+    """How often it has ended with a result; more than 1 would break `exactly once`."""
+    crashes: int = 0
+    started_at: float | None = None
+    ended_at: float | None = None
+    seconds: float | None = None
+    """Wall time of the attempt that ended, as the trial measured it."""
+    peak_memory_mib: float | None = None
+    message: str = ""
+    numerics: dict[str, Any] = field(default_factory=dict)
+    reports: list[ReportPoint] = field(default_factory=list)
+    """Ascending steps; a continued replicate replaces the steps it repeats."""
+
+    @property
+    def final_metrics(self) -> dict[str, float]:
+        """Metrics of the last report; empty before the first."""
+        return self.reports[-1].metrics if self.reports else {}
+
+    def add_report(self, point: ReportPoint) -> None:
+        """Append `point`, dropping reports at or after its step that an earlier attempt left."""
+        while self.reports and self.reports[-1].step >= point.step:
+            self.reports.pop()
+        self.reports.append(point)
+
+
+@dataclass
+class JournalState:
+    """What all events of a journal add up to."""
+
+    sweep: SweepInfo | None = None
+    """The newest description."""
+    replicates: dict[tuple[str, int], Replicate] = field(default_factory=dict)
+
+    def replicate(self, config_id: str, seed: int) -> Replicate:
+        """Return the replicate, made empty if the journal has not named it yet."""
+        key = (config_id, seed)
+        return self.replicates.setdefault(key, Replicate(config_id, seed))
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Add one event; events must come in order of (time, sweep_id, line)."""
+        kind = event["event"]
+        if kind == "sweep":
+            self.sweep = SweepInfo.from_event(event)
+            return
+        if kind == "interrupted":
+            return
+        replicate = self.replicate(event["config_id"], event["seed"])
+        if kind == "started":
+            replicate.starts += 1
+            replicate.started_at = event["time"]
+            replicate.numerics = event.get("numerics", {})
+        elif kind == "report":
+            replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))
+        else:
+            self._end(replicate, event)
+
+    @staticmethod
+    def _end(replicate: Replicate, event: dict[str, Any]) -> None:
+        replicate.crashes += event["event"] == "crashed"
+        replicate.ends += event["event"] in RESULTS
+        if replicate.status in RESULTS:
+            return  # a result is final: a later failure of a second attempt cannot take it back
+        replicate.status = event["event"]
+        replicate.ended_at = event["time"]
+        replicate.seconds = event.get("seconds")
+        replicate.peak_memory_mib = event.get("peak_memory_mib")
+        replicate.message = event.get("message", "")
+
+
+def parse_line(line: str, *, where: str) -> dict[str, Any]:
+    """Read one line of a journal.
+
+    Raises:
+        JournalError: If it is no JSON object with `time`, `sweep_id` and a known `event`.
+    """
+    try:
+        event = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise JournalError(f"{where}: not JSON ({error})") from error
+    if not isinstance(event, dict) or not {"time", "sweep_id", "event"} <= event.keys():
+        raise JournalError(f"{where}: an event needs time, sweep_id and event")
+    if event["event"] not in EVENTS:
+        raise JournalError(f"{where}: unknown event '{event['event']}'; written by a newer phasesweep?")
+    return event
+
+
+def read_events(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the events of one journal file; a torn last line (a killed driver's) is ignored.
+
+    Raises:
+        JournalError: If any other line is unreadable.
+    """
+    lines = path.read_text(encoding="utf-8").split("\n")
+    complete, tail = lines[:-1], lines[-1]
+    for number, line in enumerate(complete, start=1):
+        yield parse_line(line, where=f"{path}:{number}")
+    if tail:
+        try:
+            yield parse_line(tail, where=f"{path}:{len(lines)}")
+        except JournalError:
+            return  # torn: the driver died while writing it, so it never took effect
+
+
+def merge(events: Iterable[dict[str, Any]]) -> JournalState:
+    """Add up events of any number of drivers, given in any order between files.
+
+    Events of one driver must keep their order; ties in time are broken by sweep_id.
+    """
+    state = JournalState()
+    for event in sorted(events, key=lambda e: (e["time"], e["sweep_id"])):
+        state.apply(event)
+    return state
+
+
+def read_journal(path: Path) -> JournalState:
+    """Read a journal: a folder of `.jsonl` files, or one file (a compact journal).
+
+    Raises:
+        FileNotFoundError: If there is none.
+        JournalError: If a line is unreadable.
+    """
+    if path.is_dir():
+        files = sorted(path.glob("*.jsonl"))
+    elif path.is_file():
+        files = [path]
+    else:
+        raise FileNotFoundError(f"no journal at {path}")
+    return merge(event for file in files for event in read_events(file))
+
+
+def clean_metrics(metrics: dict[str, float]) -> tuple[dict[str, float], list[str]]:
+    """Split metrics into finite ones and the names of those that are not (JSON has no NaN)."""
+    finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+    return finite, sorted(metrics.keys() - finite.keys())

@@ -1,0 +1,1 @@
+"""Where trials run: inventory, memory estimate, request, Ray session."""

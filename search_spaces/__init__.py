@@ -1,0 +1,1 @@
+"""What may vary: dimensions, conditions and the canonical form of a configuration. Standard library only."""

@@ -1,0 +1,1 @@
+"""Which trials run: studies, plans, the engine on Ray Tune, the journal, MLflow, the command line."""

@@ -1,0 +1,106 @@
+"""TrialConfig: everything that decides what a trial computes, except its seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+import trainables.architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+from trainables.architectures.base import ArchitectureConfig
+from trainables.registry import ARCHITECTURES, TASKS
+from trainables.schema import Schema
+from trainables.tasks.base import TaskConfig
+
+
+class OptimizerConfig(Schema):
+    """The optimiser and its learning-rate schedule."""
+
+    name: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit` keeps its state in 8 bits (bitsandbytes)."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate, reached after the warm-up."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay, multiplied by the learning rate."""
+    weight_decay_on: Literal["matrices", "all_but_bias"] = "matrices"
+    """`all_but_bias` also decays norms, couplings and frequencies, as PhaseGPT's code does."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup_steps: int = Field(100, ge=0)
+    """Optimiser steps of linear warm-up."""
+    final_fraction: float = Field(0.1, ge=0, le=1)
+    """Learning rate at the last step as a fraction of the peak; unused by `constant`."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to at most this global L2 norm."""
+
+
+class BudgetConfig(Schema):
+    """How long a replicate trains and how often it reports."""
+
+    steps: int = Field(ge=1)
+    """Optimiser steps."""
+    batch_size: int = Field(ge=1)
+    """Sequences in one optimiser step, whatever the micro-batch."""
+    report_every: int = Field(ge=1)
+    """Optimiser steps between reports; the last step always reports."""
+    eval_sequences: int = Field(64, ge=1)
+    """Sequences of the evenly spaced validation subset scored at each report. The last report scores all."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` runs the forward pass under autocast; parameters stay in float32."""
+    divergence_loss: float = Field(20.0, gt=0)
+    """A training loss above this, in nats a token, ends the replicate as diverged; so does a non-finite one."""
+
+
+class ResourceConfig(Schema):
+    """What one trial asks of the machine. Changes how fast it runs, never what it computes in law."""
+
+    cpus_per_trial: int = Field(1, ge=1)
+    """CPU cores, and so the threads, of one trial."""
+    gpus_per_trial: float = Field(0.0, ge=0)
+    """Share of one GPU (at most 1), or 0 to run on the CPU."""
+    micro_batch_size: int | None = Field(None, ge=1)
+    """Sequences in one forward pass; gradients are accumulated up to `batch_size`. None: the whole batch."""
+    deterministic: bool = True
+    """Refuse operations that give different bits from run to run."""
+
+    @model_validator(mode="after")
+    def _one_card_at_most(self) -> ResourceConfig:
+        if self.gpus_per_trial > 1:
+            raise ValueError(f"gpus_per_trial must be at most 1, got {self.gpus_per_trial}")
+        return self
+
+
+class TrialConfig(Schema):
+    """One point of the space: architecture, task, optimiser and budget; the seed is not part of it."""
+
+    architecture: Annotated[SerializeAsAny[ArchitectureConfig], BeforeValidator(ARCHITECTURES.parse)]
+    task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, with the versions of the code that reads them."""
+        return {
+            "architecture": self.architecture.canonical(),
+            "architecture_version": ARCHITECTURES.version(self.architecture.name),
+            "task": self.task.canonical(),
+            "task_version": TASKS.version(self.task.name),
+            "optimizer": self.optimizer.model_dump(mode="json"),
+            "budget": self.budget.model_dump(mode="json"),
+        }
+
+
+def config_id(config: TrialConfig, data_hash: str) -> str:
+    """Return the name of a configuration: equal for equal results, 12 hexadecimal digits.
+
+    Args:
+        config: The configuration; fields without effect (a sign at zero coupling) do not count.
+        data_hash: Hash of the data the task trains on, so that other data is another configuration.
+    """
+    text = json.dumps({**config.canonical(), "data_hash": data_hash}, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,107 @@
+"""What every task is: data, a loss, metrics with their chance level, and references to compare with."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.schema import NamedConfig
+
+Split = Literal["val", "test"]
+
+
+class DataError(ValueError):
+    """The data a task needs is missing or unreadable; the message says where it was looked for and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number a task reports."""
+
+    name: str
+    """As `val/bits_per_byte`."""
+    unit: str
+    direction: Literal["minimise", "maximise", "none"]
+    meaning: str
+    chance: float | None = None
+    """What a model that has learnt nothing scores; None where chance has no meaning."""
+
+
+class Batch(NamedTuple):
+    """Inputs and the targets at the same positions (already shifted); -100 marks a position not scored."""
+
+    inputs_BT: Tensor
+    targets_BT: Tensor
+
+
+class Task(ABC):
+    """A task with its data loaded. Holds no randomness: generators arrive as arguments."""
+
+    vocab_size: int
+    context_length: int
+    data_hash: str
+    """Hash of the data and its splits."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[Metric, ...]:
+        """Every metric `evaluate` may return."""
+
+    @property
+    @abstractmethod
+    def primary_metric(self) -> str:
+        """Name of the metric that answers the task's question."""
+
+    @abstractmethod
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` training sequences with `generator`, on the CPU."""
+
+    @abstractmethod
+    def loss(self, logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+        """Return the mean loss over scored positions, in nats a token."""
+
+    @abstractmethod
+    def evaluate(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, float]:
+        """Score `model` deterministically.
+
+        Args:
+            model: In evaluation mode; gradients are off.
+            split: Which part of the data.
+            device: Where the model is.
+            max_sequences: Score only this many evenly spaced sequences. Their metrics are named
+                `<split>_subset/...` so that they are never mistaken for the full score. None: all.
+            batch_size: Sequences in one forward pass.
+        """
+
+    @abstractmethod
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return what simple models score on this data, as {reference: {metric: value}}."""
+
+
+class TaskConfig(NamedConfig):
+    """The configuration of a task."""
+
+    @abstractmethod
+    def build(self, data_dir: Path | None) -> Task:
+        """Load the data and return the task.
+
+        Args:
+            data_dir: Folder with local corpora (`PHASESWEEP_DATA`), if the user has one.
+
+        Raises:
+            DataError: If the data cannot be had.
+        """
