@@ -94,11 +94,20 @@ class SweepInfo:
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> SweepInfo:
-        """Read the first line of a journal; keys that this version does not know are an error."""
+        """Read the first line of a journal.
+
+        Raises:
+            JournalError: If a key is missing or unknown: another version of phasesweep wrote it.
+        """
         fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
-        fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
-        fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
-        return cls(**fields)
+        try:
+            fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
+            fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
+            return cls(**fields)
+        except (KeyError, TypeError) as error:
+            raise JournalError(
+                f"sweep {event['sweep_id']}: another version of phasesweep described it ({error})"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -169,12 +178,15 @@ class JournalState:
         replicate = self.replicate(event["config_id"], event["seed"])
         if kind == "started":
             replicate.starts += 1
+        if kind not in {"started", "report"}:
+            self._end(replicate, event)
+        elif replicate.status in RESULTS:
+            return  # a result is final: a second attempt is counted, but changes nothing
+        elif kind == "started":
             replicate.started_at = event["time"]
             replicate.numerics = event.get("numerics", {})
-        elif kind == "report":
-            replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))
         else:
-            self._end(replicate, event)
+            replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))
 
     @staticmethod
     def _end(replicate: Replicate, event: dict[str, Any]) -> None:
@@ -189,21 +201,35 @@ class JournalState:
         replicate.message = event.get("message", "")
 
 
-def parse_line(line: str, *, where: str) -> dict[str, Any]:
+def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:
     """Read one line of a journal.
 
     Raises:
         JournalError: If it is no JSON object with `time`, `sweep_id` and a known `event`.
     """
     try:
-        event = json.loads(line)
-    except json.JSONDecodeError as error:
+        event = json.loads(line, parse_constant=_refuse_constant)
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
         raise JournalError(f"{where}: not JSON ({error})") from error
     if not isinstance(event, dict) or not {"time", "sweep_id", "event"} <= event.keys():
         raise JournalError(f"{where}: an event needs time, sweep_id and event")
     if event["event"] not in EVENTS:
         raise JournalError(f"{where}: unknown event '{event['event']}'; written by a newer phasesweep?")
+    missing = _REQUIRED.get(event["event"], {"config_id", "seed"}) - event.keys()
+    if missing:
+        raise JournalError(f"{where}: '{event['event']}' lacks {', '.join(sorted(missing))}")
     return event
+
+
+_REQUIRED: dict[str, set[str]] = {
+    "sweep": set(),  # SweepInfo.from_event checks it
+    "interrupted": set(),
+    "report": {"config_id", "seed", "step", "metrics"},
+}
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is no JSON number")
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
@@ -212,7 +238,7 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         JournalError: If any other line is unreadable.
     """
-    lines = path.read_text(encoding="utf-8").split("\n")
+    lines = path.read_bytes().split(b"\n")  # bytes: a torn line may end inside a character
     complete, tail = lines[:-1], lines[-1]
     for number, line in enumerate(complete, start=1):
         yield parse_line(line, where=f"{path}:{number}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import NamedTuple
 
+import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
@@ -64,3 +65,10 @@ class ArchitectureConfig(NamedConfig):
     @abstractmethod
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model with its parameters not yet drawn; `training.randomness.initialise` draws them."""
+
+
+def count_parameters(config: ArchitectureConfig, *, vocab_size: int, max_seq_len: int) -> int:
+    """Return the number of trainable parameters, tied ones once; allocates none of them."""
+    with torch.device("meta"):
+        model = config.build(vocab_size=vocab_size, max_seq_len=max_seq_len)
+    return sum(parameter.numel() for parameter in model.parameters())

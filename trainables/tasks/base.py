@@ -17,7 +17,7 @@ Split = Literal["val", "test"]
 
 
 class DataError(ValueError):
-    """The data a task needs is missing or unreadable; the message says where it was looked for and what to do."""
+    """A task's data is missing or unreadable; the message says where it was looked for and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,11 @@ class Task(ABC):
     context_length: int
     data_hash: str
     """Hash of the data and its splits."""
+
+    @property
+    @abstractmethod
+    def splits(self) -> tuple[Split, ...]:
+        """The held-out splits that exist; validation always does."""
 
     @property
     @abstractmethod

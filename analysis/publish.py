@@ -1,0 +1,247 @@
+"""Publish results: compact a journal, and rebuild the tables and figures of the documentation from it.
+
+    python -m analysis.publish compact RESULTS_FOLDER docs/results/NAME.jsonl
+    python -m analysis.publish readme [--check]
+
+A page holds blocks between markers that stand alone on their lines:
+
+    <!-- table: NAME -->
+    <!-- /table -->
+
+Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes; `RENDERERS` lists the kinds.
+Markers inside fenced code are left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.compact import compact_journal
+from analysis.curves import learning_curves
+from analysis.figures import arms, forest
+from analysis.records import JournalError, JournalState, Replicate, read_journal
+from analysis.results import ResultTable, summarise
+from analysis.statistics import smallest_detectable_effect
+from analysis.tables import render_markdown
+
+_MARKER = re.compile(r"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))? -->$")
+
+
+class PublishError(ValueError):
+    """A page or a journal that cannot be published; the message names file, line and cure."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a renderer needs: the results, and where its figures go."""
+
+    name: str
+    state: JournalState
+    staging: Path
+    """Folder into which figures are written."""
+    link: str
+    """The figures' folder as seen from the page."""
+
+    def table(self) -> ResultTable:
+        """Return the summary of the primary metric."""
+        return summarise(self.state)
+
+    def image(self, kind: str, description: str, draw: Callable[[Path], object]) -> str:
+        """Draw a figure into the staging folder and return its Markdown."""
+        file = f"{self.name}-{kind}.svg"
+        draw(self.staging / file)
+        return f"![{description}]({self.link}/{file})\n"
+
+
+def _render_provenance(block: Block) -> str:
+    """Return one line: how many runs, how they ended, what they cost, with what and when they were made."""
+    sweep, table = block.state.sweep, block.table()
+    if sweep is None:
+        raise JournalError("the journal has no `sweep` line")
+    planned = {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
+    replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
+    ends = Counter(replicate.status or "not ended" for replicate in replicates)
+    endings = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
+    configurations = {config_id for config_id, _ in planned}
+    seeds = {seed for _, seed in planned}
+    is_crossed = len(planned) == len(configurations) * len(seeds)
+    size = f" × {len(seeds)} seeds" if is_crossed else f" with {len(planned)} replicates"
+    parts = [f"{len(configurations)} configurations{size} ({endings})"]
+    pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
+    if pairs >= 2:
+        effect = smallest_detectable_effect(pairs)
+        parts.append(f"{pairs} pairs of seeds find {effect:.2f} SD of their difference with power .8")
+    parts.append(_cost(replicates))
+    kinds = {repr(sorted(r.numerics.items())) for r in replicates if r.numerics}
+    if len(kinds) > 1:
+        parts.append(f"{len(kinds)} kinds of numerics (equal in law, not bit for bit)")
+    versions = sweep.provenance.get("versions", {})
+    parts += [f"{package} {version}" for package, version in sorted(versions.items())]
+    ended = [r.ended_at for r in replicates if r.ended_at is not None]
+    if ended:
+        parts.append(datetime.fromtimestamp(max(ended), tz=UTC).date().isoformat())
+    commit = sweep.provenance.get("git_commit")
+    parts.append(f"commit {commit[:12]}" if commit else "commit not recorded")
+    return " · ".join(parts) + "\n"
+
+
+def _cost(replicates: Sequence[Replicate]) -> str:
+    timed = [(r.seconds, r.numerics.get("threads")) for r in replicates if r.seconds is not None]
+    threads = [count for _, count in timed if count is not None]
+    if len(threads) < len(timed):
+        return f"{sum(seconds for seconds, _ in timed):.0f} seconds of wall time, threads not recorded"
+    cost = sum(seconds * count for (seconds, _), count in zip(timed, threads, strict=True))
+    return f"{cost:.0f} core-seconds"
+
+
+def _render_forest(block: Block) -> str:
+    table = block.table()
+    return block.image(
+        "forest", f"{table.metric}: difference of each arm to the baseline", lambda path: forest(table, path)
+    )
+
+
+def _render_arms(block: Block) -> str:
+    table = block.table()
+    return block.image("arms", f"{table.metric}: mean of each arm", lambda path: arms(table, path))
+
+
+def _render_curves(block: Block) -> str:
+    metric = block.table().metric
+    return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, None, path))
+
+
+RENDERERS: dict[str, Callable[[Block], str]] = {
+    "table": lambda block: render_markdown(block.table()),
+    "figure": _render_forest,
+    "arms": _render_arms,
+    "curves": _render_curves,
+    "provenance": _render_provenance,
+}
+"""What each kind of block becomes. A new kind is one entry."""
+
+
+def rebuild(root: Path, *, check: bool = False) -> list[Path]:
+    """Rebuild every block in README.md and docs/*.md, and the figures they show.
+
+    Args:
+        root: The repository.
+        check: Write nothing.
+
+    Returns:
+        The files that changed, or with `check` would change.
+
+    Raises:
+        PublishError: If a marker is malformed or its journal is missing or unreadable.
+    """
+    pages = [page for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if page.is_file()]
+    changed = []
+    with tempfile.TemporaryDirectory() as folder:
+        staging = Path(folder)
+        contents = {page: _rebuild_page(root, page, staging).encode() for page in pages}
+        for figure in sorted(staging.iterdir()):
+            contents[root / "docs" / "figures" / figure.name] = figure.read_bytes()
+    for path, content in contents.items():
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        changed.append(path)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return changed
+
+
+def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
+    output: list[str] = []
+    opened: tuple[str, str] | None = None
+    is_fenced = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        where = f"{page.relative_to(root)}:{number}"
+        marker = _MARKER.match(line.rstrip("\n"))
+        if opened is not None:
+            if marker is None:
+                continue  # what stood in the block before
+            if not marker["close"] or marker["kind"] != opened[0]:
+                raise PublishError(f"{where}: expected <!-- /{opened[0]} --> before this line")
+            opened = None
+        elif line.lstrip().startswith("```"):
+            is_fenced = not is_fenced
+        elif marker is not None and not is_fenced:
+            opened = _open(marker, where)
+        output.append(line)
+        if opened is not None:
+            output.append(f"\n{_render(root, page, staging, opened, where=where)}\n")
+    if opened is not None:
+        raise PublishError(f"{page.relative_to(root)}: <!-- {opened[0]}: {opened[1]} --> is never closed")
+    return "".join(output)
+
+
+def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
+    """Return kind and name of the block a marker opens; None for a comment that only looks like one."""
+    kind, name = marker["kind"], marker["name"]
+    if kind in RENDERERS and marker["close"]:
+        raise PublishError(f"{where}: <!-- /{kind} --> closes nothing")
+    if kind in RENDERERS and not name:
+        raise PublishError(f"{where}: <!-- {kind} --> needs a name, as in <!-- {kind}: NAME -->")
+    if name and kind not in RENDERERS:
+        raise PublishError(f"{where}: unknown block '{kind}'; known: {', '.join(RENDERERS)}")
+    return (kind, name) if name else None
+
+
+def _render(root: Path, page: Path, staging: Path, block: tuple[str, str], *, where: str) -> str:
+    kind, name = block
+    journal = root / "docs" / "results" / f"{name}.jsonl"
+    if not journal.is_file():
+        raise PublishError(
+            f"{where}: no {journal.relative_to(root)}; make it with "
+            f"`python -m analysis.publish compact RESULTS_FOLDER {journal.relative_to(root)}`"
+        )
+    link = Path(os.path.relpath(root / "docs" / "figures", page.parent)).as_posix()
+    try:
+        return RENDERERS[kind](Block(name, read_journal(journal), staging, link))
+    except ValueError as error:  # JournalError is one: the results do not hold what this block shows
+        raise PublishError(f"{where}: {error}") from error
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 1 `--check` found changes, 2 bad input."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.publish", description="Publish results.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    compact = verbs.add_parser("compact", help="merge the journals of a results folder into one small file")
+    compact.add_argument("results", type=Path, help="results folder, as results/STUDY/SCALE")
+    compact.add_argument("target", type=Path, help="file to write, as docs/results/NAME.jsonl")
+    readme = verbs.add_parser("readme", help="rebuild tables and figures in README.md and docs/*.md")
+    readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
+    readme.add_argument("--root", type=Path, default=Path(), help="repository (default: this folder)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "compact":
+            _write_compact(options.results, options.target)
+            return 0
+        changed = rebuild(options.root, check=options.check)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in changed:
+        print(f"{'would change' if options.check else 'wrote'} {path}")
+    return 1 if options.check and changed else 0
+
+
+def _write_compact(results: Path, target: Path) -> None:
+    text = compact_journal(results)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    print(f"wrote {target} ({len(text.encode()) / 1000:.0f} kB)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

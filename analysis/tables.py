@@ -1,0 +1,166 @@
+"""A result table as aligned text, as GitHub Markdown, or as cells for another renderer.
+
+All three show the same cells: `rows_for_display`, `title_for_display` and `notes_for_display`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+
+from analysis.results import SIGNIFICANCE_LEVEL, ResultRow, ResultTable
+
+TEXT_WIDTH = 100
+"""Columns of a terminal that a text table fits in."""
+
+HEADERS = ("arm", "mean", "95 % interval", "n", "Δ to the baseline", "reading")
+RIGHT_ALIGNED = (False, True, True, True, True, False)
+"""Alignment of the columns of `HEADERS`."""
+
+SURVIVORS = "†"
+"""Marks a mean that rests on the survivors of failures."""
+
+_NONE = "–"
+_SHORT_READINGS = {"not separable at this n": "not separable"}
+_DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
+
+
+def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells, one row an arm, the baseline first.
+
+    Means show 4 significant digits, the same decimals in every row; differences show one decimal more,
+    because pairing makes them that much more precise.
+    """
+    headers = [h.replace("95 %", _percent(table.confidence)) for h in HEADERS]
+    decimals = decimals_for(table)
+    return headers, [_cells(row, table, decimals) for row in table.rows]
+
+
+def title_for_display(table: ResultTable) -> str:
+    """Return one line that says what the numbers are."""
+    direction = _DIRECTIONS[table.direction]
+    return f"{table.study} @ {table.scale} · {table.metric}, {table.unit}, {direction}"
+
+
+def notes_for_display(table: ResultTable) -> list[str]:
+    """Return the lines below the table: references, method, and everything a reader must not miss."""
+    decimals = decimals_for(table)
+    scores = [f"{name} {format_number(value, decimals)}" for name, value in table.references.items()]
+    if table.chance is not None:
+        scores.append(f"chance {format_number(table.chance, decimals)}")
+    notes = [f"references: {' · '.join(scores)}"] if scores else []
+    notes.append(_method_note(table))
+    if table.delta_kind == "relative":
+        notes.append("means are geometric; Δ is the relative change of the geometric mean")
+    notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
+    if table.stale:
+        notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
+    return notes
+
+
+def render_text(table: ResultTable) -> str:
+    """Render for a terminal of `TEXT_WIDTH` columns; long arm names are cut, never the numbers."""
+    headers, rows = rows_for_display(table)
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    gaps = 2 * (len(widths) - 1)
+    widths[0] = max(8, min(widths[0], TEXT_WIDTH - gaps - sum(widths[1:])))
+    lines = [title_for_display(table), ""]
+    for cells in (headers, ["─" * width for width in widths], *rows):
+        cut = [_cut(cells[0], widths[0]), *cells[1:]]
+        lines.append("  ".join(map(_pad, cut, widths, RIGHT_ALIGNED)).rstrip())
+    lines += ["", *(_wrap(note) for note in notes_for_display(table))]
+    return "\n".join(lines) + "\n"
+
+
+def render_markdown(table: ResultTable) -> str:
+    """Render as a GitHub Markdown table, with its notes below as a list."""
+    headers, rows = rows_for_display(table)
+    lines = [f"**{_escape(title_for_display(table))}**", ""]
+    lines.append(_markdown_row(headers))
+    lines.append("|" + "|".join("---:" if right else "---" for right in RIGHT_ALIGNED) + "|")
+    lines += [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
+    lines += ["", *(f"- {_escape(note)}" for note in notes_for_display(table))]
+    return "\n".join(lines) + "\n"
+
+
+def decimals_for(table: ResultTable) -> int:
+    """Return the decimals that show 4 significant digits of the baseline's mean (or the first there is)."""
+    means = [row.mean for row in table.rows if row.mean is not None]
+    scale = abs(means[0]) if means else 0.0
+    if scale == 0.0:
+        return 4
+    return min(6, max(0, 3 - math.floor(math.log10(scale))))
+
+
+def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Format with fixed decimals and a true minus sign; a value that rounds to 0 carries no sign."""
+    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    if float(text) == 0.0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def format_delta(row: ResultRow, table: ResultTable) -> str:
+    """Format the difference to the baseline with its interval; relative changes in per cent."""
+    if row.delta is None:
+        return _NONE
+    factor, decimals, unit = (100, 2, " %") if table.delta_kind == "relative" else (1, decimals_for(table) + 1, "")
+
+    def show(value: float) -> str:
+        return format_number(factor * value, decimals, signed=True)
+
+    if row.delta_ci_low is None or row.delta_ci_high is None:
+        return show(row.delta) + unit
+    return f"{show(row.delta)}{unit} [{show(row.delta_ci_low)}, {show(row.delta_ci_high)}]"
+
+
+def _cells(row: ResultRow, table: ResultTable, decimals: int) -> list[str]:
+    mean = _NONE if row.mean is None else format_number(row.mean, decimals) + _marker(row).strip()
+    interval = _NONE
+    if row.ci_low is not None and row.ci_high is not None:
+        interval = f"[{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
+    planned = sum(row.statuses.values())
+    n = str(row.n) if row.n == planned else f"{row.n}/{planned}"
+    reading = _SHORT_READINGS.get(row.reading, row.reading)
+    return [row.arm, mean, interval, n, format_delta(row, table), reading]
+
+
+def _marker(row: ResultRow) -> str:
+    return f"{SURVIVORS} " if row.n_failed and row.mean is not None else ""
+
+
+def _method_note(table: ResultTable) -> str:
+    tests = sorted({row.comparison for row in table.rows if row.comparison})
+    if not tests:
+        return f"{_percent(table.confidence)} intervals over seeds: Student-t"
+    comparisons = "1 comparison" if table.family_size == 1 else f"{table.family_size} comparisons"
+    pairing = "paired by seed" if tests == ["paired t"] else f"tests: {' and '.join(tests)}"
+    return (
+        f"Δ: arm − baseline, {pairing}; {_percent(table.confidence)} Student-t intervals over seeds; "
+        f"better and worse: Holm-adjusted p < {SIGNIFICANCE_LEVEL:g} over {comparisons}; "
+        "not separable is no proof of equality"
+    )
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} %"
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _wrap(note: str) -> str:
+    return textwrap.fill(note, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def _markdown_row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"

@@ -1,0 +1,5 @@
+"""`python -m sweeps`, the same as `phasesweep`."""
+
+from sweeps.cli import main
+
+main()

@@ -1,0 +1,264 @@
+"""The engine: runs what a plan is missing on Ray Tune and writes everything that happens to the journal."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+from ray import tune
+
+from analysis.records import FAILURES, JournalState, Replicate
+from cluster.session import ray_session
+from sweeps.journal import ClaimBook, JournalWriter
+from sweeps.plan import Plan, PlannedArm
+from sweeps.results_folder import ResultsFolder
+from sweeps.search import DriverOnly, ReplicateSearcher
+from trainables.assignment import Assignment
+from trainables.tune_trainable import ReplicateTrainable
+
+MAX_CRASHES = 2
+"""`run` tries a crashed replicate once more; after that only `resume --failed` does."""
+
+_TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state is disposable
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also gives claims back
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+
+class Listener(Protocol):
+    """What wants to know how a sweep goes, such as the progress display."""
+
+    def started(self, assignment: Assignment) -> None:
+        """A replicate has started."""
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """A replicate has reported; `event["outcome"]` is set if it has ended."""
+
+
+@dataclass
+class RunSummary:
+    """How a run went."""
+
+    sweep_id: str
+    ended: Counter[str] = field(default_factory=Counter)
+    """Status → replicates that ended so in this run."""
+    interrupted: bool = False
+
+    @property
+    def num_failures(self) -> int:
+        """Replicates without a result."""
+        return sum(count for status, count in self.ended.items() if status in FAILURES)
+
+
+def is_missing(replicate: Replicate | None) -> bool:
+    """Return whether `run` should run a replicate: it has not ended, was preempted, or crashed only once."""
+    if replicate is None or replicate.status in {None, "preempted"}:
+        return True
+    return replicate.status == "crashed" and replicate.crashes < MAX_CRASHES
+
+
+def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm, int]]:
+    """Return what `run` would run, in order."""
+    return [
+        (planned, seed)
+        for planned, seed in plan.replicates
+        if is_missing(state.replicates.get((planned.config_id, seed)))
+    ]
+
+
+def new_sweep_id() -> str:
+    """Return a name for a driver's journal that sorts by time and never repeats."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def run_plan(
+    plan: Plan, folder: ResultsFolder, *, sweep_id: str, address: str | None, listener: Listener
+) -> RunSummary:
+    """Run everything that the plan misses; return when it is done or interrupted.
+
+    Args:
+        plan: What to run.
+        folder: Where; prepared.
+        sweep_id: Name of this driver's journal.
+        address: Ray cluster to use, or None for a session of our own.
+        listener: Told about every start and report.
+    """
+    writer = JournalWriter(folder.journal, sweep_id)
+    try:
+        writer.write_sweep(plan.sweep)
+        with ClaimBook(folder.claims, sweep_id) as claims:
+            return _Engine(plan, folder, writer, claims, listener).run(address)
+    finally:
+        writer.close()
+
+
+class _Engine(DriverOnly, tune.Callback):
+    """Feeds Tune, and turns what Tune reports into journal events."""
+
+    def __init__(
+        self, plan: Plan, folder: ResultsFolder, writer: JournalWriter, claims: ClaimBook, listener: Listener
+    ) -> None:
+        self.plan, self.folder, self.writer, self.claims, self.listener = plan, folder, writer, claims, listener
+        self.searcher = ReplicateSearcher(self._assignments(), claims)
+        self.summary = RunSummary(writer.sweep_id)
+        self._ended: set[tuple[str, int]] = set()
+
+    def _assignments(self) -> Iterator[Assignment]:
+        """Yield what is missing. What another driver ended meanwhile is read just before it would start."""
+        for planned, seed in missing_replicates(self.plan, self.folder.state()):
+            if self.claims.living_drivers():
+                current = self.folder.state().replicates.get((planned.config_id, seed))
+                if not is_missing(current):
+                    continue
+            yield self._assignment(planned, seed)
+
+    def _assignment(self, planned: PlannedArm, seed: int) -> Assignment:
+        resources = self.plan.study.resources
+        return Assignment(
+            config_id=planned.config_id,
+            seed=seed,
+            config=planned.config.model_dump(mode="json"),
+            data_hash=self.plan.data_hashes[planned.config_id],
+            data_dir=str(self.plan.data_dir) if self.plan.data_dir else None,
+            replicate_dir=str(self.folder.replicate(planned.config_id, seed)),
+            device=self.plan.device,
+            threads=resources.cpus_per_trial,
+            micro_batch_size=resources.micro_batch_size,
+            deterministic=resources.deterministic,
+        )
+
+    def run(self, address: str | None) -> RunSummary:
+        os.environ.update(_TUNE_ENVIRONMENT)
+        slots = self.plan.concurrency
+        scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
+        cpus = slots * self.plan.request.cpu
+        gpus = -(-slots * self.plan.request.gpu // 1)
+        try:
+            with self._interruptible(), ray_session(cpus=int(cpus), gpus=int(gpus), address=address):
+                self._fit(scratch, slots)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        if self.summary.interrupted:
+            self.writer.write("interrupted")
+        return self.summary
+
+    def _fit(self, scratch: Path, slots: int) -> None:
+        request = self.plan.request
+        bundle: dict[str, float] = {"CPU": float(request.cpu)}
+        if request.gpu:
+            bundle["GPU"] = request.gpu
+        trainable = tune.with_resources(ReplicateTrainable, tune.PlacementGroupFactory([bundle]))
+        tuner = tune.Tuner(
+            trainable,
+            tune_config=tune.TuneConfig(
+                search_alg=self.searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                # Twice the slots: a trial waits, started, for the next free actor, and no core idles.
+                max_concurrent_trials=2 * slots,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=str(scratch),
+                callbacks=[self],
+                stop=_StopOnInterrupt(self.searcher),
+                verbose=0,
+            ),
+        )
+        tuner.fit()
+
+    @contextmanager
+    def _interruptible(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into an orderly stop; a second one acts as it always does."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, frame: Any) -> None:
+            self.searcher.stopped = self.summary.interrupted = True
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+
+        for number in previous:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write a trainable's event to the journal."""
+        assignment = self.searcher.suggested[trial.trial_id]
+        event = result["replicate_event"]
+        key = {"config_id": assignment.config_id, "seed": assignment.seed}
+        if event["event"] == "started":
+            self.writer.write("started", **key, step=event["step"], numerics=event["numerics"])
+            self.listener.started(assignment)
+            return
+        if event["metrics"]:
+            self.writer.write_report(**key, step=event["step"], metrics=event["metrics"])
+        if event["outcome"]:
+            self._end(assignment, event)
+        self.listener.reported(assignment, event)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Record a worker process that died: killed by the system, or a segmentation fault."""
+        assignment = self.searcher.suggested[trial.trial_id]
+        if (assignment.config_id, assignment.seed) in self._ended or self.summary.interrupted:
+            return
+        event = {
+            "outcome": "crashed",
+            "step": 0,
+            "metrics": {},
+            "seconds": None,
+            "peak_memory_mib": None,
+            "message": "the worker process died without a word (killed by the system, or a segmentation fault)",
+        }
+        self._end(assignment, event)
+        self.listener.reported(assignment, event)
+
+    def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        self.writer.write(
+            event["outcome"],
+            config_id=assignment.config_id,
+            seed=assignment.seed,
+            step=event["step"],
+            seconds=event["seconds"],
+            peak_memory_mib=event["peak_memory_mib"],
+            message=event["message"],
+        )
+        self._ended.add((assignment.config_id, assignment.seed))
+        self.summary.ended[event["outcome"]] += 1
+        self.claims.release(assignment.config_id, assignment.seed)
+
+
+class _StopOnInterrupt(DriverOnly, tune.Stopper):
+    """Ends the Tune run once the searcher has been stopped."""
+
+    def __init__(self, searcher: ReplicateSearcher) -> None:
+        self._searcher = searcher
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the run has been interrupted."""
+        return self._searcher.stopped

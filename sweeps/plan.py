@@ -1,0 +1,236 @@
+"""The plan of a study: what will run, what it needs, how long it takes. Building it starts nothing."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster.packing import Request, ResourceError, check_fits, concurrency, request_for
+
+from analysis.records import ArmInfo, JournalState, MetricInfo, SweepInfo
+from analysis.statistics import smallest_detectable_effect
+from cluster.inventory import Inventory
+from cluster.memory import MemoryEstimate, estimate
+from sweeps.errors import UserError, nearest
+from sweeps.provenance import provenance
+from sweeps.resolve import flatten
+from sweeps.study import Arm, Study
+from trainables.architectures.base import count_parameters
+from trainables.config import TrialConfig, config_id
+from trainables.tasks.base import DataError, Task
+
+ASSUMED_FLOPS_PER_CORE = 2e10
+"""Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""
+ASSUMED_FLOPS_PER_GPU = 2e13
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm with all that depends on its data."""
+
+    arm: Arm
+    config_id: str
+    memory: MemoryEstimate
+    num_parameters: int
+
+    @property
+    def config(self) -> TrialConfig:
+        """The configuration."""
+        return self.arm.config
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that `run` will do, and nothing that it has done."""
+
+    study: Study
+    arms: tuple[PlannedArm, ...]
+    request: Request
+    concurrency: int
+    device: str
+    sweep: SweepInfo
+    data_hashes: dict[str, str]
+    """config_id → hash of the data."""
+    data_dir: Path | None
+
+    @property
+    def replicates(self) -> list[tuple[PlannedArm, int]]:
+        """Every (arm, seed), seed by seed with the baseline first; arms that compute the same appear once.
+
+        Seed by seed, a sweep that is cut short still holds paired replicates.
+        """
+        unique = {planned.config_id: planned for planned in reversed(self.arms)}
+        order = sorted(unique.values(), key=lambda p: (p.arm.role != "baseline", self.arms.index(p)))
+        return [(planned, seed) for seed in self.study.seeds for planned in order]
+
+    def forecast_seconds(self, state: JournalState | None = None) -> tuple[float, str]:
+        """Return the forecast wall time of the whole study and what it rests on."""
+        measured: dict[str, list[float]] = {}
+        for replicate in (state or JournalState()).replicates.values():
+            if replicate.status == "finished" and replicate.seconds is not None:
+                measured.setdefault(replicate.config_id, []).append(replicate.seconds)
+        total = 0.0
+        for planned, _ in self.replicates:
+            seen = measured.get(planned.config_id)
+            total += sum(seen) / len(seen) if seen else self._assumed_seconds(planned)
+        basis = f"{len(measured)} of {len({p.config_id for p in self.arms})} configurations measured"
+        return total / self.concurrency, basis
+
+    @property
+    def smallest_detectable_effect_sd(self) -> float | None:
+        """Smallest paired difference these seeds detect, in its standard deviations; None below 2 seeds."""
+        n = len(self.study.seeds)
+        return smallest_detectable_effect(n) if n >= 2 else None
+
+    def _assumed_seconds(self, planned: PlannedArm) -> float:
+        """6 floating-point operations per parameter and token, at an assumed throughput."""
+        budget, task = planned.config.budget, planned.config.task
+        length = int(getattr(task, "context_length", 1))
+        operations = 6.0 * planned.num_parameters * budget.steps * budget.batch_size * length
+        throughput = ASSUMED_FLOPS_PER_GPU * self.request.gpu or ASSUMED_FLOPS_PER_CORE * self.request.cpu
+        return operations / throughput
+
+    def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
+        """Return the plan as `plan --json` prints it; schema in `sweeps/schemas/plan.json`."""
+        seconds, basis = self.forecast_seconds(state)
+        return {
+            "study": self.study.name,
+            "scale": self.study.scale,
+            "device": self.device,
+            "configurations": [
+                {
+                    "config_id": planned.config_id,
+                    "arm": planned.arm.name,
+                    "parameters": flatten(planned.arm.config.model_dump(mode="json")),
+                    "num_parameters": planned.num_parameters,
+                    "seeds": list(self.study.seeds),
+                    "memory": planned.memory.as_dict(),
+                    "size_class": self.request.size_class,
+                    "request": {
+                        "workers": self.request.workers,
+                        "cpu": self.request.cpu,
+                        "gpu": self.request.gpu,
+                        "memory_mib": self.request.memory_mib,
+                    },
+                }
+                for planned in self.arms
+            ],
+            "num_trials": len(self.replicates),
+            "num_replicates": len(self.replicates),
+            "concurrency": self.concurrency,
+            "forecast_seconds": round(seconds, 1),
+            "forecast_basis": basis,
+            "smallest_detectable_effect_sd": self.smallest_detectable_effect_sd,
+        }
+
+
+def data_dir_from_environment() -> Path | None:
+    """Return `PHASESWEEP_DATA` as a path.
+
+    Raises:
+        UserError: If it names no folder.
+    """
+    text = os.environ.get("PHASESWEEP_DATA")
+    if not text:
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"PHASESWEEP_DATA={text}: no such folder; correct it or unset it")
+    return path
+
+
+def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Plan:
+    """Load the data, name every configuration, estimate memory and check that it fits.
+
+    Raises:
+        UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
+    """
+    tasks = _load_tasks(study, data_dir)
+    arms = tuple(_plan_arm(arm, tasks[_task_key(arm)], study.resources.micro_batch_size) for arm in study.arms)
+    request = request_for(study.resources, [planned.memory for planned in arms])
+    try:
+        check_fits(request, inventory)
+    except ResourceError as error:
+        raise UserError(f"study '{study.name}' at scale '{study.scale}': {error}") from error
+    task = tasks[_task_key(study.baseline)]
+    return Plan(
+        study=study,
+        arms=arms,
+        request=request,
+        concurrency=concurrency(request, inventory),
+        device="cuda" if request.gpu else "cpu",
+        sweep=_describe(study, arms, task),
+        data_hashes={p.config_id: tasks[_task_key(p.arm)].data_hash for p in arms},
+        data_dir=data_dir,
+    )
+
+
+def _task_key(arm: Arm) -> str:
+    return arm.config.task.model_dump_json()
+
+
+def _load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
+    tasks: dict[str, Task] = {}
+    for arm in study.arms:
+        key = _task_key(arm)
+        if key not in tasks:
+            try:
+                tasks[key] = arm.config.task.build(data_dir)
+            except DataError as error:
+                raise UserError(f"{study.path}: task.corpus: {error}") from error
+    return tasks
+
+
+def _plan_arm(arm: Arm, task: Task, micro_batch_size: int | None) -> PlannedArm:
+    shape = {"vocab_size": task.vocab_size, "max_seq_len": task.context_length}
+    try:
+        num_parameters = count_parameters(arm.config.architecture, **shape)
+    except ValueError as error:
+        raise UserError(f"arm '{arm.name}': architecture: {error}") from error
+    return PlannedArm(
+        arm=arm,
+        config_id=config_id(arm.config, task.data_hash),
+        memory=estimate(
+            arm.config,
+            vocab_size=task.vocab_size,
+            context_length=task.context_length,
+            micro_batch_size=micro_batch_size,
+        ),
+        num_parameters=num_parameters,
+    )
+
+
+def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepInfo:
+    metrics = tuple(MetricInfo(**vars(metric)) for metric in task.metrics)
+    primary = study.metric or task.primary_metric
+    if primary not in {metric.name for metric in metrics}:
+        known = [metric.name for metric in metrics]
+        raise UserError(f"{study.path}: metric: unknown metric '{primary}'; {nearest(primary, known)}")
+    return SweepInfo(
+        study=study.name,
+        scale=study.scale,
+        title=study.title,
+        primary_metric=primary,
+        metrics=metrics,
+        arms=tuple(
+            ArmInfo(
+                arm=planned.arm.name,
+                config_id=planned.config_id,
+                parameters=planned.arm.changes,
+                num_parameters=planned.num_parameters,
+                seeds=study.seeds,
+                role=planned.arm.role,
+                note=planned.arm.note,
+            )
+            for planned in arms
+        ),
+        references=task.references(),
+        provenance={
+            **provenance(),
+            "data_hash": task.data_hash,
+            "folder": study.folder_name,
+            "overrides": study.overrides,
+        },
+    )

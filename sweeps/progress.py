@@ -1,0 +1,131 @@
+"""Live progress: a rich display on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from analysis.records import MetricInfo
+from sweeps.plan import Plan
+from trainables.assignment import Assignment
+
+PLAIN_EVERY_SECONDS = 10.0
+
+
+def format_duration(seconds: float) -> str:
+    """Return `42 s`, `3 min 05 s` or `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+class Progress:
+    """Follows a run and says how far it is, what has failed, when it will be done and the best so far."""
+
+    def __init__(self, plan: Plan, num_missing: int, console: Console) -> None:
+        self.console = console
+        self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
+        self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.arms)}
+        self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.arms}
+        self.forecast_seconds = plan.forecast_seconds()[0]
+        self.num_missing = num_missing
+        self.ended: Counter[str] = Counter()
+        self.running: dict[tuple[str, int], int] = {}
+        self.best: tuple[float, str] | None = None
+        self.started_at = time.monotonic()
+        self._printed_at = self.started_at
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.update(self._table())
+            self._live.stop()
+
+    def started(self, assignment: Assignment) -> None:
+        """Note a start."""
+        self.running[assignment.config_id, assignment.seed] = 0
+        self._show()
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Note a report; if it is the last, print a line about it when not on a terminal."""
+        key = (assignment.config_id, assignment.seed)
+        if event["outcome"] is None:
+            self.running[key] = event["step"]
+            self._show()
+            return
+        self.running.pop(key, None)
+        self.ended[event["outcome"]] += 1
+        value = event["metrics"].get(self.metric.name)
+        arm = self.arms[assignment.config_id]
+        if value is not None and event["outcome"] == "finished":
+            self._note_best(value, arm)
+        if self._live is None or event["outcome"] != "finished":
+            shown = f"{self.metric.name} {value:.4f}" if value is not None else event["message"]
+            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            self.console.print(
+                f"[{done}] {arm} seed {assignment.seed}: {event['outcome']}, {shown}{self._eta()}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            self._printed_at = time.monotonic()
+        self._show()
+
+    def _note_best(self, value: float, arm: str) -> None:
+        if self.metric.direction == "none":
+            return
+        sign = 1 if self.metric.direction == "minimise" else -1
+        if self.best is None or sign * value < sign * self.best[0]:
+            self.best = (value, arm)
+
+    def _fraction_done(self) -> float:
+        ended = sum(self.ended.values())
+        steps = {key[0]: self.steps[key[0]] for key in self.running}
+        partial = sum(step / steps[key[0]] for key, step in self.running.items())
+        return (ended + partial) / max(1, self.num_missing)
+
+    def _eta(self) -> str:
+        done = self._fraction_done()
+        if done <= 0:
+            return f"; forecast {format_duration(self.forecast_seconds)}"
+        if done >= 1:
+            return ""
+        elapsed = time.monotonic() - self.started_at
+        return f"; about {format_duration(elapsed * (1 - done) / done)} left"
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.update(self._table())
+        elif time.monotonic() - self._printed_at >= PLAIN_EVERY_SECONDS:
+            self._printed_at = time.monotonic()
+            running = ", ".join(
+                f"{self.arms[config]} seed {seed} step {step}/{self.steps[config]}"
+                for (config, seed), step in self.running.items()
+            )
+            line = f"[{sum(self.ended.values())}/{self.num_missing}] running: {running}{self._eta()}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        ended = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items())) or "none ended yet"
+        elapsed = format_duration(time.monotonic() - self.started_at)
+        table.add_row("done", f"{sum(self.ended.values())}/{self.num_missing} ({ended})")
+        table.add_row("time", f"{elapsed}{self._eta()}")
+        for (config, seed), step in self.running.items():
+            table.add_row("running", f"{self.arms[config]}, seed {seed}: step {step} of {self.steps[config]}")
+        if self.best:
+            table.add_row("best so far", f"{self.metric.name} {self.best[0]:.4f} ({self.best[1]}, one seed)")
+        return table

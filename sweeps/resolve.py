@@ -1,0 +1,220 @@
+"""From a study file, a scale and `--set` to a study with every field resolved and validated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic import ValidationError
+
+from sweeps.errors import UserError, nearest
+from sweeps.explain import explain_first
+from sweeps.study import DEFAULT_SCALE, SECTIONS, Arm, ArmOverlay, Scale, Study, StudyFile, check_scale, find
+from sweeps.yaml_source import KeyPath, YamlSource, parse_scalar
+from trainables.config import ResourceConfig, TrialConfig
+
+
+def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterable[str] = ()) -> Study:
+    """Read, merge and validate a study.
+
+    Args:
+        name_or_path: Library name or YAML path.
+        scale: One of `SCALES`.
+        overrides: `key=value` texts of `--set`; keys as `budget.steps`, `seeds`, `resources.cpus_per_trial`
+            or `arms.<arm>.architecture.coupling`.
+
+    Raises:
+        UserError: On any mistake in the file or the overrides.
+    """
+    chosen = check_scale(scale)
+    source = YamlSource.read(find(name_or_path))
+    return _Resolver(source, chosen, _parse_overrides(overrides)).study()
+
+
+def _parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
+    parsed: dict[str, Any] = {}
+    for text in overrides:
+        key, equals, value = text.partition("=")
+        if not equals or not key:
+            raise UserError(f"--set {text}: write it as key=value, such as --set budget.steps=100")
+        parsed[key] = parse_scalar(value)
+    return parsed
+
+
+def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    """Return `under` with the values of `over`; mappings are merged, everything else is replaced."""
+    merged = dict(under)
+    for key, value in over.items():
+        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both else value
+    return merged
+
+
+def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return a nested mapping with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in nested.items():
+        if isinstance(value, dict):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+class _Resolver:
+    """Merges a study file, a scale and overrides, and keeps track of where each field was written."""
+
+    def __init__(self, source: YamlSource, scale: Scale, overrides: dict[str, Any]) -> None:
+        self.source, self.scale, self.overrides = source, scale, overrides
+        if not isinstance(source.data, dict):
+            raise UserError(f"{source.path}:1: a study is a mapping; see `phasesweep schema`")
+        try:
+            self.file = StudyFile.model_validate(source.data)
+        except ValidationError as error:
+            raise UserError(explain_first(error, StudyFile, source.where, data=source.data)) from error
+        if scale not in self.file.scales:
+            raise UserError(
+                f"{source.path}: study '{self.file.study}' has no scale '{scale}'; "
+                f"known: {', '.join(self.file.scales)}"
+            )
+        self.spec = self.file.scales[scale]
+        self.set_base, self.set_arms, self.set_study = self._sort_overrides()
+
+    def _sort_overrides(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
+        """Split `--set` into fields of the base, of single arms, and of the study itself."""
+        base: dict[str, Any] = {}
+        arms: dict[str, dict[str, Any]] = {}
+        study: dict[str, Any] = {}
+        for key, value in self.overrides.items():
+            head, *rest = key.split(".")
+            if head in SECTIONS and rest:
+                self._refuse_masked(key)
+                base = merge(base, _nest([head, *rest], value))
+            elif head == "arms" and len(rest) >= 3 and rest[1] in SECTIONS:
+                self._known_arm(rest[0], f"--set {key}")
+                arms[rest[0]] = merge(arms.get(rest[0], {}), _nest(rest[1:], value))
+            elif key == "seeds" or (head == "resources" and len(rest) == 1):
+                study = merge(study, _nest([head, *rest], value))
+            else:
+                valid = [*(f"{name}.<field>" for name in SECTIONS), "seeds", "resources.<field>"]
+                raise UserError(
+                    f"--set {key}: no such key; known: {', '.join(valid)}, arms.<arm>.<section>.<field>"
+                )
+        return base, arms, study
+
+    def _refuse_masked(self, key: str) -> None:
+        """Refuse a base override that an arm writes itself: it would silently not apply to that arm."""
+        masking = [name for name in self.file.arms if key in flatten(self._arm_overlay(name))]
+        if masking:
+            raise UserError(
+                f"--set {key}: arms {', '.join(masking)} set this field themselves; "
+                f"write --set arms.{masking[0]}.{key}=… to change one of them"
+            )
+
+    def _known_arm(self, name: str, where: str) -> None:
+        if name not in self.file.arms:
+            raise UserError(f"{where}: no arm '{name}'; {nearest(name, self.file.arms)}")
+
+    def _arm_overlay(self, name: str) -> dict[str, Any]:
+        scaled = self.spec.arms.get(name, ArmOverlay()).as_overlay()
+        return merge(self.file.arms[name].as_overlay(), scaled)
+
+    def study(self) -> Study:
+        """Return the resolved study."""
+        for name in self.spec.arms:
+            self._known_arm(name, self.source.where(("scales", self.scale, "arms", name)))
+        baselines = [name for name, arm in self.file.arms.items() if arm.role == "baseline"]
+        if len(baselines) != 1:
+            raise UserError(
+                f"{self.source.where(('arms',))}: exactly one arm needs `role: baseline`; "
+                f"found {', '.join(baselines) or 'none'}"
+            )
+        return Study(
+            name=self.file.study,
+            scale=self.scale,
+            title=self.file.title,
+            description=self.file.description,
+            source=self.file.source,
+            metric=self.file.metric,
+            seeds=self._seeds(),
+            arms=tuple(self._arm(name) for name in self.file.arms),
+            resources=self._resources(),
+            overrides=self.overrides,
+            path=self.source.path,
+        )
+
+    def _seeds(self) -> tuple[int, ...]:
+        if "seeds" in self.set_study:
+            where, value = "--set seeds", self.set_study["seeds"]
+        elif self.spec.seeds is not None:
+            where, value = self.source.where(("scales", self.scale, "seeds")), self.spec.seeds
+        else:
+            where, value = self.source.where(("seeds",)), self.file.seeds
+        seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        valid = isinstance(seeds, list) and bool(seeds)
+        valid = valid and all(type(seed) is int and seed >= 0 for seed in seeds)
+        if not valid or len(set(seeds)) != len(seeds):
+            raise UserError(
+                f"{where}: seeds must be a count of at least 1, or a list of different integers of at least 0; "
+                f"got {value}"
+            )
+        return tuple(seeds)
+
+    def _resources(self) -> ResourceConfig:
+        merged = merge(merge(self.file.resources, self.spec.resources), self.set_study.get("resources", {}))
+        try:
+            return ResourceConfig.model_validate(merged)
+        except ValidationError as error:
+            roots: list[KeyPath] = [("scales", self.scale, "resources"), ("resources",)]
+            where = self._where_in(roots, "resources")
+            text = explain_first(error, ResourceConfig, where, data=merged, prefix=("resources",))
+            raise UserError(text) from error
+
+    def _arm(self, name: str) -> Arm:
+        overlay = self._arm_overlay(name)
+        base = merge(merge(self.file.base.as_overlay(), self.spec.base.as_overlay()), self.set_base)
+        architecture = merge(base, overlay).get("architecture", {}).get("name")
+        shared = merge(self.file.architectures.get(architecture, {}), self.spec.architectures.get(architecture, {}))
+        layers = [base, {"architecture": shared}, self.set_base, overlay, self.set_arms.get(name, {})]
+        merged: dict[str, Any] = {}
+        for layer in layers:
+            merged = merge(merged, layer)
+        try:
+            config = TrialConfig.model_validate(merged)
+        except ValidationError as error:
+            scale = ("scales", self.scale)
+            families: list[KeyPath] = [(*scale, "architectures", architecture), ("architectures", architecture)]
+            roots: list[KeyPath] = [(*scale, "arms", name), ("arms", name), (*scale, "base"), ("base",)]
+            where = self._where_in(roots, f"arms.{name}", families)
+            text = explain_first(error, TrialConfig, where, data=merged, context=f"arm '{name}'")
+            raise UserError(text) from error
+        spec = self.file.arms[name]
+        return Arm(name, spec.role, spec.note, config, flatten(overlay))
+
+    def _where_in(
+        self, roots: list[KeyPath], set_prefix: str, families: Iterable[KeyPath] = ()
+    ) -> Callable[[KeyPath], str]:
+        """Return a function that says where a field of the merged configuration was written."""
+
+        def where(key: KeyPath) -> str:
+            dotted = ".".join(str(part) for part in key)
+            for candidate in (dotted, f"{set_prefix}.{dotted}"):
+                if candidate in self.overrides:
+                    return f"--set {candidate}"
+            for root in roots:
+                if self.source.has((*root, *key)):
+                    return self.source.where((*root, *key))
+            if key and key[0] == "architecture":
+                for root in families:
+                    if self.source.has((*root, *key[1:])):
+                        return self.source.where((*root, *key[1:]))
+            return self.source.where((*roots[-1], *key))
+
+        return where
+
+
+def _nest(keys: list[str], value: Any) -> dict[str, Any]:
+    for key in reversed(keys):
+        value = {key: value}
+    nested: dict[str, Any] = value
+    return nested

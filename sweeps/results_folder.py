@@ -1,0 +1,90 @@
+"""Where results lie: `results/<study>/<scale>[+<override hash>]/`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from analysis.records import JournalState, read_journal
+from sweeps.errors import UserError
+from sweeps.study import Study
+
+
+def results_root() -> Path:
+    """Return `PHASESWEEP_RESULTS`, or `results` in the working folder."""
+    return Path(os.environ.get("PHASESWEEP_RESULTS") or "results").expanduser().resolve()
+
+
+@dataclass(frozen=True)
+class ResultsFolder:
+    """The folder of one study at one scale."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, root: Path, study: Study) -> ResultsFolder:
+        """Return the folder of `study`, whether or not it exists yet.
+
+        Raises:
+            UserError: If something else is there: a file, another study, another format, other people's files.
+        """
+        folder = cls(root / study.name / study.folder_name)
+        folder._refuse_foreign(study)
+        return folder
+
+    @property
+    def journal(self) -> Path:
+        """Folder of the drivers' journals."""
+        return self.path / "journal"
+
+    @property
+    def claims(self) -> Path:
+        """Folder of the replicates' claims."""
+        return self.path / "claims"
+
+    def replicate(self, config_id: str, seed: int) -> Path:
+        """Return the folder of a replicate."""
+        return self.path / "replicates" / config_id / f"seed={seed}"
+
+    def state(self) -> JournalState:
+        """Return what the journals add up to; empty if there are none."""
+        return read_journal(self.journal) if self.journal.is_dir() else JournalState()
+
+    def prepare(self, study: Study) -> None:
+        """Create the folder and write the resolved study.
+
+        Raises:
+            UserError: If the folder cannot be written.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            text = yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
+            (self.path / "study.yaml").write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise UserError(f"cannot write results to {self.path}: {error}; set PHASESWEEP_RESULTS") from error
+
+    def _refuse_foreign(self, study: Study) -> None:
+        for path in (self.path, *self.path.parents):
+            if path.exists() and not path.is_dir():
+                raise UserError(f"results folder {self.path}: {path} is a file; set PHASESWEEP_RESULTS elsewhere")
+        if not self.path.is_dir() or not any(self.path.iterdir()):
+            return
+        advice = "move it away or set PHASESWEEP_RESULTS to another folder; nothing was changed"
+        marker = self.path / "study.yaml"
+        if not marker.is_file():
+            raise UserError(f"results folder {self.path} holds files but no study.yaml of phasesweep; {advice}")
+        try:
+            found = yaml.safe_load(marker.read_text(encoding="utf-8"))
+        except (yaml.YAMLError, UnicodeDecodeError) as error:
+            raise UserError(f"{marker}: not a study.yaml of phasesweep ({error}); {advice}") from error
+        if not isinstance(found, dict) or "format_version" not in found:
+            raise UserError(f"{marker}: not a study.yaml of phasesweep (no format_version); {advice}")
+        if found["format_version"] != 1:
+            version = found["format_version"]
+            raise UserError(f"{marker}: format_version {version}, this phasesweep writes 1; {advice}")
+        if (found.get("study"), found.get("scale")) != (study.name, study.scale):
+            theirs = f"{found.get('study')}@{found.get('scale')}"
+            raise UserError(f"{marker}: results of {theirs}, not of {study.name}@{study.scale}; {advice}")

@@ -1,0 +1,142 @@
+"""The verb `run`: plan, run what is missing, project to MLflow, print the table."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+from analysis.records import FAILURES, JournalState
+from analysis.results import summarise
+from analysis.tables import render_text
+from cluster.inventory import Inventory, local_inventory
+from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
+from sweeps.plan import Plan, build_plan, data_dir_from_environment
+from sweeps.resolve import load_study
+from sweeps.results_folder import ResultsFolder, results_root
+from sweeps.study import Study
+
+if TYPE_CHECKING:
+    from sweeps.tracking import ProjectionSummary
+
+Emit = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study with its plan and its folder, checked; nothing has started."""
+
+    study: Study
+    plan: Plan
+    folder: ResultsFolder
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment."""
+        return f"{self.study.name}@{self.study.folder_name}"
+
+    @property
+    def selector(self) -> str:
+        """The study as the command line names it."""
+        sets = "".join(f" --set {key}={value}" for key, value in self.study.overrides.items())
+        return f"{self.study.name} --scale {self.study.scale}{sets}"
+
+
+def prepare(name: str, scale: str, sets: Iterable[str]) -> Prepared:
+    """Check everything that can be checked before anything starts.
+
+    Raises:
+        UserError: On the first mistake found.
+    """
+    study = load_study(name, scale, sets)
+    folder = ResultsFolder.of(results_root(), study)
+    plan = build_plan(study, inventory(), data_dir_from_environment())
+    return Prepared(study, plan, folder)
+
+
+def inventory() -> Inventory:
+    """Return what trials can have: this machine, or the cluster that RAY_ADDRESS names."""
+    address = ray_address()
+    if address is None:
+        return local_inventory()
+    from cluster.session import cluster_nodes
+
+    return cluster_nodes(address)
+
+
+def ray_address() -> str | None:
+    """Return RAY_ADDRESS, or None to start a session of our own."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def run(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> int:
+    """Run what is missing of a study; return the exit code."""
+    prepared = prepare(name, scale, sets)
+    from sweeps import engine, tracking  # Ray and MLflow, only now that there is something to run
+    from sweeps.progress import Progress, format_duration
+
+    plan, folder = prepared.plan, prepared.folder
+    folder.prepare(prepared.study)
+    console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
+    missing = engine.missing_replicates(plan, folder.state())
+    seconds, _ = plan.forecast_seconds(folder.state())
+    console.print(
+        f"{prepared.experiment}: {len(plan.arms)} arms x {len(plan.study.seeds)} seeds, "
+        f"{len(missing)} of {len(plan.replicates)} replicates to run, {plan.concurrency} at a time "
+        f"on {plan.device}, "
+        f"forecast {format_duration(seconds * len(missing) / max(1, len(plan.replicates)))}",
+        markup=False,
+    )
+    uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
+    tracker = tracking.Tracker(folder.journal, uri, prepared.experiment)
+    tracker.start()
+    interrupted = False
+    if missing:
+        with Progress(plan, len(missing), console) as progress:
+            summary = engine.run_plan(
+                plan, folder, sweep_id=engine.new_sweep_id(), address=ray_address(), listener=progress
+            )
+        interrupted = summary.interrupted
+    behind = tracker.close()
+    _close(prepared, console, emit, behind=behind, interrupted=interrupted)
+    return _exit_code(plan, folder.state(), interrupted=interrupted)
+
+
+def _close(prepared: Prepared, console: Console, emit: Emit | None, *, behind: ProjectionSummary, interrupted: bool) -> None:
+    """Print the table, what MLflow misses, and what to do next."""
+    state = prepared.folder.state()
+    if state.sweep is not None:
+        table = summarise(state)
+        if emit:
+            emit(table.to_json())
+        console.print()
+        console.print(render_text(table), markup=False, end="")
+    console.print()
+    if behind:
+        console.print(f"MLflow: {behind}", markup=False)
+    console.print(f"results: {prepared.folder.path}", markup=False)
+    if interrupted:
+        console.print(f"interrupted; continue with: phasesweep run {prepared.selector}", markup=False)
+    console.print(f"open the MLflow page with: phasesweep ui {prepared.selector}", markup=False)
+
+
+def _exit_code(plan: Plan, state: JournalState, *, interrupted: bool) -> int:
+    if interrupted:
+        return EXIT_INTERRUPTED
+    return EXIT_FAILURES if FAILURES & statuses(plan, state).keys() else EXIT_DONE
+
+
+def statuses(plan: Plan, state: JournalState) -> Counter[str]:
+    """Count the plan's replicates by status; `waiting` and `running` for those that have not ended."""
+    counts: Counter[str] = Counter()
+    for planned, seed in plan.replicates:
+        replicate = state.replicates.get((planned.config_id, seed))
+        if replicate is None:
+            counts["waiting"] += 1
+        else:
+            counts[replicate.status or "unfinished"] += 1
+    return counts

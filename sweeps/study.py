@@ -1,0 +1,177 @@
+"""Studies: YAML files that say which arms run on which task with which seeds, at four scales."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from sweeps.errors import UserError, nearest
+from trainables.config import ResourceConfig, TrialConfig
+from trainables.schema import Schema
+
+Scale = Literal["smoke", "laptop", "gpu", "paper"]
+SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
+DEFAULT_SCALE: Scale = "laptop"
+SECTIONS = ("architecture", "task", "optimizer", "budget")
+
+
+class Sections(Schema):
+    """Parts of a TrialConfig, not yet validated: they are merged first."""
+
+    architecture: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    optimizer: dict[str, Any] = {}
+    budget: dict[str, Any] = {}
+
+    def as_overlay(self) -> dict[str, Any]:
+        """Return only what is written."""
+        return {name: getattr(self, name) for name in SECTIONS if getattr(self, name)}
+
+
+class ArmSpec(Sections):
+    """An arm: what it changes of the base."""
+
+    role: Literal["baseline", "treatment", "control"] = "treatment"
+    """Exactly one arm is the baseline that the others are compared with."""
+    note: str = ""
+
+
+class ArmOverlay(Sections):
+    """What a scale changes of an arm."""
+
+
+class ScaleSpec(Schema):
+    """What a scale changes of the study."""
+
+    note: str = ""
+    seeds: int | list[int] | None = None
+    base: Sections = Sections()
+    architectures: dict[str, dict[str, Any]] = {}
+    arms: dict[str, ArmOverlay] = {}
+    resources: dict[str, Any] = {}
+
+
+class StudyFile(Schema):
+    """A study as written.
+
+    Fields are merged in this order, later ones winning: `base`, the scale's `base`, `architectures.<name>`
+    (fields shared by all arms of that architecture), the scale's `architectures.<name>`, the arm, the
+    scale's arm, `--set`.
+    """
+
+    format_version: Literal[1]
+    study: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    description: str = ""
+    source: str = ""
+    metric: str | None = None
+    """Metric of the results table; by default the task's own."""
+    seeds: int | list[int]
+    """A number n stands for the seeds 0 … n-1. All arms share the seeds."""
+    base: Sections
+    architectures: dict[str, dict[str, Any]] = {}
+    arms: dict[str, ArmSpec]
+    resources: dict[str, Any] = {}
+    scales: dict[Scale, ScaleSpec]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A named configuration of a resolved study."""
+
+    name: str
+    role: Literal["baseline", "treatment", "control"]
+    note: str
+    config: TrialConfig
+    changes: dict[str, Any]
+    """Dotted fields in which the arm departs from the base."""
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study at one scale, with every field resolved and validated."""
+
+    name: str
+    scale: Scale
+    title: str
+    description: str
+    source: str
+    metric: str | None
+    seeds: tuple[int, ...]
+    arms: tuple[Arm, ...]
+    resources: ResourceConfig
+    overrides: dict[str, Any]
+    path: Path
+
+    @property
+    def baseline(self) -> Arm:
+        """The arm that the others are compared with."""
+        return next(arm for arm in self.arms if arm.role == "baseline")
+
+    @property
+    def folder_name(self) -> str:
+        """`<scale>`, with a hash of the overrides if there are any: other settings, other folder."""
+        if not self.overrides:
+            return self.scale
+        text = json.dumps(self.overrides, sort_keys=True)
+        return f"{self.scale}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the resolved study as it is written to the results folder."""
+        return {
+            "format_version": 1,
+            "study": self.name,
+            "scale": self.scale,
+            "title": self.title,
+            "source": self.source,
+            "metric": self.metric,
+            "seeds": list(self.seeds),
+            "overrides": self.overrides,
+            "resources": self.resources.model_dump(mode="json"),
+            "arms": {
+                arm.name: {"role": arm.role, "note": arm.note, **arm.config.model_dump(mode="json")}
+                for arm in self.arms
+            },
+        }
+
+
+def library() -> dict[str, Path]:
+    """Return the studies that come with phasesweep, by name."""
+    folder = resources.files("sweeps.studies")
+    paths = (Path(str(item)) for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return {path.stem: path for path in sorted(paths)}
+
+
+def find(name_or_path: str) -> Path:
+    """Return the file of a study given by library name or path.
+
+    Raises:
+        UserError: If there is no such study.
+    """
+    known = library()
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or "/" in name_or_path:
+        if path.is_file():
+            return path
+        raise UserError(f"no study file {path} (looked in {Path.cwd()})")
+    raise UserError(f"unknown study '{name_or_path}'; {nearest(name_or_path, known)} (or give a .yaml path)")
+
+
+def check_scale(scale: str) -> Scale:
+    """Return `scale` if it is one.
+
+    Raises:
+        UserError: If it is not.
+    """
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")

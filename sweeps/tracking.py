@@ -1,0 +1,214 @@
+"""MLflow as a projection of the journal: one writer, in batches, and never a reason for a sweep to stop."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweeps.journal_tail import JournalTail
+from sweeps.lease import Lease
+from sweeps.mlflow_store import RunStore, open_client
+from sweeps.projection import Projection, experiment_tags
+
+POLL_SECONDS = 1.0
+LONGEST_BACKOFF_SECONDS = 60.0
+SUMMARY_SHARE = 0.1
+"""Most of the tracker's time that describing all configurations may take while the sweep runs."""
+
+
+def default_tracking_uri(results_root: Path, override: str | None = None) -> str:
+    """Return `override` (the value of MLFLOW_TRACKING_URI), or else a database in the results."""
+    return override or f"sqlite:///{results_root.absolute()}/mlflow.db"
+
+
+def prepare(tracking_uri: str) -> None:
+    """Make the database and its schema if there is none yet; call it before any process writes there.
+
+    Raises:
+        mlflow.exceptions.MlflowException: If the database has another version's schema or is not writable.
+    """
+    open_client(tracking_uri)
+
+
+@dataclass(frozen=True)
+class ProjectionSummary:
+    """What MLflow holds after a projection."""
+
+    num_events: int
+    """Events in the journal."""
+    num_missing: int
+    """Of these, events that MLflow may not hold yet."""
+    error: str = ""
+    """Why some are missing."""
+    delegated_to: str = ""
+    """The other process that writes this journal's projection; how far it is has not been checked."""
+
+    def __bool__(self) -> bool:
+        """Whether there is something that a person should know."""
+        return bool(self.num_missing or self.error or self.delegated_to)
+
+    def __str__(self) -> str:
+        """What a person should know; empty if MLflow holds everything."""
+        if self.delegated_to:
+            return f"written by {self.delegated_to}, which sees this sweep too"
+        if not self:
+            return ""
+        behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
+        return f"{behind}; run again to replay ({self.error})"
+
+
+class Projector:
+    """Brings MLflow up to the journal, step by step. Not safe for use by several threads at once.
+
+    Args:
+        journal_dir: Folder of `.jsonl` files inside a results folder, or one file (a compact journal).
+        tracking_uri: Where MLflow writes.
+        experiment: Name of the experiment, `study@scale`.
+    """
+
+    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
+        self._uri = tracking_uri
+        self._experiment = experiment
+        self._tail = JournalTail(journal_dir)
+        replicates = journal_dir.parent / "replicates"
+        self._projection = Projection(experiment, replicates if replicates.is_dir() else None)
+        self._store: RunStore | None = None
+        self._unwritten: set[tuple[str, int]] = set()
+        self._num_written = 0
+        self._summarised_events = 0
+        self._next_summary = 0.0
+        self.error = ""
+        """Why the last step failed; empty if it did not."""
+
+    def step(self, *, final: bool = False) -> bool:
+        """Send what is new; return whether MLflow now holds every event, and never raise.
+
+        Args:
+            final: Also describe the configurations now, however long that takes, and read a last line that
+                lacks its end.
+        """
+        try:
+            self._unwritten |= self._tail.poll(final=final)
+            self._write(final)
+            self.error = ""
+        except Exception as error:  # noqa: BLE001  a sweep outlives its tracker; `summary` names what is missing
+            first_line = str(error).partition("\n")[0][:300]
+            self.error = f"{type(error).__name__}: {first_line}"
+            self._store = None  # what MLflow holds must be asked anew: a part of a step may be in
+        return not self.error
+
+    def _write(self, final: bool) -> None:
+        following = self._tail.following
+        if not following.sweeps:
+            return
+        if self._store is None:
+            self._store = RunStore(self._uri, self._experiment, list(following.sweeps))
+            self._unwritten |= following.state.replicates.keys()
+            self._summarised_events = 0
+        self._write_configurations(self._store, final)
+        for record in self._projection.replicates(following, self._unwritten):
+            self._store.write(record)
+        self._unwritten.clear()
+        self._num_written = self._tail.num_events
+
+    def _write_configurations(self, store: RunStore, final: bool) -> None:
+        """Describe experiment, sweeps and configurations, less often the longer it takes."""
+        new = any(self._projection.configuration_key(key[0]) not in store for key in self._unwritten)
+        due = final or new or time.monotonic() >= self._next_summary
+        if not due or self._summarised_events == self._tail.num_events:
+            return
+        started = time.monotonic()
+        following = self._tail.following
+        store.describe_experiment(experiment_tags(following.state))
+        for record in [*self._projection.configurations(following), *self._projection.sweeps(following)]:
+            store.write(record)
+        self._summarised_events = self._tail.num_events
+        now = time.monotonic()
+        self._next_summary = now + (now - started) / SUMMARY_SHARE
+
+    def has_news(self) -> bool:
+        """Return whether the journal has grown since the last step."""
+        return self._tail.has_grown()
+
+    def summary(self) -> ProjectionSummary:
+        """Return how far MLflow is behind the events read."""
+        missing = self._tail.num_events - self._num_written
+        return ProjectionSummary(self._tail.num_events, missing, self.error)
+
+
+def _lease(journal_dir: Path) -> Lease:
+    return Lease(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
+
+
+def project(journal_dir: Path, tracking_uri: str, experiment: str) -> ProjectionSummary:
+    """Bring MLflow up to the journal and return what is missing; only a missing journal is an error.
+
+    Raises:
+        FileNotFoundError: If there is no journal.
+    """
+    if not journal_dir.exists():
+        raise FileNotFoundError(f"no journal at {journal_dir}")
+    tracker = Tracker(journal_dir, tracking_uri, experiment)
+    tracker.finish()
+    return tracker.summary()
+
+
+class Tracker:
+    """Keeps MLflow up to date while a sweep runs, from a thread of its own.
+
+    Of all the drivers in a results folder one holds the lease; it writes what every driver's journal says.
+    The others wait for the lease.
+    """
+
+    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
+        self._projector = Projector(journal_dir, tracking_uri, experiment)
+        self._lease = _lease(journal_dir)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
+        self._delegated = False
+
+    def start(self) -> None:
+        """Start the thread; MLflow's slow import happens there."""
+        self._thread.start()
+
+    def close(self, timeout_seconds: float = 60.0) -> ProjectionSummary:
+        """Send all that is left, and return what is missing once that is done or the time is over."""
+        self._stop.set()
+        self._thread.join(timeout_seconds)
+        summary = self.summary()
+        if not self._thread.is_alive():
+            return summary
+        slow = f"It was still writing after {timeout_seconds:.0f} s."
+        return ProjectionSummary(summary.num_events, max(summary.num_missing, 1), summary.error or slow)
+
+    def summary(self) -> ProjectionSummary:
+        """Return how far MLflow is behind the events read so far."""
+        summary = self._projector.summary()
+        if self._delegated:
+            return ProjectionSummary(summary.num_events, 0, delegated_to=self._lease.holder())
+        return summary
+
+    def _run(self) -> None:
+        wait_seconds = POLL_SECONDS
+        while not self._stop.wait(wait_seconds):
+            if not self._lease.acquire() or self._projector.step():
+                wait_seconds = POLL_SECONDS
+            else:
+                wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
+        self.finish()
+
+    def finish(self) -> None:
+        """Write everything that the journal holds now, unless another process is the writer."""
+        while True:
+            self._delegated = not self._lease.acquire()
+            if self._delegated:
+                return
+            try:
+                written = self._projector.step(final=True)
+            finally:
+                self._lease.release()
+            # A driver that ended just now saw the lease taken and left its last events to us.
+            if not written or not self._projector.has_news():
+                return

@@ -1,0 +1,91 @@
+"""YAML with the line of every key, so that an error can point at it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from sweeps.errors import UserError
+
+KeyPath = tuple[str | int, ...]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML 1.1 reads `1e-3` as a string; this loader reads it as the number that everybody means."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def parse_scalar(text: str) -> Any:
+    """Read one value as it would be read from a study file: `--set key=value`.
+
+    Raises:
+        UserError: If `text` is not YAML.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set: cannot read the value '{text}': {error}") from error
+
+
+class YamlSource:
+    """A YAML file as data, with the line of each key."""
+
+    def __init__(self, path: Path, text: str) -> None:
+        self.path = path
+        self._lines: dict[KeyPath, int] = {}
+        try:
+            node = yaml.compose(text, Loader=_Loader)
+            if node is not None:
+                self._index(node, ())
+            self.data: Any = yaml.load(text, Loader=_Loader)
+        except yaml.MarkedYAMLError as error:
+            line = error.problem_mark.line + 1 if error.problem_mark else 1
+            raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> YamlSource:
+        """Read `path`.
+
+        Raises:
+            UserError: If it cannot be read or is not valid YAML, or names a key twice.
+        """
+        try:
+            return cls(path, path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path}: cannot be read: {error}") from error
+
+    def _index(self, node: yaml.Node, at: KeyPath) -> None:
+        self._lines.setdefault(at, node.start_mark.line + 1)
+        if isinstance(node, yaml.MappingNode):
+            for key_node, value_node in node.value:
+                path = (*at, key_node.value)
+                line = key_node.start_mark.line + 1
+                if path in self._lines:
+                    raise UserError(
+                        f"{self.path}:{line}: key '{key_node.value}' stands twice "
+                        f"(first on line {self._lines[path]}); keep one"
+                    )
+                self._lines[path] = line
+                self._index(value_node, path)
+        elif isinstance(node, yaml.SequenceNode):
+            for index, item in enumerate(node.value):
+                self._index(item, (*at, index))
+
+    def has(self, key: KeyPath) -> bool:
+        """Return whether the file has this very key."""
+        return key in self._lines
+
+    def where(self, key: KeyPath) -> str:
+        """Return `file:line` of `key`, or of its nearest ancestor that the file has."""
+        while key and key not in self._lines:
+            key = key[:-1]
+        return f"{self.path}:{self._lines.get(key, 1)}"

@@ -1,0 +1,119 @@
+"""Tables as text and Markdown: the same cells, legible, nothing hidden."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from analysis.records import merge
+from analysis.results import summarise
+from analysis.tables import (
+    TEXT_WIDTH,
+    format_number,
+    notes_for_display,
+    render_markdown,
+    render_text,
+    rows_for_display,
+    title_for_display,
+)
+from tests.journals import journal_events, sweep_event
+
+VALUES = {("baseline", 0): 2.40, ("baseline", 1): 2.50, ("baseline", 2): 2.60}
+VALUES |= {("treatment", 0): 2.30, ("treatment", 1): 2.39, ("treatment", 2): 2.51}
+SMALL = {"arms": {"baseline": 2.5, "treatment": 2.4}, "seeds": range(3), "values": VALUES}
+FAILED = {("coupling_2", 1): "diverged", ("coupling_2", 2): "oom", ("repulsive", 0): None}
+
+
+def test_cells_by_hand() -> None:
+    headers, rows = rows_for_display(summarise(merge(journal_events(**SMALL))))
+    assert headers == ["arm", "mean", "95 % interval", "n", "Δ to the baseline", "reading"]
+    assert rows == [
+        ["baseline", "2.500", "[2.252, 2.748]", "3", "–", "baseline"],
+        ["treatment", "2.400", "[2.138, 2.662]", "3", "−0.1000 [−0.1248, −0.0752]", "better"],
+    ]
+
+
+def test_failures_and_missing_seeds_are_marked_in_every_rendering() -> None:
+    table = summarise(merge(journal_events(statuses=FAILED)))
+    _, rows = rows_for_display(table)
+    cells = {row[0]: row for row in rows}
+    assert cells["coupling_2"][1].endswith("†")
+    assert (cells["coupling_2"][3], cells["coupling_2"][5]) == ("3/5", "failures")
+    assert (cells["repulsive"][3], cells["repulsive"][5]) == ("4/5", "incomplete")
+    for text in (re.sub(r"\s+", " ", render_text(table)), render_markdown(table)):
+        assert "† coupling_2: 2 of 5 failed (1 diverged, 1 oom); the mean is over survivors" in text
+        assert "repulsive: 1 of 5 seeds not finished yet" in text
+
+
+def test_an_arm_without_a_survivor_has_a_row() -> None:
+    statuses = {("coupling_2", seed): "diverged" for seed in range(5)}
+    table = summarise(merge(journal_events(statuses=statuses)))
+    _, rows = rows_for_display(table)
+    assert ["coupling_2", "–", "–", "0/5", "–", "failures"] in rows
+    assert "coupling_2: 5 of 5 failed (5 diverged)" in notes_for_display(table)
+
+
+@pytest.mark.parametrize("metric", ["val/bits_per_char", "val/perplexity", "probe/order_parameter"])
+@pytest.mark.parametrize("suffix", ["", "_with_a_name_that_is_much_longer_than_a_terminal_has_room_for"])
+def test_text_fits_the_terminal(metric: str, suffix: str) -> None:
+    arms = {"baseline": 2.5, f"treatment{suffix}": 2.4, f"other{suffix}": 112.0}
+    text = render_text(summarise(merge(journal_events(arms)), metric))
+    table, _, _ = text.partition("\n\nreferences")
+    assert max(map(len, table.splitlines())) <= TEXT_WIDTH
+    assert ("…" in text) == bool(suffix)
+
+
+def test_text_columns_are_aligned() -> None:
+    lines = render_text(summarise(merge(journal_events()))).splitlines()[2:12]
+    starts = [match.start() for match in re.finditer(r"─+", lines[1])]
+    assert len(starts) == 6
+    for line in lines:
+        assert all(line[start - 2 : start] in {"  ", ""} for start in starts[1:])
+
+
+def test_text_and_markdown_show_the_shared_cells() -> None:
+    table = summarise(merge(journal_events(statuses=FAILED)))
+    _, rows = rows_for_display(table)
+    markdown = render_markdown(table).splitlines()
+    shown = [[cell.strip().strip("`") for cell in line.split("|")[1:-1]] for line in markdown[4 : 4 + len(rows)]]
+    assert shown == rows
+    text = render_text(table)
+    assert all(cell in text for row in rows for cell in row)
+
+
+def test_references_chance_and_method_stand_below() -> None:
+    notes = notes_for_display(summarise(merge(journal_events())))
+    assert notes[0] == "references: 3-gram 2.956 · 5-gram 2.408 · chance 6.022"
+    assert "paired by seed" in notes[1]
+    assert "Holm-adjusted p < 0.05 over 7 comparisons" in notes[1]
+
+
+def test_relative_changes_are_in_per_cent_and_said_so() -> None:
+    table = summarise(merge(journal_events(**SMALL)), "val/perplexity")
+    _, rows = rows_for_display(table)
+    assert rows[1][4] == "−6.70 % [−8.29, −5.08]"
+    assert any("geometric" in note for note in notes_for_display(table))
+
+
+def test_ignored_replicates_are_counted() -> None:
+    events = [*journal_events(), sweep_event(["baseline"], sweep_id="z", time=2e9)]
+    assert any(note.startswith("35 replicates") for note in notes_for_display(summarise(merge(events))))
+
+
+def test_title_says_what_the_numbers_are() -> None:
+    title = title_for_display(summarise(merge(journal_events())))
+    assert title == "kuramoto_phase_a @ laptop · val/bits_per_char, bits per character, lower is better"
+
+
+def test_confidence_is_in_the_header() -> None:
+    headers, _ = rows_for_display(summarise(merge(journal_events()), confidence=0.9))
+    assert headers[2] == "90 % interval"
+
+
+@pytest.mark.parametrize(
+    ("value", "signed", "text"),
+    [(-0.00001, True, "0.000"), (-1.5, False, "−1.500"), (1.5, True, "+1.500"), (0.0, True, "0.000")],
+)
+def test_numbers_have_true_minus_signs_and_no_negative_zero(value: float, signed: bool, text: str) -> None:
+    assert format_number(value, 3, signed=signed) == text

@@ -1,0 +1,188 @@
+"""The GPT backbone that every family shares: a family changes its mixers, and nothing else.
+
+Source:
+    Radford et al. (2019), "Language models are unsupervised multitask learners" (pre-LN blocks, learned
+    positions, tied head, GELU).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.layers.attention import CausalSelfAttention
+from trainables.layers.mixer import Mixer, ResidualProjection
+
+
+def num_parameters(*modules: nn.Module) -> int:
+    """Count the parameters of `modules`, tied ones once in each module."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
+class BackboneConfig(ArchitectureConfig):
+    """A family built on the shared backbone; it overrides `build_mixer`."""
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return the mixer of 0-based `layer`; causal softmax attention unless a family says otherwise."""
+        return CausalSelfAttention(
+            self.d_model, self.num_heads, num_layers=self.num_layers, dropout=self.dropout, bias=self.bias
+        )
+
+    def build(self, *, vocab_size: int, max_seq_len: int) -> BackboneModel:
+        """Build the model.
+
+        Raises:
+            ValueError: If `parameter_budget` cannot be met.
+        """
+        return BackboneModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+
+    def ffn_width(self, num_other: int) -> int:
+        """Return the hidden width of the feed-forward layers.
+
+        Args:
+            num_other: Parameters of everything else, which a parameter budget has to pay for first.
+
+        Raises:
+            ValueError: If `parameter_budget` leaves nothing for the feed-forward layers, or there are none.
+        """
+        if self.parameter_budget is None:
+            return max(1, round(self.ffn_multiplier * self.d_model))
+        if self.num_layers == 0:
+            raise ValueError("parameter_budget needs num_layers >= 1: it is met by the feed-forward width")
+        fixed = num_other + self.num_layers * self.d_model * self.bias
+        per_unit = self.num_layers * (2 * self.d_model + self.bias)
+        if self.parameter_budget < fixed + per_unit:
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is too small: everything but the feed-forward "
+                f"layers has {fixed:,} parameters and the narrowest feed-forward layers add {per_unit:,}"
+            )
+        return round((self.parameter_budget - fixed) / per_unit)
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop `ffn_multiplier` where a parameter budget overrides it."""
+        fields = super().canonical()
+        if self.parameter_budget is not None:
+            del fields["ffn_multiplier"]
+        return fields
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, d_model: int, width: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.up = nn.Linear(d_model, width, bias=bias)
+        self.gelu = nn.GELU()
+        self.down = ResidualProjection(width, d_model, num_layers=num_layers, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Transform each position by itself."""
+        y_BTD: Tensor = self.dropout(self.down(self.gelu(self.up(x_BTD))))
+        return y_BTD
+
+
+class Block(nn.Module):
+    """A pre-norm residual block: norm, mixer, norm, feed-forward."""
+
+    def __init__(self, mixer: Mixer, ffn: FeedForward, *, d_model: int, bias: bool) -> None:
+        super().__init__()
+        self.mixer_norm = nn.LayerNorm(d_model, bias=bias)
+        self.mixer = mixer
+        self.ffn_norm = nn.LayerNorm(d_model, bias=bias)
+        self.ffn = ffn
+
+    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the residual stream after the block, and the mixer's penalty."""
+        mixed = self.mixer(self.mixer_norm(x_BTD))
+        x_BTD = x_BTD + mixed.y_BTD
+        return x_BTD + self.ffn(self.ffn_norm(x_BTD)), mixed.penalty
+
+
+class BackboneModel(LanguageModel):
+    """Token and position embedding, blocks, final norm, and a head tied to the token embedding."""
+
+    def __init__(self, config: BackboneConfig, *, vocab_size: int, max_seq_len: int) -> None:
+        super().__init__()
+        d_model, num_layers, bias = config.d_model, config.num_layers, config.bias
+        self.token_embedding = nn.Embedding(vocab_size, d_model)
+        self.position_embedding = nn.Embedding(max_seq_len, d_model)
+        self.embedding_dropout = nn.Dropout(config.dropout)
+        self.final_norm = nn.LayerNorm(d_model, bias=bias)
+        mixers = [config.build_mixer(layer) for layer in range(num_layers)]
+        num_norms = 2 * num_layers + 1
+        num_other = num_parameters(self.token_embedding, self.position_embedding, *mixers)
+        width = config.ffn_width(num_other + num_norms * num_parameters(self.final_norm))
+        self.blocks = nn.ModuleList(
+            Block(
+                mixer,
+                FeedForward(d_model, width, num_layers=num_layers, dropout=config.dropout, bias=bias),
+                d_model=d_model,
+                bias=bias,
+            )
+            for mixer in mixers
+        )
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        """Predict the next token at every position.
+
+        Raises:
+            ValueError: If the sequence is longer than the model's positions.
+        """
+        x_BTD = self.embed(tokens_BT)
+        penalty = torch.zeros((), device=x_BTD.device)
+        for block in self.blocks:
+            x_BTD, block_penalty = block(x_BTD)
+            if block_penalty is not None:
+                penalty = penalty + block_penalty
+        return ModelOutput(nn.functional.linear(self.final_norm(x_BTD), self.token_embedding.weight), penalty)
+
+    def embed(self, tokens_BT: Tensor) -> Tensor:
+        """Return the input of the first block.
+
+        Raises:
+            ValueError: If the sequence is longer than the model's positions.
+        """
+        num_positions, limit = tokens_BT.shape[1], self.position_embedding.num_embeddings
+        if num_positions > limit:
+            raise ValueError(f"a sequence of {num_positions} tokens is longer than max_seq_len={limit}")
+        position_TD = self.position_embedding.weight[:num_positions]
+        x_BTD: Tensor = self.embedding_dropout(self.token_embedding(tokens_BT) + position_TD)
+        return x_BTD
+
+    @torch.no_grad()
+    def probes(self, tokens_BT: Tensor) -> dict[str, float]:
+        """Measure every mixer on `tokens_BT`, in evaluation mode.
+
+        Returns:
+            `probe/<name>`, the mean over the layers that have it and their heads, and, for what is measured
+            head by head, `probe/<name>/layer<l>/head<h>`, both counted from 0.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            found = self._mixer_probes(tokens_BT)
+        finally:
+            self.train(was_training)
+        measured: dict[str, float] = {}
+        for name in dict.fromkeys(name for probes in found.values() for name in probes):
+            layers = {layer: probes[name] for layer, probes in found.items() if name in probes}
+            means = [float(value.mean()) for value in layers.values()]
+            measured[f"probe/{name}"] = sum(means) / len(means)
+            for layer, value_H in layers.items():
+                for head, value in enumerate(value_H.tolist() if value_H.ndim else []):
+                    measured[f"probe/{name}/layer{layer}/head{head}"] = value
+        return measured
+
+    def _mixer_probes(self, tokens_BT: Tensor) -> dict[int, dict[str, Tensor]]:
+        """Return what each layer's mixer measures on its own input."""
+        x_BTD = self.embed(tokens_BT)
+        found: dict[int, dict[str, Tensor]] = {}
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            found[layer] = block.mixer.probes(block.mixer_norm(x_BTD))
+            x_BTD, _ = block(x_BTD)
+        return found

@@ -1,0 +1,53 @@
+"""Controls: the simplest mixers that could explain a family's result without its mechanism."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from trainables.architectures.backbone import BackboneConfig
+from trainables.architectures.placement import LayerIndices, check_layers_exist, with_middle_layer
+from trainables.layers.mean_pool import MeanPoolMixer
+from trainables.layers.mixer import Mixer
+from trainables.registry import register_architecture
+
+
+@register_architecture("mean_pool", version=1)
+class MeanPoolConfig(BackboneConfig):
+    """Attention everywhere but in `pool_layers`, which see the mean of the prefix through a small MLP.
+
+    It stands where `kuramoto` has its oscillators: both compress the past into a mean, here without phases or
+    dynamics.
+    """
+
+    name: Literal["mean_pool"] = "mean_pool"
+    pool_layers: LayerIndices = ()
+    """0-based layers that hold the prefix mean instead of attention. Unless given: the middle layer."""
+    pool_width: int = Field(128, ge=1)
+    """Hidden width of the mixer's MLP."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        return with_middle_layer(cls, "pool_layers", fields) if isinstance(fields, dict) else fields
+
+    @model_validator(mode="after")
+    def _pool_layers_exist(self) -> MeanPoolConfig:
+        check_layers_exist(self, "pool_layers")
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop the width where no layer has it."""
+        fields = super().canonical()
+        if not self.pool_layers:
+            del fields["pool_width"]
+        return fields
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return the prefix mean for a pool layer, attention for any other."""
+        if layer not in self.pool_layers:
+            return super().build_mixer(layer)
+        return MeanPoolMixer(
+            self.d_model, self.pool_width, num_layers=self.num_layers, dropout=self.dropout, bias=self.bias
+        )

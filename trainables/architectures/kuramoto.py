@@ -1,0 +1,149 @@
+"""The `kuramoto` family (PhaseGPT): some layers mix positions by synchronising oscillators.
+
+Source:
+    PhaseGPT, src/phase_attention.py. As published the mean field covers future positions, the coupling
+    repels, raw angles are read out, and the anti-synchronisation controls do nothing; `corrected` mends all four.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from trainables.architectures.backbone import BackboneConfig
+from trainables.architectures.placement import LayerIndices, check_layers_exist, with_middle_layer
+from trainables.layers.kuramoto import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
+from trainables.layers.mixer import Mixer
+from trainables.registry import register_architecture
+
+AS_PUBLISHED: dict[str, Any] = {
+    "causal": False,
+    "sign": "repulsive",
+    "readout": "angle",
+    "controls_act": False,
+}
+
+
+@register_architecture("kuramoto", version=1)
+class KuramotoConfig(BackboneConfig):
+    """Attention everywhere but in `phase_layers`, which hold coupled oscillators.
+
+    `fidelity` sets the defaults of `causal`, `sign`, `readout` and `controls_act`; each can still be given,
+    so that `as_published` with `causal: true` is the published layer without its leak.
+    """
+
+    name: Literal["kuramoto"] = "kuramoto"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published`: non-causal, repulsive, raw angles, inert controls. `corrected`: the opposite."""
+    phase_layers: LayerIndices = ()
+    """0-based layers that hold oscillators instead of attention. Unless given: the middle layer."""
+    num_oscillators: int = Field(32, ge=1)
+    """Oscillators of each head."""
+    coupling: float = Field(1.0, ge=0)
+    """Initial coupling strength K of every head, in radians per unit of model time."""
+    learn_coupling: bool = True
+    num_steps: int = Field(10, ge=1)
+    """Euler steps of the dynamics in one forward pass."""
+    dt: float = Field(0.1, gt=0)
+    """Euler step, in units of model time."""
+    causal: bool = True
+    """Whether the mean field at t covers positions up to t only."""
+    sign: Sign = "attractive"
+    readout: Readout = "cos_sin"
+    controls_act: bool = True
+    """Whether noise, jitter and the regulariser reach the training; as published they do not."""
+    phase_noise: float = Field(0.0, ge=0)
+    """Standard deviation of a normal kick after each step in training, radians."""
+    frequency_jitter: float = Field(0.0, ge=0)
+    """Relative standard deviation of the frequencies, drawn for each forward pass in training."""
+    coherence_weight: float = Field(0.0, ge=0)
+    """Weight λ of the regulariser of the order parameter R over oscillators, in nats a token."""
+    coherence_target: float = Field(0.45, ge=0, le=1)
+    """Order parameter R* that the regulariser aims at."""
+    coherence_form: CoherenceForm = "ceiling"
+    """`ceiling` acts above R* only, `centre` on both sides, `band` beyond R* ± 0.1."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        """Write out the defaults that depend on other fields."""
+        if not isinstance(fields, dict):
+            return fields
+        published = AS_PUBLISHED if fields.get("fidelity") == "as_published" else {}
+        return with_middle_layer(cls, "phase_layers", {**published, **fields})
+
+    @model_validator(mode="after")
+    def _phase_layers_exist(self) -> KuramotoConfig:
+        check_layers_exist(self, "phase_layers")
+        return self
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """Non-causal coupling that can act looks into the future."""
+        leaks = not self.causal and bool(self.phase_layers) and self._coupling_can_act
+        return frozenset({"causality"} if leaks else ())
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Noise is drawn for each micro-batch, and the regulariser squares a mean over it."""
+        perturbed = self.phase_noise > 0 or self.frequency_jitter > 0 or self.coherence_weight > 0
+        return super().microbatch_invariant and not (self.controls_act and self.phase_layers and perturbed)
+
+    @property
+    def _coupling_can_act(self) -> bool:
+        return self.coupling > 0 or self.learn_coupling
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop what cannot change the result.
+
+        `fidelity` only sets defaults. Without phase layers nothing of this family remains. Without coupling
+        the mean field's sign and reach do not matter. Controls that do not act, or have weight 0, do not
+        matter, nor do their details.
+        """
+        fields = super().canonical()
+        has_noise = self.controls_act and self.phase_noise > 0
+        has_jitter = self.controls_act and self.frequency_jitter > 0
+        has_penalty = self.controls_act and self.coherence_weight > 0
+        matters = {
+            "fidelity": False,
+            "controls_act": False,
+            "sign": self._coupling_can_act,
+            "causal": self._coupling_can_act,
+            "phase_noise": has_noise,
+            "frequency_jitter": has_jitter,
+            "coherence_weight": has_penalty,
+            "coherence_target": has_penalty,
+            "coherence_form": has_penalty,
+        }
+        if not self.phase_layers:
+            matters = {name: name == "name" for name in KuramotoConfig.__annotations__}
+        return {name: value for name, value in fields.items() if matters.get(name, True)}
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return oscillators for a phase layer, attention for any other."""
+        if layer not in self.phase_layers:
+            return super().build_mixer(layer)
+        acts = self.controls_act
+        regulariser = Coherence(
+            weight=self.coherence_weight, target=self.coherence_target, form=self.coherence_form
+        )
+        return KuramotoMixer(
+            self.d_model,
+            self.num_heads,
+            self.num_oscillators,
+            num_layers=self.num_layers,
+            coupling=self.coupling,
+            learn_coupling=self.learn_coupling,
+            sign=self.sign,
+            causal=self.causal,
+            num_steps=self.num_steps,
+            dt=self.dt,
+            readout=self.readout,
+            phase_noise=self.phase_noise if acts else 0.0,
+            frequency_jitter=self.frequency_jitter if acts else 0.0,
+            coherence=regulariser if self.coherence_weight > 0 else None,
+            coherence_has_gradient=acts,
+            dropout=self.dropout,
+            bias=self.bias,
+        )

@@ -1,0 +1,125 @@
+"""One attempt at a replicate: the loop, with its folder, its checkpoints and every end turned into a result."""
+
+from __future__ import annotations
+
+import functools
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from trainables.assignment import Assignment
+from trainables.config import TrialConfig
+from trainables.replicate_folder import ReplicateFolder
+from trainables.tasks.base import DataError, Task
+from trainables.training.loop import Report, Trainer
+from trainables.training.numerics import Numerics
+from trainables.training.peak_memory import PeakMemory
+
+CHECKPOINT_EVERY_SECONDS = 20.0
+
+
+@functools.lru_cache(maxsize=2)
+def _load_task(config_json: str, data_dir: Path | None) -> Task:
+    """Load a task once a process: reused actors run many replicates on the same data."""
+    budget_free = TrialConfig.model_validate_json(config_json)
+    return budget_free.task.build(data_dir)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether `error` says that memory ran out, on the GPU or the host."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+
+
+class Attempt:
+    """Runs one replicate to its end; `events` yields plain dictionaries for the driver.
+
+    An exception inside the trial is one of its results (`crashed`, `oom`), recorded with its traceback in
+    log.txt: raised through Ray it would cost the worker process, and the replicate would have no record.
+    """
+
+    def __init__(self, assignment: Assignment) -> None:
+        self.assignment = assignment
+        self.folder = ReplicateFolder(Path(assignment.replicate_dir))
+        self.started_at = time.monotonic()
+        self.saved_at = self.started_at
+        self.peak = PeakMemory(assignment.device)
+
+    def events(self) -> Iterator[dict[str, Any]]:
+        """Yield `started`, then a `report` at each report, the last one with its outcome."""
+        try:
+            trainer = self._prepare()
+            yield self._started(trainer)
+            for report in trainer.reports():
+                yield self._reported(trainer, report)
+        except Exception as error:  # noqa: BLE001  every failure of a trial is recorded, none is dropped
+            yield self._failed(error)
+
+    def _prepare(self) -> Trainer:
+        given = self.assignment
+        config = TrialConfig.model_validate(given.config)
+        task = _load_task(config.model_dump_json(), given.data_path)
+        if task.data_hash != given.data_hash:
+            raise DataError(
+                f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
+                f"differs between machines; give all of them the same PHASESWEEP_DATA"
+            )
+        numerics = Numerics(
+            device=given.device,
+            threads=given.threads,
+            micro_batch_size=given.micro_batch_size,
+            deterministic=given.deterministic,
+        )
+        trainer = Trainer(config, given.seed, task, numerics)
+        self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
+        if self.folder.checkpoint.exists():
+            trainer.load(self.folder.checkpoint)
+            self.folder.log(f"continuing from step {trainer.step}")
+        self.folder.continue_from(trainer.step)
+        return trainer
+
+    def _started(self, trainer: Trainer) -> dict[str, Any]:
+        numerics = {
+            **trainer.numerics.describe(),
+            "precision": trainer.config.budget.precision,
+            "peak_memory_method": self.peak.method,
+        }
+        self.folder.log(f"started at step {trainer.step} with {trainer.num_parameters} parameters: {numerics}")
+        return {"event": "started", "step": trainer.step, "numerics": numerics}
+
+    def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
+        now = time.monotonic()
+        seconds, peak_mib = now - self.started_at, self.peak.mib()
+        self.folder.add_report(report.step, report.metrics, seconds, peak_mib)
+        if report.outcome is not None:
+            self.folder.checkpoint.unlink(missing_ok=True)
+            self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
+        elif now - self.saved_at >= CHECKPOINT_EVERY_SECONDS:
+            trainer.save(self.folder.checkpoint)
+            self.saved_at = time.monotonic()
+        return {
+            "event": "report",
+            "step": report.step,
+            "metrics": report.metrics,
+            "outcome": report.outcome,
+            "seconds": seconds,
+            "peak_memory_mib": peak_mib,
+            "message": "training loss left the finite range" if report.outcome == "diverged" else "",
+        }
+
+    def _failed(self, error: Exception) -> dict[str, Any]:
+        self.folder.log("".join(traceback.format_exception(error)))
+        return {
+            "event": "report",
+            "step": 0,
+            "metrics": {},
+            "outcome": "oom" if is_out_of_memory(error) else "crashed",
+            "seconds": time.monotonic() - self.started_at,
+            "peak_memory_mib": self.peak.mib(),
+            "message": f"{type(error).__name__}: {error}",
+        }

@@ -1,0 +1,179 @@
+"""What every architecture must do, as checks that a plugin's author can run too: no test framework is needed.
+
+`check_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
+checked in reverse: it must really be broken, so that a declared artefact cannot quietly disappear.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.architectures.base import ArchitectureConfig, LanguageModel
+from trainables.registry import ARCHITECTURES
+from trainables.training.randomness import generator, initialise
+
+VOCAB_SIZE = 23
+SEQ_LEN = 12
+BATCH_SIZE = 3
+SEED = 0
+TOLERANCE = 1e-10
+"""Largest change of a float64 logit that counts as none."""
+CHANCE_TOLERANCE_NATS = 0.25
+
+
+class ContractError(AssertionError):
+    """An architecture breaks a contract; the message says which, where and by how much."""
+
+
+def build(config: ArchitectureConfig, seed: int = SEED) -> LanguageModel:
+    """Return the initialised model in float64 and evaluation mode, where a leak cannot hide in rounding."""
+    model = config.build(vocab_size=VOCAB_SIZE, max_seq_len=SEQ_LEN)
+    initialise(model, seed)
+    return model.double().eval()
+
+
+def tokens(name: str) -> Tensor:
+    """Return random tokens_BT of the stream `name`."""
+    return torch.randint(VOCAB_SIZE, (BATCH_SIZE, SEQ_LEN), generator=generator(SEED, "contract", name))
+
+
+def logits(model: LanguageModel, tokens_BT: Tensor) -> Tensor:
+    """Return the logits without recording gradients."""
+    with torch.no_grad():
+        logits_BTV: Tensor = model(tokens_BT).logits_BTV
+    return logits_BTV
+
+
+def check_causality(config: ArchitectureConfig) -> None:
+    """Changing a token must leave every earlier position's logits alone."""
+    model, tokens_BT = build(config), tokens("inputs")
+    before_BTV = logits(model, tokens_BT)
+    for changed in range(1, SEQ_LEN):
+        other_BT = tokens_BT.clone()
+        other_BT[:, changed] = (other_BT[:, changed] + 1) % VOCAB_SIZE
+        leak = (logits(model, other_BT) - before_BTV)[:, :changed].abs().amax((0, 2))
+        if leak.max() > TOLERANCE:
+            raise ContractError(
+                f"not causal: changing token {changed} moves the logits at position {int(leak.argmax())} "
+                f"by {float(leak.max()):.2g}"
+            )
+
+
+def check_batch_independence(config: ArchitectureConfig) -> None:
+    """A sequence's logits must not depend on what else is in the batch, or on earlier batches."""
+    model, tokens_BT = build(config), tokens("inputs")
+    alone_BTV = torch.cat([logits(model, row_BT) for row_BT in tokens_BT.split(1)])
+    logits(model, tokens("others"))
+    change = float((logits(model, tokens_BT) - alone_BTV).abs().max())
+    if change > TOLERANCE:
+        raise ContractError(f"a sequence's logits change by {change:.2g} with its neighbours in the batch")
+
+
+def check_repeatability(config: ArchitectureConfig) -> None:
+    """Equal seeds must give equal bits, in training mode too; another seed must give another start."""
+    outputs = []
+    for _ in range(2):
+        model = build(config).train()
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            outputs.append(logits(model, tokens("inputs")))
+    if not torch.equal(*outputs):
+        raise ContractError("two builds with one seed give different logits: a draw does not use its stream")
+    if torch.equal(logits(build(config), tokens("inputs")), logits(build(config, SEED + 1), tokens("inputs"))):
+        raise ContractError("another seed gives the same model: the parameters are not drawn from the seed")
+
+
+def check_gradients(config: ArchitectureConfig) -> None:
+    """The loss must send a finite gradient, not all zero, to every parameter."""
+    model = build(config).train()
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        output = model(tokens("inputs"))
+    loss = functional.cross_entropy(output.logits_BTV.flatten(0, 1), tokens("targets").flatten())
+    (loss + output.penalty).backward()
+    for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        if parameter.grad is None or not parameter.grad.any():
+            raise ContractError(f"parameter '{name}' gets no gradient")
+        if not parameter.grad.isfinite().all():
+            raise ContractError(f"parameter '{name}' gets a gradient that is not finite")
+
+
+def check_checkpoint(config: ArchitectureConfig) -> None:
+    """A saved state loaded into a fresh model must give equal bits."""
+    saved, restored = build(config), build(config, SEED + 1)
+    file = io.BytesIO()
+    torch.save(saved.state_dict(), file)
+    file.seek(0)
+    restored.load_state_dict(torch.load(file, weights_only=True))
+    if not torch.equal(logits(saved, tokens("inputs")), logits(restored, tokens("inputs"))):
+        raise ContractError("a restored model gives other logits: something is missing from its state_dict")
+
+
+def check_chance(config: ArchitectureConfig) -> None:
+    """An untrained model must score about ln V nats a token on random targets: it knows nothing yet."""
+    logits_BTV = logits(build(config), tokens("inputs"))
+    loss = float(functional.cross_entropy(logits_BTV.flatten(0, 1), tokens("targets").flatten()))
+    if not abs(loss - math.log(VOCAB_SIZE)) < CHANCE_TOLERANCE_NATS:
+        raise ContractError(f"untrained loss is {loss:.3f} nats a token; chance is {math.log(VOCAB_SIZE):.3f}")
+
+
+def check_round_trip(config: ArchitectureConfig) -> None:
+    """Configuration to JSON and back must be the identity, and so must its canonical form."""
+    read = ARCHITECTURES.parse(json.loads(json.dumps(config.model_dump(mode="json"), allow_nan=False)))
+    if read != config:
+        raise ContractError(f"a configuration changes on its way through JSON: {config!r} becomes {read!r}")
+    if json.dumps(read.canonical(), sort_keys=True) != json.dumps(config.canonical(), sort_keys=True):
+        raise ContractError("equal configurations have different canonical forms")
+
+
+CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
+    "causality": check_causality,
+    "batch_independence": check_batch_independence,
+    "repeatability": check_repeatability,
+    "gradients": check_gradients,
+    "checkpoint": check_checkpoint,
+    "chance": check_chance,
+    "round_trip": check_round_trip,
+}
+"""Every contract by the name that `violates` uses."""
+
+
+def check(config: ArchitectureConfig, contract: str) -> None:
+    """Check one contract, in reverse if `config` declares that it breaks it.
+
+    Raises:
+        ContractError: If the contract is broken, or declared broken and kept.
+        KeyError: If there is no such contract.
+    """
+    if contract not in config.violates:
+        CHECKS[contract](config)
+        return
+    try:
+        CHECKS[contract](config)
+    except ContractError:
+        return
+    raise ContractError(f"declares that it violates '{contract}', but keeps it")
+
+
+def check_architecture(config: ArchitectureConfig) -> None:
+    """Check every contract.
+
+    Use a small model: the checks run it about 30 times in float64 on the CPU.
+
+    Raises:
+        ContractError: On the first contract broken, or a declared violation that is unknown or does not show.
+    """
+    unknown = config.violates - CHECKS.keys()
+    if unknown:
+        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
+    for contract in CHECKS:
+        check(config, contract)

@@ -1,0 +1,52 @@
+"""Causal softmax attention, beside its explicit reference."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+
+
+class CausalSelfAttention(Mixer):
+    """Multi-head softmax attention of each position over itself and the positions before it.
+
+    Source:
+        Vaswani et al. (2017), "Attention is all you need", section 3.2.
+    """
+
+    def __init__(self, d_model: int, num_heads: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.num_heads, self.dropout = num_heads, dropout
+        self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
+        self.out = ResidualProjection(d_model, d_model, num_layers=num_layers, bias=bias)
+        self.out_dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Attend; time O(T²), memory O(T) where the backend has a fused kernel."""
+        q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
+        mixed_BHTK = functional.scaled_dot_product_attention(
+            q_BHTK, k_BHTK, v_BHTK, dropout_p=self.dropout if self.training else 0.0, is_causal=True
+        )
+        return MixerOutput(self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2))))
+
+    def heads(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, each of shape BHTK."""
+        q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
+        split = (self.num_heads, x_BTD.shape[-1] // self.num_heads)
+        return tuple(part.unflatten(-1, split).transpose(1, 2) for part in (q_BTD, k_BTD, v_BTD))
+
+
+def reference_attention(layer: CausalSelfAttention, x_BTD: Tensor) -> Tensor:
+    """Compute what `layer` computes without dropout from the definition, with an explicit T×T matrix."""
+    q_BHTK, k_BHTK, v_BHTK = layer.heads(x_BTD)
+    num_positions, head_dim = q_BHTK.shape[-2:]
+    score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(head_dim)
+    future_TT = torch.ones(num_positions, num_positions, device=x_BTD.device).triu(1).bool()
+    weight_BHTT = score_BHTT.masked_fill(future_TT, -math.inf).softmax(-1)
+    mixed_BTD = (weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2)
+    y_BTD: Tensor = layer.out(mixed_BTD)
+    return y_BTD

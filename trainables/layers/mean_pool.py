@@ -1,0 +1,33 @@
+"""The prefix mean as a mixer, beside its explicit reference."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from trainables.layers.cumulative import cumulative_mean
+from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+
+
+class MeanPoolMixer(Mixer):
+    """y_t = W_out GELU(W_in [x_t, mean of x_j over j <= t]): causal, O(T)."""
+
+    def __init__(self, d_model: int, width: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * d_model, width, bias=bias)
+        self.gelu = nn.GELU()
+        self.out = ResidualProjection(width, d_model, num_layers=num_layers, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Mix; time and memory O(T)."""
+        wide = torch.promote_types(x_BTD.dtype, torch.float32)
+        mean_BTD = cumulative_mean(x_BTD.to(wide).transpose(1, 2)).transpose(1, 2).to(x_BTD.dtype)
+        return MixerOutput(self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))))
+
+
+def reference_mean_pool(layer: MeanPoolMixer, x_BTD: Tensor) -> Tensor:
+    """Compute what `layer` computes without dropout, taking the mean of every prefix by itself."""
+    mean_BTD = torch.stack([x_BTD[:, : t + 1].mean(1) for t in range(x_BTD.shape[1])], 1)
+    y_BTD: Tensor = layer.out(layer.gelu(layer.hidden(torch.cat((x_BTD, mean_BTD), -1))))
+    return y_BTD

@@ -1,0 +1,42 @@
+"""What every mixer is: the one part of a block that moves information between positions."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from torch import Tensor, nn
+
+from trainables.training.randomness import INIT_STD, Initializer, Normal
+
+
+class MixerOutput(NamedTuple):
+    """What a mixer returns."""
+
+    y_BTD: Tensor
+    """Added to the residual stream."""
+    penalty: Tensor | None = None
+    """Scalar added to the training loss, in nats a token; None where there is none."""
+
+
+class Mixer(nn.Module):
+    """A module that maps normed x_BTD to `MixerOutput`. Families differ here, and only here."""
+
+    def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Measure the mixer on its input, without noise: scalars, or one number a head (shape H)."""
+        return {}
+
+
+class ResidualProjection(nn.Linear):
+    """The last linear layer of a residual branch.
+
+    It starts at std 0.02 / sqrt(2 * num_layers), so that the residual stream keeps its scale however many
+    branches (two a layer) are added to it.
+
+    Source:
+        Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
+    """
+
+    def __init__(self, in_features: int, out_features: int, *, num_layers: int, bias: bool) -> None:
+        super().__init__(in_features, out_features, bias=bias)
+        self.initializers: dict[str, Initializer] = {"weight": Normal(INIT_STD / math.sqrt(2 * num_layers))}

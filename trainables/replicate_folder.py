@@ -1,0 +1,65 @@
+"""The folder of one replicate: what it computed, kept for people and for a continuation."""
+
+from __future__ import annotations
+
+import csv
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+class ReplicateFolder:
+    """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, system.csv, log.txt, checkpoint/.
+
+    The journal, not this folder, is the truth about what has ended; the folder may be deleted to start anew.
+    """
+
+    SYSTEM_COLUMNS = ("step", "seconds", "tokens_per_second", "peak_memory_mib")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.mkdir(parents=True, exist_ok=True)
+
+    @property
+    def checkpoint(self) -> Path:
+        """The newest checkpoint; may not exist."""
+        return self.path / "checkpoint" / "latest.pt"
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Write the resolved configuration with its seed."""
+        (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+
+    def continue_from(self, step: int) -> None:
+        """Drop rows after `step`: a continuation from a checkpoint at `step` writes them again."""
+        metrics = self.path / "metrics.jsonl"
+        if metrics.exists():
+            rows = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+            kept = [row for row in rows if json.loads(row)["step"] <= step]
+            metrics.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
+        system = self.path / "system.csv"
+        if system.exists():
+            header, *rows = system.read_text(encoding="utf-8").splitlines() or [",".join(self.SYSTEM_COLUMNS)]
+            kept = [row for row in rows if int(row.split(",")[0]) <= step]
+            system.write_text("".join(f"{row}\n" for row in [header, *kept]), encoding="utf-8")
+
+    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_memory_mib: float) -> None:
+        """Append one report to metrics.jsonl and system.csv."""
+        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, **metrics}) + "\n")
+        system = self.path / "system.csv"
+        new = not system.exists()
+        with system.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            if new:
+                writer.writerow(self.SYSTEM_COLUMNS)
+            rate = metrics.get("train/tokens_per_second", 0.0)
+            writer.writerow([step, f"{seconds:.3f}", f"{rate:.1f}", f"{peak_memory_mib:.1f}"])
+
+    def log(self, text: str) -> None:
+        """Append a line with the time to log.txt."""
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        with (self.path / "log.txt").open("a", encoding="utf-8") as file:
+            file.write(f"{stamp} {text}\n")

@@ -1,0 +1,226 @@
+"""What every task must do, as checks that a plugin's author can run too: no test framework is needed.
+
+`check_task(MyTaskConfig(...))` runs them all. The models used here learn nothing: one guesses uniformly, one
+repeats the token it reads (`echo`), one looks at the token to come (`peek`), one is a fixed function of the
+last two tokens. What they must score is known beforehand.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.contract import ContractError
+from trainables.registry import TASKS
+from trainables.tasks.base import Split, Task, TaskConfig
+
+CPU = torch.device("cpu")
+BATCH_SIZE = 5
+CERTAINTY = 12.0
+"""Logit of the token that `echo` and `peek` bet on; the others have 0."""
+TOLERANCE = 1e-5
+"""Largest relative change of a score that counts as rounding: models work in float32."""
+
+
+class UniformModel(LanguageModel):
+    """Gives every token the same probability: an untrained model at its best."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.vocab_size = vocab_size
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        """Return logits of zero."""
+        return ModelOutput(torch.zeros(*tokens_BT.shape, self.vocab_size), torch.zeros(()))
+
+
+class BettingModel(UniformModel):
+    """Bets on the token `offset` places to the right: 0 repeats its input, 1 peeks at the future."""
+
+    def __init__(self, vocab_size: int, offset: int) -> None:
+        super().__init__(vocab_size)
+        self.offset = offset
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        """Return the bet, and none where the sequence ends before the token it wants."""
+        output = super().forward(tokens_BT)
+        bets_BT = tokens_BT[:, self.offset :]
+        output.logits_BTV[:, : bets_BT.shape[1]].scatter_(2, bets_BT[..., None], CERTAINTY)
+        return output
+
+
+class TwoTokenModel(UniformModel):
+    """A fixed causal function of the last two tokens, with logits that differ everywhere."""
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        """Return logits that are waves over the vocabulary, phased by the two tokens."""
+        before_BT = torch.nn.functional.pad(tokens_BT, (1, 0))[:, :-1]
+        phase_BT1 = (1.7 * tokens_BT + 0.6 * before_BT)[..., None]
+        return ModelOutput(torch.sin(phase_BT1 + 2.1 * torch.arange(self.vocab_size)), torch.zeros(()))
+
+
+def score(
+    task: Task,
+    model: LanguageModel,
+    split: Split = "val",
+    *,
+    max_sequences: int | None = None,
+    batch_size: int = 64,
+) -> dict[str, float]:
+    """Evaluate `model` on the CPU."""
+    return task.evaluate(model.eval(), split=split, device=CPU, max_sequences=max_sequences, batch_size=batch_size)
+
+
+def check_declaration(config: TaskConfig, task: Task) -> None:
+    """The configuration must survive JSON; the metrics declared are those returned, no more, no fewer."""
+    if TASKS.parse(json.loads(json.dumps(config.model_dump(mode="json")))) != config:
+        raise ContractError("the configuration does not survive being written and read")
+    json.dumps(config.canonical(), allow_nan=False)
+    declared = [metric.name for metric in task.metrics]
+    if len(set(declared)) != len(declared):
+        raise ContractError("a metric is declared twice")
+    returned: set[str] = set()
+    for split in task.splits:
+        full = score(task, UniformModel(task.vocab_size), split)
+        subset = score(task, UniformModel(task.vocab_size), split, max_sequences=3)
+        for prefix, found in ((f"{split}/", full), (f"{split}_subset/", subset)):
+            strange = sorted(name for name in found if not name.startswith(prefix))
+            if strange:
+                raise ContractError(f"metrics of {prefix} are called {', '.join(strange)}")
+        returned |= full.keys() | subset.keys()
+    if returned != set(declared):
+        raise ContractError(f"declared but never returned, or the reverse: {sorted(returned ^ set(declared))}")
+    if task.primary_metric not in score(task, UniformModel(task.vocab_size)):
+        raise ContractError(f"the primary metric '{task.primary_metric}' is not one of full validation")
+
+
+def check_batches(config: TaskConfig, task: Task) -> None:
+    """A batch holds tokens of the vocabulary, and as targets the inputs one place on."""
+    batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
+    shape = (BATCH_SIZE, task.context_length)
+    if batch.inputs_BT.shape != shape or batch.targets_BT.shape != shape:
+        raise ContractError(f"a batch has shapes {batch.inputs_BT.shape}, {batch.targets_BT.shape}, not {shape}")
+    if {batch.inputs_BT.dtype, batch.targets_BT.dtype} != {torch.int64}:
+        raise ContractError("inputs and targets must be int64")
+    scored_BT = batch.targets_BT != -100
+    tokens = torch.cat([batch.inputs_BT.flatten(), batch.targets_BT[scored_BT]])
+    if not scored_BT.any() or int(tokens.min()) < 0 or int(tokens.max()) >= task.vocab_size:
+        raise ContractError(f"a batch scores nothing or leaves the vocabulary of {task.vocab_size}")
+    shifted_BT = batch.targets_BT[:, :-1] == batch.inputs_BT[:, 1:]
+    if not shifted_BT[scored_BT[:, :-1]].all():
+        raise ContractError("targets are not the next inputs: they are unshifted, or shifted twice")
+
+
+def check_randomness(config: TaskConfig, task: Task) -> None:
+    """Batches depend on the generator alone, and evaluation on nothing random."""
+
+    def draws(seed: int) -> list[Tensor]:
+        generator = torch.Generator().manual_seed(seed)
+        return [task.batch(BATCH_SIZE, generator).inputs_BT for _ in range(3)]
+
+    first, state = draws(0), torch.get_rng_state()
+    if torch.equal(first[0], first[1]) or torch.equal(first[0], draws(1)[0]):
+        raise ContractError("batches repeat: the generator is not used")
+    torch.rand(7)
+    score(task, TwoTokenModel(task.vocab_size), max_sequences=2)
+    again = draws(0)
+    torch.set_rng_state(state)
+    if not all(map(torch.equal, first, again)):
+        raise ContractError("the order of data depends on something besides the generator")
+    scores = [score(task, TwoTokenModel(task.vocab_size)) for _ in range(2)]
+    if scores[0] != scores[1] or not torch.equal(state, torch.get_rng_state()):
+        raise ContractError("evaluation is random or draws from the global generator")
+
+
+def check_loss(config: TaskConfig, task: Task) -> None:
+    """The loss is the mean over scored positions in nats; others send no gradient."""
+    batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
+    targets_BT = batch.targets_BT.clone()
+    targets_BT[0] = -100
+    logits_BTV = TwoTokenModel(task.vocab_size)(batch.inputs_BT).logits_BTV.requires_grad_()
+    loss = task.loss(logits_BTV, targets_BT)
+    loss.backward()
+    scored_BT = targets_BT != -100
+    log_p_BTV = logits_BTV.detach().log_softmax(-1)
+    expected = -log_p_BTV.gather(2, targets_BT.clamp(min=0)[..., None])[..., 0][scored_BT].mean()
+    found, wanted = loss.item(), expected.item()
+    if not math.isclose(found, wanted, rel_tol=TOLERANCE):
+        raise ContractError(f"the loss is {found:.4f}, but the mean over scored positions {wanted:.4f}")
+    if logits_BTV.grad is None or logits_BTV.grad[~scored_BT].any():
+        raise ContractError("a position that is not scored changes the loss")
+
+
+def check_chance(config: TaskConfig, task: Task) -> None:
+    """A uniform guess must score what the metrics declare as chance."""
+    for split in task.splits:
+        found = score(task, UniformModel(task.vocab_size), split)
+        for metric in task.metrics:
+            if metric.name not in found or metric.chance is None:
+                continue
+            if not math.isclose(found[metric.name], metric.chance, rel_tol=TOLERANCE):
+                raise ContractError(
+                    f"a uniform guess scores {found[metric.name]:.5g} on {metric.name}, "
+                    f"but chance is declared as {metric.chance:.5g}"
+                )
+
+
+def check_batch_size(config: TaskConfig, task: Task) -> None:
+    """How many sequences go through the model at once must not change a score."""
+    model = TwoTokenModel(task.vocab_size)
+    for max_sequences in (None, 7):
+        few, many = (
+            score(task, model, max_sequences=max_sequences, batch_size=batch_size) for batch_size in (3, 64)
+        )
+        for name, value in few.items():
+            if not math.isclose(value, many[name], rel_tol=TOLERANCE):
+                raise ContractError(f"{name} is {value} in batches of 3 and {many[name]} in batches of 64")
+
+
+def check_echo(config: TaskConfig, task: Task) -> None:
+    """Repeating the input must not pay, seeing the next token must: else targets are not shifted."""
+    name = task.primary_metric
+    sign = next(-1.0 if metric.direction == "minimise" else 1.0 for metric in task.metrics if metric.name == name)
+    uniform, echo, peek = (
+        sign * score(task, model)[name]
+        for model in (
+            UniformModel(task.vocab_size),
+            BettingModel(task.vocab_size, offset=0),
+            BettingModel(task.vocab_size, offset=1),
+        )
+    )
+    if echo >= uniform:
+        raise ContractError(f"an echo of the input is rewarded on {name}: {abs(echo):.4g}")
+    if peek <= uniform:
+        raise ContractError(f"seeing the next token does not pay on {name}: {abs(peek):.4g}")
+
+
+CHECKS: dict[str, Callable[[TaskConfig, Task], None]] = {
+    "declaration": check_declaration,
+    "batches": check_batches,
+    "randomness": check_randomness,
+    "loss": check_loss,
+    "chance": check_chance,
+    "batch_size": check_batch_size,
+    "echo": check_echo,
+}
+"""Every contract by name."""
+
+
+def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
+    """Run every check on the task that `config` builds.
+
+    Raises:
+        ContractError: If the task breaks a contract.
+        DataError: If its data cannot be had.
+    """
+    task = config.build(data_dir)
+    if config.build(data_dir).data_hash != task.data_hash:
+        raise ContractError("building the task again changes its data hash")
+    for check in CHECKS.values():
+        check(config, task)

@@ -1,0 +1,45 @@
+"""Checkpoints that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+
+FORMAT_VERSION = 1
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that belongs to something else; the message says to what."""
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` to `path` atomically: a reader sees the old file or the new one, never half of one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path, *, identity: str, device: str) -> dict[str, Any]:
+    """Read a checkpoint that `save_checkpoint` wrote.
+
+    Args:
+        path: The file.
+        identity: What the checkpoint must say it is of; guards against continuing another replicate.
+        device: Where its tensors go.
+
+    Raises:
+        CheckpointError: If it is of another format or of another replicate.
+    """
+    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    if state.get("format_version") != FORMAT_VERSION:
+        raise CheckpointError(f"{path}: format {state.get('format_version')}, this version reads {FORMAT_VERSION}")
+    if state["identity"] != identity:
+        raise CheckpointError(f"{path} is of '{state['identity']}', not of '{identity}'; remove it to start anew")
+    return state

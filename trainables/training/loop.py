@@ -1,0 +1,204 @@
+"""The training loop: plain PyTorch, no Ray. An iterator of reports that can stop and continue at any step."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from trainables.config import TrialConfig
+from trainables.tasks.base import Batch, Task
+from trainables.training.checkpoints import load_checkpoint, save_checkpoint
+from trainables.training.numerics import Numerics
+from trainables.training.optimizers import build_optimizer, learning_rate_at
+from trainables.training.probes import leak_probe
+from trainables.training.randomness import generator, initialise, stream_seed
+
+Outcome = Literal["finished", "diverged"]
+
+PROBE_SEQUENCES = 32
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a replicate says at one optimiser step."""
+
+    step: int
+    """Optimiser steps done."""
+    metrics: dict[str, float]
+    outcome: Outcome | None = None
+    """Set on the last report."""
+
+
+class Trainer:
+    """One replicate: a configuration with a seed, in training.
+
+    Everything random comes from a stream named by (seed, purpose, step), so the state that a checkpoint
+    must hold is the parameters, the optimiser's state and the step; nothing depends on what ran before.
+    """
+
+    def __init__(self, config: TrialConfig, seed: int, task: Task, numerics: Numerics) -> None:
+        numerics.apply()
+        self.config, self.seed, self.task, self.numerics = config, seed, task, numerics
+        self.device = torch.device(numerics.device)
+        self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.context_length)
+        initialise(self.model, seed)
+        self.model.to(self.device).train()
+        self.optimizer = build_optimizer(self.model, config.optimizer)
+        self.step = 0
+        self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        self._loss_max = torch.full((), -math.inf, dtype=torch.float64, device=self.device)
+        self._gradient_norm = torch.zeros((), device=self.device)
+        self._steps_since_report = 0
+        self._reported_at = time.monotonic()
+
+    @property
+    def identity(self) -> str:
+        """Names what this replicate computes; a checkpoint of another identity is refused."""
+        canonical = json.dumps({**self.config.canonical(), "data_hash": self.task.data_hash}, sort_keys=True)
+        return f"{hashlib.sha256(canonical.encode()).hexdigest()[:16]}/seed={self.seed}"
+
+    @property
+    def num_parameters(self) -> int:
+        """Trainable parameters, tied ones counted once."""
+        return sum(p.numel() for p in self.model.parameters())
+
+    def reports(self) -> Iterator[Report]:
+        """Train to the end of the budget, yielding a report every `report_every` steps and a last one."""
+        budget = self.config.budget
+        while self.step < budget.steps:
+            self._train_one_step()
+            if self.step == budget.steps or self.step % budget.report_every == 0:
+                report = self._report()
+                yield report
+                if report.outcome is not None:
+                    return
+
+    def _train_one_step(self) -> None:
+        """Do one optimiser step, in as many micro-batches as the numerics say."""
+        budget = self.config.budget
+        draw = generator(self.seed, "data", str(self.step))
+        batch = self.task.batch(budget.batch_size, draw)
+        micro = self.numerics.micro_batch_size or budget.batch_size
+        parts = list(zip(batch.inputs_BT.split(micro), batch.targets_BT.split(micro), strict=True))
+        step_loss = torch.zeros((), dtype=torch.float64, device=self.device)
+        for index, (inputs_BT, targets_BT) in enumerate(parts):
+            torch.manual_seed(stream_seed(self.seed, "forward", str(self.step), str(index)))
+            part = Batch(inputs_BT.to(self.device), targets_BT.to(self.device))
+            weight = part.inputs_BT.shape[0] / budget.batch_size
+            step_loss += self._backward(part, weight)
+        self._gradient_norm = torch.nn.utils.clip_grad_norm_(
+            self.model.parameters(), self.config.optimizer.clip_norm
+        )
+        rate = learning_rate_at(self.config.optimizer, self.step, budget.steps)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self._loss_sum += step_loss
+        self._loss_max = torch.maximum(self._loss_max, step_loss)  # a NaN stays a NaN
+        self._steps_since_report += 1
+        self.step += 1
+
+    def _backward(self, batch: Batch, weight: float) -> torch.Tensor:
+        """Add `weight` times the batch's gradient; return the weighted loss without the penalty."""
+        with self.numerics.autocast(self.config.budget.precision):
+            output = self.model(batch.inputs_BT)
+            loss = self.task.loss(output.logits_BTV, batch.targets_BT)
+        ((loss + output.penalty) * weight).backward()
+        return loss.detach().double() * weight
+
+    def _report(self) -> Report:
+        """Measure, without touching what the next step depends on."""
+        budget = self.config.budget
+        now = time.monotonic()
+        tokens = self._steps_since_report * budget.batch_size * self.task.context_length
+        metrics = {
+            "train/loss": float(self._loss_sum) / self._steps_since_report,
+            "train/learning_rate": learning_rate_at(self.config.optimizer, self.step - 1, budget.steps),
+            "train/gradient_norm": float(self._gradient_norm),
+            "train/tokens_per_second": tokens / max(now - self._reported_at, 1e-9),
+        }
+        worst = float(self._loss_max)
+        diverged = not math.isfinite(worst) or worst > budget.divergence_loss
+        last = self.step == budget.steps
+        if not diverged:
+            metrics |= self._evaluate(full=last)
+            diverged = not all(math.isfinite(value) for value in metrics.values())
+        self._loss_sum.zero_()
+        self._loss_max.fill_(-math.inf)
+        self._steps_since_report = 0
+        self._reported_at = time.monotonic()
+        outcome: Outcome | None = "diverged" if diverged else "finished" if last else None
+        return Report(self.step, metrics, outcome)
+
+    def _evaluate(self, *, full: bool) -> dict[str, float]:
+        """Score the validation subset; at the end every held-out split whole, once, and the probes."""
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
+                if not full:
+                    subset = self.config.budget.eval_sequences
+                    return self.task.evaluate(self.model, split="val", device=self.device, max_sequences=subset)
+                scores = self._probe()
+                for split in self.task.splits:
+                    scores |= self.task.evaluate(self.model, split=split, device=self.device)
+            return scores
+        finally:
+            self.model.train()
+
+    def _probe(self) -> dict[str, float]:
+        """Run the probes on the same sequences for every arm and seed."""
+        batch = self.task.batch(PROBE_SEQUENCES, generator(0, "probe"))
+        batch = Batch(batch.inputs_BT.to(self.device), batch.targets_BT.to(self.device))
+        return leak_probe(self.model, batch) | self.model.probes(batch.inputs_BT)
+
+    def save(self, path: Path) -> None:
+        """Write all that a bit-exact continuation needs."""
+        state: dict[str, Any] = {
+            "identity": self.identity,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loss_sum": self._loss_sum,
+            "loss_max": self._loss_max,
+            "gradient_norm": self._gradient_norm,
+            "steps_since_report": self._steps_since_report,
+        }
+        save_checkpoint(path, state)
+
+    def load(self, path: Path) -> None:
+        """Continue from a checkpoint that `save` wrote.
+
+        Raises:
+            CheckpointError: If it is of another replicate.
+        """
+        state = load_checkpoint(path, identity=self.identity, device=str(self.device))
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.step = state["step"]
+        self._loss_sum, self._loss_max = state["loss_sum"], state["loss_max"]
+        self._gradient_norm = state["gradient_norm"]
+        self._steps_since_report = state["steps_since_report"]
+
+
+def train(config: TrialConfig, seed: int, task: Task, *, numerics: Numerics | None = None) -> Iterator[Report]:
+    """Train one replicate from its first step to its last.
+
+    Args:
+        config: What to train.
+        seed: Names every random stream of the replicate.
+        task: The task that `config.task` describes, with its data loaded.
+        numerics: How to compute; by default one CPU thread.
+
+    Yields:
+        A report every `config.budget.report_every` steps; the last one has an outcome.
+    """
+    yield from Trainer(config, seed, task, numerics or Numerics()).reports()

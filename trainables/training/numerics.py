@@ -1,0 +1,53 @@
+"""What decides the bits of a result beside configuration and seed: device, threads, micro-batch, versions."""
+
+from __future__ import annotations
+
+import os
+import platform
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+
+@dataclass(frozen=True, kw_only=True)
+class Numerics:
+    """How a replicate computes. Equal numerics give equal bits; unequal ones are equal in law only."""
+
+    device: str = "cpu"
+    """`cpu` or `cuda`."""
+    threads: int = 1
+    """CPU threads of one operation: the CPUs that the trial asked for."""
+    micro_batch_size: int | None = None
+    """Sequences in one forward pass; None: the whole batch."""
+    deterministic: bool = True
+
+    def apply(self) -> None:
+        """Set this process up: threads and deterministic mode.
+
+        Deterministic mode on CUDA also needs `CUBLAS_WORKSPACE_CONFIG=:4096:8` in the environment before
+        CUDA starts; it is set here for the case that CUDA has not started yet.
+        """
+        torch.set_num_threads(self.threads)
+        if self.deterministic and self.device == "cuda":
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(self.deterministic)
+        torch.backends.cudnn.benchmark = not self.deterministic
+
+    def autocast(self, precision: str) -> AbstractContextManager[Any]:
+        """Return the context of a forward pass: bfloat16 autocast, or nothing for float32."""
+        if precision == "bfloat16":
+            return torch.autocast(self.device, dtype=torch.bfloat16)
+        return nullcontext()
+
+    def describe(self) -> dict[str, Any]:
+        """Return everything that may move a bit, for the journal."""
+        hardware = torch.cuda.get_device_name() if self.device == "cuda" else platform.machine()
+        return {
+            **asdict(self),
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "hardware": hardware,
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        }

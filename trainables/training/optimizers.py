@@ -1,0 +1,66 @@
+"""Optimisers and learning-rate schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+if TYPE_CHECKING:
+    from trainables.config import OptimizerConfig
+
+
+def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> float:
+    """Return the learning rate of optimiser step `step` (the first is 0) of `total_steps`.
+
+    Linear warm-up from peak/(warmup+1), then constant, a half cosine, or a line down to
+    `final_fraction` of the peak at `total_steps`.
+
+    Source:
+        The warm-up and cosine are nanoGPT's `get_lr`.
+    """
+    peak, warmup = config.learning_rate, config.warmup_steps
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    if config.schedule == "constant":
+        return peak
+    floor = peak * config.final_fraction
+    progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
+    remaining = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0 - progress
+    return floor + remaining * (peak - floor)
+
+
+def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+    """Split the parameters into a decayed and an undecayed group.
+
+    `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
+    whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms.
+    """
+    decayed, undecayed = [], []
+    for name, parameter in model.named_parameters():
+        if config.weight_decay_on == "matrices":
+            decays = name.endswith("weight") and parameter.dim() >= 2
+        else:
+            decays = not name.endswith("bias")
+        (decayed if decays else undecayed).append(parameter)
+    return [
+        {"params": decayed, "weight_decay": config.weight_decay},
+        {"params": undecayed, "weight_decay": 0.0},
+    ]
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Build the optimiser; the loop sets its learning rate before every step."""
+    groups = [group for group in parameter_groups(model, config) if group["params"]]
+    betas = (config.beta1, config.beta2)
+    if config.name == "adamw_8bit":
+        import bitsandbytes as bnb
+
+        # The library types this base class differently; it is a torch.optim.Optimizer.
+        optimizer: torch.optim.Optimizer = bnb.optim.AdamW8bit(
+            groups, lr=config.learning_rate, betas=betas, eps=config.eps
+        )
+        return optimizer
+    return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.eps, fused=True)
