@@ -136,6 +136,8 @@ class Replicate:
     ended_at: float | None = None
     seconds: float | None = None
     """Wall time of the attempt that ended, as the trial measured it."""
+    cpu_seconds: float | None = None
+    """Processor time of that attempt: what it costs on a machine that is shared."""
     peak_memory_mib: float | None = None
     message: str = ""
     numerics: dict[str, Any] = field(default_factory=dict)
@@ -197,6 +199,7 @@ class JournalState:
         replicate.status = event["event"]
         replicate.ended_at = event["time"]
         replicate.seconds = event.get("seconds")
+        replicate.cpu_seconds = event.get("cpu_seconds")
         replicate.peak_memory_mib = event.get("peak_memory_mib")
         replicate.message = event.get("message", "")
 

@@ -11,9 +11,9 @@ an interval of no width: that would claim certainty from a metric that merely is
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -74,7 +74,8 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95, scale: S
         scale: "log" for metrics that multiply, such as perplexity.
 
     Returns:
-        The interval, or None where there is none: fewer than two values, or values that do not vary.
+        The interval, or None where there is none: fewer than two values, values that do not vary, or
+        values so far apart on the log scale that a bound exceeds every float.
 
     Raises:
         ValueError: If a value is not finite, or the log scale meets a value ≤ 0.
@@ -88,7 +89,7 @@ def mean_interval(values: Sequence[float], *, confidence: float = 0.95, scale: S
     if _is_constant(y, y):
         return None
     low, high = stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))
-    return Interval(_back(float(low), scale), _back(float(high), scale), _method("t", scale))
+    return _interval(float(low), float(high), "t", scale, back=_back)
 
 
 def paired_comparison(
@@ -120,28 +121,18 @@ def paired_comparison(
         raise ValueError(f"pairs need equal lengths, got {len(treatment)} and {len(baseline)}")
     a, b = _forward(treatment, scale), _forward(baseline, scale)
     difference = _back_difference(float(np.mean(a - b)), scale)
-    correlation = _correlation(a, b)
-    if a.size < 2:
-        return Comparison(n=a.size, difference=difference, interval=None, p=None, method="paired t")
-    if _is_constant(a - b, np.concatenate([a, b])):
-        identical = bool(np.all(a == b))
-        return Comparison(
-            n=a.size,
-            difference=difference,
-            interval=None,
-            p=1.0 if identical else None,
-            method="paired t",
-            seed_correlation=correlation,
-            identical=identical,
-        )
-    test = stats.ttest_rel(a, b)
+    is_constant = _is_constant(a - b, np.concatenate([a, b]))
+    identical = a.size >= 2 and bool(np.all(a == b))
+    test = None if a.size < 2 or is_constant else stats.ttest_rel(a, b)
+    p = 1.0 if identical else None
     return Comparison(
         n=a.size,
         difference=difference,
-        interval=_test_interval(test, confidence, "paired t", scale),
-        p=float(test.pvalue),
+        interval=_test_interval(test, confidence, "paired t", scale) if test else None,
+        p=float(test.pvalue) if test else p,
         method="paired t",
-        seed_correlation=correlation,
+        seed_correlation=_correlation(a, b),
+        identical=identical,
     )
 
 
@@ -257,8 +248,14 @@ def _back_difference(value: float, scale: Scale) -> float:
     return math.expm1(value) if scale == "log" else value
 
 
-def _method(test: str, scale: Scale) -> str:
-    return f"{test} on the log scale" if scale == "log" else test
+def _interval(
+    low: float, high: float, test: str, scale: Scale, *, back: Callable[[float, Scale], float]
+) -> Interval | None:
+    try:
+        bounds = back(low, scale), back(high, scale)
+    except OverflowError:
+        return None  # values so far apart that the bound exceeds every float
+    return Interval(*bounds, f"{test} on the log scale" if scale == "log" else test)
 
 
 def _is_constant(values: np.ndarray, magnitude: np.ndarray) -> bool:
@@ -271,11 +268,9 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _test_interval(test: object, confidence: float, method: str, scale: Scale) -> Interval:
-    low, high = test.confidence_interval(confidence)  # type: ignore[attr-defined]  # scipy's result class is private
-    return Interval(
-        _back_difference(float(low), scale), _back_difference(float(high), scale), _method(method, scale)
-    )
+def _test_interval(test: Any, confidence: float, method: str, scale: Scale) -> Interval | None:
+    low, high = test.confidence_interval(confidence)
+    return _interval(float(low), float(high), method, scale, back=_back_difference)
 
 
 def _check_confidence(confidence: float) -> None:

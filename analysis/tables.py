@@ -93,8 +93,12 @@ def decimals_for(table: ResultTable) -> int:
 
 
 def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
-    """Format with fixed decimals and a true minus sign; a value that rounds to 0 carries no sign."""
-    text = f"{value:+.{decimals}f}" if signed else f"{value:.{decimals}f}"
+    """Format with fixed decimals and a true minus sign; a value that rounds to 0 carries no sign.
+
+    From a million on (a perplexity that exploded) the format is scientific, so that columns stay narrow.
+    """
+    style = f".{decimals}f" if abs(value) < 1e6 else ".2e"
+    text = f"{value:{'+' if signed else ''}{style}}"
     if float(text) == 0.0:
         text = text.lstrip("+-")
     return text.replace("-", "−")

@@ -68,9 +68,7 @@ def local_inventory(root: Path = Path("/")) -> Inventory:
         cpus = min(cpus, limits.cpu_quota)
         free_bytes = min(free_bytes, max(0, limits.free_bytes))
     gpus, notes = _local_gpus()
-    return Inventory(
-        cpus=max(1, math.floor(cpus)), memory_mib=int(free_bytes // MIB), gpus=gpus, notes=notes
-    )
+    return Inventory(cpus=max(1, math.floor(cpus)), memory_mib=int(free_bytes // MIB), gpus=gpus, notes=notes)
 
 
 def cluster_inventory(nodes: Iterable[Mapping[str, float]]) -> Inventory:
@@ -189,9 +187,7 @@ def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
     query = "index,uuid,name,memory.total,memory.free"
     command = [program, f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     try:
-        answer = subprocess.run(
-            command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=False
-        )
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         return (), (f"nvidia-smi did not answer: {error}",)
     if answer.returncode != 0:

@@ -97,6 +97,7 @@ class _Range(Dimension):
             )
 
     def explain(self, x: Any) -> str | None:
+        """Return why `x` is not allowed; None if it is."""
         if not _is_number(x) or not math.isfinite(x):
             return f"must be a finite number, got {x!r}"
         if x < self.low:
@@ -115,11 +116,13 @@ class Real(_Range):
     """
 
     def grid(self, n: int) -> tuple[float, ...]:
+        """Return evenly spaced values, ends included."""
         _check_resolution(n)
         points = [_interpolate(self.low, self.high, i / (n - 1)) for i in range(n)]
         return tuple(dict.fromkeys([float(self.low), *points[1:-1], float(self.high)]))
 
     def sample(self, rng: random.Random) -> float:
+        """Draw a value uniformly."""
         return _interpolate(self.low, self.high, rng.random())
 
 
@@ -141,11 +144,13 @@ class LogReal(_Range):
         return min(max(value, self.low), self.high)
 
     def grid(self, n: int) -> tuple[float, ...]:
+        """Return values evenly spaced in their logarithm, ends included."""
         _check_resolution(n)
         points = [self._at(i / (n - 1)) for i in range(n)]
         return tuple(dict.fromkeys([float(self.low), *points[1:-1], float(self.high)]))
 
     def sample(self, rng: random.Random) -> float:
+        """Draw a value uniformly in its logarithm."""
         return self._at(rng.random())
 
 
@@ -168,11 +173,11 @@ class Integer(Dimension):
                 raise ValueError(f"{name} must be a whole number, got {bound!r}")
         if self.low >= self.high:
             raise ValueError(
-                f"low must be below high, got low={self.low} and high={self.high}; "
-                "use Constant for a single value"
+                f"low must be below high, got low={self.low} and high={self.high}; use Constant for a single value"
             )
 
     def grid(self, n: int) -> tuple[int, ...]:
+        """Return evenly spaced whole numbers, ends included."""
         _check_resolution(n)
         count = min(n, self.high - self.low + 1)
         steps = count - 1
@@ -180,9 +185,11 @@ class Integer(Dimension):
         return tuple(self.low + ((self.high - self.low) * i + steps // 2) // steps for i in range(count))
 
     def sample(self, rng: random.Random) -> int:
+        """Draw a whole number uniformly."""
         return rng.randint(self.low, self.high)
 
     def explain(self, x: Any) -> str | None:
+        """Return why `x` is not allowed; None if it is."""
         if not _is_whole(x):
             return f"must be a whole number, got {x!r}"
         if x < self.low:
@@ -225,13 +232,16 @@ class Choice(Dimension):
             seen.add(identity(option))
 
     def grid(self, n: int) -> tuple[Value, ...]:
+        """Return every option, whatever `n`."""
         _check_resolution(n)
         return self.options
 
     def sample(self, rng: random.Random) -> Value:
+        """Draw an option."""
         return rng.choice(self.options)
 
     def explain(self, x: Any) -> str | None:
+        """Return why `x` is not allowed; None if it is."""
         if any(identity(freeze(x)) == identity(option) for option in self.options):
             return None
         return f"must be one of {', '.join(map(repr, self.options))}, got {x!r}"
@@ -252,11 +262,14 @@ class Constant(Dimension):
         _check_value(self.value)
 
     def grid(self, n: int) -> tuple[Value, ...]:
+        """Return the one value."""
         _check_resolution(n)
         return (self.value,)
 
     def sample(self, rng: random.Random) -> Value:
+        """Return the one value."""
         return self.value
 
     def explain(self, x: Any) -> str | None:
+        """Return why `x` is not allowed; None if it is."""
         return None if identity(freeze(x)) == identity(self.value) else f"must be {self.value!r}, got {x!r}"

@@ -77,9 +77,7 @@ SEARCH = SearchSpace(
             meaning="Steps of the oscillators in one layer.",
             source=f"{_CODE} uses 10, its configuration says 5",
         ),
-        "dt": LogReal(
-            0.01, 1.0, unit="model time", meaning="Length of an Euler step.", source=f"{_CODE} fixes .1"
-        ),
+        "dt": LogReal(0.01, 1.0, unit="model time", meaning="Length of an Euler step.", source=f"{_CODE} fixes .1"),
         "phase_noise": Real(
             0.0,
             0.3,

@@ -86,8 +86,7 @@ class SearchSpace:
                 if late:
                     # declared order makes chains of conditions one pass, and a cycle impossible
                     raise ValueError(
-                        f"the condition of {name!r} ({expression.text}) needs {late[0]!r} "
-                        "declared before it"
+                        f"the condition of {name!r} ({expression.text}) needs {late[0]!r} declared before it"
                     )
                 rules[name] += (expression,)
         return rules
@@ -162,9 +161,7 @@ class SearchSpace:
             return reasons + wrong  # conditions on values that are not allowed mean nothing
         point = self.canonical({name: x for name, x in values.items() if name in self.dimensions})
         reasons += [
-            f"{name} is missing"
-            for name in self.dimensions
-            if name not in values and self._has_effect(name, point)
+            f"{name} is missing" for name in self.dimensions if name not in values and self._has_effect(name, point)
         ]
         return reasons + [f"{e.text} is not allowed: {why}" for e, why in self._refusals if e.evaluate(point)]
 

@@ -229,6 +229,7 @@ class _Engine(DriverOnly, tune.Callback):
             "step": 0,
             "metrics": {},
             "seconds": None,
+            "cpu_seconds": None,
             "peak_memory_mib": None,
             "message": "the worker process died without a word (killed by the system, or a segmentation fault)",
         }
@@ -242,6 +243,7 @@ class _Engine(DriverOnly, tune.Callback):
             seed=assignment.seed,
             step=event["step"],
             seconds=event["seconds"],
+            cpu_seconds=event["cpu_seconds"],
             peak_memory_mib=event["peak_memory_mib"],
             message=event["message"],
         )

@@ -253,7 +253,7 @@ def experiment_tags(state: JournalState) -> dict[str, str]:
         "orderByAsc": best_first,
         "selectedColumns": columns,
         "columnOrder": columns,
-        "columnWidths": {column: max(90, 8 * len(column) - 40) for column in columns},
+        "columnWidths": {column: max(90, 7 * len(column) - 35) for column in columns},
         "runsHiddenMode": "SHOW_ALL",
     }
     return {

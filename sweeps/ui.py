@@ -97,7 +97,9 @@ def server(tracking_uri: str, *, host: str = LOOPBACK, port: int = 5000) -> Iter
         UserError: If the server ends or does not answer in time; the message has its last words.
     """
     base = f"http://{host}:{port}"
-    environment = {"MLFLOW_DISABLE_TELEMETRY": "true", **os.environ}
+    # MLflow's job runner, for evaluations of language models, starts eight processes that we have no use for.
+    quiet = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    environment = {**quiet, **os.environ}
     database = database_path(tracking_uri)
     log_path = Path(os.devnull) if database is None else database.with_name("mlflow-server.log")
     with log_path.open("w+", encoding="utf-8") as log:
@@ -173,14 +175,16 @@ def serve(
     free = free_port(host, port)
     if free != port:
         say(f"port {port} is busy; using {free}")
-    with server(tracking_uri, host=host, port=free) as base:
-        _say_addresses(say, base, experiment_id, run_ids)
-        say("Ctrl-C stops the server")
-        try:
+    for sign in (signal.SIGTERM, signal.SIGHUP):  # else a closed terminal would leave the server behind
+        signal.signal(sign, signal.default_int_handler)
+    try:
+        with server(tracking_uri, host=host, port=free) as base:
+            _say_addresses(say, base, experiment_id, run_ids)
+            say("Ctrl-C stops the server")
             while True:
-                time.sleep(3600)
-        except KeyboardInterrupt:
-            say("stopped")
+                signal.pause()
+    except KeyboardInterrupt:
+        say("stopped")
 
 
 def _say_addresses(say: Callable[[str], None], base: str, experiment_id: str, run_ids: Sequence[str]) -> None:

@@ -47,6 +47,7 @@ class Attempt:
         self.assignment = assignment
         self.folder = ReplicateFolder(Path(assignment.replicate_dir))
         self.started_at = time.monotonic()
+        self.started_cpu = time.process_time()
         self.saved_at = self.started_at
         self.peak = PeakMemory(assignment.device)
 
@@ -108,6 +109,7 @@ class Attempt:
             "metrics": report.metrics,
             "outcome": report.outcome,
             "seconds": seconds,
+            "cpu_seconds": time.process_time() - self.started_cpu,
             "peak_memory_mib": peak_mib,
             "message": "training loss left the finite range" if report.outcome == "diverged" else "",
         }
@@ -120,6 +122,7 @@ class Attempt:
             "metrics": {},
             "outcome": "oom" if is_out_of_memory(error) else "crashed",
             "seconds": time.monotonic() - self.started_at,
+            "cpu_seconds": time.process_time() - self.started_cpu,
             "peak_memory_mib": self.peak.mib(),
             "message": f"{type(error).__name__}: {error}",
         }

@@ -15,6 +15,8 @@ from analysis.records import FAILURES, RESULTS, STATUSES, JournalState, merge, r
 from analysis.results import summarise
 from tests.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event, write_journal
 
+UNHURRIED = settings(deadline=None)  # the first example imports scipy, and the machine may be busy
+
 ARMS = ("baseline", "treatment")
 DRIVERS = ("driver-a", "driver-b", "driver-c")
 
@@ -41,6 +43,7 @@ def journals(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
     return drivers
 
 
+@UNHURRIED
 @given(journals(), st.randoms(use_true_random=False))
 def test_any_interleaving_of_drivers_gives_the_same_state(journal, random) -> None:
     queues = [list(events) for events in journal.values()]
@@ -51,6 +54,7 @@ def test_any_interleaving_of_drivers_gives_the_same_state(journal, random) -> No
     assert merge(interleaved) == merge(one_after_another)
 
 
+@UNHURRIED
 @given(journals())
 def test_every_end_is_counted_and_results_are_final(journal) -> None:
     events = sorted(
@@ -67,6 +71,7 @@ def test_every_end_is_counted_and_results_are_final(journal) -> None:
         assert replicate.status == (results[0] if results else ends[-1] if ends else None)
 
 
+@UNHURRIED
 @given(journals())
 def test_reports_ascend_whatever_attempts_overlapped(journal) -> None:
     state = merge(event for events in journal.values() for event in events)
@@ -75,6 +80,7 @@ def test_reports_ascend_whatever_attempts_overlapped(journal) -> None:
         assert steps == sorted(set(steps))
 
 
+@UNHURRIED
 @given(journals())
 def test_no_planned_seed_vanishes_from_the_table(journal) -> None:
     state = merge(event for events in journal.values() for event in events)
@@ -87,7 +93,7 @@ def test_no_planned_seed_vanishes_from_the_table(journal) -> None:
         )
 
 
-@settings(max_examples=30)
+@settings(UNHURRIED, max_examples=30)
 @given(journals())
 def test_a_compact_journal_summarises_as_the_whole(journal) -> None:
     with TemporaryDirectory() as folder:

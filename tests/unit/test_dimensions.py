@@ -22,7 +22,7 @@ from search_spaces.dimensions import Choice, Constant, Integer, LogReal, Real
     ],
 )
 def test_construction_quotes_rule_and_value(build, message):
-    with pytest.raises(ValueError, match="got|given") as error:
+    with pytest.raises(ValueError, match=r"got|given") as error:
         build()
     assert message in str(error.value)
 

@@ -28,14 +28,9 @@ def forward_twice(config: KuramotoConfig) -> tuple[Tensor, Tensor]:
 
 def test_fidelity_sets_the_defaults() -> None:
     corrected, published = kuramoto(), kuramoto(fidelity="as_published")
-    assert (corrected.causal, corrected.sign, corrected.readout, corrected.controls_act) == (
-        *(True, "attractive", "cos_sin"),
-        True,
-    )
-    assert (published.causal, published.sign, published.readout, published.controls_act) == (
-        *(False, "repulsive", "angle"),
-        False,
-    )
+    switches = ("causal", "sign", "readout", "controls_act")
+    assert [getattr(corrected, name) for name in switches] == [True, "attractive", "cos_sin", True]
+    assert [getattr(published, name) for name in switches] == [False, "repulsive", "angle", False]
     assert published.learn_coupling
     assert (published.num_steps, published.dt) == (10, 0.1)
 

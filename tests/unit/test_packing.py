@@ -31,9 +31,7 @@ def h100(count=1, free_mib=80_000):
 )
 def test_the_request_covers_the_largest_with_headroom(totals, memory_mib):
     resources = ResourceConfig(cpus_per_trial=2, gpus_per_trial=0.25)
-    assert request_for(resources, map(estimate_of, totals)) == request(
-        cpu=2, gpu=0.25, memory_mib=memory_mib
-    )
+    assert request_for(resources, map(estimate_of, totals)) == request(cpu=2, gpu=0.25, memory_mib=memory_mib)
 
 
 def test_a_request_needs_an_estimate():
@@ -85,8 +83,7 @@ def test_a_trial_must_fit_into_one_machine():
         (
             request(gpu=0.5),
             Inventory(cpus=2, memory_mib=2000),
-            "needs 0.5 GPU per trial, this machine has none; "
-            "set resources.gpus_per_trial to 0 to run on the CPU",
+            "needs 0.5 GPU per trial, this machine has none; set resources.gpus_per_trial to 0 to run on the CPU",
         ),
         (
             request(gpu=1.0, memory_mib=90_112),
@@ -105,10 +102,10 @@ def test_what_cannot_fit_is_refused_with_numbers_and_a_proposal(asked, machine, 
 def test_resources_scattered_over_a_cluster_do_not_add_up():
     cores, memory = Inventory(cpus=8, memory_mib=100), Inventory(cpus=1, memory_mib=9000)
     cluster = Inventory(cpus=9, memory_mib=9100, nodes=(cores, memory))
-    with pytest.raises(ResourceError, match="4 CPUs and 1024 MiB.*no machine of the cluster has both"):
+    with pytest.raises(ResourceError, match=r"4 CPUs and 1024 MiB.*no machine of the cluster has both"):
         check_fits(request(cpu=4), cluster)
     card = Inventory(cpus=1, memory_mib=100, gpus=(h100(),))
-    with pytest.raises(ResourceError, match="1 GPU and 4 CPUs.*no machine of the cluster has both"):
+    with pytest.raises(ResourceError, match=r"1 GPU and 4 CPUs.*no machine of the cluster has both"):
         check_fits(
             request(cpu=4, gpu=1.0),
             Inventory(cpus=9, memory_mib=200, gpus=card.gpus, nodes=(cores, card)),

@@ -118,6 +118,13 @@ def test_the_newest_description_counts_and_an_interrupt_changes_nothing() -> Non
     assert state.replicates == {}
 
 
+def test_ties_in_time_are_broken_by_driver_not_by_the_order_of_reading() -> None:
+    first = replicate_events("baseline", 0, 2.5, status="crashed", sweep_id="a")
+    second = replicate_events("baseline", 0, 2.7, status="timed_out", sweep_id="b")
+    assert merge([*second, *first]) == merge([*first, *second])
+    assert merge([*second, *first]).replicates[ARM, 0].status == "timed_out"
+
+
 def test_unknown_metric_names_the_known_ones() -> None:
     state = merge([sweep_event()])
     assert state.sweep is not None

@@ -12,10 +12,9 @@ from analysis.results import ResultRow, ResultTable, summarise
 from tests.journals import EPOCH, METRIC, PHASE_A, config_id, journal_events, replicate_events, sweep_event
 
 DESIGN_KEYS = {"study", "scale", "metric", "unit", "direction", "chance", "rows"}
-DESIGN_ROW_KEYS = set(
-    "config_id arm parameters n n_failed statuses mean std ci_low ci_high ci_method delta delta_ci_low "
-    "delta_ci_high p p_adjusted peak_memory_mib seconds".split()
-)
+DESIGN_ROW_KEYS = {"config_id", "arm", "parameters", "n", "n_failed", "statuses", "mean", "std"}
+DESIGN_ROW_KEYS |= {"ci_low", "ci_high", "ci_method", "delta", "delta_ci_low", "delta_ci_high"}
+DESIGN_ROW_KEYS |= {"p", "p_adjusted", "peak_memory_mib", "seconds"}
 TWO = {"baseline": 2.5, "treatment": 2.4}
 
 

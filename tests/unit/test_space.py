@@ -112,7 +112,7 @@ def test_union_keeps_order_and_refuses_a_clash():
     ],
 )
 def test_malformed_spaces_are_refused(build, message):
-    with pytest.raises(ValueError, match="name|declared") as error:
+    with pytest.raises(ValueError, match=r"name|declared") as error:
         build()
     assert message in str(error.value)
 

@@ -168,6 +168,13 @@ def test_log_scale_compares_by_ratio() -> None:
     assert result.interval.low < result.difference < result.interval.high
 
 
+def test_log_scale_has_no_interval_where_a_bound_exceeds_every_float() -> None:
+    assert mean_interval([1e5, 1e300], scale="log") is None
+    result = paired_comparison([1e5, 1e300], [1e5, 2e5], scale="log")
+    assert result.interval is None
+    assert result.p is not None
+
+
 def test_standard_deviation_has_n_minus_one() -> None:
     assert standard_deviation([1.0, 2.0, 3.0]) == pytest.approx(1.0)
     assert standard_deviation([1.0]) is None

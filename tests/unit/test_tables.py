@@ -113,7 +113,14 @@ def test_confidence_is_in_the_header() -> None:
 
 @pytest.mark.parametrize(
     ("value", "signed", "text"),
-    [(-0.00001, True, "0.000"), (-1.5, False, "−1.500"), (1.5, True, "+1.500"), (0.0, True, "0.000")],
+    [
+        (-0.00001, True, "0.000"),
+        (-1.5, False, "−1.500"),
+        (1.5, True, "+1.500"),
+        (0.0, True, "0.000"),
+        (-2.5e33, True, "−2.50e+33"),
+        (999_999.0, False, "999999.000"),
+    ],
 )
 def test_numbers_have_true_minus_signs_and_no_negative_zero(value: float, signed: bool, text: str) -> None:
     assert format_number(value, 3, signed=signed) == text

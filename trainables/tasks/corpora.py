@@ -19,6 +19,7 @@ from trainables.tasks.synthetic import DEFAULT_LENGTH, MarkovSource, synthetic_t
 
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
 ENWIK8_BYTES = 100_000_000
+ENWIK8_CUTS = (90_000_000, 95_000_000)
 STDLIB_MAX_BYTES = 4 * 1024 * 1024
 
 EMBEDDED = ("synthetic", "stdlib")
@@ -255,7 +256,7 @@ def _enwik8(data_dir: Path | None) -> Corpus:
         content, provenance = found.train.encode("utf-8"), found.provenance
     if len(content) != ENWIK8_BYTES:
         raise DataError(f"corpus 'enwik8': {len(content):,} bytes instead of {ENWIK8_BYTES:,}: not the original")
-    first, second = _character_end(content, 90_000_000), _character_end(content, 95_000_000)
+    first, second = (_character_end(content, cut) for cut in ENWIK8_CUTS)
     where = Path(str(provenance.get("path", "enwik8")))
     parts = (content[:first], content[first:second], content[second:])
     train, val, test = (_decode(part, where) for part in parts)

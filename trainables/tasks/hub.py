@@ -122,7 +122,7 @@ def _choose_configuration(files: Iterable[str], wanted: str, name: str) -> str |
         return None
     if "default" in known or len(known) == 1:
         return "default" if "default" in known else known[0]
-    raise DataError(f"corpus '{name}' has several configurations; write :CONFIGURATION, one of {', '.join(known)}")
+    raise DataError(f"corpus '{name}' has several configurations; add one of :{', :'.join(known)}")
 
 
 def _read_splits(folder: Path, configuration: str | None, name: str) -> tuple[dict[str, str], str]:
@@ -146,7 +146,7 @@ def _read_splits(folder: Path, configuration: str | None, name: str) -> tuple[di
         present = next((given for given in names if given in found), None)
         if present is not None:
             column = _text_column(found[present].features, name)
-            texts[split] = _join_rows(found[present][column])
+            texts[split] = _join_rows(found[present][column], f"corpus '{name}', split '{present}'")
     if "train" not in texts:
         raise DataError(f"corpus '{name}' has no training split, only {', '.join(found)}")
     return texts, column
@@ -163,9 +163,12 @@ def _text_column(features: dict[str, Any], name: str) -> str:
     raise DataError(f"corpus '{name}' needs a column 'text' or exactly one of strings, has {', '.join(features)}")
 
 
-def _join_rows(rows: Iterable[str]) -> str:
+def _join_rows(rows: Iterable[str | None], where: str) -> str:
     """Join rows into one text; rows are lines whose newline the conversion may have dropped."""
-    parts = list(rows)
+    given = list(rows)
+    parts = [row for row in given if row is not None]
+    if len(parts) < len(given):
+        raise DataError(f"{where}: a row has no text")
     if len(parts) == 1:
         return parts[0]
     return "".join(part if part.endswith("\n") else part + "\n" for part in parts)

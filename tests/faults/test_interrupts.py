@@ -1,0 +1,119 @@
+"""Real signals to the installed command: nothing is lost, nothing runs twice, nothing is left behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.integration.studies import journal_events, phasesweep, start, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SEEDS = 5
+REPLICATES = 2 * SEEDS
+
+
+def wait_for(condition: Callable[[], bool], what: str, seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds} s for {what}")
+        time.sleep(0.05)
+
+
+def num_finished(folder: Path) -> int:
+    return sum(event["event"] == "finished" for event in journal_events(folder / "results"))
+
+
+def left_behind(folder: Path) -> list[str]:
+    """Return living processes that belong to the sweep in `folder`: its driver, its Ray, its workers."""
+    mine = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("PHASESWEEP_RESULTS") == str(folder / "results"):
+                mine.append(f"{process.pid} {' '.join(process.cmdline())[:80]}")
+        except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
+            continue
+    return mine
+
+
+def finish_and_check(folder: Path, study: Path, num_before: int) -> None:
+    """Run again: only what is missing runs, and every replicate has exactly one result."""
+    done = phasesweep(["run", str(study)], folder)
+    assert done.returncode == 0, done.stderr
+    assert f"{REPLICATES - num_before} of {REPLICATES} replicates to run" in done.stdout
+    ends = Counter(
+        (event["config_id"], event["seed"])
+        for event in journal_events(folder / "results")
+        if event["event"] == "finished"
+    )
+    assert len(ends) == REPLICATES
+    assert set(ends.values()) == {1}
+    table = json.loads(phasesweep(["results", str(study), "--json"], folder).stdout)
+    assert [row["n"] for row in table["rows"]] == [SEEDS, SEEDS]
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> tuple[Path, "subprocess.Popen[str]"]:
+    """Start a sweep and wait until two replicates have ended and others are at work."""
+    study = write_study(tmp_path, seeds=SEEDS, steps=400, report_every=20)
+    process = start(["run", str(study)], tmp_path)
+    wait_for(lambda: num_finished(tmp_path) >= 2 or process.poll() is not None, "two finished replicates")
+    if process.poll() is not None:
+        raise AssertionError(f"the sweep ended too early: {process.communicate()}")
+    return study, process
+
+
+def test_ctrl_c_leaves_a_resumable_sweep_and_no_orphans(
+    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+) -> None:
+    study, process = running
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert "continue with: phasesweep run" in out
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
+    finished = num_finished(tmp_path)
+    assert 2 <= finished < REPLICATES
+    assert not list((tmp_path / "results").rglob("*.claim"))
+    finish_and_check(tmp_path, study, finished)
+
+
+def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
+    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+) -> None:
+    study, process = running
+    process.kill()
+    process.communicate()
+    finished = num_finished(tmp_path)
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+    finish_and_check(tmp_path, study, finished)
+
+
+def test_a_killed_worker_is_a_crash_that_run_tries_once_more(
+    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+) -> None:
+    study, process = running
+    workers = [
+        child
+        for child in psutil.Process(process.pid).children(recursive=True)
+        if "ReplicateTrainable" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE
+    ]
+    assert workers
+    workers[0].kill()
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 1, out + err
+    crashed = [event for event in journal_events(tmp_path / "results") if event["event"] == "crashed"]
+    assert len(crashed) == 1
+    assert "killed" in crashed[0]["message"]
+    finish_and_check(tmp_path, study, REPLICATES - 1)

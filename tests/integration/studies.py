@@ -1,0 +1,80 @@
+"""A study for integration tests, and the installed command as a user runs it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+PHASESWEEP = [str(Path(sys.executable).with_name("phasesweep"))]
+
+STUDY = """
+format_version: 1
+study: tiny
+title: Two arms for tests
+seeds: {seeds}
+base:
+  architecture: {{d_model: 16, num_layers: 1, num_heads: 2}}
+  task: {{name: language, corpus: synthetic, context_length: 16, max_bytes: 20000}}
+  optimizer: {{learning_rate: 3e-3, warmup_steps: 3}}
+  budget: {{steps: {steps}, batch_size: 4, report_every: {report_every}, eval_sequences: 8}}
+arms:
+  transformer: {{role: baseline, architecture: {{name: transformer}}}}
+  kuramoto: {{architecture: {{name: kuramoto, phase_layers: [0], num_oscillators: 4}}}}
+scales:
+  smoke: {{}}
+  laptop: {{}}
+"""
+
+
+def write_study(folder: Path, *, seeds: int = 2, steps: int = 20, report_every: int = 10) -> Path:
+    """Write the study `tiny` and return its path."""
+    path = folder / "tiny.yaml"
+    path.write_text(STUDY.format(seeds=seeds, steps=steps, report_every=report_every), encoding="utf-8")
+    return path
+
+
+def environment(folder: Path, **extra: str) -> dict[str, str]:
+    """Return the environment of a user who keeps results in `folder`/results."""
+    unset = {"MLFLOW_TRACKING_URI", "RAY_ADDRESS", "PHASESWEEP_DATA"}
+    kept = {key: value for key, value in os.environ.items() if key not in unset}
+    return {**kept, "PHASESWEEP_RESULTS": str(folder / "results"), **extra}
+
+
+def start(arguments: list[str], folder: Path, **extra: str) -> subprocess.Popen[str]:
+    """Start the installed command in a process group of its own."""
+    return subprocess.Popen(
+        [*PHASESWEEP, *arguments],
+        cwd=folder,
+        env=environment(folder, **extra),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def phasesweep(arguments: list[str], folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
+    """Run the installed command to its end."""
+    return subprocess.run(
+        [*PHASESWEEP, *arguments],
+        cwd=folder,
+        env=environment(folder, **extra),
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def journal_events(results: Path) -> list[dict[str, Any]]:
+    """Return all complete events under a results folder."""
+    events = []
+    for path in sorted(results.rglob("journal/*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            if line.endswith("}"):
+                events.append(json.loads(line))
+    return events

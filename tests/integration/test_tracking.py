@@ -1,0 +1,346 @@
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from analysis.records import read_journal
+from analysis.results import summarise
+from sweeps.tracking import ProjectionSummary, Tracker, default_tracking_uri, prepare, project
+from tests.journals import (
+    EPOCH,
+    METRIC,
+    config_id,
+    journal_events,
+    replicate_events,
+    sweep_event,
+    write_journal,
+)
+from tests.mlflow_contents import contents
+
+EXPERIMENT = "kuramoto_phase_a@laptop"
+ARMS = {"baseline": 2.48, "coupling_2": 2.73, "coupling_0": 2.47}
+STATUSES = {("coupling_2", 0): "diverged", ("coupling_0", 1): "crashed", ("coupling_0", 2): None}
+EVENTS = journal_events(ARMS, seeds=range(3), statuses=STATUSES)
+NOWHERE = "http://127.0.0.1:9"
+"""Nothing listens there."""
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
+    prepare(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture
+def results(tmp_path: Path, empty_database: Path) -> Path:
+    shutil.copy(empty_database, tmp_path / "mlflow.db")
+    return tmp_path
+
+
+def journal(results: Path, events: list[dict[str, Any]] = EVENTS, name: str = "a") -> Path:
+    return write_journal(results / "study" / "laptop" / "journal" / f"{name}.jsonl", events).parent
+
+
+def projected(results: Path, events: list[dict[str, Any]] = EVENTS) -> dict[str, dict[str, Any]]:
+    summary = project(journal(results, events), default_tracking_uri(results), EXPERIMENT)
+    assert not summary, str(summary)
+    assert summary.num_events == len(events)
+    return contents(results / "mlflow.db")
+
+
+def key(arm: str, seed: int | None = None) -> str:
+    return f"{EXPERIMENT}/{config_id(arm)}" + ("" if seed is None else f"/{seed}")
+
+
+def test_layout_is_configurations_with_replicates_and_sweeps_beside_them(results: Path) -> None:
+    runs = projected(results)
+    levels = {run_key: run["tags"]["phasesweep.level"] for run_key, run in runs.items()}
+    expected = {key(arm): "configuration" for arm in ARMS}
+    expected |= {key(arm, seed): "replicate" for arm in ARMS for seed in range(3)}
+    expected[f"{EXPERIMENT}/sweep/20261122-a"] = "sweep"
+    assert levels == expected
+    for arm in ARMS:
+        assert runs[key(arm)]["name"] == arm
+        assert runs[key(arm)]["parent"] is None
+        assert all(runs[key(arm, seed)]["parent"] == key(arm) for seed in range(3))
+    assert runs[key("coupling_2")]["params"] == {"architecture.variant": "coupling_2"}
+    assert {run_key: runs[run_key]["status"] for run_key in (key("baseline"), key("coupling_2"))} == {
+        key("baseline"): "FINISHED",
+        key("coupling_2"): "FINISHED",  # a diverged replicate is a result
+    }
+    assert runs[key("coupling_0")]["status"] == "RUNNING"
+
+
+def test_a_configuration_carries_the_statistics_as_plain_metrics(results: Path) -> None:
+    runs = projected(results)
+    state = read_journal(results / "study" / "laptop" / "journal")
+    for row in summarise(state, METRIC).rows:
+        metrics = {name: value for name, (value, _, _) in runs[key(row.arm)]["latest"].items()}
+        assert metrics["n_seeds"] == row.n
+        assert metrics["n_failed"] == row.n_failed
+        statistics = {"": row.mean, ".std": row.std, ".ci_low": row.ci_low, ".ci_high": row.ci_high}
+        for suffix, value in statistics.items():
+            assert metrics.get(f"{METRIC}{suffix}") == value  # None: no metric, such as no interval at n = 1
+    assert f"{METRIC}.ci_high" not in runs[key("coupling_0")]["latest"]
+
+
+def test_search_finds_configurations_by_the_end_of_an_interval(results: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    projected(results)
+    client = MlflowClient(default_tracking_uri(results))
+    experiment = client.get_experiment_by_name(EXPERIMENT)
+    query = f"metrics.\"{METRIC}.ci_high\" < 2.6 and tags.phasesweep.level = 'configuration'"
+    found = client.search_runs([experiment.experiment_id], query)
+    assert [run.info.run_name for run in found] == ["baseline"]
+
+
+def test_a_replicate_carries_curves_numerics_and_resources(results: Path) -> None:
+    run = projected(results)[key("coupling_2", 1)]
+    replicate = read_journal(results / "study" / "laptop" / "journal").replicate(config_id("coupling_2"), 1)
+    curve = [(step, at, value) for name, step, at, value in run["points"] if name == METRIC]
+    assert curve == [(p.step, round(p.time * 1000), p.metrics[METRIC]) for p in replicate.reports]
+    assert run["latest"]["peak_memory_mib"][0] == replicate.peak_memory_mib
+    assert run["latest"]["seconds"][0] == replicate.seconds
+    assert run["params"]["seed"] == "1"
+    tags = run["tags"]
+    assert tags["phasesweep.status"] == "finished"
+    assert tags["phasesweep.config_id"] == config_id("coupling_2")
+    assert (tags["numerics.device"], tags["numerics.threads"]) == ("cpu", "1")
+    assert tags["mlflow.source.git.commit"] == "0123456789abcdef"
+    assert (run["start"], run["end"]) == (
+        round(replicate.started_at * 1000),
+        round(replicate.ended_at * 1000),
+    )
+
+
+def test_statuses_of_replicates(results: Path) -> None:
+    runs = projected(results)
+    found = {
+        (arm, seed): (runs[key(arm, seed)]["status"], runs[key(arm, seed)]["tags"]["phasesweep.status"])
+        for arm, seed in [("baseline", 0), *STATUSES]
+    }
+    assert found == {
+        ("baseline", 0): ("FINISHED", "finished"),
+        ("coupling_2", 0): ("FINISHED", "diverged"),
+        ("coupling_0", 1): ("FAILED", "crashed"),
+        ("coupling_0", 2): ("RUNNING", "running"),
+    }
+    stopped = projected(results, [*EVENTS, {"time": EPOCH + 9e3, "sweep_id": "20261122-a", "event": "interrupted"}])
+    run = stopped[key("coupling_0", 2)]
+    assert (run["status"], run["tags"]["phasesweep.status"]) == ("KILLED", "interrupted")
+    assert stopped[f"{EXPERIMENT}/sweep/20261122-a"]["status"] == "KILLED"
+
+
+def test_resolved_fields_are_parameters_as_far_as_mlflow_takes_them(results: Path) -> None:
+    folder = results / "study" / "laptop" / "replicates" / config_id("coupling_2") / "seed=0"
+    folder.mkdir(parents=True)
+    config = {"architecture": {f"field_{i}": i for i in range(150)}, "long": "x" * 6001, "taps": [1, 2]}
+    text = yaml.safe_dump({"config_id": config_id("coupling_2"), "seed": 0, **config})
+    (folder / "config.yaml").write_text(text)
+    params = projected(results)[key("coupling_2")]["params"]
+    assert params["architecture.field_149"] == "149"
+    assert params["taps"] == "[1, 2]"
+    assert params["architecture.variant"] == "coupling_2"
+    assert len(params) == 152
+
+
+def test_long_curves_and_odd_names_are_taken(results: Path) -> None:
+    events = [sweep_event(("baseline",), seeds=(0,))]
+    events += replicate_events("baseline", 0, 2.4, steps=range(0, 3000, 2))
+    for event in events:
+        if event["event"] == "report":
+            event["metrics"]["probe/R² (%)"] = 0.5
+    run = projected(results, events)[key("baseline", 0)]
+    names = [name for name, *_ in run["points"]]
+    assert names.count(METRIC) == 1500
+    assert names.count("probe/R² ___") == 1500
+
+
+def test_projecting_twice_changes_nothing(results: Path) -> None:
+    once = projected(results)
+    assert projected(results) == once
+
+
+@pytest.mark.parametrize("num_events", [1, 2, 5, 24, len(EVENTS) - 1])
+def test_a_part_and_then_the_whole_equals_the_whole_at_once(
+    results: Path, empty_database: Path, num_events: int
+) -> None:
+    projected(results, EVENTS[:num_events])
+    in_two = projected(results)
+    shutil.copy(empty_database, results / "mlflow.db")
+    at_once = projected(results)
+    for run_key, run in in_two.items():
+        if run["tags"]["phasesweep.level"] != "replicate":
+            del run["points"], at_once[run_key]["points"]  # when it was looked at is part of its history
+    assert in_two == at_once
+
+
+def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path, empty_database: Path) -> None:
+    lost = [sweep_event(("baseline",), seeds=(0,))]
+    lost += replicate_events("baseline", 0, 2.4, status=None)  # its driver died after step 200
+    whole = [*lost, sweep_event(("baseline",), seeds=(0,), sweep_id="b", time=EPOCH + 100)]
+    continued = replicate_events("baseline", 0, 2.5, sweep_id="b", start=EPOCH + 101, steps=(200, 300, 400, 500))
+    whole += continued
+    projected(results, lost)
+    in_two = projected(results, whole)[key("baseline", 0)]
+    curve = [step for name, step, *_ in in_two["points"] if name == METRIC]
+    assert curve == [0, 100, 200, 300, 400, 500]
+    shutil.copy(empty_database, results / "mlflow.db")
+    assert in_two == projected(results, whole)[key("baseline", 0)]
+
+
+def test_another_journal_of_the_same_study_gets_runs_of_its_own(results: Path) -> None:
+    """Someone deletes the results but not the database, or shares a server: curves must not mix."""
+    projected(results, [sweep_event(("baseline",), seeds=(0,)), *replicate_events("baseline", 0, 2.4)])
+    again = [sweep_event(("baseline",), seeds=(0,), sweep_id="z", time=EPOCH + 500)]
+    again += replicate_events("baseline", 0, 2.4, sweep_id="z", start=EPOCH + 501)
+    shutil.rmtree(results / "study")
+    with pytest.raises(AssertionError, match="two runs show the same thing"):
+        projected(results, again)
+
+
+def test_a_repeated_batch_changes_nothing_in_this_mlflow(results: Path) -> None:
+    """The assumption under a tracker that died between sending a batch and noting it."""
+    import sqlite3
+
+    from mlflow.entities import Metric
+    from mlflow.tracking import MlflowClient
+
+    client = MlflowClient(default_tracking_uri(results))
+    run = client.create_run(client.create_experiment("repeat")).info.run_id
+    batch = [Metric("m", step / 3, 1000 + step, step) for step in range(10)]
+    client.log_batch(run, batch[:6])
+    client.log_batch(run, batch)
+    client.log_batch(run, batch)
+    with sqlite3.connect(results / "mlflow.db") as connection:
+        assert connection.execute("select count(*) from metrics").fetchone() == (10,)
+
+
+def test_a_run_whose_last_note_was_lost_is_mended(results: Path) -> None:
+    from mlflow.tracking import MlflowClient
+
+    once = projected(results)
+    client = MlflowClient(default_tracking_uri(results))
+    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
+    for run in client.search_runs([experiment]):
+        client.delete_tag(run.info.run_id, "mlflow.phasesweep.projected")
+    assert projected(results) == once
+
+
+def test_two_projectors_make_no_run_twice(results: Path) -> None:
+    folder = journal(results)
+    code = (
+        "import sys; from pathlib import Path; from sweeps.tracking import project;"
+        "print(project(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
+    )
+    command = [sys.executable, "-c", code, str(folder), default_tracking_uri(results), EXPERIMENT]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    said = [process.communicate(timeout=100)[0].strip() for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert all(not line or "which sees this sweep too" in line for line in said)
+    assert projected(results) == contents(results / "mlflow.db")
+
+
+def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> None:
+    folder = journal(results, EVENTS[:10])
+    first = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
+    first.start()
+    wait_for(lambda: contents(results / "mlflow.db"))
+    other = [sweep_event(("baseline", "late"), seeds=(7,), sweep_id="b", time=EPOCH + 2000)]
+    other += replicate_events("late", 7, 2.2, sweep_id="b", start=EPOCH + 2001)
+    journal(results, other, name="b")
+    second = project(folder, default_tracking_uri(results), EXPERIMENT)
+    assert second.delegated_to == f"process {os.getpid()} on {os.uname().nodename}"
+    summary = first.close()
+    assert summary == ProjectionSummary(10 + len(other), 0)
+    assert contents(results / "mlflow.db")[key("late", 7)]["status"] == "FINISHED"
+
+
+def test_a_tracker_follows_a_growing_journal(results: Path, empty_database: Path) -> None:
+    folder = journal(results, EVENTS[:1])
+    tracker = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
+    tracker.start()
+    wait_for_status(results, key("coupling_0"), "SCHEDULED")
+    journal(results, EVENTS[:40])
+    wait_for_status(results, key("coupling_2", 0), "FINISHED")
+    journal(results)
+    assert not tracker.close()
+    followed = contents(results / "mlflow.db")
+    shutil.copy(empty_database, results / "mlflow.db")
+    at_once = projected(results)
+    for run_key, run in at_once.items():
+        assert followed[run_key]["latest"] == run["latest"]
+        assert followed[run_key]["tags"] == run["tags"]
+
+
+def wait_for_status(results: Path, run_key: str, status: str) -> None:
+    wait_for(lambda: contents(results / "mlflow.db").get(run_key, {}).get("status") == status)
+
+
+def wait_for(condition: Any, timeout_seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.05)
+
+
+def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path) -> None:
+    folder = journal(results)
+    started = time.monotonic()
+    summary = project(folder, NOWHERE, EXPERIMENT)
+    assert time.monotonic() - started < 20
+    assert summary.num_missing == summary.num_events == len(EVENTS)
+    assert f"{len(EVENTS)} events behind; run again to replay" in str(summary)
+    assert len(projected(results)) == 13
+
+
+def test_a_tracker_without_a_server_closes_in_time(results: Path) -> None:
+    tracker = Tracker(journal(results), NOWHERE, EXPERIMENT)
+    tracker.start()
+    started = time.monotonic()
+    summary = tracker.close(timeout_seconds=0.5)
+    assert time.monotonic() - started < 2
+    assert summary.num_missing > 0
+    assert summary.error
+
+
+def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
+    folder = journal(results)
+    with (folder / "a.jsonl").open("a") as file:
+        file.write("nonsense\n")
+    summary = project(folder, default_tracking_uri(results), EXPERIMENT)
+    assert "JournalError" in str(summary)
+    assert "a.jsonl" in str(summary)
+
+
+def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no journal"):
+        project(tmp_path / "journal", default_tracking_uri(tmp_path), EXPERIMENT)
+
+
+def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) -> None:
+    code = "import sys; from sweeps.tracking import prepare; prepare(sys.argv[1])"
+    command = [sys.executable, "-c", code, default_tracking_uri(tmp_path / "results")]
+    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
+    said = [process.communicate(timeout=100)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    assert said == [b"", b""]
+    assert contents(tmp_path / "results" / "mlflow.db") == {}
+
+
+def test_default_tracking_uri_is_absolute_and_the_environment_wins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert default_tracking_uri(Path("results")) == f"sqlite:///{tmp_path}/results/mlflow.db"
+    assert default_tracking_uri(Path("results"), "http://server:5000") == "http://server:5000"

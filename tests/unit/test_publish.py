@@ -1,0 +1,206 @@
+"""Compact journals and the blocks of the documentation made from them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from analysis.compact import compact_journal
+from analysis.publish import RENDERERS, PublishError, main, rebuild
+from analysis.records import JournalError, read_journal
+from analysis.results import summarise
+from tests.journals import EPOCH, METRIC, journal_events, replicate_events, sweep_event, write_journal
+
+README = """# Title
+
+<!-- a comment of the author's -->
+<!-- table: phase_a -->
+stale
+<!-- /table -->
+Text between stays.
+<!-- figure: phase_a -->
+<!-- /figure -->
+<!-- provenance: phase_a -->
+<!-- /provenance -->
+
+```
+<!-- table: NAME -->
+<!-- /table -->
+```
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder that two drivers wrote: one died, the other went on."""
+    events = journal_events(statuses={("coupling_2", 1): "diverged"})
+    write_journal(tmp_path / "results" / "journal" / "b.jsonl", [{**e, "sweep_id": "b"} for e in events])
+    first = [sweep_event(sweep_id="a", time=EPOCH - 500)]
+    first += replicate_events("baseline", 0, 2.9, status=None, sweep_id="a", start=EPOCH - 400)
+    first.append({"time": EPOCH - 300, "sweep_id": "a", "event": "interrupted"})
+    write_journal(tmp_path / "results" / "journal" / "a.jsonl", first)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, results: Path) -> Path:
+    root = tmp_path / "repository"
+    assert main(["compact", str(results), str(root / "docs" / "results" / "phase_a.jsonl")]) == 0
+    (root / "README.md").write_text(README)
+    (root / "docs" / "study.md").write_text("<!-- curves: phase_a -->\n<!-- /curves -->\n")
+    return root
+
+
+def test_compact_summarises_exactly_as_the_whole(results: Path, tmp_path: Path) -> None:
+    compact = tmp_path / "compact.jsonl"
+    compact.write_text(compact_journal(results))
+    whole, again = read_journal(results / "journal"), read_journal(compact)
+    assert summarise(again).to_json() == summarise(whole).to_json()
+    assert again.replicates.keys() == whole.replicates.keys()
+    replicate = again.replicates["baseline-id", 0]
+    assert (replicate.starts, replicate.ends) == (2, 1)
+    assert replicate.numerics["threads"] == 1
+    assert again.sweep is not None
+    assert again.sweep.provenance["compact"]["drivers"] == 2
+
+
+def test_compact_thins_only_as_far_as_needed_and_says_so(tmp_path: Path) -> None:
+    steps = range(0, 2000, 10)
+    events = [sweep_event(["baseline"], seeds=range(3))]
+    for seed in range(3):
+        events += replicate_events("baseline", seed, 2.5, steps=steps)
+    write_journal(tmp_path / "journal" / "a.jsonl", events)
+    sizes = []
+    for maximum_bytes in (1_000_000, 30_000, 6_000):
+        text = compact_journal(tmp_path, maximum_bytes=maximum_bytes)
+        path = tmp_path / "compact.jsonl"
+        path.write_text(text)
+        state = read_journal(path)
+        reports = state.replicates["baseline-id", 0].reports
+        assert len(text.encode()) <= maximum_bytes
+        assert reports[-1].step == 1990
+        assert reports[-1].metrics == events[-2]["metrics"] | reports[-1].metrics
+        assert len(reports) == 1 or reports[0].step == 0
+        assert state.sweep is not None
+        note = state.sweep.provenance["compact"]
+        assert (note["reports"], note["reports_kept"]) == (600, 3 * len(reports))
+        assert state.sweep.provenance["git_commit"] == "0123456789abcdef"
+        sizes.append(len(reports))
+    assert sizes[0] == 100 > sizes[1] > sizes[2] >= 1
+
+
+def test_compact_rounds_curves_but_no_last_report(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "compact.jsonl"
+    path.write_text(compact_journal(results))
+    whole, again = (read_journal(p).replicates["coupling_0-id", 2].reports for p in (results / "journal", path))
+    assert again[-1] == whole[-1]
+    assert again[1].metrics[METRIC] != whole[1].metrics[METRIC]
+    assert again[1].metrics[METRIC] == pytest.approx(whole[1].metrics[METRIC], rel=1e-5)
+
+
+def test_compact_refuses_what_it_cannot_do(tmp_path: Path, results: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no journal in"):
+        compact_journal(tmp_path / "nowhere")
+    with pytest.raises(JournalError, match="more than 100 bytes"):
+        compact_journal(results, maximum_bytes=100)
+    write_journal(tmp_path / "other" / "a.jsonl", replicate_events("baseline", 0, 2.5))
+    with pytest.raises(JournalError, match="no journal has a `sweep` line"):
+        compact_journal(tmp_path / "other")
+
+
+def test_blocks_are_rebuilt_once_and_then_stay(repository: Path) -> None:
+    assert main(["readme", "--check", "--root", str(repository)]) == 1
+    assert (repository / "README.md").read_text() == README  # --check writes nothing
+    assert not (repository / "docs" / "figures").exists()
+    changed = {path.relative_to(repository).as_posix() for path in rebuild(repository)}
+    figures = {
+        f"docs/figures/phase_a-{kind}.{suffix}" for kind in ("forest", "curves") for suffix in ("svg", "csv")
+    }
+    assert changed == {"README.md", "docs/study.md", *figures}
+    assert rebuild(repository) == []
+    assert main(["readme", "--check", "--root", str(repository)]) == 0
+
+
+def test_blocks_hold_what_the_journal_says(repository: Path) -> None:
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert "stale" not in text
+    assert "Text between stays." in text
+    assert "| `coupling_2` | 2.7" in text
+    assert "† coupling_2: 1 of 5 failed (1 diverged)" in text
+    assert "](docs/figures/phase_a-forest.svg)" in text
+    assert "8 configurations × 5 seeds (1 diverged, 39 finished)" in text
+    assert "2390 core-seconds · ray 2.60.0 · torch 2.13.0 · 2026-05-28 · commit 0123456789ab" in text
+    assert text.endswith("```\n<!-- table: NAME -->\n<!-- /table -->\n```\n")
+    assert "](figures/phase_a-curves.svg)" in (repository / "docs" / "study.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "stale", ["README.md", "docs/figures/phase_a-forest.svg", "docs/figures/phase_a-curves.csv"]
+)
+def test_check_finds_whatever_is_out_of_date(
+    repository: Path, stale: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rebuild(repository)
+    path = repository / stale
+    path.write_text(path.read_text().replace("coupling", "coupled").replace("2.", "3."))
+    assert main(["readme", "--check", "--root", str(repository)]) == 1
+    assert capsys.readouterr().out == f"would change {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- table: nothing -->\n<!-- /table -->\n", r"README.md:1: no docs/results/nothing.jsonl; make it with"),
+        ("<!-- table: phase_a -->\n", r"README.md: <!-- table: phase_a --> is never closed"),
+        ("<!-- table: phase_a -->\n<!-- /figure -->\n", r"README.md:2: expected <!-- /table --> before"),
+        ("\n<!-- /table -->\n", r"README.md:2: <!-- /table --> closes nothing"),
+        ("<!-- table -->\n", r"README.md:1: <!-- table --> needs a name"),
+        ("<!-- tabel: phase_a -->\n", r"README.md:1: unknown block 'tabel'; known: table, figure"),
+    ],
+)
+def test_malformed_pages_are_refused_with_their_line(repository: Path, page: str, message: str) -> None:
+    (repository / "README.md").write_text(page)
+    with pytest.raises(PublishError, match=message):
+        rebuild(repository)
+    assert main(["readme", "--root", str(repository)]) == 2
+    assert (repository / "README.md").read_text() == page
+
+
+def test_results_that_cannot_be_shown_are_refused_with_their_line(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_journal(repository / "docs" / "results" / "empty.jsonl", [sweep_event()])
+    (repository / "README.md").write_text("<!-- figure: empty -->\n<!-- /figure -->\n")
+    assert main(["readme", "--root", str(repository)]) == 2
+    assert "README.md:1: study 'kuramoto_phase_a' has no difference" in capsys.readouterr().err
+
+
+def test_cost_without_threads_is_said_to_be_wall_time(repository: Path) -> None:
+    events = journal_events()
+    for event in events:
+        event.get("numerics", {}).pop("threads", None)
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "2420 seconds of wall time, threads not recorded" in (repository / "README.md").read_text()
+
+
+def test_unequal_numerics_are_counted(repository: Path) -> None:
+    events = journal_events()
+    events[1]["numerics"]["threads"] = 2
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "2 kinds of numerics" in (repository / "README.md").read_text()
+
+
+def test_a_new_kind_of_block_is_one_entry(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RENDERERS, "study", lambda block: f"{block.name} is {block.table().study}\n")
+    (repository / "README.md").write_text("<!-- study: phase_a -->\n<!-- /study -->\n")
+    rebuild(repository)
+    assert "phase_a is kuramoto_phase_a" in (repository / "README.md").read_text()
+
+
+def test_compact_of_a_missing_folder_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compact", str(tmp_path / "none"), str(tmp_path / "x.jsonl")]) == 2
+    assert "error: no journal in" in capsys.readouterr().err
