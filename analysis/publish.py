@@ -35,6 +35,8 @@ from analysis.tables import render_markdown
 
 _MARKER = re.compile(r"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))? -->$")
 
+_SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal holds them all
+
 
 class PublishError(ValueError):
     """A page or a journal that cannot be published; the message names file, line and cure."""
@@ -85,12 +87,13 @@ def _render_provenance(block: Block) -> str:
     if len(kinds) > 1:
         parts.append(f"{len(kinds)} kinds of numerics (equal in law, not bit for bit)")
     versions = sweep.provenance.get("versions", {})
-    parts += [f"{package} {version}" for package, version in sorted(versions.items())]
+    parts += [f"{package} {versions[package]}" for package in _SHOWN_VERSIONS if package in versions]
     ended = [r.ended_at for r in replicates if r.ended_at is not None]
     if ended:
         parts.append(datetime.fromtimestamp(max(ended), tz=UTC).date().isoformat())
     commit = sweep.provenance.get("git_commit")
-    parts.append(f"commit {commit[:12]}" if commit else "commit not recorded")
+    changes = " with local changes" if sweep.provenance.get("git_dirty") else ""
+    parts.append(f"commit {commit[:12]}{changes}" if commit else "commit not recorded")
     return " · ".join(parts) + "\n"
 
 

@@ -30,6 +30,7 @@ PROCESS_MIB = 512.0
 torch 2.13: 396 once the trainable is imported, 100 more for what the first optimiser step imports."""
 
 _EVALUATION_BATCH: int = inspect.signature(Task.evaluate).parameters["batch_size"].default
+"""Sequences that the training loop scores in one forward pass: it leaves the choice to the task."""
 
 # bitsandbytes: tensors below 4096 elements stay in 32 bits; others keep two states of one byte an
 # element, each with one float32 scale for every block of 256
@@ -94,13 +95,12 @@ def estimate(
     """
     batch_size = config.budget.batch_size
     micro = min(micro_batch_size or batch_size, batch_size)
-    evaluation = min(_EVALUATION_BATCH, config.budget.eval_sequences)
     try:
         with FakeTensorMode():
             model = config.architecture.build(vocab_size=vocab_size, max_seq_len=context_length)
             bench = _Bench(model, vocab_size, context_length, config.budget.precision)
             kept, train_peak = bench.train(micro, num_micro_batches=2 if micro < batch_size else 1)
-            evaluation_peak = bench.evaluate(max(evaluation, micro))
+            evaluation_peak = bench.evaluate(_EVALUATION_BATCH)
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise EstimateError(
             f"architecture '{config.architecture.name}' reads the values of tensors in its forward pass "
@@ -108,15 +108,14 @@ def estimate(
         ) from error
     trained = list(model.parameters())
     parameters = _nbytes([*trained, *model.buffers()])
-    gradients = _nbytes(parameter for parameter in trained if parameter.requires_grad)
+    gradients = _nbytes(p for p in trained if p.requires_grad)
     optimizer = optimizer_bytes(config.optimizer, (p.numel() for p in trained if p.requires_grad))
-    beyond = max(train_peak, evaluation_peak) - gradients - kept
     return MemoryEstimate(
         parameters_mib=parameters / MIB,
         gradients_mib=gradients / MIB,
         optimizer_mib=optimizer / MIB,
         activations_mib=kept / MIB,
-        workspace_mib=max(0, beyond) / MIB,
+        workspace_mib=max(0, max(train_peak, evaluation_peak) - gradients - kept) / MIB,
         context_mib=process_mib,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import sys
 import tempfile
 import threading
 import uuid
@@ -191,6 +192,7 @@ class _Engine(DriverOnly, tune.Callback):
 
         def stop(number: int, frame: Any) -> None:
             self.searcher.stopped = self.summary.interrupted = True
+            os.write(sys.stderr.fileno(), b"\nstopping in order; once more to stop at once\n")
             for each, handler in previous.items():
                 signal.signal(each, handler)
 
@@ -210,7 +212,8 @@ class _Engine(DriverOnly, tune.Callback):
         event = result["replicate_event"]
         key = {"config_id": assignment.config_id, "seed": assignment.seed}
         if event["event"] == "started":
-            self.writer.write("started", **key, step=event["step"], numerics=event["numerics"])
+            fields = ("step", "numerics", "host", "pid")
+            self.writer.write("started", **key, **{name: event[name] for name in fields})
             self.listener.started(assignment)
             return
         if event["metrics"]:

@@ -24,7 +24,7 @@ def explain_first(
     context: str = "",
     prefix: KeyPath = (),
 ) -> str:
-    """Return one message for the first of the errors, and say how many more there are.
+    """Return one message for one of the errors, unknown keys first, and say how many more there are.
 
     Args:
         error: What pydantic found.
@@ -35,7 +35,8 @@ def explain_first(
         prefix: Keys that stand before the error's own in the message.
     """
     errors = error.errors(include_url=False)
-    first = errors[0]
+    # A misspelt key is also a missing one: the misspelling is what helps.
+    first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     location = tuple(first["loc"])
     key = ".".join(str(part) for part in (*prefix, *location))
     place = where(location)

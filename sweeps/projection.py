@@ -56,7 +56,7 @@ class RunRecord:
 
 
 def mlflow_name(name: str) -> str:
-    """Return `name` as MLflow accepts it for metrics and parameters.
+    """Return `name` as MLflow accepts it for metrics, parameters and tags.
 
     Allowed are letters, digits and `/ _ - . : ` and space, in a form that is a plain relative path.
     """
@@ -82,7 +82,7 @@ def _parameters(tree: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _tags(tree: Mapping[str, Any]) -> dict[str, str]:
-    return {key: value[:MAX_TAG_CHARACTERS] for key, value in flatten(tree).items() if value}
+    return {mlflow_name(key): value[:MAX_TAG_CHARACTERS] for key, value in flatten(tree).items() if value}
 
 
 class Projection:
@@ -90,10 +90,10 @@ class Projection:
 
     Args:
         experiment: `study@scale`; prefix of every key.
-        replicates_dir: Where `<config_id>/seed=<k>/config.yaml` lie; None if there is only a journal.
+        replicates_dir: Where `<config_id>/seed=<k>/config.yaml` will lie; may never exist.
     """
 
-    def __init__(self, experiment: str, replicates_dir: Path | None) -> None:
+    def __init__(self, experiment: str, replicates_dir: Path) -> None:
         self.experiment = experiment
         self._replicates_dir = replicates_dir
         self._resolved: dict[str, dict[str, Any]] = {}
@@ -123,7 +123,7 @@ class Projection:
 
     def resolved(self, config_id: str) -> dict[str, Any]:
         """Return the configuration's full fields; empty until a replicate has written its config.yaml."""
-        if config_id not in self._resolved and self._replicates_dir is not None:
+        if config_id not in self._resolved:
             for path in sorted((self._replicates_dir / config_id).glob("seed=*/config.yaml")):
                 config = yaml.safe_load(path.read_text(encoding="utf-8"))
                 if isinstance(config, dict):  # an empty file: a killed worker's; another seed has a whole one
@@ -139,7 +139,7 @@ class Projection:
             "phasesweep.scale": sweep.scale,
             "mlflow.note.content": note,
             "mlflow.source.name": "phasesweep",
-            "mlflow.source.type": "PROJECT",
+            "mlflow.source.type": "LOCAL",
         }
         commit = sweep.provenance.get("git_commit")
         if commit:

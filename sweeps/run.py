@@ -30,6 +30,8 @@ Emit = Callable[[Any], None]
 class Prepared:
     """A study with its plan and its folder, checked; nothing has started."""
 
+    given: str
+    """The study as the user named it: a library name or a path."""
     study: Study
     plan: Plan
     folder: ResultsFolder
@@ -43,7 +45,7 @@ class Prepared:
     def selector(self) -> str:
         """The study as the command line names it."""
         sets = "".join(f" --set {key}={value}" for key, value in self.study.overrides.items())
-        return f"{self.study.name} --scale {self.study.scale}{sets}"
+        return f"{self.given} --scale {self.study.scale}{sets}"
 
 
 def prepare(name: str, scale: str, sets: Iterable[str]) -> Prepared:
@@ -55,7 +57,7 @@ def prepare(name: str, scale: str, sets: Iterable[str]) -> Prepared:
     study = load_study(name, scale, sets)
     folder = ResultsFolder.of(results_root(), study)
     plan = build_plan(study, inventory(), data_dir_from_environment())
-    return Prepared(study, plan, folder)
+    return Prepared(name, study, plan, folder)
 
 
 def inventory() -> Inventory:

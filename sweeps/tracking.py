@@ -72,8 +72,7 @@ class Projector:
         self._uri = tracking_uri
         self._experiment = experiment
         self._tail = JournalTail(journal_dir)
-        replicates = journal_dir.parent / "replicates"
-        self._projection = Projection(experiment, replicates if replicates.is_dir() else None)
+        self._projection = Projection(experiment, journal_dir.parent / "replicates")
         self._store: RunStore | None = None
         self._unwritten: set[tuple[str, int]] = set()
         self._num_written = 0
@@ -180,8 +179,8 @@ class Tracker:
         summary = self.summary()
         if not self._thread.is_alive():
             return summary
-        slow = f"It was still writing after {timeout_seconds:.0f} s."
-        return ProjectionSummary(summary.num_events, max(summary.num_missing, 1), summary.error or slow)
+        slow = f"it was still writing after {timeout_seconds:.0f} s"
+        return ProjectionSummary(summary.num_events, summary.num_missing, summary.error or slow)
 
     def summary(self) -> ProjectionSummary:
         """Return how far MLflow is behind the events read so far."""
@@ -193,18 +192,27 @@ class Tracker:
     def _run(self) -> None:
         wait_seconds = POLL_SECONDS
         while not self._stop.wait(wait_seconds):
-            if not self._lease.acquire() or self._projector.step():
+            if not self._acquire() or self._projector.step():
                 wait_seconds = POLL_SECONDS
             else:
                 wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
         self.finish()
 
+    def _acquire(self) -> bool:
+        """Take the lease; a folder that does not allow it is an error of the projection, not of the sweep."""
+        try:
+            return self._lease.acquire()
+        except OSError as error:
+            self._projector.error = f"{type(error).__name__}: {error}"
+            return False
+
     def finish(self) -> None:
         """Write everything that the journal holds now, unless another process is the writer."""
         while True:
-            self._delegated = not self._lease.acquire()
-            if self._delegated:
+            if not self._acquire():
+                self._delegated = not self._projector.error
                 return
+            self._delegated = False
             try:
                 written = self._projector.step(final=True)
             finally:

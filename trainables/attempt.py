@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import socket
 import time
 import traceback
 from collections.abc import Iterator
@@ -91,7 +93,8 @@ class Attempt:
             "peak_memory_method": self.peak.method,
         }
         self.folder.log(f"started at step {trainer.step} with {trainer.num_parameters} parameters: {numerics}")
-        return {"event": "started", "step": trainer.step, "numerics": numerics}
+        where = {"host": socket.gethostname(), "pid": os.getpid()}
+        return {"event": "started", "step": trainer.step, "numerics": numerics, **where}
 
     def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
         now = time.monotonic()

@@ -18,7 +18,7 @@ from tests.integration.studies import journal_events, phasesweep, start, write_s
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
-SEEDS = 5
+SEEDS = 4
 REPLICATES = 2 * SEEDS
 
 
@@ -63,9 +63,9 @@ def finish_and_check(folder: Path, study: Path, num_before: int) -> None:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> tuple[Path, "subprocess.Popen[str]"]:
+def running(tmp_path: Path) -> tuple[Path, subprocess.Popen[str]]:
     """Start a sweep and wait until two replicates have ended and others are at work."""
-    study = write_study(tmp_path, seeds=SEEDS, steps=400, report_every=20)
+    study = write_study(tmp_path, seeds=SEEDS, steps=200, report_every=10)
     process = start(["run", str(study)], tmp_path)
     wait_for(lambda: num_finished(tmp_path) >= 2 or process.poll() is not None, "two finished replicates")
     if process.poll() is not None:
@@ -74,7 +74,7 @@ def running(tmp_path: Path) -> tuple[Path, "subprocess.Popen[str]"]:
 
 
 def test_ctrl_c_leaves_a_resumable_sweep_and_no_orphans(
-    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+    tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:
     study, process = running
     os.killpg(process.pid, signal.SIGINT)
@@ -90,7 +90,7 @@ def test_ctrl_c_leaves_a_resumable_sweep_and_no_orphans(
 
 
 def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
-    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+    tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:
     study, process = running
     process.kill()
@@ -101,13 +101,13 @@ def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
 
 
 def test_a_killed_worker_is_a_crash_that_run_tries_once_more(
-    tmp_path: Path, running: tuple[Path, "subprocess.Popen[str]"]
+    tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:
     study, process = running
     workers = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
-        if "ReplicateTrainable" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE
+        if "Trainable" in " ".join(child.cmdline()) and child.status() != psutil.STATUS_ZOMBIE
     ]
     assert workers
     workers[0].kill()

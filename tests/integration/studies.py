@@ -11,7 +11,7 @@ from typing import Any
 
 PHASESWEEP = [str(Path(sys.executable).with_name("phasesweep"))]
 
-STUDY = """
+STUDY = """\
 format_version: 1
 study: tiny
 title: Two arms for tests

@@ -17,18 +17,13 @@ from trainables.registry import ARCHITECTURES
 MIB = 2**20
 
 
-def trial(*, batch_size=16, optimizer="adamw", context_length=64, eval_sequences=1, **architecture):
+def trial(*, batch_size=16, optimizer="adamw", context_length=64, **architecture):
     return TrialConfig.model_validate(
         {
             "architecture": {"name": "transformer", "d_model": 64, "num_heads": 4, **architecture},
             "task": {"name": "language", "context_length": context_length},
             "optimizer": {"name": optimizer},
-            "budget": {
-                "steps": 2,
-                "batch_size": batch_size,
-                "report_every": 2,
-                "eval_sequences": eval_sequences,
-            },
+            "budget": {"steps": 2, "batch_size": batch_size, "report_every": 2},
         }
     )
 
@@ -134,11 +129,9 @@ def test_activations_follow_the_micro_batch_and_the_rest_does_not():
 
 
 def test_evaluation_is_in_the_peak():
-    small = trial(batch_size=1, eval_sequences=1)
-    large = trial(batch_size=1, eval_sequences=64)
-    logits_mib = 64 * 64 * 50 * 4 / MIB
-    grown = estimated(large).total_mib - estimated(small).total_mib
-    assert grown > 2 * logits_mib
+    found = estimated(trial(batch_size=1, context_length=128))
+    logits_mib = 64 * 128 * 50 * 4 / MIB
+    assert found.activations_mib + found.workspace_mib > 2 * logits_mib > found.activations_mib
 
 
 def test_parts_add_up_and_nothing_is_allocated():

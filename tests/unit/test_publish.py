@@ -131,7 +131,7 @@ def test_blocks_hold_what_the_journal_says(repository: Path) -> None:
     assert "† coupling_2: 1 of 5 failed (1 diverged)" in text
     assert "](docs/figures/phase_a-forest.svg)" in text
     assert "8 configurations × 5 seeds (1 diverged, 39 finished)" in text
-    assert "2390 core-seconds · ray 2.60.0 · torch 2.13.0 · 2026-05-28 · commit 0123456789ab" in text
+    assert "2390 core-seconds · torch 2.13.0 · ray 2.60.0 · 2026-05-28 · commit 0123456789ab" in text
     assert text.endswith("```\n<!-- table: NAME -->\n<!-- /table -->\n```\n")
     assert "](figures/phase_a-curves.svg)" in (repository / "docs" / "study.md").read_text()
 
@@ -184,6 +184,14 @@ def test_cost_without_threads_is_said_to_be_wall_time(repository: Path) -> None:
     write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
     rebuild(repository)
     assert "2420 seconds of wall time, threads not recorded" in (repository / "README.md").read_text()
+
+
+def test_an_unclean_commit_is_said_to_be_one(repository: Path) -> None:
+    events = journal_events()
+    events[0]["provenance"]["git_dirty"] = True
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "commit 0123456789ab with local changes\n" in (repository / "README.md").read_text()
 
 
 def test_unequal_numerics_are_counted(repository: Path) -> None:

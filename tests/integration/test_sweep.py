@@ -1,0 +1,157 @@
+"""A real sweep with the installed command: Ray, SQLite, MLflow, files. Run once, looked at from all sides."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections import Counter
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from analysis.records import read_journal
+from tests.integration.studies import journal_events, phasesweep, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+SEEDS = 3
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
+    """Run the study `tiny` at laptop scale."""
+    folder = tmp_path_factory.mktemp("sweep")
+    write_study(folder, seeds=SEEDS)
+    return folder, phasesweep(["run", "tiny.yaml"], folder)
+
+
+def schema(name: str) -> Any:
+    return json.loads((resources.files("sweeps") / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
+
+
+def test_it_ends_with_the_table_and_the_line_that_opens_mlflow(sweep: Any) -> None:
+    _, done = sweep
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert "95 % interval" in done.stdout
+    lines = done.stdout.strip().splitlines()
+    assert lines[-1] == "open the MLflow page with: phasesweep ui tiny.yaml --scale laptop"
+    for arm in ("transformer", "kuramoto"):
+        row = next(line for line in lines if line.startswith(arm))
+        assert f" {SEEDS} " in row
+
+
+def test_every_replicate_has_one_result_and_its_reports(sweep: Any) -> None:
+    folder, _ = sweep
+    events = journal_events(folder / "results")
+    assert events[0]["event"] == "sweep"
+    counts = Counter(event["event"] for event in events)
+    assert counts == {"sweep": 1, "started": 6, "report": 12, "finished": 6}
+    state = read_journal(folder / "results/tiny/laptop/journal")
+    for replicate in state.replicates.values():
+        assert [point.step for point in replicate.reports] == [10, 20]
+        assert replicate.numerics["threads"] == 1
+        assert replicate.seconds is not None and replicate.cpu_seconds is not None
+        assert replicate.peak_memory_mib is not None and replicate.peak_memory_mib > 50
+
+
+def test_actors_are_reused(sweep: Any) -> None:
+    """Six replicates, two slots: no more processes than slots and trials waiting for them."""
+    folder, _ = sweep
+    events = [event for event in journal_events(folder / "results") if event["event"] == "started"]
+    assert len({event["pid"] for event in events}) < len(events)
+
+
+def test_seeds_are_paired_across_arms(sweep: Any) -> None:
+    """The same seed sees the same data: the losses of the arms move together from seed to seed."""
+    folder, _ = sweep
+    state = read_journal(folder / "results/tiny/laptop/journal")
+    configs = sorted({config for config, _ in state.replicates})
+    assert len(configs) == 2
+    losses = [
+        [state.replicates[config, seed].reports[0].metrics["train/loss"] for seed in range(SEEDS)]
+        for config in configs
+    ]
+    spread_of_differences = max(abs(a - b) for a, b in zip(*losses, strict=True))
+    assert spread_of_differences < max(losses[0]) - min(losses[0]) + 0.05
+
+
+def test_a_replicate_folder_explains_itself(sweep: Any) -> None:
+    folder, _ = sweep
+    replicates = sorted((folder / "results/tiny/laptop/replicates").glob("*/seed=*"))
+    assert len(replicates) == 6
+    for path in replicates:
+        assert {item.name for item in path.iterdir()} >= {
+            "config.yaml",
+            "metrics.jsonl",
+            "system.csv",
+            "log.txt",
+        }
+        config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))
+        assert config["config_id"] == path.parent.name
+        assert path.name == f"seed={config['seed']}"
+        assert "finished at step 20" in (path / "log.txt").read_text(encoding="utf-8")
+        rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+        assert [row["step"] for row in rows] == [10, 20]
+    resolved = yaml.safe_load((folder / "results/tiny/laptop/study.yaml").read_text(encoding="utf-8"))
+    assert resolved["format_version"] == 1
+
+
+def test_run_again_runs_nothing_and_says_the_same(sweep: Any) -> None:
+    folder, first = sweep
+    again = phasesweep(["run", "tiny.yaml"], folder)
+    assert again.returncode == 0
+    assert "0 of 6 replicates to run" in again.stdout
+    table = first.stdout[first.stdout.index("tiny @ laptop") :]
+    assert again.stdout.endswith(table)
+    assert Counter(event["event"] for event in journal_events(folder / "results"))["finished"] == 6
+
+
+@pytest.mark.parametrize(("verb", "name"), [("plan", "plan"), ("results", "results")])
+def test_json_is_json_and_as_the_schema_says(sweep: Any, verb: str, name: str) -> None:
+    folder, _ = sweep
+    done = phasesweep([verb, "tiny.yaml", "--json"], folder)
+    assert done.returncode == 0, done.stderr
+    jsonschema.validate(json.loads(done.stdout), schema(name))
+
+
+def test_status_counts(sweep: Any) -> None:
+    folder, _ = sweep
+    status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], folder).stdout)
+    assert status["statuses"] == {"finished": 6}
+    assert status["num_missing"] == 0
+    assert status["drivers"] == []
+
+
+def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=2)
+    wild = ["--set", "arms.kuramoto.optimizer.learning_rate=1e9", "--set", "optimizer.clip_norm=1e9"]
+    done = phasesweep(["run", "tiny.yaml", *wild], tmp_path)
+    assert done.returncode == 0, done.stderr
+    table = json.loads(phasesweep(["results", "tiny.yaml", *wild, "--json"], tmp_path).stdout)
+    rows = {row["arm"]: row for row in table["rows"]}
+    assert rows["transformer"]["n"] == 2
+    assert rows["kuramoto"]["n"] == 0
+    assert rows["kuramoto"]["n_failed"] == 2
+    assert rows["kuramoto"]["statuses"] == {"diverged": 2}
+    again = phasesweep(["run", "tiny.yaml", *wild], tmp_path)
+    assert "0 of 4 replicates to run" in again.stdout
+
+
+def test_two_drivers_on_one_folder_share_the_work(tmp_path: Path) -> None:
+    from tests.integration.studies import start
+
+    study = write_study(tmp_path, seeds=4, steps=150)
+    drivers = [start(["run", str(study)], tmp_path) for _ in range(2)]
+    outputs = [driver.communicate(timeout=200) for driver in drivers]
+    assert [driver.returncode for driver in drivers] == [0, 0], outputs
+    finished = [
+        (event["config_id"], event["seed"])
+        for event in journal_events(tmp_path / "results")
+        if event["event"] == "finished"
+    ]
+    assert len(finished) == len(set(finished)) == 8
