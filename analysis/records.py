@@ -58,6 +58,8 @@ class ArmInfo:
     seeds: tuple[int, ...]
     role: Literal["baseline", "treatment", "control"] = "treatment"
     note: str = ""
+    predicted_memory_mib: float | None = None
+    """Peak that the plan expects of a trial, its process included."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -162,6 +162,8 @@ class _Engine(DriverOnly, tune.Callback):
         bundle: dict[str, float] = {"CPU": float(request.cpu)}
         if request.gpu:
             bundle["GPU"] = request.gpu
+        else:
+            bundle["memory"] = request.memory_mib * 2.0**20
         trainable = tune.with_resources(ReplicateTrainable, tune.PlacementGroupFactory([bundle]))
         tuner = tune.Tuner(
             trainable,
@@ -210,14 +212,15 @@ class _Engine(DriverOnly, tune.Callback):
         """Write a trainable's event to the journal."""
         assignment = self.searcher.suggested[trial.trial_id]
         event = result["replicate_event"]
-        key = {"config_id": assignment.config_id, "seed": assignment.seed}
+        config_id, seed = assignment.config_id, assignment.seed
         if event["event"] == "started":
             fields = ("step", "numerics", "host", "pid")
-            self.writer.write("started", **key, **{name: event[name] for name in fields})
+            values = {name: event[name] for name in fields}
+            self.writer.write("started", config_id=config_id, seed=seed, **values)
             self.listener.started(assignment)
             return
         if event["metrics"]:
-            self.writer.write_report(**key, step=event["step"], metrics=event["metrics"])
+            self.writer.write_report(config_id, seed, event["step"], event["metrics"])
         if event["outcome"]:
             self._end(assignment, event)
         self.listener.reported(assignment, event)

@@ -7,12 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.packing import Request, ResourceError, check_fits, concurrency, request_for
-
 from analysis.records import ArmInfo, JournalState, MetricInfo, SweepInfo
 from analysis.statistics import smallest_detectable_effect
 from cluster.inventory import Inventory
 from cluster.memory import MemoryEstimate, estimate
+from cluster.packing import Request, ResourceError, check_fits, concurrency, request_for
 from sweeps.errors import UserError, nearest
 from sweeps.provenance import provenance
 from sweeps.resolve import flatten
@@ -184,22 +183,15 @@ def _load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
 
 
 def _plan_arm(arm: Arm, task: Task, micro_batch_size: int | None) -> PlannedArm:
-    shape = {"vocab_size": task.vocab_size, "max_seq_len": task.context_length}
+    vocab_size, length = task.vocab_size, task.context_length
     try:
-        num_parameters = count_parameters(arm.config.architecture, **shape)
-    except ValueError as error:
+        num_parameters = count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=length)
+        memory = estimate(
+            arm.config, vocab_size=vocab_size, context_length=length, micro_batch_size=micro_batch_size
+        )
+    except ValueError as error:  # a budget too small for the model, or a model that cannot be estimated
         raise UserError(f"arm '{arm.name}': architecture: {error}") from error
-    return PlannedArm(
-        arm=arm,
-        config_id=config_id(arm.config, task.data_hash),
-        memory=estimate(
-            arm.config,
-            vocab_size=task.vocab_size,
-            context_length=task.context_length,
-            micro_batch_size=micro_batch_size,
-        ),
-        num_parameters=num_parameters,
-    )
+    return PlannedArm(arm, config_id(arm.config, task.data_hash), memory, num_parameters)
 
 
 def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepInfo:
@@ -223,6 +215,7 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
                 seeds=study.seeds,
                 role=planned.arm.role,
                 note=planned.arm.note,
+                predicted_memory_mib=round(planned.memory.total_mib, 1),
             )
             for planned in arms
         ),

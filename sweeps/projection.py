@@ -189,6 +189,7 @@ class Projection:
             "phasesweep.status": word,
             "phasesweep.message": replicate.message,
             "phasesweep": provenance,
+            "predicted_peak_memory_mib": arm.predicted_memory_mib,
             "numerics": replicate.numerics,
         }
         return RunRecord(

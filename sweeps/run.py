@@ -108,7 +108,9 @@ def run(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[s
     return _exit_code(plan, folder.state(), interrupted=interrupted)
 
 
-def _close(prepared: Prepared, console: Console, emit: Emit | None, *, behind: ProjectionSummary, interrupted: bool) -> None:
+def _close(
+    prepared: Prepared, console: Console, emit: Emit | None, *, behind: ProjectionSummary, interrupted: bool
+) -> None:
     """Print the table, what MLflow misses, and what to do next."""
     state = prepared.folder.state()
     if state.sweep is not None:

@@ -30,7 +30,7 @@ def _table(*headers: str, right: Iterable[int] = ()) -> Table:
 
 def studies(out: Console, emit: Emit | None) -> None:
     """List the library."""
-    rows = []
+    rows: list[dict[str, Any]] = []
     for name, path in library().items():
         file = StudyFile.model_validate(YamlSource.read(path).data)
         rows.append({"study": name, "title": file.title, "scales": list(file.scales), "num_arms": len(file.arms)})

@@ -69,9 +69,7 @@ def rows(device: str) -> list[str]:
         found = {}
         for method in METHODS:
             command = [sys.executable, "-m", "tests.benchmarks.mean_field", "--device", device, "--one", method]
-            done = subprocess.run(
-                [*command, "--length", str(length)], capture_output=True, text=True, check=False
-            )
+            done = subprocess.run([*command, "--length", str(length)], capture_output=True, text=True, check=False)
             found[method] = json.loads(done.stdout) if done.returncode == 0 else None
         fast, slow = found["mean field"], found["pairs"]
         if fast is None:

@@ -47,13 +47,19 @@ MISTAKES = {
         "name: kuramoto", "name: kuramotto", r"tiny\.yaml:12: architecture: unknown architecture .* 'kuramoto'\?"
     ),
     "unknown task": edit("name: language", "name: langage", r"unknown task 'langage'; did you mean 'language'\?"),
-    "wrong type": edit("d_model: 16", "d_model: wide", r"tiny\.yaml:6: architecture\.d_model: .*integer, got 'wide'"),
+    "wrong type": edit(
+        "d_model: 16", "d_model: wide", r"tiny\.yaml:6: architecture\.d_model: .*integer, got 'wide'"
+    ),
     "a bool is no number": edit("batch_size: 4", "batch_size: true", r"budget\.batch_size: .*integer, got True"),
-    "out of range": edit("steps: 20", "steps: 0", r"tiny\.yaml:9: budget\.steps: .*greater than or equal to 1, got 0"),
+    "out of range": edit(
+        "steps: 20", "steps: 0", r"tiny\.yaml:9: budget\.steps: .*greater than or equal to 1, got 0"
+    ),
     "not a number": edit("learning_rate: 3e-3", "learning_rate: .nan", r"optimizer\.learning_rate: .*finite"),
     "heads do not divide": edit("num_heads: 2", "num_heads: 3", r"num_heads=3 must divide d_model=16"),
     "layer that does not exist": edit("phase_layers: [0]", "phase_layers: [5]", r"tiny\.yaml:\d+: .*5"),
-    "key twice": edit("seeds: 2", "seeds: 2\nseeds: 3", r"tiny\.yaml:5: key 'seeds' stands twice \(first on line 4\)"),
+    "key twice": edit(
+        "seeds: 2", "seeds: 2\nseeds: 3", r"tiny\.yaml:5: key 'seeds' stands twice \(first on line 4\)"
+    ),
     "not YAML": edit("seeds: 2", "seeds: [2", r"tiny\.yaml:\d+: not valid YAML"),
     "no seeds": edit("seeds: 2", "seeds: 0", r"tiny\.yaml:4: seeds must be a count of at least 1"),
     "seed twice": edit("seeds: 2", "seeds: [1, 1]", r"list of different integers"),
@@ -66,8 +72,12 @@ MISTAKES = {
     ),
     "missing key": edit("title: Two arms for tests\n", "", r"title: this key is required"),
     "newer format": edit("format_version: 1", "format_version: 7", r"tiny\.yaml:\d+: format_version"),
-    "scale the study lacks": Mistake(r"no scale 'gpu'; known: smoke, laptop", ["plan", "tiny.yaml", "--scale", "gpu"]),
-    "unknown scale": Mistake(r"unknown scale 'laptp'; did you mean 'laptop'\?", ["run", "tiny.yaml", "--scale", "laptp"]),
+    "scale the study lacks": Mistake(
+        r"no scale 'gpu'; known: smoke, laptop", ["plan", "tiny.yaml", "--scale", "gpu"]
+    ),
+    "unknown scale": Mistake(
+        r"unknown scale 'laptp'; did you mean 'laptop'\?", ["run", "tiny.yaml", "--scale", "laptp"]
+    ),
     "unknown study": Mistake(r"unknown study 'quickstrt'; did you mean 'quickstart'\?", ["run", "quickstrt"]),
     "missing study file": Mistake(r"no study file nowhere\.yaml", ["run", "nowhere.yaml"]),
     "set without value": sets("budget.steps", r"write it as key=value"),
@@ -135,7 +145,9 @@ def call(
         pytest.param(None, r"holds files but no study\.yaml", id="other people's files"),
         pytest.param("hello: world\n", r"no format_version", id="another study.yaml"),
         pytest.param("format_version: 9\nstudy: tiny\n", r"format_version 9, this phasesweep writes 1", id="newer"),
-        pytest.param("format_version: 1\nstudy: other\nscale: laptop\n", r"results of other@laptop", id="other study"),
+        pytest.param(
+            "format_version: 1\nstudy: other\nscale: laptop\n", r"results of other@laptop", id="other study"
+        ),
         pytest.param("[", r"not a study\.yaml of phasesweep", id="not YAML"),
     ],
 )

@@ -32,7 +32,10 @@ def test_other_schedules(schedule: str, middle: float, end: float) -> None:
 
 @pytest.mark.parametrize(
     ("rule", "decayed"),
-    [("matrices", {"coupling": False, "frequency": False}), ("all_but_bias", {"coupling": True, "frequency": True})],
+    [
+        ("matrices", {"coupling": False, "frequency": False}),
+        ("all_but_bias", {"coupling": True, "frequency": True}),
+    ],
 )
 def test_weight_decay_reaches_couplings_only_as_published(rule: str, decayed: dict[str, bool]) -> None:
     config = small_config(architecture={**KURAMOTO, "bias": True}, optimizer={"weight_decay_on": rule})

@@ -38,7 +38,8 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
     whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms.
     """
-    decayed, undecayed = [], []
+    decayed: list[nn.Parameter] = []
+    undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if config.weight_decay_on == "matrices":
             decays = name.endswith("weight") and parameter.dim() >= 2
