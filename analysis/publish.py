@@ -31,7 +31,8 @@ from analysis.figures import arms, forest
 from analysis.records import JournalError, JournalState, Replicate, read_journal
 from analysis.results import ResultTable, summarise
 from analysis.statistics import smallest_detectable_effect
-from analysis.tables import render_markdown
+from analysis.probes import probes_markdown
+from analysis.tables import render_markdown, render_text
 
 _MARKER = re.compile(r"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))? -->$")
 
@@ -129,6 +130,8 @@ RENDERERS: dict[str, Callable[[Block], str]] = {
     "arms": _render_arms,
     "curves": _render_curves,
     "provenance": _render_provenance,
+    "terminal": lambda block: f"```text\n{render_text(block.table())}```\n",
+    "probes": lambda block: probes_markdown(block.state),
 }
 """What each kind of block becomes. A new kind is one entry."""
 

@@ -45,6 +45,36 @@ class MetricInfo:
     chance: float | None = None
 
 
+def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "none"], meaning: str) -> MetricInfo:
+    return MetricInfo(name=name, unit=unit, direction=direction, meaning=meaning)
+
+
+SHARED_METRICS: tuple[MetricInfo, ...] = (
+    _shared("train/loss", "nats/token", "minimise", "mean training loss since the last report"),
+    _shared("train/learning_rate", "1", "none", "learning rate of the last step"),
+    _shared("train/gradient_norm", "1", "none", "gradient norm of the last step, before clipping"),
+    _shared("train/tokens_per_second", "token/s", "maximise", "training speed since the last report"),
+    _shared("probe/loss_future_visible", "nats/token", "minimise", "loss with the whole window as input"),
+    _shared("probe/loss_future_withheld", "nats/token", "minimise", "loss with the input cut after each position"),
+    _shared("probe/leak", "nats/token", "none", "what later tokens are worth: withheld minus visible loss"),
+    _shared("probe/coupling", "rad/time", "none", "coupling strength K, mean over layers and heads"),
+    *(
+        metric
+        for name, meaning in (
+            ("oscillators", "order parameter over the oscillators of a head"),
+            ("positions", "order parameter over the positions of a window"),
+            ("pooled", "order parameter over oscillators and positions together"),
+            ("published", "PhaseGPT's statistic: angles averaged over heads, then over oscillators"),
+        )
+        for metric in (
+            _shared(f"probe/order_{name}", "1", "none", meaning),
+            _shared(f"probe/order_{name}_null", "1", "none", f"{meaning}, for uniform random phases"),
+        )
+    ),
+)
+"""Metrics of the training loop and the probes, the same in every study; a task adds its own."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArmInfo:
     """An arm as the journal's first line describes it."""
@@ -63,6 +93,27 @@ class ArmInfo:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ContrastInfo:
+    """A planned comparison of two arms beside those with the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference `arm` − `against` is the size of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalInfo:
+    """Values somebody else measured, that the baseline must agree with."""
+
+    name: str
+    metric: str
+    values: tuple[float, ...]
+    """One value a seed of theirs."""
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class SweepInfo:
     """The first line of a journal: which study, which arms, which metrics."""
 
@@ -71,9 +122,12 @@ class SweepInfo:
     title: str
     primary_metric: str
     metrics: tuple[MetricInfo, ...]
+    """Those of the task; see `all_metrics`."""
     arms: tuple[ArmInfo, ...]
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     """What simple models score: {reference: {metric: value}}."""
+    contrasts: tuple[ContrastInfo, ...] = ()
+    external: tuple[ExternalInfo, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, data hash, machine."""
     format_version: int = FORMAT_VERSION
@@ -89,10 +143,15 @@ class SweepInfo:
         Raises:
             KeyError: If the study has no such metric.
         """
-        for metric in self.metrics:
+        for metric in self.all_metrics:
             if metric.name == name:
                 return metric
-        raise KeyError(f"no metric '{name}'; known: {', '.join(m.name for m in self.metrics)}")
+        raise KeyError(f"no metric '{name}'; known: {', '.join(m.name for m in self.all_metrics)}")
+
+    @property
+    def all_metrics(self) -> tuple[MetricInfo, ...]:
+        """The task's metrics, then the shared ones."""
+        return (*self.metrics, *SHARED_METRICS)
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> SweepInfo:
@@ -105,6 +164,9 @@ class SweepInfo:
         try:
             fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
             fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
+            fields["contrasts"] = tuple(ContrastInfo(**c) for c in fields.get("contrasts", ()))
+            external = fields.get("external", ())
+            fields["external"] = tuple(ExternalInfo(**{**e, "values": tuple(e["values"])}) for e in external)
             return cls(**fields)
         except (KeyError, TypeError) as error:
             raise JournalError(

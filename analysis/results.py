@@ -220,7 +220,7 @@ def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
     Raises:
         ValueError: If the study has no such metric; the message gives the nearest one.
     """
-    known = [metric.name for metric in sweep.metrics]
+    known = [metric.name for metric in sweep.all_metrics]
     if name in known:
         return sweep.metric(name)
     near = difflib.get_close_matches(name, known, n=1)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.records import ArmInfo, JournalState, MetricInfo, SweepInfo
+from analysis.records import ArmInfo, ContrastInfo, ExternalInfo, JournalState, MetricInfo, SweepInfo
 from analysis.statistics import smallest_detectable_effect
 from cluster.inventory import Inventory
 from cluster.memory import MemoryEstimate, estimate
@@ -146,6 +146,7 @@ def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Pla
     Raises:
         UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
     """
+    study = _with_absolute_paths(study, data_dir)
     tasks = _load_tasks(study, data_dir)
     arms = tuple(_plan_arm(arm, tasks[_task_key(arm)], study.resources.micro_batch_size) for arm in study.arms)
     request = request_for(study.resources, [planned.memory for planned in arms])
@@ -164,6 +165,19 @@ def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Pla
         data_hashes={p.config_id: tasks[_task_key(p.arm)].data_hash for p in arms},
         data_dir=data_dir,
     )
+
+
+def _with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
+    """Make the paths of every arm's task absolute: Ray's workers run in folders of their own."""
+
+    def absolute(arm: Arm) -> Arm:
+        task = arm.config.task.with_absolute_paths(data_dir)
+        return replace(arm, config=arm.config.model_copy(update={"task": task}))
+
+    try:
+        return replace(study, arms=tuple(absolute(arm) for arm in study.arms))
+    except DataError as error:
+        raise UserError(f"{study.path}: task.corpus: {error}") from error
 
 
 def _task_key(arm: Arm) -> str:
@@ -220,6 +234,11 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
             for planned in arms
         ),
         references=task.references(),
+        contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
+        external=tuple(
+            ExternalInfo(**{**external.model_dump(), "values": tuple(external.values)})
+            for external in study.external
+        ),
         provenance={
             **provenance(),
             "data_hash": task.data_hash,

@@ -123,6 +123,10 @@ class _Resolver:
         """Return the resolved study."""
         for name in self.spec.arms:
             self._known_arm(name, self.source.where(("scales", self.scale, "arms", name)))
+        for index, contrast in enumerate(self.file.contrasts):
+            for key in ("arm", "against"):
+                name = getattr(contrast, key)
+                self._known_arm(name, self.source.where(("contrasts", index, key)))
         baselines = [name for name, arm in self.file.arms.items() if arm.role == "baseline"]
         if len(baselines) != 1:
             raise UserError(
@@ -138,6 +142,8 @@ class _Resolver:
             metric=self.file.metric,
             seeds=self._seeds(),
             arms=tuple(self._arm(name) for name in self.file.arms),
+            contrasts=tuple(self.file.contrasts),
+            external=() if self.overrides else tuple(self.spec.external),
             resources=self._resources(),
             overrides=self.overrides,
             path=self.source.path,

@@ -42,6 +42,25 @@ class ArmSpec(Sections):
     note: str = ""
 
 
+class Contrast(Schema):
+    """A planned comparison of two arms beside those with the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference `arm` − `against` is the size of."""
+
+
+class External(Schema):
+    """Values somebody else measured, that the baseline must agree with."""
+
+    name: str
+    metric: str
+    values: list[float] = Field(min_length=2)
+    """One value a seed of theirs."""
+    source: str
+
+
 class ArmOverlay(Sections):
     """What a scale changes of an arm."""
 
@@ -54,6 +73,7 @@ class ScaleSpec(Schema):
     base: Sections = Sections()
     architectures: dict[str, dict[str, Any]] = {}
     arms: dict[str, ArmOverlay] = {}
+    external: list[External] = []
     resources: dict[str, Any] = {}
 
 
@@ -77,6 +97,7 @@ class StudyFile(Schema):
     base: Sections
     architectures: dict[str, dict[str, Any]] = {}
     arms: dict[str, ArmSpec]
+    contrasts: list[Contrast] = []
     resources: dict[str, Any] = {}
     scales: dict[Scale, ScaleSpec]
 
@@ -105,6 +126,8 @@ class Study:
     metric: str | None
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
+    contrasts: tuple[Contrast, ...]
+    external: tuple[External, ...]
     resources: ResourceConfig
     overrides: dict[str, Any]
     path: Path
@@ -133,6 +156,8 @@ class Study:
             "metric": self.metric,
             "seeds": list(self.seeds),
             "overrides": self.overrides,
+            "contrasts": [contrast.model_dump() for contrast in self.contrasts],
+            "external": [external.model_dump() for external in self.external],
             "resources": self.resources.model_dump(mode="json"),
             "arms": {
                 arm.name: {"role": arm.role, "note": arm.note, **arm.config.model_dump(mode="json")}

@@ -191,7 +191,7 @@ def results(
     state = folder.state()
     if state.sweep is None:
         raise UserError(f"no results in {folder.path}; start with: phasesweep run {name} --scale {scale}")
-    known = [info.name for info in state.sweep.metrics]
+    known = [info.name for info in state.sweep.all_metrics]
     if metric is not None and metric not in known:
         raise UserError(f"--metric: unknown metric '{metric}'; {nearest(metric, known)}")
     table = summarise(state, metric)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import gc
 import os
 import socket
 import time
@@ -16,7 +17,7 @@ import torch
 from trainables.assignment import Assignment
 from trainables.config import TrialConfig
 from trainables.replicate_folder import ReplicateFolder
-from trainables.tasks.base import DataError, Task
+from trainables.tasks.base import DataError, Task, TaskConfig
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.peak_memory import PeakMemory
@@ -25,10 +26,16 @@ CHECKPOINT_EVERY_SECONDS = 20.0
 
 
 @functools.lru_cache(maxsize=2)
-def _load_task(config_json: str, data_dir: Path | None) -> Task:
-    """Load a task once a process: reused actors run many replicates on the same data."""
-    budget_free = TrialConfig.model_validate_json(config_json)
-    return budget_free.task.build(data_dir)
+def _load_task(task: TaskConfig, data_dir: Path | None) -> Task:
+    """Load a task once a process: a reused actor runs many replicates on the same data."""
+    return task.build(data_dir)
+
+
+def release_memory() -> None:
+    """Give back what the trial before this one held, so that a peak is of one trial only."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -51,6 +58,7 @@ class Attempt:
         self.started_at = time.monotonic()
         self.started_cpu = time.process_time()
         self.saved_at = self.started_at
+        release_memory()
         self.peak = PeakMemory(assignment.device)
 
     def events(self) -> Iterator[dict[str, Any]]:
@@ -66,7 +74,7 @@ class Attempt:
     def _prepare(self) -> Trainer:
         given = self.assignment
         config = TrialConfig.model_validate(given.config)
-        task = _load_task(config.model_dump_json(), given.data_path)
+        task = _load_task(config.task, given.data_path)
         if task.data_hash != given.data_hash:
             raise DataError(
                 f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
@@ -114,7 +122,7 @@ class Attempt:
             "seconds": seconds,
             "cpu_seconds": time.process_time() - self.started_cpu,
             "peak_memory_mib": peak_mib,
-            "message": "training loss left the finite range" if report.outcome == "diverged" else "",
+            "message": report.reason,
         }
 
     def _failed(self, error: Exception) -> dict[str, Any]:

@@ -83,6 +83,15 @@ class TrialConfig(Schema):
     optimizer: OptimizerConfig = OptimizerConfig()
     budget: BudgetConfig
 
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> TrialConfig:
+        if self.optimizer.warmup_steps >= self.budget.steps:
+            raise ValueError(
+                f"optimizer.warmup_steps={self.optimizer.warmup_steps} must be below budget.steps={self.budget.steps}, "
+                "or the learning rate never reaches its peak"
+            )
+        return self
+
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with the versions of the code that reads them."""
         return {

@@ -27,7 +27,8 @@ class ReplicateTrainable(tune.Trainable):
         self._events = Attempt(Assignment.from_json(config[CONFIG_KEY])).events()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next assignment in the same process."""
+        """Take the next assignment in the same process; the model of the last one goes first."""
+        del self._events
         self.setup(new_config)
         return True
 

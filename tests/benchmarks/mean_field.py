@@ -78,9 +78,9 @@ def rows(device: str) -> list[str]:
         if slow is None:
             cells += ["out of memory", "–", "–", "–"]
         else:
-            memory = slow["peak_mib"] / fast["peak_mib"] if fast["peak_mib"] >= 1 else float("nan")
+            memory = f"{slow['peak_mib'] / fast['peak_mib']:.0f}×" if fast["peak_mib"] >= 1 else "–"
             cells += [f"{slow['seconds'] * 1e3:.1f} ms", f"{slow['peak_mib']:.0f} MiB"]
-            cells += [f"{slow['seconds'] / fast['seconds']:.0f}×", "–" if memory != memory else f"{memory:.0f}×"]
+            cells += [f"{slow['seconds'] / fast['seconds']:.0f}×", memory]
         table.append("| " + " | ".join(cells) + " |")
     return table
 

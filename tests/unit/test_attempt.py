@@ -39,7 +39,7 @@ def test_an_assignment_survives_json(tmp_path: Path) -> None:
 
 def test_a_run_starts_reports_and_finishes(tmp_path: Path) -> None:
     events = list(Attempt(assignment(tmp_path)).events())
-    assert [event["event"] for event in events] == ["started", "report", "report", "report"]
+    assert [event["event"] for event in events] == ["started", "report", "report", "report"], events[-1]
     assert [event.get("outcome") for event in events] == [None, None, None, "finished"]
     assert torch.get_num_threads() == 1
 

@@ -36,6 +36,19 @@ def test_initial_scales_are_those_of_nano_gpt() -> None:
         assert std[name] == pytest.approx(0.02 / 8**0.5, rel=0.03), name
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize(("residual_init", "expected"), [("scaled", 0.02 / 8**0.5), ("plain", 0.02)])
+def test_residual_init_reaches_every_branch(family: str, residual_init: str, expected: float) -> None:
+    model = build(ARCHITECTURES.parse({"name": family, "residual_init": residual_init}))
+    last = {
+        name: float(parameter.detach().std())
+        for name, parameter in model.named_parameters()
+        if name.endswith(("mixer.out.weight", "ffn.down.weight"))
+    }
+    assert len(last) == 8
+    assert last == pytest.approx(dict.fromkeys(last, expected), rel=0.03)
+
+
 def test_gelu_is_exact() -> None:
     model = build(TransformerConfig())
     x = torch.linspace(-3, 3, 7, dtype=torch.float64)

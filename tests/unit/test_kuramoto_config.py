@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.architectures.kuramoto import KuramotoConfig
+from trainables.architectures.kuramoto import AS_PUBLISHED, KuramotoConfig
 from trainables.training.randomness import initialise
 
 SMALL: dict[str, Any] = {"d_model": 16, "num_layers": 2, "num_heads": 2}
@@ -31,18 +31,49 @@ def test_fidelity_sets_the_defaults() -> None:
     switches = ("causal", "sign", "readout", "controls_act")
     assert [getattr(corrected, name) for name in switches] == [True, "attractive", "cos_sin", True]
     assert [getattr(published, name) for name in switches] == [False, "repulsive", "angle", False]
-    assert published.learn_coupling
-    assert (published.num_steps, published.dt) == (10, 0.1)
+    switches = ("learn_coupling", "num_steps", "dt", "bias", "residual_init")
+    assert [getattr(corrected, name) for name in switches] == [True, 10, 0.1, False, "scaled"]
+    assert [getattr(published, name) for name in switches] == [True, 10, 0.1, True, "plain"]
+
+
+def test_published_phases_start_with_a_bias_and_all_matrices_at_one_scale() -> None:
+    model = kuramoto(fidelity="as_published", d_model=128).build(vocab_size=65, max_seq_len=64)
+    initialise(model, 0)
+    parameters = dict(model.named_parameters())
+    assert "blocks.1.mixer.to_phase.bias" in parameters
+    for name, parameter in parameters.items():
+        if name.endswith("weight") and parameter.ndim == 2:
+            assert float(parameter.detach().std()) == pytest.approx(0.02, rel=0.03), name
 
 
 def test_each_switch_can_be_given_by_itself() -> None:
     twin = kuramoto(fidelity="as_published", causal=True)
     assert (twin.causal, twin.sign, twin.readout) == (True, "repulsive", "angle")
     assert twin.violates == frozenset()
+    other: dict[str, Any] = {
+        "causal": True,
+        "sign": "attractive",
+        "readout": "cos_sin",
+        "controls_act": True,
+        "learn_coupling": False,
+        "num_steps": 5,
+        "dt": 0.2,
+        "bias": False,
+        "residual_init": "scaled",
+    }
+    assert other.keys() == AS_PUBLISHED.keys()
+    assert kuramoto(fidelity="as_published", **other).model_dump(include=other.keys()) == other
 
 
 def test_fidelity_is_only_a_name_for_its_fields() -> None:
-    spelled_out = kuramoto(causal=False, sign="repulsive", readout="angle", controls_act=False)
+    spelled_out = kuramoto(
+        causal=False,
+        sign="repulsive",
+        readout="angle",
+        controls_act=False,
+        bias=True,
+        residual_init="plain",
+    )
     assert spelled_out.canonical() == kuramoto(fidelity="as_published").canonical()
     assert spelled_out.canonical() != kuramoto().canonical()
 

@@ -24,7 +24,7 @@ from trainables.layers.kuramoto import (
 from trainables.training.randomness import initialise
 
 DEFAULTS: dict[str, Any] = {
-    "num_layers": 1,
+    "init_std": 0.02,
     "coupling": 1.0,
     "learn_coupling": True,
     "sign": "attractive",

@@ -299,3 +299,14 @@ def test_importing_the_tasks_is_cheap() -> None:
     code = "import sys, trainables.tasks; print({'datasets', 'tokenizers', 'huggingface_hub'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
+
+
+def test_a_relative_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run in other folders than the user: the driver makes the path absolute, the identity stays."""
+    (tmp_path / "text.txt").write_text("to be or not to be " * 40, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    given = LanguageConfig(corpus="file:text.txt", context_length=8)
+    absolute = given.with_absolute_paths(None)
+    monkeypatch.chdir("/")
+    assert absolute.build(None).data_hash
+    assert absolute.canonical() == given.canonical()

@@ -139,7 +139,7 @@ def test_the_penalty_is_trained_but_not_reported_as_loss() -> None:
     plain = small_config(architecture={**shared, "coherence_weight": 0.0})
     heavy = small_config(architecture={**shared, "coherence_weight": 5.0})
     task = build(plain)
-    loss = [list(train(config, 0, task))[0].metrics for config in (plain, heavy)]
+    loss = [next(train(config, 0, task)).metrics for config in (plain, heavy)]
     assert loss[0]["train/loss"] != loss[1]["train/loss"]
     assert abs(loss[0]["train/loss"] - loss[1]["train/loss"]) < 0.5
 

@@ -7,7 +7,8 @@ Source:
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.mixer import Mixer, ResidualProjection
+from trainables.training.randomness import INIT_STD
 
 
 def num_parameters(*modules: nn.Module) -> int:
@@ -25,10 +27,26 @@ def num_parameters(*modules: nn.Module) -> int:
 class BackboneConfig(ArchitectureConfig):
     """A family built on the shared backbone; it overrides `build_mixer`."""
 
+    residual_init: Literal["scaled", "plain"] = "scaled"
+    """How the last weights of a residual branch start: `scaled` as GPT-2's, smaller the deeper the model, or
+    `plain`, like every other matrix."""
+
+    @property
+    def residual_std(self) -> float:
+        """Standard deviation at which the last weights of every residual branch start.
+
+        `scaled` is 0.02 / sqrt(2 * num_layers): the residual stream keeps its scale however many branches (two
+        a layer) are added to it.
+
+        Source:
+            Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
+        """
+        return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * self.num_layers)
+
     def build_mixer(self, layer: int) -> Mixer:
         """Return the mixer of 0-based `layer`; causal softmax attention unless a family says otherwise."""
         return CausalSelfAttention(
-            self.d_model, self.num_heads, num_layers=self.num_layers, dropout=self.dropout, bias=self.bias
+            self.d_model, self.num_heads, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> BackboneModel:
@@ -72,11 +90,11 @@ class BackboneConfig(ArchitectureConfig):
 class FeedForward(nn.Module):
     """Two linear layers with an exact GELU between them."""
 
-    def __init__(self, d_model: int, width: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+    def __init__(self, d_model: int, width: int, *, init_std: float, dropout: float, bias: bool) -> None:
         super().__init__()
         self.up = nn.Linear(d_model, width, bias=bias)
         self.gelu = nn.GELU()
-        self.down = ResidualProjection(width, d_model, num_layers=num_layers, bias=bias)
+        self.down = ResidualProjection(width, d_model, init_std=init_std, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
@@ -119,7 +137,7 @@ class BackboneModel(LanguageModel):
         self.blocks = nn.ModuleList(
             Block(
                 mixer,
-                FeedForward(d_model, width, num_layers=num_layers, dropout=config.dropout, bias=bias),
+                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.dropout, bias=bias),
                 d_model=d_model,
                 bias=bias,
             )

@@ -49,5 +49,5 @@ class MeanPoolConfig(BackboneConfig):
         if layer not in self.pool_layers:
             return super().build_mixer(layer)
         return MeanPoolMixer(
-            self.d_model, self.pool_width, num_layers=self.num_layers, dropout=self.dropout, bias=self.bias
+            self.d_model, self.pool_width, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )

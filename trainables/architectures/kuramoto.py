@@ -3,6 +3,8 @@
 Source:
     PhaseGPT, src/phase_attention.py. As published the mean field covers future positions, the coupling
     repels, raw angles are read out, and the anti-synchronisation controls do nothing; `corrected` mends all four.
+    Also as published: phases start at π·tanh(W x + b), the coupling is learned, ten steps of 0.1, and every
+    matrix of the model starts at one std.
 """
 
 from __future__ import annotations
@@ -22,20 +24,28 @@ AS_PUBLISHED: dict[str, Any] = {
     "sign": "repulsive",
     "readout": "angle",
     "controls_act": False,
+    "learn_coupling": True,
+    "num_steps": 10,
+    "dt": 0.1,
+    "bias": True,
+    "residual_init": "plain",
 }
+"""Everything the published code is, at any size; what is left are sizes, places and strengths."""
 
 
 @register_architecture("kuramoto", version=1)
 class KuramotoConfig(BackboneConfig):
     """Attention everywhere but in `phase_layers`, which hold coupled oscillators.
 
-    `fidelity` sets the defaults of `causal`, `sign`, `readout` and `controls_act`; each can still be given,
-    so that `as_published` with `causal: true` is the published layer without its leak.
+    `fidelity: as_published` sets the defaults of every field in `AS_PUBLISHED`; each can still be given, so that
+    `as_published` with `causal: true` is the published layer without its leak. Two of them, `bias` and
+    `residual_init`, are of the whole model: give its other arms the same.
     """
 
     name: Literal["kuramoto"] = "kuramoto"
     fidelity: Literal["as_published", "corrected"] = "corrected"
-    """`as_published`: non-causal, repulsive, raw angles, inert controls. `corrected`: the opposite."""
+    """`as_published`: non-causal, repulsive, raw angles, inert controls, and in the whole model biases and plain
+    initialisation. `corrected`: this class's defaults."""
     phase_layers: LayerIndices = ()
     """0-based layers that hold oscillators instead of attention. Unless given: the middle layer."""
     num_oscillators: int = Field(32, ge=1)
@@ -132,7 +142,7 @@ class KuramotoConfig(BackboneConfig):
             self.d_model,
             self.num_heads,
             self.num_oscillators,
-            num_layers=self.num_layers,
+            init_std=self.residual_std,
             coupling=self.coupling,
             learn_coupling=self.learn_coupling,
             sign=self.sign,

@@ -18,11 +18,11 @@ class CausalSelfAttention(Mixer):
         Vaswani et al. (2017), "Attention is all you need", section 3.2.
     """
 
-    def __init__(self, d_model: int, num_heads: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+    def __init__(self, d_model: int, num_heads: int, *, init_std: float, dropout: float, bias: bool) -> None:
         super().__init__()
         self.num_heads, self.dropout = num_heads, dropout
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
-        self.out = ResidualProjection(d_model, d_model, num_layers=num_layers, bias=bias)
+        self.out = ResidualProjection(d_model, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:

@@ -132,7 +132,7 @@ class KuramotoMixer(Mixer):
         d_model: Width D.
         num_heads: Heads H; each has its own coupling strength.
         num_oscillators: Oscillators N of a head.
-        num_layers: Depth of the model, for the scale of the output projection.
+        init_std: Standard deviation at which the weights of the output projection start.
         coupling: Initial coupling strength K0 of every head, radians per unit of model time.
         learn_coupling: Whether K is a parameter or stays at K0.
         sign: `attractive` is the textbook's mean_j sin(θ_j − θ_i); `repulsive` the code's as published.
@@ -155,7 +155,7 @@ class KuramotoMixer(Mixer):
         num_heads: int,
         num_oscillators: int,
         *,
-        num_layers: int,
+        init_std: float,
         coupling: float,
         learn_coupling: bool,
         sign: Sign,
@@ -186,7 +186,7 @@ class KuramotoMixer(Mixer):
         else:
             self.register_buffer("coupling_H", torch.full((num_heads,), coupling))
         features = 2 * size if readout == "cos_sin" else size
-        self.out = ResidualProjection(features, d_model, num_layers=num_layers, bias=bias)
+        self.out = ResidualProjection(features, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:

@@ -12,11 +12,11 @@ from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 class MeanPoolMixer(Mixer):
     """y_t = W_out GELU(W_in [x_t, mean of x_j over j <= t]): causal, O(T)."""
 
-    def __init__(self, d_model: int, width: int, *, num_layers: int, dropout: float, bias: bool) -> None:
+    def __init__(self, d_model: int, width: int, *, init_std: float, dropout: float, bias: bool) -> None:
         super().__init__()
         self.hidden = nn.Linear(2 * d_model, width, bias=bias)
         self.gelu = nn.GELU()
-        self.out = ResidualProjection(width, d_model, num_layers=num_layers, bias=bias)
+        self.out = ResidualProjection(width, d_model, init_std=init_std, bias=bias)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:

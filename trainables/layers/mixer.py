@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trainables.training.randomness import INIT_STD, Initializer, Normal
+from trainables.training.randomness import Initializer, Normal
 
 
 class MixerOutput(NamedTuple):
@@ -28,15 +27,8 @@ class Mixer(nn.Module):
 
 
 class ResidualProjection(nn.Linear):
-    """The last linear layer of a residual branch.
+    """The last linear layer of a residual branch; its weights start at a std of their own, `init_std`."""
 
-    It starts at std 0.02 / sqrt(2 * num_layers), so that the residual stream keeps its scale however many
-    branches (two a layer) are added to it.
-
-    Source:
-        Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
-    """
-
-    def __init__(self, in_features: int, out_features: int, *, num_layers: int, bias: bool) -> None:
+    def __init__(self, in_features: int, out_features: int, *, init_std: float, bias: bool) -> None:
         super().__init__(in_features, out_features, bias=bias)
-        self.initializers: dict[str, Initializer] = {"weight": Normal(INIT_STD / math.sqrt(2 * num_layers))}
+        self.initializers: dict[str, Initializer] = {"weight": Normal(init_std)}

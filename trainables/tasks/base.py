@@ -64,6 +64,10 @@ class Task(ABC):
         """Name of the metric that answers the task's question."""
 
     @abstractmethod
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` evenly spaced validation sequences of full length, for probes."""
+
+    @abstractmethod
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` training sequences with `generator`, on the CPU."""
 
@@ -99,6 +103,10 @@ class Task(ABC):
 
 class TaskConfig(NamedConfig):
     """The configuration of a task."""
+
+    def with_absolute_paths(self, data_dir: Path | None) -> TaskConfig:
+        """Return the same configuration with every path absolute: workers run in other folders."""
+        return self
 
     @abstractmethod
     def build(self, data_dir: Path | None) -> Task:

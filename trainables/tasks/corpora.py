@@ -179,18 +179,28 @@ def _decode(content: bytes, path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
 
 
-def _file(spec: str, data_dir: Path | None) -> Corpus:
+def find_file(spec: str, data_dir: Path | None) -> Path:
+    """Return the absolute path of the text that `file:SPEC` names.
+
+    Raises:
+        DataError: If there is no such file.
+    """
     given = Path(spec).expanduser()
     places = [given] if given.is_absolute() else [d / given for d in (data_dir, Path.cwd()) if d is not None]
     for path in places:
         if path.is_file():
-            text = _decode(_read(path, f"file:{spec}"), path)
-            return Corpus(f"file:{spec}", text, provenance={"source": "file", "path": str(path.resolve())})
+            return path.resolve()
     looked = ", ".join(str(path) for path in places)
     raise DataError(
         f"corpus 'file:{spec}': no such file. Looked for {looked}. "
         "Give an absolute path, or set PHASESWEEP_DATA to the folder that holds it"
     )
+
+
+def _file(spec: str, data_dir: Path | None) -> Corpus:
+    path = find_file(spec, data_dir)
+    text = _decode(_read(path, f"file:{spec}"), path)
+    return Corpus(f"file:{spec}", text, provenance={"source": "file", "path": str(path)})
 
 
 def _local(data_dir: Path | None, *parts: str) -> Path | None:

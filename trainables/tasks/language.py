@@ -33,7 +33,7 @@ from torch import Tensor, nn
 from trainables.architectures.base import LanguageModel
 from trainables.registry import register_task
 from trainables.tasks.base import Batch, DataError, Metric, Split, Task, TaskConfig
-from trainables.tasks.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, load_corpus
+from trainables.tasks.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file, load_corpus
 from trainables.tasks.ngrams import reference_scores
 from trainables.tasks.tokenizers import ByteTokenizer, Tokenizer, TokenizerName, build_tokenizer
 
@@ -44,7 +44,7 @@ _UNITS = (
     ("nats_per_token", "nats/token", "mean negative log-likelihood of a token"),
     ("bits_per_char", "bits/character", "negative log-likelihood in bits, per character"),
     ("bits_per_byte", "bits/byte", "negative log-likelihood in bits, per byte of UTF-8"),
-    ("perplexity", "1/token", "exp of the mean nats per token; incomparable between tokenizers"),
+    ("perplexity", "perplexity", "exp of the mean nats per token; incomparable between tokenizers"),
 )
 
 
@@ -103,6 +103,13 @@ class LanguageConfig(TaskConfig):
         if self.corpus.startswith("file:"):
             fields["corpus"] = "file"
         return fields
+
+    def with_absolute_paths(self, data_dir: Path | None) -> LanguageConfig:
+        """Return the configuration with the path of a `file:` corpus made absolute."""
+        prefix, _, path = self.corpus.partition(":")
+        if prefix != "file":
+            return self
+        return self.model_copy(update={"corpus": f"file:{find_file(path, data_dir)}"})
 
     def build(self, data_dir: Path | None) -> LanguageTask:
         """Load the corpus, cut and tokenize it."""
@@ -232,6 +239,10 @@ class LanguageTask(Task):
         starts = torch.randint(len(self._sequences), (size,), generator=generator)
         sequences = self._sequences[starts].long()
         return Batch(sequences[:, :-1].contiguous(), sequences[:, 1:].contiguous())
+
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` evenly spaced validation windows of full length."""
+        return next(self._windows("val", num_sequences, num_sequences))
 
     def loss(self, logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
         """Return the mean cross-entropy in nats over the targets that are not -100."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 import time
 from collections.abc import Iterator
@@ -13,7 +11,7 @@ from typing import Any, Literal
 
 import torch
 
-from trainables.config import TrialConfig
+from trainables.config import TrialConfig, config_id
 from trainables.tasks.base import Batch, Task
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 from trainables.training.numerics import Numerics
@@ -23,7 +21,7 @@ from trainables.training.randomness import generator, initialise, stream_seed
 
 Outcome = Literal["finished", "diverged"]
 
-PROBE_SEQUENCES = 32
+PROBE_SEQUENCES = 256
 
 
 @dataclass(frozen=True)
@@ -35,6 +33,8 @@ class Report:
     metrics: dict[str, float]
     outcome: Outcome | None = None
     """Set on the last report."""
+    reason: str = ""
+    """Why it diverged."""
 
 
 class Trainer:
@@ -62,8 +62,7 @@ class Trainer:
     @property
     def identity(self) -> str:
         """Names what this replicate computes; a checkpoint of another identity is refused."""
-        canonical = json.dumps({**self.config.canonical(), "data_hash": self.task.data_hash}, sort_keys=True)
-        return f"{hashlib.sha256(canonical.encode()).hexdigest()[:16]}/seed={self.seed}"
+        return f"{config_id(self.config, self.task.data_hash)}/seed={self.seed}"
 
     @property
     def num_parameters(self) -> int:
@@ -126,37 +125,46 @@ class Trainer:
             "train/gradient_norm": float(self._gradient_norm),
             "train/tokens_per_second": tokens / max(now - self._reported_at, 1e-9),
         }
-        worst = float(self._loss_max)
-        diverged = not math.isfinite(worst) or worst > budget.divergence_loss
         last = self.step == budget.steps
-        if not diverged:
+        reason = self._divergence()
+        if not reason:
             metrics |= self._evaluate(full=last)
-            diverged = not all(math.isfinite(value) for value in metrics.values())
+            not_finite = sorted(name for name, value in metrics.items() if not math.isfinite(value))
+            reason = f"not finite: {', '.join(not_finite)}" if not_finite else ""
         self._loss_sum.zero_()
         self._loss_max.fill_(-math.inf)
         self._steps_since_report = 0
         self._reported_at = time.monotonic()
-        outcome: Outcome | None = "diverged" if diverged else "finished" if last else None
-        return Report(self.step, metrics, outcome)
+        outcome: Outcome | None = "diverged" if reason else "finished" if last else None
+        return Report(self.step, metrics, outcome, reason)
+
+    def _divergence(self) -> str:
+        """Return why the steps since the last report count as diverged; empty if they do not."""
+        worst, bound = float(self._loss_max), self.config.budget.divergence_loss
+        if not math.isfinite(worst):
+            return f"training loss became {worst} by step {self.step}"
+        if worst > bound:
+            return f"training loss reached {worst:.4g}, above divergence_loss = {bound:g}, by step {self.step}"
+        return ""
 
     def _evaluate(self, *, full: bool) -> dict[str, float]:
-        """Score the validation subset; at the end every held-out split whole, once, and the probes."""
+        """Score the validation subset; at the end also every held-out split whole, once, and the probes."""
         self.model.eval()
+        subset = self.config.budget.eval_sequences
         try:
             with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
-                if not full:
-                    subset = self.config.budget.eval_sequences
-                    return self.task.evaluate(self.model, split="val", device=self.device, max_sequences=subset)
-                scores = self._probe()
-                for split in self.task.splits:
-                    scores |= self.task.evaluate(self.model, split=split, device=self.device)
+                scores = self.task.evaluate(self.model, split="val", device=self.device, max_sequences=subset)
+                if full:
+                    scores |= self._probe()
+                    for split in self.task.splits:
+                        scores |= self.task.evaluate(self.model, split=split, device=self.device)
             return scores
         finally:
             self.model.train()
 
     def _probe(self) -> dict[str, float]:
-        """Run the probes on the same sequences for every arm and seed."""
-        batch = self.task.batch(PROBE_SEQUENCES, generator(0, "probe"))
+        """Run the probes on the same validation sequences for every arm and seed."""
+        batch = self.task.held_out(PROBE_SEQUENCES)
         batch = Batch(batch.inputs_BT.to(self.device), batch.targets_BT.to(self.device))
         return leak_probe(self.model, batch) | self.model.probes(batch.inputs_BT)
 

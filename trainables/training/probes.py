@@ -18,15 +18,18 @@ def _loss_at(logits_BV: Tensor, targets_B: Tensor) -> float:
 def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) -> dict[str, float]:
     """Measure what the model's view of later tokens is worth.
 
-    At evenly spaced positions t the loss of the token after t is measured twice: with the whole window as
-    input, and with the input cut after t, as in generation. A causal model scores the same both times.
+    At the middles of `num_positions` equal stretches of the window the loss of the next token is measured
+    twice: with the whole window as input, and with the input cut after that position, as in generation. A
+    causal model scores the same both times. For a model that has only seen whole windows the cut is also
+    unfamiliar, so the difference holds both: what it read from later tokens, and what it loses without them.
 
     Returns:
         `probe/loss_future_visible`, `probe/loss_future_withheld` and their difference `probe/leak`, in nats
-        a token; a positive leak is the part of the published score that generation cannot have.
+        a token; a positive leak is a part of the score that generation cannot have.
     """
     length = batch.inputs_BT.shape[1]
-    positions = torch.linspace(0, length - 1, min(num_positions, length)).long().unique().tolist()
+    count = min(num_positions, length)
+    positions = [(2 * k + 1) * length // (2 * count) for k in range(count)]
     full_BTV = model(batch.inputs_BT).logits_BTV
     visible, withheld = [], []
     for t in positions:

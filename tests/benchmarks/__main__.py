@@ -1,0 +1,35 @@
+"""`make bench`: every benchmark in one run, as Markdown."""
+
+from __future__ import annotations
+
+import platform
+import subprocess
+from pathlib import Path
+
+import torch
+
+from cluster.inventory import local_inventory
+from tests.benchmarks import mean_field, one_process_each, trial_overhead
+
+
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    return platform.processor() or platform.machine()
+
+
+def main() -> None:
+    """Print where and what, then each benchmark."""
+    found = subprocess.run(["git", "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=False)
+    commit = found.stdout.strip() or "unknown"
+    here = local_inventory()
+    print(f"{_processor()}, {here.cpus} CPUs, torch {torch.__version__}, commit {commit}\n", flush=True)
+    for report in (one_process_each.report, trial_overhead.report, lambda: mean_field.report("cpu")):
+        print(report() + "\n", flush=True)
+
+
+if __name__ == "__main__":
+    main()

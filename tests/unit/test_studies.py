@@ -1,0 +1,107 @@
+"""The library of studies: every one resolves at every scale, and its comparisons are fair."""
+
+from __future__ import annotations
+
+import pytest
+
+from sweeps.resolve import load_study
+from sweeps.study import SCALES, Arm, Study, library
+from trainables.architectures.base import count_parameters
+from trainables.config import config_id
+from trainables.tasks.synthetic import MarkovSource
+
+VOCAB_SIZES = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65, "stdlib": 256}
+PHASE_A_ARMS = {
+    "L7_N32_K1": (32, 1.0),
+    "L6_N32_K1": (32, 1.0),
+    "L6_N16_K1": (16, 1.0),
+    "L67_N32_K1": (32, 1.0),
+    "L47_N32_K1": (32, 1.0),
+    "L6_N32_K2": (32, 2.0),
+    "L6_N64_K1": (64, 1.0),
+}
+ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for scale in SCALES]
+
+
+def num_parameters(arm: Arm) -> int:
+    vocab_size = VOCAB_SIZES[arm.config.task.corpus]  # type: ignore[attr-defined]
+    length = arm.config.task.context_length  # type: ignore[attr-defined]
+    return count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=length)
+
+
+def arms(study: Study) -> dict[str, Arm]:
+    return {arm.name: arm for arm in study.arms}
+
+
+@pytest.mark.parametrize(("name", "scale"), ALL)
+def test_it_resolves_with_distinct_arms_equal_budgets_and_shared_seeds(name: str, scale: str) -> None:
+    study = load_study(name, scale)
+    assert study.name == name
+    assert len({config_id(arm.config, "data") for arm in study.arms}) == len(study.arms)
+    assert len({arm.config.budget for arm in study.arms}) == 1
+    assert len({arm.config.optimizer for arm in study.arms}) == 1
+    assert len({arm.config.task for arm in study.arms}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "scale"), [case for case in ALL if case.values[0] in {"quickstart", "kuramoto_phase_a_corrected"}]
+)
+def test_all_arms_are_parameter_matched(name: str, scale: str) -> None:
+    counts = {arm.name: num_parameters(arm) for arm in load_study(name, scale).arms}
+    assert max(counts.values()) < 1.01 * min(counts.values()), counts
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_the_published_study_matches_its_controls_to_the_winner(scale: str) -> None:
+    by_name = arms(load_study("kuramoto_phase_a", scale))
+    winner = num_parameters(by_name["L7_N32_K1"])
+    for control in ("leak_free", "K0", "mean_pool", "transformer_matched"):
+        assert num_parameters(by_name[control]) == pytest.approx(winner, rel=0.01), control
+
+
+@pytest.mark.parametrize("scale", SCALES)
+@pytest.mark.parametrize(
+    ("name", "causal", "sign", "readout"),
+    [
+        ("kuramoto_phase_a", False, "repulsive", "angle"),
+        ("kuramoto_phase_a_corrected", True, "attractive", "cos_sin"),
+    ],
+)
+def test_phase_a_is_the_seven_published_configurations(
+    name: str, causal: bool, sign: str, readout: str, scale: str
+) -> None:
+    study = load_study(name, scale)
+    by_name = arms(study)
+    assert study.baseline.config.architecture.name == "transformer"
+    for arm, (num_oscillators, coupling) in PHASE_A_ARMS.items():
+        fields = by_name[arm].config.architecture.model_dump()
+        assert (fields["num_oscillators"], fields["coupling"]) == (num_oscillators, coupling)
+        assert (fields["causal"], fields["sign"], fields["readout"]) == (causal, sign, readout)
+        assert (fields["num_steps"], fields["dt"], fields["learn_coupling"]) == (10, 0.1, True)
+    layers = {arm: by_name[arm].config.architecture.model_dump()["phase_layers"] for arm in PHASE_A_ARMS}
+    (seven,), (six,) = layers["L7_N32_K1"], layers["L6_N32_K1"]
+    assert seven == six + 1
+    assert set(layers["L67_N32_K1"]) == {six, seven}
+    four, last = sorted(layers["L47_N32_K1"])
+    assert last == seven and four < six
+    if scale == "paper":
+        assert (seven, four) == (7, 4)
+
+
+def test_the_leak_free_twin_differs_from_the_winner_in_causality_alone() -> None:
+    by_name = arms(load_study("kuramoto_phase_a"))
+    winner = by_name["L7_N32_K1"].config.architecture.model_dump()
+    twin = by_name["leak_free"].config.architecture.model_dump()
+    assert {key for key in winner if winner[key] != twin[key]} == {"causal"}
+
+
+def test_nanogpt_is_the_stated_setting() -> None:
+    config = load_study("nanogpt_cpu").baseline.config
+    assert config.architecture.model_dump() | {"d_model": 128, "num_layers": 4, "num_heads": 4} == (
+        config.architecture.model_dump()
+    )
+    assert (config.architecture.bias, config.architecture.dropout) == (False, 0.0)
+    assert (config.budget.steps, config.budget.batch_size) == (2000, 12)
+    optimizer = config.optimizer
+    assert (optimizer.learning_rate, optimizer.beta2, optimizer.weight_decay) == (1e-3, 0.99, 0.1)
+    assert (optimizer.warmup_steps, optimizer.clip_norm, optimizer.final_fraction) == (100, 1.0, 0.1)
