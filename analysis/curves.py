@@ -23,7 +23,7 @@ from analysis.plotting import (
     style,
     write_csv,
 )
-from analysis.records import ArmInfo, JournalError, JournalState, MetricInfo, Replicate
+from analysis.records import ArmInfo, JournalError, JournalState, MetricInfo, Replicate, SweepInfo
 from analysis.results import find_metric, scale_of
 from analysis.statistics import Interval, mean, mean_interval
 
@@ -57,7 +57,7 @@ def learning_curves(
 
     Args:
         state: The journal.
-        metric: Name of the metric; the study's primary metric if None.
+        metric: Name of the metric; if None the one that `curve_metric` chooses.
         path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
         title: Printed above; the study's own title if None.
         confidence: Coverage of the band at each step.
@@ -71,7 +71,7 @@ def learning_curves(
     """
     if state.sweep is None:
         raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
-    info = find_metric(state.sweep, metric or state.sweep.primary_metric)
+    info = curve_metric(state, state.sweep) if metric is None else find_metric(state.sweep, metric)
     arms = sorted(state.sweep.arms, key=lambda arm: arm.role != "baseline")
     curves = [_curve(state, arm, info, confidence) for arm in arms]
     if all(len(curve.means) < 2 for curve in curves):
@@ -82,8 +82,11 @@ def learning_curves(
         for axes, curve in zip(panels, curves, strict=True):
             _draw(axes, curve, reference)
         remarks = _fit(panels, curves)
+        split, is_subset, _ = info.name.partition("_subset/")
+        if is_subset:
+            remarks.insert(0, f"{split}_subset: a part of {split}")
         if any(curve.unfinished for curve in curves):
-            remarks.append("×: a seed that failed or has not ended, outside the mean")
+            remarks.append("×: seed failed or not ended, outside the mean")
         subtitle = f"mean and {100 * confidence:g} % Student-t band at each step; thin lines: seeds"
         if reference is not None:
             subtitle += f"; dashed: {reference.arm}"
@@ -93,6 +96,19 @@ def learning_curves(
         written = save(figure, path)
     columns = ("arm", "step", "mean", "ci_low", "ci_high", "seed", "value", "in_mean")
     return [written, write_csv(path, columns, _records(curves))]
+
+
+def curve_metric(state: JournalState, sweep: SweepInfo) -> MetricInfo:
+    """Return what is drawn over training: the primary metric, or what stands for it until the last step.
+
+    The training loop scores a whole split once, at the end, and on the way a part of it, under
+    `<split>_subset/...`.
+    """
+    split, _, name = sweep.primary_metric.partition("/")
+    subset = f"{split}_subset/{name}"
+    reports = (report for replicate in state.replicates.values() for report in replicate.reports)
+    is_reported = any(subset in report.metrics for report in reports)
+    return find_metric(sweep, subset if is_reported else sweep.primary_metric)
 
 
 def _curve(state: JournalState, arm: ArmInfo, info: MetricInfo, confidence: float) -> Curve:

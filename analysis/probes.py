@@ -1,4 +1,7 @@
-"""What the probes found in every arm, each order parameter beside the value of random phases."""
+"""What the probes found in every arm, each order parameter beside the value of random phases.
+
+Coupling is learnt in some arms and fixed in others; the study says which.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,14 @@ from analysis.records import JournalError, JournalState
 from analysis.statistics import mean, mean_interval
 
 _ORDERS = ("oscillators", "positions", "published")
-_HEADERS = ("arm", "leak, nats/token", "R over oscillators", "R over positions", "published statistic", "learned K")
+_HEADERS = (
+    "arm",
+    "leak, nats/token",
+    "R over oscillators",
+    "R over positions",
+    "published statistic",
+    "coupling K",
+)
 
 
 def probes_markdown(state: JournalState) -> str:
@@ -21,13 +31,14 @@ def probes_markdown(state: JournalState) -> str:
     for arm in state.sweep.arms:
         replicates = [state.replicates.get((arm.config_id, seed)) for seed in arm.seeds]
         finished = [r.final_metrics for r in replicates if r is not None and r.status == "finished"]
-        cells = [arm.arm, _cell(finished, "probe/leak")]
+        cells = [f"`{arm.arm}`", _cell(finished, "probe/leak")]
         cells += [_with_null(finished, f"probe/order_{name}") for name in _ORDERS]
         cells.append(_cell(finished, "probe/coupling"))
         lines.append(f"| {' | '.join(cells)} |")
     lines.append("")
     lines.append(
-        "Mean over seeds ± half a 95 % Student-t interval; in brackets the value of uniform random phases."
+        "Mean over finished seeds ± half a 95 % Student-t interval, on validation windows; in brackets the value "
+        "of uniform random phases. Leak: what the tokens after a position are worth to its prediction."
     )
     return "\n".join(lines) + "\n"
 

@@ -8,7 +8,16 @@ A page holds blocks between markers that stand alone on their lines:
     <!-- table: NAME -->
     <!-- /table -->
 
-Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes; `RENDERERS` lists the kinds.
+Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes. Kinds of blocks:
+
+    table       the arms with their intervals, and the planned contrasts, as Markdown
+    figure      a forest plot of every arm's difference to the baseline
+    arms        a figure of every arm's mean, its seeds and the references
+    curves      a figure of the primary metric over training
+    provenance  one line: how many runs, how they ended, what they cost, with what they were made
+    terminal    the table as `phasesweep results` prints it
+    probes      leak, order parameters beside their nulls, and coupling of every arm
+
 Markers inside fenced code are left alone.
 """
 
@@ -26,12 +35,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.compact import compact_journal
-from analysis.curves import learning_curves
+from analysis.curves import curve_metric, learning_curves
 from analysis.figures import arms, forest
-from analysis.records import JournalError, JournalState, Replicate, read_journal
+from analysis.probes import probes_markdown
+from analysis.records import JournalError, JournalState, Replicate, SweepInfo, read_journal
 from analysis.results import ResultTable, summarise
 from analysis.statistics import smallest_detectable_effect
-from analysis.probes import probes_markdown
 from analysis.tables import render_markdown, render_text
 
 _MARKER = re.compile(r"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))? -->$")
@@ -54,6 +63,16 @@ class Block:
     link: str
     """The figures' folder as seen from the page."""
 
+    def sweep(self) -> SweepInfo:
+        """Return the description of the sweep.
+
+        Raises:
+            JournalError: If the journal has none.
+        """
+        if self.state.sweep is None:
+            raise JournalError("the journal has no `sweep` line")
+        return self.state.sweep
+
     def table(self) -> ResultTable:
         """Return the summary of the primary metric."""
         return summarise(self.state)
@@ -67,9 +86,7 @@ class Block:
 
 def _render_provenance(block: Block) -> str:
     """Return one line: how many runs, how they ended, what they cost, with what and when they were made."""
-    sweep, table = block.state.sweep, block.table()
-    if sweep is None:
-        raise JournalError("the journal has no `sweep` line")
+    sweep, table = block.sweep(), block.table()
     planned = {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
     replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
     ends = Counter(replicate.status or "not ended" for replicate in replicates)
@@ -120,7 +137,7 @@ def _render_arms(block: Block) -> str:
 
 
 def _render_curves(block: Block) -> str:
-    metric = block.table().metric
+    metric = curve_metric(block.state, block.sweep()).name
     return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, None, path))
 
 

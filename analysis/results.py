@@ -8,49 +8,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from analysis.records import FAILURES, ArmInfo, JournalError, JournalState, MetricInfo, Replicate, SweepInfo
+from analysis.comparisons import Question, Reading, Sample, adjust, compare, oddity, read, take_sample
+from analysis.records import ExternalInfo, JournalError, JournalState, MetricInfo, SweepInfo
 from analysis.statistics import (
     Comparison,
     Scale,
-    holm,
     mean,
     mean_interval,
     paired_comparison,
     standard_deviation,
     welch_comparison,
 )
-
-SIGNIFICANCE_LEVEL = 0.05
-"""Level of the Holm-adjusted p below which two arms are called different."""
-
-PENDING = "pending"
-"""Stands in `statuses` for planned replicates that have not ended."""
-
-Reading = Literal[
-    "baseline",
-    "better",
-    "worse",
-    "higher",
-    "lower",
-    "not separable at this n",
-    "not attainable",
-    "failures",
-    "incomplete",
-    "identical",
-    "no baseline",
-]
-"""What a row says, in plain words; no verdict on a claim.
-
-`better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` where it has none).
-`not attainable`: no t-test exists, as with fewer than two pairs. `failures`: another number of replicates
-failed than of the baseline's, so the means rest on different seeds. `incomplete`: planned seeds are still to
-run, and testing early inflates the error. `identical`: every replicate equals the baseline's exactly.
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,7 +59,7 @@ class ResultRow:
     p: float | None
     """Two-sided, unadjusted."""
     p_adjusted: float | None
-    """Holm over the table's distinct configurations that have a p."""
+    """Holm over all `family_size` comparisons that the study declares; None where p is."""
     comparison: str | None
     """The test behind p: "paired t", or "Welch t" where the arms were planned on disjoint seeds."""
     seed_correlation: float | None
@@ -98,6 +70,50 @@ class ResultRow:
     """Mean wall time of a replicate."""
     note: str
     """What a reader must know before using the row; empty if nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastRow:
+    """A planned comparison of two arms, neither of which needs to be the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference is the size of."""
+    n_pairs: int
+    delta: float | None
+    """Mean of `arm` − `against` over shared seeds; of the table's `delta_kind`."""
+    ci_low: float | None
+    ci_high: float | None
+    p: float | None
+    """Two-sided, unadjusted."""
+    p_adjusted: float | None
+    """Holm over the declared contrasts; None where p is."""
+    reading: Reading
+    note: str
+    """What a reader must know before using the row; empty if nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalRow:
+    """What somebody else measured on the table's metric, beside our baseline."""
+
+    name: str
+    source: str
+    n: int
+    mean: float
+    std: float | None
+    baseline_n: int
+    """Our replicates with a value; 0 before the first."""
+    baseline_mean: float | None
+    difference: float | None
+    """Ours − theirs, of the table's `delta_kind`."""
+    ci_low: float | None
+    ci_high: float | None
+    p: float | None
+    """Welch's, two-sided: seeds of theirs and ours have nothing in common."""
+    note: str
+    """What keeps our mean from being that of all planned seeds; empty if nothing does."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,11 +133,15 @@ class ResultTable:
     confidence: float
     delta_kind: Literal["difference", "relative"]
     family_size: int
-    """Comparisons that Holm's adjustment counts."""
+    """Configurations planned beside the baseline's: the comparisons that Holm's adjustment counts."""
     stale: int
     """Replicates in the journal that the newest study does not plan; ignored."""
     rows: tuple[ResultRow, ...]
     """The baseline first, then the study's order."""
+    contrasts: tuple[ContrastRow, ...]
+    """Planned comparisons of two arms, adjusted among themselves."""
+    external: tuple[ExternalRow, ...]
+    """What others measured on this metric."""
 
     @property
     def baseline(self) -> ResultRow | None:
@@ -132,36 +152,7 @@ class ResultTable:
         """Return the table as `results --json` prints it."""
         table = dataclasses.asdict(self)
         table["rows"] = [_row_to_json(row) for row in table["rows"]]
-        return table
-
-
-@dataclass(frozen=True)
-class _Sample:
-    """The planned replicates of one arm, and what they scored."""
-
-    arm: ArmInfo
-    replicates: list[Replicate]
-    values: dict[int, float]
-    statuses: Counter[str]
-
-    @property
-    def num_failed(self) -> int:
-        without_metric = self.statuses["finished"] - len(self.values)
-        return sum(self.statuses[s] for s in ("diverged", *FAILURES)) + without_metric
-
-    @property
-    def num_open(self) -> int:
-        return len(self.arm.seeds) - len(self.values) - self.num_failed
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What is asked of every arm."""
-
-    metric: MetricInfo
-    base: _Sample | None
-    confidence: float
-    scale: Scale
+        return {**table, "contrasts": list(table["contrasts"]), "external": list(table["external"])}
 
 
 def summarise(state: JournalState, metric: str | None = None, *, confidence: float = 0.95) -> ResultTable:
@@ -180,13 +171,13 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
     sweep = state.sweep
     info = find_metric(sweep, metric or sweep.primary_metric)
-    scale = scale_of(info)
+    question = Question(info, scale_of(info), confidence)
     arms = sorted(sweep.arms, key=lambda arm: arm.role != "baseline")  # stable: study order otherwise
-    samples = [_sample(state, arm, info.name) for arm in arms]
-    base = samples[0] if samples and samples[0].arm.role == "baseline" else None
-    question = _Question(info, base, confidence, scale)
-    comparisons = [_compare(sample, question) for sample in samples]
-    adjusted = _adjust(samples, comparisons, base)
+    is_shared = info not in sweep.metrics
+    samples = {arm.arm: take_sample(state, arm, info.name, is_optional=is_shared) for arm in arms}
+    base = samples[arms[0].arm] if arms and arms[0].role == "baseline" else None
+    comparisons = {name: compare(sample, base, question) for name, sample in samples.items()}
+    adjusted = _adjust_family(samples, comparisons, base)
     planned = {(arm.config_id, seed) for arm in arms for seed in arm.seeds}
     return ResultTable(
         study=sweep.study,
@@ -199,12 +190,16 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         chance=info.chance,
         references={name: scores[info.name] for name, scores in sweep.references.items() if info.name in scores},
         confidence=confidence,
-        delta_kind="relative" if scale == "log" else "difference",
+        delta_kind="relative" if question.scale == "log" else "difference",
         family_size=len(adjusted),
         stale=len(state.replicates.keys() - planned),
         rows=tuple(
-            _row(sample, comparison, adjusted.get(sample.arm.config_id), question)
-            for sample, comparison in zip(samples, comparisons, strict=True)
+            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), question)
+            for name, sample in samples.items()
+        ),
+        contrasts=_contrasts(sweep, samples, question),
+        external=tuple(
+            _external(theirs, base, question) for theirs in sweep.external if theirs.metric == info.name
         ),
     )
 
@@ -228,61 +223,35 @@ def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
     raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {hint}")
 
 
-def _sample(state: JournalState, arm: ArmInfo, metric: str) -> _Sample:
-    found = {seed: state.replicates.get((arm.config_id, seed)) for seed in arm.seeds}
-    replicates = [replicate for replicate in found.values() if replicate is not None]
-    values = {
-        replicate.seed: replicate.final_metrics[metric]
-        for replicate in replicates
-        if replicate.status == "finished" and metric in replicate.final_metrics
-    }
-    statuses = Counter(r.status or PENDING if r is not None else PENDING for r in found.values())
-    return _Sample(arm, replicates, values, statuses)
+def _adjust_family(
+    samples: Mapping[str, Sample], comparisons: Mapping[str, Comparison | None], base: Sample | None
+) -> dict[str, float | None]:
+    """Return {config_id: adjusted p} of the declared family: every configuration but the baseline's.
 
-
-def _compare(sample: _Sample, question: _Question) -> Comparison | None:
-    base = question.base
-    if base is None or sample is base or not sample.values or not base.values:
-        return None
-    if set(sample.arm.seeds).isdisjoint(base.arm.seeds):  # unpaired by design, not by failures
-        return welch_comparison(
-            list(sample.values.values()),
-            list(base.values.values()),
-            confidence=question.confidence,
-            scale=question.scale,
-        )
-    shared = sorted(sample.values.keys() & base.values.keys())
-    if not shared:
-        return None
-    return paired_comparison(
-        [sample.values[seed] for seed in shared],
-        [base.values[seed] for seed in shared],
-        confidence=question.confidence,
-        scale=question.scale,
-    )
-
-
-def _adjust(
-    samples: Iterable[_Sample], comparisons: Iterable[Comparison | None], base: _Sample | None
-) -> dict[str, float]:
-    """Return {config_id: adjusted p}: arms that are one configuration are one hypothesis."""
-    raw = {
-        sample.arm.config_id: comparison.p
-        for sample, comparison in zip(samples, comparisons, strict=True)
-        if comparison is not None and comparison.p is not None
-    }
-    if base is not None:
-        raw.pop(base.arm.config_id, None)  # an arm that is the baseline under another name tests nothing
-    return dict(zip(raw, holm(list(raw.values())), strict=True))
+    Arms that are one configuration are one hypothesis, and one that is the baseline's tests nothing.
+    """
+    raw: dict[str, float | None] = {}
+    for name, sample in samples.items():
+        if base is not None and sample.arm.config_id != base.arm.config_id:
+            comparison = comparisons[name]
+            raw[sample.arm.config_id] = comparison.p if comparison else None
+    return dict(zip(raw, adjust(list(raw.values())), strict=True))
 
 
 def _row(
-    sample: _Sample, comparison: Comparison | None, p_adjusted: float | None, question: _Question
+    sample: Sample,
+    base: Sample | None,
+    comparison: Comparison | None,
+    p_adjusted: float | None,
+    question: Question,
 ) -> ResultRow:
     values = list(sample.values.values())
     interval = mean_interval(values, confidence=question.confidence, scale=question.scale)
     delta_interval = comparison.interval if comparison else None
-    differences = _differences(sample, question)
+    differences = _differences(sample, base, question)
+    reading: Reading = "no baseline" if base is None else "baseline"
+    if base is not None and sample is not base:
+        reading = read(sample, base, comparison, p_adjusted, question)
     seconds = [r.seconds for r in sample.replicates if r.seconds is not None]
     peaks = [r.peak_memory_mib for r in sample.replicates if r.peak_memory_mib is not None]
     return ResultRow(
@@ -309,15 +278,14 @@ def _row(
         p_adjusted=p_adjusted,
         comparison=comparison.method if comparison else None,
         seed_correlation=comparison.seed_correlation if comparison else None,
-        reading=_reading(sample, comparison, p_adjusted, question),
+        reading=reading,
         peak_memory_mib=max(peaks, default=None),
         seconds=sum(seconds) / len(seconds) if seconds else None,
-        note=_note(sample, comparison),
+        note=_note(sample.shortfall, oddity(comparison, "the baseline")),
     )
 
 
-def _differences(sample: _Sample, question: _Question) -> dict[int, float]:
-    base = question.base
+def _differences(sample: Sample, base: Sample | None, question: Question) -> dict[int, float]:
     if base is None or sample is base:
         return {}
     return {
@@ -327,53 +295,63 @@ def _differences(sample: _Sample, question: _Question) -> dict[int, float]:
     }
 
 
-def _reading(
-    sample: _Sample, comparison: Comparison | None, p_adjusted: float | None, question: _Question
-) -> Reading:
-    base = question.base
-    reading: Reading
-    if base is None:
-        reading = "no baseline"
-    elif sample is base:
-        reading = "baseline"
-    elif sample.num_open or base.num_open:
-        reading = "incomplete"
-    elif sample.num_failed != base.num_failed:
-        reading = "failures"
-    elif comparison is None or comparison.n < 2:
-        reading = "not attainable"
-    elif comparison.identical:
-        reading = "identical"
-    elif p_adjusted is None:
-        reading = "not attainable"
-    elif p_adjusted >= SIGNIFICANCE_LEVEL:
-        reading = "not separable at this n"
-    else:
-        reading = _side(comparison.difference > 0, question.metric.direction)
-    return reading
+def _contrasts(sweep: SweepInfo, samples: Mapping[str, Sample], question: Question) -> tuple[ContrastRow, ...]:
+    unknown = {name for c in sweep.contrasts for name in (c.arm, c.against)} - samples.keys()
+    if unknown:
+        raise JournalError(f"study '{sweep.study}': a contrast names no arm of the sweep: {', '.join(unknown)}")
+    pairs = [(samples[contrast.arm], samples[contrast.against]) for contrast in sweep.contrasts]
+    comparisons = [compare(sample, other, question) for sample, other in pairs]
+    adjusted = adjust([comparison.p if comparison else None for comparison in comparisons])
+    rows = []
+    for contrast, (sample, other), comparison, p_adjusted in zip(
+        sweep.contrasts, pairs, comparisons, adjusted, strict=True
+    ):
+        interval = comparison.interval if comparison else None
+        is_unpaired = comparison is not None and comparison.method == "Welch t"
+        shortfalls = [f"{s.arm.arm}: {s.shortfall}" for s in (sample, other) if s.shortfall]
+        unpaired = "unpaired, by Welch's test: the arms were planned on disjoint seeds" if is_unpaired else ""
+        rows.append(
+            ContrastRow(
+                arm=contrast.arm,
+                against=contrast.against,
+                meaning=contrast.meaning,
+                n_pairs=len(sample.values.keys() & other.values.keys()),
+                delta=comparison.difference if comparison else None,
+                ci_low=interval.low if interval else None,
+                ci_high=interval.high if interval else None,
+                p=comparison.p if comparison else None,
+                p_adjusted=p_adjusted,
+                reading=read(sample, other, comparison, p_adjusted, question),
+                note=_note(*shortfalls, oddity(comparison, contrast.against), unpaired),
+            )
+        )
+    return tuple(rows)
 
 
-def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Reading:
-    if direction == "none":
-        return "higher" if higher else "lower"
-    return "better" if higher == (direction == "maximise") else "worse"
+def _external(theirs: ExternalInfo, base: Sample | None, question: Question) -> ExternalRow:
+    ours = list(base.values.values()) if base is not None else []
+    comparison = None
+    if ours:
+        comparison = welch_comparison(ours, theirs.values, confidence=question.confidence, scale=question.scale)
+    interval = comparison.interval if comparison else None
+    return ExternalRow(
+        name=theirs.name,
+        source=theirs.source,
+        n=len(theirs.values),
+        mean=mean(theirs.values, scale=question.scale),
+        std=standard_deviation(theirs.values),
+        baseline_n=len(ours),
+        baseline_mean=mean(ours, scale=question.scale) if ours else None,
+        difference=comparison.difference if comparison else None,
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        p=comparison.p if comparison else None,
+        note=base.shortfall if base is not None else "the study names no baseline",
+    )
 
 
-def _note(sample: _Sample, comparison: Comparison | None) -> str:
-    planned, remarks = len(sample.arm.seeds), []
-    if sample.num_failed:
-        counts = [f"{sample.statuses[s]} {s}" for s in ("diverged", *sorted(FAILURES)) if sample.statuses[s]]
-        if without := sample.statuses["finished"] - len(sample.values):
-            counts.append(f"{without} finished without the metric")
-        rest = "; the mean is over survivors" if sample.values else ""
-        remarks.append(f"{sample.num_failed} of {planned} failed ({', '.join(counts)}){rest}")
-    if sample.num_open:
-        remarks.append(f"{sample.num_open} of {planned} seeds not finished yet")
-    if comparison is not None and comparison.identical:
-        remarks.append("equals the baseline exactly on every seed")
-    elif comparison is not None and comparison.n >= 2 and comparison.p is None:
-        remarks.append("no t-test: nothing varies over seeds")
-    return "; ".join(remarks)
+def _note(*remarks: str) -> str:
+    return "; ".join(remark for remark in remarks if remark)
 
 
 def _row_to_json(row: dict[str, Any]) -> dict[str, Any]:

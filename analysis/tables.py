@@ -1,14 +1,17 @@
 """A result table as aligned text, as GitHub Markdown, or as cells for another renderer.
 
-All three show the same cells: `rows_for_display`, `title_for_display` and `notes_for_display`.
+All three show the same cells: those of `rows_for_display` under `title_for_display`, those of
+`contrasts_for_display` under `contrasts_title` where contrasts are planned, and `notes_for_display`.
 """
 
 from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Sequence
 
-from analysis.results import SIGNIFICANCE_LEVEL, ResultRow, ResultTable
+from analysis.comparisons import SIGNIFICANCE_LEVEL
+from analysis.results import ContrastRow, ExternalRow, ResultRow, ResultTable
 
 TEXT_WIDTH = 100
 """Columns of a terminal that a text table fits in."""
@@ -16,6 +19,10 @@ TEXT_WIDTH = 100
 HEADERS = ("arm", "mean", "95 % interval", "n", "Δ to the baseline", "reading")
 RIGHT_ALIGNED = (False, True, True, True, True, False)
 """Alignment of the columns of `HEADERS`."""
+
+CONTRAST_HEADERS = ("contrast", "Δ", "pairs", "reading")
+CONTRAST_RIGHT_ALIGNED = (False, True, True, False)
+"""Alignment of the columns of `CONTRAST_HEADERS`."""
 
 SURVIVORS = "†"
 """Marks a mean that rests on the survivors of failures."""
@@ -36,6 +43,22 @@ def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
     return headers, [_cells(row, table, decimals) for row in table.rows]
 
 
+def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the planned contrasts, one row each; no rows where none is planned."""
+    rows = []
+    for row in table.contrasts:
+        delta = format_difference(row.delta, row.ci_low, row.ci_high, table)
+        reading = _SHORT_READINGS.get(row.reading, row.reading)
+        rows.append([_name(row), delta, str(row.n_pairs), reading])
+    return list(CONTRAST_HEADERS), rows
+
+
+def contrasts_title(table: ResultTable) -> str:
+    """Return one line that says how the planned contrasts are read."""
+    count = len(table.contrasts)
+    return f"planned contrasts, paired by seed, Holm-adjusted over {count} contrast{'s' if count > 1 else ''}"
+
+
 def title_for_display(table: ResultTable) -> str:
     """Return one line that says what the numbers are."""
     direction = _DIRECTIONS[table.direction]
@@ -49,10 +72,12 @@ def notes_for_display(table: ResultTable) -> list[str]:
     if table.chance is not None:
         scores.append(f"chance {format_number(table.chance, decimals)}")
     notes = [f"references: {' · '.join(scores)}"] if scores else []
+    notes += [_external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
     if table.delta_kind == "relative":
         notes.append("means are geometric; Δ is the relative change of the geometric mean")
     notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
+    notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
     if table.stale:
         notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
     return notes
@@ -60,25 +85,21 @@ def notes_for_display(table: ResultTable) -> list[str]:
 
 def render_text(table: ResultTable) -> str:
     """Render for a terminal of `TEXT_WIDTH` columns; long arm names are cut, never the numbers."""
-    headers, rows = rows_for_display(table)
-    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
-    gaps = 2 * (len(widths) - 1)
-    widths[0] = max(8, min(widths[0], TEXT_WIDTH - gaps - sum(widths[1:])))
-    lines = [title_for_display(table), ""]
-    for cells in (headers, ["─" * width for width in widths], *rows):
-        cut = [_cut(cells[0], widths[0]), *cells[1:]]
-        lines.append("  ".join(map(_pad, cut, widths, RIGHT_ALIGNED)).rstrip())
+    lines = [title_for_display(table), "", *_aligned(*rows_for_display(table), RIGHT_ALIGNED)]
+    if table.contrasts:
+        cells = contrasts_for_display(table)
+        lines += ["", contrasts_title(table), "", *_aligned(*cells, CONTRAST_RIGHT_ALIGNED)]
     lines += ["", *(_wrap(note) for note in notes_for_display(table))]
     return "\n".join(lines) + "\n"
 
 
 def render_markdown(table: ResultTable) -> str:
     """Render as a GitHub Markdown table, with its notes below as a list."""
-    headers, rows = rows_for_display(table)
     lines = [f"**{_escape(title_for_display(table))}**", ""]
-    lines.append(_markdown_row(headers))
-    lines.append("|" + "|".join("---:" if right else "---" for right in RIGHT_ALIGNED) + "|")
-    lines += [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
+    lines += _markdown_table(*rows_for_display(table), RIGHT_ALIGNED)
+    if table.contrasts:
+        lines += ["", f"**{_escape(contrasts_title(table))}**", ""]
+        lines += _markdown_table(*contrasts_for_display(table), CONTRAST_RIGHT_ALIGNED)
     lines += ["", *(f"- {_escape(note)}" for note in notes_for_display(table))]
     return "\n".join(lines) + "\n"
 
@@ -106,16 +127,21 @@ def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
 
 def format_delta(row: ResultRow, table: ResultTable) -> str:
     """Format the difference to the baseline with its interval; relative changes in per cent."""
-    if row.delta is None:
+    return format_difference(row.delta, row.delta_ci_low, row.delta_ci_high, table)
+
+
+def format_difference(difference: float | None, low: float | None, high: float | None, table: ResultTable) -> str:
+    """Format a difference of the table's `delta_kind` with its interval; relative changes in per cent."""
+    if difference is None:
         return _NONE
     factor, decimals, unit = (100, 2, " %") if table.delta_kind == "relative" else (1, decimals_for(table) + 1, "")
 
     def show(value: float) -> str:
         return format_number(factor * value, decimals, signed=True)
 
-    if row.delta_ci_low is None or row.delta_ci_high is None:
-        return show(row.delta) + unit
-    return f"{show(row.delta)}{unit} [{show(row.delta_ci_low)}, {show(row.delta_ci_high)}]"
+    if low is None or high is None:
+        return show(difference) + unit
+    return f"{show(difference)}{unit} [{show(low)}, {show(high)}]"
 
 
 def _cells(row: ResultRow, table: ResultTable, decimals: int) -> list[str]:
@@ -133,6 +159,21 @@ def _marker(row: ResultRow) -> str:
     return f"{SURVIVORS} " if row.n_failed and row.mean is not None else ""
 
 
+def _name(row: ContrastRow) -> str:
+    return f"{row.arm} − {row.against}"
+
+
+def _external_note(row: ExternalRow, table: ResultTable) -> str:
+    decimals = decimals_for(table) + 1
+    spread = "" if row.std is None else f" (sd {format_number(row.std, decimals)})"
+    note = f"external: {row.name}, {row.n} seeds: {format_number(row.mean, decimals)}{spread}"
+    if row.difference is not None:
+        difference = format_difference(row.difference, row.ci_low, row.ci_high, table)
+        note += f"; ours − theirs {difference}"
+        note += ", no test" if row.p is None else f", Welch p {row.p:.2g}"
+    return f"{note}; ours: {row.note}" if row.note else note
+
+
 def _method_note(table: ResultTable) -> str:
     tests = sorted({row.comparison for row in table.rows if row.comparison})
     if not tests:
@@ -148,6 +189,24 @@ def _method_note(table: ResultTable) -> str:
 
 def _percent(confidence: float) -> str:
     return f"{100 * confidence:g} %"
+
+
+def _aligned(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+    """Return the lines of a table at most `TEXT_WIDTH` wide: only its first column may be cut."""
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    gaps = 2 * (len(widths) - 1)
+    widths[0] = max(8, min(widths[0], TEXT_WIDTH - gaps - sum(widths[1:])))
+    lines = []
+    for cells in (headers, ["─" * width for width in widths], *rows):
+        cut = [_cut(cells[0], widths[0]), *cells[1:]]
+        lines.append("  ".join(map(_pad, cut, widths, right_aligned)).rstrip())
+    return lines
+
+
+def _markdown_table(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+    rule = "|" + "|".join("---:" if right else "---" for right in right_aligned) + "|"
+    body = [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
+    return [_markdown_row(headers), rule, *body]
 
 
 def _pad(text: str, width: int, right: bool) -> str:

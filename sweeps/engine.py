@@ -19,17 +19,15 @@ from typing import Any, Protocol
 
 from ray import tune
 
-from analysis.records import FAILURES, JournalState, Replicate
+from analysis.records import FAILURES
 from cluster.session import ray_session
 from sweeps.journal import ClaimBook, JournalWriter
+from sweeps.missing import is_missing, missing_replicates
 from sweeps.plan import Plan, PlannedArm
 from sweeps.results_folder import ResultsFolder
 from sweeps.search import DriverOnly, ReplicateSearcher
 from trainables.assignment import Assignment
 from trainables.tune_trainable import ReplicateTrainable
-
-MAX_CRASHES = 2
-"""`run` tries a crashed replicate once more; after that only `resume --failed` does."""
 
 _TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
@@ -63,22 +61,6 @@ class RunSummary:
     def num_failures(self) -> int:
         """Replicates without a result."""
         return sum(count for status, count in self.ended.items() if status in FAILURES)
-
-
-def is_missing(replicate: Replicate | None) -> bool:
-    """Return whether `run` should run a replicate: it has not ended, was preempted, or crashed only once."""
-    if replicate is None or replicate.status in {None, "preempted"}:
-        return True
-    return replicate.status == "crashed" and replicate.crashes < MAX_CRASHES
-
-
-def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm, int]]:
-    """Return what `run` would run, in order."""
-    return [
-        (planned, seed)
-        for planned, seed in plan.replicates
-        if is_missing(state.replicates.get((planned.config_id, seed)))
-    ]
 
 
 def new_sweep_id() -> str:

@@ -64,6 +64,11 @@ class Plan:
         order = sorted(unique.values(), key=lambda p: (p.arm.role != "baseline", self.arms.index(p)))
         return [(planned, seed) for seed in self.study.seeds for planned in order]
 
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """(config_id, seed) of every replicate."""
+        return [(planned.config_id, seed) for planned, seed in self.replicates]
+
     def forecast_seconds(self, state: JournalState | None = None) -> tuple[float, str]:
         """Return the forecast wall time of the whole study and what it rests on."""
         measured: dict[str, list[float]] = {}

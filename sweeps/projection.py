@@ -30,6 +30,12 @@ MAX_NAME_CHARACTERS = 250
 CONFIGURATIONS_VIEW = "configurations"
 """Key of the shared view of an experiment that shows its configurations."""
 
+PROBE_PREFIX = "with/"
+"""Begins the name of a probe's mean over seeds, as in `with/probe/leak.ci_high`.
+
+MLflow's comparison page sorts metrics by name, and fifty rows of probes would push the scores out of sight.
+"""
+
 POSITION_TAG = "mlflow.phasesweep.position"
 """Place of a configuration in its study. MLflow does not list tags that begin with `mlflow.`."""
 
@@ -115,7 +121,7 @@ class Projection:
         sweep = following.state.sweep
         if sweep is None:
             return []
-        tables = [summarise(following.state, metric.name) for metric in sweep.metrics]
+        tables = [summarise(following.state, name) for name in _summarised(following.state, sweep)]
         return [
             self._configuration(config_id, arms, tables, following)
             for config_id, arms in _arms_by_configuration(following).items()
@@ -305,6 +311,22 @@ def _status_of_all(arms: list[ArmInfo], replicates: list[Replicate], ended: list
     return "FAILED" if any(r.status in FAILURES for r in ended) else "FINISHED"
 
 
+def _summarised(state: JournalState, sweep: SweepInfo) -> list[str]:
+    """Return the metrics that a configuration has means of: the primary one, then others that a result reports.
+
+    Training's own (`train/...`) are left to the replicates' curves: their last values tell nothing of an arm
+    that the scores do not.
+    """
+    reported = {name for r in state.replicates.values() if r.status == "finished" for name in r.final_metrics}
+    names = [metric.name for metric in sweep.all_metrics if not metric.name.startswith("train/")]
+    return [sweep.primary_metric, *(n for n in names if n in reported and n != sweep.primary_metric)]
+
+
+def _name_in_summary(metric: str) -> str:
+    """Return what a configuration calls the mean of a metric: a probe's sorts behind the scores."""
+    return f"{PROBE_PREFIX}{metric}" if metric.startswith("probe/") else metric
+
+
 def _rows(tables: Iterable[ResultTable], config_id: str) -> dict[str, ResultRow]:
     """Return {metric: the configuration's row}; arms that are one configuration have equal rows."""
     return {table.metric: row for table in tables for row in reversed(table.rows) if row.config_id == config_id}
@@ -318,7 +340,8 @@ def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_
     values: dict[str, float | None] = {"n_seeds": float(row.n), "n_failed": float(row.n_failed)}
     # MLflow sorts metrics by name: these two come after val/, so that the intervals are seen first.
     values |= {"wall_seconds": row.seconds, "worst_peak_memory_mib": row.peak_memory_mib}
-    for name, result in rows.items():
+    for metric, result in rows.items():
+        name = _name_in_summary(metric)
         values |= {name: result.mean, f"{name}.std": result.std}
         values |= {f"{name}.ci_low": result.ci_low, f"{name}.ci_high": result.ci_high}
     return ReportPoint(num_ended, ended_at, {k: v for k, v in values.items() if v is not None})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from analysis.results import summarise
 from analysis.tables import render_text
 from cluster.inventory import Inventory, local_inventory
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
+from sweeps.missing import missing_replicates
 from sweeps.plan import Plan, build_plan, data_dir_from_environment
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder, results_root
@@ -84,7 +84,7 @@ def run(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[s
     plan, folder = prepared.plan, prepared.folder
     folder.prepare(prepared.study)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
-    missing = engine.missing_replicates(plan, folder.state())
+    missing = missing_replicates(plan, folder.state())
     seconds, _ = plan.forecast_seconds(folder.state())
     console.print(
         f"{prepared.experiment}: {len(plan.arms)} arms x {len(plan.study.seeds)} seeds, "
@@ -131,16 +131,5 @@ def _close(
 def _exit_code(plan: Plan, state: JournalState, *, interrupted: bool) -> int:
     if interrupted:
         return EXIT_INTERRUPTED
-    return EXIT_FAILURES if FAILURES & statuses(plan, state).keys() else EXIT_DONE
-
-
-def statuses(plan: Plan, state: JournalState) -> Counter[str]:
-    """Count the plan's replicates by status; `waiting` and `running` for those that have not ended."""
-    counts: Counter[str] = Counter()
-    for planned, seed in plan.replicates:
-        replicate = state.replicates.get((planned.config_id, seed))
-        if replicate is None:
-            counts["waiting"] += 1
-        else:
-            counts[replicate.status or "unfinished"] += 1
-    return counts
+    ended = {replicate.status for key in plan.keys if (replicate := state.replicates.get(key))}
+    return EXIT_FAILURES if FAILURES & ended else EXIT_DONE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable
 from importlib import resources
 from typing import Any
@@ -11,11 +12,15 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
+from analysis.records import JournalState
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
+from sweeps.journal import ClaimBook
+from sweeps.missing import is_missing
 from sweeps.plan import Plan
 from sweeps.resolve import load_study
-from sweeps.run import prepare, statuses
-from sweeps.study import SCALES, StudyFile, library
+from sweeps.results_folder import ResultsFolder, results_root
+from sweeps.run import prepare
+from sweeps.study import SCALES, Study, StudyFile, library
 from sweeps.yaml_source import YamlSource
 
 Emit = Callable[[Any], None]
@@ -141,41 +146,58 @@ def _smallest_effect(plan: Plan) -> str:
 
 
 def status(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
-    """Show how far a study is."""
-    from sweeps.engine import missing_replicates
-    from sweeps.journal import ClaimBook
-
-    prepared = prepare(name, scale, sets)
-    state = prepared.folder.state()
-    counts = statuses(prepared.plan, state)
-    drivers = ClaimBook.drivers(prepared.folder.claims)
-    to_run = len(missing_replicates(prepared.plan, state))
+    """Show how far a study is, from its journal alone: neither data nor Ray is needed."""
+    study = load_study(name, scale, sets)
+    folder = ResultsFolder.of(results_root(), study)
+    state = folder.state()
+    drivers = ClaimBook.drivers(folder.claims)
+    rows = _status_rows(study, state, is_running=bool(drivers))
+    counts = Counter(row[2] for row in rows)
+    num_missing = sum(is_missing(state.replicates.get(key)) for key in _planned_keys(study, state))
     if emit:
         emit(
             {
-                "study": prepared.study.name,
-                "scale": prepared.study.scale,
-                "folder": str(prepared.folder.path),
+                "study": study.name,
+                "scale": study.scale,
+                "folder": str(folder.path),
                 "statuses": dict(counts),
-                "num_replicates": len(prepared.plan.replicates),
-                "num_missing": to_run,
+                "num_replicates": len(rows),
+                "num_missing": num_missing,
                 "drivers": drivers,
             }
         )
         return
-    out.print(f"{prepared.experiment} in {prepared.folder.path}", style="bold", markup=False)
+    out.print(f"{study.name}@{study.folder_name} in {folder.path}", style="bold", markup=False)
     table = _table("arm", "seed", "status", "step", "seconds", "message", right=[1, 3, 4])
-    for planned, seed in prepared.plan.replicates:
-        replicate = state.replicates.get((planned.config_id, seed))
-        step = str(replicate.reports[-1].step) if replicate and replicate.reports else "–"
-        seconds = f"{replicate.seconds:.1f}" if replicate and replicate.seconds is not None else "–"
-        word = "waiting" if replicate is None else replicate.status or ("running" if drivers else "unfinished")
-        message = replicate.message if replicate else ""
-        table.add_row(planned.arm.name, str(seed), word, step, seconds, message)
+    for row in rows:
+        table.add_row(*row)
     out.print(table)
     summary = ", ".join(f"{count} {word}" for word, count in sorted(counts.items()))
     at_work = f"at work: {', '.join(drivers)}" if drivers else "no driver is at work"
-    out.print(f"\n{summary}; {to_run} to run; {at_work}", markup=False)
+    out.print(f"\n{summary}; {num_missing} to run; {at_work}", markup=False)
+
+
+def _planned_keys(study: Study, state: JournalState) -> list[tuple[str, int]]:
+    """Return (config_id, seed) of every replicate; before the first run an arm's name stands for its id."""
+    arms = state.sweep.arms if state.sweep else ()
+    names = [arm.config_id for arm in arms] or [arm.name for arm in study.arms]
+    return [(name, seed) for seed in study.seeds for name in dict.fromkeys(names)]
+
+
+def _status_rows(study: Study, state: JournalState, *, is_running: bool) -> list[tuple[str, ...]]:
+    arms = {arm.config_id: arm.arm for arm in reversed(state.sweep.arms)} if state.sweep else {}
+    rows: list[tuple[str, ...]] = []
+    for config_id, seed in _planned_keys(study, state):
+        replicate = state.replicates.get((config_id, seed))
+        arm = arms.get(config_id, config_id)
+        if replicate is None:
+            rows.append((arm, str(seed), "waiting", "–", "–", ""))
+            continue
+        word = replicate.status or ("running" if is_running else "unfinished")
+        step = str(replicate.reports[-1].step) if replicate.reports else "–"
+        seconds = f"{replicate.seconds:.1f}" if replicate.seconds is not None else "–"
+        rows.append((arm, str(seed), word, step, seconds, replicate.message))
+    return rows
 
 
 def results(
@@ -184,7 +206,6 @@ def results(
     """Print the table of arms."""
     from analysis.results import summarise
     from analysis.tables import render_text
-    from sweeps.results_folder import ResultsFolder, results_root
 
     study = load_study(name, scale, sets)
     folder = ResultsFolder.of(results_root(), study)
@@ -205,7 +226,6 @@ def ui(out: Console, name: str | None, scale: str, sets: Iterable[str], port: in
     """Serve the MLflow page until Ctrl-C."""
     from sweeps import tracking
     from sweeps import ui as server
-    from sweeps.results_folder import results_root
 
     uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
     experiment = None
@@ -219,7 +239,6 @@ def doctor(out: Console, emit: Emit | None) -> int:
     """Check the environment; return the exit code."""
     from sweeps import tracking
     from sweeps.doctor import run_checks
-    from sweeps.results_folder import results_root
 
     data_dir = os.environ.get("PHASESWEEP_DATA")
     uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))

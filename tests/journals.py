@@ -1,12 +1,21 @@
-"""Journals for tests: realistic events, written by plain functions."""
+"""Journals for tests: events as the engine writes them, by plain functions.
+
+Metrics are declared by a real language task and reported when the training loop reports them: the validation
+subset always, the whole split and the probes at the last step only.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import random
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
+
+from trainables.tasks.corpora import Corpus
+from trainables.tasks.language import LanguageConfig, LanguageTask
 
 METRIC = "val/bits_per_char"
 EPOCH = 1_780_000_000.0
@@ -32,10 +41,20 @@ def sweep_event(
     sweep_id: str = "20261122-a",
     time: float = EPOCH,
     direction: str = "minimise",
-    unit: str = "bits per character",
     config_ids: Mapping[str, str] | None = None,
+    **described: Any,
 ) -> dict[str, Any]:
-    """Return the first line of a journal; the first arm is the baseline."""
+    """Return the first line of a journal; the first arm is the baseline.
+
+    Args:
+        arms: Their names.
+        seeds: Seeds of every arm.
+        sweep_id: The driver.
+        time: Unix seconds.
+        direction: Of the primary metric.
+        config_ids: Configuration ids that do not follow from the arm's name.
+        described: More keys of the line, as `contrasts` and `external`.
+    """
     config_ids = config_ids or {}
     return {
         "time": time,
@@ -45,11 +64,7 @@ def sweep_event(
         "scale": "laptop",
         "title": "PhaseGPT, Phase A as published",
         "primary_metric": METRIC,
-        "metrics": [
-            metric_info(METRIC, unit=unit, direction=direction, chance=6.0224),
-            metric_info("val/perplexity", unit="perplexity", direction="minimise", chance=65.0),
-            metric_info("probe/order_parameter", unit="1", direction="none", chance=None),
-        ],
+        "metrics": [{**m, "direction": direction} if m["name"] == METRIC else dict(m) for m in declared_metrics()],
         "arms": [
             {
                 "arm": arm,
@@ -63,18 +78,16 @@ def sweep_event(
         ],
         "references": {"3-gram": {METRIC: 2.9564}, "5-gram": {METRIC: 2.4076}},
         "provenance": {"git_commit": "0123456789abcdef", "versions": {"torch": "2.13.0", "ray": "2.60.0"}},
+        **described,
     }
 
 
-def metric_info(name: str, *, unit: str, direction: str, chance: float | None) -> dict[str, Any]:
-    """Return a metric as the first line describes it."""
-    return {
-        "name": name,
-        "unit": unit,
-        "direction": direction,
-        "meaning": f"What {name} means.",
-        "chance": chance,
-    }
+@cache
+def declared_metrics() -> tuple[dict[str, Any], ...]:
+    """Return what a language task of 65 characters, tiny Shakespeare's number, declares of its metrics."""
+    text = "".join(map(chr, range(33, 33 + 65))) * 30
+    task = LanguageTask(LanguageConfig(context_length=8), Corpus("test", text))
+    return tuple(dict(vars(metric)) for metric in task.metrics)
 
 
 def config_id(arm: str) -> str:
@@ -98,7 +111,7 @@ def replicate_events(
     Args:
         arm: Its configuration id follows from it unless `config` is given.
         seed: Also seeds the wiggle of the curve.
-        value: What the last report says; None where the metric is missing from every report.
+        value: What the last report says of the whole validation split; None where no report scores anything.
         status: How it ends; None if its driver died first. A failure loses the second half of its reports.
         sweep_id: The driver.
         start: Unix seconds; a report follows every 10 s.
@@ -111,11 +124,12 @@ def replicate_events(
     events: list[dict[str, Any]] = [{"time": start, "event": "started", "numerics": numerics, **common}]
     reported = steps if status == "finished" else steps[: (len(steps) + 1) // 2]
     for index, step in enumerate(reported, start=1):
-        metrics = {"train/loss": 2.0 + rng.random(), "probe/order_parameter": 0.2 + 0.1 * rng.random()}
+        metrics = {"train/loss": 2.0 + rng.random()}
         if value is not None:
             left = 1 - step / steps[-1]
-            bits = value + 3.4 * left**4 + 0.01 * left * rng.gauss(0, 1)
-            metrics |= {METRIC: bits, "val/perplexity": 2.0**bits}
+            metrics |= _scores("val_subset", value + 0.02 + 3.4 * left**4 + 0.01 * rng.gauss(0, 1))
+        if value is not None and step == steps[-1]:
+            metrics |= _scores("val", value) | _probes(arm, rng)
         events.append({"time": start + 10 * index, "event": "report", "step": step, "metrics": metrics, **common})
     if status is not None:
         events.append(
@@ -129,6 +143,22 @@ def replicate_events(
             }
         )
     return events
+
+
+def _scores(split: str, bits: float) -> dict[str, float]:
+    nats = bits * math.log(2)
+    units = {"nats_per_token": nats, "bits_per_char": bits, "bits_per_byte": bits, "perplexity": math.exp(nats)}
+    return {f"{split}/{name}": value for name, value in units.items()}
+
+
+def _probes(arm: str, rng: random.Random) -> dict[str, float]:
+    """Return what the probes find: a leak in every arm, phases only in the arms called `kuramoto...`."""
+    probes = {"probe/leak": 0.001 * rng.random()}
+    if arm.startswith("kuramoto"):
+        for name in ("oscillators", "positions", "published"):
+            probes |= {f"probe/order_{name}": 0.2 + 0.1 * rng.random(), f"probe/order_{name}_null": 0.157}
+        probes["probe/coupling"] = 1.6 + 0.1 * rng.random()
+    return probes
 
 
 def journal_events(

@@ -2,6 +2,9 @@
 
 `check_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
 checked in reverse: it must really be broken, so that a declared artefact cannot quietly disappear.
+
+What a model does with other inputs is checked after a small random change of all its parameters: what only
+starts switched off, such as a learned coupling of 0, counts as what training can make of it.
 """
 
 from __future__ import annotations
@@ -16,15 +19,21 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
+from trainables.layers.cumulative import BLOCK
+from trainables.layers.mixer import Mixer
 from trainables.registry import ARCHITECTURES
-from trainables.training.randomness import generator, initialise
+from trainables.training.randomness import INIT_STD, generator, initialise
 
 VOCAB_SIZE = 23
-SEQ_LEN = 12
+SEQ_LEN = BLOCK + 6
+"""Beyond one block, so that a leak from block to block shows."""
+REFERENCE_LENGTHS = (1, 63, 100, 513)
 BATCH_SIZE = 3
 SEED = 0
 TOLERANCE = 1e-10
 """Largest change of a float64 logit that counts as none."""
+RELATIVE_TOLERANCE = 1e-9
+"""Largest difference from a reference, beside `TOLERANCE` as the absolute one."""
 CHANCE_TOLERANCE_NATS = 0.25
 
 
@@ -32,11 +41,21 @@ class ContractError(AssertionError):
     """An architecture breaks a contract; the message says which, where and by how much."""
 
 
-def build(config: ArchitectureConfig, seed: int = SEED) -> LanguageModel:
+def build(config: ArchitectureConfig, seed: int = SEED, *, max_seq_len: int = SEQ_LEN) -> LanguageModel:
     """Return the initialised model in float64 and evaluation mode, where a leak cannot hide in rounding."""
-    model = config.build(vocab_size=VOCAB_SIZE, max_seq_len=SEQ_LEN)
+    model = config.build(vocab_size=VOCAB_SIZE, max_seq_len=max_seq_len)
     initialise(model, seed)
     return model.double().eval()
+
+
+@torch.no_grad()
+def build_moved(config: ArchitectureConfig, *, max_seq_len: int = SEQ_LEN) -> LanguageModel:
+    """Return `build`'s model with every parameter moved a little, as training would."""
+    model = build(config, max_seq_len=max_seq_len)
+    for name, parameter in model.named_parameters():
+        step = torch.randn(parameter.shape, generator=generator(SEED, "contract", "move", name))
+        parameter.add_(INIT_STD * step)
+    return model
 
 
 def tokens(name: str) -> Tensor:
@@ -53,7 +72,7 @@ def logits(model: LanguageModel, tokens_BT: Tensor) -> Tensor:
 
 def check_causality(config: ArchitectureConfig) -> None:
     """Changing a token must leave every earlier position's logits alone."""
-    model, tokens_BT = build(config), tokens("inputs")
+    model, tokens_BT = build_moved(config), tokens("inputs")
     before_BTV = logits(model, tokens_BT)
     for changed in range(1, SEQ_LEN):
         other_BT = tokens_BT.clone()
@@ -68,7 +87,7 @@ def check_causality(config: ArchitectureConfig) -> None:
 
 def check_batch_independence(config: ArchitectureConfig) -> None:
     """A sequence's logits must not depend on what else is in the batch, or on earlier batches."""
-    model, tokens_BT = build(config), tokens("inputs")
+    model, tokens_BT = build_moved(config), tokens("inputs")
     alone_BTV = torch.cat([logits(model, row_BT) for row_BT in tokens_BT.split(1)])
     logits(model, tokens("others"))
     change = float((logits(model, tokens_BT) - alone_BTV).abs().max())
@@ -107,6 +126,45 @@ def check_gradients(config: ArchitectureConfig) -> None:
             raise ContractError(f"parameter '{name}' gets a gradient that is not finite")
 
 
+def check_reference(config: ArchitectureConfig) -> None:
+    """Every mixer that has a slow reference must equal it, gradients included, whatever the length."""
+    model = build_moved(config, max_seq_len=max(REFERENCE_LENGTHS))
+    for name, mixer in model.named_modules():
+        if isinstance(mixer, Mixer):
+            for seq_len in REFERENCE_LENGTHS:
+                draw = generator(SEED, "contract", "reference", name, str(seq_len))
+                x_BTD = torch.randn(1, seq_len, config.d_model, dtype=torch.float64, generator=draw)
+                compare_with_reference(mixer, x_BTD, name=name)
+
+
+def compare_with_reference(mixer: Mixer, x_BTD: Tensor, *, name: str = "mixer") -> None:
+    """Compare a mixer in evaluation mode with its reference, if it has one, on the float64 input `x_BTD`.
+
+    Raises:
+        ContractError: If the outputs differ, or their gradients to the input or to a parameter.
+    """
+    x_BTD = x_BTD.clone().requires_grad_()
+    slow_BTD = mixer.reference(x_BTD)
+    if slow_BTD is None:
+        return
+    fast_BTD = mixer(x_BTD).y_BTD
+    draw = generator(SEED, "contract", "direction")
+    direction_BTD = torch.randn(fast_BTD.shape, dtype=torch.float64, generator=draw)
+    trained = {key: parameter for key, parameter in mixer.named_parameters() if parameter.requires_grad}
+    sources = [x_BTD, *trained.values()]
+    fast, slow = (
+        torch.autograd.grad((y_BTD * direction_BTD).sum(), sources, allow_unused=True, materialize_grads=True)
+        for y_BTD in (fast_BTD, slow_BTD)
+    )
+    names = ["output", "gradient to its input", *(f"gradient to '{key}'" for key in trained)]
+    for what, one, other in zip(names, (fast_BTD, *fast), (slow_BTD, *slow), strict=True):
+        if not torch.allclose(one, other, rtol=RELATIVE_TOLERANCE, atol=TOLERANCE):
+            raise ContractError(
+                f"'{name}' differs from its reference at length {x_BTD.shape[1]}: {what} by "
+                f"{float((one - other).detach().abs().max()):.2g}"
+            )
+
+
 def check_checkpoint(config: ArchitectureConfig) -> None:
     """A saved state loaded into a fresh model must give equal bits."""
     saved, restored = build(config), build(config, SEED + 1)
@@ -140,6 +198,7 @@ CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "batch_independence": check_batch_independence,
     "repeatability": check_repeatability,
     "gradients": check_gradients,
+    "reference": check_reference,
     "checkpoint": check_checkpoint,
     "chance": check_chance,
     "round_trip": check_round_trip,
@@ -167,7 +226,8 @@ def check(config: ArchitectureConfig, contract: str) -> None:
 def check_architecture(config: ArchitectureConfig) -> None:
     """Check every contract.
 
-    Use a small model: the checks run it about 30 times in float64 on the CPU.
+    Use a small model: the checks run it about 100 times in float64 on the CPU, and a reference may hold T×T
+    tensors of 513 positions.
 
     Raises:
         ContractError: On the first contract broken, or a declared violation that is unknown or does not show.

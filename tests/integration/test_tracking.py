@@ -29,6 +29,8 @@ EXPERIMENT = "kuramoto_phase_a@laptop"
 ARMS = {"baseline": 2.48, "coupling_2": 2.73, "coupling_0": 2.47}
 STATUSES = {("coupling_2", 0): "diverged", ("coupling_0", 1): "crashed", ("coupling_0", 2): None}
 EVENTS = journal_events(ARMS, seeds=range(3), statuses=STATUSES)
+SUBSET = "val_subset/bits_per_char"
+"""Reported at every step that reports at all; the whole split is scored at the last only."""
 NOWHERE = "http://127.0.0.1:9"
 """Nothing listens there."""
 
@@ -93,6 +95,23 @@ def test_a_configuration_carries_the_statistics_as_plain_metrics(results: Path) 
     assert f"{METRIC}.ci_high" not in runs[key("coupling_0")]["latest"]
 
 
+def test_a_configuration_carries_probes_too_named_so_that_scores_come_first(results: Path) -> None:
+    runs = projected(results, journal_events({"baseline": 2.48, "kuramoto_32": 2.45}, seeds=range(3)))
+    state = read_journal(results / "study" / "laptop" / "journal")
+    for probe in ("probe/leak", "probe/order_positions", "probe/coupling"):
+        row = summarise(state, probe).rows[1]
+        found = runs[key("kuramoto_32")]["latest"]
+        statistics = {"": row.mean, ".std": row.std, ".ci_low": row.ci_low, ".ci_high": row.ci_high}
+        assert {suffix: found[f"with/{probe}{suffix}"][0] for suffix in statistics} == statistics
+    names = {arm: sorted(runs[key(arm)]["latest"]) for arm in ("baseline", "kuramoto_32")}
+    assert "with/probe/leak.ci_high" in names["baseline"]
+    assert not any("order" in name or "coupling" in name for name in names["baseline"])  # it has no phases
+    for listed in names.values():  # in MLflow's own order: by name
+        assert listed[:2] == ["n_failed", "n_seeds"]
+        assert all(name.startswith("val/") for name in listed[2:18])
+        assert not any(name.startswith(("probe/", "train/")) for name in listed)
+
+
 def test_search_finds_configurations_by_the_end_of_an_interval(results: Path) -> None:
     from mlflow.tracking import MlflowClient
 
@@ -107,8 +126,8 @@ def test_search_finds_configurations_by_the_end_of_an_interval(results: Path) ->
 def test_a_replicate_carries_curves_numerics_and_resources(results: Path) -> None:
     run = projected(results)[key("coupling_2", 1)]
     replicate = read_journal(results / "study" / "laptop" / "journal").replicate(config_id("coupling_2"), 1)
-    curve = [(step, at, value) for name, step, at, value in run["points"] if name == METRIC]
-    assert curve == [(p.step, round(p.time * 1000), p.metrics[METRIC]) for p in replicate.reports]
+    curve = [(step, at, value) for name, step, at, value in run["points"] if name == SUBSET]
+    assert curve == [(p.step, round(p.time * 1000), p.metrics[SUBSET]) for p in replicate.reports]
     assert run["latest"]["peak_memory_mib"][0] == replicate.peak_memory_mib
     assert run["latest"]["seconds"][0] == replicate.seconds
     assert run["params"]["seed"] == "1"
@@ -162,7 +181,7 @@ def test_long_curves_and_odd_names_are_taken(results: Path) -> None:
             event["metrics"]["probe/R² (%)"] = 0.5
     run = projected(results, events)[key("baseline", 0)]
     names = [name for name, *_ in run["points"]]
-    assert names.count(METRIC) == 1500
+    assert names.count(SUBSET) == 1500
     assert names.count("probe/R² ___") == 1500
 
 
@@ -193,7 +212,7 @@ def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path
     whole += continued
     projected(results, lost)
     in_two = projected(results, whole)[key("baseline", 0)]
-    curve = [step for name, step, *_ in in_two["points"] if name == METRIC]
+    curve = [step for name, step, *_ in in_two["points"] if name == SUBSET]
     assert curve == [0, 100, 200, 300, 400, 500]
     shutil.copy(empty_database, results / "mlflow.db")
     assert in_two == projected(results, whole)[key("baseline", 0)]

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from analysis.statistics import holm, mean_interval, paired_comparison
-
-UNHURRIED = settings(deadline=None)  # the first example imports scipy, and the machine may be busy
 
 VALUES = st.floats(min_value=-1e3, max_value=1e3).map(lambda x: round(x, 3))
 SAMPLES = st.lists(VALUES, min_size=2, max_size=12)
@@ -16,7 +14,6 @@ PAIRS = st.lists(st.tuples(VALUES, VALUES), min_size=2, max_size=12)
 P_VALUES = st.lists(st.floats(min_value=0, max_value=1), max_size=12)
 
 
-@UNHURRIED
 @given(SAMPLES, st.randoms(use_true_random=False))
 def test_interval_does_not_depend_on_the_order_of_seeds(values: list[float], random) -> None:
     shuffled = random.sample(values, len(values))
@@ -28,7 +25,6 @@ def test_interval_does_not_depend_on_the_order_of_seeds(values: list[float], ran
     assert second.high == pytest.approx(first.high, rel=1e-9, abs=1e-6)
 
 
-@UNHURRIED
 @given(SAMPLES, st.floats(min_value=0.5, max_value=0.97))
 def test_interval_widens_with_confidence_and_holds_the_mean(values: list[float], confidence: float) -> None:
     assume(len(set(values)) > 1)
@@ -39,7 +35,6 @@ def test_interval_widens_with_confidence_and_holds_the_mean(values: list[float],
     assert wide.high > narrow.high >= sum(values) / len(values) - 1e-9
 
 
-@UNHURRIED
 @given(PAIRS)
 def test_swapping_the_arms_only_turns_the_sign(pairs: list[tuple[float, float]]) -> None:
     a, b = [x for x, _ in pairs], [y for _, y in pairs]
@@ -50,7 +45,6 @@ def test_swapping_the_arms_only_turns_the_sign(pairs: list[tuple[float, float]])
         assert backward.interval.low == pytest.approx(-forward.interval.high, abs=1e-6)
 
 
-@UNHURRIED
 @given(PAIRS)
 def test_p_and_interval_agree(pairs: list[tuple[float, float]]) -> None:
     result = paired_comparison([x for x, _ in pairs], [y for _, y in pairs])
@@ -61,7 +55,6 @@ def test_p_and_interval_agree(pairs: list[tuple[float, float]]) -> None:
     assert (result.p < 0.05) == (not result.interval.low <= 0 <= result.interval.high)
 
 
-@UNHURRIED
 @given(P_VALUES)
 def test_holm_never_lowers_a_p_and_keeps_their_order(p_values: list[float]) -> None:
     adjusted = holm(p_values)
@@ -70,7 +63,6 @@ def test_holm_never_lowers_a_p_and_keeps_their_order(p_values: list[float]) -> N
     assert ordered == sorted(ordered)
 
 
-@UNHURRIED
 @given(st.lists(st.floats(min_value=0, max_value=1), min_size=1, max_size=12))
 def test_holm_multiplies_the_smallest_p_by_the_family_and_none_by_more(p_values: list[float]) -> None:
     size, adjusted = len(p_values), holm(p_values)

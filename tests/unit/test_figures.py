@@ -17,7 +17,7 @@ from tests.journals import METRIC, PHASE_A, journal_events, replicate_events, sw
 
 STATE = merge(journal_events(statuses={("coupling_2", 1): "diverged", ("repulsive", 2): None}))
 TABLE = summarise(STATE)
-SVG = "{http://www.w3.org/2000/svg}"
+SUBSET = "val_subset/bits_per_char"
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:
@@ -66,14 +66,32 @@ def test_an_arm_without_survivors_keeps_its_place(tmp_path: Path) -> None:
 
 
 def test_learning_curves_show_every_report_and_average_finished_seeds_only(tmp_path: Path) -> None:
-    figure, data = learning_curves(STATE, METRIC, tmp_path / "curves.svg")
+    """The whole split is scored at the last step only: the curve is that of the subset, and says so."""
+    figure, data = learning_curves(STATE, None, tmp_path / "curves.svg")
     records = read_csv(data)
     assert len(records) == 38 * 6 + 2 * 3
     assert {r["seed"] for r in records if r["arm"] == "coupling_2" and r["in_mean"] == "False"} == {"1"}
     last = [r for r in records if r["arm"] == "baseline" and r["step"] == "500"]
-    assert float(last[0]["mean"]) == pytest.approx(TABLE.rows[0].mean or 0, rel=1e-5)
-    assert float(last[0]["ci_high"]) == pytest.approx(TABLE.rows[0].ci_high or 0, rel=1e-5)
-    assert set(PHASE_A) <= set(glyphs(figure))
+    subset = summarise(STATE, SUBSET).rows[0]
+    assert float(last[0]["mean"]) == pytest.approx(subset.mean or 0, rel=1e-5)
+    assert float(last[0]["ci_high"]) == pytest.approx(subset.ci_high or 0, rel=1e-5)
+    texts = glyphs(figure)
+    assert set(PHASE_A) <= set(texts)
+    assert f"{SUBSET} (bits/character)" in texts
+    assert any(text.startswith("val_subset: a part of val;") for text in texts)
+
+
+def test_curves_of_a_task_without_a_subset_show_the_primary_metric(tmp_path: Path) -> None:
+    events = journal_events()
+    for event in events:
+        scores = event.get("metrics", {}) if event["event"] == "report" else {}
+        scores |= {
+            name.replace("val_subset/", "val/"): scores.pop(name) for name in list(scores) if "subset" in name
+        }
+    figure, data = learning_curves(merge(events), None, tmp_path / "curves.svg")
+    assert len(read_csv(data)) == 8 * 5 * 6
+    assert f"{METRIC} (bits/character)" in glyphs(figure)
+    assert not any("subset" in text for text in glyphs(figure))
 
 
 def test_equal_input_gives_equal_bytes_whatever_the_user_s_settings(tmp_path: Path) -> None:
@@ -101,6 +119,8 @@ def test_nothing_to_draw_is_an_error(tmp_path: Path) -> None:
     single = merge([sweep_event(), *replicate_events("baseline", 0, 2.5, steps=(10,))])
     with pytest.raises(ValueError, match="two steps or more"):
         learning_curves(single, None, tmp_path / "f.svg")
+    with pytest.raises(ValueError, match=f"no arm of .* reports {METRIC} at two steps"):
+        learning_curves(STATE, METRIC, tmp_path / "f.svg")  # as asked for, though the loop scores it once
     with pytest.raises(JournalError, match="no `sweep` line"):
         learning_curves(JournalState(), None, tmp_path / "f.svg")
     assert not list(tmp_path.iterdir())

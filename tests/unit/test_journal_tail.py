@@ -24,7 +24,7 @@ def two_drivers() -> tuple[list[dict], list[dict]]:
     return first, second
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_reading_bit_by_bit_equals_reading_at_once(tmp_path: Path, data: st.DataObject) -> None:
     folder = tmp_path / "journal"

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from trainables.tasks.language import LanguageConfig
-from trainables.tasks.ngrams import bigram_bits, unigram_bits, witten_bell_bits
+from trainables.tasks.ngrams import Bits, witten_bell_bits
 from trainables.tasks.synthetic import MarkovSource
 from trainables.tasks.tokenizers import CharTokenizer, Tokens
 
@@ -22,6 +22,22 @@ needs_tiny_shakespeare = pytest.mark.skipif(
 
 def tokens(text: str) -> Tokens:
     return CharTokenizer("abc").encode(text)
+
+
+def unigram_bits(train: Tokens, held_out: Tokens, vocab_size: int) -> Bits:
+    """Score tokens by their share of the training text; a token that it lacks costs infinitely many bits."""
+    counts = np.bincount(train, minlength=vocab_size)
+    with np.errstate(divide="ignore"):
+        return np.asarray(-np.log2(counts / counts.sum())[held_out])
+
+
+def bigram_bits(train: Tokens, held_out: Tokens, vocab_size: int) -> Bits:
+    """Score each token but the first by the one before it, with one imagined count for every pair."""
+    counts = np.ones((vocab_size, vocab_size))
+    np.add.at(counts, (train[:-1], train[1:]), 1)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    # A training text's last token begins no pair, so the row sums are those of the contexts.
+    return np.asarray(-np.log2(shares[held_out[:-1], held_out[1:]]))
 
 
 def test_unigram_by_hand() -> None:
@@ -80,16 +96,16 @@ def test_ngrams_come_near_the_entropy_rate_and_never_below() -> None:
         # The trigram has the source's own order: the rest is estimation error.
         assert bits["source"] < bits["3-gram (Witten-Bell)"] < 1.005 * bits["source"]
         assert bits["source"] < bits["5-gram (Witten-Bell)"] < 1.04 * bits["source"]
-        assert bits["3-gram (Witten-Bell)"] < bits["unigram"] < bits["uniform"] == 3.0
+        assert bits["3-gram (Witten-Bell)"] < bits["1-gram (Witten-Bell)"] < bits["uniform"] == 3.0
 
 
 def test_references_are_in_the_unit_of_the_task() -> None:
     chars = LanguageConfig(max_bytes=20_000).build(None).references()
     bpe = LanguageConfig(max_bytes=20_000, tokenizer="bpe").build(None).references()
-    row = chars["unigram"]
+    row = chars["1-gram (Witten-Bell)"]
     assert row["val/nats_per_token"] == pytest.approx(row["val/bits_per_char"] * math.log(2))
     assert row["val/perplexity"] == pytest.approx(2 ** row["val/bits_per_char"])
-    assert bpe["unigram"].keys() == {"val/bits_per_char", "val/bits_per_byte"}
+    assert bpe["1-gram (Witten-Bell)"].keys() == {"val/bits_per_char", "val/bits_per_byte"}
     assert "uniform" not in bpe  # a uniform byte is not this task's chance
 
 

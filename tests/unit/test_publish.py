@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from analysis import publish
 from analysis.compact import compact_journal
+from analysis.probes import probes_markdown
 from analysis.publish import RENDERERS, PublishError, main, rebuild
 from analysis.records import JournalError, read_journal
 from analysis.results import summarise
-from tests.journals import EPOCH, METRIC, journal_events, replicate_events, sweep_event, write_journal
+from analysis.tables import render_text
+from tests.journals import EPOCH, PHASE_A, journal_events, replicate_events, sweep_event, write_journal
 
 README = """# Title
 
@@ -95,8 +99,9 @@ def test_compact_rounds_curves_but_no_last_report(results: Path, tmp_path: Path)
     path.write_text(compact_journal(results))
     whole, again = (read_journal(p).replicates["coupling_0-id", 2].reports for p in (results / "journal", path))
     assert again[-1] == whole[-1]
-    assert again[1].metrics[METRIC] != whole[1].metrics[METRIC]
-    assert again[1].metrics[METRIC] == pytest.approx(whole[1].metrics[METRIC], rel=1e-5)
+    on_the_way = "val_subset/bits_per_char"
+    assert again[1].metrics[on_the_way] != whole[1].metrics[on_the_way]
+    assert again[1].metrics[on_the_way] == pytest.approx(whole[1].metrics[on_the_way], rel=1e-5)
 
 
 def test_compact_refuses_what_it_cannot_do(tmp_path: Path, results: Path) -> None:
@@ -200,6 +205,34 @@ def test_unequal_numerics_are_counted(repository: Path) -> None:
     write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
     rebuild(repository)
     assert "2 kinds of numerics" in (repository / "README.md").read_text()
+
+
+def test_curves_are_called_what_they_draw(repository: Path) -> None:
+    rebuild(repository)
+    page = (repository / "docs" / "study.md").read_text()
+    assert "![val_subset/bits_per_char over training](figures/phase_a-curves.svg)" in page
+
+
+def test_terminal_blocks_show_the_table_as_the_command_prints_it(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- terminal: phase_a -->\n<!-- /terminal -->\n")
+    rebuild(repository)
+    table = render_text(summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl")))
+    expected = f"<!-- terminal: phase_a -->\n\n```text\n{table}```\n\n<!-- /terminal -->\n"
+    assert (repository / "README.md").read_text() == expected
+    assert main(["readme", "--check", "--root", str(repository)]) == 0
+
+
+def test_probe_blocks_show_every_arm(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- probes: phase_a -->\n<!-- /probes -->\n")
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert probes_markdown(read_journal(repository / "docs" / "results" / "phase_a.jsonl")) in text
+    assert all(f"| `{arm}` |" in text for arm in PHASE_A)
+
+
+def test_every_kind_of_block_is_documented() -> None:
+    documented = re.findall(r"^    ([a-z]+) {2,}\S", publish.__doc__ or "", re.MULTILINE)
+    assert documented == list(RENDERERS)
 
 
 def test_a_new_kind_of_block_is_one_entry(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.configs import KURAMOTO, small_config
 from trainables.training.randomness import Constant, Initializer, Normal, generator, initialise, stream_seed
 
 
@@ -21,6 +22,23 @@ def test_stream_seed_depends_on_every_part_and_its_borders() -> None:
 
 def test_stream_seed_is_the_same_on_every_machine_and_day() -> None:
     assert stream_seed(0, "data") == 129162971855547414
+
+
+def test_streams_of_one_replicate_differ_in_what_the_cpu_generator_takes_in() -> None:
+    """Its low 32 bits: a collision is improbable at this size, so a weaker hash shows."""
+    config = small_config(architecture=KURAMOTO | {"fidelity": "as_published"})
+    parameters = dict(config.architecture.build(vocab_size=65, max_seq_len=16).named_parameters())
+    steps = [str(step) for step in range(2001)]
+    streams = [("init", name) for name in parameters]
+    streams += [("data", step) for step in steps] + [("forward", step, "0") for step in steps]
+    for seed in range(5):
+        low = {stream_seed(seed, *names) % 2**32 for names in streams}
+        assert len(low) == len(streams)
+
+
+def test_cpu_generator_takes_in_32_bits() -> None:
+    first, other = (torch.rand(3, generator=torch.Generator().manual_seed(s)) for s in (7, 7 + 2**32))
+    assert torch.equal(first, other)
 
 
 def test_generator_starts_at_the_stream() -> None:

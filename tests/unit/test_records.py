@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from analysis.records import JournalError, clean_metrics, merge, read_events, read_journal
+from analysis.records import (
+    ContrastInfo,
+    ExternalInfo,
+    JournalError,
+    clean_metrics,
+    merge,
+    read_events,
+    read_journal,
+)
 from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event, write_journal
 
 ARM = config_id("baseline")
@@ -72,10 +80,22 @@ def test_any_other_unreadable_line_is_an_error_that_names_it(tmp_path: Path, lin
     assert f"{path}:2" in str(error.value)
 
 
-@pytest.mark.parametrize("change", [{"colour": "red"}, {"arms": [{"arm": "x"}]}])
+@pytest.mark.parametrize("change", [{"colour": "red"}, {"arms": [{"arm": "x"}]}, {"contrasts": [{"arm": "x"}]}])
 def test_a_description_of_another_version_is_an_error(change: dict[str, object]) -> None:
     with pytest.raises(JournalError, match="another version of phasesweep"):
         merge([{**sweep_event(), **change}])
+
+
+def test_contrasts_and_external_values_are_read_and_may_be_absent() -> None:
+    contrast = {"arm": "a", "against": "b", "meaning": "what a has"}
+    external = {"name": "nanoGPT", "metric": METRIC, "values": [1.5, 2.5], "source": "its README"}
+    state = merge([sweep_event(contrasts=[contrast], external=[external])])
+    assert state.sweep is not None
+    assert state.sweep.contrasts == (ContrastInfo(**contrast),)
+    assert state.sweep.external == (ExternalInfo(**{**external, "values": (1.5, 2.5)}),)
+    before = merge([sweep_event()]).sweep
+    assert before is not None
+    assert (before.contrasts, before.external) == ((), ())
 
 
 def test_a_continued_replicate_replaces_the_steps_it_repeats() -> None:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from importlib import resources
 from typing import Any
 
+import jsonschema
 import pytest
 
 from analysis.records import JournalError, JournalState, merge
 from analysis.results import ResultRow, ResultTable, summarise
 from tests.journals import EPOCH, METRIC, PHASE_A, config_id, journal_events, replicate_events, sweep_event
 
+NANOGPT = {"name": "nanoGPT", "metric": METRIC, "values": [2.0, 3.0, 4.0, 5.0, 6.0], "source": "its README"}
 DESIGN_KEYS = {"study", "scale", "metric", "unit", "direction", "chance", "rows"}
 DESIGN_ROW_KEYS = {"config_id", "arm", "parameters", "n", "n_failed", "statuses", "mean", "std"}
 DESIGN_ROW_KEYS |= {"ci_low", "ci_high", "ci_method", "delta", "delta_ci_low", "delta_ci_high"}
@@ -68,6 +71,14 @@ def test_a_failed_seed_never_vanishes(status: str) -> None:
     assert 3 not in row.values
 
 
+def test_equally_many_failures_are_no_fair_comparison_either() -> None:
+    statuses = {("baseline", 0): "diverged", ("treatment", 1): "diverged"}
+    row = row_of(table_of({"baseline": 2.5, "treatment": 2.0}, statuses=statuses), "treatment")
+    assert (row.n, row.n_failed, row.n_pairs, row.reading) == (4, 1, 3, "failures")
+    assert row.p_adjusted is not None
+    assert row.p_adjusted < 0.05
+
+
 def test_failures_of_the_baseline_spoil_every_comparison() -> None:
     table = table_of(statuses={("baseline", 0): "diverged"})
     assert {row.reading for row in table.rows[1:]} == {"failures"}
@@ -91,7 +102,7 @@ def test_an_empty_journal_still_names_every_arm() -> None:
     table = summarise(merge([sweep_event()]))
     assert [row.arm for row in table.rows] == list(PHASE_A)
     assert all(row.statuses == {"pending": 5} and row.mean is None for row in table.rows)
-    assert (table.rows[1].reading, table.family_size) == ("incomplete", 0)
+    assert (table.rows[1].reading, table.family_size) == ("incomplete", 7)
 
 
 @pytest.mark.parametrize(
@@ -113,6 +124,16 @@ def test_holm_runs_over_the_whole_table() -> None:
     assert table.family_size == len(rows) == 7
     smallest = min(rows, key=lambda row: row.p or 0)
     assert smallest.p_adjusted == pytest.approx(7 * (smallest.p or 0))
+
+
+def test_an_arm_without_a_p_stays_in_holm_s_family() -> None:
+    lost = {("coupling_2", seed): "diverged" for seed in range(5)}
+    whole, table = table_of(), table_of(statuses=lost)
+    assert (row_of(table, "coupling_2").p, row_of(table, "coupling_2").p_adjusted) == (None, None)
+    assert table.family_size == whole.family_size == 7
+    best = row_of(table, "prefix_mean_pool")
+    assert best.p == min(row.p for row in table.rows if row.p is not None)
+    assert best.p_adjusted == pytest.approx(7 * (best.p or 0))
 
 
 def test_one_seed_has_no_test() -> None:
@@ -210,3 +231,117 @@ def test_bad_questions_are_answered_with_the_cure() -> None:
     with pytest.raises(JournalError, match="no `sweep` line"):
         summarise(JournalState())
     assert table_of(TWO).metric == METRIC
+
+
+THREE = {"baseline": 2.5, "winner": 2.4, "control": 2.4}
+THREE_VALUES = {
+    (arm, seed): value + seed for seed in range(3) for arm, value in (("baseline", 9.0), ("control", 2.0))
+}
+THREE_VALUES |= {("winner", 0): 1.9, ("winner", 1): 2.8, ("winner", 2): 3.7}
+
+
+def contrast(arm: str, against: str) -> dict[str, str]:
+    return {"arm": arm, "against": against, "meaning": f"what {arm} has and {against} lacks"}
+
+
+def test_contrasts_by_hand() -> None:
+    """Differences -.1, -.2, -.3: mean -.2, sd .1, t = 3.4641 with 2 degrees of freedom, p = .0742."""
+    planned = [contrast("winner", "control"), contrast("control", "winner")]
+    table = table_of(THREE, seeds=range(3), values=THREE_VALUES, contrasts=planned)
+    first, second = table.contrasts
+    assert (first.arm, first.against, first.n_pairs) == ("winner", "control", 3)
+    assert first.meaning == "what winner has and control lacks"
+    assert first.delta == pytest.approx(-0.2)
+    assert first.ci_low == pytest.approx(-0.2 - 2.4841 * 0.1, abs=1e-4)
+    assert first.ci_high == pytest.approx(-0.2 + 2.4841 * 0.1, abs=1e-4)
+    assert first.p == pytest.approx(0.07418, abs=1e-5)
+    assert first.p_adjusted == pytest.approx(2 * 0.07418, abs=2e-5)  # Holm over the contrasts, not the rows
+    assert (first.reading, first.note) == ("not separable at this n", "")
+    assert second.delta == pytest.approx(0.2)
+    assert table.family_size == 2
+
+
+def test_a_contrast_reads_by_the_metric_s_direction_and_relative_on_the_log_scale() -> None:
+    planned = [contrast("kuramoto_32", "prefix_mean_pool")]
+    assert [row.reading for row in table_of(contrasts=planned).contrasts] == ["better"]
+    assert [row.reading for row in table_of(contrasts=planned, direction="maximise").contrasts] == ["worse"]
+    bits = table_of(contrasts=planned).contrasts[0].delta
+    perplexity = table_of(contrasts=planned, metric="val/perplexity").contrasts[0].delta
+    assert bits is not None
+    assert perplexity == pytest.approx(2**bits - 1)
+
+
+def test_failures_on_either_side_of_a_contrast_are_told_and_keep_their_place_in_its_family() -> None:
+    statuses = {("coupling_2", seed): "diverged" for seed in range(5)} | {("repulsive", 3): "crashed"}
+    planned = [contrast("kuramoto_32", other) for other in ("coupling_2", "repulsive", "prefix_mean_pool")]
+    lost, survivors, whole = table_of(statuses=statuses, contrasts=planned).contrasts
+    assert (lost.delta, lost.p, lost.p_adjusted, lost.reading) == (None, None, None, "failures")
+    assert lost.note == "coupling_2: 5 of 5 failed (5 diverged)"
+    assert (survivors.n_pairs, survivors.reading) == (4, "failures")
+    assert survivors.note == "repulsive: 1 of 5 failed (1 crashed); the mean is over survivors"
+    assert (whole.reading, whole.note) == ("better", "")
+    ranked = sorted(row.p for row in (survivors, whole) if row.p is not None)
+    assert min(row.p_adjusted for row in (survivors, whole) if row.p_adjusted) == pytest.approx(3 * ranked[0])
+
+
+def test_contrasts_of_disjoint_seeds_say_so_and_unknown_arms_are_refused() -> None:
+    events = journal_events(TWO, contrasts=[contrast("treatment", "baseline")])
+    events[0]["arms"][1]["seeds"] = [10, 11, 12]
+    for seed in (10, 11, 12):
+        events += replicate_events("treatment", seed, 2.0 + 0.001 * seed, start=EPOCH + 2000 + seed)
+    row = summarise(merge(events)).contrasts[0]
+    assert (row.n_pairs, row.reading) == (0, "better")
+    assert row.note == "unpaired, by Welch's test: the arms were planned on disjoint seeds"
+    with pytest.raises(JournalError, match="names no arm of the sweep: tretment"):
+        table_of(TWO, contrasts=[contrast("tretment", "baseline")])
+
+
+def test_what_others_measured_by_hand() -> None:
+    """Means 3 and 4, variances 1 and 2.5, n 3 and 5: t = -1 / sqrt(5/6), df = (5/6)^2 / (1/18 + 1/16)."""
+    values = {("baseline", 0): 2.0, ("baseline", 1): 3.0, ("baseline", 2): 4.0}
+    other = {**NANOGPT, "metric": "val/nats_per_token"}
+    table = table_of(TWO, seeds=range(3), values=values, external=[NANOGPT, other])
+    assert len(table.external) == 1  # the other is of another metric
+    row = table.external[0]
+    assert (row.name, row.source, row.n, row.mean) == ("nanoGPT", "its README", 5, 4.0)
+    assert row.std == pytest.approx(2.5**0.5)
+    assert (row.baseline_n, row.baseline_mean) == (3, 3.0)
+    assert row.difference == pytest.approx(-1.0)
+    assert row.p == pytest.approx(0.3161, abs=1e-4)  # t = 1.0954 with 5.882 degrees of freedom
+    assert row.ci_low == pytest.approx(-1 - 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
+    assert row.ci_high == pytest.approx(-1 + 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
+    assert row.note == ""
+
+
+def test_what_others_measured_is_told_before_we_have_and_with_our_failures() -> None:
+    row = summarise(merge([sweep_event(external=[NANOGPT])])).external[0]
+    assert (row.mean, row.baseline_n, row.baseline_mean, row.difference, row.p) == (4.0, 0, None, None, None)
+    assert row.note == "5 of 5 seeds not finished yet"
+    row = table_of(statuses={("baseline", 1): "diverged"}, external=[NANOGPT]).external[0]
+    assert (row.baseline_n, row.note) == (4, "1 of 5 failed (1 diverged); the mean is over survivors")
+
+
+def test_a_metric_that_does_not_apply_to_an_arm_is_no_failure() -> None:
+    arms = {"baseline": 2.5, "kuramoto_32": 2.4, "kuramoto_64": 2.4}
+    table = table_of(arms, metric="probe/order_positions", contrasts=[contrast("kuramoto_32", "kuramoto_64")])
+    baseline, phases = table.rows[0], table.rows[1]
+    assert (baseline.n, baseline.n_failed, baseline.note) == (0, 0, "does not report this metric")
+    assert (phases.n, phases.reading, phases.note) == (5, "not measured", "")
+    assert table.contrasts[0].n_pairs == 5
+    partly = journal_events(arms)
+    for event in partly:
+        if event.get("config_id") == config_id("kuramoto_32") and event.get("seed") == 0:
+            event.get("metrics", {}).pop("probe/order_positions", None)
+    row = row_of(summarise(merge(partly), "probe/order_positions"), "kuramoto_32")
+    assert (row.n_failed, row.reading) == (1, "failures")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_json_fits_the_schema_that_is_shipped(finished: bool) -> None:
+    schema = json.loads((resources.files("sweeps") / "schemas" / "results.json").read_text(encoding="utf-8"))
+    ids = {arm: f"{index:012x}" for index, arm in enumerate(PHASE_A)}
+    described = {"contrasts": [contrast("kuramoto_32", "coupling_0")], "external": [NANOGPT], "config_ids": ids}
+    events = journal_events(**described) if finished else [sweep_event(**described)]
+    document = summarise(merge(events)).to_json()
+    assert len(document["contrasts"]) == len(document["external"]) == 1
+    jsonschema.validate(document, schema)

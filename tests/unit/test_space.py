@@ -160,6 +160,12 @@ def test_the_rerun_has_the_published_configurations_and_the_control():
 NEUTRAL_AT_ZERO = {"coherence_weight", "phase_noise", "frequency_jitter"}
 
 
+def test_search_has_every_field_of_the_family_that_can_matter():
+    """So that no field added to the family is dropped from its canonical form."""
+    own = set(KuramotoConfig.__annotations__)
+    assert own == {*SEARCH, "name", "fidelity", "controls_act", "phase_layers"}
+
+
 @pytest.mark.parametrize("space", [RERUN, SEARCH], ids=["rerun", "search"])
 @given(seed=st.integers())
 def test_space_and_configuration_agree_on_which_fields_matter(space, seed):

@@ -40,6 +40,21 @@ def test_intervals_cover_the_true_mean_in_95_percent_of_4000_draws(n: int) -> No
 
 
 @pytest.mark.parametrize("n", [3, 5, 10])
+def test_both_functions_give_intervals_that_cover_in_95_percent_of_600_draws(n: int) -> None:
+    """Every interval comes from the function itself; three standard errors of a share of 600 are .027."""
+    rng = np.random.default_rng(7 + n)
+    baseline = rng.normal(2.5, 0.5, size=(600, n))
+    treatment = baseline + rng.normal(0.7, 2.0, size=(600, n))
+    covered: dict[str, list[bool]] = {"mean": [], "pairs": []}
+    for a, b in zip(treatment, baseline, strict=True):
+        for name, interval in (("mean", mean_interval(b)), ("pairs", paired_comparison(a, b).interval)):
+            assert interval is not None
+            covered[name].append(interval.low <= {"mean": 2.5, "pairs": 0.7}[name] <= interval.high)
+    assert {name: len(draws) for name, draws in covered.items()} == {"mean": 600, "pairs": 600}
+    assert all(abs(np.mean(draws) - 0.95) <= 0.027 for draws in covered.values())
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
 def test_paired_test_rejects_a_true_null_at_its_level(n: int) -> None:
     rng = np.random.default_rng(n)
     seed_effect = rng.normal(0, 5, size=(400, n))

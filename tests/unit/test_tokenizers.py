@@ -33,20 +33,20 @@ def check_exact(tokenizer: Tokenizer, text: str) -> None:
     assert not tokens.size or 0 <= tokens.min() <= tokens.max() < tokenizer.vocab_size
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(ANY_TEXT)
 def test_bpe_and_bytes_represent_any_text(text: str) -> None:
     check_exact(ByteTokenizer(), text)
     check_exact(bpe(), text)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(ANY_TEXT.filter(bool))
 def test_char_represents_its_corpus(text: str) -> None:
     check_exact(CharTokenizer("".join(sorted(set(text)))), text)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(ANY_TEXT, st.data())
 def test_any_cut_of_the_tokens_keeps_the_counts(text: str, data: st.DataObject) -> None:
     """Counts of two stretches add up to those of the whole, even where the cut falls inside a character."""

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
+from search_spaces.kuramoto import SEARCH
 from trainables.architectures.backbone import BackboneConfig
 from trainables.architectures.placement import LayerIndices, check_layers_exist, with_middle_layer
 from trainables.layers.kuramoto import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
@@ -31,6 +32,9 @@ AS_PUBLISHED: dict[str, Any] = {
     "residual_init": "plain",
 }
 """Everything the published code is, at any size; what is left are sizes, places and strengths."""
+
+CONTROLS = ("phase_noise", "frequency_jitter", "coherence_weight")
+"""Strengths of the anti-synchronisation controls; 0 is off."""
 
 
 @register_architecture("kuramoto", version=1)
@@ -90,45 +94,29 @@ class KuramotoConfig(BackboneConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """Non-causal coupling that can act looks into the future."""
-        leaks = not self.causal and bool(self.phase_layers) and self._coupling_can_act
-        return frozenset({"causality"} if leaks else ())
+        """A mean field that matters, or can come to, and is not causal looks into the future."""
+        return frozenset({"causality"} if self.canonical().get("causal") is False else ())
 
     @property
     def microbatch_invariant(self) -> bool:
         """Noise is drawn for each micro-batch, and the regulariser squares a mean over it."""
-        perturbed = self.phase_noise > 0 or self.frequency_jitter > 0 or self.coherence_weight > 0
-        return super().microbatch_invariant and not (self.controls_act and self.phase_layers and perturbed)
-
-    @property
-    def _coupling_can_act(self) -> bool:
-        return self.coupling > 0 or self.learn_coupling
+        return super().microbatch_invariant and self.canonical().keys().isdisjoint(CONTROLS)
 
     def canonical(self) -> dict[str, Any]:
         """Drop what cannot change the result.
 
-        `fidelity` only sets defaults. Without phase layers nothing of this family remains. Without coupling
-        the mean field's sign and reach do not matter. Controls that do not act, or have weight 0, do not
-        matter, nor do their details.
+        `fidelity` only sets defaults. Without phase layers nothing of this family remains. Controls that do not
+        act, or have weight 0, do not matter. What else depends on what, `search_spaces.kuramoto` says.
         """
         fields = super().canonical()
-        has_noise = self.controls_act and self.phase_noise > 0
-        has_jitter = self.controls_act and self.frequency_jitter > 0
-        has_penalty = self.controls_act and self.coherence_weight > 0
-        matters = {
-            "fidelity": False,
-            "controls_act": False,
-            "sign": self._coupling_can_act,
-            "causal": self._coupling_can_act,
-            "phase_noise": has_noise,
-            "frequency_jitter": has_jitter,
-            "coherence_weight": has_penalty,
-            "coherence_target": has_penalty,
-            "coherence_form": has_penalty,
-        }
+        own = {name: fields.pop(name) for name in KuramotoConfig.__annotations__ if name != "name"}
         if not self.phase_layers:
-            matters = {name: name == "name" for name in KuramotoConfig.__annotations__}
-        return {name: value for name, value in fields.items() if matters.get(name, True)}
+            return fields
+        for name in CONTROLS:
+            if not self.controls_act or own[name] == 0:
+                del own[name]
+        space = {name: own[name] for name in SEARCH if name in own}
+        return {**fields, "phase_layers": own["phase_layers"], **SEARCH.canonical(space)}
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return oscillators for a phase layer, attention for any other."""

@@ -39,14 +39,13 @@ class CausalSelfAttention(Mixer):
         split = (self.num_heads, x_BTD.shape[-1] // self.num_heads)
         return tuple(part.unflatten(-1, split).transpose(1, 2) for part in (q_BTD, k_BTD, v_BTD))
 
-
-def reference_attention(layer: CausalSelfAttention, x_BTD: Tensor) -> Tensor:
-    """Compute what `layer` computes without dropout from the definition, with an explicit T×T matrix."""
-    q_BHTK, k_BHTK, v_BHTK = layer.heads(x_BTD)
-    num_positions, head_dim = q_BHTK.shape[-2:]
-    score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(head_dim)
-    future_TT = torch.ones(num_positions, num_positions, device=x_BTD.device).triu(1).bool()
-    weight_BHTT = score_BHTT.masked_fill(future_TT, -math.inf).softmax(-1)
-    mixed_BTD = (weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2)
-    y_BTD: Tensor = layer.out(mixed_BTD)
-    return y_BTD
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Attend from the definition, with an explicit T×T matrix."""
+        q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
+        num_positions, head_dim = q_BHTK.shape[-2:]
+        score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(head_dim)
+        future_TT = torch.ones(num_positions, num_positions, device=x_BTD.device).triu(1).bool()
+        weight_BHTT = score_BHTT.masked_fill(future_TT, -math.inf).softmax(-1)
+        mixed_BTD = (weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2)
+        y_BTD: Tensor = self.out(mixed_BTD)
+        return y_BTD

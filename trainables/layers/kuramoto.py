@@ -234,16 +234,15 @@ class KuramotoMixer(Mixer):
         phase_BHNT = wrap(self.phases(x_BTD))
         return {**order_parameters.measure(phase_BHNT), "coupling": self.coupling_H.detach()}
 
-
-def reference_mixer(layer: KuramotoMixer, x_BTD: Tensor) -> Tensor:
-    """Compute what `layer` computes without noise from the definition, wrapping at every step."""
-    start_BTHN = (math.pi * layer.to_phase(x_BTD).tanh()).unflatten(-1, (layer.num_heads, layer.num_oscillators))
-    phase_BHNT = start_BTHN.permute(0, 2, 3, 1)
-    strength_H11 = layer.polarity * layer.coupling_H.view(-1, 1, 1)
-    for _ in range(layer.num_steps):
-        pull_BHNT = strength_H11 * pairwise_coupling(phase_BHNT, causal=layer.causal)
-        phase_BHNT = wrap(phase_BHNT + layer.dt * (layer.frequency_HN.unsqueeze(-1) + pull_BHNT))
-    angle_BTC = phase_BHNT.flatten(1, 2).transpose(1, 2)
-    feature_BTC = angle_BTC if layer.readout == "angle" else torch.cat((angle_BTC.cos(), angle_BTC.sin()), -1)
-    y_BTD: Tensor = layer.out(feature_BTC)
-    return y_BTD
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Mix without noise from the definition, pair by pair, wrapping at every step."""
+        start_BTHN = (math.pi * self.to_phase(x_BTD).tanh()).unflatten(-1, (self.num_heads, self.num_oscillators))
+        phase_BHNT = start_BTHN.permute(0, 2, 3, 1)
+        strength_H11 = self.polarity * self.coupling_H.view(-1, 1, 1)
+        for _ in range(self.num_steps):
+            pull_BHNT = strength_H11 * pairwise_coupling(phase_BHNT, causal=self.causal)
+            phase_BHNT = wrap(phase_BHNT + self.dt * (self.frequency_HN.unsqueeze(-1) + pull_BHNT))
+        angle_BTC = phase_BHNT.flatten(1, 2).transpose(1, 2)
+        feature_BTC = angle_BTC if self.readout == "angle" else torch.cat((angle_BTC.cos(), angle_BTC.sin()), -1)
+        y_BTD: Tensor = self.out(feature_BTC)
+        return y_BTD

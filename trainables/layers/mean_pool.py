@@ -25,9 +25,8 @@ class MeanPoolMixer(Mixer):
         mean_BTD = cumulative_mean(x_BTD.to(wide).transpose(1, 2)).transpose(1, 2).to(x_BTD.dtype)
         return MixerOutput(self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))))
 
-
-def reference_mean_pool(layer: MeanPoolMixer, x_BTD: Tensor) -> Tensor:
-    """Compute what `layer` computes without dropout, taking the mean of every prefix by itself."""
-    mean_BTD = torch.stack([x_BTD[:, : t + 1].mean(1) for t in range(x_BTD.shape[1])], 1)
-    y_BTD: Tensor = layer.out(layer.gelu(layer.hidden(torch.cat((x_BTD, mean_BTD), -1))))
-    return y_BTD
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Mix, taking the mean of every prefix by itself."""
+        mean_BTD = torch.stack([x_BTD[:, : t + 1].mean(1) for t in range(x_BTD.shape[1])], 1)
+        y_BTD: Tensor = self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))
+        return y_BTD

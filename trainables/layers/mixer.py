@@ -21,6 +21,14 @@ class MixerOutput(NamedTuple):
 class Mixer(nn.Module):
     """A module that maps normed x_BTD to `MixerOutput`. Families differ here, and only here."""
 
+    def reference(self, x_BTD: Tensor) -> Tensor | None:
+        """Return what `forward` gives as y_BTD in evaluation mode, computed slowly from the definition.
+
+        It uses the same parameters, and is as plain as can be: the contract holds `forward` to it, gradients
+        included. None where no such definition is given.
+        """
+        return None
+
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
         """Measure the mixer on its input, without noise: scalars, or one number a head (shape H)."""
         return {}

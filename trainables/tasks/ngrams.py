@@ -19,22 +19,6 @@ MAX_TRAINING_TOKENS = 5_000_000
 """Counting stops here; a reference trained on less than the whole split says so in its name."""
 
 
-def unigram_bits(train: Tokens, held_out: Tokens, vocab_size: int) -> Bits:
-    """Score tokens by their share of the training text; a token that it lacks costs infinitely many bits."""
-    counts = np.bincount(train, minlength=vocab_size)
-    with np.errstate(divide="ignore"):
-        bits = -np.log2(counts / counts.sum())
-    return np.asarray(bits[held_out])
-
-
-def bigram_bits(train: Tokens, held_out: Tokens, vocab_size: int) -> Bits:
-    """Score each token but the first by the one before it, with one imagined count for every pair."""
-    pairs, counts = np.unique(train[:-1].astype(np.int64) * vocab_size + train[1:], return_counts=True)
-    context_counts = np.bincount(train[:-1], minlength=vocab_size)
-    pair_counts = _lookup(pairs, counts, held_out[:-1].astype(np.int64) * vocab_size + held_out[1:])
-    return np.asarray(-np.log2((pair_counts + 1) / (context_counts[held_out[:-1]] + vocab_size)))
-
-
 def witten_bell_bits(train: Tokens, held_out: Tokens, vocab_size: int, max_order: int) -> dict[int, Bits]:
     """Score tokens by interpolated Witten-Bell n-gram models of every order up to `max_order`.
 
@@ -127,8 +111,7 @@ def reference_scores(
             add("uniform", split, len(scored) * math.log2(vocab_size), scored)
         ladder = witten_bell_bits(train, held_out, vocab_size, max(REFERENCE_ORDERS))
         for order in (1, *REFERENCE_ORDERS):
-            name = "unigram" if order == 1 else f"{order}-gram (Witten-Bell)"
-            add(name + cut, split, float(ladder[order][1:].sum()), scored)
+            add(f"{order}-gram (Witten-Bell){cut}", split, float(ladder[order][1:].sum()), scored)
         if source is not None:
             add("source", split, source.bits_per_char(texts[split]) * len(scored), scored)
     return scores
