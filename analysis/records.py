@@ -88,6 +88,8 @@ class ArmInfo:
     seeds: tuple[int, ...]
     role: Literal["baseline", "treatment", "control"] = "treatment"
     note: str = ""
+    data_hash: str = ""
+    """Hash of the data the arm trains on."""
     predicted_memory_mib: float | None = None
     """Peak that the plan expects of a trial, its process included."""
 

@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import ray
 
@@ -15,13 +16,21 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Offer:
+    """What a local session offers to trials: exactly what the plan will use, so that nothing waits for ever."""
+
+    cpus: int
+    gpus: int
+    memory_mib: int
+
+
 @contextmanager
-def ray_session(*, cpus: int, gpus: int, address: str | None) -> Iterator[None]:
+def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
     """Hold a Ray session for the duration of the block, quiet on the terminal.
 
     Args:
-        cpus: CPU slots of a local session.
-        gpus: GPUs of a local session.
+        offer: Resources of a local session.
         address: Cluster to join, or None for a local session of our own. A local session says
             `address="local"` outright: otherwise a file that a dead cluster left in Ray's temporary
             folder would send us to it.
@@ -33,8 +42,9 @@ def ray_session(*, cpus: int, gpus: int, address: str | None) -> Iterator[None]:
     else:
         ray.init(
             address="local",
-            num_cpus=cpus,
-            num_gpus=gpus,
+            num_cpus=offer.cpus,
+            num_gpus=offer.gpus,
+            _memory=offer.memory_mib * 2**20,
             include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             **quiet,
@@ -46,6 +56,10 @@ def ray_session(*, cpus: int, gpus: int, address: str | None) -> Iterator[None]:
 
 
 def cluster_nodes(address: str) -> Inventory:
-    """Return what the cluster at `address` offers."""
-    with ray_session(cpus=0, gpus=0, address=address):
+    """Return what the cluster at `address` offers.
+
+    Raises:
+        ConnectionError: If there is no cluster.
+    """
+    with ray_session(Offer(cpus=0, gpus=0, memory_mib=0), address=address):
         return cluster_inventory(node["Resources"] for node in ray.nodes() if node["Alive"])

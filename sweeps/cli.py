@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sweeps.errors import EXIT_INTERRUPTED, EXIT_USER_ERROR, UserError
+from analysis.records import JournalError
+from sweeps.errors import EXIT_USER_ERROR, UserError
 
 app = typer.Typer(
     name="phasesweep",
@@ -134,9 +135,6 @@ def main() -> None:
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     try:
         app()
-    except UserError as error:
+    except (UserError, JournalError) as error:
         sys.stderr.write(f"phasesweep: {error}\n")
         sys.exit(EXIT_USER_ERROR)
-    except KeyboardInterrupt:
-        sys.stderr.write("phasesweep: interrupted\n")
-        sys.exit(EXIT_INTERRUPTED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import shutil
 import signal
@@ -9,24 +10,23 @@ import sys
 import tempfile
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from ray import tune
 
-from analysis.records import FAILURES
-from cluster.session import ray_session
+from analysis.records import RESULTS
+from cluster.session import Offer, ray_session
 from sweeps.journal import ClaimBook, JournalWriter
 from sweeps.missing import is_missing, missing_replicates
 from sweeps.plan import Plan, PlannedArm
 from sweeps.results_folder import ResultsFolder
 from sweeps.search import DriverOnly, ReplicateSearcher
 from trainables.assignment import Assignment
+from trainables.replicate_folder import ReplicateFolder
 from trainables.tune_trainable import ReplicateTrainable
 
 _TUNE_ENVIRONMENT = {
@@ -48,30 +48,13 @@ class Listener(Protocol):
         """A replicate has reported; `event["outcome"]` is set if it has ended."""
 
 
-@dataclass
-class RunSummary:
-    """How a run went."""
-
-    sweep_id: str
-    ended: Counter[str] = field(default_factory=Counter)
-    """Status → replicates that ended so in this run."""
-    interrupted: bool = False
-
-    @property
-    def num_failures(self) -> int:
-        """Replicates without a result."""
-        return sum(count for status, count in self.ended.items() if status in FAILURES)
-
-
 def new_sweep_id() -> str:
     """Return a name for a driver's journal that sorts by time and never repeats."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
-def run_plan(
-    plan: Plan, folder: ResultsFolder, *, sweep_id: str, address: str | None, listener: Listener
-) -> RunSummary:
-    """Run everything that the plan misses; return when it is done or interrupted.
+def run_plan(plan: Plan, folder: ResultsFolder, *, sweep_id: str, address: str | None, listener: Listener) -> None:
+    """Run everything that the plan misses; return when it is done or interrupted. The journal says how it went.
 
     Args:
         plan: What to run.
@@ -84,7 +67,7 @@ def run_plan(
     try:
         writer.write_sweep(plan.sweep)
         with ClaimBook(folder.claims, sweep_id) as claims:
-            return _Engine(plan, folder, writer, claims, listener).run(address)
+            _Engine(plan, folder, writer, claims, listener).run(address)
     finally:
         writer.close()
 
@@ -96,18 +79,37 @@ class _Engine(DriverOnly, tune.Callback):
         self, plan: Plan, folder: ResultsFolder, writer: JournalWriter, claims: ClaimBook, listener: Listener
     ) -> None:
         self.plan, self.folder, self.writer, self.claims, self.listener = plan, folder, writer, claims, listener
-        self.searcher = ReplicateSearcher(self._assignments(), claims)
-        self.summary = RunSummary(writer.sweep_id)
+        self.searcher = ReplicateSearcher(self._assignments(), claims, self._still_missing)
         self._ended: set[tuple[str, int]] = set()
+        self._seen_of_others: dict[str, int] = {}
 
     def _assignments(self) -> Iterator[Assignment]:
-        """Yield what is missing. What another driver ended meanwhile is read just before it would start."""
-        for planned, seed in missing_replicates(self.plan, self.folder.state()):
-            if self.claims.living_drivers():
-                current = self.folder.state().replicates.get((planned.config_id, seed))
-                if not is_missing(current):
+        """Yield what is missing, again and again while a driver that had claimed something may have died."""
+        offered: set[tuple[str, int]] = set()
+        while True:
+            self._seen_of_others = self._journals_of_others()
+            missing = missing_replicates(self.plan, self.folder.state())
+            fresh = [(p, seed) for p, seed in missing if (p.config_id, seed) not in offered]
+            if not fresh:
+                return
+            for planned, seed in fresh:
+                if self.claims.is_claimed_by_another(planned.config_id, seed):
                     continue
-            yield self._assignment(planned, seed)
+                offered.add((planned.config_id, seed))
+                yield self._assignment(planned, seed)
+            if all((p.config_id, seed) not in offered for p, seed in fresh):
+                return  # the rest is another living driver's
+
+    def _still_missing(self, assignment: Assignment) -> bool:
+        """Return whether a replicate that we hold has no result yet, whoever may have run it before."""
+        if self._journals_of_others() == self._seen_of_others:
+            return True
+        return is_missing(self.folder.state().replicates.get((assignment.config_id, assignment.seed)))
+
+    def _journals_of_others(self) -> dict[str, int]:
+        """Return the size of every other driver's journal: what has grown has to be read again."""
+        paths = self.folder.journal.glob("*.jsonl")
+        return {path.name: path.stat().st_size for path in paths if path != self.writer.path}
 
     def _assignment(self, planned: PlannedArm, seed: int) -> Assignment:
         resources = self.plan.study.resources
@@ -115,7 +117,7 @@ class _Engine(DriverOnly, tune.Callback):
             config_id=planned.config_id,
             seed=seed,
             config=planned.config.model_dump(mode="json"),
-            data_hash=self.plan.data_hashes[planned.config_id],
+            data_hash=planned.data_hash,
             data_dir=str(self.plan.data_dir) if self.plan.data_dir else None,
             replicate_dir=str(self.folder.replicate(planned.config_id, seed)),
             device=self.plan.device,
@@ -124,20 +126,24 @@ class _Engine(DriverOnly, tune.Callback):
             deterministic=resources.deterministic,
         )
 
-    def run(self, address: str | None) -> RunSummary:
+    def run(self, address: str | None) -> None:
         os.environ.update(_TUNE_ENVIRONMENT)
         slots = self.plan.concurrency
         scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
-        cpus = slots * self.plan.request.cpu
-        gpus = -(-slots * self.plan.request.gpu // 1)
+        request = self.plan.request
+        offer = Offer(
+            cpus=slots * request.cpu,
+            gpus=math.ceil(slots * request.gpu),
+            memory_mib=slots * request.memory_mib,
+        )
         try:
-            with self._interruptible(), ray_session(cpus=int(cpus), gpus=int(gpus), address=address):
+            # Ray installs its own signal handlers when it starts: ours must come after.
+            with ray_session(offer, address=address), self._interruptible():
                 self._fit(scratch, slots)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
-        if self.summary.interrupted:
-            self.writer.write("interrupted")
-        return self.summary
+            if self.searcher.stopped:
+                self.writer.write("interrupted")
 
     def _fit(self, scratch: Path, slots: int) -> None:
         request = self.plan.request
@@ -175,7 +181,7 @@ class _Engine(DriverOnly, tune.Callback):
         previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
         def stop(number: int, frame: Any) -> None:
-            self.searcher.stopped = self.summary.interrupted = True
+            self.searcher.stopped = True
             os.write(sys.stderr.fileno(), b"\nstopping in order; once more to stop at once\n")
             for each, handler in previous.items():
                 signal.signal(each, handler)
@@ -210,7 +216,7 @@ class _Engine(DriverOnly, tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a worker process that died: killed by the system, or a segmentation fault."""
         assignment = self.searcher.suggested[trial.trial_id]
-        if (assignment.config_id, assignment.seed) in self._ended or self.summary.interrupted:
+        if (assignment.config_id, assignment.seed) in self._ended or self.searcher.stopped:
             return
         event = {
             "outcome": "crashed",
@@ -219,7 +225,7 @@ class _Engine(DriverOnly, tune.Callback):
             "seconds": None,
             "cpu_seconds": None,
             "peak_memory_mib": None,
-            "message": "the worker process died without a word (killed by the system, or a segmentation fault)",
+            "message": f"the worker process died, killed by the system or by itself: {_last_words(trial)}",
         }
         self._end(assignment, event)
         self.listener.reported(assignment, event)
@@ -236,8 +242,16 @@ class _Engine(DriverOnly, tune.Callback):
             message=event["message"],
         )
         self._ended.add((assignment.config_id, assignment.seed))
-        self.summary.ended[event["outcome"]] += 1
+        if event["outcome"] in RESULTS:
+            # Only now is the result durable; until now the checkpoint was what a killed driver would need.
+            ReplicateFolder(Path(assignment.replicate_dir)).checkpoint.unlink(missing_ok=True)
         self.claims.release(assignment.config_id, assignment.seed)
+
+
+def _last_words(trial: Any) -> str:
+    """Return the last line of what Tune knows of a dead worker."""
+    lines = str(trial.get_error() or "").strip().splitlines()
+    return lines[-1] if lines else "no message"
 
 
 class _StopOnInterrupt(DriverOnly, tune.Stopper):

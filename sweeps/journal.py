@@ -9,7 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
@@ -59,6 +59,13 @@ class JournalWriter:
         self._file.close()
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
 class ClaimBook:
     """Who is running which replicate: one exclusively created file per claim, one heartbeat per driver.
 
@@ -77,7 +84,7 @@ class ClaimBook:
     def __enter__(self) -> ClaimBook:
         process = psutil.Process()
         owner = {"host": socket.gethostname(), "pid": process.pid, "process_started": process.create_time()}
-        self._heartbeat_path.write_text(json.dumps(owner), encoding="utf-8")
+        write_whole(self._heartbeat_path, json.dumps(owner))
         self._thread.start()
         return self
 
@@ -93,7 +100,8 @@ class ClaimBook:
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            os.utime(self._heartbeat_path)
+            with suppress(OSError):  # a moment without the filesystem: the next beat tells
+                os.utime(self._heartbeat_path)
 
     def _path(self, config_id: str, seed: int) -> Path:
         return self.folder / f"{config_id}.seed={seed}.claim"
@@ -118,8 +126,15 @@ class ClaimBook:
         return True
 
     def release(self, config_id: str, seed: int) -> None:
-        """Give a claim back; its replicate has ended and the journal says so."""
-        self._path(config_id, seed).unlink(missing_ok=True)
+        """Give our claim back; its replicate has ended and the journal says so."""
+        path = self._path(config_id, seed)
+        if self._owner_of(path) == self.sweep_id:
+            path.unlink(missing_ok=True)
+
+    def is_claimed_by_another(self, config_id: str, seed: int) -> bool:
+        """Return whether another living driver has this replicate."""
+        owner = self._owner_of(self._path(config_id, seed))
+        return owner not in {None, self.sweep_id} and self._is_alive(owner)
 
     @staticmethod
     def _owner_of(claim: Path) -> str | None:
@@ -127,10 +142,6 @@ class ClaimBook:
             return claim.read_text(encoding="utf-8")
         except FileNotFoundError:  # released between listing and reading
             return None
-
-    def living_drivers(self) -> list[str]:
-        """Return the sweep ids of other drivers that are at work in this folder."""
-        return [driver for driver in self.drivers(self.folder) if driver != self.sweep_id]
 
     @classmethod
     def drivers(cls, folder: Path) -> list[str]:
@@ -145,7 +156,7 @@ class ClaimBook:
         try:
             age_seconds = time.time() - heartbeat.stat().st_mtime
             owner = json.loads(heartbeat.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, ValueError):  # gone, or torn by a full disk: nobody keeps it alive
             return False
         if owner["host"] == socket.gethostname():
             return _process_is_alive(owner["pid"], owner["process_started"])

@@ -31,6 +31,7 @@ class PlannedArm:
 
     arm: Arm
     config_id: str
+    data_hash: str
     memory: MemoryEstimate
     num_parameters: int
 
@@ -50,8 +51,6 @@ class Plan:
     concurrency: int
     device: str
     sweep: SweepInfo
-    data_hashes: dict[str, str]
-    """config_id → hash of the data."""
     data_dir: Path | None
 
     @property
@@ -158,7 +157,9 @@ def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Pla
     try:
         check_fits(request, inventory)
     except ResourceError as error:
-        raise UserError(f"study '{study.name}' at scale '{study.scale}': {error}") from error
+        raise UserError(
+            f"{study.where('resources')}: study '{study.name}' at scale '{study.scale}': {error}"
+        ) from error
     task = tasks[_task_key(study.baseline)]
     return Plan(
         study=study,
@@ -167,7 +168,6 @@ def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Pla
         concurrency=concurrency(request, inventory),
         device="cuda" if request.gpu else "cpu",
         sweep=_describe(study, arms, task),
-        data_hashes={p.config_id: tasks[_task_key(p.arm)].data_hash for p in arms},
         data_dir=data_dir,
     )
 
@@ -182,7 +182,7 @@ def _with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
     try:
         return replace(study, arms=tuple(absolute(arm) for arm in study.arms))
     except DataError as error:
-        raise UserError(f"{study.path}: task.corpus: {error}") from error
+        raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
 
 
 def _task_key(arm: Arm) -> str:
@@ -197,7 +197,7 @@ def _load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
             try:
                 tasks[key] = arm.config.task.build(data_dir)
             except DataError as error:
-                raise UserError(f"{study.path}: task.corpus: {error}") from error
+                raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
     return tasks
 
 
@@ -210,7 +210,7 @@ def _plan_arm(arm: Arm, task: Task, micro_batch_size: int | None) -> PlannedArm:
         )
     except ValueError as error:  # a budget too small for the model, or a model that cannot be estimated
         raise UserError(f"arm '{arm.name}': architecture: {error}") from error
-    return PlannedArm(arm, config_id(arm.config, task.data_hash), memory, num_parameters)
+    return PlannedArm(arm, config_id(arm.config, task.data_hash), task.data_hash, memory, num_parameters)
 
 
 def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepInfo:
@@ -218,7 +218,7 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
     primary = study.metric or task.primary_metric
     if primary not in {metric.name for metric in metrics}:
         known = [metric.name for metric in metrics]
-        raise UserError(f"{study.path}: metric: unknown metric '{primary}'; {nearest(primary, known)}")
+        raise UserError(f"{study.where('metric')}: unknown metric '{primary}'; {nearest(primary, known)}")
     return SweepInfo(
         study=study.name,
         scale=study.scale,
@@ -234,6 +234,7 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
                 seeds=study.seeds,
                 role=planned.arm.role,
                 note=planned.arm.note,
+                data_hash=planned.data_hash,
                 predicted_memory_mib=round(planned.memory.total_mib, 1),
             )
             for planned in arms
@@ -246,7 +247,6 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
         ),
         provenance={
             **provenance(),
-            "data_hash": task.data_hash,
             "folder": study.folder_name,
             "overrides": study.overrides,
         },

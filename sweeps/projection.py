@@ -175,7 +175,7 @@ class Projection:
             started_at=first.started_at,
             ended_at=ended_at if status in {"FINISHED", "FAILED"} else None,
             status=status,
-            parameters=_parameters({**self.resolved(config_id), **arm.parameters}),
+            parameters=_parameters({**arm.parameters, **self.resolved(config_id)}),
             tags=_tags({**self._common(key, "configuration", newest, note), **own}),
             summary=_summary(rows, newest.primary_metric, len(ended), ended_at),
         )
@@ -187,14 +187,14 @@ class Projection:
         parent = self.configuration_key(config_id)
         key = f"{parent}/{seed}"
         word, status, ended_at = _outcome(replicate, following)
-        provenance = {k: v for k, v in owner.info.provenance.items() if k in {"data_hash", "git_dirty"}}
+        provenance = {k: v for k, v in owner.info.provenance.items() if k in {"git_dirty"}}
         own = {
             "phasesweep.arm": arm.arm,
             "phasesweep.config_id": config_id,
             "phasesweep.sweep": owner.sweep_id,
             "phasesweep.status": word,
             "phasesweep.message": replicate.message,
-            "phasesweep": provenance,
+            "phasesweep": {**provenance, "data_hash": arm.data_hash},
             "predicted_peak_memory_mib": arm.predicted_memory_mib,
             "numerics": replicate.numerics,
         }

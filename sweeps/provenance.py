@@ -23,19 +23,26 @@ def _git(*arguments: str) -> str | None:
             timeout=10,
             check=False,
         )
-    except FileNotFoundError:
+    except (FileNotFoundError, subprocess.TimeoutExpired):
         return None
     return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _is_our_checkout() -> bool:
+    """Return whether git speaks of this code: an installed copy may lie inside somebody else's repository."""
+    toplevel = _git("rev-parse", "--show-toplevel")
+    return toplevel is not None and Path(toplevel).resolve() == Path(__file__).resolve().parent.parent
 
 
 @cache
 def provenance() -> dict[str, Any]:
     """Return versions, machine, and git commit; `git_dirty` says whether the code differs from the commit."""
-    changes = _git("status", "--porcelain", "--untracked-files=no")
+    ours = _is_our_checkout()
+    changes = _git("status", "--porcelain", "--untracked-files=no") if ours else None
     return {
         "versions": {name: version(name) for name in PACKAGES},
         "python": platform.python_version(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "git_commit": _git("rev-parse", "HEAD"),
+        "git_commit": _git("rev-parse", "HEAD") if ours else None,
         "git_dirty": None if changes is None else bool(changes),
     }

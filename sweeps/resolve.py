@@ -28,7 +28,7 @@ def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterabl
     """
     chosen = check_scale(scale)
     source = YamlSource.read(find(name_or_path))
-    return _Resolver(source, chosen, _parse_overrides(overrides)).study()
+    return _Resolver(source, chosen, overrides).study()
 
 
 def _parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
@@ -64,8 +64,10 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 class _Resolver:
     """Merges a study file, a scale and overrides, and keeps track of where each field was written."""
 
-    def __init__(self, source: YamlSource, scale: Scale, overrides: dict[str, Any]) -> None:
-        self.source, self.scale, self.overrides = source, scale, overrides
+    def __init__(self, source: YamlSource, scale: Scale, override_texts: Iterable[str]) -> None:
+        self.source, self.scale = source, scale
+        self.override_texts = tuple(override_texts)
+        self.overrides = _parse_overrides(self.override_texts)
         if not isinstance(source.data, dict):
             raise UserError(f"{source.path}:1: a study is a mapping; see `phasesweep schema`")
         try:
@@ -74,7 +76,7 @@ class _Resolver:
             raise UserError(explain_first(error, StudyFile, source.where, data=source.data)) from error
         if scale not in self.file.scales:
             raise UserError(
-                f"{source.path}: study '{self.file.study}' has no scale '{scale}'; "
+                f"{source.where(('scales',))}: scales: study '{self.file.study}' has no scale '{scale}'; "
                 f"known: {', '.join(self.file.scales)}"
             )
         self.spec = self.file.scales[scale]
@@ -146,7 +148,8 @@ class _Resolver:
             external=() if self.overrides else tuple(self.spec.external),
             resources=self._resources(),
             overrides=self.overrides,
-            path=self.source.path,
+            override_texts=self.override_texts,
+            yaml=self.source,
         )
 
     def _seeds(self) -> tuple[int, ...]:
@@ -195,7 +198,15 @@ class _Resolver:
             text = explain_first(error, TrialConfig, where, data=merged, context=f"arm '{name}'")
             raise UserError(text) from error
         spec = self.file.arms[name]
-        return Arm(name, spec.role, spec.note, config, flatten(overlay))
+        return Arm(name, spec.role, spec.note, config, self._changes(config, base, overlay, name))
+
+    def _changes(
+        self, config: TrialConfig, base: dict[str, Any], overlay: dict[str, Any], name: str
+    ) -> dict[str, Any]:
+        """Return the fields that the arm writes, with their final values, without those that equal the base."""
+        written = flatten(merge(overlay, self.set_arms.get(name, {})))
+        final, under = flatten(config.model_dump(mode="json")), flatten(base)
+        return {key: final.get(key, value) for key, value in written.items() if under.get(key) != final.get(key)}
 
     def _where_in(
         self, roots: list[KeyPath], set_prefix: str, families: Iterable[KeyPath] = ()

@@ -10,12 +10,20 @@ import yaml
 
 from analysis.records import JournalState, read_journal
 from sweeps.errors import UserError
+from sweeps.journal import write_whole
 from sweeps.study import Study
 
 
 def results_root() -> Path:
-    """Return `PHASESWEEP_RESULTS`, or `results` in the working folder."""
-    return Path(os.environ.get("PHASESWEEP_RESULTS") or "results").expanduser().resolve()
+    """Return `PHASESWEEP_RESULTS`, or `results` in the working folder.
+
+    Raises:
+        UserError: If it is an address of a remote store.
+    """
+    given = os.environ.get("PHASESWEEP_RESULTS") or "results"
+    if "://" in given:
+        raise UserError(f"PHASESWEEP_RESULTS={given}: remote stores are not supported yet; give a folder")
+    return Path(given).expanduser().resolve()
 
 
 @dataclass(frozen=True)
@@ -32,7 +40,12 @@ class ResultsFolder:
             UserError: If something else is there: a file, another study, another format, other people's files.
         """
         folder = cls(root / study.name / study.folder_name)
-        folder._refuse_foreign(study)
+        try:
+            folder._refuse_foreign(study)
+        except OSError as error:
+            raise UserError(
+                f"results folder {folder.path} cannot be read: {error}; set PHASESWEEP_RESULTS"
+            ) from error
         return folder
 
     @property
@@ -62,7 +75,7 @@ class ResultsFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
-            (self.path / "study.yaml").write_text(text, encoding="utf-8")
+            write_whole(self.path / "study.yaml", text)
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error}; set PHASESWEEP_RESULTS") from error
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
+import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -13,7 +17,7 @@ from analysis.records import FAILURES, JournalState
 from analysis.results import summarise
 from analysis.tables import render_text
 from cluster.inventory import Inventory, local_inventory
-from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
+from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.missing import missing_replicates
 from sweeps.plan import Plan, build_plan, data_dir_from_environment
 from sweeps.resolve import load_study
@@ -41,11 +45,23 @@ class Prepared:
         """Name of the MLflow experiment."""
         return f"{self.study.name}@{self.study.folder_name}"
 
-    @property
-    def selector(self) -> str:
-        """The study as the command line names it."""
-        sets = "".join(f" --set {key}={value}" for key, value in self.study.overrides.items())
-        return f"{self.given} --scale {self.study.scale}{sets}"
+    def command(self, verb: str) -> str:
+        """Return a command line about this study that works where this one was typed."""
+        sets = [part for text in self.study.override_texts for part in ("--set", text)]
+        return shlex.join([*_invocation(), verb, self.given, "--scale", self.study.scale, *sets])
+
+
+def _invocation() -> list[str]:
+    """Return how this program was called: by name if that is on the PATH, else as it was typed."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return ["python", "-m", "sweeps"]
+    found = shutil.which(called.name)
+    if found and Path(found).resolve() == called.resolve():
+        return [called.name]
+    absolute = called.absolute()
+    inside = absolute.is_relative_to(Path.cwd())
+    return [str(absolute.relative_to(Path.cwd()) if inside else absolute)]
 
 
 def prepare(name: str, scale: str, sets: Iterable[str]) -> Prepared:
@@ -67,7 +83,10 @@ def inventory() -> Inventory:
         return local_inventory()
     from cluster.session import cluster_nodes
 
-    return cluster_nodes(address)
+    try:
+        return cluster_nodes(address)
+    except (ConnectionError, ValueError, RuntimeError) as error:  # what Ray raises, by kind of address
+        raise UserError(f"RAY_ADDRESS={address}: cannot join that cluster: {error}") from error
 
 
 def ray_address() -> str | None:
@@ -96,23 +115,19 @@ def run(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[s
     uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
     tracker = tracking.Tracker(folder.journal, uri, prepared.experiment)
     tracker.start()
-    interrupted = False
     if missing:
         with Progress(plan, len(missing), console) as progress:
-            summary = engine.run_plan(
-                plan, folder, sweep_id=engine.new_sweep_id(), address=ray_address(), listener=progress
-            )
-        interrupted = summary.interrupted
+            engine.run_plan(plan, folder, sweep_id=engine.new_sweep_id(), address=ray_address(), listener=progress)
     behind = tracker.close()
-    _close(prepared, console, emit, behind=behind, interrupted=interrupted)
-    return _exit_code(plan, folder.state(), interrupted=interrupted)
+    state = folder.state()
+    _close(prepared, state, console, emit, behind)
+    return _exit_code(plan, state)
 
 
 def _close(
-    prepared: Prepared, console: Console, emit: Emit | None, *, behind: ProjectionSummary, interrupted: bool
+    prepared: Prepared, state: JournalState, console: Console, emit: Emit | None, behind: ProjectionSummary
 ) -> None:
     """Print the table, what MLflow misses, and what to do next."""
-    state = prepared.folder.state()
     if state.sweep is not None:
         table = summarise(state)
         if emit:
@@ -123,13 +138,21 @@ def _close(
     if behind:
         console.print(f"MLflow: {behind}", markup=False)
     console.print(f"results: {prepared.folder.path}", markup=False)
-    if interrupted:
-        console.print(f"interrupted; continue with: phasesweep run {prepared.selector}", markup=False)
-    console.print(f"open the MLflow page with: phasesweep ui {prepared.selector}", markup=False)
+    unfinished = _unfinished(prepared.plan, state)
+    if unfinished:
+        console.print(
+            f"{unfinished} replicates have no end yet; continue with: {prepared.command('run')}", markup=False
+        )
+    console.print(f"open the MLflow page with: {prepared.command('ui')}", markup=False)
 
 
-def _exit_code(plan: Plan, state: JournalState, *, interrupted: bool) -> int:
-    if interrupted:
+def _unfinished(plan: Plan, state: JournalState) -> int:
+    """Count replicates that have not ended: interrupted, or still with another driver."""
+    return sum(key not in state.replicates or state.replicates[key].status is None for key in plan.keys)
+
+
+def _exit_code(plan: Plan, state: JournalState) -> int:
+    if _unfinished(plan, state):
         return EXIT_INTERRUPTED
-    ended = {replicate.status for key in plan.keys if (replicate := state.replicates.get(key))}
+    ended = {state.replicates[key].status for key in plan.keys}
     return EXIT_FAILURES if FAILURES & ended else EXIT_DONE

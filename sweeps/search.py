@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from ray.tune.search import Searcher
@@ -23,16 +23,22 @@ class DriverOnly:
 
 
 class ReplicateSearcher(DriverOnly, Searcher):
-    """Suggests the assignments of a plan, in order, skipping those another driver has claimed.
+    """Suggests the assignments of a plan, in order, skipping what another driver has claimed or has ended.
 
     Lazily, so that what is suggested can depend on what has ended: nothing is decided before a slot is free.
     It learns nothing from results and keeps no state of its own: the journal is the state.
     """
 
-    def __init__(self, assignments: Iterator[Assignment], claims: ClaimBook) -> None:
+    def __init__(
+        self,
+        assignments: Iterator[Assignment],
+        claims: ClaimBook,
+        still_missing: Callable[[Assignment], bool],
+    ) -> None:
         super().__init__()
         self._assignments = assignments
         self._claims = claims
+        self._still_missing = still_missing
         self.suggested: dict[str, Assignment] = {}
         """Tune's trial id → what it runs."""
         self.stopped = False
@@ -43,9 +49,13 @@ class ReplicateSearcher(DriverOnly, Searcher):
         if self.stopped:
             return Searcher.FINISHED
         for assignment in self._assignments:
-            if self._claims.claim(assignment.config_id, assignment.seed):
+            if not self._claims.claim(assignment.config_id, assignment.seed):
+                continue
+            # Only now can nobody else end it: what ended before our claim is in the journal.
+            if self._still_missing(assignment):
                 self.suggested[trial_id] = assignment
                 return {CONFIG_KEY: assignment.to_json()}
+            self._claims.release(assignment.config_id, assignment.seed)
         return Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:

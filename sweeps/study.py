@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from sweeps.errors import UserError, nearest
+from sweeps.yaml_source import YamlSource
 from trainables.config import ResourceConfig, TrialConfig
 from trainables.schema import Schema
 
@@ -130,7 +131,19 @@ class Study:
     external: tuple[External, ...]
     resources: ResourceConfig
     overrides: dict[str, Any]
-    path: Path
+    override_texts: tuple[str, ...]
+    """The overrides as they were typed."""
+    yaml: YamlSource
+
+    def where(self, *key: str) -> str:
+        """Return `file:line: key` of a field of the base, or the `--set` that gave it."""
+        dotted = ".".join(key)
+        if dotted in self.overrides:
+            return f"--set {dotted}"
+        for root in (("scales", self.scale, "base"), ("base",), ("scales", self.scale), ()):
+            if self.yaml.has((*root, *key)):
+                return f"{self.yaml.where((*root, *key))}: {dotted}"
+        return f"{self.yaml.path}: {dotted}"
 
     @property
     def baseline(self) -> Arm:

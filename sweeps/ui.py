@@ -11,6 +11,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import webbrowser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -180,6 +181,8 @@ def serve(
     try:
         with server(tracking_uri, host=host, port=free) as base:
             _say_addresses(say, base, experiment_id, run_ids)
+            if sys.stdout.isatty():
+                webbrowser.open(configurations_url(base, experiment_id))
             say("Ctrl-C stops the server")
             while True:
                 signal.pause()

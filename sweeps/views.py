@@ -130,7 +130,7 @@ def plan(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
         f"forecast {format_duration(seconds)} ({basis}), "
         f"{seconds * prepared.plan.concurrency * request.cpu:,.0f} core-seconds\n"
         f"{_smallest_effect(prepared.plan)}\n"
-        f"nothing was started; next: phasesweep run {prepared.selector}",
+        f"nothing was started; next: {prepared.command('run')}",
         markup=False,
     )
 

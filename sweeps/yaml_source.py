@@ -12,6 +12,9 @@ from sweeps.errors import UserError
 
 KeyPath = tuple[str | int, ...]
 
+MERGE_TAG = "tag:yaml.org,2002:merge"
+MAX_DEPTH = 30
+
 
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 reads `1e-3` as a string; this loader reads it as the number that everybody means."""
@@ -50,6 +53,8 @@ class YamlSource:
         except yaml.MarkedYAMLError as error:
             line = error.problem_mark.line + 1 if error.problem_mark else 1
             raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from error
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: not valid YAML: {error}") from error
 
     @classmethod
     def read(cls, path: Path) -> YamlSource:
@@ -64,21 +69,39 @@ class YamlSource:
             raise UserError(f"{path}: cannot be read: {error}") from error
 
     def _index(self, node: yaml.Node, at: KeyPath) -> None:
+        if len(at) > MAX_DEPTH:
+            raise UserError(f"{self.path}:{node.start_mark.line + 1}: nested too deeply, or an alias of itself")
         self._lines.setdefault(at, node.start_mark.line + 1)
         if isinstance(node, yaml.MappingNode):
             for key_node, value_node in node.value:
-                path = (*at, key_node.value)
-                line = key_node.start_mark.line + 1
-                if path in self._lines:
-                    raise UserError(
-                        f"{self.path}:{line}: key '{key_node.value}' stands twice "
-                        f"(first on line {self._lines[path]}); keep one"
-                    )
-                self._lines[path] = line
-                self._index(value_node, path)
+                if key_node.tag != MERGE_TAG:
+                    self._index_key(key_node, value_node, at)
+            for key_node, value_node in node.value:  # after the mapping's own keys, which win
+                if key_node.tag == MERGE_TAG:
+                    self._index_merged(value_node, at)
         elif isinstance(node, yaml.SequenceNode):
             for index, item in enumerate(node.value):
                 self._index(item, (*at, index))
+
+    def _index_key(self, key_node: yaml.Node, value_node: yaml.Node, at: KeyPath) -> None:
+        line = key_node.start_mark.line + 1
+        if not isinstance(key_node, yaml.ScalarNode):
+            raise UserError(f"{self.path}:{line}: a key must be a plain word")
+        path = (*at, key_node.value)
+        if path in self._lines:
+            raise UserError(
+                f"{self.path}:{line}: key '{key_node.value}' stands twice "
+                f"(first on line {self._lines[path]}); keep one"
+            )
+        self._lines[path] = line
+        self._index(value_node, path)
+
+    def _index_merged(self, node: yaml.Node, at: KeyPath) -> None:
+        """Index the keys that `<<: *alias` brings in, at the lines where the alias wrote them."""
+        for mapping in node.value if isinstance(node, yaml.SequenceNode) else [node]:
+            for key_node, value_node in mapping.value:
+                if (*at, key_node.value) not in self._lines:
+                    self._index_key(key_node, value_node, at)
 
     def has(self, key: KeyPath) -> bool:
         """Return whether the file has this very key."""

@@ -58,8 +58,7 @@ class Attempt:
         self.started_at = time.monotonic()
         self.started_cpu = time.process_time()
         self.saved_at = self.started_at
-        release_memory()
-        self.peak = PeakMemory(assignment.device)
+        self.peak: PeakMemory | None = None
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield `started`, then a `report` at each report, the last one with its outcome."""
@@ -73,6 +72,9 @@ class Attempt:
 
     def _prepare(self) -> Trainer:
         given = self.assignment
+        self.folder.create()
+        release_memory()
+        self.peak = PeakMemory(given.device)
         config = TrialConfig.model_validate(given.config)
         task = _load_task(config.task, given.data_path)
         if task.data_hash != given.data_hash:
@@ -98,7 +100,7 @@ class Attempt:
         numerics = {
             **trainer.numerics.describe(),
             "precision": trainer.config.budget.precision,
-            "peak_memory_method": self.peak.method,
+            "peak_memory_method": self.peak.method if self.peak else "",
         }
         self.folder.log(f"started at step {trainer.step} with {trainer.num_parameters} parameters: {numerics}")
         where = {"host": socket.gethostname(), "pid": os.getpid()}
@@ -106,10 +108,9 @@ class Attempt:
 
     def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
         now = time.monotonic()
-        seconds, peak_mib = now - self.started_at, self.peak.mib()
+        seconds, peak_mib = now - self.started_at, self._peak_mib()
         self.folder.add_report(report.step, report.metrics, seconds, peak_mib)
         if report.outcome is not None:
-            self.folder.checkpoint.unlink(missing_ok=True)
             self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
         elif now - self.saved_at >= CHECKPOINT_EVERY_SECONDS:
             trainer.save(self.folder.checkpoint)
@@ -125,8 +126,16 @@ class Attempt:
             "message": report.reason,
         }
 
+    def _peak_mib(self) -> float | None:
+        """Return the peak so far; None if the trial failed before it could be measured."""
+        return None if self.peak is None else self.peak.mib()
+
     def _failed(self, error: Exception) -> dict[str, Any]:
-        self.folder.log("".join(traceback.format_exception(error)))
+        message = f"{type(error).__name__}: {error}"
+        try:
+            self.folder.log("".join(traceback.format_exception(error)))
+        except OSError as unwritable:
+            message += f" (and its traceback could not be written: {unwritable})"
         return {
             "event": "report",
             "step": 0,
@@ -134,6 +143,6 @@ class Attempt:
             "outcome": "oom" if is_out_of_memory(error) else "crashed",
             "seconds": time.monotonic() - self.started_at,
             "cpu_seconds": time.process_time() - self.started_cpu,
-            "peak_memory_mib": self.peak.mib(),
-            "message": f"{type(error).__name__}: {error}",
+            "peak_memory_mib": self._peak_mib(),
+            "message": message,
         }

@@ -31,7 +31,7 @@ class OptimizerConfig(Schema):
     weight_decay_on: Literal["matrices", "all_but_bias"] = "matrices"
     """`all_but_bias` also decays norms, couplings and frequencies, as PhaseGPT's code does."""
     schedule: Literal["constant", "cosine", "linear"] = "cosine"
-    warmup_steps: int = Field(100, ge=0)
+    warmup_steps: int = Field(0, ge=0)
     """Optimiser steps of linear warm-up."""
     final_fraction: float = Field(0.1, ge=0, le=1)
     """Learning rate at the last step as a fraction of the peak; unused by `constant`."""
@@ -87,8 +87,8 @@ class TrialConfig(Schema):
     def _warm_up_ends(self) -> TrialConfig:
         if self.optimizer.warmup_steps >= self.budget.steps:
             raise ValueError(
-                f"optimizer.warmup_steps={self.optimizer.warmup_steps} must be below budget.steps={self.budget.steps}, "
-                "or the learning rate never reaches its peak"
+                f"optimizer.warmup_steps={self.optimizer.warmup_steps} must be below "
+                f"budget.steps={self.budget.steps}, or the learning rate never reaches its peak"
             )
         return self
 

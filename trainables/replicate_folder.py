@@ -21,7 +21,10 @@ class ReplicateFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.mkdir(parents=True, exist_ok=True)
+
+    def create(self) -> None:
+        """Make the folder, unless it is there from an earlier attempt."""
+        self.path.mkdir(parents=True, exist_ok=True)
 
     @property
     def checkpoint(self) -> Path:
@@ -45,7 +48,7 @@ class ReplicateFolder:
             kept = [row for row in rows if int(row.split(",")[0]) <= step]
             system.write_text("".join(f"{row}\n" for row in [header, *kept]), encoding="utf-8")
 
-    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_memory_mib: float) -> None:
+    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
         """Append one report to metrics.jsonl and system.csv."""
         with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
@@ -56,7 +59,7 @@ class ReplicateFolder:
             if new:
                 writer.writerow(self.SYSTEM_COLUMNS)
             rate = metrics.get("train/tokens_per_second", 0.0)
-            writer.writerow([step, f"{seconds:.3f}", f"{rate:.1f}", f"{peak_memory_mib:.1f}"])
+            writer.writerow([step, f"{seconds:.3f}", f"{rate:.1f}", "" if peak_mib is None else f"{peak_mib:.1f}"])
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""

@@ -26,7 +26,7 @@ def assignments_of(plan: Plan) -> list[Assignment]:
             config_id=planned.config_id,
             seed=seed,
             config=planned.config.model_dump(mode="json"),
-            data_hash=plan.data_hashes[planned.config_id],
+            data_hash=planned.data_hash,
             data_dir=None,
             replicate_dir=str(root / planned.config_id / f"seed={seed}"),
             device="cpu",

@@ -73,15 +73,20 @@ def running(tmp_path: Path) -> tuple[Path, subprocess.Popen[str]]:
     return study, process
 
 
-def test_ctrl_c_leaves_a_resumable_sweep_and_no_orphans(
-    tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
+    number: signal.Signals, tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:
     study, process = running
-    os.killpg(process.pid, signal.SIGINT)
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal sends it: to the whole process group
+    else:
+        process.terminate()
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
     assert "Traceback" not in out + err
-    assert "continue with: phasesweep run" in out
+    assert "continue with: " in out
+    assert any(e["event"] == "interrupted" for e in journal_events(tmp_path / "results"))
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
     finished = num_finished(tmp_path)
     assert 2 <= finished < REPLICATES

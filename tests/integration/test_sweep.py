@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import time
 from collections import Counter
 from importlib import resources
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 import yaml
 
 from analysis.records import read_journal
-from tests.integration.studies import journal_events, phasesweep, write_study
+from tests.integration.studies import journal_events, phasesweep, start, write_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -39,7 +40,8 @@ def test_it_ends_with_the_table_and_the_line_that_opens_mlflow(sweep: Any) -> No
     assert done.stderr == ""
     assert "95 % interval" in done.stdout
     lines = done.stdout.strip().splitlines()
-    assert lines[-1] == "open the MLflow page with: phasesweep ui tiny.yaml --scale laptop"
+    assert lines[-1].startswith("open the MLflow page with: ")
+    assert lines[-1].endswith("phasesweep ui tiny.yaml --scale laptop")
     for arm in ("transformer", "kuramoto"):
         row = next(line for line in lines if line.startswith(arm))
         assert f" {SEEDS} " in row
@@ -64,20 +66,6 @@ def test_actors_are_reused(sweep: Any) -> None:
     folder, _ = sweep
     events = [event for event in journal_events(folder / "results") if event["event"] == "started"]
     assert len({event["pid"] for event in events}) < len(events)
-
-
-def test_seeds_are_paired_across_arms(sweep: Any) -> None:
-    """The same seed sees the same data: the losses of the arms move together from seed to seed."""
-    folder, _ = sweep
-    state = read_journal(folder / "results/tiny/laptop/journal")
-    configs = sorted({config for config, _ in state.replicates})
-    assert len(configs) == 2
-    losses = [
-        [state.replicates[config, seed].reports[0].metrics["train/loss"] for seed in range(SEEDS)]
-        for config in configs
-    ]
-    spread_of_differences = max(abs(a - b) for a, b in zip(*losses, strict=True))
-    assert spread_of_differences < max(losses[0]) - min(losses[0]) + 0.05
 
 
 def test_a_replicate_folder_explains_itself(sweep: Any) -> None:
@@ -142,16 +130,18 @@ def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path)
     assert "0 of 4 replicates to run" in again.stdout
 
 
-def test_two_drivers_on_one_folder_share_the_work(tmp_path: Path) -> None:
-    from tests.integration.studies import start
-
-    study = write_study(tmp_path, seeds=4, steps=150)
-    drivers = [start(["run", str(study)], tmp_path) for _ in range(2)]
-    outputs = [driver.communicate(timeout=200) for driver in drivers]
-    assert [driver.returncode for driver in drivers] == [0, 0], outputs
-    finished = [
-        (event["config_id"], event["seed"])
-        for event in journal_events(tmp_path / "results")
-        if event["event"] == "finished"
-    ]
-    assert len(finished) == len(set(finished)) == 8
+def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> None:
+    """One of two is killed midway: the other takes over what it had claimed, and nothing runs twice."""
+    study = write_study(tmp_path, seeds=6, steps=150)
+    first, second = (start(["run", str(study)], tmp_path) for _ in range(2))
+    journals = tmp_path / "results"
+    deadline = time.monotonic() + 120
+    while len({e["sweep_id"] for e in journal_events(journals) if e["event"] == "finished"}) < 2:
+        assert time.monotonic() < deadline, "both drivers never worked at the same time"
+        time.sleep(0.1)
+    first.kill()
+    first.communicate()
+    out, err = second.communicate(timeout=200)
+    assert second.returncode == 0, out + err
+    finished = [(e["config_id"], e["seed"]) for e in journal_events(journals) if e["event"] == "finished"]
+    assert len(finished) == len(set(finished)) == 12

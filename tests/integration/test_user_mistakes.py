@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from cluster.inventory import local_inventory
 from sweeps import cli
-from tests.integration.studies import STUDY
+from tests.integration.studies import STUDY, phasesweep
 
 VALID = STUDY.format(seeds=2, steps=20, report_every=10)
 
@@ -88,7 +89,7 @@ MISTAKES = {
     "set of an unknown arm": sets("arms.kuramto.budget.steps=3", r"no arm 'kuramto'; did you mean 'kuramoto'\?"),
     "set of an unknown resource": sets("resources.cpus=2", r"--set resources\.cpus: unknown key"),
     "more CPUs than there are": sets("resources.cpus_per_trial=4096", r"4096 CPUs.*resources\.cpus_per_trial"),
-    "a GPU that is not there": sets("resources.gpus_per_trial=1.0", r"GPU"),
+    "more GPUs than there are": sets("resources.gpus_per_trial=1.0", r"GPU"),
     "more than one GPU": sets("resources.gpus_per_trial=2.0", r"gpus_per_trial must be at most 1"),
     "missing corpus file": sets("task.corpus=file:nowhere.txt", r"nowhere\.txt"),
     "unknown corpus": sets("task.corpus=tiny_shakespere", r"tiny_shakespeare"),
@@ -96,11 +97,11 @@ MISTAKES = {
     "data folder that is not there": Mistake(
         r"PHASESWEEP_DATA=/nowhere/at/all: no such folder", environment={"PHASESWEEP_DATA": "/nowhere/at/all"}
     ),
-    "no network for the hub": Mistake(
-        r"tiny_shakespeare.*PHASESWEEP_DATA",
-        ["plan", "tiny.yaml", "--set", "task.corpus=tiny_shakespeare"],
-        environment={"HF_ENDPOINT": "http://127.0.0.1:9"},
+    "results on a remote store": Mistake(
+        r"remote stores are not supported yet", environment={"PHASESWEEP_RESULTS": "s3://bucket/results"}
     ),
+    "key that is no word": edit("seeds: 2", "? [seeds]\n: 2", r"tiny\.yaml:4: a key must be a plain word"),
+    "control character": edit("Two arms", "Two \x07 arms", r"tiny\.yaml: not valid YAML"),
     "results that do not exist": Mistake(r"no results in .*start with: phasesweep run", ["results", "tiny.yaml"]),
     "unknown schema": Mistake(r"no schema 'plans'; did you mean 'plan'\?", ["schema", "plans"]),
 }
@@ -110,6 +111,8 @@ MISTAKES = {
 def test_mistake(
     mistake: Mistake, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if "gpus_per_trial=1.0" in mistake.arguments[-1] and local_inventory().gpus:
+        pytest.skip("this machine has a GPU, so asking for one is no mistake")
     code, out, err = call(mistake, tmp_path, monkeypatch, capsys)
     assert code == 2, (out, err)
     assert re.search(mistake.says, err.replace("\n", " ")), err
@@ -176,3 +179,35 @@ def test_results_in_a_file_are_refused(
     code, _, err = call(Mistake("", ["run", "tiny.yaml"]), tmp_path, monkeypatch, capsys)
     assert code == 2
     assert "is a file" in err
+
+
+def test_no_network_and_no_local_copy_is_said_at_once(tmp_path: Path) -> None:
+    """In a process of its own: the hub's client reads its address when it is imported."""
+    (tmp_path / "tiny.yaml").write_text(VALID, encoding="utf-8")
+    nowhere = {"HF_ENDPOINT": "http://127.0.0.1:9", "HF_HOME": str(tmp_path / "hub")}
+    done = phasesweep(["run", "tiny.yaml", "--set", "task.corpus=tiny_shakespeare"], tmp_path, **nowhere)
+    assert done.returncode == 2
+    assert re.search(r"--set task\.corpus: .*tiny_shakespeare.*PHASESWEEP_DATA", done.stderr.replace("\n", " "))
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_damaged_journal_is_named_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "results" / "tiny" / "laptop"
+    (folder / "journal").mkdir(parents=True)
+    marker = "format_version: 1\nstudy: tiny\nscale: laptop\n"
+    (folder / "study.yaml").write_text(marker, encoding="utf-8")
+    (folder / "journal" / "a.jsonl").write_text("half a li\n{}\n", encoding="utf-8")
+    code, _, err = call(Mistake("", ["results", "tiny.yaml"]), tmp_path, monkeypatch, capsys)
+    assert code == 2
+    assert "a.jsonl:1" in err
+
+
+def test_a_cluster_that_cannot_be_joined(tmp_path: Path) -> None:
+    (tmp_path / "tiny.yaml").write_text(VALID, encoding="utf-8")
+    done = phasesweep(["run", "tiny.yaml"], tmp_path, RAY_ADDRESS="nonsense://nowhere:1")
+    assert done.returncode == 2, done.stderr
+    assert "RAY_ADDRESS=nonsense://nowhere:1: cannot join that cluster" in done.stderr
+    assert not (tmp_path / "results").exists()

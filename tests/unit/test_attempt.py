@@ -87,4 +87,17 @@ def test_an_attempt_continues_where_the_last_one_stopped(tmp_path: Path, monkeyp
     folder = tmp_path / "cut" / "seed=0"
     assert len((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
     assert len((folder / "system.csv").read_text(encoding="utf-8").splitlines()) == 4
-    assert not (folder / "checkpoint" / "latest.pt").exists()
+
+
+def test_the_checkpoint_outlives_the_worker_s_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver removes it once the result is in the journal; a driver killed before that still needs it."""
+    monkeypatch.setattr(attempt, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    assert list(Attempt(assignment(tmp_path)).events())[-1]["outcome"] == "finished"
+    assert (tmp_path / "seed=0" / "checkpoint" / "latest.pt").exists()
+
+
+def test_a_folder_that_cannot_be_made_is_a_crash_with_its_reason(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    (event,) = Attempt(assignment(tmp_path, replicate_dir=str(tmp_path / "file" / "seed=0"))).events()
+    assert event["outcome"] == "crashed"
+    assert "NotADirectoryError" in event["message"] and "could not be written" in event["message"]

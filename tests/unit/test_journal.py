@@ -58,7 +58,8 @@ def test_a_claim_is_exclusive_until_released(tmp_path: Path) -> None:
         assert a.claim("c", 0)
         assert not b.claim("c", 0)
         assert b.claim("c", 1)
-        assert a.living_drivers() == ["b"]
+        assert ClaimBook.drivers(tmp_path) == ["a", "b"]
+        assert b.is_claimed_by_another("c", 0) and not a.is_claimed_by_another("c", 0)
         a.release("c", 0)
         assert b.claim("c", 0)
     assert not list(tmp_path.glob("*.claim"))
@@ -75,7 +76,7 @@ def test_the_claims_of_a_killed_driver_fall(tmp_path: Path) -> None:
     assert done.returncode == -9
     assert (tmp_path / "c.seed=0.claim").exists()
     with ClaimBook(tmp_path, "b") as b:
-        assert b.living_drivers() == []
+        assert not b.is_claimed_by_another("c", 0)
         assert b.claim("c", 0)
 
 
@@ -91,3 +92,18 @@ def test_a_driver_on_another_machine_lives_by_its_heartbeat(
     (tmp_path / "c.seed=0.claim").write_text("far", encoding="utf-8")
     with ClaimBook(tmp_path, "b") as b:
         assert b.claim("c", 0) is taken
+
+
+def test_a_torn_heartbeat_keeps_nobody_alive(tmp_path: Path) -> None:
+    (tmp_path / "torn.driver").write_text("", encoding="utf-8")
+    (tmp_path / "c.seed=0.claim").write_text("torn", encoding="utf-8")
+    with ClaimBook(tmp_path, "b") as b:
+        assert ClaimBook.drivers(tmp_path) == ["b"]
+        assert b.claim("c", 0)
+
+
+def test_only_the_owner_releases(tmp_path: Path) -> None:
+    with ClaimBook(tmp_path, "a") as a, ClaimBook(tmp_path, "b") as b:
+        assert a.claim("c", 0)
+        b.release("c", 0)
+        assert not b.claim("c", 0)

@@ -28,6 +28,11 @@ class HubText(NamedTuple):
     provenance: dict[str, Any]
 
 
+def is_local_repository(spec: str) -> bool:
+    """Return whether `REPOSITORY[:CONFIGURATION]` names a folder of this machine."""
+    return spec.startswith(("/", "./", "../", "~"))
+
+
 def load_hub(spec: str, *, known_as: str | None = None, also_looked_for: str | None = None) -> HubText:
     """Load the text of a hub data set, or of a local folder laid out like one.
 
@@ -47,7 +52,7 @@ def load_hub(spec: str, *, known_as: str | None = None, also_looked_for: str | N
     """
     name = known_as or f"hub:{spec}"
     repository, _, wanted = spec.partition(":")
-    if repository.startswith(("/", "./", "../", "~")):
+    if is_local_repository(repository):
         folder = Path(repository).expanduser().resolve()
         provenance: dict[str, Any] = {"source": "parquet folder", "path": str(folder)}
         if not folder.is_dir():

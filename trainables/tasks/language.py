@@ -34,6 +34,7 @@ from trainables.architectures.base import LanguageModel
 from trainables.registry import register_task
 from trainables.tasks.base import Batch, DataError, Metric, Split, Task, TaskConfig
 from trainables.tasks.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file, load_corpus
+from trainables.tasks.hub import is_local_repository
 from trainables.tasks.ngrams import reference_scores
 from trainables.tasks.tokenizers import ByteTokenizer, Tokenizer, TokenizerName, build_tokenizer
 
@@ -102,14 +103,20 @@ class LanguageConfig(TaskConfig):
             del fields["val_fraction"], fields["test_fraction"]
         if self.corpus.startswith("file:"):
             fields["corpus"] = "file"
+        elif self.corpus.startswith("hub:") and is_local_repository(self.corpus.removeprefix("hub:")):
+            fields["corpus"] = "hub"
         return fields
 
     def with_absolute_paths(self, data_dir: Path | None) -> LanguageConfig:
-        """Return the configuration with the path of a `file:` corpus made absolute."""
-        prefix, _, path = self.corpus.partition(":")
-        if prefix != "file":
-            return self
-        return self.model_copy(update={"corpus": f"file:{find_file(path, data_dir)}"})
+        """Return the configuration with the path of a `file:` or a local `hub:` corpus made absolute."""
+        prefix, _, rest = self.corpus.partition(":")
+        if prefix == "file":
+            return self.model_copy(update={"corpus": f"file:{find_file(rest, data_dir)}"})
+        if prefix == "hub" and is_local_repository(rest):
+            folder, colon, configuration = rest.partition(":")
+            absolute = Path(folder).expanduser().resolve()
+            return self.model_copy(update={"corpus": f"hub:{absolute}{colon}{configuration}"})
+        return self
 
     def build(self, data_dir: Path | None) -> LanguageTask:
         """Load the corpus, cut and tokenize it."""
