@@ -73,7 +73,13 @@ def running(tmp_path: Path) -> tuple[Path, subprocess.Popen[str]]:
     return study, process
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
+@pytest.mark.parametrize(
+    "number",
+    [
+        pytest.param(signal.SIGINT, id="ctrl-c"),
+        pytest.param(signal.SIGTERM, id="terminate", marks=pytest.mark.slow),
+    ],
+)
 def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
     number: signal.Signals, tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:

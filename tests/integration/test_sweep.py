@@ -115,6 +115,7 @@ def test_status_counts(sweep: Any) -> None:
     assert status["drivers"] == []
 
 
+@pytest.mark.slow
 def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2)
     wild = ["--set", "arms.kuramoto.optimizer.learning_rate=1e9", "--set", "optimizer.clip_norm=1e9"]
@@ -130,6 +131,7 @@ def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path)
     assert "0 of 4 replicates to run" in again.stdout
 
 
+@pytest.mark.slow
 def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> None:
     """One of two is killed midway: the other takes over what it had claimed, and nothing runs twice."""
     study = write_study(tmp_path, seeds=6, steps=150)
