@@ -176,7 +176,8 @@ def serve(
     free = free_port(host, port)
     if free != port:
         say(f"port {port} is busy; using {free}")
-    for sign in (signal.SIGTERM, signal.SIGHUP):  # else a closed terminal would leave the server behind
+    # Else a closed terminal would leave the server behind, and a shell's background job would ignore SIGINT.
+    for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
     try:
         with server(tracking_uri, host=host, port=free) as base:
