@@ -21,7 +21,7 @@ from trainables.attempt import Attempt
 
 NUM_OURS = 24
 NUM_TORCH_TRAINER = 3
-TINY = ("budget.steps=1", "budget.report_every=1", "budget.eval_sequences=1")
+TINY = ("budget.steps=1", "budget.report_every=1", "budget.eval_sequences=1", "optimizer.warmup_steps=0")
 """One step of a model with 53 thousand parameters: next to nothing but overhead."""
 
 
