@@ -11,12 +11,14 @@ A page holds blocks between markers that stand alone on their lines:
 Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes. Kinds of blocks:
 
     table       the arms with their intervals, and the planned contrasts, as Markdown
+    contrasts   the planned contrasts alone, as Markdown
     figure      a forest plot of every arm's difference to the baseline
     arms        a figure of every arm's mean, its seeds and the references
     curves      a figure of the primary metric over training
     provenance  one line: how many runs, how they ended, what they cost, with what they were made
     terminal    the table as `phasesweep results` prints it
     probes      leak, order parameters beside their nulls, and coupling of every arm
+    beside      studies of the same arms in one table: <!-- beside: NAME + OTHER -->
 
 Markers inside fenced code are left alone.
 """
@@ -34,6 +36,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from analysis.beside import render_beside
 from analysis.compact import compact_journal
 from analysis.curves import curve_metric, learning_curves
 from analysis.figures import arms, forest
@@ -41,9 +44,10 @@ from analysis.probes import probes_markdown
 from analysis.records import JournalError, JournalState, Replicate, SweepInfo, read_journal
 from analysis.results import ResultTable, summarise
 from analysis.statistics import smallest_detectable_effect
-from analysis.tables import render_markdown, render_text
+from analysis.tables import render_contrasts, render_markdown, render_text
 
-_MARKER = re.compile(r"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>[A-Za-z0-9][A-Za-z0-9._-]*))? -->$")
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_MARKER = re.compile(rf"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>{_NAME}(?: \+ {_NAME})*))? -->$")
 
 _SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal holds them all
 
@@ -141,14 +145,27 @@ def _render_curves(block: Block) -> str:
     return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, None, path))
 
 
-RENDERERS: dict[str, Callable[[Block], str]] = {
-    "table": lambda block: render_markdown(block.table()),
-    "figure": _render_forest,
-    "arms": _render_arms,
-    "curves": _render_curves,
-    "provenance": _render_provenance,
-    "terminal": lambda block: f"```text\n{render_text(block.table())}```\n",
-    "probes": lambda block: probes_markdown(block.state),
+def _of_one(render: Callable[[Block], str]) -> Callable[[Sequence[Block]], str]:
+    """Return a renderer that refuses more than one journal."""
+
+    def rendered(blocks: Sequence[Block]) -> str:
+        if len(blocks) != 1:
+            raise ValueError(f"this block shows one journal, got {', '.join(block.name for block in blocks)}")
+        return render(blocks[0])
+
+    return rendered
+
+
+RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
+    "table": _of_one(lambda block: render_markdown(block.table())),
+    "contrasts": _of_one(lambda block: render_contrasts(block.table())),
+    "figure": _of_one(_render_forest),
+    "arms": _of_one(_render_arms),
+    "curves": _of_one(_render_curves),
+    "provenance": _of_one(_render_provenance),
+    "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
+    "probes": _of_one(lambda block: probes_markdown(block.state)),
+    "beside": lambda blocks: render_beside([block.table() for block in blocks]),
 }
 """What each kind of block becomes. A new kind is one entry."""
 
@@ -221,18 +238,25 @@ def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
 
 
 def _render(root: Path, page: Path, staging: Path, block: tuple[str, str], *, where: str) -> str:
-    kind, name = block
+    kind, names = block
+    link = Path(os.path.relpath(root / "docs" / "figures", page.parent)).as_posix()
+    try:
+        blocks = [Block(name, _read(root, name, where=where), staging, link) for name in names.split(" + ")]
+        return RENDERERS[kind](blocks)
+    except PublishError:
+        raise
+    except ValueError as error:  # JournalError is one: the results do not hold what this block shows
+        raise PublishError(f"{where}: {error}") from error
+
+
+def _read(root: Path, name: str, *, where: str) -> JournalState:
     journal = root / "docs" / "results" / f"{name}.jsonl"
     if not journal.is_file():
         raise PublishError(
             f"{where}: no {journal.relative_to(root)}; make it with "
             f"`python -m analysis.publish compact RESULTS_FOLDER {journal.relative_to(root)}`"
         )
-    link = Path(os.path.relpath(root / "docs" / "figures", page.parent)).as_posix()
-    try:
-        return RENDERERS[kind](Block(name, read_journal(journal), staging, link))
-    except ValueError as error:  # JournalError is one: the results do not hold what this block shows
-        raise PublishError(f"{where}: {error}") from error
+    return read_journal(journal)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

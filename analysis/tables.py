@@ -9,8 +9,9 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
+from typing import Literal
 
-from analysis.comparisons import SIGNIFICANCE_LEVEL
+from analysis.comparisons import SIGNIFICANCE_LEVEL, Reading
 from analysis.results import ContrastRow, ExternalRow, ResultRow, ResultTable
 
 TEXT_WIDTH = 100
@@ -28,8 +29,8 @@ SURVIVORS = "†"
 """Marks a mean that rests on the survivors of failures."""
 
 _NONE = "–"
-_SHORT_READINGS = {"not separable at this n": "not separable"}
-_DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
+_SHORT_READINGS: dict[str, str] = {"not separable at this n": "not separable"}
+DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
 
 
 def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
@@ -48,8 +49,7 @@ def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]
     rows = []
     for row in table.contrasts:
         delta = format_difference(row.delta, row.ci_low, row.ci_high, table)
-        reading = _SHORT_READINGS.get(row.reading, row.reading)
-        rows.append([_name(row), delta, str(row.n_pairs), reading])
+        rows.append([_name(row), delta, str(row.n_pairs), short_reading(row.reading)])
     return list(CONTRAST_HEADERS), rows
 
 
@@ -61,7 +61,7 @@ def contrasts_title(table: ResultTable) -> str:
 
 def title_for_display(table: ResultTable) -> str:
     """Return one line that says what the numbers are."""
-    direction = _DIRECTIONS[table.direction]
+    direction = DIRECTIONS[table.direction]
     return f"{table.study} @ {table.scale} · {table.metric}, {table.unit}, {direction}"
 
 
@@ -96,21 +96,46 @@ def render_text(table: ResultTable) -> str:
 def render_markdown(table: ResultTable) -> str:
     """Render as a GitHub Markdown table, with its notes below as a list."""
     lines = [f"**{_escape(title_for_display(table))}**", ""]
-    lines += _markdown_table(*rows_for_display(table), RIGHT_ALIGNED)
+    lines += markdown_table(*rows_for_display(table), RIGHT_ALIGNED)
     if table.contrasts:
-        lines += ["", f"**{_escape(contrasts_title(table))}**", ""]
-        lines += _markdown_table(*contrasts_for_display(table), CONTRAST_RIGHT_ALIGNED)
+        lines += ["", *_contrasts_markdown(table)]
     lines += ["", *(f"- {_escape(note)}" for note in notes_for_display(table))]
     return "\n".join(lines) + "\n"
+
+
+def render_contrasts(table: ResultTable) -> str:
+    """Render the planned contrasts alone as a GitHub Markdown table, with what each is the size of.
+
+    Raises:
+        ValueError: If the study plans none.
+    """
+    if not table.contrasts:
+        raise ValueError(f"study '{table.study}' plans no contrasts")
+    meanings = [f"- {_escape(_name(row))}: {_escape(row.meaning)}" for row in table.contrasts]
+    return "\n".join([*_contrasts_markdown(table), "", *meanings]) + "\n"
+
+
+def _contrasts_markdown(table: ResultTable) -> list[str]:
+    rows = markdown_table(*contrasts_for_display(table), CONTRAST_RIGHT_ALIGNED)
+    return [f"**{_escape(contrasts_title(table))}**", "", *rows]
+
+
+def short_reading(reading: Reading) -> str:
+    """Return a reading as it stands in a table's cell."""
+    return _SHORT_READINGS.get(reading, reading)
 
 
 def decimals_for(table: ResultTable) -> int:
     """Return the decimals that show 4 significant digits of the baseline's mean (or the first there is)."""
     means = [row.mean for row in table.rows if row.mean is not None]
-    scale = abs(means[0]) if means else 0.0
-    if scale == 0.0:
+    return decimals_of(means[0] if means else 0.0)
+
+
+def decimals_of(value: float) -> int:
+    """Return the decimals that show 4 significant digits of `value`."""
+    if value == 0.0:
         return 4
-    return min(6, max(0, 3 - math.floor(math.log10(scale))))
+    return min(6, max(0, 3 - math.floor(math.log10(abs(value)))))
 
 
 def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
@@ -132,9 +157,21 @@ def format_delta(row: ResultRow, table: ResultTable) -> str:
 
 def format_difference(difference: float | None, low: float | None, high: float | None, table: ResultTable) -> str:
     """Format a difference of the table's `delta_kind` with its interval; relative changes in per cent."""
+    return format_change(difference, low, high, kind=table.delta_kind, decimals=decimals_for(table) + 1)
+
+
+def format_change(
+    difference: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    kind: Literal["difference", "relative"],
+    decimals: int,
+) -> str:
+    """Format a difference with its interval; a relative one in per cent, with 2 decimals."""
     if difference is None:
         return _NONE
-    factor, decimals, unit = (100, 2, " %") if table.delta_kind == "relative" else (1, decimals_for(table) + 1, "")
+    factor, decimals, unit = (100, 2, " %") if kind == "relative" else (1, decimals, "")
 
     def show(value: float) -> str:
         return format_number(factor * value, decimals, signed=True)
@@ -151,8 +188,7 @@ def _cells(row: ResultRow, table: ResultTable, decimals: int) -> list[str]:
         interval = f"[{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
     planned = sum(row.statuses.values())
     n = str(row.n) if row.n == planned else f"{row.n}/{planned}"
-    reading = _SHORT_READINGS.get(row.reading, row.reading)
-    return [row.arm, mean, interval, n, format_delta(row, table), reading]
+    return [row.arm, mean, interval, n, format_delta(row, table), short_reading(row.reading)]
 
 
 def _marker(row: ResultRow) -> str:
@@ -203,7 +239,8 @@ def _aligned(headers: list[str], rows: list[list[str]], right_aligned: Sequence[
     return lines
 
 
-def _markdown_table(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+def markdown_table(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+    """Return the lines of a GitHub Markdown table; the first column is set as code."""
     rule = "|" + "|".join("---:" if right else "---" for right in right_aligned) + "|"
     body = [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
     return [_markdown_row(headers), rule, *body]

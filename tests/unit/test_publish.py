@@ -162,7 +162,7 @@ def test_check_finds_whatever_is_out_of_date(
         ("<!-- table: phase_a -->\n<!-- /figure -->\n", r"README.md:2: expected <!-- /table --> before"),
         ("\n<!-- /table -->\n", r"README.md:2: <!-- /table --> closes nothing"),
         ("<!-- table -->\n", r"README.md:1: <!-- table --> needs a name"),
-        ("<!-- tabel: phase_a -->\n", r"README.md:1: unknown block 'tabel'; known: table, figure"),
+        ("<!-- tabel: phase_a -->\n", r"README.md:1: unknown block 'tabel'; known: table, contrasts"),
     ],
 )
 def test_malformed_pages_are_refused_with_their_line(repository: Path, page: str, message: str) -> None:
@@ -230,13 +230,69 @@ def test_probe_blocks_show_every_arm(repository: Path) -> None:
     assert all(f"| `{arm}` |" in text for arm in PHASE_A)
 
 
+def test_two_studies_stand_beside_each_other(repository: Path) -> None:
+    mended = [sweep_event(["baseline", "coupling_2", "only_here"], study="mended")]
+    mended += replicate_events("baseline", 0, 2.5) + replicate_events("baseline", 1, 2.6)
+    mended += replicate_events("coupling_2", 0, 2.3) + replicate_events("coupling_2", 1, 2.42)
+    write_journal(repository / "docs" / "results" / "mended.jsonl", mended)
+    page = "<!-- beside: phase_a + mended -->\n<!-- /beside -->\n"
+    (repository / "README.md").write_text(page)
+    rebuild(repository)
+    lines = (repository / "README.md").read_text().splitlines()
+    header = "| arm | `kuramoto_phase_a` | Δ | reading | `mended` | Δ | reading |"
+    rows = {cells[1].strip(" `"): cells[2:-1] for cells in (line.split("|") for line in lines) if len(cells) == 9}
+    assert header in lines
+    assert list(rows) == ["arm", "---", *PHASE_A, "only_here"]
+    published = summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl"))
+    coupling_2 = next(row for row in published.rows if row.arm == "coupling_2")
+    assert f"{coupling_2.delta:+.4f}" in rows["coupling_2"][1]
+    assert rows["coupling_2"][3].startswith(" 2.360 [")
+    assert "−0.1900 [" in rows["coupling_2"][4]
+    assert rows["kuramoto_32"][3:] == [" – ", " – ", " – "]
+    assert rows["only_here"][:3] == [" – ", " – ", " – "]
+
+
+def test_contrasts_stand_alone(repository: Path) -> None:
+    contrast = {"arm": "coupling_2", "against": "coupling_0", "meaning": "what coupling is worth"}
+    events = [sweep_event(["baseline", "coupling_2", "coupling_0"], contrasts=[contrast])]
+    for seed, shift in enumerate((0.0, 0.01, 0.03)):
+        events += replicate_events("baseline", seed, 2.5)
+        events += replicate_events("coupling_2", seed, 2.7 + shift) + replicate_events("coupling_0", seed, 2.5)
+    write_journal(repository / "docs" / "results" / "planned.jsonl", events)
+    (repository / "README.md").write_text("<!-- contrasts: planned -->\n<!-- /contrasts -->\n")
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert "| `coupling_2 − coupling_0` | +0.2133 [" in text
+    assert "- coupling_2 − coupling_0: what coupling is worth" in text
+    assert "baseline" not in text
+
+
+def test_contrasts_that_nobody_planned_are_refused(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- contrasts: phase_a -->\n<!-- /contrasts -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: study 'kuramoto_phase_a' plans no contrasts"):
+        rebuild(repository)
+
+
+def test_studies_of_other_metrics_are_not_put_beside_each_other(repository: Path) -> None:
+    write_journal(repository / "docs" / "results" / "other.jsonl", [sweep_event(primary_metric="train/loss")])
+    (repository / "README.md").write_text("<!-- beside: phase_a + other -->\n<!-- /beside -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: studies beside each other need one metric"):
+        rebuild(repository)
+
+
+def test_blocks_of_one_journal_refuse_two(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- table: phase_a + phase_a -->\n<!-- /table -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: this block shows one journal, got phase_a, phase_a"):
+        rebuild(repository)
+
+
 def test_every_kind_of_block_is_documented() -> None:
     documented = re.findall(r"^    ([a-z]+) {2,}\S", publish.__doc__ or "", re.MULTILINE)
     assert documented == list(RENDERERS)
 
 
 def test_a_new_kind_of_block_is_one_entry(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(RENDERERS, "study", lambda block: f"{block.name} is {block.table().study}\n")
+    monkeypatch.setitem(RENDERERS, "study", lambda blocks: f"{blocks[0].name} is {blocks[0].table().study}\n")
     (repository / "README.md").write_text("<!-- study: phase_a -->\n<!-- /study -->\n")
     rebuild(repository)
     assert "phase_a is kuramoto_phase_a" in (repository / "README.md").read_text()
