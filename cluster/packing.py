@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from cluster.inventory import Card, Inventory
 from cluster.memory import MemoryEstimate
@@ -15,6 +15,10 @@ HEADROOM = 0.10
 
 STEP_MIB = 256
 """Requests are whole multiples of this."""
+
+DRIVER_MIB = 1024
+"""Memory of the processes that start the workers of a trial and listen to them: Tune's actor, Ray Train's
+controller and three small helpers."""
 
 _SHARE_TOLERANCE = 1e-9  # three shares of 1/3 fill a card
 
@@ -28,7 +32,7 @@ class Request:
     """What each trial of a sweep asks of Ray. Equal for all of them, so that Ray reuses its actors."""
 
     workers: int
-    """Processes of one trial."""
+    """Processes of one trial. They may be on several machines."""
     cpu: int
     """Cores of one worker, and so its threads."""
     gpu: float
@@ -37,6 +41,11 @@ class Request:
     """Memory of one worker: of the card if `gpu` > 0, else of the machine."""
     size_class: int
     """Which of the sweep's requests this is, the largest first, from 0."""
+
+    @property
+    def driver_mib(self) -> int:
+        """Memory of the machine beside that of the workers; a single worker needs nobody to drive it."""
+        return DRIVER_MIB if self.workers > 1 else 0
 
 
 def request_for(resources: ResourceConfig, estimates: Iterable[MemoryEstimate]) -> Request:
@@ -53,7 +62,7 @@ def request_for(resources: ResourceConfig, estimates: Iterable[MemoryEstimate]) 
     if not totals:
         raise ValueError("a request needs at least one estimate, got none")
     return Request(
-        workers=1,
+        workers=resources.workers,
         cpu=resources.cpus_per_trial,
         gpu=resources.gpus_per_trial,
         memory_mib=math.ceil(max(totals) * (1 + HEADROOM) / STEP_MIB) * STEP_MIB,
@@ -61,9 +70,44 @@ def request_for(resources: ResourceConfig, estimates: Iterable[MemoryEstimate]) 
     )
 
 
+def of_one_worker(estimate: MemoryEstimate, resources: ResourceConfig) -> MemoryEstimate:
+    """Return what each worker needs of a model that one process would hold.
+
+    Args:
+        estimate: For a forward pass of one worker's part of the batch.
+        resources: Says how many workers there are, and how they hold the model.
+    """
+    if resources.sharding == "replicated":
+        return estimate
+    share = 1 / resources.workers
+    return replace(
+        estimate,
+        parameters_mib=estimate.parameters_mib * (1 + share),  # the probes at the end assemble the whole model
+        gradients_mib=estimate.gradients_mib * share,
+        optimizer_mib=estimate.optimizer_mib * share,
+    )
+
+
 def concurrency(request: Request, inventory: Inventory) -> int:
     """Return how many trials run at once; 0 if not even one fits."""
+    trials = _room(request, inventory) // request.workers
+    if request.workers == 1:
+        return trials
+    return min(trials, _memory_mib(inventory) // (_host_memory_mib(request) + request.driver_mib))
+
+
+def _room(request: Request, inventory: Inventory) -> int:
+    """Return how many workers there is room for."""
     return sum(_fit_on(request, machine) for machine in inventory.machines)
+
+
+def _memory_mib(inventory: Inventory) -> int:
+    return sum(machine.memory_mib for machine in inventory.machines)
+
+
+def _host_memory_mib(request: Request) -> int:
+    """Return the memory of machines that the workers of one trial ask for."""
+    return 0 if request.gpu else request.workers * request.memory_mib
 
 
 def _fit_on(request: Request, machine: Inventory) -> int:
@@ -86,12 +130,14 @@ def check_fits(request: Request, inventory: Inventory) -> None:
     """
     if concurrency(request, inventory) > 0:
         return
+    if room := _room(request, inventory):
+        raise ResourceError(_workers_message(request, inventory, room))
     machines = inventory.machines
     place = "the largest machine" if inventory.nodes else "this machine"
     cpus = max((machine.cpus for machine in machines), default=0)
     if request.cpu > cpus:
         raise ResourceError(
-            f"needs {_count(request.cpu, 'CPU')} per trial, {place} has {cpus}; "
+            f"needs {_count(request.cpu, 'CPU')} per {_unit(request)}, {place} has {cpus}; "
             f"set resources.cpus_per_trial to at most {max(cpus, 1)}"
         )
     if request.gpu > 0:
@@ -99,31 +145,53 @@ def check_fits(request: Request, inventory: Inventory) -> None:
     if all(machine.memory_mib < request.memory_mib for machine in machines):
         free = max(machine.memory_mib for machine in machines)
         raise ResourceError(
-            f"needs {request.memory_mib} MiB of memory per trial, {place} has {free} MiB free; "
+            f"needs {request.memory_mib} MiB of memory per {_unit(request)}, {place} has {free} MiB free; "
             "set resources.micro_batch_size lower, choose a smaller --scale, or end other programs"
         )
     raise ResourceError(
-        f"needs {_count(request.cpu, 'CPU')} and {request.memory_mib} MiB of memory per trial, and no machine "
-        "of the cluster has both; set resources.cpus_per_trial or resources.micro_batch_size lower"
+        f"needs {_count(request.cpu, 'CPU')} and {request.memory_mib} MiB of memory per {_unit(request)}, and no "
+        "machine of the cluster has both; set resources.cpus_per_trial or resources.micro_batch_size lower"
     )
 
 
 def _gpu_message(request: Request, inventory: Inventory, place: str) -> str:
     if not inventory.gpus:
         return (
-            f"needs {request.gpu:g} GPU per trial, {place} has none; "
+            f"needs {request.gpu:g} GPU per {_unit(request)}, {place} has none; "
             "set resources.gpus_per_trial to 0 to run on the CPU"
         )
     free = max(card.free_mib or 0 for card in inventory.gpus)
     if any(_fit_on_card(request, card) for card in inventory.gpus):
         return (
-            f"needs {request.gpu:g} GPU and {_count(request.cpu, 'CPU')} per trial, and no machine of the cluster "
-            "has both; set resources.cpus_per_trial lower"
+            f"needs {request.gpu:g} GPU and {_count(request.cpu, 'CPU')} per {_unit(request)}, and no machine of "
+            "the cluster has both; set resources.cpus_per_trial lower"
         )
     return (
-        f"needs {request.memory_mib} MiB of card memory per trial, the freest card has {free} MiB free; "
+        f"needs {request.memory_mib} MiB of card memory per {_unit(request)}, the freest card has {free} MiB "
+        "free; "
         "set resources.micro_batch_size lower, or end other programs on the card"
     )
+
+
+def _workers_message(request: Request, inventory: Inventory, room: int) -> str:
+    """Say why workers that fit one by one do not make a trial."""
+    place = "the cluster" if inventory.nodes else "this machine"
+    if room < request.workers:
+        gpu = f"{request.gpu:g} GPU, " if request.gpu else ""
+        return (
+            f"needs {request.workers} workers per trial, each with {gpu}{_count(request.cpu, 'CPU')} and "
+            f"{request.memory_mib} MiB of memory, {place} has room for {room}; set resources.workers to at most {room}"
+        )
+    needed = _host_memory_mib(request) + request.driver_mib
+    return (
+        f"needs {needed} MiB of memory per trial, {request.driver_mib} MiB of it to drive its {request.workers} "
+        f"workers, {place} has {_memory_mib(inventory)} MiB free; set resources.workers or "
+        "resources.micro_batch_size lower"
+    )
+
+
+def _unit(request: Request) -> str:
+    return "trial" if request.workers == 1 else "worker"
 
 
 def _count(number: int, word: str) -> str:

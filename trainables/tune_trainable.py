@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,9 @@ from trainables.attempt import Attempt
 
 CONFIG_KEY = "assignment"
 """The only key of the Tune configuration: an Assignment as JSON, so that Tune has nothing to resolve in it."""
+
+EVENT_KEY = "replicate_event"
+"""The key of a result: an event of the attempt as JSON, because Tune keeps statistics of every number it sees."""
 
 
 class ReplicateTrainable(tune.Trainable):
@@ -35,7 +39,7 @@ class ReplicateTrainable(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Return the next event of the attempt."""
         event = next(self._events)
-        return {"replicate_event": event, "done": event.get("outcome") is not None}
+        return {EVENT_KEY: json.dumps(event), "done": event.get("outcome") is not None}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: see the class."""

@@ -2,7 +2,15 @@ import pytest
 
 from cluster.inventory import Card, Inventory
 from cluster.memory import MemoryEstimate
-from cluster.packing import Request, ResourceError, check_fits, concurrency, request_for
+from cluster.packing import (
+    DRIVER_MIB,
+    Request,
+    ResourceError,
+    check_fits,
+    concurrency,
+    of_one_worker,
+    request_for,
+)
 from trainables.config import ResourceConfig
 
 
@@ -17,8 +25,8 @@ def estimate_of(total_mib):
     )
 
 
-def request(*, cpu=1, gpu=0.0, memory_mib=1024):
-    return Request(workers=1, cpu=cpu, gpu=gpu, memory_mib=memory_mib, size_class=0)
+def request(*, workers=1, cpu=1, gpu=0.0, memory_mib=1024):
+    return Request(workers=workers, cpu=cpu, gpu=gpu, memory_mib=memory_mib, size_class=0)
 
 
 def h100(count=1, free_mib=80_000):
@@ -110,6 +118,82 @@ def test_resources_scattered_over_a_cluster_do_not_add_up():
             request(cpu=4, gpu=1.0),
             Inventory(cpus=9, memory_mib=200, gpus=card.gpus, nodes=(cores, card)),
         )
+
+
+PAIR = 2 * 1024 + DRIVER_MIB
+"""Memory of a trial of two workers."""
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "trials"),
+    [
+        (request(workers=2), Inventory(cpus=2, memory_mib=PAIR), 1),
+        (request(workers=2), Inventory(cpus=2, memory_mib=PAIR - 1), 0),
+        (request(workers=2), Inventory(cpus=5, memory_mib=5 * PAIR), 2),
+        (request(workers=2), Inventory(cpus=9, memory_mib=2 * PAIR + 1024), 2),
+        (request(workers=2, cpu=2), Inventory(cpus=5, memory_mib=5 * PAIR), 1),
+        (request(workers=2, gpu=1.0), Inventory(cpus=16, memory_mib=9000, gpus=(h100(5),)), 2),
+        (request(workers=2, gpu=1.0), Inventory(cpus=16, memory_mib=DRIVER_MIB, gpus=(h100(5),)), 1),
+    ],
+)
+def test_a_trial_of_several_workers_takes_them_all_and_a_driver(asked, machine, trials):
+    assert concurrency(asked, machine) == trials
+
+
+def test_the_workers_of_a_trial_may_be_on_several_machines():
+    lone = Inventory(cpus=1, memory_mib=PAIR)
+    cluster = Inventory(cpus=3, memory_mib=3 * PAIR, nodes=(lone, lone, lone))
+    assert concurrency(request(workers=3), cluster) == 1
+    check_fits(request(workers=3), cluster)
+    with pytest.raises(ResourceError, match="4 workers per trial.*the cluster has room for 3; set"):
+        check_fits(request(workers=4), cluster)
+
+
+@pytest.mark.parametrize(
+    ("asked", "machine", "message"),
+    [
+        (
+            request(workers=4),
+            Inventory(cpus=3, memory_mib=90_000),
+            "needs 4 workers per trial, each with 1 CPU and 1024 MiB of memory, this machine has room for 3; "
+            "set resources.workers to at most 3",
+        ),
+        (
+            request(workers=2, cpu=4),
+            Inventory(cpus=3, memory_mib=90_000),
+            "needs 4 CPUs per worker, this machine has 3; set resources.cpus_per_trial to at most 3",
+        ),
+        (
+            request(workers=2),
+            Inventory(cpus=2, memory_mib=2048),
+            "needs 3072 MiB of memory per trial, 1024 MiB of it to drive its 2 workers, this machine has 2048 MiB "
+            "free; set resources.workers or resources.micro_batch_size lower",
+        ),
+    ],
+)
+def test_workers_that_do_not_fit_together_are_refused_with_numbers(asked, machine, message):
+    with pytest.raises(ResourceError) as error:
+        check_fits(asked, machine)
+    assert str(error.value) == message
+
+
+def test_a_divided_model_costs_each_worker_its_share_and_the_whole_while_probed():
+    whole = MemoryEstimate(
+        parameters_mib=100.0,
+        gradients_mib=80.0,
+        optimizer_mib=160.0,
+        activations_mib=30.0,
+        workspace_mib=20.0,
+        context_mib=512.0,
+    )
+    assert of_one_worker(whole, ResourceConfig(workers=4)) == whole
+    divided = of_one_worker(whole, ResourceConfig(workers=4, sharding="fsdp"))
+    assert (divided.parameters_mib, divided.gradients_mib, divided.optimizer_mib) == (125.0, 20.0, 40.0)
+    assert (divided.activations_mib, divided.workspace_mib) == (30.0, 20.0)
+
+
+def test_the_request_counts_workers():
+    assert request_for(ResourceConfig(workers=3), [estimate_of(100.0)]) == request(workers=3, memory_mib=256)
 
 
 def test_what_fits_passes():

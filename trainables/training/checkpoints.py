@@ -26,18 +26,17 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def load_checkpoint(path: Path, *, identity: str, device: str) -> dict[str, Any]:
-    """Read a checkpoint that `save_checkpoint` wrote.
+def load_checkpoint(path: Path, *, identity: str) -> dict[str, Any]:
+    """Read a checkpoint that `save_checkpoint` wrote; its tensors are in host memory.
 
     Args:
         path: The file.
         identity: What the checkpoint must say it is of; guards against continuing another replicate.
-        device: Where its tensors go.
 
     Raises:
         CheckpointError: If it is of another format or of another replicate.
     """
-    state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"{path}: format {state.get('format_version')}, this version reads {FORMAT_VERSION}")
     if state["identity"] != identity:

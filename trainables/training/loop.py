@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,6 +15,7 @@ import torch
 from trainables.config import TrialConfig, config_id
 from trainables.tasks.base import Batch, Task
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
+from trainables.training.distributed import SOLO, Ranks, hold
 from trainables.training.numerics import Numerics
 from trainables.training.optimizers import build_optimizer, learning_rate_at
 from trainables.training.probes import leak_probe
@@ -42,15 +44,25 @@ class Trainer:
 
     Everything random comes from a stream named by (seed, purpose, step), so the state that a checkpoint
     must hold is the parameters, the optimiser's state and the step; nothing depends on what ran before.
+
+    Where several processes train it together, each has a Trainer, and all of them must make the same calls:
+    training, reporting, saving and loading are collective.
+
+    Raises:
+        ValueError: If the ranks are not as many as the numerics say, or cannot share the batch.
     """
 
-    def __init__(self, config: TrialConfig, seed: int, task: Task, numerics: Numerics) -> None:
+    def __init__(self, config: TrialConfig, seed: int, task: Task, numerics: Numerics, ranks: Ranks = SOLO) -> None:
+        if numerics.workers != ranks.size:
+            raise ValueError(f"numerics say {numerics.workers} workers, but there are {ranks.size}")
         numerics.apply()
-        self.config, self.seed, self.task, self.numerics = config, seed, task, numerics
+        self.config, self.seed, self.task, self.numerics, self.ranks = config, seed, task, numerics, ranks
         self.device = torch.device(numerics.device)
+        self._share = ranks.share(config.budget.batch_size)
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.context_length)
         initialise(self.model, seed)
-        self.model.to(self.device).train()
+        self._held = hold(self.model, self.device, ranks, numerics.sharding)
+        self.model.train()
         self.optimizer = build_optimizer(self.model, config.optimizer)
         self.step = 0
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -81,21 +93,23 @@ class Trainer:
                     return
 
     def _train_one_step(self) -> None:
-        """Do one optimiser step, in as many micro-batches as the numerics say."""
+        """Do one optimiser step: each rank its share of the batch, in the micro-batches that the numerics say."""
         budget = self.config.budget
         draw = generator(self.seed, "data", str(self.step))
-        batch = self.task.batch(budget.batch_size, draw)
+        batch = Batch(*(tensor[self._share] for tensor in self.task.batch(budget.batch_size, draw)))
         micro = self.numerics.micro_batch_size or budget.batch_size
         parts = list(zip(batch.inputs_BT.split(micro), batch.targets_BT.split(micro), strict=True))
         step_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, (inputs_BT, targets_BT) in enumerate(parts):
-            torch.manual_seed(stream_seed(self.seed, "forward", str(self.step), str(index)))
+            of_all = self.ranks.rank * len(parts) + index
+            torch.manual_seed(stream_seed(self.seed, "forward", str(self.step), str(of_all)))
             part = Batch(inputs_BT.to(self.device), targets_BT.to(self.device))
             weight = part.inputs_BT.shape[0] / budget.batch_size
-            step_loss += self._backward(part, weight)
-        self._gradient_norm = torch.nn.utils.clip_grad_norm_(
-            self.model.parameters(), self.config.optimizer.clip_norm
-        )
+            last = index == len(parts) - 1
+            with nullcontext() if last else self._held.accumulating():
+                step_loss += self._backward(part, weight)
+        step_loss = self.ranks.sum(step_loss)
+        self._gradient_norm = self._held.clip_gradients(self.config.optimizer.clip_norm)
         rate = learning_rate_at(self.config.optimizer, self.step, budget.steps)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
@@ -109,13 +123,17 @@ class Trainer:
     def _backward(self, batch: Batch, weight: float) -> torch.Tensor:
         """Add `weight` times the batch's gradient; return the weighted loss without the penalty."""
         with self.numerics.autocast(self.config.budget.precision):
-            output = self.model(batch.inputs_BT)
+            output = self._held.forward(batch.inputs_BT)
             loss = self.task.loss(output.logits_BTV, batch.targets_BT)
-        ((loss + output.penalty) * weight).backward()
+        ((loss + output.penalty) * (weight * self._held.gradient_scale)).backward()
         return loss.detach().double() * weight
 
     def _report(self) -> Report:
-        """Measure, without touching what the next step depends on."""
+        """Measure, without touching what the next step depends on. The first rank's report is every rank's.
+
+        Losses and gradients are those of all ranks; every rank scores the same held-out sequences, so that none
+        waits for another and a divided model can be scored at all.
+        """
         budget = self.config.budget
         now = time.monotonic()
         tokens = self._steps_since_report * budget.batch_size * self.task.context_length
@@ -136,7 +154,7 @@ class Trainer:
         self._steps_since_report = 0
         self._reported_at = time.monotonic()
         outcome: Outcome | None = "diverged" if reason else "finished" if last else None
-        return Report(self.step, metrics, outcome, reason)
+        return self.ranks.first(Report(self.step, metrics, outcome, reason))
 
     def _divergence(self) -> str:
         """Return why the steps since the last report count as diverged; empty if they do not."""
@@ -166,15 +184,20 @@ class Trainer:
         """Run the probes on the same validation sequences for every arm and seed."""
         batch = self.task.held_out(PROBE_SEQUENCES)
         batch = Batch(batch.inputs_BT.to(self.device), batch.targets_BT.to(self.device))
-        return leak_probe(self.model, batch) | self.model.probes(batch.inputs_BT)
+        leak = leak_probe(self.model, batch)
+        with self._held.assembled():
+            return leak | self.model.probes(batch.inputs_BT)
 
     def save(self, path: Path) -> None:
-        """Write all that a bit-exact continuation needs."""
+        """Write all that a bit-exact continuation needs, in one form whatever the number of processes."""
+        model, optimizer = self._held.state(self.optimizer, keep=self.ranks.is_first)
+        if not self.ranks.is_first:
+            return
         state: dict[str, Any] = {
             "identity": self.identity,
             "step": self.step,
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "model": model,
+            "optimizer": optimizer,
             "loss_sum": self._loss_sum,
             "loss_max": self._loss_max,
             "gradient_norm": self._gradient_norm,
@@ -183,17 +206,16 @@ class Trainer:
         save_checkpoint(path, state)
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint that `save` wrote.
+        """Continue from a checkpoint that `save` wrote, in this or another number of processes.
 
         Raises:
             CheckpointError: If it is of another replicate.
         """
-        state = load_checkpoint(path, identity=self.identity, device=str(self.device))
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        state = load_checkpoint(path, identity=self.identity)
+        self._held.load_state(self.optimizer, state["model"], state["optimizer"])
         self.step = state["step"]
-        self._loss_sum, self._loss_max = state["loss_sum"], state["loss_max"]
-        self._gradient_norm = state["gradient_norm"]
+        self._loss_sum, self._loss_max = state["loss_sum"].to(self.device), state["loss_max"].to(self.device)
+        self._gradient_norm = state["gradient_norm"].to(self.device)
         self._steps_since_report = state["steps_since_report"]
 
 

@@ -1,4 +1,4 @@
-"""What decides the bits of a result beside configuration and seed: device, threads, micro-batch, versions."""
+"""What decides the bits of a result beside configuration and seed: device, threads, workers, versions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import Any
 
 import torch
 
+from trainables.training.distributed import Sharding
+
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
@@ -18,9 +20,13 @@ class Numerics:
     device: str = "cpu"
     """`cpu` or `cuda`."""
     threads: int = 1
-    """CPU threads of one operation: the CPUs that the trial asked for."""
+    """CPU threads of one operation: the CPUs that one worker asked for."""
+    workers: int = 1
+    """Processes that train the replicate together, each on an equal part of every batch."""
+    sharding: Sharding = "replicated"
+    """How the workers hold the model: each the whole of it, or each a share."""
     micro_batch_size: int | None = None
-    """Sequences in one forward pass; None: the whole batch."""
+    """Sequences in one forward pass; None: the whole batch, or a worker's part of it."""
     deterministic: bool = True
 
     def apply(self) -> None:
