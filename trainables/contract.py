@@ -2,6 +2,8 @@
 
 `check_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
 checked in reverse: it must really be broken, so that a declared artefact cannot quietly disappear.
+`examine_architecture` reports on every contract instead of stopping at the first that is broken; that is what
+`phasesweep check` prints.
 
 What a model does with other inputs is checked after a small random change of all its parameters: what only
 starts switched off, such as a learned coupling of 0, counts as what training can make of it.
@@ -9,10 +11,13 @@ starts switched off, such as a learned coupling of 0, counts as what training ca
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -39,6 +44,38 @@ CHANCE_TOLERANCE_NATS = 0.25
 
 class ContractError(AssertionError):
     """An architecture breaks a contract; the message says which, where and by how much."""
+
+
+Outcome = Literal["passed", "failed", "expected_violation", "not_declared"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """What became of one contract."""
+
+    contract: str
+    outcome: Outcome
+    """`expected_violation`: declared in `violates`, and really broken. `not_declared`: there is nothing to
+    check, because no reference is declared."""
+    expected: str
+    """What the contract demands."""
+    found: str = ""
+    """What was found instead, where the contract failed."""
+    error: Exception | None = None
+    """What the code under check raised by itself, if that is how the contract failed."""
+
+
+def examine(contract: str, function: Callable[..., None], run: Callable[[], None]) -> Finding:
+    """Run one check and turn its end into a finding; `function` is the check whose docstring says what is due."""
+    expected = " ".join((function.__doc__ or "").split()).rstrip(".")
+    try:
+        run()
+    except ContractError as error:
+        return Finding(contract=contract, outcome="failed", expected=expected, found=str(error))
+    except Exception as error:  # noqa: BLE001  code under check may raise anything, and that is the finding
+        found = " ".join(f"{type(error).__name__}: {error}".split())
+        return Finding(contract=contract, outcome="failed", expected=expected, found=found, error=error)
+    return Finding(contract=contract, outcome="passed", expected=expected)
 
 
 def build(config: ArchitectureConfig, seed: int = SEED, *, max_seq_len: int = SEQ_LEN) -> LanguageModel:
@@ -137,6 +174,13 @@ def check_reference(config: ArchitectureConfig) -> None:
                 compare_with_reference(mixer, x_BTD, name=name)
 
 
+def has_reference(config: ArchitectureConfig) -> bool:
+    """Return whether any mixer of the model declares a slow reference."""
+    x_BTD = torch.zeros(1, 1, config.d_model, dtype=torch.float64)
+    mixers = (module for module in build(config).modules() if isinstance(module, Mixer))
+    return any(mixer.reference(x_BTD) is not None for mixer in mixers)
+
+
 def compare_with_reference(mixer: Mixer, x_BTD: Tensor, *, name: str = "mixer") -> None:
     """Compare a mixer in evaluation mode with its reference, if it has one, on the float64 input `x_BTD`.
 
@@ -193,6 +237,13 @@ def check_round_trip(config: ArchitectureConfig) -> None:
         raise ContractError("equal configurations have different canonical forms")
 
 
+def check_violations(config: ArchitectureConfig) -> None:
+    """What `violates` declares must be names of contracts."""
+    unknown = config.violates - CHECKS.keys()
+    if unknown:
+        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
+
+
 CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "causality": check_causality,
     "batch_independence": check_batch_independence,
@@ -232,8 +283,21 @@ def check_architecture(config: ArchitectureConfig) -> None:
     Raises:
         ContractError: On the first contract broken, or a declared violation that is unknown or does not show.
     """
-    unknown = config.violates - CHECKS.keys()
-    if unknown:
-        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
+    check_violations(config)
     for contract in CHECKS:
         check(config, contract)
+
+
+def examine_architecture(config: ArchitectureConfig) -> Iterator[Finding]:
+    """Check every contract and yield what became of each; no exception of the code under check escapes."""
+    yield examine("violations", check_violations, lambda: check_violations(config))
+    for contract, function in CHECKS.items():
+        finding = examine(contract, function, functools.partial(check, config, contract))
+        if finding.outcome != "passed":
+            yield finding
+        elif contract in config.violates:
+            yield replace(finding, outcome="expected_violation")
+        elif function is check_reference and not has_reference(config):
+            yield replace(finding, outcome="not_declared")
+        else:
+            yield finding

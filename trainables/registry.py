@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from trainables.schema import NamedConfig
 
 C = TypeVar("C", bound=NamedConfig)
+
+
+class Registration(NamedTuple):
+    """What a name stands for."""
+
+    config_class: type[Any]
+    version: int
 
 
 class Registry(Generic[C]):
@@ -33,8 +41,12 @@ class Registry(Generic[C]):
 
         def add(cls: type[C]) -> type[C]:
             known = self._entries.get(name)
-            if known is not None and known.__qualname__ != cls.__qualname__:
-                raise ValueError(f"{self.kind} '{name}' is already registered by {known.__qualname__}")
+            if known is not None and (known.__module__, known.__qualname__) != (cls.__module__, cls.__qualname__):
+                where = getattr(sys.modules.get(known.__module__), "__file__", known.__module__)
+                raise ValueError(
+                    f"{self.kind} '{name}' is already registered by {known.__qualname__} in {where}; "
+                    "choose another name"
+                )
             self._entries[name] = cls
             self._versions[name] = version
             return cls
@@ -42,20 +54,35 @@ class Registry(Generic[C]):
         return add
 
     def names(self) -> list[str]:
-        """Return every registered name, sorted."""
+        """Return every registered name, sorted; of installed plugins only those loaded so far."""
         return sorted(self._entries)
 
+    def registrations(self) -> dict[str, Registration]:
+        """Return a copy of everything registered."""
+        return {name: Registration(cls, self._versions[name]) for name, cls in self._entries.items()}
+
+    def restore(self, registrations: Mapping[str, Registration]) -> None:
+        """Go back to what `registrations` returned, or on to what it was made into."""
+        self._entries = {name: entry.config_class for name, entry in registrations.items()}
+        self._versions = {name: entry.version for name, entry in registrations.items()}
+
     def get(self, name: str) -> type[C]:
-        """Return the configuration class of `name`.
+        """Return the configuration class of `name`; installed plugins are loaded if nothing here has it.
 
         Raises:
-            ValueError: If nothing has that name; the message gives the nearest one.
+            ValueError: If nothing has that name; the message gives the nearest one, and what is wrong with
+                installed plugins that cannot be loaded.
         """
+        if name in self._entries:
+            return self._entries[name]
+        from trainables.plugin_packages import load_installed
+
+        problems = load_installed()
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(name, self.names(), n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(self.names())}"
-        raise ValueError(f"unknown {self.kind} '{name}'; {hint}")
+        raise ValueError("; ".join((f"unknown {self.kind} '{name}'; {hint}", *problems)))
 
     def version(self, name: str) -> int:
         """Return the version registered with `name`."""
@@ -77,6 +104,7 @@ class Registry(Generic[C]):
 
 ARCHITECTURES: Registry[Any] = Registry("architecture")
 TASKS: Registry[Any] = Registry("task")
+REGISTRIES: tuple[Registry[Any], ...] = (ARCHITECTURES, TASKS)
 
 register_architecture = ARCHITECTURES.register
 register_task = TASKS.register

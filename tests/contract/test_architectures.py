@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal
 
 import pytest
 import torch
@@ -13,7 +13,14 @@ import trainables.architectures  # noqa: F401  registers them
 from trainables import contract
 from trainables.architectures.backbone import BackboneConfig, BackboneModel
 from trainables.architectures.base import ArchitectureConfig, ModelOutput
-from trainables.contract import CHECKS, ContractError, check, check_architecture
+from trainables.contract import (
+    CHECKS,
+    ContractError,
+    check,
+    check_architecture,
+    check_violations,
+    examine_architecture,
+)
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.cumulative import BLOCK
 from trainables.layers.mixer import Mixer, MixerOutput
@@ -22,33 +29,22 @@ from trainables.registry import ARCHITECTURES
 SMALL = {"d_model": 16, "num_layers": 2, "num_heads": 2}
 
 
-def fidelities(name: str) -> list[dict[str, Any]]:
-    """Return the field values of every fidelity the architecture has."""
-    field = ARCHITECTURES.get(name).model_fields.get("fidelity")
-    return [{"fidelity": value} for value in get_args(field.annotation)] if field else [{}]
-
-
-SIZES: dict[str, dict[str, Any]] = {"kuramoto": {"num_oscillators": 2}}
-"""What keeps the T×T tensors of a slow reference small."""
-
-CASES = [
-    {"name": name, **SIZES.get(name, {}), **fidelity}
-    for name in ARCHITECTURES.names()
-    for fidelity in fidelities(name)
-]
-VARIANTS: list[dict[str, Any]] = [{}, {"bias": True, "dropout": 0.1}]
+CASES = [config for name in ARCHITECTURES.names() for config in ARCHITECTURES.get(name).contract_configs()]
 
 
 def label(fields: dict[str, Any]) -> str:
     return "-".join(map(str, fields.values())) or "plain"
 
 
+def short(config: ArchitectureConfig) -> str:
+    """Name a case by what is not a default."""
+    return label({"name": config.name, **config.model_dump(exclude_defaults=True, exclude={*SMALL})})
+
+
 @pytest.mark.parametrize("contract_name", CHECKS)
-@pytest.mark.parametrize("variant", VARIANTS, ids=label)
-@pytest.mark.parametrize("case", CASES, ids=label)
-def test_meets_contract(case: dict[str, Any], variant: dict[str, Any], contract_name: str) -> None:
-    config = ARCHITECTURES.parse({**SMALL, **case, **variant})
-    assert config.violates <= CHECKS.keys()
+@pytest.mark.parametrize("config", CASES, ids=short)
+def test_meets_contract(config: ArchitectureConfig, contract_name: str) -> None:
+    check_violations(config)
     check(config, contract_name)
 
 
@@ -67,13 +63,13 @@ def test_meets_contract(case: dict[str, Any], variant: dict[str, Any], contract_
     ids=label,
 )
 def test_kuramoto_variants_meet_contract(fields: dict[str, Any], contract_name: str) -> None:
-    check(ARCHITECTURES.parse({"name": "kuramoto", **SMALL, **SIZES["kuramoto"], **fields}), contract_name)
+    check(ARCHITECTURES.parse({"name": "kuramoto", **SMALL, "num_oscillators": 2, **fields}), contract_name)
 
 
-def test_every_fidelity_is_enumerated() -> None:
-    found = [case["fidelity"] for case in CASES if case["name"] == "kuramoto"]
-    assert found == ["as_published", "corrected"]
-    assert {case["name"] for case in CASES} == set(ARCHITECTURES.names())
+def test_every_fidelity_is_enumerated_plain_and_with_every_option() -> None:
+    found = [(case.fidelity, case.dropout > 0) for case in CASES if case.name == "kuramoto"]
+    assert found == [(name, option) for name in ("as_published", "corrected") for option in (False, True)]
+    assert {case.name for case in CASES} == set(ARCHITECTURES.names())
 
 
 class _Broken(BackboneModel):
@@ -189,6 +185,39 @@ def declaring(violations: set[str]) -> ArchitectureConfig:
 def test_declared_violation_must_show() -> None:
     with pytest.raises(ContractError, match="declares that it violates 'causality', but keeps it"):
         check_architecture(declaring({"causality"}))
+
+
+def outcomes(config: ArchitectureConfig) -> dict[str, str]:
+    return {finding.contract: finding.outcome for finding in examine_architecture(config)}
+
+
+def test_an_examination_goes_on_after_a_failure() -> None:
+    found = outcomes(broken("causality"))
+    assert set(found) == {"violations", *CHECKS}
+    failed = {name for name, outcome in found.items() if outcome == "failed"}
+    assert failed == {"causality", "round_trip"}, "and it cannot be read back, since no name is registered"
+
+
+def test_an_examination_tells_a_declared_violation_from_an_undeclared_one() -> None:
+    published = ARCHITECTURES.get("kuramoto").contract_configs()[0]
+    assert outcomes(published)["causality"] == "expected_violation"
+    assert outcomes(declaring({"causality"}))["causality"] == "failed"
+    assert outcomes(declaring({"honesty"}))["violations"] == "failed"
+
+
+def test_an_examination_says_where_no_reference_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_BrokenAttention, "reference", Mixer.reference)
+    assert outcomes(broken("reference"))["reference"] == "not_declared"
+
+
+def test_an_examination_reports_what_the_code_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(self: Mixer, x_BTD: Tensor) -> Tensor:
+        raise RuntimeError("a bug in somebody's layer")
+
+    monkeypatch.setattr(_BrokenAttention, "reference", fails)
+    finding = next(one for one in examine_architecture(broken("reference")) if one.contract == "reference")
+    assert (finding.outcome, finding.found) == ("failed", "RuntimeError: a bug in somebody's layer")
+    assert finding.expected.startswith("Every mixer that has a slow reference must equal it")
 
 
 def test_unknown_violation_is_refused() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import NamedTuple
+from typing import Any, NamedTuple, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -58,9 +58,32 @@ class ArchitectureConfig(NamedConfig):
         return frozenset()
 
     @property
+    def memory_neutral(self) -> frozenset[str]:
+        """Fields whose value changes neither shape nor life of any tensor: what is needed for one serves them all."""
+        return frozenset()
+
+    @property
     def microbatch_invariant(self) -> bool:
         """Whether splitting a batch leaves the gradients equal: false with dropout or noise."""
         return self.dropout == 0
+
+    @classmethod
+    def contract_configs(cls, **sizes: Any) -> list[Self]:
+        """Return the small configurations that the contract suite checks.
+
+        Every fidelity the class has, each plain and with biases and dropout.
+
+        Args:
+            sizes: Other fields, for what `d_model` and the number of layers do not keep small.
+        """
+        fidelity = cls.model_fields.get("fidelity")
+        fidelities = [{"fidelity": value} for value in get_args(fidelity.annotation)] if fidelity else [{}]
+        options: list[dict[str, Any]] = [{}, {"bias": True, "dropout": 0.1}]
+        return [
+            cls.model_validate({"d_model": 16, "num_layers": 2, "num_heads": 2, **sizes, **chosen, **option})
+            for chosen in fidelities
+            for option in options
+        ]
 
     @abstractmethod
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:

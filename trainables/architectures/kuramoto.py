@@ -9,7 +9,7 @@ Source:
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -93,6 +93,11 @@ class KuramotoConfig(BackboneConfig):
         return self
 
     @property
+    def memory_neutral(self) -> frozenset[str]:
+        """Strengths and signs are numbers that the same tensors are multiplied by; `fidelity` only sets defaults."""
+        return frozenset({"fidelity", "coupling", "sign", "dt", "coherence_target"})
+
+    @property
     def violates(self) -> frozenset[str]:
         """A mean field that matters, or can come to, and is not causal looks into the future."""
         return frozenset({"causality"} if self.canonical().get("causal") is False else ())
@@ -117,6 +122,11 @@ class KuramotoConfig(BackboneConfig):
                 del own[name]
         space = {name: own[name] for name in SEARCH if name in own}
         return {**fields, "phase_layers": own["phase_layers"], **SEARCH.canonical(space)}
+
+    @classmethod
+    def contract_configs(cls, **sizes: Any) -> list[Self]:
+        """Return the default ones with two oscillators: the slow reference holds T×T tensors of each."""
+        return super().contract_configs(num_oscillators=2, **sizes)
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return oscillators for a phase layer, attention for any other."""

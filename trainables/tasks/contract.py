@@ -7,18 +7,19 @@ last two tokens. What they must score is known beforehand.
 
 from __future__ import annotations
 
+import functools
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel, ModelOutput
-from trainables.contract import ContractError
+from trainables.contract import ContractError, Finding, examine
 from trainables.registry import TASKS
-from trainables.tasks.base import Split, Task, TaskConfig
+from trainables.tasks.base import DataError, Split, Task, TaskConfig
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 5
@@ -212,6 +213,12 @@ CHECKS: dict[str, Callable[[TaskConfig, Task], None]] = {
 """Every contract by name."""
 
 
+def check_rebuild(config: TaskConfig, data_dir: Path | None) -> None:
+    """Building the task again must give the same data."""
+    if config.build(data_dir).data_hash != config.build(data_dir).data_hash:
+        raise ContractError("building the task again changes its data hash")
+
+
 def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
     """Run every check on the task that `config` builds.
 
@@ -219,8 +226,24 @@ def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
         ContractError: If the task breaks a contract.
         DataError: If its data cannot be had.
     """
+    check_rebuild(config, data_dir)
     task = config.build(data_dir)
-    if config.build(data_dir).data_hash != task.data_hash:
-        raise ContractError("building the task again changes its data hash")
     for check in CHECKS.values():
         check(config, task)
+
+
+def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[Finding]:
+    """Check every contract and yield what became of each; a task that cannot be built has one finding only.
+
+    Raises:
+        DataError: If its data cannot be had.
+    """
+    rebuilt = examine("rebuild", check_rebuild, lambda: check_rebuild(config, data_dir))
+    if isinstance(rebuilt.error, DataError):
+        raise rebuilt.error
+    yield rebuilt
+    if rebuilt.error is not None:
+        return
+    task = config.build(data_dir)
+    for contract, function in CHECKS.items():
+        yield examine(contract, function, functools.partial(function, config, task))

@@ -41,6 +41,9 @@ from trainables.tasks.tokenizers import ByteTokenizer, Tokenizer, TokenizerName,
 IGNORED = -100
 """Target of a position that is not scored."""
 
+MIN_HELD_OUT_TOKENS = 3
+"""Of a split that is scored: the law of the synthetic text gives a character a probability after two others."""
+
 _UNITS = (
     ("nats_per_token", "nats/token", "mean negative log-likelihood of a token"),
     ("bits_per_char", "bits/character", "negative log-likelihood in bits, per character"),
@@ -185,12 +188,12 @@ class LanguageTask(Task):
 
     def _check_lengths(self) -> None:
         for split, tokens in self.tokens.items():
-            needed = self.context_length + 1 if split == "train" else 2
+            needed = self.context_length + 1 if split == "train" else MIN_HELD_OUT_TOKENS
+            reason = f" (context_length={self.context_length}, and one to predict)" if split == "train" else ""
             if len(tokens) < needed:
                 raise DataError(
-                    f"corpus '{self.config.corpus}': the {split} split has {len(tokens)} tokens, fewer than "
-                    f"the {needed} that context_length={self.context_length} needs; "
-                    "use a longer text or change val_fraction, test_fraction or max_bytes"
+                    f"corpus '{self.config.corpus}': the {split} split has {len(tokens)} tokens and needs "
+                    f"{needed}{reason}; use a longer text or change val_fraction, test_fraction or max_bytes"
                 )
 
     @property
