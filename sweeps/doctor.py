@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import sys
 import tempfile
 import threading
@@ -21,6 +20,15 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
+from cluster.access import (
+    TOKEN_CURE,
+    ClusterError,
+    answers,
+    is_authentication_off,
+    jobs_address,
+    join_address,
+    token_place,
+)
 from cluster.inventory import Inventory, local_inventory
 
 CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
@@ -78,7 +86,8 @@ def run_checks(
         check_results(results_root),
         check_tracking(tracking_uri),
         check_ray_address_file(environ, timeout_seconds),
-        check_ray_address(environ, Path.home()),
+        check_ray_address(environ, timeout_seconds),
+        check_ray_token(environ, Path.home()),
         check_data(data_dir),
         check_hub(environ, timeout_seconds),
         check_git(shutil.which("git")),
@@ -223,39 +232,54 @@ def check_ray_address_file(environ: Mapping[str, str], timeout_seconds: float) -
         return Check(name, True, "none")
     except OSError as error:
         return Check(name, None, f"{file} cannot be read: {error.strerror}", f"as its owner: rm {file}")
-    if _answers(address, timeout_seconds):
+    if answers(address, timeout_seconds):
         return Check(name, True, f"a cluster runs at {address}")
     detail = f"{file} names {address}, where nothing answers; `ray` commands would try to join it"
     return Check(name, None, detail, f"rm {file}")
 
 
-def _answers(address: str, timeout_seconds: float) -> bool:
-    host, _, port = address.rpartition(":")
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=timeout_seconds):
-            return True
-    except (OSError, ValueError, OverflowError):
-        return False
-
-
-def check_ray_address(environ: Mapping[str, str], home: Path) -> Check:
-    """A cluster named by RAY_ADDRESS can be entered: Ray authenticates by token since 2.59."""
+def check_ray_address(environ: Mapping[str, str], timeout_seconds: float) -> Check:
+    """The cluster named by RAY_ADDRESS is there, and named in a way that some verb can use."""
     name, address = "ray cluster", environ.get("RAY_ADDRESS", "")
     if not address:
         return Check(name, True, "RAY_ADDRESS is not set; each sweep starts its own local session")
-    mode = environ.get("RAY_AUTH_MODE", "").lower()
-    if mode == "disabled":
-        return Check(name, None, f"{address}; RAY_AUTH_MODE=disabled: anyone who reaches it runs code there")
-    file = Path(environ.get("RAY_AUTH_TOKEN_PATH") or home / ".ray" / "auth_token")
-    if environ.get("RAY_AUTH_TOKEN") or file.is_file():
-        place = "RAY_AUTH_TOKEN" if environ.get("RAY_AUTH_TOKEN") else str(file)
-        return Check(name, True, f"{address}; token from {place}")
-    return Check(
-        name,
-        False if mode == "token" else None,
-        f"{address}; no token in RAY_AUTH_TOKEN or {file}",
-        "copy the cluster's token: on its head, `ray get-auth-token`; here, set RAY_AUTH_TOKEN",
-    )
+    try:
+        url = jobs_address(address)
+    except ClusterError:
+        return _check_joining(name, address, timeout_seconds)
+    problem = fetch_problem(url, timeout_seconds)
+    if problem is None:
+        return Check(
+            name, True, f"{url} answers; `submit` sends sweeps there, `plan` and `run` want RAY_ADDRESS unset"
+        )
+    return Check(name, False, f"{url} does not answer ({problem})", "correct or unset RAY_ADDRESS")
+
+
+def _check_joining(name: str, address: str, timeout_seconds: float) -> Check:
+    try:
+        join_address(address)
+    except ClusterError as error:
+        return Check(name, False, f"RAY_ADDRESS={address}: {error}", "correct or unset RAY_ADDRESS")
+    if address == "auto" or answers(address, timeout_seconds):
+        return Check(name, True, f"{address}; `run` joins it, on its nodes")
+    return Check(name, False, f"nothing listens at {address}", "correct or unset RAY_ADDRESS")
+
+
+def check_ray_token(environ: Mapping[str, str], home: Path) -> Check:
+    """A cluster named by RAY_ADDRESS can be entered: Ray authenticates by token since 2.59."""
+    name = "ray token"
+    if not environ.get("RAY_ADDRESS"):
+        return Check(name, True, "not needed: RAY_ADDRESS is not set")
+    if is_authentication_off(environ):
+        return Check(name, None, "RAY_AUTH_MODE=disabled: anyone who reaches an open cluster runs code there")
+    try:
+        place = token_place(environ, home)
+    except ClusterError as error:
+        return Check(name, False, str(error), TOKEN_CURE)
+    if place is None:
+        demanded = environ.get("RAY_AUTH_MODE", "").lower() == "token"
+        return Check(name, False if demanded else None, "none found", TOKEN_CURE)
+    return Check(name, True, f"from {place}; whether it is this cluster's, only the cluster can tell")
 
 
 def check_data(data_dir: str | None) -> Check:
@@ -279,14 +303,14 @@ def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
     if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
         return Check("hub", None, "HF_HUB_OFFLINE is set: cached data sets only", "unset HF_HUB_OFFLINE")
     url = environ.get("HF_ENDPOINT") or HUB
-    problem = _fetch_problem(url, timeout_seconds)
+    problem = fetch_problem(url, timeout_seconds)
     if problem is None:
         return Check("hub", True, f"{url} answers")
     cure = "use local data through PHASESWEEP_DATA, or an embedded corpus"
     return Check("hub", None, f"{url} does not answer ({problem})", cure)
 
 
-def _fetch_problem(url: str, timeout_seconds: float) -> str | None:
+def fetch_problem(url: str, timeout_seconds: float) -> str | None:
     """Return why `url` does not answer in time, or None. Any HTTP status is an answer."""
     problem: list[str | None] = ["time-out"]
 

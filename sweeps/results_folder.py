@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,18 +13,47 @@ from analysis.records import JournalState, read_journal
 from sweeps.errors import UserError
 from sweeps.journal import write_whole
 from sweeps.study import Study
+from sweeps.yaml_source import yaml_problem
+from trainables.plugins import Plugin
+
+RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
+"""Ray sets it for the command of a job, and for nothing else."""
 
 
 def results_root() -> Path:
-    """Return `PHASESWEEP_RESULTS`, or `results` in the working folder.
+    """Return `PHASESWEEP_RESULTS`, or `results` in the working folder; in a Ray job it must be absolute.
 
     Raises:
-        UserError: If it is an address of a remote store.
+        UserError: If it is an address of a remote store, or not absolute in a Ray job.
     """
+    if RAY_JOB_VARIABLE in os.environ:
+        return job_results_root(os.environ)
     given = os.environ.get("PHASESWEEP_RESULTS") or "results"
+    _refuse_remote(given)
+    return Path(given).expanduser().resolve()
+
+
+def job_results_root(environ: Mapping[str, str]) -> Path:
+    """Return `PHASESWEEP_RESULTS` for a sweep in a Ray job, whose working folder is deleted with the job.
+
+    Raises:
+        UserError: If it is not set, not absolute, or an address of a remote store.
+    """
+    given = environ.get("PHASESWEEP_RESULTS") or ""
+    _refuse_remote(given)
+    if not Path(given).is_absolute():
+        said = f"PHASESWEEP_RESULTS={given} is relative" if given else "PHASESWEEP_RESULTS is not set"
+        raise UserError(
+            f"{said}, and the working folder of a Ray job is deleted with it: set an absolute folder that every "
+            "node of the cluster can write; for plain `ray job submit` by "
+            """--runtime-env-json '{"env_vars": {"PHASESWEEP_RESULTS": "/shared/results"}}'"""
+        )
+    return Path(given)
+
+
+def _refuse_remote(given: str) -> None:
     if "://" in given:
         raise UserError(f"PHASESWEEP_RESULTS={given}: remote stores are not supported yet; give a folder")
-    return Path(given).expanduser().resolve()
 
 
 @dataclass(frozen=True)
@@ -76,8 +106,17 @@ class ResultsFolder:
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
             write_whole(self.path / "study.yaml", text)
+            for plugin in study.plugins:
+                self._keep(plugin)
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error}; set PHASESWEEP_RESULTS") from error
+
+    def _keep(self, plugin: Plugin) -> None:
+        """Keep the text of a plugin file: nothing else could explain its numbers once it is edited."""
+        if plugin.kind == "file":
+            path = self.path / "plugins" / f"{plugin.sha256[:12]}-{plugin.name}"
+            path.parent.mkdir(exist_ok=True)
+            write_whole(path, plugin.source)
 
     def _refuse_foreign(self, study: Study) -> None:
         for path in (self.path, *self.path.parents):
@@ -92,7 +131,8 @@ class ResultsFolder:
         try:
             found = yaml.safe_load(marker.read_text(encoding="utf-8"))
         except (yaml.YAMLError, UnicodeDecodeError) as error:
-            raise UserError(f"{marker}: not a study.yaml of phasesweep ({error}); {advice}") from error
+            problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else error
+            raise UserError(f"{marker}: not a study.yaml of phasesweep ({problem}); {advice}") from error
         if not isinstance(found, dict) or "format_version" not in found:
             raise UserError(f"{marker}: not a study.yaml of phasesweep (no format_version); {advice}")
         if found["format_version"] != 1:

@@ -138,18 +138,36 @@ def test_a_dead_clusters_address_is_found_with_its_cure(tmp_path):
     assert doctor.check_ray_address_file(environ, 0.5).cure == f"rm {file}"
 
 
+def test_ray_address(monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    assert doctor.check_ray_address({}, 0.5).ok is True
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert doctor.check_ray_address({"RAY_ADDRESS": address}, 5.0).ok is True
+    gone = doctor.check_ray_address({"RAY_ADDRESS": address}, 0.5)
+    assert (gone.ok, gone.cure) == (False, "correct or unset RAY_ADDRESS")
+    assert doctor.check_ray_address({"RAY_ADDRESS": f"http://{address}"}, 0.5).ok is False
+    assert doctor.check_ray_address({"RAY_ADDRESS": "auto"}, 0.5).ok is True
+    client = doctor.check_ray_address({"RAY_ADDRESS": "ray://head:10001"}, 0.5)
+    assert client.ok is False
+    assert "submit --address http://head:8265" in client.detail
+
+
 def test_ray_token(tmp_path):
     there = {"RAY_ADDRESS": "10.0.0.1:6379"}
-    assert doctor.check_ray_address({}, tmp_path).ok is True
-    assert doctor.check_ray_address(there, tmp_path).ok is None
-    assert doctor.check_ray_address({**there, "RAY_AUTH_MODE": "token"}, tmp_path).ok is False
-    assert doctor.check_ray_address({**there, "RAY_AUTH_MODE": "disabled"}, tmp_path).ok is None
-    secret = doctor.check_ray_address({**there, "RAY_AUTH_TOKEN": "hunter2"}, tmp_path)
+    assert doctor.check_ray_token({}, tmp_path).ok is True
+    assert doctor.check_ray_token(there, tmp_path).ok is None
+    assert doctor.check_ray_token({**there, "RAY_AUTH_MODE": "token"}, tmp_path).ok is False
+    assert doctor.check_ray_token({**there, "RAY_AUTH_MODE": "disabled"}, tmp_path).ok is None
+    assert doctor.check_ray_token({**there, "RAY_AUTH_TOKEN_PATH": "/nowhere"}, tmp_path).ok is False
+    secret = doctor.check_ray_token({**there, "RAY_AUTH_TOKEN": "hunter2"}, tmp_path)
     assert secret.ok is True
     assert "hunter2" not in secret.detail
     (tmp_path / ".ray").mkdir()
-    (tmp_path / ".ray/auth_token").write_text("x", encoding="utf-8")
-    assert str(tmp_path) in doctor.check_ray_address(there, tmp_path).detail
+    (tmp_path / ".ray/auth_token").write_text("hunter2", encoding="utf-8")
+    found = doctor.check_ray_token(there, tmp_path)
+    assert str(tmp_path) in found.detail
+    assert "hunter2" not in found.detail
 
 
 def test_local_data(tmp_path):
