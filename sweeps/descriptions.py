@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from analysis.records import ArmInfo, JournalState, MetricInfo, Replicate, SweepInfo
-from analysis.results import ResultRow, summarise
+from analysis.results import ResultRow, ResultTable, summarise
 
 MAX_SEED_ROWS = 40
+MAX_ARM_ROWS = 60
+"""Arms listed in one description: MLflow refuses longer texts. The runs themselves have them all."""
 
 
 def number(value: float | None) -> str:
@@ -92,10 +94,11 @@ def sweep(info: SweepInfo, state: JournalState) -> str:
                 " ".join(str(seed) for seed in arm.seeds),
                 _statuses(arm, state),
             )
-            for arm in info.arms
+            for arm in info.arms[:MAX_ARM_ROWS]
         ),
     )
-    return f"**{info.title}**, study `{info.study}` at scale `{info.scale}`.\n\n{arms}"
+    title = f"**{info.title}**, study `{info.study}` at scale `{info.scale}`."
+    return _paragraphs(title, arms, _left_out(len(info.arms)))
 
 
 def _statuses(arm: ArmInfo, state: JournalState) -> str:
@@ -124,20 +127,59 @@ def experiment(state: JournalState) -> str:
                 interval(row.delta_ci_low, row.delta_ci_high),
                 row.reading,
             )
-            for row in result.rows
+            for row in result.rows[:MAX_ARM_ROWS]
         ),
     )
     references = ", ".join(f"{name} {number(score)}" for name, score in result.references.items())
-    return "\n\n".join(
-        part
-        for part in (
-            f"**{info.title}**",
-            f"Study `{info.study}` at scale `{info.scale}`. {_metric(info.metric(primary))}",
-            rows,
-            f"For comparison: {references}." if references else "",
-            "Top-level runs are configurations (`phasesweep.level` = `configuration`); the seeds of each are "
-            "its child runs; runs called `sweep …` are launches. `.ci_low` and `.ci_high` bound the mean "
-            "over seeds.",
-        )
-        if part
+    return _paragraphs(
+        f"**{info.title}**",
+        f"Study `{info.study}` at scale `{info.scale}`. {_metric(info.metric(primary))}",
+        rows,
+        _left_out(len(result.rows)),
+        f"For comparison: {references}." if references else "",
+        _contrasts(result),
+        _claims(info),
+        "Top-level runs are configurations (`phasesweep.level` = `configuration`); the seeds of each are "
+        "its child runs; runs called `sweep …` are launches. `.ci_low` and `.ci_high` bound the mean "
+        "over seeds.",
     )
+
+
+def _paragraphs(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _left_out(num_arms: int) -> str:
+    return f"And {num_arms - MAX_ARM_ROWS} more arms: see the runs." if num_arms > MAX_ARM_ROWS else ""
+
+
+def _contrasts(result: ResultTable) -> str:
+    """Return the planned comparisons of two arms, beside those with the baseline."""
+    if not result.contrasts:
+        return ""
+    rows = table(
+        ("contrast", "Δ", "95 % interval of Δ", "pairs", "reading", "what Δ is the size of"),
+        (
+            (
+                f"{row.arm} − {row.against}",
+                number(row.delta),
+                interval(row.ci_low, row.ci_high),
+                str(row.n_pairs),
+                row.reading,
+                row.meaning,
+            )
+            for row in result.contrasts
+        ),
+    )
+    return f"Planned contrasts, Holm-adjusted among themselves:\n\n{rows}"
+
+
+def _claims(info: SweepInfo) -> str:
+    """Return what the study is to settle; a declaration, no verdict."""
+    if not info.claims:
+        return ""
+    rows = table(
+        ("claim", "statement", "kind", "settled at", "source"),
+        ((c.id, c.statement, c.kind.replace("_", " "), c.settled_at, c.source) for c in info.claims),
+    )
+    return f"Claims to be settled (declared before the runs):\n\n{rows}"

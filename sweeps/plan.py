@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import json
 import os
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from analysis.attainable import Attainable, attainable
+from analysis.claims import Claim
 from analysis.records import ArmInfo, ContrastInfo, ExternalInfo, JournalState, MetricInfo, SweepInfo
 from analysis.statistics import smallest_detectable_effect
 from cluster.inventory import Inventory
 from cluster.memory import MemoryEstimate, estimate
-from cluster.packing import Request, ResourceError, check_fits, concurrency, request_for
+from cluster.packing import Request, ResourceError, check_fits, concurrency, of_one_worker, request_for
 from sweeps.errors import UserError, nearest
+from sweeps.plugins import previous_hash
 from sweeps.provenance import provenance
-from sweeps.resolve import flatten
+from sweeps.sections import flatten
 from sweeps.study import Arm, Study
+from sweeps.study_claims import check_metrics
 from trainables.architectures.base import count_parameters
 from trainables.config import TrialConfig, config_id
 from trainables.tasks.base import DataError, Task
@@ -23,6 +28,9 @@ from trainables.tasks.base import DataError, Task
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""
 ASSUMED_FLOPS_PER_GPU = 2e13
+SECONDS_TO_START_WORKERS = 20.0
+"""From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
+reused by the next trial."""
 
 
 @dataclass(frozen=True)
@@ -59,9 +67,10 @@ class Plan:
 
         Seed by seed, a sweep that is cut short still holds paired replicates.
         """
-        unique = {planned.config_id: planned for planned in reversed(self.arms)}
-        order = sorted(unique.values(), key=lambda p: (p.arm.role != "baseline", self.arms.index(p)))
-        return [(planned, seed) for seed in self.study.seeds for planned in order]
+        unique: dict[str, PlannedArm] = {}
+        for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
+            unique.setdefault(planned.config_id, planned)
+        return [(planned, seed) for seed in self.study.seeds for planned in unique.values()]
 
     @property
     def keys(self) -> list[tuple[str, int]]:
@@ -78,8 +87,19 @@ class Plan:
         for planned, _ in self.replicates:
             seen = measured.get(planned.config_id)
             total += sum(seen) / len(seen) if seen else self._assumed_seconds(planned)
+            total += SECONDS_TO_START_WORKERS if self.request.workers > 1 else 0.0
         basis = f"{len(measured)} of {len({p.config_id for p in self.arms})} configurations measured"
         return total / self.concurrency, basis
+
+    def core_seconds(self, state: JournalState | None = None) -> float:
+        """Return the forecast cost of the whole study: what it keeps busy, cores times seconds."""
+        seconds, _ = self.forecast_seconds(state)
+        return seconds * self.concurrency * self.request.cpu * self.request.workers
+
+    @property
+    def attainable(self) -> list[tuple[Claim, Attainable]]:
+        """What each claim's test can find with these seeds."""
+        return [(claim, attainable(claim, len(self.study.seeds))) for claim in self.study.claims]
 
     @property
     def smallest_detectable_effect_sd(self) -> float | None:
@@ -93,7 +113,7 @@ class Plan:
         length = int(getattr(task, "context_length", 1))
         operations = 6.0 * planned.num_parameters * budget.steps * budget.batch_size * length
         throughput = ASSUMED_FLOPS_PER_GPU * self.request.gpu or ASSUMED_FLOPS_PER_CORE * self.request.cpu
-        return operations / throughput
+        return operations / (throughput * self.request.workers)
 
     def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
         """Return the plan as `plan --json` prints it; schema in `sweeps/schemas/plan.json`."""
@@ -120,12 +140,22 @@ class Plan:
                 }
                 for planned in self.arms
             ],
+            "grid": self.study.grid.to_json() if self.study.grid else None,
+            "plugins": [
+                {**plugin.describe(), "previous_sha256": previous_hash(plugin, state or JournalState())}
+                for plugin in self.study.plugins
+            ],
             "num_trials": len(self.replicates),
             "num_replicates": len(self.replicates),
             "concurrency": self.concurrency,
             "forecast_seconds": round(seconds, 1),
+            "forecast_core_seconds": round(self.core_seconds(state), 1),
             "forecast_basis": basis,
             "smallest_detectable_effect_sd": self.smallest_detectable_effect_sd,
+            "claims": [
+                {"id": claim.id, "kind": claim.kind, "settled_at": claim.settled_at, **asdict(found)}
+                for claim, found in self.attainable
+            ],
         }
 
 
@@ -152,7 +182,8 @@ def build_plan(study: Study, inventory: Inventory, data_dir: Path | None) -> Pla
     """
     study = _with_absolute_paths(study, data_dir)
     tasks = _load_tasks(study, data_dir)
-    arms = tuple(_plan_arm(arm, tasks[_task_key(arm)], study.resources.micro_batch_size) for arm in study.arms)
+    _check_workers(study)
+    arms = _plan_arms(study, tasks)
     request = request_for(study.resources, [planned.memory for planned in arms])
     try:
         check_fits(request, inventory)
@@ -201,16 +232,58 @@ def _load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
     return tasks
 
 
-def _plan_arm(arm: Arm, task: Task, micro_batch_size: int | None) -> PlannedArm:
-    vocab_size, length = task.vocab_size, task.context_length
+def _check_workers(study: Study) -> None:
+    """Refuse arms that several workers cannot train together."""
+    workers, sharding = study.resources.workers, study.resources.sharding
+    for arm in study.arms:
+        if arm.config.budget.batch_size % workers:
+            raise UserError(
+                f"{study.where('resources', 'workers')}: workers={workers} must divide "
+                f"budget.batch_size={arm.config.budget.batch_size} of arm '{arm.name}': every worker trains on an "
+                "equal part of each batch"
+            )
+        if sharding == "fsdp" and arm.config.optimizer.name == "adamw_8bit":
+            raise UserError(
+                f"{study.where('resources', 'sharding')}: sharding=fsdp cannot divide the state of "
+                f"optimizer.name=adamw_8bit of arm '{arm.name}'; choose adamw, or sharding=replicated"
+            )
+
+
+def _plan_arms(study: Study, tasks: dict[str, Task]) -> tuple[PlannedArm, ...]:
+    """Size every arm; arms that need the same memory are sized once."""
+    sizes: dict[str, tuple[int, MemoryEstimate]] = {}
+    planned = []
+    for arm in study.arms:
+        task = tasks[_task_key(arm)]
+        key = _size_key(arm)
+        if key not in sizes:
+            sizes[key] = _size(arm, task, study)
+        num_parameters, memory = sizes[key]
+        identity = config_id(arm.config, task.data_hash)
+        planned.append(PlannedArm(arm, identity, task.data_hash, memory, num_parameters))
+    return tuple(planned)
+
+
+def _size_key(arm: Arm) -> str:
+    """Return all that decides the shapes of a trial's tensors."""
+    fields = arm.config.model_dump(mode="json")
+    for name in arm.config.architecture.memory_neutral:
+        del fields["architecture"][name]
+    return json.dumps(fields, sort_keys=True)
+
+
+def _size(arm: Arm, task: Task, study: Study) -> tuple[int, MemoryEstimate]:
+    """Return the number of parameters and the memory of one worker of a trial."""
+    vocab_size, length, resources = task.vocab_size, task.context_length, study.resources
     try:
         num_parameters = count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=length)
-        memory = estimate(
-            arm.config, vocab_size=vocab_size, context_length=length, micro_batch_size=micro_batch_size
-        )
+        share = arm.config.budget.batch_size // resources.workers
+        micro = min(resources.micro_batch_size or share, share)
+        whole = estimate(arm.config, vocab_size=vocab_size, context_length=length, micro_batch_size=micro)
+        memory = of_one_worker(whole, resources)
     except ValueError as error:  # a budget too small for the model, or a model that cannot be estimated
-        raise UserError(f"arm '{arm.name}': architecture: {error}") from error
-    return PlannedArm(arm, config_id(arm.config, task.data_hash), task.data_hash, memory, num_parameters)
+        raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
+    return num_parameters, memory
 
 
 def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepInfo:
@@ -219,7 +292,7 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
     if primary not in {metric.name for metric in metrics}:
         known = [metric.name for metric in metrics]
         raise UserError(f"{study.where('metric')}: unknown metric '{primary}'; {nearest(primary, known)}")
-    return SweepInfo(
+    sweep = SweepInfo(
         study=study.name,
         scale=study.scale,
         title=study.title,
@@ -241,6 +314,7 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
         ),
         references=task.references(),
         contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
+        claims=study.claims,
         external=tuple(
             ExternalInfo(**{**external.model_dump(), "values": tuple(external.values)})
             for external in study.external
@@ -249,5 +323,8 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task) -> SweepIn
             **provenance(),
             "folder": study.folder_name,
             "overrides": study.overrides,
+            "plugins": [plugin.describe() for plugin in study.plugins],
         },
     )
+    check_metrics(study, sweep.all_metrics)
+    return sweep

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -9,9 +10,16 @@ from pydantic import ValidationError
 
 from sweeps.errors import UserError, nearest
 from sweeps.explain import explain_first
-from sweeps.study import DEFAULT_SCALE, SECTIONS, Arm, ArmOverlay, Scale, Study, StudyFile, check_scale, find
+from sweeps.grid import Expansion, expand
+from sweeps.plugins import use_those_of
+from sweeps.sections import SECTIONS, ArmOverlay, ArmSpec, flatten, merge, nest
+from sweeps.study import DEFAULT_SCALE, Arm, Scale, Study, StudyFile, check_scale, find
+from sweeps.study_claims import read_claims
 from sweeps.yaml_source import KeyPath, YamlSource, parse_scalar
 from trainables.config import ResourceConfig, TrialConfig
+
+MAX_NAMED = 5
+"""Arms that a message names before it counts the rest."""
 
 
 def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterable[str] = ()) -> Study:
@@ -37,28 +45,8 @@ def _parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
         key, equals, value = text.partition("=")
         if not equals or not key:
             raise UserError(f"--set {text}: write it as key=value, such as --set budget.steps=100")
-        parsed[key] = parse_scalar(value)
+        parsed[key] = parse_scalar(value, f"--set {text}")
     return parsed
-
-
-def merge(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """Return `under` with the values of `over`; mappings are merged, everything else is replaced."""
-    merged = dict(under)
-    for key, value in over.items():
-        both = isinstance(value, dict) and isinstance(merged.get(key), dict)
-        merged[key] = merge(merged[key], value) if both else value
-    return merged
-
-
-def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Return a nested mapping with dotted keys."""
-    flat: dict[str, Any] = {}
-    for key, value in nested.items():
-        if isinstance(value, dict):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value
-    return flat
 
 
 class _Resolver:
@@ -74,6 +62,7 @@ class _Resolver:
             self.file = StudyFile.model_validate(source.data)
         except ValidationError as error:
             raise UserError(explain_first(error, StudyFile, source.where, data=source.data)) from error
+        use_those_of(source, self.file.plugins)
         if scale not in self.file.scales:
             raise UserError(
                 f"{source.where(('scales',))}: scales: study '{self.file.study}' has no scale '{scale}'; "
@@ -81,6 +70,12 @@ class _Resolver:
             )
         self.spec = self.file.scales[scale]
         self.set_base, self.set_arms, self.set_study = self._sort_overrides()
+        self.grid = self._grid()
+        self.arms: dict[str, ArmSpec] = {**self.file.arms, **(self.grid.arms if self.grid else {})}
+        self._check_names()
+        for key in self.overrides:
+            if key.partition(".")[0] in SECTIONS:
+                self._refuse_masked(key)
 
     def _sort_overrides(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
         """Split `--set` into fields of the base, of single arms, and of the study itself."""
@@ -90,13 +85,11 @@ class _Resolver:
         for key, value in self.overrides.items():
             head, *rest = key.split(".")
             if head in SECTIONS and rest:
-                self._refuse_masked(key)
-                base = merge(base, _nest([head, *rest], value))
+                base = merge(base, nest(key, value))
             elif head == "arms" and len(rest) >= 3 and rest[1] in SECTIONS:
-                self._known_arm(rest[0], f"--set {key}")
-                arms[rest[0]] = merge(arms.get(rest[0], {}), _nest(rest[1:], value))
+                arms[rest[0]] = merge(arms.get(rest[0], {}), nest(".".join(rest[1:]), value))
             elif key == "seeds" or (head == "resources" and len(rest) == 1):
-                study = merge(study, _nest([head, *rest], value))
+                study = merge(study, nest(key, value))
             else:
                 valid = [*(f"{name}.<field>" for name in SECTIONS), "seeds", "resources.<field>"]
                 raise UserError(
@@ -104,37 +97,60 @@ class _Resolver:
                 )
         return base, arms, study
 
+    def _grid(self) -> Expansion | None:
+        if self.file.grid is None:
+            return None
+
+        def canonical(overlay: dict[str, Any], context: str) -> str:
+            config = self._config(overlay, {}, context, [("grid",)], "grid")
+            return json.dumps(config.canonical(), sort_keys=True)
+
+        return expand(self.file.grid, self.source.where, canonical)
+
+    def _check_names(self) -> None:
+        """Refuse names that mean no arm, or two."""
+        for name in self.grid.arms if self.grid else ():
+            if name in self.file.arms:
+                where = self.source.where(("arms", name))
+                raise UserError(f"{where}: arms.{name}: the grid makes an arm of this name too; rename one")
+        for key in self.overrides:
+            head, *rest = key.split(".")
+            if head == "arms":
+                self._known_arm(rest[0], f"--set {key}")
+        for scale, spec in self.file.scales.items():
+            for name in spec.arms:
+                self._known_arm(name, self.source.where(("scales", scale, "arms", name)))
+        for index, contrast in enumerate(self.file.contrasts):
+            for key in ("arm", "against"):
+                self._known_arm(getattr(contrast, key), self.source.where(("contrasts", index, key)))
+
     def _refuse_masked(self, key: str) -> None:
         """Refuse a base override that an arm writes itself: it would silently not apply to that arm."""
-        masking = [name for name in self.file.arms if key in flatten(self._arm_overlay(name))]
+        masking = [name for name in self.arms if key in flatten(self._arm_overlay(name))]
         if masking:
+            shown = [*masking[:MAX_NAMED], *([f"{len(masking) - MAX_NAMED} more"] if masking[MAX_NAMED:] else [])]
             raise UserError(
-                f"--set {key}: arms {', '.join(masking)} set this field themselves; "
+                f"--set {key}: arms {', '.join(shown)} set this field themselves; "
                 f"write --set arms.{masking[0]}.{key}=… to change one of them"
             )
 
     def _known_arm(self, name: str, where: str) -> None:
-        if name not in self.file.arms:
-            raise UserError(f"{where}: no arm '{name}'; {nearest(name, self.file.arms)}")
+        if name not in self.arms:
+            raise UserError(f"{where}: no arm '{name}'; {nearest(name, self.arms)}")
 
     def _arm_overlay(self, name: str) -> dict[str, Any]:
         scaled = self.spec.arms.get(name, ArmOverlay()).as_overlay()
-        return merge(self.file.arms[name].as_overlay(), scaled)
+        return merge(self.arms[name].as_overlay(), scaled)
 
     def study(self) -> Study:
         """Return the resolved study."""
-        for name in self.spec.arms:
-            self._known_arm(name, self.source.where(("scales", self.scale, "arms", name)))
-        for index, contrast in enumerate(self.file.contrasts):
-            for key in ("arm", "against"):
-                name = getattr(contrast, key)
-                self._known_arm(name, self.source.where(("contrasts", index, key)))
-        baselines = [name for name, arm in self.file.arms.items() if arm.role == "baseline"]
+        baselines = [name for name, arm in self.arms.items() if arm.role == "baseline"]
         if len(baselines) != 1:
             raise UserError(
                 f"{self.source.where(('arms',))}: exactly one arm needs `role: baseline`; "
                 f"found {', '.join(baselines) or 'none'}"
             )
+        arms = tuple(self._arm(name) for name in self.arms)
         return Study(
             name=self.file.study,
             scale=self.scale,
@@ -143,8 +159,10 @@ class _Resolver:
             source=self.file.source,
             metric=self.file.metric,
             seeds=self._seeds(),
-            arms=tuple(self._arm(name) for name in self.file.arms),
+            arms=arms,
+            grid=self.grid,
             contrasts=tuple(self.file.contrasts),
+            claims=read_claims(self.file, self.source, arms),
             external=() if self.overrides else tuple(self.spec.external),
             resources=self._resources(),
             overrides=self.overrides,
@@ -181,31 +199,38 @@ class _Resolver:
 
     def _arm(self, name: str) -> Arm:
         overlay = self._arm_overlay(name)
-        base = merge(merge(self.file.base.as_overlay(), self.spec.base.as_overlay()), self.set_base)
+        root: KeyPath = ("grid",) if name not in self.file.arms else ("arms", name)
+        roots: list[KeyPath] = [("scales", self.scale, "arms", name), root]
+        config = self._config(overlay, self.set_arms.get(name, {}), f"arm '{name}'", roots, f"arms.{name}")
+        spec = self.arms[name]
+        return Arm(name, spec.role, spec.note, config, self._changes(config, overlay, name))
+
+    def _base(self) -> dict[str, Any]:
+        return merge(merge(self.file.base.as_overlay(), self.spec.base.as_overlay()), self.set_base)
+
+    def _config(
+        self, overlay: dict[str, Any], set_arm: dict[str, Any], context: str, roots: list[KeyPath], set_prefix: str
+    ) -> TrialConfig:
+        """Merge and validate; `roots` are the keys under which the overlay was written, innermost first."""
+        base = self._base()
         architecture = merge(base, overlay).get("architecture", {}).get("name")
         shared = merge(self.file.architectures.get(architecture, {}), self.spec.architectures.get(architecture, {}))
-        layers = [base, {"architecture": shared}, self.set_base, overlay, self.set_arms.get(name, {})]
         merged: dict[str, Any] = {}
-        for layer in layers:
+        for layer in (base, {"architecture": shared}, self.set_base, overlay, set_arm):
             merged = merge(merged, layer)
         try:
-            config = TrialConfig.model_validate(merged)
+            return TrialConfig.model_validate(merged)
         except ValidationError as error:
             scale = ("scales", self.scale)
             families: list[KeyPath] = [(*scale, "architectures", architecture), ("architectures", architecture)]
-            roots: list[KeyPath] = [(*scale, "arms", name), ("arms", name), (*scale, "base"), ("base",)]
-            where = self._where_in(roots, f"arms.{name}", families)
-            text = explain_first(error, TrialConfig, where, data=merged, context=f"arm '{name}'")
+            where = self._where_in([*roots, (*scale, "base"), ("base",)], set_prefix, families)
+            text = explain_first(error, TrialConfig, where, data=merged, context=context)
             raise UserError(text) from error
-        spec = self.file.arms[name]
-        return Arm(name, spec.role, spec.note, config, self._changes(config, base, overlay, name))
 
-    def _changes(
-        self, config: TrialConfig, base: dict[str, Any], overlay: dict[str, Any], name: str
-    ) -> dict[str, Any]:
+    def _changes(self, config: TrialConfig, overlay: dict[str, Any], name: str) -> dict[str, Any]:
         """Return the fields that the arm writes, with their final values, without those that equal the base."""
         written = flatten(merge(overlay, self.set_arms.get(name, {})))
-        final, under = flatten(config.model_dump(mode="json")), flatten(base)
+        final, under = flatten(config.model_dump(mode="json")), flatten(self._base())
         return {key: final.get(key, value) for key, value in written.items() if under.get(key) != final.get(key)}
 
     def _where_in(
@@ -221,6 +246,8 @@ class _Resolver:
             for root in roots:
                 if self.source.has((*root, *key)):
                     return self.source.where((*root, *key))
+                if root == ("grid",) and self.source.has(("grid", "fields", dotted)):
+                    return self.source.where(("grid", "fields", dotted))
             if key and key[0] == "architecture":
                 for root in families:
                     if self.source.has((*root, *key[1:])):
@@ -228,10 +255,3 @@ class _Resolver:
             return self.source.where((*roots[-1], *key))
 
         return where
-
-
-def _nest(keys: list[str], value: Any) -> dict[str, Any]:
-    for key in reversed(keys):
-        value = {key: value}
-    nested: dict[str, Any] = value
-    return nested

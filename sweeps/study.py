@@ -11,36 +11,18 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from analysis.claims import Claim
 from sweeps.errors import UserError, nearest
+from sweeps.grid import Expansion, GridSpec
+from sweeps.sections import ArmOverlay, ArmSpec, Role, Sections
 from sweeps.yaml_source import YamlSource
 from trainables.config import ResourceConfig, TrialConfig
+from trainables.plugins import Plugin
 from trainables.schema import Schema
 
 Scale = Literal["smoke", "laptop", "gpu", "paper"]
 SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
 DEFAULT_SCALE: Scale = "laptop"
-SECTIONS = ("architecture", "task", "optimizer", "budget")
-
-
-class Sections(Schema):
-    """Parts of a TrialConfig, not yet validated: they are merged first."""
-
-    architecture: dict[str, Any] = {}
-    task: dict[str, Any] = {}
-    optimizer: dict[str, Any] = {}
-    budget: dict[str, Any] = {}
-
-    def as_overlay(self) -> dict[str, Any]:
-        """Return only what is written."""
-        return {name: getattr(self, name) for name in SECTIONS if getattr(self, name)}
-
-
-class ArmSpec(Sections):
-    """An arm: what it changes of the base."""
-
-    role: Literal["baseline", "treatment", "control"] = "treatment"
-    """Exactly one arm is the baseline that the others are compared with."""
-    note: str = ""
 
 
 class Contrast(Schema):
@@ -60,10 +42,6 @@ class External(Schema):
     values: list[float] = Field(min_length=2)
     """One value a seed of theirs."""
     source: str
-
-
-class ArmOverlay(Sections):
-    """What a scale changes of an arm."""
 
 
 class ScaleSpec(Schema):
@@ -93,12 +71,18 @@ class StudyFile(Schema):
     source: str = ""
     metric: str | None = None
     """Metric of the results table; by default the task's own."""
+    plugins: list[str] = []
+    """Python files with architectures and tasks of your own, relative to this file."""
     seeds: int | list[int]
     """A number n stands for the seeds 0 … n-1. All arms share the seeds."""
     base: Sections
     architectures: dict[str, dict[str, Any]] = {}
-    arms: dict[str, ArmSpec]
+    arms: dict[str, ArmSpec] = {}
+    grid: GridSpec | None = None
+    """More arms, made from a design over fields."""
     contrasts: list[Contrast] = []
+    claims: dict[str, dict[str, Any]] = {}
+    """Statements to be settled, by id; fields and kinds are those of `analysis.claims`."""
     resources: dict[str, Any] = {}
     scales: dict[Scale, ScaleSpec]
 
@@ -108,7 +92,7 @@ class Arm:
     """A named configuration of a resolved study."""
 
     name: str
-    role: Literal["baseline", "treatment", "control"]
+    role: Role
     note: str
     config: TrialConfig
     changes: dict[str, Any]
@@ -127,7 +111,10 @@ class Study:
     metric: str | None
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
+    grid: Expansion | None
+    """What the grid came to, if the study has one; its arms are among `arms`."""
     contrasts: tuple[Contrast, ...]
+    claims: tuple[Claim, ...]
     external: tuple[External, ...]
     resources: ResourceConfig
     overrides: dict[str, Any]
@@ -151,6 +138,11 @@ class Study:
         return next(arm for arm in self.arms if arm.role == "baseline")
 
     @property
+    def plugins(self) -> tuple[Plugin, ...]:
+        """The plugins that the arms use, each once."""
+        return tuple(dict.fromkeys(plugin for arm in self.arms for plugin in arm.config.plugins.values()))
+
+    @property
     def folder_name(self) -> str:
         """`<scale>`, with a hash of the overrides if there are any: other settings, other folder."""
         if not self.overrides:
@@ -167,9 +159,12 @@ class Study:
             "title": self.title,
             "source": self.source,
             "metric": self.metric,
+            "plugins": [plugin.describe() for plugin in self.plugins],
             "seeds": list(self.seeds),
             "overrides": self.overrides,
             "contrasts": [contrast.model_dump() for contrast in self.contrasts],
+            "grid": self.grid.to_json() if self.grid else None,
+            "claims": [claim.to_json() for claim in self.claims],
             "external": [external.model_dump() for external in self.external],
             "resources": self.resources.model_dump(mode="json"),
             "arms": {
@@ -187,7 +182,7 @@ def library() -> dict[str, Path]:
 
 
 def find(name_or_path: str) -> Path:
-    """Return the file of a study given by library name or path.
+    """Return the file of a study given by path or by name: of the library, then of installed packages.
 
     Raises:
         UserError: If there is no such study.
@@ -200,7 +195,13 @@ def find(name_or_path: str) -> Path:
         if path.is_file():
             return path
         raise UserError(f"no study file {path} (looked in {Path.cwd()})")
-    raise UserError(f"unknown study '{name_or_path}'; {nearest(name_or_path, known)} (or give a .yaml path)")
+    from sweeps.installed_studies import find_installed, installed_studies
+
+    installed = find_installed(name_or_path)
+    if installed is not None:
+        return installed
+    names = [*known, *(study.name for study in installed_studies())]
+    raise UserError(f"unknown study '{name_or_path}'; {nearest(name_or_path, names)} (or give a .yaml path)")
 
 
 def check_scale(scale: str) -> Scale:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from sweeps.resolve import load_study
@@ -10,7 +12,9 @@ from trainables.architectures.base import count_parameters
 from trainables.config import config_id
 from trainables.tasks.synthetic import MarkovSource
 
-VOCAB_SIZES = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65, "stdlib": 256}
+CHARACTERS = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65}
+ONE_CONFIGURATION = {"kuramoto_phase_b": 1}
+"""Arms beyond the first under which a study runs one configuration: there controls that do not act."""
 PHASE_A_ARMS = {
     "L7_N32_K1": (32, 1.0),
     "L6_N32_K1": (32, 1.0),
@@ -20,12 +24,14 @@ PHASE_A_ARMS = {
     "L6_N32_K2": (32, 2.0),
     "L6_N64_K1": (64, 1.0),
 }
+MATCHED = {"quickstart", "kuramoto_phase_a_corrected", "kuramoto_phase_b", "kuramoto_corrected"}
 ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for scale in SCALES]
 
 
 def num_parameters(arm: Arm) -> int:
-    vocab_size = VOCAB_SIZES[arm.config.task.corpus]  # type: ignore[attr-defined]
-    length = arm.config.task.context_length  # type: ignore[attr-defined]
+    task: Any = arm.config.task
+    vocab_size = {"byte": 256, "bpe": task.bpe_vocab_size}.get(task.tokenizer) or CHARACTERS[task.corpus]
+    length = task.context_length
     return count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=length)
 
 
@@ -37,15 +43,14 @@ def arms(study: Study) -> dict[str, Arm]:
 def test_it_resolves_with_distinct_arms_equal_budgets_and_shared_seeds(name: str, scale: str) -> None:
     study = load_study(name, scale)
     assert study.name == name
-    assert len({config_id(arm.config, "data") for arm in study.arms}) == len(study.arms)
+    distinct = {config_id(arm.config, "data") for arm in study.arms}
+    assert len(distinct) == len(study.arms) - ONE_CONFIGURATION.get(name, 0)
     assert len({arm.config.budget for arm in study.arms}) == 1
     assert len({arm.config.optimizer for arm in study.arms}) == 1
     assert len({arm.config.task for arm in study.arms}) == 1
 
 
-@pytest.mark.parametrize(
-    ("name", "scale"), [case for case in ALL if case.values[0] in {"quickstart", "kuramoto_phase_a_corrected"}]
-)
+@pytest.mark.parametrize(("name", "scale"), [case for case in ALL if case.values[0] in MATCHED])
 def test_all_arms_are_parameter_matched(name: str, scale: str) -> None:
     counts = {arm.name: num_parameters(arm) for arm in load_study(name, scale).arms}
     assert max(counts.values()) < 1.01 * min(counts.values()), counts
@@ -105,3 +110,29 @@ def test_nanogpt_is_the_stated_setting() -> None:
     optimizer = config.optimizer
     assert (optimizer.learning_rate, optimizer.beta2, optimizer.weight_decay) == (1e-3, 0.99, 0.1)
     assert (optimizer.warmup_steps, optimizer.clip_norm, optimizer.final_fraction) == (100, 1.0, 0.1)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_phase_b_is_the_four_preregistered_configurations_and_what_tells_the_controls_apart(scale: str) -> None:
+    by_name = {arm.name: arm.config.architecture.model_dump() for arm in load_study("kuramoto_phase_b", scale).arms}
+    assert by_name["baseline"]["name"] == "transformer"
+    controls = ("phase_noise", "frequency_jitter", "coherence_weight")
+    preregistered = {
+        "K0p5": (0.5, 0.0, 0.0, 0.0),
+        "K0p75": (0.75, 0.0, 0.0, 0.0),
+        "diverse": (0.75, 0.03, 0.02, 0.1),
+    }
+    for name, (coupling, *strengths) in preregistered.items():
+        fields = by_name[name]
+        assert [fields[control] for control in controls] == strengths
+        assert (fields["coupling"], fields["num_oscillators"], fields["learn_coupling"]) == (coupling, 32, True)
+        assert (fields["controls_act"], fields["causal"], fields["sign"]) == (True, True, "attractive")
+    assert (by_name["diverse"]["coherence_target"], by_name["diverse"]["coherence_form"]) == (0.45, "ceiling")
+    combinations = {
+        tuple(fields[control] > 0 for control in controls)
+        for name, fields in by_name.items()
+        if name == "diverse" or (name.startswith("K0p75") and not name.endswith("as_published"))
+    }
+    assert len(combinations) == 8
+    for name in ("K0p75_as_published", "diverse_as_published"):
+        assert (by_name[name]["causal"], by_name[name]["controls_act"]) == (False, False)

@@ -1,0 +1,179 @@
+"""Designs: which combinations of levels to run, around a baseline or over the whole factorial.
+
+Every design takes the levels of each factor in order; **the first level is the baseline's**. For the designs of
+components (`leave_one_out`, `base_plus_one`, `fractional`) a factor has two levels: off, then on.
+
+Source:
+    Box, Hunter & Hunter (2005), "Statistics for Experimenters", chapters 5 and 6.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal, get_args
+
+from search_spaces.dimensions import freeze, identity
+
+Point = dict[str, Any]
+Levels = Mapping[str, Sequence[Any]]
+Design = Literal["full_factorial", "one_at_a_time", "pairs", "leave_one_out", "base_plus_one", "fractional"]
+
+DESIGNS: tuple[Design, ...] = get_args(Design)
+MIN_RESOLUTION = 3
+
+
+def full_factorial(levels: Levels) -> list[Point]:
+    """Return every combination once; the last factor varies fastest.
+
+    Raises:
+        ValueError: If there is no factor, one has no level, or two of its levels are equal.
+    """
+    _check(levels)
+    return [dict(zip(levels, values, strict=True)) for values in itertools.product(*levels.values())]
+
+
+def one_at_a_time(levels: Levels) -> list[Point]:
+    """Return the baseline, then every point that differs from it in one factor.
+
+    Raises:
+        ValueError: As `full_factorial`.
+    """
+    _check(levels)
+    return list(_around(levels, most_changes=1))
+
+
+def pairs(levels: Levels) -> list[Point]:
+    """Return the baseline, then every point that differs from it in one factor, then in two.
+
+    Those in two show the interactions of pairs, which `one_at_a_time` cannot see.
+
+    Raises:
+        ValueError: As `full_factorial`.
+    """
+    _check(levels)
+    return list(_around(levels, most_changes=2))
+
+
+def base_plus_one(switches: Levels) -> list[Point]:
+    """Return the base, every component off, then each component alone: what each adds by itself.
+
+    Raises:
+        ValueError: As `full_factorial`, or if a factor has not two levels.
+    """
+    _check(switches)
+    _check_two_levels(switches)
+    return list(_around(switches, most_changes=1))
+
+
+def leave_one_out(switches: Levels) -> list[Point]:
+    """Return the whole, every component on, then the whole without each: what each adds to the others.
+
+    It disagrees with `base_plus_one` exactly where components interact.
+
+    Raises:
+        ValueError: As `base_plus_one`.
+    """
+    _check(switches)
+    _check_two_levels(switches)
+    on_first = {name: (on, off) for name, (off, on) in switches.items()}
+    return list(_around(on_first, most_changes=1))
+
+
+def fractional(switches: Levels, resolution: int = MIN_RESOLUTION) -> list[Point]:
+    """Return the smallest regular fraction of the full factorial found with at least `resolution`.
+
+    Any `resolution` − 1 factors appear in all their combinations equally often. So at resolution 3 main
+    effects are not mixed with each other, at 4 not with interactions of two, and at 5 those neither.
+
+    Args:
+        switches: Two levels a factor.
+        resolution: At least 3; above the number of factors it is the full factorial.
+
+    Raises:
+        ValueError: As `base_plus_one`, or if `resolution` < 3.
+    """
+    _check(switches)
+    _check_two_levels(switches)
+    if resolution < MIN_RESOLUTION:
+        raise ValueError(f"resolution must be at least {MIN_RESOLUTION}, got {resolution}")
+    words = _generators(len(switches), resolution)
+    runs = 2 ** max(word.bit_length() for word in words)
+    return [
+        {
+            name: pair[(run & word).bit_count() % 2]
+            for (name, pair), word in zip(switches.items(), words, strict=True)
+        }
+        for run in range(runs)
+    ]
+
+
+def points(design: Design, levels: Levels, *, resolution: int | None = None) -> list[Point]:
+    """Return the points of the design called `design`.
+
+    Args:
+        design: One of `DESIGNS`.
+        levels: Levels of each factor, the baseline's first.
+        resolution: For `fractional` only; 3 unless given.
+
+    Raises:
+        ValueError: If the design cannot have these levels, or has no resolution.
+    """
+    if design == "fractional":
+        return fractional(levels, MIN_RESOLUTION if resolution is None else resolution)
+    if resolution is not None:
+        raise ValueError(f"only a fractional design has a resolution, not {design}")
+    return _BY_NAME[design](levels)
+
+
+_BY_NAME: dict[str, Callable[[Levels], list[Point]]] = {
+    "full_factorial": full_factorial,
+    "one_at_a_time": one_at_a_time,
+    "pairs": pairs,
+    "leave_one_out": leave_one_out,
+    "base_plus_one": base_plus_one,
+}
+
+
+def _around(levels: Levels, *, most_changes: int) -> Iterator[Point]:
+    """Yield the baseline and all that differs from it in up to `most_changes` factors, fewest first."""
+    baseline = {name: values[0] for name, values in levels.items()}
+    for count in range(min(most_changes, len(levels)) + 1):
+        for changed in itertools.combinations(levels, count):
+            for values in itertools.product(*(levels[name][1:] for name in changed)):
+                yield {**baseline, **dict(zip(changed, values, strict=True))}
+
+
+def _generators(count: int, resolution: int) -> list[int]:
+    """Return one word a factor, as bit masks over the run's number: the factor is the parity of those bits.
+
+    A word is taken if no `resolution` − 2 or fewer of those before it add up (XOR) to it; taken greedily from 1
+    on, the words span every bit they use, so no run is repeated.
+    """
+    words: list[int] = []
+    sums: list[set[int]] = [{0}, *(set() for _ in range(resolution - 2))]  # sums[k]: of k different words
+    word = 0
+    while len(words) < count:
+        word += 1
+        if any(word in reachable for reachable in sums):
+            continue
+        words.append(word)
+        for k in range(len(sums) - 1, 0, -1):
+            sums[k] |= {word ^ other for other in sums[k - 1]}
+    return words
+
+
+def _check(levels: Levels) -> None:
+    if not levels:
+        raise ValueError("a design needs at least one factor")
+    for name, values in levels.items():
+        if not values:
+            raise ValueError(f"{name} needs at least one level")
+        if len({identity(freeze(value)) for value in values}) < len(values):
+            raise ValueError(f"the levels of {name} must differ, got {list(values)!r}")
+
+
+def _check_two_levels(switches: Levels) -> None:
+    for name, values in switches.items():
+        if len(values) != 2:
+            raise ValueError(f"{name} needs two levels, off and on, in this design; got {list(values)!r}")

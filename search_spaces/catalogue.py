@@ -1,0 +1,17 @@
+"""The search spaces of this repository, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from search_spaces import kuramoto, training
+from search_spaces.space import SearchSpace
+
+SPACES: Mapping[str, SearchSpace] = MappingProxyType(
+    {
+        "kuramoto.rerun": kuramoto.RERUN,
+        "kuramoto.search": kuramoto.SEARCH,
+        "training": training.TRAINING,
+    }
+)

@@ -1,0 +1,60 @@
+"""A plan sizes each shape once, and what it takes to cost nothing costs nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from cluster.inventory import local_inventory
+from cluster.memory import MemoryEstimate, estimate
+from sweeps import plan
+from sweeps.resolve import load_study
+from trainables.config import TrialConfig
+from trainables.registry import ARCHITECTURES
+
+OTHER_VALUES = {
+    "fidelity": "as_published",
+    "coupling": 0.0,
+    "sign": "repulsive",
+    "dt": 0.5,
+    "coherence_target": 0.2,
+}
+TASK = {"name": "language", "corpus": "synthetic", "context_length": 16}
+
+
+def memory(architecture: Any) -> MemoryEstimate:
+    config = TrialConfig(
+        architecture=architecture, task=TASK, budget={"steps": 2, "batch_size": 2, "report_every": 1}
+    )
+    return estimate(config, vocab_size=8, context_length=16)
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES.names())
+def test_memory_neutral_fields_change_no_estimate(name: str) -> None:
+    fields = {"name": name, "d_model": 16, "num_layers": 2, "num_heads": 2}
+    if name == "kuramoto":
+        fields |= {"coherence_weight": 0.1, "num_oscillators": 4}
+    architecture = ARCHITECTURES.parse(fields)
+    before = memory(architecture)
+    for field in architecture.memory_neutral:
+        changed = architecture.model_copy(update={field: OTHER_VALUES[field]})
+        assert changed != architecture
+        assert memory(changed) == before, field
+
+
+def test_arms_of_one_shape_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Three widths, causal or not, the transformer and the mean pool: 8 shapes for 53 arms."""
+    sized = []
+
+    def counted(config: TrialConfig, **sizes: Any) -> MemoryEstimate:
+        sized.append(config)
+        return estimate(config, **sizes)
+
+    monkeypatch.setattr(plan, "estimate", counted)
+    made = plan.build_plan(load_study("kuramoto_corrected", "smoke"), local_inventory(), None)
+    assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 53
+    assert len(sized) == 8
+    for planned in made.arms[2::10]:
+        alone = estimate(planned.config, vocab_size=8, context_length=planned.config.task.context_length)  # type: ignore[attr-defined]
+        assert planned.memory == alone, planned.arm.name
