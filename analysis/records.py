@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from analysis.claims import Claim, ClaimError
+
 FORMAT_VERSION = 1
 
 Status = Literal["finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted"]
@@ -22,12 +24,13 @@ STATUSES: tuple[Status, ...] = ("finished", "diverged", "pruned", "oom", "timed_
 """How a replicate can end."""
 
 RESULTS: frozenset[str] = frozenset({"finished", "diverged", "pruned"})
-"""Statuses that are science: final, never run again."""
+"""Statuses that are science: final, unless somebody reopens the replicate."""
 
 FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})
 """Statuses that make `run` exit with 1."""
 
-EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", *STATUSES})
+EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", "reopened", *STATUSES})
+"""What a line can say. `reopened` takes back how a replicate ended, because somebody asked for a second run."""
 
 
 class JournalError(ValueError):
@@ -129,6 +132,7 @@ class SweepInfo:
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     """What simple models score: {reference: {metric: value}}."""
     contrasts: tuple[ContrastInfo, ...] = ()
+    claims: tuple[Claim, ...] = ()
     external: tuple[ExternalInfo, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, data hash, machine."""
@@ -167,10 +171,11 @@ class SweepInfo:
             fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
             fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
             fields["contrasts"] = tuple(ContrastInfo(**c) for c in fields.get("contrasts", ()))
+            fields["claims"] = tuple(Claim.from_mapping(c) for c in fields.get("claims", ()))
             external = fields.get("external", ())
             fields["external"] = tuple(ExternalInfo(**{**e, "values": tuple(e["values"])}) for e in external)
             return cls(**fields)
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ClaimError) as error:
             raise JournalError(
                 f"sweep {event['sweep_id']}: another version of phasesweep described it ({error})"
             ) from error
@@ -195,9 +200,16 @@ class Replicate:
     status: str | None = None
     """None while it has not ended."""
     starts: int = 0
+    reopenings: int = 0
+    """How often somebody has taken back how it ended, to run it again."""
     ends: int = 0
-    """How often it has ended with a result; more than 1 would break `exactly once`."""
+    """How often it has ended with a result since it was reopened; more than 1 would break `exactly once`."""
     crashes: int = 0
+    """Since it was reopened."""
+    host: str = ""
+    """Machine of the newest attempt."""
+    pid: int | None = None
+    """Its process there."""
     started_at: float | None = None
     ended_at: float | None = None
     seconds: float | None = None
@@ -214,6 +226,21 @@ class Replicate:
     def final_metrics(self) -> dict[str, float]:
         """Metrics of the last report; empty before the first."""
         return self.reports[-1].metrics if self.reports else {}
+
+    def reopened(self, *, anew: bool) -> Replicate:
+        """Return the replicate as one that has not ended.
+
+        Args:
+            anew: The next attempt starts from the first step, so that what was reported counts no more;
+                otherwise it may continue from a checkpoint and replaces the steps that it repeats.
+        """
+        return Replicate(
+            self.config_id,
+            self.seed,
+            starts=self.starts,
+            reopenings=self.reopenings + 1,
+            reports=[] if anew else self.reports,
+        )
 
     def add_report(self, point: ReportPoint) -> None:
         """Append `point`, dropping reports at or after its step that an earlier attempt left."""
@@ -246,13 +273,16 @@ class JournalState:
         replicate = self.replicate(event["config_id"], event["seed"])
         if kind == "started":
             replicate.starts += 1
-        if kind not in {"started", "report"}:
+        if kind == "reopened":
+            self.replicates[event["config_id"], event["seed"]] = replicate.reopened(anew=event["anew"])
+        elif kind not in {"started", "report"}:
             self._end(replicate, event)
         elif replicate.status in RESULTS:
             return  # a result is final: a second attempt is counted, but changes nothing
         elif kind == "started":
             replicate.started_at = event["time"]
             replicate.numerics = event.get("numerics", {})
+            replicate.host, replicate.pid = event.get("host", ""), event.get("pid")
         else:
             replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))
 
@@ -279,7 +309,9 @@ def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:
     try:
         event = json.loads(line, parse_constant=_refuse_constant)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
-        raise JournalError(f"{where}: not JSON ({error})") from error
+        raise JournalError(
+            f"{where}: not JSON ({error}); the line is damaged: restore the file, or delete the line and lose its event"
+        ) from error
     if not isinstance(event, dict) or not {"time", "sweep_id", "event"} <= event.keys():
         raise JournalError(f"{where}: an event needs time, sweep_id and event")
     if event["event"] not in EVENTS:
@@ -293,6 +325,7 @@ def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:
 _REQUIRED: dict[str, set[str]] = {
     "sweep": set(),  # SweepInfo.from_event checks it
     "interrupted": set(),
+    "reopened": {"config_id", "seed", "reason", "anew"},
     "report": {"config_id", "seed", "step", "metrics"},
 }
 

@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import math
 import os
 import shutil
-import signal
-import sys
 import tempfile
-import threading
+import time
+import traceback
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from ray import tune
 
-from analysis.records import RESULTS
-from cluster.session import Offer, ray_session
+from cluster.session import Offer, outlive, ray_session
+from sweeps.agenda import LOOK_EVERY_SECONDS, Agenda, Claimed
 from sweeps.journal import ClaimBook, JournalWriter
-from sweeps.missing import is_missing, missing_replicates
-from sweeps.plan import Plan, PlannedArm
+from sweeps.journal_tail import JournalTail
+from sweeps.missing import Key, Reopening
+from sweeps.plan import Plan
+from sweeps.recorder import Listener, Recorder
 from sweeps.results_folder import ResultsFolder
 from sweeps.search import DriverOnly, ReplicateSearcher
+from sweeps.sitting import Sitting
 from trainables.assignment import Assignment
-from trainables.replicate_folder import ReplicateFolder
-from trainables.tune_trainable import ReplicateTrainable
+from trainables.tune_trainable import EVENT_KEY, ReplicateTrainable
 
 _TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
@@ -37,15 +40,8 @@ _TUNE_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
-
-class Listener(Protocol):
-    """What wants to know how a sweep goes, such as the progress display."""
-
-    def started(self, assignment: Assignment) -> None:
-        """A replicate has started."""
-
-    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        """A replicate has reported; `event["outcome"]` is set if it has ended."""
+_MACHINE_IS_LOST = ("its node has died", "its owner has died")
+"""What Ray says of an actor that has not died by itself."""
 
 
 def new_sweep_id() -> str:
@@ -53,8 +49,17 @@ def new_sweep_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
 
 
-def run_plan(plan: Plan, folder: ResultsFolder, *, sweep_id: str, address: str | None, listener: Listener) -> None:
-    """Run everything that the plan misses; return when it is done or interrupted. The journal says how it went.
+def run_plan(
+    plan: Plan,
+    folder: ResultsFolder,
+    *,
+    sweep_id: str,
+    address: str | None,
+    listener: Listener,
+    sitting: Sitting,
+    reopenings: Mapping[Key, Reopening],
+) -> set[Key]:
+    """Run everything that the plan misses, until it is done or the sitting ends. The journal says how it went.
 
     Args:
         plan: What to run.
@@ -62,57 +67,143 @@ def run_plan(plan: Plan, folder: ResultsFolder, *, sweep_id: str, address: str |
         sweep_id: Name of this driver's journal.
         address: Ray cluster to use, or None for a session of our own.
         listener: Told about every start and report.
+        sitting: Limits, and the way to stop; says afterwards why it ended.
+        reopenings: What has ended and shall run again.
+
+    Returns:
+        What was to run and has no end; empty if all is done.
     """
     writer = JournalWriter(folder.journal, sweep_id)
+
+    def stop(by: str) -> None:
+        sitting.stop(f"by {by}")
+
     try:
         writer.write_sweep(plan.sweep)
-        with ClaimBook(folder.claims, sweep_id) as claims:
-            _Engine(plan, folder, writer, claims, listener).run(address)
+        with ClaimBook(folder.claims, sweep_id, on_stop=stop) as claims:
+            agenda = Agenda(plan, JournalTail(folder.journal), claims, reopenings)
+            recorder = Recorder(writer, claims, listener)
+            _Engine(plan, folder, agenda, recorder, listener, sitting).run(address)
+            left = agenda.left()
+        if left:
+            writer.write("interrupted", reason=sitting.why)
     finally:
         writer.close()
+    return left
 
 
 class _Engine(DriverOnly, tune.Callback):
-    """Feeds Tune, and turns what Tune reports into journal events."""
+    """Feeds Tune, and hands what Tune reports to the recorder."""
 
     def __init__(
-        self, plan: Plan, folder: ResultsFolder, writer: JournalWriter, claims: ClaimBook, listener: Listener
+        self,
+        plan: Plan,
+        folder: ResultsFolder,
+        agenda: Agenda,
+        recorder: Recorder,
+        listener: Listener,
+        sitting: Sitting,
     ) -> None:
-        self.plan, self.folder, self.writer, self.claims, self.listener = plan, folder, writer, claims, listener
-        self.searcher = ReplicateSearcher(self._assignments(), claims, self._still_missing)
-        self._ended: set[tuple[str, int]] = set()
-        self._seen_of_others: dict[str, int] = {}
+        self.plan, self.folder, self.agenda, self.recorder = plan, folder, agenda, recorder
+        self.listener, self.sitting = listener, sitting
+        self.searcher: ReplicateSearcher
 
-    def _assignments(self) -> Iterator[Assignment]:
-        """Yield what is missing, again and again while a driver that had claimed something may have died."""
-        offered: set[tuple[str, int]] = set()
-        while True:
-            self._seen_of_others = self._journals_of_others()
-            missing = missing_replicates(self.plan, self.folder.state())
-            fresh = [(p, seed) for p, seed in missing if (p.config_id, seed) not in offered]
-            if not fresh:
-                return
-            for planned, seed in fresh:
-                if self.claims.is_claimed_by_another(planned.config_id, seed):
-                    continue
-                offered.add((planned.config_id, seed))
-                yield self._assignment(planned, seed)
-            if all((p.config_id, seed) not in offered for p, seed in fresh):
-                return  # the rest is another living driver's
+    def run(self, address: str | None) -> None:
+        """Run until nothing is left, for this driver or another, or the sitting ends.
 
-    def _still_missing(self, assignment: Assignment) -> bool:
-        """Return whether a replicate that we hold has no result yet, whoever may have run it before."""
-        if self._journals_of_others() == self._seen_of_others:
-            return True
-        return is_missing(self.folder.state().replicates.get((assignment.config_id, assignment.seed)))
+        Whatever fails on the way, what was reported is in the journal: the failure is written to driver.log,
+        and is the reason why the sitting ended.
+        """
+        os.environ.update(_TUNE_ENVIRONMENT)
+        scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
+        try:
+            with self.sitting.interruptible():
+                if not self._await_work():
+                    return
+            # Ray installs its own signal handlers when it starts: ours must come after.
+            with ray_session(self._offer(), address=address), self.sitting.interruptible():
+                for number in itertools.count():
+                    outlive(self._tuner(scratch / str(number)).fit)
+                    if not self._await_work():
+                        break
+        except Exception as error:  # noqa: BLE001  nothing is lost, and the user is told how to go on
+            self._note_failure(error)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
 
-    def _journals_of_others(self) -> dict[str, int]:
-        """Return the size of every other driver's journal: what has grown has to be read again."""
-        paths = self.folder.journal.glob("*.jsonl")
-        return {path.name: path.stat().st_size for path in paths if path != self.writer.path}
+    def _await_work(self) -> bool:
+        """Return True once there is something to start; False if there never will be, or the sitting ends."""
+        told = False
+        while not self.sitting.is_over and not self.sitting.is_full:
+            outlook = self.agenda.look()
+            if outlook.free or not outlook.held:
+                return outlook.free > 0
+            if not told:
+                self.listener.waiting(outlook.held)
+                told = True
+            time.sleep(LOOK_EVERY_SECONDS)
+        return False
 
-    def _assignment(self, planned: PlannedArm, seed: int) -> Assignment:
-        resources = self.plan.study.resources
+    def _offer(self) -> Offer:
+        slots, request = self.plan.concurrency, self.plan.request
+        return Offer(
+            cpus=slots * request.workers * request.cpu,
+            gpus=math.ceil(slots * request.workers * request.gpu),
+            memory_mib=slots * (request.workers * request.memory_mib + request.driver_mib),
+            state_api=request.workers > 1,
+        )
+
+    def _trainable(self) -> Any:
+        """Return what runs a replicate, with what it asks of Ray."""
+        request = self.plan.request
+        worker: dict[str, float] = {"CPU": float(request.cpu)}
+        if request.gpu:
+            worker["GPU"] = request.gpu
+        else:
+            worker["memory"] = request.memory_mib * 2.0**20
+        if request.workers == 1:
+            return tune.with_resources(ReplicateTrainable, tune.PlacementGroupFactory([worker]))
+        from trainables.train_driver import drive_workers  # Ray Train, which others do without
+
+        driver = tune.PlacementGroupFactory([{"memory": request.driver_mib * 2.0**20}])
+        driven = tune.with_parameters(drive_workers, resources_per_worker=worker)
+        return tune.with_resources(driven, driver)
+
+    def _max_started(self) -> int:
+        """Twice the slots: a trial waits, started, for the next free actor, and no core idles.
+
+        A driver of several workers would wait with all its processes, for the workers' resources: none does.
+        """
+        return self.plan.concurrency * (2 if self.plan.request.workers == 1 else 1)
+
+    def _tuner(self, scratch: Path) -> Any:
+        """Return a Tune run that lasts until the agenda has nothing more to hand out."""
+        self.searcher = ReplicateSearcher(self.agenda, self.sitting, self._begin)
+        return tune.Tuner(
+            self._trainable(),
+            tune_config=tune.TuneConfig(
+                search_alg=self.searcher,
+                num_samples=-1,
+                reuse_actors=True,
+                max_concurrent_trials=self._max_started(),
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=str(scratch),
+                callbacks=[self],
+                stop=_StopWithSitting(self.sitting),
+                verbose=0,
+            ),
+        )
+
+    def _begin(self, claimed: Claimed) -> Assignment:
+        assignment = self._assignment(claimed)
+        if claimed.reopening is not None:
+            self.recorder.reopen(assignment, claimed.reopening)
+        return assignment
+
+    def _assignment(self, claimed: Claimed) -> Assignment:
+        planned, seed, resources = claimed.planned, claimed.seed, self.plan.study.resources
         return Assignment(
             config_id=planned.config_id,
             seed=seed,
@@ -124,145 +215,50 @@ class _Engine(DriverOnly, tune.Callback):
             threads=resources.cpus_per_trial,
             micro_batch_size=resources.micro_batch_size,
             deterministic=resources.deterministic,
+            report_timeout_seconds=resources.report_timeout_seconds,
+            workers=resources.workers,
+            sharding=resources.sharding,
+            plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
         )
 
-    def run(self, address: str | None) -> None:
-        os.environ.update(_TUNE_ENVIRONMENT)
-        slots = self.plan.concurrency
-        scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
-        request = self.plan.request
-        offer = Offer(
-            cpus=slots * request.cpu,
-            gpus=math.ceil(slots * request.gpu),
-            memory_mib=slots * request.memory_mib,
-        )
-        try:
-            # Ray installs its own signal handlers when it starts: ours must come after.
-            with ray_session(offer, address=address), self._interruptible():
-                self._fit(scratch, slots)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
-            if self.searcher.stopped:
-                self.writer.write("interrupted")
-
-    def _fit(self, scratch: Path, slots: int) -> None:
-        request = self.plan.request
-        bundle: dict[str, float] = {"CPU": float(request.cpu)}
-        if request.gpu:
-            bundle["GPU"] = request.gpu
-        else:
-            bundle["memory"] = request.memory_mib * 2.0**20
-        trainable = tune.with_resources(ReplicateTrainable, tune.PlacementGroupFactory([bundle]))
-        tuner = tune.Tuner(
-            trainable,
-            tune_config=tune.TuneConfig(
-                search_alg=self.searcher,
-                num_samples=-1,
-                reuse_actors=True,
-                # Twice the slots: a trial waits, started, for the next free actor, and no core idles.
-                max_concurrent_trials=2 * slots,
-            ),
-            run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=str(scratch),
-                callbacks=[self],
-                stop=_StopOnInterrupt(self.searcher),
-                verbose=0,
-            ),
-        )
-        tuner.fit()
-
-    @contextmanager
-    def _interruptible(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into an orderly stop; a second one acts as it always does."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-        def stop(number: int, frame: Any) -> None:
-            self.searcher.stopped = True
-            os.write(sys.stderr.fileno(), b"\nstopping in order; once more to stop at once\n")
-            for each, handler in previous.items():
-                signal.signal(each, handler)
-
-        for number in previous:
-            signal.signal(number, stop)
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _note_failure(self, error: Exception) -> None:
+        log = self.folder.path / "driver.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} the run failed\n")
+            file.write("".join(traceback.format_exception(error)))
+        self.sitting.stop(f"the run failed: {_last_line(str(error)) or type(error).__name__} (more in {log})")
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Write a trainable's event to the journal."""
-        assignment = self.searcher.suggested[trial.trial_id]
-        event = result["replicate_event"]
-        config_id, seed = assignment.config_id, assignment.seed
-        if event["event"] == "started":
-            fields = ("step", "numerics", "host", "pid")
-            values = {name: event[name] for name in fields}
-            self.writer.write("started", config_id=config_id, seed=seed, **values)
-            self.listener.started(assignment)
-            return
-        if event["metrics"]:
-            self.writer.write_report(config_id, seed, event["step"], event["metrics"])
-        if event["outcome"]:
-            self._end(assignment, event)
-        self.listener.reported(assignment, event)
+        self.recorder.record(self.searcher.suggested[trial.trial_id], json.loads(result[EVENT_KEY]))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a worker process that died: killed by the system, or a segmentation fault."""
-        assignment = self.searcher.suggested[trial.trial_id]
-        if (assignment.config_id, assignment.seed) in self._ended or self.searcher.stopped:
-            return
-        event = {
-            "outcome": "crashed",
-            "step": 0,
-            "metrics": {},
-            "seconds": None,
-            "cpu_seconds": None,
-            "peak_memory_mib": None,
-            "message": f"the worker process died, killed by the system or by itself: {_last_words(trial)}",
-        }
-        self._end(assignment, event)
-        self.listener.reported(assignment, event)
-
-    def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        self.writer.write(
-            event["outcome"],
-            config_id=assignment.config_id,
-            seed=assignment.seed,
-            step=event["step"],
-            seconds=event["seconds"],
-            cpu_seconds=event["cpu_seconds"],
-            peak_memory_mib=event["peak_memory_mib"],
-            message=event["message"],
-        )
-        self._ended.add((assignment.config_id, assignment.seed))
-        if event["outcome"] in RESULTS:
-            # Only now is the result durable; until now the checkpoint was what a killed driver would need.
-            ReplicateFolder(Path(assignment.replicate_dir)).checkpoint.unlink(missing_ok=True)
-        self.claims.release(assignment.config_id, assignment.seed)
+        """Record a worker process that died. Once the sitting is over, it is we who end them."""
+        if not self.sitting.is_over:
+            last_words = Path(trial.error_file).read_text(encoding="utf-8")
+            self.recorder.record_death(
+                self.searcher.suggested[trial.trial_id],
+                _last_line(last_words),
+                lost_machine=any(words in last_words for words in _MACHINE_IS_LOST),
+            )
 
 
-def _last_words(trial: Any) -> str:
-    """Return the last line of what Tune knows of a dead worker."""
-    lines = str(trial.get_error() or "").strip().splitlines()
-    return lines[-1] if lines else "no message"
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
 
 
-class _StopOnInterrupt(DriverOnly, tune.Stopper):
-    """Ends the Tune run once the searcher has been stopped."""
+class _StopWithSitting(DriverOnly, tune.Stopper):
+    """Ends the Tune run when the sitting is over."""
 
-    def __init__(self, searcher: ReplicateSearcher) -> None:
-        self._searcher = searcher
+    def __init__(self, sitting: Sitting) -> None:
+        self._sitting = sitting
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         return False
 
     def stop_all(self) -> bool:
-        """Return whether the run has been interrupted."""
-        return self._searcher.stopped
+        """Return whether everything has to stop now."""
+        return self._sitting.is_over

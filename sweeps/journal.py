@@ -8,9 +8,9 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -35,10 +35,16 @@ class JournalWriter:
         self._lock = threading.Lock()
         self._last_time = 0.0
 
-    def write(self, event: str, **fields: Any) -> None:
-        """Append one event. Times never run backwards, whatever the machine's clock does."""
+    def write(self, event: str, *, after: float = 0.0, **fields: Any) -> None:
+        """Append one event. Times never run backwards, whatever the machine's clock does.
+
+        Args:
+            event: Its kind.
+            after: Time of an event of another driver, whose clock may be fast, that this one answers.
+            fields: The rest of the line.
+        """
         with self._lock:
-            self._last_time = max(self._last_time + 1e-6, time.time())
+            self._last_time = max(self._last_time + 1e-6, after + 1e-6, time.time())
             record = {"time": round(self._last_time, 6), "sweep_id": self.sweep_id, "event": event, **fields}
             self._file.write(json.dumps(record, allow_nan=False) + "\n")
             self._file.flush()
@@ -51,7 +57,7 @@ class JournalWriter:
     def write_report(self, config_id: str, seed: int, step: int, metrics: dict[str, float]) -> None:
         """Write a report; metrics that are not finite are named, since JSON has no NaN."""
         finite, not_finite = clean_metrics(metrics)
-        extra = {"not_finite": not_finite} if not_finite else {}
+        extra: dict[str, Any] = {"not_finite": not_finite} if not_finite else {}
         self.write("report", config_id=config_id, seed=seed, step=step, metrics=finite, **extra)
 
     def close(self) -> None:
@@ -66,17 +72,55 @@ def write_whole(path: Path, text: str) -> None:
     temporary.replace(path)
 
 
+@dataclass(frozen=True)
+class Driver:
+    """A driver as its heartbeat file tells."""
+
+    sweep_id: str
+    host: str
+    pid: int
+    started_at: float
+    """Unix seconds, as `heartbeat_at`."""
+    heartbeat_at: float
+
+    @classmethod
+    def read(cls, heartbeat: Path) -> Driver | None:
+        """Return whose heartbeat file this is; None if it is gone, or torn by a full disk."""
+        try:
+            heartbeat_at = heartbeat.stat().st_mtime
+            owner = json.loads(heartbeat.read_text(encoding="utf-8"))
+        except (FileNotFoundError, ValueError):
+            return None
+        return cls(heartbeat.stem, owner["host"], owner["pid"], owner["process_started"], heartbeat_at)
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it is at work: here its process tells, on another machine its heartbeat."""
+        if self.host == socket.gethostname():
+            return _process_is_alive(self.pid, self.started_at)
+        return time.time() - self.heartbeat_at < STALE_SECONDS
+
+    def __str__(self) -> str:
+        return f"{self.sweep_id}, process {self.pid} on {self.host}"
+
+
 class ClaimBook:
     """Who is running which replicate: one exclusively created file per claim, one heartbeat per driver.
 
     A claim falls when its driver has died: on this machine when the process is gone, on another when its
     heartbeat is old.
+
+    Args:
+        folder: Where the files are; all drivers of a study share it.
+        sweep_id: This driver.
+        on_stop: Called once, from the heartbeat's thread, if somebody asks this driver to stop; told who.
     """
 
-    def __init__(self, folder: Path, sweep_id: str) -> None:
+    def __init__(self, folder: Path, sweep_id: str, on_stop: Callable[[str], None] | None = None) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
         self.sweep_id = sweep_id
+        self._on_stop = on_stop
         self._heartbeat_path = folder / f"{sweep_id}.driver"
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="claim-heartbeat", daemon=True)
@@ -96,12 +140,20 @@ class ClaimBook:
         for claim in self.folder.glob("*.claim"):
             if self._owner_of(claim) == self.sweep_id:
                 claim.unlink(missing_ok=True)
+        _stop_request(self.folder, self.sweep_id).unlink(missing_ok=True)
         self._heartbeat_path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             with suppress(OSError):  # a moment without the filesystem: the next beat tells
                 os.utime(self._heartbeat_path)
+                self._hear_stop_request()
+
+    def _hear_stop_request(self) -> None:
+        request = _stop_request(self.folder, self.sweep_id)
+        if self._on_stop is not None and request.exists():
+            self._on_stop(request.read_text(encoding="utf-8"))
+            self._on_stop = None
 
     def _path(self, config_id: str, seed: int) -> Path:
         return self.folder / f"{config_id}.seed={seed}.claim"
@@ -146,25 +198,42 @@ class ClaimBook:
     @classmethod
     def drivers(cls, folder: Path) -> list[str]:
         """Return the sweep ids of all drivers that are at work in `folder`."""
-        return sorted(path.stem for path in folder.glob("*.driver") if cls._driver_is_alive(path))
+        return [driver.sweep_id for driver in living_drivers(folder)]
 
     def _is_alive(self, sweep_id: str | None) -> bool:
-        return sweep_id is not None and self._driver_is_alive(self.folder / f"{sweep_id}.driver")
+        driver = Driver.read(self.folder / f"{sweep_id}.driver") if sweep_id else None
+        return driver is not None and driver.is_alive
 
-    @staticmethod
-    def _driver_is_alive(heartbeat: Path) -> bool:
-        try:
-            age_seconds = time.time() - heartbeat.stat().st_mtime
-            owner = json.loads(heartbeat.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):  # gone, or torn by a full disk: nobody keeps it alive
-            return False
-        if owner["host"] == socket.gethostname():
-            return _process_is_alive(owner["pid"], owner["process_started"])
-        return age_seconds < STALE_SECONDS
+
+def living_drivers(folder: Path) -> list[Driver]:
+    """Return the drivers that are at work, by their claims folder."""
+    drivers = [Driver.read(path) for path in sorted(folder.glob("*.driver"))]
+    return [driver for driver in drivers if driver is not None and driver.is_alive]
+
+
+def claims_in(folder: Path) -> dict[tuple[str, int], str]:
+    """Return {(config_id, seed): sweep_id of the driver that claimed it}, dead drivers' claims included."""
+    found: dict[tuple[str, int], str] = {}
+    for path in folder.glob("*.claim"):
+        config_id, _, seed = path.stem.rpartition(".seed=")
+        with suppress(FileNotFoundError):  # released between listing and reading
+            found[config_id, int(seed)] = path.read_text(encoding="utf-8")
+    return found
+
+
+def request_stop(folder: Path, sweep_id: str, *, by: str) -> None:
+    """Ask a driver to stop in order; it hears that at its next heartbeat, on whatever machine it is."""
+    write_whole(_stop_request(folder, sweep_id), by)
+
+
+def _stop_request(folder: Path, sweep_id: str) -> Path:
+    return folder / f"{sweep_id}.stop"
 
 
 def _process_is_alive(pid: int, started: float) -> bool:
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
+        process = psutil.Process(pid)
+        # A killed process that its parent has not asked for yet is still listed, as a zombie.
+        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False

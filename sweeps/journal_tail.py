@@ -121,7 +121,7 @@ class JournalTail:
             self.following.apply(event)
         self.num_events += len(events)
         stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
-        touched = {key for key, owner in self.following.owners.items() if owner in stopped}
+        touched = {key for key, owner in self.following.owners.items() if owner in stopped} if stopped else set()
         return touched | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}
 
     def _files(self) -> list[Path]:

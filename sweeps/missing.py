@@ -1,19 +1,34 @@
-"""Which replicates of a plan `run` would run."""
+"""Which replicates of a plan to run: what `run` takes, and what `resume` takes on demand."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
 from analysis.records import JournalState, Replicate
+from sweeps.changed import changes
+from sweeps.journal_tail import Following
 from sweeps.plan import Plan, PlannedArm
 
 MAX_CRASHES = 2
 """`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
 
+Key = tuple[str, int]
+"""(config_id, seed)."""
+
 
 def is_missing(replicate: Replicate | None) -> bool:
     """Return whether `run` should run a replicate: it has not ended, was preempted, or crashed only once."""
-    if replicate is None or replicate.status in {None, "preempted"}:
+    if has_no_end(replicate):
         return True
+    assert replicate is not None  # what has no record has no end
     return replicate.status == "crashed" and replicate.crashes < MAX_CRASHES
+
+
+def has_no_end(replicate: Replicate | None) -> bool:
+    """Return whether a replicate has not ended, or only because it was preempted."""
+    return replicate is None or replicate.status in {None, "preempted"}
 
 
 def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm, int]]:
@@ -23,3 +38,61 @@ def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm
         for planned, seed in plan.replicates
         if is_missing(state.replicates.get((planned.config_id, seed)))
     ]
+
+
+@dataclass(frozen=True)
+class Reopening:
+    """A replicate that has ended and shall run again, because somebody asked."""
+
+    reason: Literal["failed", "oom", "changed"]
+    detail: str
+    """What it was, or what has changed since."""
+    ended_at: float
+    """The end that is taken back; a later one, by another driver, stands."""
+
+    @property
+    def anew(self) -> bool:
+        """Whether it starts from the first step: what another code has computed is no beginning."""
+        return self.reason == "changed"
+
+    def concerns(self, replicate: Replicate | None) -> bool:
+        """Return whether `replicate` still has the end that is to be taken back."""
+        return replicate is not None and replicate.status is not None and replicate.ended_at == self.ended_at
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What `resume` takes beside what `run` takes."""
+
+    failed: bool = False
+    """Crashed, however often, and timed out."""
+    oom: bool = False
+    """Out of memory."""
+    changed: bool = False
+    """Results, and failures, of another version of the code or of other numerics than now."""
+
+    @property
+    def flags(self) -> list[str]:
+        """Return the options that say this on the command line."""
+        return [f"--{name}" for name, chosen in vars(self).items() if chosen]
+
+    def reopenings(self, plan: Plan, following: Following) -> dict[Key, Reopening]:
+        """Return what is to run again, of what has ended by now."""
+        return dict(self._each(plan, following))
+
+    def _each(self, plan: Plan, following: Following) -> Iterator[tuple[Key, Reopening]]:
+        for key in plan.keys:
+            replicate = following.state.replicates.get(key)
+            if replicate is None or has_no_end(replicate) or replicate.ended_at is None:
+                continue
+            differences = changes(plan, following, key) if self.changed else []
+            if differences:
+                yield key, Reopening("changed", ", ".join(differences), replicate.ended_at)
+            elif self.failed and replicate.status in {"crashed", "timed_out"}:
+                yield key, Reopening("failed", f"{replicate.status}: {replicate.message}", replicate.ended_at)
+            elif self.oom and replicate.status == "oom":
+                yield key, Reopening("oom", replicate.message, replicate.ended_at)
+
+
+RUN = Selection()
+"""What `run` takes, and nothing else."""

@@ -8,7 +8,7 @@ import logging
 import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -99,11 +99,22 @@ class _Run:
         return _digest_points("", curve[: self.num_points]) == self.points_digest
 
 
-class RunStore:
-    """The runs of one journal in one MLflow experiment. Writes only what differs."""
+@dataclass
+class Written:
+    """What has been sent to MLflow."""
 
-    def __init__(self, tracking_uri: str, experiment: str, sweep_ids: Sequence[str]) -> None:
+    runs: set[str] = field(default_factory=set)
+    """Keys of the runs that were made or changed."""
+    num_metrics: int = 0
+    """Numbers sent."""
+
+
+class RunStore:
+    """The runs of one journal in one MLflow experiment. Writes only what differs, and counts it in `written`."""
+
+    def __init__(self, tracking_uri: str, experiment: str, sweep_ids: Sequence[str], written: Written) -> None:
         self._client = open_client(tracking_uri)
+        self._written = written
         self._journal = sweep_ids[0]
         self.experiment_id = self._find_experiment(tracking_uri, experiment)
         self._experiment_tags: dict[str, str] = {}
@@ -169,37 +180,42 @@ class RunStore:
         return tags
 
     def _send(self, run: _Run, record: RunRecord) -> None:
-        from mlflow.entities import Param, RunTag
-
         tags = {**self._tags(record), "mlflow.runName": record.name, JOURNAL_TAG: run.tags[JOURNAL_TAG]}
         changed = {key: value for key, value in tags.items() if run.tags.get(key) != value}
         # A parameter cannot change. One that would is without effect, or the configuration had another id.
         missing = {key: value for key, value in record.parameters.items() if key not in run.parameters}
         for batch in _batches(run, record):
-            changed[CURSOR_TAG] = batch.cursor
-            self._client.log_batch(
-                run.run_id,
-                metrics=batch.metrics,
-                params=[Param(key, value) for key, value in missing.items()],
-                tags=[RunTag(key, value) for key, value in changed.items()],
-            )
-            run.tags |= changed
-            run.parameters |= missing
-            run.read_cursor()
+            self._log(run, record, changed | {CURSOR_TAG: batch.cursor}, missing, batch.metrics)
             run.last_point = record.curve[run.num_points - 1] if run.num_points else None
             changed, missing = {}, {}
         if changed or missing:
-            self._client.log_batch(
-                run.run_id,
-                params=[Param(key, value) for key, value in missing.items()],
-                tags=[RunTag(key, value) for key, value in changed.items()],
-            )
-            run.tags |= changed
-            run.parameters |= missing
+            self._log(run, record, changed, missing, [])
         for key in [key for key in run.tags if key.startswith("phasesweep.") and key not in tags]:
             # Such as the message of a crash that a second attempt has mended.
             self._client.delete_tag(run.run_id, key)
             del run.tags[key]
+
+    def _log(
+        self,
+        run: _Run,
+        record: RunRecord,
+        tags: Mapping[str, str],
+        parameters: Mapping[str, str],
+        metrics: Sequence[Metric],
+    ) -> None:
+        from mlflow.entities import Param, RunTag
+
+        self._client.log_batch(
+            run.run_id,
+            metrics=metrics,
+            params=[Param(key, value) for key, value in parameters.items()],
+            tags=[RunTag(key, value) for key, value in tags.items()],
+        )
+        run.tags |= tags
+        run.parameters |= parameters
+        run.read_cursor()
+        self._written.runs.add(record.key)
+        self._written.num_metrics += len(metrics)
 
     def _set_status(self, run: _Run, record: RunRecord) -> None:
         ended_ms = None if record.ended_at is None else _milliseconds(record.ended_at)
@@ -207,7 +223,10 @@ class RunStore:
             self._client.set_terminated(run.run_id, record.status, ended_ms)
         elif run.status != record.status:
             self._client.update_run(run.run_id, status=record.status)
+        else:
+            return
         run.status, run.ended_ms = record.status, ended_ms
+        self._written.runs.add(record.key)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from analysis.records import MetricInfo
+from cluster.inventory import Inventory
 from sweeps.plan import Plan
 from trainables.assignment import Assignment
 
@@ -28,10 +29,19 @@ def format_duration(seconds: float) -> str:
 
 
 class Progress:
-    """Follows a run and says how far it is, what has failed, when it will be done and the best so far."""
+    """Follows a run and says how far it is, what has failed, when it will be done and the best so far.
 
-    def __init__(self, plan: Plan, num_missing: int, console: Console) -> None:
+    Args:
+        plan: What runs.
+        num_missing: Replicates to run.
+        console: Where to print.
+        machine: What was there for trials when the run began.
+    """
+
+    def __init__(self, plan: Plan, num_missing: int, console: Console, machine: Inventory) -> None:
         self.console = console
+        self.request_mib = plan.request.workers * plan.request.memory_mib
+        self.offered_mib = _offered_mib(machine, on_cards=plan.request.gpu > 0)
         self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
         self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.arms)}
         self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.arms}
@@ -58,6 +68,15 @@ class Progress:
         """Note a start."""
         self.running[assignment.config_id, assignment.seed] = 0
         self._show()
+
+    def waiting(self, num_held: int) -> None:
+        """Say that this driver waits for others."""
+        self.console.print(
+            f"waiting for {num_held} replicates of another driver; if it dies, this one takes over",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
         """Note a report; if it is the last, print a line about it when not on a terminal."""
@@ -106,6 +125,13 @@ class Progress:
         elapsed = time.monotonic() - self.started_at
         return f"; about {format_duration(elapsed * (1 - done) / done)} left"
 
+    def _packed(self) -> str:
+        """Return what the running replicates have asked for, of what was offered."""
+        asked = len(self.running) * self.request_mib
+        if not self.offered_mib:
+            return f"{asked:,} MiB"
+        return f"{asked:,} of {self.offered_mib:,} MiB ({asked / self.offered_mib:.0%})"
+
     def _show(self) -> None:
         if self._live:
             self._live.update(self._table())
@@ -115,7 +141,8 @@ class Progress:
                 f"{self.arms[config]} seed {seed} step {step}/{self.steps[config]}"
                 for (config, seed), step in self.running.items()
             )
-            line = f"[{sum(self.ended.values())}/{self.num_missing}] running: {running}{self._eta()}"
+            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            line = f"[{done}] running: {running}; {self._packed()} packed{self._eta()}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _table(self) -> Table:
@@ -126,6 +153,14 @@ class Progress:
         table.add_row("time", f"{elapsed}{self._eta()}")
         for (config, seed), step in self.running.items():
             table.add_row("running", f"{self.arms[config]}, seed {seed}: step {step} of {self.steps[config]}")
+        table.add_row("memory packed", self._packed())
         if self.best:
             table.add_row("best so far", f"{self.metric.name} {self.best[0]:.4f} ({self.best[1]}, one seed)")
         return table
+
+
+def _offered_mib(machine: Inventory, *, on_cards: bool) -> int:
+    """Return the free memory of all machines, or of all their cards; 0 where a cluster does not say."""
+    if not on_cards:
+        return machine.memory_mib
+    return sum(card.count * (card.free_mib or 0) for card in machine.gpus)

@@ -296,6 +296,8 @@ def _outcome(replicate: Replicate, following: Following) -> tuple[str, RunStatus
     if _has_ended(replicate):
         word = str(replicate.status)
         return word, "FINISHED" if word in RESULTS else "FAILED", replicate.ended_at
+    if replicate.reopenings and replicate.started_at is None:
+        return "reopened", "SCHEDULED", None
     interrupted_at = following.interrupted_at(replicate)
     if interrupted_at is not None:
         return "interrupted", "KILLED", interrupted_at

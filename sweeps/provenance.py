@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 PACKAGES = ("phasesweep", "torch", "ray", "mlflow", "transformers", "datasets", "bitsandbytes", "numpy", "scipy")
+SUBMITTED_FROM = "PHASESWEEP_SUBMITTED_FROM"
+"""Variable in which `submit` tells a job the git state of the submitter's checkout: the job runs in a copy."""
 
 
 def _git(*arguments: str) -> str | None:
@@ -34,15 +38,36 @@ def _is_our_checkout() -> bool:
     return toplevel is not None and Path(toplevel).resolve() == Path(__file__).resolve().parent.parent
 
 
-@cache
-def provenance() -> dict[str, Any]:
-    """Return versions, machine, and git commit; `git_dirty` says whether the code differs from the commit."""
-    ours = _is_our_checkout()
-    changes = _git("status", "--porcelain", "--untracked-files=no") if ours else None
+def git_state() -> dict[str, Any]:
+    """Return `git_commit` and `git_dirty`, whether the code differs from it; None where no commit is known."""
+    if not _is_our_checkout():
+        told = os.environ.get(SUBMITTED_FROM)
+        return json.loads(told) if told else {"git_commit": None, "git_dirty": None}
+    changes = _git("status", "--porcelain", "--untracked-files=no")
     return {
-        "versions": {name: version(name) for name in PACKAGES},
-        "python": platform.python_version(),
-        "machine": f"{platform.system()} {platform.machine()}",
-        "git_commit": _git("rev-parse", "HEAD") if ours else None,
+        "git_commit": _git("rev-parse", "HEAD"),
         "git_dirty": None if changes is None else bool(changes),
     }
+
+
+@cache
+def provenance() -> dict[str, Any]:
+    """Return versions of what is installed, machine, and git state."""
+    return {
+        "versions": _versions(),
+        "python": platform.python_version(),
+        "machine": f"{platform.system()} {platform.machine()}",
+        **git_state(),
+    }
+
+
+def _versions() -> dict[str, str]:
+    """Return the versions of `PACKAGES`; phasesweep itself may run from a folder without being installed."""
+    found = {}
+    for name in PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            if name != "phasesweep":
+                raise
+    return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweeps.journal import ClaimBook
+from sweeps.agenda import Agenda, Claimed
+from sweeps.sitting import Sitting
 from trainables.assignment import Assignment
 from trainables.tune_trainable import CONFIG_KEY
 
@@ -23,43 +24,42 @@ class DriverOnly:
 
 
 class ReplicateSearcher(DriverOnly, Searcher):
-    """Suggests the assignments of a plan, in order, skipping what another driver has claimed or has ended.
+    """Suggests what the agenda claims, as long as the sitting allows it.
 
     Lazily, so that what is suggested can depend on what has ended: nothing is decided before a slot is free.
     It learns nothing from results and keeps no state of its own: the journal is the state.
+
+    Args:
+        agenda: What is left to do.
+        sitting: Whether more may start.
+        begin: Called for each claimed replicate; returns what the worker is told.
     """
 
-    def __init__(
-        self,
-        assignments: Iterator[Assignment],
-        claims: ClaimBook,
-        still_missing: Callable[[Assignment], bool],
-    ) -> None:
+    def __init__(self, agenda: Agenda, sitting: Sitting, begin: Callable[[Claimed], Assignment]) -> None:
         super().__init__()
-        self._assignments = assignments
-        self._claims = claims
-        self._still_missing = still_missing
+        self._agenda, self._sitting, self._begin = agenda, sitting, begin
+        self._unfinished: set[str] = set()
         self.suggested: dict[str, Assignment] = {}
         """Tune's trial id → what it runs."""
-        self.stopped = False
-        """Set to suggest nothing more: an interrupt."""
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next assignment as a Tune configuration, or FINISHED."""
-        if self.stopped:
+        """Return the next assignment as a Tune configuration, None for "ask again", or FINISHED."""
+        if self._sitting.is_over or self._sitting.is_full:
             return Searcher.FINISHED
-        for assignment in self._assignments:
-            if not self._claims.claim(assignment.config_id, assignment.seed):
-                continue
-            # Only now can nobody else end it: what ended before our claim is in the journal.
-            if self._still_missing(assignment):
-                self.suggested[trial_id] = assignment
-                return {CONFIG_KEY: assignment.to_json()}
-            self._claims.release(assignment.config_id, assignment.seed)
-        return Searcher.FINISHED
+        claimed = self._agenda.claim_next()
+        if claimed is not None:
+            assignment = self._begin(claimed)
+            self._sitting.count_start()
+            self._unfinished.add(trial_id)
+            self.suggested[trial_id] = assignment
+            return {CONFIG_KEY: assignment.to_json()}
+        # Another driver may die and leave work for our free slots. With no trial of ours at work, None would
+        # keep Tune's idle actors, and so the resources that the other driver may need: the engine waits then.
+        return None if self._unfinished and self._agenda.outlook.held else Searcher.FINISHED
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Nothing: the engine reads results as they come."""
+        """Note that a trial has ended; what it said the engine has read as it came."""
+        self._unfinished.discard(trial_id)
 
     def save(self, checkpoint_path: str) -> None:
         """Nothing: see the class."""

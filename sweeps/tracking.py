@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sweeps.journal_tail import JournalTail
 from sweeps.lease import Lease
-from sweeps.mlflow_store import RunStore, open_client
+from sweeps.mlflow_store import RunStore, Written, open_client
 from sweeps.projection import Projection, experiment_tags
+from sweeps.results_folder import results_root
 
 POLL_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
@@ -21,6 +23,11 @@ SUMMARY_SHARE = 0.1
 def default_tracking_uri(results_root: Path, override: str | None = None) -> str:
     """Return `override` (the value of MLFLOW_TRACKING_URI), or else a database in the results."""
     return override or f"sqlite:///{results_root.absolute()}/mlflow.db"
+
+
+def tracking_uri_from_environment() -> str:
+    """Return `MLFLOW_TRACKING_URI`, or a database beside all results."""
+    return default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
 
 
 def prepare(tracking_uri: str) -> None:
@@ -44,6 +51,10 @@ class ProjectionSummary:
     """Why some are missing."""
     delegated_to: str = ""
     """The other process that writes this journal's projection; how far it is has not been checked."""
+    num_runs: int = 0
+    """Runs that this projection made or changed."""
+    num_metrics: int = 0
+    """Numbers that it sent."""
 
     def __bool__(self) -> bool:
         """Whether there is something that a person should know."""
@@ -56,7 +67,7 @@ class ProjectionSummary:
         if not self:
             return ""
         behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
-        return f"{behind}; run again to replay ({self.error})"
+        return f"{behind}; replay with `phasesweep sync` ({self.error})"
 
 
 class Projector:
@@ -74,6 +85,7 @@ class Projector:
         self._tail = JournalTail(journal_dir)
         self._projection = Projection(experiment, journal_dir.parent / "replicates")
         self._store: RunStore | None = None
+        self._written = Written()
         self._unwritten: set[tuple[str, int]] = set()
         self._num_written = 0
         self._summarised_events = 0
@@ -103,7 +115,7 @@ class Projector:
         if not following.sweeps:
             return
         if self._store is None:
-            self._store = RunStore(self._uri, self._experiment, list(following.sweeps))
+            self._store = RunStore(self._uri, self._experiment, list(following.sweeps), self._written)
             self._unwritten |= following.state.replicates.keys()
             self._summarised_events = 0
         self._write_configurations(self._store, final)
@@ -134,7 +146,13 @@ class Projector:
     def summary(self) -> ProjectionSummary:
         """Return how far MLflow is behind the events read."""
         missing = self._tail.num_events - self._num_written
-        return ProjectionSummary(self._tail.num_events, missing, self.error)
+        return ProjectionSummary(
+            self._tail.num_events,
+            missing,
+            self.error,
+            num_runs=len(self._written.runs),
+            num_metrics=self._written.num_metrics,
+        )
 
 
 def _lease(journal_dir: Path) -> Lease:
@@ -180,13 +198,13 @@ class Tracker:
         if not self._thread.is_alive():
             return summary
         slow = f"it was still writing after {timeout_seconds:.0f} s"
-        return ProjectionSummary(summary.num_events, summary.num_missing, summary.error or slow)
+        return replace(summary, error=summary.error or slow)
 
     def summary(self) -> ProjectionSummary:
         """Return how far MLflow is behind the events read so far."""
         summary = self._projector.summary()
         if self._delegated:
-            return ProjectionSummary(summary.num_events, 0, delegated_to=self._lease.holder())
+            return replace(summary, num_missing=0, error="", delegated_to=self._lease.holder())
         return summary
 
     def _run(self) -> None:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
+
+from trainables.config import TrialConfig
+from trainables.plugins import Plugin, activate
+from trainables.training.distributed import Sharding
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +28,13 @@ class Assignment:
     threads: int
     micro_batch_size: int | None
     deterministic: bool
+    report_timeout_seconds: float
+    """Longest wait for the next report; a longer one is a hang."""
+    workers: int = 1
+    """Processes that train it together."""
+    sharding: Sharding = "replicated"
+    plugins: list[dict[str, str]] = field(default_factory=list)
+    """The code from outside that `config` names, each a `Plugin` as a dictionary."""
 
     def to_json(self) -> str:
         """Return the JSON text that `from_json` reads."""
@@ -33,6 +44,17 @@ class Assignment:
     def from_json(cls, text: str) -> Assignment:
         """Read what `to_json` wrote."""
         return cls(**json.loads(text))
+
+    def read_config(self) -> TrialConfig:
+        """Return `config` as an object, with the plugins that it names active in this process.
+
+        Raises:
+            PluginError: If one of them cannot be used here.
+            pydantic.ValidationError: If the configuration is not valid.
+        """
+        for plugin in self.plugins:
+            activate(Plugin(**plugin))  # type: ignore[arg-type]  # `kind` went through JSON
+        return TrialConfig.model_validate(self.config)
 
     @property
     def data_path(self) -> Path | None:

@@ -15,12 +15,14 @@ from typing import Any
 import torch
 
 from trainables.assignment import Assignment
-from trainables.config import TrialConfig
-from trainables.replicate_folder import ReplicateFolder
+from trainables.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.tasks.base import DataError, Task, TaskConfig
+from trainables.training.checkpoints import CheckpointError
+from trainables.training.distributed import SOLO, Ranks
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.peak_memory import PeakMemory
+from trainables.watchdog import watched
 
 CHECKPOINT_EVERY_SECONDS = 20.0
 
@@ -31,9 +33,16 @@ def _load_task(task: TaskConfig, data_dir: Path | None) -> Task:
     return task.build(data_dir)
 
 
+@functools.cache
+def _set_libraries_aside() -> None:
+    """Leave what is loaded before the first trial out of later collections: each took .2 s to look through it."""
+    gc.freeze()
+
+
 def release_memory() -> None:
     """Give back what the trial before this one held, so that a peak is of one trial only."""
     gc.collect()
+    _set_libraries_aside()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
@@ -50,32 +59,45 @@ class Attempt:
 
     An exception inside the trial is one of its results (`crashed`, `oom`), recorded with its traceback in
     log.txt: raised through Ray it would cost the worker process, and the replicate would have no record.
+
+    Where several processes train the replicate together, each runs an attempt, and all yield the same events but
+    for `pid`, `host` and failures: a rank that fails does not tell the others, who would wait for it.
     """
 
-    def __init__(self, assignment: Assignment) -> None:
-        self.assignment = assignment
-        self.folder = ReplicateFolder(Path(assignment.replicate_dir))
+    def __init__(self, assignment: Assignment, ranks: Ranks = SOLO) -> None:
+        self.assignment, self.ranks = assignment, ranks
+        path = Path(assignment.replicate_dir)
+        self.folder = ReplicateFolder(path) if ranks.is_first else FollowerFolder(path, ranks.rank)
         self.started_at = time.monotonic()
         self.started_cpu = time.process_time()
         self.saved_at = self.started_at
         self.peak: PeakMemory | None = None
+        self.error: Exception | None = None
+        """What ended it, if it failed."""
 
     def events(self) -> Iterator[dict[str, Any]]:
-        """Yield `started`, then a `report` at each report, the last one with its outcome."""
+        """Yield `started`, then a `report` at each report, the last one with its outcome.
+
+        A hang is no exception: the process ends, and the driver finds the stacks in the replicate's folder.
+        """
         try:
-            trainer = self._prepare()
-            yield self._started(trainer)
-            for report in trainer.reports():
-                yield self._reported(trainer, report)
+            self.folder.create()
+            limit_seconds = self.assignment.report_timeout_seconds
+            yield from watched(self._work(), seconds=limit_seconds, stacks=self.folder.stacks)
         except Exception as error:  # noqa: BLE001  every failure of a trial is recorded, none is dropped
             yield self._failed(error)
 
+    def _work(self) -> Iterator[dict[str, Any]]:
+        trainer = self._prepare()
+        yield self._started(trainer)
+        for report in trainer.reports():
+            yield self._reported(trainer, report)
+
     def _prepare(self) -> Trainer:
         given = self.assignment
-        self.folder.create()
         release_memory()
         self.peak = PeakMemory(given.device)
-        config = TrialConfig.model_validate(given.config)
+        config = given.read_config()
         task = _load_task(config.task, given.data_path)
         if task.data_hash != given.data_hash:
             raise DataError(
@@ -85,14 +107,22 @@ class Attempt:
         numerics = Numerics(
             device=given.device,
             threads=given.threads,
+            workers=given.workers,
+            sharding=given.sharding,
             micro_batch_size=given.micro_batch_size,
             deterministic=given.deterministic,
         )
-        trainer = Trainer(config, given.seed, task, numerics)
+        trainer = Trainer(config, given.seed, task, numerics, self.ranks)
         self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
         if self.folder.checkpoint.exists():
             trainer.load(self.folder.checkpoint)
             self.folder.log(f"continuing from step {trainer.step}")
+        steps = self.ranks.gather(trainer.step)
+        if len(set(steps)) > 1:
+            raise CheckpointError(
+                f"the workers of this trial would start at different steps, {steps}: they do not see the same "
+                f"{self.folder.checkpoint}; keep results in a folder that all machines share"
+            )
         self.folder.continue_from(trainer.step)
         return trainer
 
@@ -108,11 +138,11 @@ class Attempt:
 
     def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
         now = time.monotonic()
-        seconds, peak_mib = now - self.started_at, self._peak_mib()
+        seconds, (peak_mib, cpu_seconds) = now - self.started_at, self._usage()
         self.folder.add_report(report.step, report.metrics, seconds, peak_mib)
         if report.outcome is not None:
             self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
-        elif now - self.saved_at >= CHECKPOINT_EVERY_SECONDS:
+        elif self.ranks.first(now - self.saved_at >= CHECKPOINT_EVERY_SECONDS):
             trainer.save(self.folder.checkpoint)
             self.saved_at = time.monotonic()
         return {
@@ -121,16 +151,28 @@ class Attempt:
             "metrics": report.metrics,
             "outcome": report.outcome,
             "seconds": seconds,
-            "cpu_seconds": time.process_time() - self.started_cpu,
+            "cpu_seconds": cpu_seconds,
             "peak_memory_mib": peak_mib,
             "message": report.reason,
         }
+
+    def _usage(self) -> tuple[float | None, float]:
+        """Return the peak memory of the worker with the highest, which is what each of them asked for, and the
+        CPU time of all of them; collective.
+        """
+        peaks, cpu_seconds = zip(*self.ranks.gather((self._peak_mib(), self._cpu_seconds())), strict=True)
+        measured = [peak for peak in peaks if peak is not None]
+        return max(measured, default=None), sum(cpu_seconds)
+
+    def _cpu_seconds(self) -> float:
+        return time.process_time() - self.started_cpu
 
     def _peak_mib(self) -> float | None:
         """Return the peak so far; None if the trial failed before it could be measured."""
         return None if self.peak is None else self.peak.mib()
 
     def _failed(self, error: Exception) -> dict[str, Any]:
+        self.error = error
         message = f"{type(error).__name__}: {error}"
         try:
             self.folder.log("".join(traceback.format_exception(error)))
@@ -142,7 +184,7 @@ class Attempt:
             "metrics": {},
             "outcome": "oom" if is_out_of_memory(error) else "crashed",
             "seconds": time.monotonic() - self.started_at,
-            "cpu_seconds": time.process_time() - self.started_cpu,
+            "cpu_seconds": self._cpu_seconds(),
             "peak_memory_mib": self._peak_mib(),
             "message": message,
         }

@@ -11,9 +11,11 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 import trainables.architectures
 import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
 from trainables.architectures.base import ArchitectureConfig
+from trainables.plugins import Plugin, origin_of
 from trainables.registry import ARCHITECTURES, TASKS
 from trainables.schema import Schema
 from trainables.tasks.base import TaskConfig
+from trainables.training.distributed import Sharding
 
 
 class OptimizerConfig(Schema):
@@ -59,19 +61,35 @@ class BudgetConfig(Schema):
 class ResourceConfig(Schema):
     """What one trial asks of the machine. Changes how fast it runs, never what it computes in law."""
 
+    workers: int = Field(1, ge=1)
+    """Processes that train one replicate together, each on an equal part of every batch; must divide
+    `batch_size`. More than one costs about 20 seconds a trial before its first step, and is for models that one
+    process cannot hold, or takes too long for."""
+    sharding: Sharding = "replicated"
+    """How several workers hold the model: each the whole of it (DDP), or each a share (`fsdp`, FSDP2)."""
     cpus_per_trial: int = Field(1, ge=1)
-    """CPU cores, and so the threads, of one trial."""
-    gpus_per_trial: float = Field(0.0, ge=0)
-    """Share of one GPU (at most 1), or 0 to run on the CPU."""
+    """CPU cores, and so the threads, of one trial; of each worker, where there are several."""
+    gpus_per_trial: float = Field(0.0, ge=0, le=1)
+    """Share of one GPU (at most 1), or 0 to run on the CPU. Of each worker, where there are several; they need
+    whole GPUs."""
     micro_batch_size: int | None = Field(None, ge=1)
-    """Sequences in one forward pass; gradients are accumulated up to `batch_size`. None: the whole batch."""
+    """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's part of it.
+    None: all of them."""
     deterministic: bool = True
     """Refuse operations that give different bits from run to run."""
+    report_timeout_seconds: float = Field(1800.0, gt=0, le=1e9)
+    """Longest time without a report; the first one includes building the model and loading the data. A
+    replicate that takes longer hangs: it ends as timed out, with the stacks of its process in log.txt."""
 
     @model_validator(mode="after")
-    def _one_card_at_most(self) -> ResourceConfig:
-        if self.gpus_per_trial > 1:
-            raise ValueError(f"gpus_per_trial must be at most 1, got {self.gpus_per_trial}")
+    def _workers_can_work_together(self) -> ResourceConfig:
+        if self.workers > 1 and 0 < self.gpus_per_trial < 1:
+            raise ValueError(
+                f"gpus_per_trial={self.gpus_per_trial:g} must be 1 or 0 with workers={self.workers}: the "
+                "workers of a trial cannot share a card"
+            )
+        if self.workers == 1 and self.sharding == "fsdp":
+            raise ValueError("sharding=fsdp divides the model among workers: set workers to at least 2")
         return self
 
 
@@ -92,9 +110,19 @@ class TrialConfig(Schema):
             )
         return self
 
+    @property
+    def plugins(self) -> dict[str, Plugin]:
+        """The plugins that define the architecture and the task, by part; empty where both are the library's."""
+        origins = {"architecture": origin_of(type(self.architecture)), "task": origin_of(type(self.task))}
+        return {part: plugin for part, plugin in origins.items() if plugin is not None}
+
     def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result, with the versions of the code that reads them."""
+        """Return the fields that change the result, with the versions of the code that reads them.
+
+        Code from outside also counts with its hash: who edits a plugin need not think of its version.
+        """
         return {
+            **{f"{part}_plugin": plugin.sha256 for part, plugin in self.plugins.items()},
             "architecture": self.architecture.canonical(),
             "architecture_version": ARCHITECTURES.version(self.architecture.name),
             "task": self.task.canonical(),

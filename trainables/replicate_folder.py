@@ -31,6 +31,11 @@ class ReplicateFolder:
         """The newest checkpoint; may not exist."""
         return self.path / "checkpoint" / "latest.pt"
 
+    @property
+    def stacks(self) -> Path:
+        """Where a worker that hangs leaves its stacks; empty while it works."""
+        return self.path / "stacks.txt"
+
     def write_config(self, config: dict[str, Any]) -> None:
         """Write the resolved configuration with its seed."""
         (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
@@ -66,3 +71,29 @@ class ReplicateFolder:
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
         with (self.path / "log.txt").open("a", encoding="utf-8") as file:
             file.write(f"{stamp} {text}\n")
+
+
+class FollowerFolder(ReplicateFolder):
+    """The folder as a rank other than the first sees it: the first writes what is the same for all of them."""
+
+    def __init__(self, path: Path, rank: int) -> None:
+        super().__init__(path)
+        self.rank = rank
+
+    @property
+    def stacks(self) -> Path:
+        """Where this rank leaves its stacks if it hangs."""
+        return self.path / f"stacks.rank{self.rank}.txt"
+
+    def write_config(self, config: dict[str, Any]) -> None:
+        """Nothing: see the class."""
+
+    def continue_from(self, step: int) -> None:
+        """Nothing: see the class."""
+
+    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
+        """Nothing: see the class."""
+
+    def log(self, text: str) -> None:
+        """Append a line with the time and the rank to log.txt."""
+        super().log(f"rank {self.rank}: {text}")

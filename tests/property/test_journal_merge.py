@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from hypothesis import given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 from analysis.compact import compact_journal
@@ -26,6 +26,13 @@ ATTEMPTS = st.tuples(
     st.floats(min_value=1.0, max_value=3.0),
 )
 
+REOPENINGS = st.tuples(
+    st.sampled_from(ARMS),
+    st.integers(min_value=0, max_value=2),
+    st.integers(min_value=0, max_value=80),
+    st.booleans(),
+)
+
 
 @st.composite
 def journals(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
@@ -36,6 +43,18 @@ def journals(draw: st.DrawFn) -> dict[str, list[dict[str, Any]]]:
         for arm, seed, status, start, value in draw(st.lists(ATTEMPTS, max_size=4)):
             events += replicate_events(
                 arm, seed, value, status=status, sweep_id=driver, start=EPOCH + 1 + start, steps=(0, 10, 20)
+            )
+        for arm, seed, at, anew in draw(st.lists(REOPENINGS, max_size=2)):
+            events.append(
+                {
+                    "time": EPOCH + 1 + at,
+                    "sweep_id": driver,
+                    "event": "reopened",
+                    "config_id": config_id(arm),
+                    "seed": seed,
+                    "reason": "changed" if anew else "failed",
+                    "anew": anew,
+                }
             )
         drivers[driver] = sorted(events, key=lambda event: event["time"])
     return drivers
@@ -51,17 +70,35 @@ def test_any_interleaving_of_drivers_gives_the_same_state(journal, random) -> No
     assert merge(interleaved) == merge(one_after_another)
 
 
+def test_the_journals_drawn_here_do_interleave() -> None:
+    """Two drivers are at work on one replicate at the same time."""
+
+    def overlap(journal: dict[str, list[dict[str, Any]]]) -> bool:
+        spans: dict[tuple[str, int], list[tuple[float, float]]] = {}
+        for events in journal.values():
+            own: dict[tuple[str, int], list[float]] = {}
+            for event in events[1:]:
+                own.setdefault((event["config_id"], event["seed"]), []).append(event["time"])
+            for key, times in own.items():
+                spans.setdefault(key, []).append((times[0], times[-1]))
+        return any(len(s) > 1 and max(s)[0] < min(last for _, last in s) for s in spans.values())
+
+    find(journals(), overlap, settings=settings(phases=[Phase.generate]))  # any example will do
+
+
 @given(journals())
 def test_every_end_is_counted_and_results_are_final(journal) -> None:
+    """Of those since the replicate was reopened last."""
     events = sorted(
         (event for driver in journal.values() for event in driver), key=lambda e: (e["time"], e["sweep_id"])
     )
     state = merge(events)
     for (config, seed), replicate in state.replicates.items():
         own = [e["event"] for e in events if e.get("config_id") == config and e.get("seed") == seed]
-        ends = [event for event in own if event in STATUSES]
+        since = len(own) - own[::-1].index("reopened") if "reopened" in own else 0
+        ends = [event for event in own[since:] if event in STATUSES]
         results = [event for event in ends if event in RESULTS]
-        assert replicate.starts == own.count("started")
+        assert (replicate.starts, replicate.reopenings) == (own.count("started"), own.count("reopened"))
         assert replicate.ends == len(results)
         assert replicate.crashes == ends.count("crashed")
         assert replicate.status == (results[0] if results else ends[-1] if ends else None)

@@ -28,6 +28,7 @@ def assignment(folder: Path, **changes: Any) -> Assignment:
         "threads": 1,
         "micro_batch_size": None,
         "deterministic": True,
+        "report_timeout_seconds": 600.0,
     }
     return Assignment(**{**fields, **changes})
 

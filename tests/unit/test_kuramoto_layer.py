@@ -107,6 +107,19 @@ def test_published_sign_desynchronises_and_textbook_sign_synchronises(strength: 
     assert float(order_parameters.over_positions(end).mean()) == pytest.approx(order_after, abs=0.03)
 
 
+def test_attractive_oscillators_synchronise_and_repulsive_ones_do_not() -> None:
+    """The words of the configuration mean what they say: `attractive` is the textbook's sign."""
+
+    def order(**fields: Any) -> float:
+        layer = mixer(causal=False, **fields)
+        layer.to_phase.weight.data.mul_(0.3)
+        return float(order_parameters.over_positions(layer.phases(inputs(4, 128, 6)).detach()).mean())
+
+    repelled, alone, attracted = order(sign="repulsive"), order(coupling=0.0), order(sign="attractive")
+    assert repelled < alone - 0.05
+    assert attracted > alone + 0.05
+
+
 def mean_order(frequency_T: Tensor, strength: float, *, dt: float, warmup: int, rounds: int, pause: int) -> float:
     """Simulate positions as the oscillators of one population; return the time average of R."""
     phase_T = 2 * math.pi * torch.rand(len(frequency_T), generator=torch.Generator().manual_seed(0)).double()

@@ -248,12 +248,14 @@ def test_only_fields_with_effect_name_a_configuration(one: Any, other: Any, equa
 def test_data_hash_follows_content_and_cuts(tmp_path: Path) -> None:
     for name in ("a", "b"):
         (tmp_path / f"{name}.txt").write_text("abcdefgh" * 300)
+    (tmp_path / "as_long.txt").write_text("abcdefhg" * 300)
     base = {"context_length": 8}
 
     def data_hash(**fields: Any) -> str:
         return LanguageConfig(**{**base, **fields}).build(tmp_path).data_hash
 
     assert data_hash(corpus="file:a.txt") == data_hash(corpus="file:b.txt")
+    assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:as_long.txt")
     assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", val_fraction=0.2)
     assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", max_bytes=1000)
 
@@ -278,10 +280,11 @@ def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
 
 
 def test_too_short_a_text_is_a_data_error() -> None:
-    with pytest.raises(DataError, match="train split has 45 tokens, fewer than the 65"):
+    with pytest.raises(DataError, match=r"train split has 45 tokens and needs 65 \(context_length=64"):
         LanguageConfig(max_bytes=50).build(None)
-    with pytest.raises(DataError, match="val split has 1 tokens"):
-        LanguageConfig(max_bytes=100, val_fraction=0.01).build(None)
+    for percent, size in ((1, 1), (2, 2)):
+        with pytest.raises(DataError, match=f"val split has {size} tokens and needs 3;"):
+            LanguageConfig(max_bytes=100, val_fraction=percent / 100).build(None)
 
 
 def test_evaluate_refuses_misuse() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -90,6 +91,27 @@ def test_arms_share_data_order_and_the_start_of_what_they_share(monkeypatch: pyt
     assert not torch.equal(drawn[0], drawn[1])
 
 
+def test_every_seed_has_batches_and_noise_of_its_own() -> None:
+    """Replicates that shared either would not be independent, though their scores would still differ."""
+    config = small_config()
+    task = build(config)
+    batches: dict[int, list[torch.Tensor]] = {}
+    noise: dict[int, list[int]] = {}
+    for seed in (0, 1):
+        trainer = Trainer(config, seed, task, Numerics(micro_batch_size=3))
+        seen, streams = batches.setdefault(seed, []), noise.setdefault(seed, [])
+
+        def look(_: object, inputs: tuple[torch.Tensor], seen: Any = seen, streams: Any = streams) -> None:
+            seen.append(inputs[0])
+            streams.append(torch.initial_seed())
+
+        trainer.model.register_forward_pre_hook(look)
+        for _ in range(3):
+            trainer._train_one_step()
+    assert not any(torch.equal(a, b) for a, b in zip(batches[0], batches[1], strict=True))
+    assert len(set(noise[0]) | set(noise[1])) == 2 * len(noise[0]) == 12
+
+
 def test_a_checkpoint_of_another_replicate_is_refused(tmp_path: Path) -> None:
     config = small_config()
     task = build(config)
@@ -157,6 +179,20 @@ def test_a_diverging_replicate_ends_as_diverged_and_says_where() -> None:
     reports = list(train(config, 0, build(config)))
     assert reports[-1].outcome == "diverged"
     assert reports[-1].step < config.budget.steps
+
+
+def test_a_loss_that_explodes_between_reports_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = small_config(budget={"divergence_loss": 10.0})
+    trainer = Trainer(config, 0, build(config), Numerics())
+    original = trainer._backward
+
+    def explodes(batch: Batch, weight: float) -> torch.Tensor:
+        return original(batch, weight) + (50.0 if trainer.step == 1 else 0.0)
+
+    monkeypatch.setattr(trainer, "_backward", explodes)
+    (report,) = trainer.reports()
+    assert (report.step, report.outcome) == (5, "diverged")
+    assert "above divergence_loss = 10" in report.reason
 
 
 def test_the_penalty_is_trained_but_not_reported_as_loss() -> None:

@@ -40,6 +40,7 @@ def test_parameters_and_gradients_are_exact(name):
     trained = sum(p.nbytes for p in model.parameters())
     found = estimated(config)
     assert found.gradients_mib * MIB == trained
+    assert found.optimizer_mib * MIB == 2 * trained
     assert found.parameters_mib * MIB == trained + sum(b.nbytes for b in model.buffers())
 
 

@@ -48,6 +48,8 @@ def test_weight_decay_reaches_couplings_only_as_published(rule: str, decayed: di
                 assert (id(parameter) in with_decay) is expected, name
         if name.endswith("bias"):
             assert id(parameter) not in with_decay, name
+        if "norm" in name and name.endswith("weight"):
+            assert (id(parameter) in with_decay) is (rule == "all_but_bias"), name
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     assert any("coupling" in name for name, _ in model.named_parameters())
 

@@ -157,3 +157,38 @@ def test_clean_metrics_keeps_json_finite_and_tells_what_it_left_out() -> None:
     finite, bad = clean_metrics({"a": 1.0, "c": math.inf, "b": math.nan})
     assert (finite, bad) == ({"a": 1.0}, ["b", "c"])
     json.dumps(finite, allow_nan=False)
+
+
+def reopened(anew: bool, *, time: float = EPOCH + 400) -> dict[str, object]:
+    fields = {"config_id": ARM, "seed": 0, "reason": "changed", "anew": anew}
+    return {"time": time, "sweep_id": "b", "event": "reopened", **fields}
+
+
+@pytest.mark.parametrize("anew", [True, False])
+def test_a_reopened_replicate_has_no_end_until_it_has_run_again(anew: bool) -> None:
+    first = replicate_events("baseline", 0, 2.5, status="crashed")
+    first += replicate_events("baseline", 0, 2.5, start=EPOCH + 200)
+    open_again = merge([*first, reopened(anew)]).replicates[ARM, 0]
+    assert (open_again.status, open_again.ended_at, open_again.started_at) == (None, None, None)
+    assert (open_again.starts, open_again.reopenings, open_again.ends, open_again.crashes) == (2, 1, 0, 0)
+    assert bool(open_again.reports) is not anew
+    second = replicate_events("baseline", 0, 2.7, start=EPOCH + 500, steps=(0, 10))
+    replicate = merge([*first, reopened(anew), *second]).replicates[ARM, 0]
+    assert (replicate.status, replicate.starts, replicate.ends) == ("finished", 3, 1)
+    assert [report.step for report in replicate.reports] == [0, 10]
+    assert replicate.final_metrics[METRIC] == pytest.approx(2.7)
+
+
+def test_what_a_reopened_replicate_has_not_repeated_stays_if_it_continues() -> None:
+    first = replicate_events("baseline", 0, 2.5, status="timed_out", steps=(0, 10, 20, 30))
+    second = replicate_events("baseline", 0, 2.7, start=EPOCH + 500, steps=(10, 20))
+    kept = merge([*first, reopened(anew=False), *second]).replicates[ARM, 0]
+    assert [report.step for report in kept.reports] == [0, 10, 20]
+    anew = merge([*first, reopened(anew=True), *second]).replicates[ARM, 0]
+    assert [report.step for report in anew.reports] == [10, 20]
+
+
+def test_the_newest_attempt_says_where_it_runs() -> None:
+    start, *_ = replicate_events("baseline", 0, 2.5, status=None)
+    replicate = merge([start, {**start, "time": EPOCH + 9, "host": "there", "pid": 7}]).replicates[ARM, 0]
+    assert (replicate.host, replicate.pid) == ("there", 7)

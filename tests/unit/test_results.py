@@ -79,6 +79,17 @@ def test_equally_many_failures_are_no_fair_comparison_either() -> None:
     assert row.p_adjusted < 0.05
 
 
+def test_survivors_are_paired_by_seed() -> None:
+    """Every seed shifts both arms by 1; the treatment is .2 lower, give or take .01."""
+    values = {("baseline", seed): 2.0 + seed for seed in range(5)}
+    values |= {("treatment", seed): 1.8 + seed + 0.01 * (-1) ** seed for seed in range(5)}
+    statuses = {("baseline", 0): "crashed", ("treatment", 4): "crashed"}
+    row = row_of(table_of(TWO, values=values, statuses=statuses), "treatment")
+    assert row.n_pairs == 3
+    assert row.delta == pytest.approx(-0.2, abs=0.01)
+    assert row.delta_ci_high is not None and row.delta_ci_high < 0
+
+
 def test_failures_of_the_baseline_spoil_every_comparison() -> None:
     table = table_of(statuses={("baseline", 0): "diverged"})
     assert {row.reading for row in table.rows[1:]} == {"failures"}

@@ -16,8 +16,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.integrate import simpson
-from scipy.special import j0
 from torch import Tensor
 
 from trainables.training.randomness import generator
@@ -65,6 +63,9 @@ def expected_resultant(count: int) -> float:
     Source:
         Kluyver (1906), "A local probability problem"; the integral follows from E J0(k|S|) = J0(k)^n.
     """
+    from scipy.integrate import simpson
+    from scipy.special import j0
+
     if count == 1:
         return 1.0
     end, num_points = 1000.0, 200_001

@@ -1,0 +1,97 @@
+"""What is left for one driver to do: the next missing replicate, claimed, and how many others hold."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sweeps.journal import ClaimBook
+from sweeps.journal_tail import JournalTail
+from sweeps.missing import Key, Reopening, has_no_end, is_missing
+from sweeps.plan import Plan, PlannedArm
+
+LOOK_EVERY_SECONDS = 2.0
+"""How often a driver that has nothing of its own left looks whether another one has died."""
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A replicate that nobody else will run now."""
+
+    planned: PlannedArm
+    seed: int
+    reopening: Reopening | None
+    """Set if its end has to be taken back first."""
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What is left of a plan, for one driver."""
+
+    free: int
+    """Replicates that it can claim."""
+    held: int
+    """Replicates that other living drivers have claimed."""
+
+
+class Agenda:
+    """Hands out the missing replicates of a plan in order, each one once in a sitting.
+
+    The journal is read as it grows, never again from its start, so that a driver among others stays cheap.
+    """
+
+    def __init__(
+        self, plan: Plan, tail: JournalTail, claims: ClaimBook, reopenings: Mapping[Key, Reopening]
+    ) -> None:
+        self._replicates = plan.replicates
+        self._tail, self._claims, self._reopenings = tail, claims, reopenings
+        self._queue: deque[tuple[PlannedArm, int]] = deque()
+        self._tried: set[Key] = set()
+        self._looked_at = -LOOK_EVERY_SECONDS
+        self.outlook = Outlook(free=0, held=0)
+        """What was left when this driver looked last."""
+
+    def look(self) -> Outlook:
+        """Look at the journal and the claims anew."""
+        self._tail.poll()
+        wanted = [(p, seed) for p, seed in self._replicates if self._is_wanted((p.config_id, seed))]
+        free = [(p, seed) for p, seed in wanted if not self._claims.is_claimed_by_another(p.config_id, seed)]
+        self._queue = deque(free)
+        self._looked_at = time.monotonic()
+        self.outlook = Outlook(free=len(free), held=len(wanted) - len(free))
+        return self.outlook
+
+    def claim_next(self) -> Claimed | None:
+        """Claim the next replicate and return it; None if there is none to have now."""
+        if not self._queue and time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
+            self.look()
+        while self._queue:
+            planned, seed = self._queue.popleft()
+            key = (planned.config_id, seed)
+            if not self._claims.claim(*key):
+                continue
+            self._tail.poll()  # only now can nobody else end it: what ended before our claim is in the journal
+            if self._is_wanted(key):
+                self._tried.add(key)
+                return Claimed(planned, seed, self._reopening(key))
+            self._claims.release(*key)
+        return None
+
+    def left(self) -> set[Key]:
+        """Return what was to run and has not begun, or has begun and not ended."""
+        self._tail.poll()
+        replicates = self._tail.following.state.replicates
+        keys = [(planned.config_id, seed) for planned, seed in self._replicates]
+        return {key for key in keys if self._is_wanted(key) or has_no_end(replicates.get(key))}
+
+    def _is_wanted(self, key: Key) -> bool:
+        if key in self._tried:
+            return False
+        return is_missing(self._tail.following.state.replicates.get(key)) or self._reopening(key) is not None
+
+    def _reopening(self, key: Key) -> Reopening | None:
+        reopening = self._reopenings.get(key)
+        replicate = self._tail.following.state.replicates.get(key)
+        return reopening if reopening is not None and reopening.concerns(replicate) else None

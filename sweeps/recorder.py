@@ -1,0 +1,102 @@
+"""Turns what workers say, and how they die, into journal events; nothing of Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.records import RESULTS
+from sweeps.journal import ClaimBook, JournalWriter
+from sweeps.missing import Key, Reopening
+from trainables.assignment import Assignment
+from trainables.replicate_folder import ReplicateFolder
+from trainables.watchdog import place_of, take_stacks
+
+
+class Listener(Protocol):
+    """What wants to know how a sweep goes, such as the progress display."""
+
+    def started(self, assignment: Assignment) -> None:
+        """A replicate has started."""
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """A replicate has reported; `event["outcome"]` is set if it has ended."""
+
+    def waiting(self, num_held: int) -> None:
+        """Nothing is left to start but what other drivers hold."""
+
+
+class Recorder:
+    """Writes a sweep's events and gives a claim back once the result it stands for is durable."""
+
+    def __init__(self, writer: JournalWriter, claims: ClaimBook, listener: Listener) -> None:
+        self._writer, self._claims, self._listener = writer, claims, listener
+        self._ended: set[Key] = set()
+
+    def reopen(self, assignment: Assignment, reopening: Reopening) -> None:
+        """Take back how a replicate ended, before it runs again."""
+        if reopening.anew:
+            _checkpoint(assignment).unlink(missing_ok=True)
+        self._write(
+            "reopened",
+            assignment,
+            after=reopening.ended_at,
+            reason=reopening.reason,
+            anew=reopening.anew,
+            message=reopening.detail,
+        )
+
+    def record(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Write what a worker said."""
+        if event["event"] == "started":
+            values = {name: event[name] for name in ("step", "numerics", "host", "pid")}
+            self._write("started", assignment, **values)
+            self._listener.started(assignment)
+            return
+        if event["metrics"]:
+            self._writer.write_report(assignment.config_id, assignment.seed, event["step"], event["metrics"])
+        if event["outcome"]:
+            self._end(assignment, event)
+        self._listener.reported(assignment, event)
+
+    def record_death(self, assignment: Assignment, last_words: str, *, lost_machine: bool = False) -> None:
+        """Write that a worker's process is gone: by its own watchdog, by the system, by a fault.
+
+        Args:
+            assignment: What it ran; nothing is written if that had ended before.
+            last_words: What is known of the end of the process.
+            lost_machine: Its whole machine is gone, or Ray there: no fault of the replicate.
+        """
+        if (assignment.config_id, assignment.seed) in self._ended:
+            return
+        folder = ReplicateFolder(Path(assignment.replicate_dir))
+        stacks = take_stacks(folder.stacks)
+        if stacks:
+            outcome = "timed_out"
+            message = f"no report for {assignment.report_timeout_seconds:g} s; it hung at {place_of(stacks)}"
+            folder.log(f"{message}\n{stacks}")
+        elif lost_machine:
+            outcome, message = "preempted", f"its machine was lost: {last_words}"
+        else:
+            outcome = "crashed"
+            message = f"the worker process died, killed by the system or by itself: {last_words}"
+        unknown = dict.fromkeys(("seconds", "cpu_seconds", "peak_memory_mib"))
+        event: dict[str, Any] = {"outcome": outcome, "step": 0, "metrics": {}, "message": message, **unknown}
+        self._end(assignment, event)
+        self._listener.reported(assignment, event)
+
+    def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")
+        self._write(event["outcome"], assignment, **{name: event[name] for name in fields})
+        self._ended.add((assignment.config_id, assignment.seed))
+        if event["outcome"] in RESULTS:
+            # Only now is the result durable; until now the checkpoint was what a killed driver would need.
+            _checkpoint(assignment).unlink(missing_ok=True)
+        self._claims.release(assignment.config_id, assignment.seed)
+
+    def _write(self, event: str, assignment: Assignment, **fields: Any) -> None:
+        self._writer.write(event, config_id=assignment.config_id, seed=assignment.seed, **fields)
+
+
+def _checkpoint(assignment: Assignment) -> Path:
+    return ReplicateFolder(Path(assignment.replicate_dir)).checkpoint

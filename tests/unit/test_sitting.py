@@ -1,0 +1,74 @@
+"""Limits of a sitting, and why it ended."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import time
+
+import pytest
+
+from sweeps.errors import UserError
+from sweeps.sitting import Sitting
+
+
+@pytest.mark.parametrize("hours", [0.0, -1.0, math.nan, math.inf])
+def test_hours_are_positive_and_finite(hours: float) -> None:
+    with pytest.raises(UserError, match=f"--max-hours must be a positive number of hours, got {hours:g}"):
+        Sitting(max_hours=hours)
+
+
+@pytest.mark.parametrize("trials", [0, -3])
+def test_at_least_one_trial(trials: int) -> None:
+    with pytest.raises(UserError, match=f"--max-trials must be at least 1, got {trials}"):
+        Sitting(max_trials=trials)
+
+
+def test_without_limits_it_never_ends_by_itself() -> None:
+    sitting = Sitting()
+    for _ in range(1000):
+        sitting.count_start()
+    assert not sitting.is_over and not sitting.is_full
+    assert sitting.why == ""
+
+
+def test_after_its_hours_it_is_over() -> None:
+    sitting = Sitting(max_hours=0.05 / 3600)
+    assert not sitting.is_over
+    time.sleep(0.06)
+    assert sitting.is_over
+    assert sitting.why == "--max-hours 1.38889e-05 reached"
+
+
+def test_after_its_trials_it_is_full_but_not_over() -> None:
+    sitting = Sitting(max_trials=2)
+    sitting.count_start()
+    assert not sitting.is_full
+    sitting.count_start()
+    assert sitting.is_full and not sitting.is_over
+    assert sitting.why == "--max-trials 2 reached"
+    sitting.stop("by somebody")
+    assert sitting.is_over
+    sitting.stop("by another")
+    assert sitting.why == "by somebody", "the first reason counts"
+
+
+def test_the_first_signal_stops_in_order_and_the_second_acts_as_always(capfd: pytest.CaptureFixture[str]) -> None:
+    seen: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+    try:
+        sitting = Sitting()
+        with sitting.interruptible():
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert sitting.is_over and sitting.why == "by SIGTERM"
+            assert seen == []
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert seen == [signal.SIGTERM]
+        assert "stopping in order" in capfd.readouterr().err
+        with Sitting().interruptible():
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert seen == [signal.SIGTERM, signal.SIGTERM], "afterwards the handlers are as before"
+    finally:
+        signal.signal(signal.SIGTERM, before)
