@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -11,6 +12,9 @@ from sweeps.errors import nearest
 from sweeps.yaml_source import KeyPath
 from trainables.config import TrialConfig
 from trainables.registry import ARCHITECTURES, TASKS, Registry
+
+_NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
+"""What pydantic puts into a location beside keys: which member of a union it tried, and that a key is meant."""
 
 _REGISTRIES: dict[str, Registry[Any]] = {"architecture": ARCHITECTURES, "task": TASKS}
 
@@ -37,29 +41,56 @@ def explain_first(
     errors = error.errors(include_url=False)
     # A misspelt key is also a missing one: the misspelling is what helps.
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
-    location = tuple(first["loc"])
+    told = _of_one_union(errors, first)
+    location = _location(told[0])
     key = ".".join(str(part) for part in (*prefix, *location))
     place = where(location)
-    named = "" if place.endswith(f" {key}") else f" {key or 'study'}:"
-    message = f"{place}:{named} {_say(first, schema, location, data)}"
+    named = "" if not key or place.endswith(f" {key}") else f" {key}:"
+    message = f"{place}:{named} {_say(told, schema, location, data)}"
     if context:
         message += f" ({context})"
-    if len(errors) > 1:
-        message += f"; and {len(errors) - 1} more"
+    others = sum(_location(other)[: len(location)] != location for other in errors)
+    if others:
+        message += f" (and {others} more {'mistake' if others == 1 else 'mistakes'})"
     return message
 
 
-def _say(first: Any, schema: type[BaseModel], location: KeyPath, data: dict[str, Any]) -> str:
-    kind, value = first["type"], first["input"]
+def _location(error: Any) -> KeyPath:
+    """Return the keys that lead to where the error is."""
+    return tuple(part for part in error["loc"] if not (isinstance(part, str) and _NO_KEY.fullmatch(part)))
+
+
+def _of_one_union(errors: list[Any], first: Any) -> list[Any]:
+    """Return `first`, or where a value fits no member of a union, what each member that came furthest says."""
+    tagged = [isinstance(part, str) and bool(_NO_KEY.fullmatch(part)) for part in first["loc"]]
+    if not any(tagged):
+        return [first]
+    before = first["loc"][: tagged.index(True)]
+    tried = [error for error in errors if error["loc"][: len(before)] == before]
+    furthest = max(len(_location(error)) for error in tried)
+    return [error for error in tried if len(_location(error)) == furthest]
+
+
+def _say(told: list[Any], schema: type[BaseModel], location: KeyPath, data: dict[str, Any]) -> str:
+    kind, value = told[0]["type"], told[0]["input"]
     if kind == "extra_forbidden":
         return f"unknown key; {nearest(str(location[-1]), _known_keys(schema, location[:-1], data))}"
     if kind == "missing":
         return "this key is required"
-    text = str(first["msg"]).removeprefix("Value error, ")
-    text = text[0].lower() + text[1:] if text.startswith("Input") else text
-    if isinstance(value, dict | list):
-        return text
-    return f"{text}, got {value!r}"
+    if location == ("format_version",):
+        return f"this phasesweep reads version 1, got {value!r}; a newer phasesweep may have written it"
+    texts = list(dict.fromkeys(_text(error) for error in told))
+    text = " or ".join([texts[0], *(other.removeprefix("input should be ") for other in texts[1:])])
+    if kind == "string_type":
+        return f"{text}, got {value!r}; put it in quotes if it is text"
+    said = isinstance(value, dict | list) or (isinstance(value, str) and repr(value) in text)
+    return text if said else f"{text}, got {value!r}"
+
+
+def _text(error: Any) -> str:
+    """Return pydantic's message in our words: YAML has lists, and no tuples."""
+    text = str(error["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
+    return text[0].lower() + text[1:] if text.startswith(("Input", "String", "List", "Tuple")) else text
 
 
 def _known_keys(schema: type[BaseModel], parent: KeyPath, data: dict[str, Any]) -> list[str]:

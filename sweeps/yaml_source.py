@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.reader import ReaderError
 
 from sweeps.errors import UserError
 
@@ -27,8 +28,12 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse_scalar(text: str) -> Any:
+def parse_scalar(text: str, where: str) -> Any:
     """Read one value as it would be read from a study file: `--set key=value`.
+
+    Args:
+        text: The value.
+        where: For the message.
 
     Raises:
         UserError: If `text` is not YAML.
@@ -36,7 +41,25 @@ def parse_scalar(text: str) -> Any:
     try:
         return yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
-        raise UserError(f"--set: cannot read the value '{text}': {error}") from error
+        problem = yaml_problem(error)
+        raise UserError(f"{where}: not valid YAML: {problem}; put it in quotes if it is text") from error
+
+
+def yaml_problem(error: yaml.YAMLError) -> str:
+    """Return in one line what is wrong with a YAML text."""
+    if isinstance(error, yaml.MarkedYAMLError):
+        return str(error.problem)
+    if isinstance(error, ReaderError):
+        return f"character {error.character:#x} at place {error.position} is not allowed"
+    return str(error)
+
+
+def _line_of(error: yaml.YAMLError, text: str) -> int:
+    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
+        return int(error.problem_mark.line) + 1
+    if isinstance(error, ReaderError):
+        return text.count("\n", 0, error.position) + 1
+    return 1
 
 
 class YamlSource:
@@ -50,11 +73,8 @@ class YamlSource:
             if node is not None:
                 self._index(node, ())
             self.data: Any = yaml.load(text, Loader=_Loader)
-        except yaml.MarkedYAMLError as error:
-            line = error.problem_mark.line + 1 if error.problem_mark else 1
-            raise UserError(f"{path}:{line}: not valid YAML: {error.problem}") from error
         except yaml.YAMLError as error:
-            raise UserError(f"{path}: not valid YAML: {error}") from error
+            raise UserError(f"{path}:{_line_of(error, text)}: not valid YAML: {yaml_problem(error)}") from error
 
     @classmethod
     def read(cls, path: Path) -> YamlSource:

@@ -1,0 +1,259 @@
+"""The verb `gc`: remove what interrupted, failed and forgotten replicates left on disk, and forecast the rest."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+
+from analysis.records import RESULTS, JournalState, MetricInfo, Replicate, SweepInfo
+from cluster.inventory import local_inventory
+from sweeps.disk import DiskForecast, forecast, format_mib, size_mib, usage_mib
+from sweeps.errors import UserError
+from sweeps.journal import ClaimBook, claims_in, living_drivers
+from sweeps.opened import Opened, open_results
+from sweeps.output import Emit, text_table
+from sweeps.results_folder import ResultsFolder
+
+Key = tuple[str, int]
+"""(config_id, seed)."""
+
+TEMPORARY_SECONDS = 60.0
+"""A temporary file older than this is nobody's any more: it is written and renamed at once."""
+
+ROWS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class Keep:
+    """Which checkpoints stay of replicates without a result, which could be continued from them."""
+
+    text: str
+    best: int | None
+    """Keep this many, those with the best newest report; None: all of them."""
+
+    @classmethod
+    def parse(cls, text: str) -> Keep:
+        """Read `last` (all of them), `none`, or `best:N`.
+
+        Raises:
+            UserError: If it is anything else.
+        """
+        found = re.fullmatch(r"last|none|best:([1-9]\d*)", text)
+        if found is None:
+            raise UserError(f"--keep {text}: write last, none, or best:N with N of at least 1")
+        counts = {"last": None, "none": 0}
+        return cls(text, counts[text] if text in counts else int(found[1]))
+
+
+@dataclass(frozen=True)
+class Leftover:
+    """Something on disk that nothing needs any more."""
+
+    path: Path
+    reason: str
+    mib: float
+    key: Key | None = None
+    """The replicate that it belongs to, if it does: it is claimed before anything of it is removed."""
+
+    @classmethod
+    def measure(cls, path: Path, reason: str, key: Key | None = None) -> Leftover:
+        """Return a leftover with its size on disk."""
+        return cls(path, reason, size_mib(path), key)
+
+
+def leftovers(opened: Opened, keep: Keep) -> list[Leftover]:
+    """Return what `gc` would remove; nothing of the journal is ever among it."""
+    found = [*_unplanned(opened), *_checkpoints(opened, keep)]
+    gone = [leftover.path for leftover in found]
+    return [*found, *_temporary(opened.folder.path, gone), *_of_the_dead(opened.folder.claims)]
+
+
+def _replicates_on_disk(folder: ResultsFolder) -> Iterator[tuple[Key, Path]]:
+    for path in sorted(folder.path.glob("replicates/*/seed=*")):
+        seed = path.name.removeprefix("seed=")
+        if seed.isdecimal():
+            yield (path.parent.name, int(seed)), path
+
+
+def _planned(sweep: SweepInfo) -> set[Key]:
+    return {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
+
+
+def _unplanned(opened: Opened) -> Iterator[Leftover]:
+    planned = _planned(opened.sweep)
+    for key, path in _replicates_on_disk(opened.folder):
+        if key not in planned:
+            yield Leftover.measure(path, "replicate that the study no longer plans", key)
+
+
+def _checkpoints(opened: Opened, keep: Keep) -> Iterator[Leftover]:
+    """Yield the checkpoints of results, which a killed driver left, and those that `keep` gives up."""
+    planned = _planned(opened.sweep)
+    resumable: dict[Key, Path] = {}
+    for key, folder in _replicates_on_disk(opened.folder):
+        path = folder / "checkpoint"
+        if key not in planned or not path.is_dir() or not any(path.iterdir()):
+            continue
+        known = opened.state.replicates.get(key)
+        if known is not None and known.status in RESULTS:
+            yield Leftover.measure(path, "checkpoint of a replicate that has its result", key)
+        else:
+            resumable[key] = path
+    kept = _best_first(opened.state, opened.sweep, resumable)[: keep.best]
+    for key, path in resumable.items():
+        if key not in kept:
+            yield Leftover.measure(path, f"checkpoint given up by --keep {keep.text}", key)
+
+
+def _best_first(state: JournalState, sweep: SweepInfo, keys: Iterable[Key]) -> list[Key]:
+    """Order replicates by their newest report; those that have reported nothing come last."""
+    replicates = {key: state.replicates.get(key) or Replicate(*key) for key in keys}
+    metric = ranking_metric(sweep, replicates.values())
+    sign = -1.0 if metric.direction == "maximise" else 1.0
+    worst = float("inf")
+
+    def rank(key: Key) -> float:
+        value = replicates[key].final_metrics.get(metric.name)
+        return worst if value is None else sign * value
+
+    return sorted(replicates, key=rank)
+
+
+def ranking_metric(sweep: SweepInfo, replicates: Iterable[Replicate]) -> MetricInfo:
+    """Return the metric that unfinished replicates are ranked by.
+
+    That is the study's own where one of them reports it, else its twin on the validation subset (the whole
+    split is scored at the last step only), else the training loss.
+    """
+    reported = {name for replicate in replicates for name in replicate.final_metrics}
+    primary = sweep.metric(sweep.primary_metric)
+    same_quantity = primary.name.rpartition("/")[2]
+    twins = [m for m in sweep.metrics if m.name.rpartition("/")[2] == same_quantity]
+    return next((m for m in (primary, *twins) if m.name in reported), sweep.metric("train/loss"))
+
+
+def _temporary(folder: Path, gone: Sequence[Path]) -> Iterator[Leftover]:
+    now = time.time()
+    for path in sorted(folder.rglob("*.tmp")):
+        is_inside = any(path.is_relative_to(parent) for parent in gone)
+        if not is_inside and path.is_file() and now - path.stat().st_mtime > TEMPORARY_SECONDS:
+            yield Leftover.measure(path, "temporary file of a killed process")
+
+
+def _of_the_dead(claims: Path) -> Iterator[Leftover]:
+    """Yield claims, heartbeats and requests to stop of drivers that have died."""
+    living = {driver.sweep_id for driver in living_drivers(claims)}
+    for key, owner in sorted(claims_in(claims).items()):
+        if owner not in living:
+            config_id, seed = key
+            yield Leftover.measure(
+                claims / f"{config_id}.seed={seed}.claim", "claim of a driver that has died", key
+            )
+    for path in sorted([*claims.glob("*.driver"), *claims.glob("*.stop")]):
+        if path.stem not in living:
+            yield Leftover.measure(path, "heartbeat of a driver that has died")
+
+
+def remove(opened: Opened, found: Sequence[Leftover]) -> list[Leftover]:
+    """Remove leftovers; return those that are gone.
+
+    Each replicate is claimed first, as a driver claims it: one that starts just now keeps what it needs.
+
+    Raises:
+        UserError: If a driver is at work on the study.
+    """
+    book = ClaimBook(opened.folder.claims, f"gc-{uuid.uuid4().hex[:6]}")
+    with book as claims:
+        at_work = [driver for driver in living_drivers(book.folder) if driver.sweep_id != book.sweep_id]
+        if at_work:
+            drivers = "; ".join(map(str, at_work))
+            raise UserError(f"gc: a driver is at work: {drivers}; stop it or wait for its end; nothing was removed")
+        return [leftover for leftover in found if _remove(leftover, claims)]
+
+
+def _remove(leftover: Leftover, claims: ClaimBook) -> bool:
+    if leftover.key is None:
+        leftover.path.unlink(missing_ok=True)
+        return True
+    if not claims.claim(*leftover.key):
+        return False
+    try:
+        if leftover.path.is_dir():  # a dead driver's claim has just become ours, and goes when it is released
+            shutil.rmtree(leftover.path)
+            _remove_if_empty(leftover.path.parent)
+    finally:
+        claims.release(*leftover.key)
+    return True
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if not any(folder.iterdir()):
+        folder.rmdir()
+
+
+def _forecast(opened: Opened) -> DiskForecast:
+    sizes = ((arm.config_id, seed, arm.num_parameters) for arm in opened.sweep.arms for seed in arm.seeds)
+    resources = opened.study.resources
+    slots = local_inventory().cpus // (resources.cpus_per_trial * resources.workers)
+    return forecast(opened.folder, opened.state, dict.fromkeys(sizes), max(1, slots))
+
+
+def gc(
+    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, keep: str, dry_run: bool
+) -> None:
+    """Remove what nothing needs any more, and say what the study takes and will take."""
+    policy = Keep.parse(keep)
+    opened = open_results(name, scale, sets)
+    found = leftovers(opened, policy)
+    at_work = [str(driver) for driver in living_drivers(opened.folder.claims)]
+    removed = found if dry_run else remove(opened, found)
+    usage, rest = usage_mib(opened.folder), _forecast(opened)
+    freed_mib = sum(item.mib for item in removed)
+    if emit:
+        emit(
+            {
+                "study": opened.study.name,
+                "scale": opened.study.scale,
+                "folder": str(opened.folder.path),
+                "keep": policy.text,
+                "dry_run": dry_run,
+                "at_work": at_work,
+                "removed": [
+                    {"path": str(item.path), "reason": item.reason, "mib": round(item.mib, 3)} for item in removed
+                ],
+                "freed_mib": round(freed_mib, 3),
+                "usage_mib": {kind: round(mib, 3) for kind, mib in usage.items()},
+                "forecast": rest.to_json(),
+            }
+        )
+        return
+    out.print(f"{opened.experiment} in {opened.folder.path}", style="bold", markup=False)
+    _print_leftovers(out, opened, removed)
+    what = f"{len(removed)} {'thing' if len(removed) == 1 else 'things'}, {format_mib(freed_mib)}"
+    if not removed:
+        out.print("nothing to remove", markup=False)
+    else:
+        out.print(f"would remove {what}; nothing was removed" if dry_run else f"removed {what}", markup=False)
+    for driver in at_work:
+        out.print(f"at work: {driver}; until it ends nothing can be removed", markup=False)
+    now = ", ".join(f"{kind} {format_mib(mib)}" for kind, mib in usage.items() if mib >= 0.1)
+    out.print(f"on disk: {now or 'next to nothing'} (mlflow is shared by all studies)\n{rest}", markup=False)
+
+
+def _print_leftovers(out: Console, opened: Opened, found: Sequence[Leftover]) -> None:
+    if not found:
+        return
+    table = text_table("what", "where", "size", right=[2])
+    for item in found[:ROWS_SHOWN]:
+        table.add_row(item.reason, str(item.path.relative_to(opened.folder.path)), format_mib(item.mib))
+    out.print(table)
+    if len(found) > ROWS_SHOWN:
+        out.print(f"… and {len(found) - ROWS_SHOWN} more; --json lists them all", markup=False)
+    out.print()

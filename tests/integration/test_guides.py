@@ -1,0 +1,201 @@
+"""The guides are true: commands run, in order, in a fresh folder; studies are valid; links lead somewhere.
+
+Looking at commands, studies and links is quick and done for every guide. Only one guide runs in the normal tests.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from cluster.inventory import local_inventory
+from sweeps import cli
+from sweeps.plan import build_plan
+from sweeps.resolve import load_study
+from sweeps.yaml_source import YamlSource
+from tests import guides
+from tests.guides import ROOT, Block
+from tests.integration.studies import environment, two_cores
+
+RUN_IN_EVERY_TEST = {"first_sweep.md"}
+BLOCK_SECONDS = 240
+KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
+
+GUIDES = guides.names()
+WITH_COMMANDS = [name for name in GUIDES if any(block.language == "bash" for block in guides.blocks(name))]
+_HERE_DOCUMENT = re.compile(r"<<'(\w+)'.*?^\1$", re.DOTALL | re.MULTILINE)
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """Yield the arguments of every `phasesweep` in a block."""
+    text = _HERE_DOCUMENT.sub("", block.text).replace("\\\n", " ")
+    for line in text.splitlines():
+        lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&<>()")
+        lexer.whitespace_split = True
+        lexer.commenters = "#"
+        command: list[str] = []
+        for word in [*lexer, ";"]:
+            if set(word) <= set(";|&<>()"):
+                if command[:1] == ["phasesweep"]:
+                    yield command[1:]
+                command = []
+            elif command or not re.match(r"\w+=", word):  # variables may stand before a command
+                command.append(word)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_every_comment_is_understood(guide: str) -> None:
+    for block in guides.blocks(guide):
+        if block.test:
+            word = re.split(r"[ ,]", block.test)[0]
+            assert word in KNOWN_COMMENTS, block.place
+            assert word == "cluster" or block.argument(word), f"{block.place}: say more after `{word}`"
+            assert block.language == "bash", f"{block.place}: only commands are run"
+
+
+@pytest.mark.parametrize("guide", WITH_COMMANDS)
+def test_its_commands_exist_with_their_options(guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    guides.write_files(guide, tmp_path)
+    program: Any = typer.main.get_command(cli.app)
+    for block in guides.blocks(guide):
+        if block.language != "bash":
+            continue
+        for arguments in commands(block):
+            try:
+                outer = program.make_context("phasesweep", list(arguments))
+                name, verb, rest = program.resolve_command(outer, [*outer._protected_args, *outer.args])
+                verb.make_context(name, rest, parent=outer)
+            except Exception as error:  # noqa: BLE001  typer's errors have no public name
+                pytest.fail(f"{block.place}: phasesweep {shlex.join(arguments)}: {error}")
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_its_studies_are_valid_at_every_scale_and_fit_at_smoke_scale(
+    guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    guides.write_files(guide, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for path in sorted(tmp_path.rglob("*.yaml")):
+        data = YamlSource.read(path).data
+        if not isinstance(data, dict) or "format_version" not in data:
+            continue  # no study
+        for scale in data["scales"]:
+            load_study(str(path), scale)
+        build_plan(load_study(str(path), "smoke"), local_inventory(), None)
+
+
+PAGES = [
+    *ROOT.glob("*.md"),
+    *sorted((ROOT / "docs").rglob("*.md")),
+]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files_and_headings(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    for target in re.findall(r"\]\(([^)\s]+)\)", text):
+        if re.match(r"[a-z]+:", target):
+            continue  # elsewhere
+        path, _, anchor = target.partition("#")
+        linked = (page.parent / path).resolve() if path else page
+        assert linked.exists(), f"{page.relative_to(ROOT)}: {target}"
+        if anchor:
+            assert anchor in headings(linked), f"{page.relative_to(ROOT)}: {target}"
+
+
+def headings(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    lines = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
+
+
+def test_the_index_names_every_guide() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    missing = [name for name in GUIDES if f"(guides/{name})" not in index]
+    assert not missing
+
+
+class Reader:
+    """Follows guides word by word, each once, in a folder of its own or of the guide that it goes on from."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.folders: dict[str, Path] = {}
+
+    def follow(self, guide: str) -> None:
+        """Run a guide's commands; what it goes on from comes first."""
+        if guide in self.folders:
+            return
+        before = guides.goes_on_after(guide)
+        if before:
+            self.follow(before)
+        folder = self.folders[before] if before else self.root / guide.removesuffix(".md")
+        folder.mkdir(exist_ok=True)
+        guides.write_files(guide, folder)
+        for block in guides.blocks(guide):
+            if block.language == "bash" and block.argument("skip") is None and block.argument("cluster") is None:
+                run(block, folder)
+        self.folders[guide] = folder
+
+
+def run(block: Block, folder: Path) -> None:
+    """Run a block as a user with `phasesweep` on the PATH, and check how it ends."""
+    unset = {"PHASESWEEP_RESULTS", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"}
+    own = {key: value for key, value in environment(folder).items() if key not in unset}
+    binaries = Path(sys.executable).parent
+    with two_cores():
+        process = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", block.text],
+            cwd=folder,
+            env={**own, "PATH": f"{binaries}{os.pathsep}{own['PATH']}", "VIRTUAL_ENV": str(binaries.parent)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+    said = []
+    try:
+        assert process.stdout is not None
+        words = block.argument("until")
+        for line in process.stdout if words else ():
+            said.append(line)
+            if words and words in line:
+                os.killpg(process.pid, signal.SIGINT)
+                break
+        said.append(process.communicate(timeout=BLOCK_SECONDS)[0])
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+    output = "".join(said)
+    assert process.returncode == int(block.argument("exit") or 0), f"{block.place}:\n{block.text}\n{output}"
+    assert not words or words in output, f"{block.place}: never said '{words}':\n{output}"
+    assert "Traceback" not in output, f"{block.place}:\n{output}"
+
+
+@pytest.fixture(scope="module")
+def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
+    """Return somebody who has read nothing yet."""
+    return Reader(tmp_path_factory.mktemp("guides"))
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize(
+    "guide",
+    [pytest.param(name, marks=[] if name in RUN_IN_EVERY_TEST else [pytest.mark.slow]) for name in WITH_COMMANDS],
+)
+def test_following_it_works(guide: str, reader: Reader) -> None:
+    reader.follow(guide)

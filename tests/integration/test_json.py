@@ -1,0 +1,138 @@
+"""Every `--json` has a JSON Schema, and what the verbs really print is what the schemas say.
+
+A verb without a schema, or one that no test here or elsewhere checks, fails: nothing has to be added by hand.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+import typer
+
+from sweeps import cli
+from sweeps.json_schemas import DRAFT, load_schema, schema_names
+from sweeps.scaffold import scaffold
+from tests.integration.studies import phasesweep
+from tests.verbs import Call, caller
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+STUDY = ("mine.yaml", "--scale", "smoke")
+COMMANDS: dict[str, tuple[str, ...]] = {
+    "studies": (),
+    "families": (),
+    "claims": (),
+    "spaces": (),
+    "show": STUDY,
+    "plan": STUDY,
+    "run": STUDY,
+    "resume": STUDY,
+    "stop": STUDY,
+    "status": STUDY,
+    "results": STUDY,
+    "logs": STUDY,
+    "gc": STUDY,
+    "sync": STUDY,
+    "compare": ("mine@smoke:baseline", ":kuramoto"),
+    "export": (*STUDY, "--to", "replicates.csv"),
+    "new": ("another",),
+    "doctor": (),
+}
+"""A command line of every verb, about one finished sweep."""
+
+ELSEWHERE = {"submit": "test_jobs.py", "check": "test_plugins.py"}
+"""Verbs that need more than a sweep, and the test beside this one that validates what they print."""
+
+COMMANDS_OF_APP = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]
+WITH_JSON = sorted(
+    name for name, command in COMMANDS_OF_APP.items() if any("--json" in option.opts for option in command.params)
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A study as `new` writes it, run at smoke scale by the installed command."""
+    folder = tmp_path_factory.mktemp("json")
+    (folder / "mine.yaml").write_text(scaffold("mine", "kuramoto", "language", "mine.yaml"), encoding="utf-8")
+    done = phasesweep(["run", *STUDY], folder)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 of 4 replicates to run" in done.stdout
+    return folder
+
+
+@pytest.fixture
+def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(folder, monkeypatch, capsys)
+
+
+def objects_at_the_top(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the schema of the object that is printed, or of each of a list."""
+    assert schema["type"] in {"object", "array"}
+    yield schema if schema["type"] == "object" else schema["items"]
+
+
+@pytest.mark.parametrize("name", WITH_JSON)
+def test_every_verb_with_json_has_a_schema_and_real_output_meets_it(call: Call, name: str) -> None:
+    schema = load_schema(name)
+    if name in ELSEWHERE:
+        text = (Path(__file__).parent / ELSEWHERE[name]).read_text(encoding="utf-8")
+        assert f'load_schema("{name}")' in text
+        return
+    called = call(name, *COMMANDS[name], "--json")
+    assert called.code == 0 or name == "doctor", called.err
+    value = called.json(name)
+    if schema["type"] == "array":
+        assert value, "an empty list meets every schema"
+
+
+@pytest.mark.parametrize("name", sorted({*WITH_JSON, *schema_names()} - {"study"}))
+def test_a_schema_is_valid_strict_and_printed_by_the_verb(call: Call, name: str) -> None:
+    schema = load_schema(name)
+    assert schema["$schema"] == DRAFT
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for described in objects_at_the_top(schema):
+        assert described["additionalProperties"] is False
+        assert set(described["required"]) == set(described["properties"]), "every key is always there"
+    assert json.loads(call("schema", name).out) == schema
+    assert name in WITH_JSON, "the schema of a verb that has no --json"
+
+
+def test_the_schema_of_a_study_is_what_study_files_meet(call: Call, folder: Path) -> None:
+    from sweeps.yaml_source import YamlSource
+
+    schema = json.loads(call("schema").out)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    jsonschema.Draft202012Validator(schema).validate(YamlSource.read(folder / "mine.yaml").data)
+
+
+def test_sync_writes_what_is_missing_once_and_says_how_much(
+    call: Call, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into an empty database; the sweep's own already holds everything."""
+    assert call("sync", *STUDY, "--json").json("sync")["num_runs"] == 0
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/empty.db")
+    first = call("sync", *STUDY, "--json").json("sync")
+    assert first["num_runs"] == 2 + 4 + 1  # configurations, replicates, the sweep
+    assert first["num_metrics"] > 4 * 2 * 4  # replicates, reports, numbers in each
+    assert (first["num_missing"], first["error"]) == (0, "")
+    again = call("sync", *STUDY)
+    assert again.out.startswith(f"mine@smoke: MLflow holds all {first['num_events']} events already; nothing was")
+
+
+def test_sync_without_a_server_says_what_is_behind_and_no_password(
+    call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    called = call("sync", *STUDY, "--json")
+    said = called.json("sync")
+    assert called.code == 1
+    assert said["num_missing"] == said["num_events"] > 0 and said["error"]
+    assert f"{said['num_events']} of {said['num_events']} events behind the journal" in called.err
+    assert "start the server or correct MLFLOW_TRACKING_URI" in called.err
+    assert "secret" not in called.out + called.err
