@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help setup sweep test test-all check bench docs ui golden clean
+.PHONY: help setup sweep test test-all check mutants bench docs ui golden clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,13 +33,16 @@ check: setup ## ruff, mypy, import-linter
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+mutants: setup ## plant defects; each must turn its named test red
+	$(BIN)/python -m tests.mutants
+
 bench: setup ## ratios, measured in one run
 	$(BIN)/python -m tests.benchmarks
 
 docs: setup ## rebuild README's tables and figures from docs/results/
 	$(BIN)/python -m analysis.publish readme
 
-golden: setup ## write the golden losses anew; review the diff
+golden: setup ## write the golden losses and messages anew; review the diff
 	$(BIN)/python -m tests.golden.regenerate
 
 ui: setup ## open the MLflow page

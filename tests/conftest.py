@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+
+import pytest
+
 try:
     from hypothesis import HealthCheck, settings
 except ModuleNotFoundError:  # tests/gpu runs on machines that have pytest and not the other test tools
@@ -12,3 +17,13 @@ else:
         "repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
     )
     settings.load_profile("repeatable")
+
+
+@pytest.fixture(autouse=True)
+def forget_plugins() -> Iterator[None]:
+    """Take the names of plugin files that a test has loaded out of this process again."""
+    yield
+    registry = sys.modules.get("trainables.registry")
+    for one in registry.REGISTRIES if registry else ():
+        entries = one.registrations().items()
+        one.restore({k: v for k, v in entries if not v.config_class.__module__.startswith("phasesweep_plugin_")})

@@ -33,6 +33,7 @@ def assignments_of(plan: Plan) -> list[Assignment]:
             threads=1,
             micro_batch_size=None,
             deterministic=True,
+            report_timeout_seconds=plan.study.resources.report_timeout_seconds,
         )
         for planned, seed in plan.replicates
     ]

@@ -15,6 +15,7 @@ from ray.train.torch import TorchTrainer
 
 from sweeps.engine import new_sweep_id, run_plan
 from sweeps.results_folder import ResultsFolder
+from sweeps.sitting import Sitting
 from tests.benchmarks.assignments import assignments_of, plan_of
 from trainables.assignment import Assignment
 from trainables.attempt import Attempt
@@ -39,13 +40,16 @@ class _Ends:
         if event["outcome"]:
             self.times.append(time.monotonic())
 
+    def waiting(self, num_held: int) -> None:
+        """Nothing to note."""
+
 
 def ours() -> list[float]:
     """Return seconds from end to end of consecutive trials in one slot, the first, cold one left out."""
     plan = plan_of("nanogpt_cpu", *TINY, f"seeds={NUM_OURS}", cpus=1)
     folder = ResultsFolder(Path(tempfile.mkdtemp(prefix="phasesweep-bench-")))
     ends = _Ends()
-    run_plan(plan, folder, sweep_id=new_sweep_id(), address=None, listener=ends)
+    run_plan(plan, folder, sweep_id=new_sweep_id(), address=None, listener=ends, sitting=Sitting(), reopenings={})
     return [later - earlier for earlier, later in zip(ends.times, ends.times[1:], strict=False)]
 
 

@@ -1,12 +1,19 @@
-"""Golden losses: 20 steps of every family. `make golden` writes them anew; review the diff."""
+"""Golden losses and golden messages. `make golden` writes them anew; review the diff."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
+import torch
+
+from sweeps.errors import EXIT_USER_ERROR
 from tests.configs import KURAMOTO, small_config
+from tests.golden import mistakes
+from tests.golden.mistake import answer
+from tests.golden.mistakes import MISTAKES, entry
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 
@@ -40,11 +47,25 @@ def losses(architecture: dict[str, Any]) -> list[float]:
     return found
 
 
+def messages() -> dict[str, dict[str, Any]]:
+    """Return what the platform answers to every mistake of a user."""
+    found = {}
+    for name, mistake in MISTAKES.items():
+        with TemporaryDirectory() as folder:
+            given = answer(mistake, Path(folder))
+        if given.exit_code != EXIT_USER_ERROR:
+            raise SystemExit(f"'{name}' is no mistake: exit code {given.exit_code}\n{given.out}{given.err}")
+        found[name] = entry(mistake, given.err)
+    return found
+
+
 def main() -> None:
-    """Write the golden file."""
-    golden = {name: [round(loss, 6) for loss in losses(fields)] for name, fields in FAMILIES.items()}
+    """Write the golden files."""
+    found = {name: [round(loss, 6) for loss in losses(fields)] for name, fields in FAMILIES.items()}
+    golden = {"torch": torch.__version__.partition("+")[0], "losses": found}
     PATH.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
-    print(f"wrote {PATH}; review the diff")
+    mistakes.write(messages())
+    print(f"wrote {PATH} and {mistakes.PATH}; review the diff")
 
 
 if __name__ == "__main__":

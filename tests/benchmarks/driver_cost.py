@@ -1,0 +1,263 @@
+"""What the driver costs: processor and wall time a trial and a report, requests to MLflow, and its memory.
+
+Every sweep is a real one, of the smallest models there are, in a process of its own: Ray, the journal, claims,
+progress and MLflow on SQLite work as they do under `phasesweep run`. Start-up is left out; what MLflow still
+writes after the last trial is counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+from rich.console import Console
+
+from cluster.inventory import Inventory, local_inventory
+from sweeps import mlflow_store
+from sweeps.engine import new_sweep_id, run_plan
+from sweeps.plan import Plan, build_plan
+from sweeps.progress import Progress
+from sweeps.resolve import load_study
+from sweeps.results_folder import ResultsFolder
+from sweeps.sitting import Sitting
+from sweeps.tracking import Projector, Tracker, default_tracking_uri
+from trainables.assignment import Assignment
+
+NUM_TRIALS = 1000
+WARM_UP = 50
+"""Trials left out at the beginning: imports, the first actor, MLflow's first connection."""
+EARLY = 200
+"""Trials after which memory is read first, and the size of the sweep with more reports."""
+MORE_REPORTS = 11
+NUM_ARMS = 4
+TRACKER_THREAD = "mlflow-tracker"
+
+STUDY = """\
+format_version: 1
+study: driver_cost
+title: The smallest trials there are
+seeds: {seeds}
+base:
+  architecture: {{name: transformer, d_model: 8, num_layers: 1, num_heads: 1}}
+  task: {{name: language, corpus: synthetic, context_length: 8, max_bytes: 2000}}
+  budget: {{steps: {reports}, batch_size: 1, report_every: 1, eval_sequences: 1}}
+arms:
+  rate_1: {{role: baseline, optimizer: {{learning_rate: 1e-3}}}}
+  rate_2: {{optimizer: {{learning_rate: 2e-3}}}}
+  rate_3: {{optimizer: {{learning_rate: 3e-3}}}}
+  rate_4: {{optimizer: {{learning_rate: 4e-3}}}}
+scales: {{laptop: {{}}}}
+"""
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the driver's process has used up to a moment; times in seconds."""
+
+    num_trials: int
+    wall: float
+    cpu: float
+    """Of all threads."""
+    main: float
+    """Of the main thread: Ray Tune, the searcher, journal, claims and progress."""
+    tracker: float
+    """Of the thread that writes MLflow."""
+    worker: float
+    """Wall time of the trials ended so far, as the workers measured it."""
+    rss_mib: float
+    requests: int
+    """Calls of MLflow's client."""
+    flushes: int
+    """Steps of the tracker that made any."""
+
+
+class Meter:
+    """Reads what this process has used, and counts what passes between the tracker and MLflow."""
+
+    def __init__(self) -> None:
+        self.worker_seconds = 0.0
+        self.num_requests = 0
+        self.num_flushes = 0
+        self._tracker_seconds = 0.0
+        self._process = psutil.Process()
+        self._count_requests()
+
+    def read(self, num_trials: int) -> Mark:
+        """Return the mark of this moment."""
+        times = self._process.cpu_times()
+        threads = {t.id: t.user_time + t.system_time for t in self._process.threads()}
+        tracker = next((t.native_id for t in threading.enumerate() if t.name == TRACKER_THREAD), None)
+        self._tracker_seconds = threads.get(tracker, self._tracker_seconds)
+        return Mark(
+            num_trials=num_trials,
+            wall=time.monotonic(),
+            cpu=times.user + times.system,
+            main=threads[self._process.pid],
+            tracker=self._tracker_seconds,
+            worker=self.worker_seconds,
+            rss_mib=self._process.memory_info().rss / 2**20,
+            requests=self.num_requests,
+            flushes=self.num_flushes,
+        )
+
+    def _count_requests(self) -> None:
+        open_client, step = mlflow_store.open_client, Projector.step
+
+        def counted_client(tracking_uri: str) -> Any:
+            return _CountedClient(open_client(tracking_uri), self)
+
+        def counted_step(projector: Projector, *, final: bool = False) -> bool:
+            before = self.num_requests
+            done = step(projector, final=final)
+            self.num_flushes += self.num_requests > before
+            return done
+
+        mlflow_store.open_client = counted_client
+        Projector.step = counted_step  # type: ignore[method-assign]
+
+
+class _CountedClient:
+    """MLflow's own client, whose calls are counted on the way."""
+
+    def __init__(self, client: Any, meter: Meter) -> None:
+        self._client, self._meter = client, meter
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        method = getattr(self._client, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._meter.num_requests += 1
+            return method(*args, **kwargs)
+
+        return call
+
+
+class _MeteredProgress(Progress):
+    """The display of `phasesweep run`, which also takes a mark after some trials."""
+
+    def __init__(self, plan: Plan, console: Console, machine: Inventory, meter: Meter) -> None:
+        super().__init__(plan, len(plan.replicates), console, machine)
+        self.meter = meter
+        self.marks: list[Mark] = []
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Show a report; note the end of a trial."""
+        super().reported(assignment, event)
+        if event["outcome"]:
+            self.meter.worker_seconds += event["seconds"]
+            num_ended = sum(self.ended.values())
+            if num_ended in {WARM_UP, EARLY}:
+                self.marks.append(self.meter.read(num_ended))
+
+
+def measure(num_trials: int, reports: int) -> list[Mark]:
+    """Run a sweep with one slot in this process; return marks after `WARM_UP`, `EARLY` and all trials."""
+    root = Path(tempfile.mkdtemp(prefix="phasesweep-bench-"))
+    path = root / "driver_cost.yaml"
+    path.write_text(STUDY.format(seeds=num_trials // NUM_ARMS, reports=reports), encoding="utf-8")
+    study = load_study(str(path))
+    machine = Inventory(cpus=1, memory_mib=local_inventory().memory_mib)
+    plan = build_plan(study, machine, None)
+    folder = ResultsFolder.of(root / "results", study)
+    folder.prepare(study)
+    meter = Meter()
+    tracker = Tracker(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
+    tracker.start()
+    with (
+        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
+        _MeteredProgress(plan, Console(file=nowhere), machine, meter) as progress,
+    ):
+        left = run_plan(
+            plan,
+            folder,
+            sweep_id=new_sweep_id(),
+            address=None,
+            listener=progress,
+            sitting=Sitting(),
+            reopenings={},
+        )
+    ended = meter.read(num_trials)
+    behind = tracker.close(600.0)
+    if left or behind or progress.ended != {"finished": num_trials}:
+        raise SystemExit(f"the sweep is not as it should be: {dict(progress.ended)}, {len(left)} left; {behind}")
+    closed = meter.read(num_trials)
+    # The main thread only waits for the tracker, whose own clock has ended with its thread.
+    rest = closed.cpu - ended.cpu
+    return [*progress.marks, replace(closed, wall=ended.wall, tracker=ended.tracker + rest)]
+
+
+def measured_alone(num_trials: int, reports: int) -> list[Mark]:
+    """Do the same in a fresh process, so that its memory and its threads are this sweep's only."""
+    command = [sys.executable, "-m", "tests.benchmarks.driver_cost", "--one", str(num_trials), str(reports)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    return [Mark(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
+
+
+def _milliseconds_each(start: Mark, end: Mark, of: Callable[[Mark], float]) -> float:
+    return 1e3 * (of(end) - of(start)) / (end.num_trials - start.num_trials)
+
+
+def report() -> str:
+    """Return the benchmark as Markdown."""
+    start, early, end = measured_alone(NUM_TRIALS, 1)
+    more_start, more_early, _ = measured_alone(EARLY, MORE_REPORTS)
+    extra = MORE_REPORTS - 1
+    parts: list[tuple[str, Callable[[Mark], float]]] = [
+        ("processor time of the driver", lambda mark: mark.cpu),
+        ("– main thread: Ray Tune, engine, journal, claims", lambda mark: mark.main),
+        ("– MLflow's thread", lambda mark: mark.tracker),
+        ("– Ray's own threads", lambda mark: mark.cpu - mark.main - mark.tracker),
+        ("wall time", lambda mark: mark.wall),
+        ("– of it in the worker", lambda mark: mark.worker),
+    ]
+    rows = []
+    for name, of in parts:
+        a_trial = _milliseconds_each(start, end, of)
+        a_report = (_milliseconds_each(more_start, more_early, of) - _milliseconds_each(start, early, of)) / extra
+        rows.append(f"| {name} | {a_trial:.1f} ms | {a_report:.2f} ms |")
+    seconds = end.wall - start.wall
+    return "\n".join(
+        [
+            f"**Cost of the driver** ({NUM_TRIALS} trials of 1 step and 1 report: {NUM_ARMS} arms × "
+            f"{NUM_TRIALS // NUM_ARMS} seeds of a transformer of width 8 with 1 layer, 8 tokens; a report: "
+            f"{EARLY} trials with {MORE_REPORTS} against 1; 1 slot, 1 thread a trial, journal and MLflow on SQLite "
+            f"included; ray {version('ray')}, mlflow {version('mlflow')}, Python {platform.python_version()})",
+            "",
+            "| | a trial | a further report |",
+            "|---|---:|---:|",
+            *rows,
+            "",
+            f"MLflow: {(end.flushes - start.flushes) / seconds:.2f} flushes a second, "
+            f"{(end.requests - start.requests) / (end.num_trials - start.num_trials):.1f} requests a trial. "
+            f"Memory of the driver: {early.rss_mib:.0f} MiB after {EARLY} trials, {end.rss_mib:.0f} MiB after "
+            f"{NUM_TRIALS}, {1024 * (end.rss_mib - early.rss_mib) / (NUM_TRIALS - EARLY):.0f} KiB a trial.",
+        ]
+    )
+
+
+def main() -> None:
+    """Print the benchmark, or the marks of one sweep as JSON for the process that asks for them."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--one", nargs=2, type=int, metavar=("TRIALS", "REPORTS"))
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps([asdict(mark) for mark in measure(*arguments.one)]))
+    else:
+        print(report())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""Mistakes in a study file, in an override and in the environment."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import indent
+
+from tests.golden.mistake import Mistake, edit, sets
+
+MARKER = "format_version: 1\nstudy: tiny\nscale: laptop\n"
+"""What makes a folder one of phasesweep's results."""
+
+
+def results_hold(name: str, content: str) -> Mistake:
+    """Return the mistake of running where a folder of results already holds the file `name`."""
+
+    def prepare(folder: Path) -> None:
+        path = folder / "results" / "tiny" / "laptop" / name
+        path.parent.mkdir(parents=True)
+        path.write_text(content, encoding="utf-8")
+
+    return Mistake(arguments=("run", "tiny.yaml"), prepare=prepare)
+
+
+def results_are_a_file(folder: Path) -> None:
+    (folder / "results").write_text("a file", encoding="utf-8")
+
+
+def study_is_a_folder(folder: Path) -> None:
+    (folder / "folder.yaml").mkdir()
+
+
+def journal_is_damaged(folder: Path) -> None:
+    journal = folder / "results" / "tiny" / "laptop" / "journal"
+    journal.mkdir(parents=True)
+    (journal.parent / "study.yaml").write_text(MARKER, encoding="utf-8")
+    (journal / "a.jsonl").write_text("half a li\n{}\n", encoding="utf-8")
+
+
+IN_THE_FILE = {
+    "misspelt top-level key": edit("seeds:", "seds:"),
+    "misspelt optimiser key": edit("learning_rate", "lerning_rate"),
+    "misspelt architecture key": edit("phase_layers", "phase_layer"),
+    "misspelt task key": edit("max_bytes", "max_byte"),
+    "misspelt arm key": edit("role: baseline", "rle: baseline"),
+    "misspelt budget key": edit("report_every", "report_evry"),
+    "unknown role": edit("role: baseline", "role: base"),
+    "unknown architecture": edit("name: kuramoto", "name: kuramotto"),
+    "unknown task": edit("name: language", "name: langage"),
+    "architecture without a name": edit("{name: kuramoto, phase", "{phase"),
+    "wrong type": edit("d_model: 16", "d_model: wide"),
+    "a bool is no number": edit("batch_size: 4", "batch_size: true"),
+    "a word for a list": edit("phase_layers: [0]", "phase_layers: first"),
+    "out of range": edit("steps: 20", "steps: 0"),
+    "not a number": edit("learning_rate: 3e-3", "learning_rate: .nan"),
+    "warm-up longer than the budget": edit("warmup_steps: 3", "warmup_steps: 20"),
+    "heads do not divide": edit("num_heads: 2", "num_heads: 3"),
+    "layer that does not exist": edit("phase_layers: [0]", "phase_layers: [5]"),
+    "layer twice": edit("phase_layers: [0]", "phase_layers: [0, 0]"),
+    "unknown choice": edit("num_oscillators: 4", "sign: atractive"),
+    "key twice": edit("seeds: 2", "seeds: 2\nseeds: 3"),
+    "not YAML": edit("seeds: 2", "seeds: [2"),
+    "not a mapping": edit("format_version: 1\n", "- format_version: 1\n"),
+    "tabs": edit("  architecture: {d", "\tarchitecture: {d"),
+    "no seeds": edit("seeds: 2", "seeds: 0"),
+    "seed twice": edit("seeds: 2", "seeds: [1, 1]"),
+    "seeds as a word": edit("seeds: 2", "seeds: five"),
+    "no baseline": edit("role: baseline, ", ""),
+    "two baselines": edit("kuramoto: {architecture", "kuramoto: {role: baseline, architecture"),
+    "unknown metric": edit("seeds: 2", "seeds: 2\nmetric: val/bits_per_chr"),
+    "contrast of an unknown arm": edit(
+        "scales:", "contrasts:\n- {arm: kuramto, against: transformer, meaning: phases}\nscales:"
+    ),
+    "scale of an unknown arm": edit("  smoke: {}", "  smoke: {}\n  gpu: {arms: {kuramto: {}}}"),
+    "unknown scale in the file": edit("  smoke: {}", "  smok: {}"),
+    "missing key": edit("title: Two arms for tests\n", ""),
+    "study name with a blank": edit("study: tiny", "study: my study"),
+    "newer format": edit("format_version: 1", "format_version: 7"),
+    "key that is no word": edit("seeds: 2", "? [seeds]\n: 2"),
+    "control character": edit("Two arms", "Two \x07 arms"),
+    "stride longer than the context": edit("context_length: 16", "context_length: 16, stride: 32"),
+    "text too short": edit("max_bytes: 20000", "max_bytes: 18"),
+}
+
+
+def claim(text: str) -> Mistake:
+    """Return the mistake of declaring this claim."""
+    return edit("scales:", f"claims:\n  K1: {{{text}}}\nscales:")
+
+
+def grid(text: str) -> Mistake:
+    """Return the mistake of declaring this grid; it takes the place of the arm `kuramoto`."""
+    return edit(ARM, f"grid:\n  architecture: {{name: kuramoto}}\n{indent(text, '  ')}")
+
+
+ARM = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}}\n"
+BETTER = (
+    "statement: Phases help, source: PhaseGPT, settled_at: laptop, metric: val/bits_per_char, against: transformer"
+)
+COUPLINGS = "fields: {architecture.coupling: {values: [0.5, 1.0]}}\n"
+
+IN_CLAIMS = {
+    "claim of an unknown kind": claim(f"{BETTER}, kind: superior, arm: kuramoto"),
+    "claim with an unknown key": claim(f"{BETTER}, kind: superiority, arm: kuramoto, controll: transformer"),
+    "claim without a statement": claim("source: PhaseGPT, settled_at: laptop, kind: superiority, arm: kuramoto"),
+    "claim without an arm": claim(f"{BETTER}, kind: superiority"),
+    "claim of an unknown arm": claim(f"{BETTER}, kind: superiority, arm: kuramotto"),
+    "claim of an arm about itself": claim(f"{BETTER}, kind: superiority, arm: transformer"),
+    "claim by an unknown metric": claim(
+        f"{BETTER.replace('per_char', 'per_chr')}, kind: superiority, arm: kuramoto"
+    ),
+    "claim at an unknown scale": claim(f"{BETTER.replace('laptop', 'gpu')}, kind: superiority, arm: kuramoto"),
+    "claim without a margin": claim(f"{BETTER}, kind: non_inferiority, arm: kuramoto"),
+    "claim with a negative margin": claim(
+        f"{BETTER}, kind: non_inferiority, arm: kuramoto, margin: -1.0, margin_unit: absolute"
+    ),
+}
+
+IN_GRIDS = {
+    "grid of an unknown design": grid(f"design: factorial\n{COUPLINGS}"),
+    "grid of no field": grid("fields: {coupling: {values: [0.5, 1.0]}}\n"),
+    "grid of an unknown field": grid("fields: {architecture.couplng: {values: [0.5, 1.0]}}\n"),
+    "grid of equal values": grid("fields: {architecture.coupling: {values: [1, 1.0]}}\n"),
+    "grid of a bad value": grid("fields: {architecture.coupling: {values: [0.5, -1.0]}}\n"),
+    "grid with too few labels": grid("fields: {architecture.coupling: {values: [0.5, 1.0], labels: [K]}}\n"),
+    "grid that forbids everything": grid(
+        f"{COUPLINGS}forbid: [{{when: architecture.coupling > 0, reason: too strong}}]\n"
+    ),
+    "grid with a mark that is nowhere": grid(f"{COUPLINGS}marks: [{{when: architecture.sign == 1, note: odd}}]\n"),
+    "grid with a broken condition": grid(f"{COUPLINGS}forbid: [{{when: architecture.coupling >, reason: why}}]\n"),
+}
+
+IN_OVERRIDES = {
+    "set without value": sets("budget.steps"),
+    "set without key": sets("=3"),
+    "set of an unknown section": sets("budgt.steps=3"),
+    "set of an unknown field": sets("budget.step=3"),
+    "set of a bad value": sets("budget.steps=-1"),
+    "set that is not YAML": sets("phase_layers=[0"),
+    "set that an arm masks": sets("architecture.name=transformer"),
+    "set of an unknown arm": sets("arms.kuramto.budget.steps=3"),
+    "set of an arm as a whole": sets("arms.kuramoto=transformer"),
+    "set of an unknown resource": sets("resources.cpus=2"),
+    "set of bad seeds": sets("seeds=0"),
+    "more CPUs than there are": Mistake(
+        arguments=sets("resources.cpus_per_trial=4096").arguments, hides_numbers=True
+    ),
+    "more memory than there is": Mistake(
+        arguments=sets("architecture.d_model=65536", "budget.batch_size=1024").arguments, hides_numbers=True
+    ),
+    "more GPUs than there are": sets("resources.gpus_per_trial=1.0"),
+    "more than one GPU": sets("resources.gpus_per_trial=2.0"),
+    "missing corpus file": sets("task.corpus=file:nowhere.txt"),
+    "unknown corpus": sets("task.corpus=tiny_shakespere"),
+    "hub repository without a name": sets("task.corpus=hub:"),
+    "workers that do not divide the batch": sets("resources.workers=3"),
+    "one worker with a share of the model": sets("resources.sharding=fsdp"),
+    "no time for a report": sets("resources.report_timeout_seconds=0"),
+    "parameter budget too small": sets("architecture.parameter_budget=10"),
+}
+
+IN_PLACES = {
+    "scale the study lacks": Mistake(arguments=("plan", "tiny.yaml", "--scale", "gpu")),
+    "unknown scale": Mistake(arguments=("run", "tiny.yaml", "--scale", "laptp")),
+    "unknown study": Mistake(arguments=("run", "quickstrt")),
+    "missing study file": Mistake(arguments=("run", "nowhere.yaml")),
+    "study that is a folder": Mistake(arguments=("run", "folder.yaml"), prepare=study_is_a_folder),
+    "data folder that is not there": Mistake(environment={"PHASESWEEP_DATA": "/nowhere/at/all"}),
+    "results on a remote store": Mistake(environment={"PHASESWEEP_RESULTS": "s3://bucket/results"}),
+    "results in a file": Mistake(arguments=("run", "tiny.yaml"), prepare=results_are_a_file),
+    "results of other people": results_hold("thesis.txt", "precious"),
+    "another study.yaml": results_hold("study.yaml", "hello: world\n"),
+    "results of a newer version": results_hold("study.yaml", "format_version: 9\nstudy: tiny\n"),
+    "results of another study": results_hold("study.yaml", MARKER.replace("tiny", "other")),
+    "results with a broken study.yaml": results_hold("study.yaml", "["),
+    "damaged journal": Mistake(arguments=("results", "tiny.yaml"), prepare=journal_is_damaged),
+}
+
+MISTAKES: dict[str, Mistake] = {**IN_THE_FILE, **IN_CLAIMS, **IN_GRIDS, **IN_OVERRIDES, **IN_PLACES}

@@ -1,0 +1,152 @@
+"""Mistakes in how a verb is called, and verbs called where they have nothing to work on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.golden.mistake import Mistake
+from tests.golden.study_mistakes import MARKER
+from tests.journals import journal_events, write_journal
+
+PLUGIN = '''\
+from typing import Literal
+
+from trainables.architectures.backbone import BackboneConfig
+from trainables.registry import register_architecture
+
+
+@register_architecture("NAME", version=1)
+class MyConfig(BackboneConfig):
+    """Mine."""
+
+    name: Literal["NAME"] = "NAME"
+'''
+
+
+def of(*arguments: str) -> Mistake:
+    """Return the mistake of typing this, where nothing has run yet."""
+    return Mistake(arguments=arguments)
+
+
+def after_a_run(*arguments: str) -> Mistake:
+    """Return the mistake of typing this where `tiny` has run at the laptop scale."""
+
+    def prepare(folder: Path) -> None:
+        results = folder / "results" / "tiny" / "laptop"
+        events = journal_events({"transformer": 2.5, "kuramoto": 2.4}, seeds=range(2), study="tiny")
+        write_journal(results / "journal" / "a.jsonl", events)
+        (results / "study.yaml").write_text(f"{MARKER}arms: {{}}\n", encoding="utf-8")
+
+    return Mistake(arguments=arguments, prepare=prepare)
+
+
+def with_file(name: str, text: str, *arguments: str) -> Mistake:
+    """Return the mistake of typing this beside a file of the user's own."""
+
+    def prepare(folder: Path) -> None:
+        (folder / name).write_text(text, encoding="utf-8")
+
+    return Mistake(arguments=arguments, prepare=prepare)
+
+
+def with_plugin(text: str, verb: Callable[[str], tuple[str, ...]]) -> Mistake:
+    """Return the mistake of naming the plugin `mine.py` with this text."""
+    return with_file("mine.py", text, *verb("mine.py"))
+
+
+def used(path: str) -> tuple[str, ...]:
+    return ("plan", "tiny.yaml", "--plugin", path)
+
+
+def checked(path: str) -> tuple[str, ...]:
+    return ("check", path)
+
+
+def submits(*arguments: str, **environment: str) -> Mistake:
+    return Mistake(arguments=("submit", "tiny.yaml", *arguments), environment=environment)
+
+
+CALLS = {
+    "unknown verb": of("runn", "tiny.yaml"),
+    "unknown option": of("run", "tiny.yaml", "--seeds", "3"),
+    "no study": of("run"),
+    "two studies": of("run", "tiny.yaml", "quickstart"),
+    "no hours": of("run", "tiny.yaml", "--max-hours", "0"),
+    "hours as a word": of("run", "tiny.yaml", "--max-hours", "two"),
+    "no trials": of("resume", "tiny.yaml", "--max-trials", "0"),
+    "resume of what": of("resume", "tiny.yaml", "--fail"),
+    "unknown schema": of("schema", "plans"),
+    "unknown space": of("spaces", "kuramotto"),
+    "claims of an unknown study": of("claims", "kuramoto_phase"),
+    "ui on no port": of("ui", "--port", "0"),
+}
+
+RESULTS = {
+    "results that do not exist": of("results", "tiny.yaml"),
+    "results of an unknown metric": after_a_run("results", "tiny.yaml", "--metric", "val/perplexty"),
+    "logs of nothing": of("logs", "tiny.yaml"),
+    "logs of an unknown arm": after_a_run("logs", "tiny.yaml", "kuramotto"),
+    "logs of an unknown seed": after_a_run("logs", "tiny.yaml", "kuramoto", "--seed", "7"),
+    "logs that follow and end": after_a_run("logs", "tiny.yaml", "--follow", "--json"),
+    "gc that keeps what": after_a_run("gc", "tiny.yaml", "--keep", "newest"),
+    "gc of nothing": of("gc", "tiny.yaml"),
+    "sync of nothing": of("sync", "tiny.yaml"),
+    "stop of an unknown study": of("stop", "quickstrt"),
+    "compare nothing": of("compare", "quickstart", "tiny.yaml"),
+    "compare an unknown study": after_a_run("compare", "tiny", "tny"),
+    "compare at an unknown scale": after_a_run("compare", "tiny@smoke:kuramoto", ":transformer"),
+    "compare with an unknown arm": after_a_run("compare", "tiny:kuramoto", ":transfomer"),
+    "compare an arm with itself": after_a_run("compare", "tiny:kuramoto", ":kuramoto"),
+    "compare a sweep with itself": after_a_run("compare", "tiny", "tiny"),
+    "compare an arm with a sweep": after_a_run("compare", "tiny:kuramoto", "tiny"),
+    "compare with no first sweep": after_a_run("compare", ":kuramoto", "tiny"),
+    "compare a missing journal": after_a_run("compare", "tiny", "nowhere.jsonl"),
+    "compare by an unknown metric": after_a_run(
+        "compare", "tiny:kuramoto", ":transformer", "--metric", "val/perplexty"
+    ),
+    "export without a file": after_a_run("export", "tiny.yaml"),
+    "export to a spreadsheet": after_a_run("export", "tiny.yaml", "--to", "table.xlsx"),
+    "export of what": after_a_run("export", "tiny.yaml", "--to", "table.csv", "--what", "replicate"),
+    "export over a file": with_file("table.csv", "mine", "export", "tiny.yaml", "--to", "table.csv"),
+    "export of nothing": of("export", "tiny.yaml", "--to", "table.csv"),
+}
+
+SCAFFOLDS = {
+    "new with a blank": of("new", "My study"),
+    "new in the library": of("new", "quickstart"),
+    "new over a study": of("new", "tiny"),
+    "new that is no YAML": of("new", "mine", "--to", "mine.txt"),
+    "new of an unknown architecture": of("new", "mine", "--architecture", "kuramotto"),
+    "new of an unknown task": of("new", "mine", "--task", "langage"),
+    "new from an unknown study": of("new", "mine", "--from", "quickstrt"),
+    "new from a study with another task": of("new", "mine", "--from", "quickstart", "--task", "language"),
+}
+
+JOBS = {
+    "submit to no cluster": submits(),
+    "submit with results nowhere": submits(PHASESWEEP_RESULTS=""),
+    "submit with relative results": submits(PHASESWEEP_RESULTS="results"),
+    "submit with relative data": submits(PHASESWEEP_DATA="corpora", RAY_ADDRESS="http://head:8265"),
+    "submit to the wrong port": submits("--address", "ray://head:10001"),
+    "submit for no time": submits("--max-hours", "-1", "--address", "http://head:8265"),
+    "submit with a missing plugin": submits("--plugin", "mine.py", "--address", "http://head:8265"),
+}
+
+PLUGINS = {
+    "plugin that is not there": of(*used("mine.py")),
+    "plugin that is a folder": Mistake(arguments=used("mine"), prepare=lambda folder: (folder / "mine").mkdir()),
+    "plugin that is no Python file": of(*used("tiny.yaml")),
+    "plugin that cannot be read": with_plugin("class Mine(:\n", used),
+    "plugin that fails": with_plugin("import os\n\nos.nothing\n", used),
+    "plugin that registers nothing": with_plugin("answer = 42\n", used),
+    "plugin with a name of the library": with_plugin(PLUGIN.replace("NAME", "kuramoto"), used),
+    "plugin that imports its neighbour": with_plugin("from . import layers\n", used),
+    "check of what is not there": of(*checked("mine.py")),
+    "check of no package": of(*checked("phasesweep_mine")),
+    "check of an unknown name": with_plugin(
+        PLUGIN.replace("NAME", "mine"), lambda path: (*checked(path), "--names", "mien")
+    ),
+}
+
+MISTAKES: dict[str, Mistake] = {**CALLS, **RESULTS, **SCAFFOLDS, **JOBS, **PLUGINS}

@@ -1,0 +1,20 @@
+"""Every planted defect, by where it is planted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
+from tests.mutants.in_data import MUTANTS as IN_DATA
+from tests.mutants.in_models import MUTANTS as IN_MODELS
+from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
+from tests.mutants.in_training import MUTANTS as IN_TRAINING
+from tests.mutants.mutant import Mutant
+
+MUTANTS: tuple[Mutant, ...] = (*IN_MODELS, *IN_DATA, *IN_TRAINING, *IN_ANALYSIS, *IN_SWEEPS)
+
+
+def named(names: Iterable[str]) -> tuple[Mutant, ...]:
+    """Return the mutants called `names`, in the order of the catalogue."""
+    wanted = set(names)
+    return tuple(mutant for mutant in MUTANTS if mutant.name in wanted)

@@ -1,0 +1,78 @@
+"""The planted defects can still be planted, and only a failure of the named test counts as catching one."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.mutants.__main__ import main
+from tests.mutants.catalogue import MUTANTS
+from tests.mutants.mutant import Mutant, StaleMutantError
+from tests.mutants.runner import ROOT, PytestRun, judge
+
+SAMPLE = Mutant(
+    name="sample",
+    meaning="a sum that is a difference",
+    file="sums.py",
+    old="a + b",
+    new="a - b",
+    caught_by="tests/test_sums.py::test_sum",
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_it_can_be_planted_and_its_test_exists(mutant: Mutant) -> None:
+    ast.parse(mutant.planted(ROOT))
+    named = [
+        node.name
+        for node in ast.parse((ROOT / mutant.test_file).read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert mutant.test_function in named
+
+
+def test_names_and_changes_are_distinct() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
+    assert all(mutant.old != mutant.new for mutant in MUTANTS)
+
+
+@pytest.mark.parametrize("text", ["a - b", "a + b; a + b"])
+def test_a_text_that_is_not_there_once_is_stale(text: str, tmp_path: Path) -> None:
+    (tmp_path / "sums.py").write_text(text, encoding="utf-8")
+    with pytest.raises(StaleMutantError, match=r"sample: sums\.py holds its text"):
+        SAMPLE.planted(tmp_path)
+
+
+NAMED, CASE, OTHER = SAMPLE.caught_by, f"{SAMPLE.caught_by}[2-3]", "tests/test_sums.py::test_sum_of_none"
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "failures", "num_passed", "remark"),
+    [
+        (1, {NAMED: "AssertionError"}, 0, NAMED),
+        (1, {CASE: "ValueError"}, 2, CASE),
+        (0, {}, 3, f"SURVIVED {NAMED}"),
+        (0, {}, 0, "pytest ended with 0 and no failure"),
+        (1, {OTHER: "AssertionError"}, 0, "pytest ended with 1 and no failure"),
+        (1, {NAMED: "SyntaxError"}, 0, "malformed: SyntaxError"),
+        (1, {}, 0, "pytest ended with 1 and no failure"),  # such as an error while a fixture was set up
+        (4, {}, 0, "pytest ended with 4 and no failure"),
+        (None, {}, 0, "no answer"),
+    ],
+)
+def test_only_a_failure_inside_the_named_test_catches(
+    exit_code: int | None, failures: dict[str, str], num_passed: int, remark: str
+) -> None:
+    found = judge(SAMPLE, PytestRun(exit_code, failures, num_passed, 1.0, "said this"))
+    assert found.is_caught is (remark in {NAMED, CASE})
+    assert found.remark.startswith(remark)
+
+
+def test_an_unknown_name_is_a_mistake(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["--only", "no_such_mutant"])
+    assert ended.value.code == 2
+    assert "no mutant no_such_mutant; see --list" in capsys.readouterr().err
