@@ -310,7 +310,8 @@ def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:
         event = json.loads(line, parse_constant=_refuse_constant)
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError are ValueErrors too
         raise JournalError(
-            f"{where}: not JSON ({error}); the line is damaged: restore the file, or delete the line and lose its event"
+            f"{where}: not JSON ({error}); the line is damaged: restore the file, "
+            "or delete the line and lose its event"
         ) from error
     if not isinstance(event, dict) or not {"time", "sweep_id", "event"} <= event.keys():
         raise JournalError(f"{where}: an event needs time, sweep_id and event")

@@ -180,7 +180,8 @@ def _workers_message(request: Request, inventory: Inventory, room: int) -> str:
         gpu = f"{request.gpu:g} GPU, " if request.gpu else ""
         return (
             f"needs {request.workers} workers per trial, each with {gpu}{_count(request.cpu, 'CPU')} and "
-            f"{request.memory_mib} MiB of memory, {place} has room for {room}; set resources.workers to at most {room}"
+            f"{request.memory_mib} MiB of memory, {place} has room for {room}; "
+            f"set resources.workers to at most {room}"
         )
     needed = _host_memory_mib(request) + request.driver_mib
     return (

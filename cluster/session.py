@@ -40,9 +40,6 @@ class Offer:
     cpus: int
     gpus: int
     memory_mib: int
-    state_api: bool = False
-    """Whether Ray's dashboard runs, on loopback: Ray Train asks it whether the driver of a trial is still alive, and
-    gives back the workers' resources if it is not."""
 
 
 @contextmanager
@@ -68,7 +65,7 @@ def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
             num_cpus=offer.cpus,
             num_gpus=offer.gpus,
             _memory=offer.memory_mib * 2**20,
-            include_dashboard=offer.state_api,
+            include_dashboard=False,
             object_store_memory=OBJECT_STORE_BYTES,
             **quiet,
         )

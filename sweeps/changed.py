@@ -2,8 +2,8 @@
 
 Compared is what decides the bits of a result and is known to the driver: the git commit of phasesweep, the
 versions of the libraries that compute, Python, and what the worker was told (device, threads, workers,
-micro-batch, deterministic mode). Not compared: uncommitted changes, since two of them cannot be told apart, and
-the kind of processor or card, since the driver cannot know on which machine a replicate would run now.
+micro-batch, sharding, deterministic mode). Not compared: uncommitted changes, since two of them cannot be told
+apart, and the kind of processor or card, since the driver cannot know on which machine a replicate would run now.
 """
 
 from __future__ import annotations
@@ -52,6 +52,7 @@ def _numerics(plan: Plan) -> dict[str, Any]:
         "device": plan.device,
         "threads": resources.cpus_per_trial,
         "workers": plan.request.workers,
+        "sharding": resources.sharding,
         "micro_batch_size": resources.micro_batch_size,
         "deterministic": resources.deterministic,
         "python": plan.sweep.provenance["python"],

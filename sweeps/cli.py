@@ -331,12 +331,12 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Small letters, digits and _.")],
     source: Annotated[str | None, typer.Option("--from", metavar="STUDY", help="Copy this study.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="NAME.yaml unless given.")] = None,
-    architecture: Annotated[str | None, typer.Option("--architecture", help="To compare; kuramoto.")] = None,
-    task: Annotated[str | None, typer.Option("--task", help="What is learned; language.")] = None,
+    architecture: Annotated[str | None, typer.Option("--architecture", help="Of the other arm; kuramoto.")] = None,
+    task: Annotated[str | None, typer.Option("--task", help="Of all arms; language.")] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Write a commented study file that is valid at every scale."""
+    """Write a commented study file, valid at every scale: an architecture against the transformer."""
     from sweeps import scaffold
 
     emitter = emit if as_json else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import logging
 import math
 import os
 import shutil
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from ray import tune
+from ray.util.placement_group import PlacementGroup, remove_placement_group
 
 from cluster.session import Offer, outlive, ray_session
 from sweeps.agenda import LOOK_EVERY_SECONDS, Agenda, Claimed
@@ -30,7 +32,7 @@ from sweeps.results_folder import ResultsFolder
 from sweeps.search import DriverOnly, ReplicateSearcher
 from sweeps.sitting import Sitting
 from trainables.assignment import Assignment
-from trainables.tune_trainable import EVENT_KEY, ReplicateTrainable
+from trainables.tune_trainable import EVENT_KEY, GROUP_KEY, ReplicateTrainable
 
 _TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
@@ -107,6 +109,7 @@ class _Engine(DriverOnly, tune.Callback):
         self.plan, self.folder, self.agenda, self.recorder = plan, folder, agenda, recorder
         self.listener, self.sitting = listener, sitting
         self.searcher: ReplicateSearcher
+        self._workers_at: dict[str, PlacementGroup] = {}
 
     def run(self, address: str | None) -> None:
         """Run until nothing is left, for this driver or another, or the sitting ends.
@@ -115,6 +118,7 @@ class _Engine(DriverOnly, tune.Callback):
         and is the reason why the sitting ended.
         """
         os.environ.update(_TUNE_ENVIRONMENT)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # how each worker died, the journal says
         scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
         try:
             with self.sitting.interruptible():
@@ -150,7 +154,6 @@ class _Engine(DriverOnly, tune.Callback):
             cpus=slots * request.workers * request.cpu,
             gpus=math.ceil(slots * request.workers * request.gpu),
             memory_mib=slots * (request.workers * request.memory_mib + request.driver_mib),
-            state_api=request.workers > 1,
         )
 
     def _trainable(self) -> Any:
@@ -163,10 +166,10 @@ class _Engine(DriverOnly, tune.Callback):
             worker["memory"] = request.memory_mib * 2.0**20
         if request.workers == 1:
             return tune.with_resources(ReplicateTrainable, tune.PlacementGroupFactory([worker]))
-        from trainables.train_driver import drive_workers  # Ray Train, which others do without
+        from trainables.train_driver import WorkersTrainable  # Ray Train, which others do without
 
         driver = tune.PlacementGroupFactory([{"memory": request.driver_mib * 2.0**20}])
-        driven = tune.with_parameters(drive_workers, resources_per_worker=worker)
+        driven = tune.with_parameters(WorkersTrainable, resources_per_worker=worker)
         return tune.with_resources(driven, driver)
 
     def _max_started(self) -> int:
@@ -184,7 +187,7 @@ class _Engine(DriverOnly, tune.Callback):
             tune_config=tune.TuneConfig(
                 search_alg=self.searcher,
                 num_samples=-1,
-                reuse_actors=True,
+                reuse_actors=self.plan.request.workers == 1,
                 max_concurrent_trials=self._max_started(),
             ),
             run_config=tune.RunConfig(
@@ -232,15 +235,20 @@ class _Engine(DriverOnly, tune.Callback):
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         """Write a trainable's event to the journal."""
+        if GROUP_KEY in result:
+            self._workers_at[trial.trial_id] = result[GROUP_KEY]
+            return
         self.recorder.record(self.searcher.suggested[trial.trial_id], json.loads(result[EVENT_KEY]))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a worker process that died. Once the sitting is over, it is we who end them."""
+        if trial.trial_id in self._workers_at:
+            remove_placement_group(self._workers_at.pop(trial.trial_id))  # who would have done it has died
         if not self.sitting.is_over:
-            last_words = Path(trial.error_file).read_text(encoding="utf-8")
+            last_words = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
             self.recorder.record_death(
                 self.searcher.suggested[trial.trial_id],
-                _last_line(last_words),
+                _last_line(last_words) or "no message",
                 lost_machine=any(words in last_words for words in _MACHINE_IS_LOST),
             )
 

@@ -119,10 +119,10 @@ class Expansion:
 
     def describe(self) -> str:
         """Return the count in words."""
-        forbidden = f" and {self.num_forbidden} are forbidden" if self.num_forbidden else ""
-        return (
-            f"{self.num_points} points, of which {self.num_repeats} repeat others{forbidden}: {len(self.arms)} arms"
-        )
+        left_out = [f"{self.num_repeats} repeat others"] if self.num_repeats else []
+        left_out += [f"{self.num_forbidden} are forbidden"] if self.num_forbidden else []
+        of_which = f", of which {' and '.join(left_out)}" if left_out else ", all different"
+        return f"{self.num_points} points{of_which}: {len(self.arms)} arms"
 
 
 Where = Callable[[KeyPath], str]

@@ -34,16 +34,27 @@ def database_path(tracking_uri: str) -> Path | None:
     return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
 
 
-def open_client(tracking_uri: str) -> MlflowClient:
-    """Return a client; the schema of a new database is made first, under a lock, without a word.
+def load() -> None:
+    """Import MLflow, which takes seconds.
 
-    MLflow makes the schema when a client is made, and two processes that do so at once break it.
+    Its modules import each other in a circle: a second thread that meets them half made breaks both imports. So
+    a program that uses MLflow in a thread of its own calls this before it starts one.
+
     This process's environment gets, unless it has its own: no telemetry, and requests that give up within
     seconds, since MLflow reads both from there only and waits for minutes otherwise.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    import mlflow.tracking  # noqa: F401
+
+
+def open_client(tracking_uri: str) -> MlflowClient:
+    """Return a client; the schema of a new database is made first, under a lock, without a word.
+
+    MLflow makes the schema when a client is made, and two processes that do so at once break it.
+    """
+    load()
     from mlflow.tracking import MlflowClient
 
     for name in ("mlflow.store.db.utils", "alembic"):

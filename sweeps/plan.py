@@ -78,18 +78,26 @@ class Plan:
         return [(planned.config_id, seed) for planned, seed in self.replicates]
 
     def forecast_seconds(self, state: JournalState | None = None) -> tuple[float, str]:
-        """Return the forecast wall time of the whole study and what it rests on."""
-        measured: dict[str, list[float]] = {}
-        for replicate in (state or JournalState()).replicates.values():
-            if replicate.status == "finished" and replicate.seconds is not None:
-                measured.setdefault(replicate.config_id, []).append(replicate.seconds)
-        total = 0.0
-        for planned, _ in self.replicates:
-            seen = measured.get(planned.config_id)
-            total += sum(seen) / len(seen) if seen else self._assumed_seconds(planned)
-            total += SECONDS_TO_START_WORKERS if self.request.workers > 1 else 0.0
-        basis = f"{len(measured)} of {len({p.config_id for p in self.arms})} configurations measured"
+        """Return the forecast wall time of the whole study and what it rests on.
+
+        A configuration that has not run yet is assumed to take what its size says, at the pace of those that have.
+        """
+        measured = self._measured_seconds(state or JournalState())
+        assumed = {planned.config_id: self._assumed_seconds(planned) for planned in self.arms}
+        pace = sum(measured.values()) / sum(assumed[one] for one in measured) if measured else 1.0
+        starting = SECONDS_TO_START_WORKERS if self.request.workers > 1 else 0.0
+        each = {one: measured.get(one, pace * seconds) + starting for one, seconds in assumed.items()}
+        total = sum(each[planned.config_id] for planned, _ in self.replicates)
+        basis = f"{len(measured)} of {len(assumed)} configurations measured"
         return total / self.concurrency, basis
+
+    def _measured_seconds(self, state: JournalState) -> dict[str, float]:
+        """Return the mean wall time of the finished replicates of each configuration of the plan."""
+        found: dict[str, list[float]] = {planned.config_id: [] for planned in self.arms}
+        for replicate in state.replicates.values():
+            if replicate.status == "finished" and replicate.seconds and replicate.config_id in found:
+                found[replicate.config_id].append(replicate.seconds)
+        return {config_id: sum(seen) / len(seen) for config_id, seen in found.items() if seen}
 
     def core_seconds(self, state: JournalState | None = None) -> float:
         """Return the forecast cost of the whole study: what it keeps busy, cores times seconds."""

@@ -1,15 +1,52 @@
-"""What a plan says below its table: the budget, and what it can settle."""
+"""A plan in words: its arms, the budget, and what it can settle."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
 
 from rich.table import Table
 
 from analysis.records import JournalState
 from sweeps.output import text_table
-from sweeps.plan import Plan
+from sweeps.plan import Plan, PlannedArm
 from sweeps.plugins import previous_hash
 from sweeps.progress import format_duration
 from trainables.plugins import Plugin
+
+MAX_NAMED = 4
+"""Arms that a line names before it counts the rest."""
+
+
+def arms_table(plan: Plan) -> Table:
+    """Return the arms with their sizes; what all arms of the grid change is said once, in `budget`."""
+    table = text_table("arm", "role", "config_id", "parameters", "memory", "changes", right=[3, 4])
+    shared = _shared_changes(plan)
+    for planned in plan.arms:
+        arm = planned.arm
+        left_out = shared if plan.study.grid and arm.name in plan.study.grid.arms else {}
+        changes = {key: value for key, value in arm.changes.items() if key not in left_out}
+        memory = f"{planned.memory.total_mib:.0f} MiB"
+        table.add_row(
+            arm.name, arm.role, planned.config_id, f"{planned.num_parameters:,}", memory, _settings(changes)
+        )
+    return table
+
+
+def _shared_changes(plan: Plan) -> dict[str, Any]:
+    """Return what every arm of the grid changes alike."""
+    grid = plan.study.grid
+    arms = [planned.arm for planned in plan.arms if grid and planned.arm.name in grid.arms]
+    first = arms[0].changes if len(arms) > 1 else {}
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in arm.changes and arm.changes[key] == value for arm in arms)
+    }
+
+
+def _settings(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in changes.items())
 
 
 def budget(plan: Plan, state: JournalState) -> str:
@@ -20,7 +57,9 @@ def budget(plan: Plan, state: JournalState) -> str:
     configurations = len({planned.config_id for planned in plan.arms})
     distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
     gpu = f", {request.gpu:g} GPU" if request.gpu else ""
-    lines = [f"grid: {plan.study.grid.describe()}"] if plan.study.grid else []
+    shared = _settings(_shared_changes(plan))
+    lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
+    lines += _violations(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
     lines += [
         f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {len(replicates)} replicates",
@@ -31,6 +70,20 @@ def budget(plan: Plan, state: JournalState) -> str:
         smallest_effect(plan),
     ]
     return "\n".join(lines)
+
+
+def _violations(arms: Iterable[PlannedArm]) -> list[str]:
+    """Return which arms are known to break a contract: their score is not what it seems."""
+    found: dict[str, list[str]] = {}
+    for planned in arms:
+        for contract in sorted(planned.config.architecture.violates):
+            found.setdefault(contract, []).append(planned.arm.name)
+    lines = []
+    for contract, names in found.items():
+        more = [f"{len(names) - MAX_NAMED} more"] if names[MAX_NAMED:] else []
+        shown = ", ".join([*names[:MAX_NAMED], *more])
+        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({shown})")
+    return lines
 
 
 def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:

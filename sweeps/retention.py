@@ -213,7 +213,10 @@ def gc(
     opened = open_results(name, scale, sets)
     found = leftovers(opened, policy)
     at_work = [str(driver) for driver in living_drivers(opened.folder.claims)]
-    removed = found if dry_run else remove(opened, found)
+    try:
+        removed = found if dry_run else remove(opened, found)
+    except OSError as error:
+        raise UserError(f"gc: cannot remove everything from {opened.folder.path}: {error}") from error
     usage, rest = usage_mib(opened.folder), _forecast(opened)
     freed_mib = sum(item.mib for item in removed)
     if emit:

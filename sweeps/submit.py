@@ -140,7 +140,8 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
         given = environ.get(name)
         if given and not Path(given).is_absolute():
             raise UserError(
-                f"{name}={given} is relative, and a job's working folder is another one; {_FOLDER_CURE}"
+                f"{name}={given} is relative to this folder, and no job runs here; give its absolute path on the "
+                "cluster"
             )
     uri = environ.get("MLFLOW_TRACKING_URI")
     if uri:
@@ -157,9 +158,6 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-_FOLDER_CURE = "give the folder's absolute path on the cluster"
-
-
 def _connect(address: str | None) -> JobServer:
     """Return the job server that the user means, checked."""
     given = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
@@ -170,8 +168,8 @@ def _connect(address: str | None) -> JobServer:
         problem = fetch_problem(url, CONNECT_SECONDS)
         if problem is not None:
             raise ClusterError(
-                f"nothing answers ({problem}); the head node's dashboard must be reachable from here: "
-                f"`ray start --head --dashboard-host=0.0.0.0`, or through a tunnel"
+                f"nothing answers ({problem}); the head node's dashboard must be reachable from here: by a "
+                f"tunnel, `ssh -L {JOBS_PORT}:127.0.0.1:{JOBS_PORT} HEAD`, or by `ray start --dashboard-host`"
             )
         from cluster.jobs import JobServer  # Ray, only now that there is something to ask
 
@@ -213,16 +211,20 @@ def _wait(server: JobServer, job: Job, order: Order, console: Console, *, follow
     except ClusterError as error:
         console.print(f"\nlost sight of the job, which may go on: {error}", markup=False)
         return EXIT_FAILURES
-    console.print(_farewell(end, job, order, was_shown=follow), markup=False)
-    if end.status == "stopped":
-        return EXIT_INTERRUPTED
-    return EXIT_DONE if end.status == "succeeded" else end.exit_code or EXIT_FAILURES
+    code = exit_code(end)
+    if code == EXIT_DONE:
+        farewell = f"done; read the results with: {order.command_here('results')}"
+    elif code == EXIT_INTERRUPTED:
+        farewell = "stopped; the same `phasesweep submit` again runs what is missing"
+    else:
+        said = "" if follow else f"\n{end.message}"
+        farewell = f"failed with exit code {end.exit_code}{said}\nall of its output: {job.ray('logs')}"
+    console.print(farewell, markup=False)
+    return code
 
 
-def _farewell(end: JobEnd, job: Job, order: Order, *, was_shown: bool) -> str:
+def exit_code(end: JobEnd) -> int:
+    """Return the sweep's exit code, or what it would have been had Ray let it end."""
     if end.status == "succeeded":
-        return f"done; read the results with: {order.command_here('results')}"
-    if end.status == "stopped":
-        return "stopped; the same `phasesweep submit` again runs what is missing"
-    said = "" if was_shown else f"\n{end.message}"
-    return f"failed with exit code {end.exit_code}{said}\nall of its output: {job.ray('logs')}"
+        return EXIT_DONE
+    return EXIT_INTERRUPTED if end.status == "stopped" else end.exit_code or EXIT_FAILURES

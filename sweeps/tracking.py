@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sweeps.journal_tail import JournalTail
 from sweeps.lease import Lease
-from sweeps.mlflow_store import RunStore, Written, open_client
+from sweeps.mlflow_store import RunStore, Written, load, open_client
 from sweeps.projection import Projection, experiment_tags
 from sweeps.results_folder import results_root
 
@@ -187,7 +187,8 @@ class Tracker:
         self._delegated = False
 
     def start(self) -> None:
-        """Start the thread; MLflow's slow import happens there."""
+        """Start the thread."""
+        load()
         self._thread.start()
 
     def close(self, timeout_seconds: float = 60.0) -> ProjectionSummary:

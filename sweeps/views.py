@@ -39,7 +39,10 @@ def studies(out: Console, emit: Emit | None) -> None:
     for row in rows:
         table.add_row(row["study"], str(row["num_arms"]), row["title"], row["package"] or "phasesweep")
     out.print(table)
-    out.print(f"\nEvery study has the scales {', '.join(SCALES)}. Next: phasesweep plan STUDY", markup=False)
+    out.print(
+        f"\nEvery study of the library has the scales {', '.join(SCALES)}. Next: phasesweep plan STUDY",
+        markup=False,
+    )
 
 
 def families(out: Console, emit: Emit | None) -> None:
@@ -102,13 +105,8 @@ def plan(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     if emit:
         emit(prepared.plan.to_json(state))
         return
-    table = text_table("arm", "config_id", "parameters", "memory", "changes", right=[2, 3])
-    for planned in prepared.plan.arms:
-        changes = ", ".join(f"{key.split('.')[-1]}={value}" for key, value in planned.arm.changes.items())
-        memory = f"{planned.memory.total_mib:.0f} MiB"
-        table.add_row(planned.arm.name, planned.config_id, f"{planned.num_parameters:,}", memory, changes)
     out.print(f"{prepared.experiment}: {prepared.study.title}", style="bold", markup=False)
-    out.print(table)
+    out.print(plan_text.arms_table(prepared.plan))
     out.print(f"\n{plan_text.budget(prepared.plan, state)}", markup=False)
     out.print(str(forecast_of_plan(prepared.plan, prepared.folder, state)), markup=False)
     if prepared.study.claims:

@@ -10,25 +10,30 @@ Tune knows the driver only. Ray Train asks for the workers' resources itself, in
 from __future__ import annotations
 
 import json
+import math
 import os
-import shutil
 import tempfile
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import ray
 import ray.train
+from ray.exceptions import GetTimeoutError, RayActorError
 from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
-from ray.train._internal.session import get_session
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.execution.context import get_train_context
 from ray.tune.integration.ray_train import TuneReportCallback
+from ray.tune.trainable.function_trainable import FunctionTrainable
+from ray.util import get_current_placement_group
 
 from trainables.assignment import Assignment
 from trainables.attempt import Attempt
 from trainables.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.training.distributed import Ranks, is_lost_peer
-from trainables.tune_trainable import CONFIG_KEY, EVENT_KEY
+from trainables.tune_trainable import CONFIG_KEY, EVENT_KEY, GROUP_KEY
 from trainables.watchdog import take_stacks
 
 _TRAIN_ENVIRONMENT = {
@@ -42,6 +47,11 @@ _TRAIN_ENVIRONMENT = {
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
 """Read in this process, or handed on by it to the controller and the workers."""
+
+_CONTROLLER_KEY = "controller"
+
+_ABORT_SECONDS = 60.0
+"""How long a stop waits for Ray Train's controller to end the workers."""
 
 _BEYOND_WATCHDOG_SECONDS = 60.0
 """How much longer than the watchdog a collective waits: who hangs leaves its stacks before the others give up."""
@@ -62,48 +72,81 @@ class RankDiedError(RuntimeError):
     """The process of a rank is gone."""
 
 
-def drive_workers(config: dict[str, Any], resources_per_worker: dict[str, float]) -> None:
-    """Run one assignment over several workers: a function trainable, which reports each event of the first rank.
+class WorkersTrainable(FunctionTrainable):
+    """Runs one assignment over several workers and reports each event of the first rank.
 
-    Args:
-        config: The assignment, as `ReplicateTrainable` gets it.
-        resources_per_worker: What each worker asks of Ray.
-
-    Raises:
-        RankDiedError: If a worker's process died, by its own watchdog or otherwise.
+    A function trainable, because Ray Train reports to those; a class, because Tune's stop has to reach the workers.
+    Its first result has no event but a `GROUP_KEY`: what `ray.util.remove_placement_group` takes. Ray gives the
+    workers' resources back by itself only when the whole job ends, so whoever learns that this process has died
+    has to do it.
     """
-    os.environ.update(_TRAIN_ENVIRONMENT)
-    assignment = Assignment.from_json(config[CONFIG_KEY])
-    to_tune = TuneReportCallback()
-    scratch = tempfile.mkdtemp(prefix="phasesweep-train-")
-    trainer = TorchTrainer(
-        train_on_rank,
-        train_loop_config={CONFIG_KEY: config[CONFIG_KEY]},
-        torch_config=TorchConfig(timeout_s=int(assignment.report_timeout_seconds + _BEYOND_WATCHDOG_SECONDS)),
-        scaling_config=ScalingConfig(
-            num_workers=assignment.workers,
-            use_gpu=assignment.device == "cuda",
-            resources_per_worker=resources_per_worker,
-        ),
-        run_config=RunConfig(
-            storage_path=scratch,
-            callbacks=[to_tune],
-            failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),  # the engine's business
-            logging_config=LoggingConfig(log_level="ERROR"),
-        ),
-    )
-    started_at = time.monotonic()
-    try:
-        last = trainer.fit().return_value
-    except TrainingFailedError as error:
-        last = _failure(assignment, error, time.monotonic() - started_at)
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-    # Only now have the workers ended. By the way of all reports: Tune's session forwards them from one queue to
-    # another and blocks for ever if a report of its own has come in between. So has the end of this function to
-    # wait, which Tune's session reports too, until Tune has seen this event and ends the session.
-    to_tune.after_report(None, [{EVENT_KEY: json.dumps(last), "done": True}], None)
-    get_session().stop_event.wait()
+
+    def setup(self, config: dict[str, Any], resources_per_worker: dict[str, float]) -> None:
+        """Take an assignment, and what each worker asks of Ray."""
+        self._resources_per_worker = resources_per_worker
+        self._controller: Any = None
+        self._is_stopped = False
+        super().setup(config)
+
+    def step(self) -> dict[str, Any]:
+        """Return the next event."""
+        result: dict[str, Any] = super().step()
+        self._controller = result.pop(_CONTROLLER_KEY, self._controller)
+        return result
+
+    def cleanup(self) -> None:
+        """End the workers if they are still at work, and give their resources back."""
+        self._is_stopped = True
+        if self._controller is not None:
+            # It ends itself, and so does not answer; if it hangs, it dies with its owner, which is this process.
+            with suppress(RayActorError, GetTimeoutError):
+                ray.get(self._controller.abort.remote(), timeout=_ABORT_SECONDS)
+        super().cleanup()
+
+    def _trainable_func(self, config: dict[str, Any]) -> None:
+        """Run the trial; in a thread of its own.
+
+        Raises:
+            RankDiedError: If a worker's process died, by its own watchdog or otherwise.
+        """
+        assignment = Assignment.from_json(config[CONFIG_KEY])
+        to_tune = TuneReportCallback()
+        started_at = time.monotonic()
+        try:
+            last = self._train(assignment, to_tune)
+        except (TrainingFailedError, RayActorError) as error:
+            if self._is_stopped:
+                return  # nobody asks any more, and this is how Ray Train ends
+            if isinstance(error, RayActorError):
+                raise
+            last = _failure(assignment, error, time.monotonic() - started_at)
+        # Only now have the workers ended. It takes the way of all reports: Tune's session forwards them from one
+        # queue to another, and would wait for ever if a report of its own came in between.
+        to_tune.after_report(None, [{EVENT_KEY: json.dumps(last), "done": True}], None)
+
+    def _train(self, assignment: Assignment, to_tune: TuneReportCallback) -> dict[str, Any]:
+        """Return the last event of the first rank."""
+        os.environ.update(_TRAIN_ENVIRONMENT)
+        timeout_seconds = assignment.report_timeout_seconds + _BEYOND_WATCHDOG_SECONDS
+        with tempfile.TemporaryDirectory(prefix="phasesweep-train-", ignore_cleanup_errors=True) as scratch:
+            trainer = TorchTrainer(
+                train_on_rank,
+                train_loop_config={CONFIG_KEY: assignment.to_json()},
+                torch_config=TorchConfig(timeout_s=math.ceil(timeout_seconds)),
+                scaling_config=ScalingConfig(
+                    num_workers=assignment.workers,
+                    use_gpu=assignment.device == "cuda",
+                    resources_per_worker=self._resources_per_worker,
+                ),
+                run_config=RunConfig(
+                    storage_path=scratch,
+                    callbacks=[to_tune],
+                    failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
+                    logging_config=LoggingConfig(log_level="ERROR"),
+                ),
+            )
+            last: dict[str, Any] = trainer.fit().return_value
+            return last
 
 
 def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
@@ -112,6 +155,9 @@ def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RankFailedError: If this rank failed; Ray Train then ends the others.
     """
+    # First of all, for the time until the model is built and the data loaded is long.
+    controller = get_train_context().controller_actor
+    ray.train.report({_CONTROLLER_KEY: controller, GROUP_KEY: get_current_placement_group()})
     ranks = Ranks.joined()
     attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]), ranks)
     for event in attempt.events():

@@ -17,6 +17,9 @@ CONFIG_KEY = "assignment"
 EVENT_KEY = "replicate_event"
 """The key of a result: an event of the attempt as JSON, because Tune keeps statistics of every number it sees."""
 
+GROUP_KEY = "placement_group"
+"""The key of the one result that a trial of several workers has without an event: the workers' placement group."""
+
 
 class ReplicateTrainable(tune.Trainable):
     """Runs assignments one after another in one process.

@@ -44,6 +44,7 @@ EARLY = 200
 MORE_REPORTS = 11
 NUM_ARMS = 4
 TRACKER_THREAD = "mlflow-tracker"
+TUNE_THREAD = "ray-work"
 
 STUDY = """\
 format_version: 1
@@ -72,7 +73,7 @@ class Mark:
     cpu: float
     """Of all threads."""
     main: float
-    """Of the main thread: Ray Tune, the searcher, journal, claims and progress."""
+    """Of the main thread and that of Ray Tune: the searcher, journal, claims and progress."""
     tracker: float
     """Of the thread that writes MLflow."""
     worker: float
@@ -91,7 +92,8 @@ class Meter:
         self.worker_seconds = 0.0
         self.num_requests = 0
         self.num_flushes = 0
-        self._tracker_seconds = 0.0
+        self._seconds = dict.fromkeys((TRACKER_THREAD, TUNE_THREAD), 0.0)
+        """Processor time of our threads; of one that has ended, as it was last seen."""
         self._process = psutil.Process()
         self._count_requests()
 
@@ -99,14 +101,15 @@ class Meter:
         """Return the mark of this moment."""
         times = self._process.cpu_times()
         threads = {t.id: t.user_time + t.system_time for t in self._process.threads()}
-        tracker = next((t.native_id for t in threading.enumerate() if t.name == TRACKER_THREAD), None)
-        self._tracker_seconds = threads.get(tracker, self._tracker_seconds)
+        for thread in threading.enumerate():
+            if thread.name in self._seconds:
+                self._seconds[thread.name] = threads.get(thread.native_id, self._seconds[thread.name])
         return Mark(
             num_trials=num_trials,
             wall=time.monotonic(),
             cpu=times.user + times.system,
-            main=threads[self._process.pid],
-            tracker=self._tracker_seconds,
+            main=threads[self._process.pid] + self._seconds[TUNE_THREAD],
+            tracker=self._seconds[TRACKER_THREAD],
             worker=self.worker_seconds,
             rss_mib=self._process.memory_info().rss / 2**20,
             requests=self.num_requests,
@@ -217,7 +220,7 @@ def report() -> str:
     extra = MORE_REPORTS - 1
     parts: list[tuple[str, Callable[[Mark], float]]] = [
         ("processor time of the driver", lambda mark: mark.cpu),
-        ("– main thread: Ray Tune, engine, journal, claims", lambda mark: mark.main),
+        ("– Ray Tune, engine, journal, claims", lambda mark: mark.main),
         ("– MLflow's thread", lambda mark: mark.tracker),
         ("– Ray's own threads", lambda mark: mark.cpu - mark.main - mark.tracker),
         ("wall time", lambda mark: mark.wall),

@@ -119,6 +119,7 @@ def test_a_missing_or_wrong_token_is_explained(
     assert not (tmp_path / "results").exists()
 
 
+@pytest.mark.slow
 def test_a_node_of_the_cluster_joins_it_by_itself(head: Head, tmp_path: Path) -> None:
     write_study(tmp_path)
     done = phasesweep(["plan", "tiny.yaml", "--json"], tmp_path, head.environment(RAY_ADDRESS=head.join))

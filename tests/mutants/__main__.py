@@ -10,7 +10,7 @@ from contextlib import ExitStack
 
 from tests.mutants.catalogue import MUTANTS, named
 from tests.mutants.mutant import Mutant, StaleMutantError
-from tests.mutants.runner import BASELINE_SECONDS, ROOT, Worker, try_all
+from tests.mutants.runner import BASELINE_SECONDS, ROOT, TESTS_FAILED, Worker, try_all
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -28,9 +28,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.monotonic()
     with ExitStack() as stack:
         workers = [stack.enter_context(Worker()) for _ in range(min(given.jobs, len(mutants)))]
-        if not _is_green(workers[0], mutants):
-            return 1
-        num_caught = _report(mutants, workers)
+        sound = _sound(workers[0], mutants)
+        num_caught = _report(sound, workers)
     print(f"{num_caught} of {len(mutants)} mutants caught in {time.monotonic() - started:.0f} s")
     return 0 if num_caught == len(mutants) else 1
 
@@ -59,22 +58,28 @@ def _stale(mutants: Sequence[Mutant]) -> list[str]:
     return found
 
 
-def _is_green(worker: Worker, mutants: Sequence[Mutant]) -> bool:
-    """Return whether the named tests pass without a mutant: only then does their failure mean anything."""
+def _sound(worker: Worker, mutants: Sequence[Mutant]) -> list[Mutant]:
+    """Return the mutants whose named tests pass without them: only then does their failure mean anything."""
     node_ids = sorted({mutant.caught_by for mutant in mutants})
     run = worker.run_tests(node_ids, timeout_seconds=BASELINE_SECONDS, stop_at_first=False)
     if run.exit_code == 0:
         print(f"{len(node_ids)} named tests pass without a mutant, in {run.seconds:.0f} s", flush=True)
-        return True
+        return list(mutants)
     print(run.output)
-    print("the named tests do not pass without a mutant: mend them first")
-    return False
+    sound = [mutant for mutant in mutants if not any(mutant.catches(node_id) for node_id in run.failures)]
+    if run.exit_code != TESTS_FAILED or len(sound) == len(mutants):
+        print("the named tests cannot be run without a mutant: mend them first")
+        return []
+    for mutant in mutants:
+        if mutant not in sound:
+            print(f"left out: {mutant.name}, because {mutant.caught_by} fails without it", flush=True)
+    return sound
 
 
 def _report(mutants: Sequence[Mutant], workers: Sequence[Worker]) -> int:
     """Try the mutants, print a line for each as it is known, and return how many were caught."""
-    names = max(len(mutant.name) for mutant in mutants)
-    files = max(len(mutant.file) for mutant in mutants)
+    names = max((len(mutant.name) for mutant in mutants), default=0)
+    files = max((len(mutant.file) for mutant in mutants), default=0)
     print(f"{'mutant':<{names}}  {'file':<{files}}  seconds  caught by")
     num_caught = 0
     for finding in try_all(mutants, workers):

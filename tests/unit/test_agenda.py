@@ -96,7 +96,9 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
 
 
 def test_an_end_is_taken_back_once_and_only_the_one_that_was_meant(scene: Scene) -> None:
-    scene.write(*(e for arm, seed in ((a, s) for s in SEEDS for a in ARMS) for e in replicate_events(arm, seed, 2.5)))
+    scene.write(
+        *(e for arm, seed in ((a, s) for s in SEEDS for a in ARMS) for e in replicate_events(arm, seed, 2.5))
+    )
     scene.tail.poll()
     replicates = scene.tail.following.state.replicates
     meant = Reopening("changed", "torch 1 -> 2", replicates[KEYS[0]].ended_at or 0.0)
@@ -109,9 +111,7 @@ def test_an_end_is_taken_back_once_and_only_the_one_that_was_meant(scene: Scene)
     assert agenda.claim_next() is None
 
 
-def test_an_agenda_reads_the_journal_only_where_it_has_grown(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_agenda_reads_the_journal_only_where_it_has_grown(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver among busy others must not read everything again for each replicate it starts."""
     agenda = scene.agenda()
     agenda.look()

@@ -26,7 +26,8 @@ def provenance(**changed: Any) -> dict[str, Any]:
 
 def plan(**changed: Any) -> Any:
     """A plan as far as it tells what would be recorded now."""
-    resources = {"cpus_per_trial": 1, "micro_batch_size": None, "deterministic": True} | changed.pop("resources", {})
+    resources = {"cpus_per_trial": 1, "micro_batch_size": None, "deterministic": True, "sharding": "replicated"}
+    resources |= changed.pop("resources", {})
     return SimpleNamespace(
         keys=list(KEYS.values()),
         device=changed.pop("device", "cpu"),

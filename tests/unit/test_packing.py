@@ -145,7 +145,7 @@ def test_the_workers_of_a_trial_may_be_on_several_machines():
     cluster = Inventory(cpus=3, memory_mib=3 * PAIR, nodes=(lone, lone, lone))
     assert concurrency(request(workers=3), cluster) == 1
     check_fits(request(workers=3), cluster)
-    with pytest.raises(ResourceError, match="4 workers per trial.*the cluster has room for 3; set"):
+    with pytest.raises(ResourceError, match=r"4 workers per trial.*the cluster has room for 3; set"):
         check_fits(request(workers=4), cluster)
 
 

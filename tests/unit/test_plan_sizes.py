@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from analysis.records import merge
 from cluster.inventory import local_inventory
 from cluster.memory import MemoryEstimate, estimate
 from sweeps import plan
@@ -58,3 +59,17 @@ def test_arms_of_one_shape_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> No
     for planned in made.arms[2::10]:
         alone = estimate(planned.config, vocab_size=8, context_length=planned.config.task.context_length)  # type: ignore[attr-defined]
         assert planned.memory == alone, planned.arm.name
+
+
+def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
+    made = plan.build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
+    before, basis = made.forecast_seconds()
+    assert basis == "0 of 4 configurations measured"
+    baseline = next(planned for planned in made.arms if planned.arm.role == "baseline")
+    alone = before * made.concurrency / len(made.replicates)  # quickstart's arms are matched: equal times assumed
+    ended = {"time": 1.0, "sweep_id": "s", "event": "finished", "config_id": baseline.config_id, "seed": 0}
+    stale = {**ended, "config_id": "0123456789ab", "seconds": 1e9}
+    state = merge([{**ended, "seconds": 10 * alone}, stale])
+    after, basis = made.forecast_seconds(state)
+    assert basis == "1 of 4 configurations measured"
+    assert after == pytest.approx(10 * before, rel=0.02)

@@ -141,10 +141,12 @@ def test_a_plan_says_what_it_costs_and_what_it_can_settle(phase_b: Plan) -> None
     cores = described["forecast_core_seconds"] / described["forecast_seconds"]
     assert cores == pytest.approx(described["concurrency"], rel=0.1)
     text = plan_text.budget(phase_b, _empty())
-    assert "grid: 8 points, of which 0 repeat others: 8 arms" in text
+    assert "grid: 8 points, all different: 8 arms, each with name=kuramoto, coupling=0.75" in text
     assert "14 arms (13 distinct configurations) x 2 seeds = 26 replicates" in text
     assert re.search(r"[\d,]+ core-seconds, [\d,]+ a replicate", text)
+    assert "violate causality by design: 2 arms (K0p75_as_published, diverse_as_published)" in text
     assert plan_text.claims_table(phase_b).row_count == 4
+    assert plan_text.arms_table(phase_b).row_count == 14
 
 
 def test_controls_as_published_are_one_configuration_with_none(phase_b: Plan) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from cluster.jobs import JobEnd
 from sweeps import cli
 from sweeps.errors import UserError
 from sweeps.parcel import pack
 from sweeps.provenance import SUBMITTED_FROM, git_state
 from sweeps.results_folder import RAY_JOB_VARIABLE, results_root
-from sweeps.submit import Order, job_environment
+from sweeps.submit import Order, exit_code, job_environment
 from tests.integration.studies import write_study
 
 SECRET = "6f1d2c-secret"
@@ -162,6 +163,14 @@ def test_the_jobs_command_is_runs_with_the_same_options(tmp_path: Path) -> None:
     assert options[options.index("--max-trials") + 1] == "3"
     assert options[options.index("--plugin") + 1] == "brought/plugin_0/my family.py"
     assert shlex.split(order.command_here("stop"))[:3] == ["phasesweep", "stop", str(study)]
+
+
+def test_the_exit_code_is_the_sweeps_own() -> None:
+    assert exit_code(JobEnd("succeeded", 0, "")) == 0
+    assert exit_code(JobEnd("failed", 2, "")) == 2
+    assert exit_code(JobEnd("failed", 130, "`phasesweep stop` ended it")) == 130
+    assert exit_code(JobEnd("failed", None, "its environment could not be made")) == 1
+    assert exit_code(JobEnd("stopped", None, "")) == 130
 
 
 def test_in_a_job_results_must_be_absolute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -59,7 +59,7 @@ class ArchitectureConfig(NamedConfig):
 
     @property
     def memory_neutral(self) -> frozenset[str]:
-        """Fields whose value changes neither shape nor life of any tensor: what is needed for one serves them all."""
+        """Fields whose value changes neither shape nor life of any tensor: one estimate serves all values."""
         return frozenset()
 
     @property

@@ -94,7 +94,7 @@ class KuramotoConfig(BackboneConfig):
 
     @property
     def memory_neutral(self) -> frozenset[str]:
-        """Strengths and signs are numbers that the same tensors are multiplied by; `fidelity` only sets defaults."""
+        """Strengths and signs multiply the same tensors; `fidelity` only sets defaults."""
         return frozenset({"fidelity", "coupling", "sign", "dt", "coherence_target"})
 
     @property

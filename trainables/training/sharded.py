@@ -37,6 +37,7 @@ class ShardedModel(WholeModel):
     def assembled(self) -> Iterator[None]:
         """Hold the whole model in this process."""
         parts = [part for part in self.module.modules() if isinstance(part, FSDPModule)]
+        whole: object = self.module
         for part in parts:
             part.set_reshard_after_forward(False, recurse=False)
             part.unshard()
@@ -45,7 +46,7 @@ class ShardedModel(WholeModel):
         finally:
             for part in parts:
                 part.reshard()
-                part.set_reshard_after_forward(part is not self.module, recurse=False)  # as FSDP2 chooses
+                part.set_reshard_after_forward(part is not whole, recurse=False)  # as FSDP2 chooses
 
     def clip_gradients(self, max_norm: float) -> Tensor:
         """Scale the gradients down to a global L2 norm of `max_norm`; return the norm before."""

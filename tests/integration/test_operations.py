@@ -1,0 +1,122 @@
+"""Operating a sweep: what runs where, stopping it from elsewhere, limits, take-overs, the death of Ray."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import jsonschema
+import psutil
+import pytest
+
+from sweeps.json_schemas import load_schema
+from tests.faults.test_interrupts import left_behind, wait_for
+from tests.integration.studies import journal_events, phasesweep, start, write_study
+
+pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+
+ENDLESS = 10_000_000
+
+
+def num_started(folder: Path) -> int:
+    return sum(event["event"] == "started" for event in journal_events(folder / "results"))
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a sweep of two replicates that would run for days, and wait until both run."""
+    write_study(tmp_path, seeds=1, steps=ENDLESS)
+    process = start(["run", "tiny.yaml"], tmp_path)
+    wait_for(lambda: num_started(tmp_path) == 2 or process.poll() is not None, "two replicates at work")
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endless: subprocess.Popen[str]) -> None:
+    status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
+    jsonschema.validate(status, load_schema("status"))
+    assert status["statuses"] == {"running": 2}
+    for running in status["running"]:
+        assert psutil.Process(running["pid"]).is_running()
+        assert running["device"] == "cpu" and running["predicted_memory_mib"] > 100
+    assert [driver["pid"] for driver in status["drivers"]] == [endless.pid]
+    (host,) = status["hosts"]
+    assert host["num_running"] == 2
+
+    asked = phasesweep(["stop", "tiny.yaml", "--json"], tmp_path)
+    assert asked.returncode == 0, asked.stderr
+    stopped = json.loads(asked.stdout)
+    jsonschema.validate(stopped, load_schema("stop"))
+    assert [driver["stopped"] for driver in stopped["drivers"]] == [True]
+    out, err = endless.communicate(timeout=60)
+    assert endless.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert "stopped: by `phasesweep stop` of " in out
+    assert "2 replicates have no end yet; continue with: " in out
+    last = journal_events(tmp_path / "results")[-1]
+    assert last["event"] == "interrupted" and last["reason"].startswith("by `phasesweep stop`")
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
+    assert not {path.name for path in (tmp_path / "results/tiny/laptop/claims").iterdir()} - {"lock"}
+
+
+@pytest.mark.slow
+def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=2)
+    first = phasesweep(["run", "tiny.yaml", "--max-trials", "1"], tmp_path)
+    assert first.returncode == 130, first.stderr
+    assert "stopped: --max-trials 1 reached\n3 replicates have no end yet; continue with: " in first.stdout
+    assert num_started(tmp_path) == 1
+    rest = phasesweep(["run", "tiny.yaml", "--max-trials", "3"], tmp_path)
+    assert rest.returncode == 0, rest.stderr
+    assert "stopped" not in rest.stdout, "nothing is left: the limit has stopped nothing"
+    write_study(tmp_path, seeds=2, steps=ENDLESS)
+    timed = phasesweep(["run", "tiny.yaml", "--scale", "smoke", "--max-hours", "0.006"], tmp_path)
+    assert timed.returncode == 130, timed.stderr
+    assert "stopped: --max-hours 0.006 reached\n4 replicates have no end yet" in timed.stdout
+
+
+@pytest.mark.slow
+def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=1, steps=400)
+    first = start(["run", "tiny.yaml"], tmp_path)
+    wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work")
+    first.send_signal(signal.SIGSTOP)  # alive, and not getting on: its workers wait for it at their next report
+    second = start(["run", "tiny.yaml"], tmp_path)
+    assert second.stdout is not None
+    for line in second.stdout:
+        if "waiting for 2 replicates of another driver" in line:
+            break
+    assert second.poll() is None
+    first.kill()
+    first.communicate()
+    out, err = second.communicate(timeout=120)
+    assert second.returncode == 0, out + err
+    events = journal_events(tmp_path / "results")
+    assert len({event["sweep_id"] for event in events if event["event"] == "started"}) == 2
+    finished = [(event["config_id"], event["seed"]) for event in events if event["event"] == "finished"]
+    assert len(finished) == len(set(finished)) == 2
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("process", "says"), [("raylet", "Ray's process on this machine (raylet)"), ("gcs_server", "Ray's head at")]
+)
+def test_the_death_of_ray_is_told_and_nothing_is_lost(
+    process: str, says: str, tmp_path: Path, endless: subprocess.Popen[str]
+) -> None:
+    (victim,) = [c for c in psutil.Process(endless.pid).children(recursive=True) if c.name() == process]
+    victim.kill()
+    out, err = endless.communicate(timeout=150)
+    assert endless.returncode == 130, out + err
+    assert f"stopped: the run failed: {says}" in out
+    assert "continue with: " in out
+    assert "Traceback" not in out + err
+    assert "RayFailure" in (tmp_path / "results/tiny/laptop/driver.log").read_text(encoding="utf-8")
+    status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
+    assert status["num_missing"] == 2
+    assert status["drivers"] == status["stale_claims"] == []
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=60)

@@ -1,0 +1,56 @@
+"""What the live display says, on a terminal and without one."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cluster.inventory import Card, Inventory
+from sweeps.plan import Plan, build_plan
+from sweeps.progress import Progress
+from sweeps.resolve import load_study
+from tests.integration.studies import write_study
+from tests.unit.test_attempt import assignment
+
+MACHINE = Inventory(cpus=2, memory_mib=7680)
+
+
+@pytest.fixture(scope="module")
+def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    study = load_study(str(write_study(tmp_path_factory.mktemp("study"))), "laptop", [])
+    return build_plan(study, MACHINE, None)
+
+
+def progress(plan: Plan, machine: Inventory = MACHINE, **console: Any) -> tuple[Progress, io.StringIO]:
+    text = io.StringIO()
+    return Progress(plan, 4, Console(file=text, width=120, **console), machine), text
+
+
+def test_it_tells_how_much_memory_is_packed(plan: Plan, tmp_path: Path) -> None:
+    request = plan.request.workers * plan.request.memory_mib
+    shown, text = progress(plan, force_terminal=True)
+    with shown:
+        for seed in (0, 1):
+            shown.started(assignment(tmp_path, config_id=plan.arms[0].config_id, seed=seed))
+    said = " ".join(text.getvalue().split())
+    assert f"memory packed {2 * request:,} of 7,680 MiB ({2 * request / 7680:.0%})" in said
+
+
+@pytest.mark.parametrize(("free_mib", "said"), [(4000, "of 8,000 MiB"), (None, "0 MiB")])
+def test_on_cards_it_is_their_memory_that_is_packed(free_mib: int | None, said: str, plan: Plan) -> None:
+    """A cluster does not say how much memory a card has."""
+    on_cards = replace(plan, request=replace(plan.request, gpu=0.5))
+    cards = Card(kind="A", memory_mib=free_mib, free_mib=free_mib, count=2)
+    shown, _ = progress(on_cards, Inventory(cpus=2, memory_mib=7680, gpus=(cards,)))
+    assert said in shown._packed()
+
+
+def test_it_says_that_it_waits_for_another_driver(plan: Plan) -> None:
+    shown, text = progress(plan)
+    shown.waiting(3)
+    assert "waiting for 3 replicates of another driver" in text.getvalue()
