@@ -24,8 +24,8 @@ _REPORTS_KEPT = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
 def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
     """Merge the journals of a results folder into the text of one compact journal.
 
-    Kept: the newest description of the sweep, every start and end, and of each replicate's reports the last
-    and some evenly spaced before it.
+    Kept: the newest description of the sweep, every start, end and reopening, and of each replicate's reports
+    the last and some evenly spaced before it.
 
     Args:
         source: A results folder (with `journal/` in it), or a folder of journal files.

@@ -25,7 +25,7 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
 
 CHECK_EVERY_SECONDS = 2.0
-PATIENCE_SECONDS = 20.0
+PATIENCE_SECONDS = 30.0
 """How long Ray may not answer before it counts as dead. After 60 s it ends the process that asks."""
 
 

@@ -138,21 +138,32 @@ class ClaimBook:
         self._stop.set()
         self._thread.join()
         for claim in self.folder.glob("*.claim"):
-            if self._owner_of(claim) == self.sweep_id:
-                claim.unlink(missing_ok=True)
+            self._give_back(claim)
         _stop_request(self.folder, self.sweep_id).unlink(missing_ok=True)
         self._heartbeat_path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
+        beaten_at = time.time()  # not the monotonic clock, which stands still while a machine sleeps
         while not self._stop.wait(HEARTBEAT_SECONDS):
+            has_beaten = False
             with suppress(OSError):  # a moment without the filesystem: the next beat tells
                 os.utime(self._heartbeat_path)
+                has_beaten = True
                 self._hear_stop_request()
+            silent_seconds = time.time() - beaten_at
+            if silent_seconds > STALE_SECONDS:
+                self._ask_to_stop(f"its silence of {silent_seconds:.0f} s: others may have taken its claims")
+            if has_beaten:
+                beaten_at = time.time()
 
     def _hear_stop_request(self) -> None:
         request = _stop_request(self.folder, self.sweep_id)
-        if self._on_stop is not None and request.exists():
-            self._on_stop(request.read_text(encoding="utf-8"))
+        if request.exists():
+            self._ask_to_stop(request.read_text(encoding="utf-8"))
+
+    def _ask_to_stop(self, by: str) -> None:
+        if self._on_stop is not None:
+            self._on_stop(by)
             self._on_stop = None
 
     def _path(self, config_id: str, seed: int) -> Path:
@@ -160,7 +171,7 @@ class ClaimBook:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        """Serialise take-overs: two drivers that both see a dead claim must not both take it."""
+        """Serialise what changes claims: of two drivers that see a dead or returned claim, one takes it."""
         with (self.folder / "lock").open("a") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -179,9 +190,12 @@ class ClaimBook:
 
     def release(self, config_id: str, seed: int) -> None:
         """Give our claim back; its replicate has ended and the journal says so."""
-        path = self._path(config_id, seed)
-        if self._owner_of(path) == self.sweep_id:
-            path.unlink(missing_ok=True)
+        self._give_back(self._path(config_id, seed))
+
+    def _give_back(self, path: Path) -> None:
+        with self._locked():
+            if self._owner_of(path) == self.sweep_id:
+                path.unlink(missing_ok=True)
 
     def is_claimed_by_another(self, config_id: str, seed: int) -> bool:
         """Return whether another living driver has this replicate."""

@@ -57,13 +57,15 @@ def budget(plan: Plan, state: JournalState) -> str:
     configurations = len({planned.config_id for planned in plan.arms})
     distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
     gpu = f", {request.gpu:g} GPU" if request.gpu else ""
+    workers = f"{request.workers} workers of " if request.workers > 1 else ""
+    driver = f", and {request.driver_mib} MiB to drive them" if request.workers > 1 else ""
     shared = _settings(_shared_changes(plan))
     lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
     lines += _violations(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
     lines += [
         f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {len(replicates)} replicates",
-        f"each asks for {request.cpu:g} CPU{gpu}, {request.memory_mib} MiB; "
+        f"each asks for {workers}{request.cpu:g} CPU{gpu}, {request.memory_mib} MiB{driver}; "
         f"{plan.concurrency} run at a time on {plan.device}",
         f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds, "
         f"{cost / len(replicates):,.0f} a replicate",

@@ -142,10 +142,7 @@ def run(
         console.print(f"MLflow: {behind}", markup=False)
     console.print(f"results: {folder.path}", markup=False)
     if left:
-        again = prepared.command("resume", *selection.flags) if selection.flags else prepared.command("run")
-        console.print(
-            f"stopped: {sitting.why}\n{len(left)} replicates have no end yet; continue with: {again}", markup=False
-        )
+        _say_what_is_left(prepared, selection, sitting.why, f"{len(left)} of {num_to_run}", console)
     console.print(f"open the MLflow page with: {prepared.command('ui')}", markup=False)
     return _exit_code(plan, state, left)
 
@@ -182,6 +179,14 @@ def _print_table(state: JournalState, console: Console, emit: Emit | None) -> No
         console.print()
         console.print(render_text(table), markup=False, end="")
     console.print()
+
+
+def _say_what_is_left(prepared: Prepared, selection: Selection, why: str, left: str, console: Console) -> None:
+    verb = "resume" if selection.flags else "run"
+    if why:
+        console.print(f"stopped: {why}", markup=False)
+    again = prepared.command(verb, *selection.flags)
+    console.print(f"{left} replicates are left; continue with: {again}", markup=False)
 
 
 def _exit_code(plan: Plan, state: JournalState, left: Collection[Key]) -> int:

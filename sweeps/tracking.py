@@ -16,7 +16,7 @@ from sweeps.results_folder import results_root
 
 POLL_SECONDS = 1.0
 LONGEST_BACKOFF_SECONDS = 60.0
-SUMMARY_SHARE = 0.1
+SUMMARY_SHARE = 0.02
 """Most of the tracker's time that describing all configurations may take while the sweep runs."""
 
 

@@ -179,6 +179,7 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
     meter = Meter()
     tracker = Tracker(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
     tracker.start()
+    sitting = Sitting()
     with (
         Path(os.devnull).open("w", encoding="utf-8") as nowhere,
         _MeteredProgress(plan, Console(file=nowhere), machine, meter) as progress,
@@ -189,13 +190,15 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
             sweep_id=new_sweep_id(),
             address=None,
             listener=progress,
-            sitting=Sitting(),
+            sitting=sitting,
             reopenings={},
         )
     ended = meter.read(num_trials)
     behind = tracker.close(600.0)
     if left or behind or progress.ended != {"finished": num_trials}:
-        raise SystemExit(f"the sweep is not as it should be: {dict(progress.ended)}, {len(left)} left; {behind}")
+        raise SystemExit(
+            f"{len(left)} of {num_trials} trials left: {sitting.why}; {dict(progress.ended)}; {behind}"
+        )
     closed = meter.read(num_trials)
     # The main thread only waits for the tracker, whose own clock has ended with its thread.
     rest = closed.cpu - ended.cpu

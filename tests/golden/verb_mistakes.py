@@ -137,7 +137,7 @@ PLUGINS = {
     "plugin that is not there": of(*used("mine.py")),
     "plugin that is a folder": Mistake(arguments=used("mine"), prepare=lambda folder: (folder / "mine").mkdir()),
     "plugin that is no Python file": of(*used("tiny.yaml")),
-    "plugin that cannot be read": with_plugin("class Mine(:\n", used),
+    "plugin that cannot be read": with_plugin("mine = = 1\n", used),
     "plugin that fails": with_plugin("import os\n\nos.nothing\n", used),
     "plugin that registers nothing": with_plugin("answer = 42\n", used),
     "plugin with a name of the library": with_plugin(PLUGIN.replace("NAME", "kuramoto"), used),

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import jsonschema
@@ -25,15 +26,24 @@ def num_started(folder: Path) -> int:
     return sum(event["event"] == "started" for event in journal_events(folder / "results"))
 
 
+@contextmanager
+def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Run the study in `folder`; the driver does not outlive the block."""
+    process = start(["run", "tiny.yaml"], folder)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
 @pytest.fixture
 def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a sweep of two replicates that would run for days, and wait until both run."""
     write_study(tmp_path, seeds=1, steps=ENDLESS)
-    process = start(["run", "tiny.yaml"], tmp_path)
-    wait_for(lambda: num_started(tmp_path) == 2 or process.poll() is not None, "two replicates at work")
-    yield process
-    process.kill()
-    process.communicate()
+    with driver(tmp_path) as process:
+        wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work", seconds=180)
+        yield process
 
 
 def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endless: subprocess.Popen[str]) -> None:
@@ -56,7 +66,7 @@ def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endles
     assert endless.returncode == 130, err
     assert "Traceback" not in out + err
     assert "stopped: by `phasesweep stop` of " in out
-    assert "2 replicates have no end yet; continue with: " in out
+    assert "2 of 2 replicates are left; continue with: " in out
     last = journal_events(tmp_path / "results")[-1]
     assert last["event"] == "interrupted" and last["reason"].startswith("by `phasesweep stop`")
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
@@ -68,7 +78,7 @@ def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2)
     first = phasesweep(["run", "tiny.yaml", "--max-trials", "1"], tmp_path)
     assert first.returncode == 130, first.stderr
-    assert "stopped: --max-trials 1 reached\n3 replicates have no end yet; continue with: " in first.stdout
+    assert "stopped: --max-trials 1 reached\n3 of 4 replicates are left; continue with: " in first.stdout
     assert num_started(tmp_path) == 1
     rest = phasesweep(["run", "tiny.yaml", "--max-trials", "3"], tmp_path)
     assert rest.returncode == 0, rest.stderr
@@ -76,25 +86,23 @@ def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2, steps=ENDLESS)
     timed = phasesweep(["run", "tiny.yaml", "--scale", "smoke", "--max-hours", "0.006"], tmp_path)
     assert timed.returncode == 130, timed.stderr
-    assert "stopped: --max-hours 0.006 reached\n4 replicates have no end yet" in timed.stdout
+    assert "stopped: --max-hours 0.006 reached\n4 of 4 replicates are left" in timed.stdout
 
 
 @pytest.mark.slow
 def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=1, steps=400)
-    first = start(["run", "tiny.yaml"], tmp_path)
-    wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work")
-    first.send_signal(signal.SIGSTOP)  # alive, and not getting on: its workers wait for it at their next report
-    second = start(["run", "tiny.yaml"], tmp_path)
-    assert second.stdout is not None
-    for line in second.stdout:
-        if "waiting for 2 replicates of another driver" in line:
-            break
-    assert second.poll() is None
-    first.kill()
-    first.communicate()
-    out, err = second.communicate(timeout=120)
-    assert second.returncode == 0, out + err
+    with driver(tmp_path) as first:
+        wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work", seconds=180)
+        first.send_signal(signal.SIGSTOP)  # alive, and not getting on: its workers wait for it at their next report
+        with driver(tmp_path) as second:
+            assert second.stdout is not None
+            said = iter(second.stdout.readline, "")
+            assert any("waiting for 2 replicates of another driver" in line for line in said)
+            assert second.poll() is None
+            first.kill()
+            out, err = second.communicate(timeout=120)
+            assert second.returncode == 0, out + err
     events = journal_events(tmp_path / "results")
     assert len({event["sweep_id"] for event in events if event["event"] == "started"}) == 2
     finished = [(event["config_id"], event["seed"]) for event in events if event["event"] == "finished"]

@@ -9,6 +9,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import Phase, settings
 
 NOTES = "PHASESWEEP_MUTANT_NOTES"
 """Environment variable that names the file of notes, one JSON object a line."""
@@ -17,10 +18,12 @@ PACKAGES = ("search_spaces", "trainables", "cluster", "sweeps", "analysis")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to test any code but that of the tree pytest was started in.
+    """Refuse to test any code but that of the tree pytest was started in; look for no smallest example.
 
     The package is installed as a link to the working tree: a run that imported that would test no mutant.
     """
+    settings.register_profile("mutants", parent=settings(), phases=[Phase.explicit, Phase.generate])
+    settings.load_profile("mutants")
     for name in PACKAGES:
         found = Path(str(importlib.import_module(name).__file__))
         if not found.is_relative_to(config.rootpath):

@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,44 @@ def test_a_torn_heartbeat_keeps_nobody_alive(tmp_path: Path) -> None:
     with ClaimBook(tmp_path, "b") as b:
         assert ClaimBook.drivers(tmp_path) == ["b"]
         assert b.claim("c", 0)
+
+
+def test_drivers_that_claim_and_release_at_once_never_hold_one_claim_together(tmp_path: Path) -> None:
+    holders: list[str] = []
+    wrong: list[str] = []
+
+    def drive(book: ClaimBook) -> None:
+        for _ in range(300):
+            if book.claim("c", 0):
+                holders.append(book.sweep_id)
+                if len(holders) > 1:
+                    wrong.append(str(holders))
+                holders.remove(book.sweep_id)
+                book.release("c", 0)
+
+    with ClaimBook(tmp_path, "a") as first, ClaimBook(tmp_path, "b") as second, ThreadPoolExecutor(2) as pool:
+        for done in [pool.submit(drive, first), pool.submit(drive, second)]:
+            done.result()
+    assert wrong == []
+
+
+def test_a_driver_that_was_silent_too_long_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journal, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(journal, "STALE_SECONDS", 0.2)
+    asked: list[str] = []
+
+    def unwritable(path: Path) -> None:
+        raise OSError("no filesystem")
+
+    with ClaimBook(tmp_path, "a", on_stop=asked.append):
+        time.sleep(0.1)
+        assert asked == []
+        monkeypatch.setattr(os, "utime", unwritable)
+        deadline = time.monotonic() + 20
+        while not asked and time.monotonic() < deadline:
+            time.sleep(0.02)
+    assert len(asked) == 1
+    assert "others may have taken its claims" in asked[0]
 
 
 def test_only_the_owner_releases(tmp_path: Path) -> None:

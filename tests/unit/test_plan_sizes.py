@@ -56,7 +56,7 @@ def test_arms_of_one_shape_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> No
     made = plan.build_plan(load_study("kuramoto_corrected", "smoke"), local_inventory(), None)
     assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 53
     assert len(sized) == 8
-    for planned in made.arms[2::10]:
+    for planned in made.arms[-2:]:
         alone = estimate(planned.config, vocab_size=8, context_length=planned.config.task.context_length)  # type: ignore[attr-defined]
         assert planned.memory == alone, planned.arm.name
 

@@ -14,7 +14,7 @@ import pytest
 from rich.console import Console
 
 from analysis.claims import Claim
-from analysis.records import JournalError, SweepInfo, merge
+from analysis.records import SHARED_METRICS, JournalError, MetricInfo, SweepInfo, merge
 from cluster.inventory import local_inventory
 from search_spaces.catalogue import SPACES
 from sweeps import library_views, plan_text
@@ -24,8 +24,9 @@ from sweeps.json_schemas import load_schema
 from sweeps.plan import Plan, build_plan
 from sweeps.resolve import load_study
 from sweeps.study import SCALES, library
+from sweeps.study_claims import check_metrics
 from tests.integration.studies import STUDY
-from tests.journals import METRIC, journal_events, sweep_event
+from tests.journals import METRIC, declared_metrics, journal_events, sweep_event
 
 CLAIM = {
     "statement": "coupling helps",
@@ -113,12 +114,17 @@ def test_mistakes_in_a_claim_have_their_line(tmp_path: Path, changes: dict[str, 
         ({"metric": f"{METRIC} - {METRIC}"}, r"direction: missing"),
     ],
 )
-def test_the_plan_checks_what_a_claim_measures(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    name = write(tmp_path, **changes)
+def test_what_a_claim_measures_is_checked(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    metrics = [*(MetricInfo(**metric) for metric in declared_metrics()), *SHARED_METRICS]
+    check_metrics(load_study(write(tmp_path, metric="probe/leak", direction="lower"), "laptop"), metrics)
     with pytest.raises(UserError) as error:
-        plan_of(name, "laptop")
+        check_metrics(load_study(write(tmp_path, **changes), "laptop"), metrics)
     assert re.search(message, str(error.value)), error.value
-    assert plan_of(write(tmp_path, metric="probe/leak", direction="lower"), "laptop").study.claims
+
+
+def test_the_plan_checks_what_claims_measure(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="claim 'C1': metric: unknown metric 'probe/x'"):
+        plan_of(write(tmp_path, metric="probe/x"), "laptop")
 
 
 def test_the_journal_carries_claims_and_old_ones_read_without(phase_b: Plan) -> None:

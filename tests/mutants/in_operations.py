@@ -1,0 +1,74 @@
+"""Defects of what surrounds a sweep: several workers, plugins, grids, clearing up, exports, jobs."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_DISTRIBUTED_TESTS = "tests/integration/test_distributed_loop.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        name="gradients_averaged_not_summed",
+        meaning="two workers take half the step that one takes",
+        file="trainables/training/distributed.py",
+        old="self.gradient_scale = float(ranks.size)",
+        new="self.gradient_scale = 1.0",
+        caught_by=f"{_DISTRIBUTED_TESTS}::test_two_workers_compute_what_one_does",
+    ),
+    Mutant(
+        name="workers_share_their_noise",
+        meaning="every worker of a trial draws the same dropout masks and phase noise",
+        file="trainables/training/loop.py",
+        old="of_all = self.ranks.rank * len(parts) + index",
+        new="of_all = index",
+        caught_by=f"{_DISTRIBUTED_TESTS}::test_two_workers_are_one_worker_in_two_micro_batches_noise_included",
+    ),
+    Mutant(
+        name="plugin_edited_unseen",
+        meaning="results of a plugin's earlier code count for its new code",
+        file="trainables/config.py",
+        old='            **{f"{part}_plugin": plugin.sha256 for part, plugin in self.plugins.items()},\n',
+        new="",
+        caught_by="tests/unit/test_plugins.py::test_the_hash_of_the_code_is_part_of_the_config_id_and_only_where_the_code_is",
+    ),
+    Mutant(
+        name="grid_repeats_points",
+        meaning="points of a grid that compute the same, such as K = 0 with either sign, are arms of their own",
+        file="sweeps/grid.py",
+        old="groups.setdefault(self._compute(reduced), [])",
+        new="groups.setdefault(str(point), [])",
+        caught_by="tests/unit/test_grid.py::test_points_that_compute_the_same_are_one_arm_named_by_what_matters",
+    ),
+    Mutant(
+        name="reopened_keeps_its_old_curve",
+        meaning="a replicate that runs again with other code ends with reports of the old code in its curve",
+        file="analysis/records.py",
+        old="reports=[] if anew else self.reports",
+        new="reports=self.reports",
+        caught_by="tests/unit/test_records.py::test_what_a_reopened_replicate_has_not_repeated_stays_if_it_continues",
+    ),
+    Mutant(
+        name="export_of_survivors",
+        meaning="an exported table holds the finished replicates only",
+        file="analysis/export.py",
+        old="return [_replicate(each, sweep, fields) for each in _replicates(state, sweep)]",
+        new='return [_replicate(e, sweep, fields) for e in _replicates(state, sweep) if e.status == "finished"]',
+        caught_by="tests/unit/test_export.py::test_every_replicate_is_a_row_with_parameters_metrics_and_numerics",
+    ),
+    Mutant(
+        name="gc_beside_a_driver",
+        meaning="checkpoints are removed under a sweep that runs",
+        file="sweeps/retention.py",
+        old="        if at_work:\n",
+        new="        if len(at_work) > 1:\n",
+        caught_by="tests/unit/test_retention.py::test_nothing_is_removed_while_a_driver_is_at_work",
+    ),
+    Mutant(
+        name="upload_of_any_size",
+        meaning="a job that is too large is refused only after its upload",
+        file="sweeps/parcel.py",
+        old="if self.upload_bytes <= limit_bytes:",
+        new="if self.upload_bytes:",
+        caught_by="tests/unit/test_parcel.py::test_too_large_is_refused_with_the_largest_files",
+    ),
+)
