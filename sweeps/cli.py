@@ -279,7 +279,7 @@ def gc(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Remove what dead processes and forgotten replicates left on disk; forecast what the rest will take."""
+    """Remove checkpoints that nothing continues from and what the dead left; forecast what the rest will take."""
     from sweeps import retention
 
     retention.gc(out, emit if as_json else None, study, scale, sets or [], keep=keep, dry_run=dry_run)

@@ -193,7 +193,9 @@ class ClaimBook:
         self._give_back(self._path(config_id, seed))
 
     def _give_back(self, path: Path) -> None:
-        with self._locked():
+        if self._owner_of(path) != self.sweep_id:
+            return
+        with self._locked():  # it may have been taken from us meanwhile
             if self._owner_of(path) == self.sweep_id:
                 path.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""The verb `gc`: remove what interrupted, failed and forgotten replicates left on disk, and forecast the rest."""
+"""The verb `gc`: remove checkpoints that nothing continues from and what the dead left, and forecast the rest."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ class Leftover:
 
 
 def leftovers(opened: Opened, keep: Keep) -> list[Leftover]:
-    """Return what `gc` would remove; nothing of the journal is ever among it."""
-    found = [*_unplanned(opened), *_checkpoints(opened, keep)]
+    """Return what `gc` would remove: never the journal, nor what a replicate has computed and logged."""
+    found = list(_checkpoints(opened, keep))
     gone = [leftover.path for leftover in found]
     return [*found, *_temporary(opened.folder.path, gone), *_of_the_dead(opened.folder.claims)]
 
@@ -86,24 +86,20 @@ def _planned(sweep: SweepInfo) -> set[Key]:
     return {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
 
 
-def _unplanned(opened: Opened) -> Iterator[Leftover]:
-    planned = _planned(opened.sweep)
-    for key, path in _replicates_on_disk(opened.folder):
-        if key not in planned:
-            yield Leftover.measure(path, "replicate that the study no longer plans", key)
-
-
 def _checkpoints(opened: Opened, keep: Keep) -> Iterator[Leftover]:
-    """Yield the checkpoints of results, which a killed driver left, and those that `keep` gives up."""
+    """Yield the checkpoints of results, which a killed driver left, of what is no longer planned, and those that
+    `keep` gives up."""
     planned = _planned(opened.sweep)
     resumable: dict[Key, Path] = {}
     for key, folder in _replicates_on_disk(opened.folder):
         path = folder / "checkpoint"
-        if key not in planned or not path.is_dir() or not any(path.iterdir()):
+        if not path.is_dir() or not any(path.iterdir()):
             continue
         known = opened.state.replicates.get(key)
         if known is not None and known.status in RESULTS:
             yield Leftover.measure(path, "checkpoint of a replicate that has its result", key)
+        elif key not in planned:
+            yield Leftover.measure(path, "checkpoint of a replicate that the newest sweep does not plan", key)
         else:
             resumable[key] = path
     kept = _best_first(opened.state, opened.sweep, resumable)[: keep.best]

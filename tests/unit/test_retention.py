@@ -81,8 +81,8 @@ def litter(results: ResultsFolder) -> set[Path]:
     stop.write_text("somebody", encoding="utf-8")
     return {
         checkpoint(results, "baseline", 2).parent,
-        checkpoint(results, "an arm of last week", 0).parent.parent,
-        checkpoint(results, "baseline", 7).parent.parent,
+        checkpoint(results, "an arm of last week", 0).parent,
+        checkpoint(results, "baseline", 7).parent,
         temporary(results.path / ".study.yaml.17.tmp", age_seconds=100),
         heartbeat,
         claim,
@@ -121,7 +121,7 @@ def test_it_removes_that_and_keeps_the_journal_and_what_can_continue(
     }
     assert fresh.exists()
     assert not list(results.claims.glob("*.claim")) and not list(results.claims.glob("*.driver"))
-    assert not (results.path / "replicates" / config_id("an arm of last week")).exists()
+    assert (results.replicate(config_id("an arm of last week"), 0) / "log.txt").exists()
     assert "nothing to remove" in call("gc", "tiny.yaml").out
 
 
