@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +14,9 @@ from sweeps.plan import Plan, PlannedArm
 
 LOOK_EVERY_SECONDS = 2.0
 """How often a driver that has nothing of its own left looks whether another one has died."""
+
+MAX_TRIES = 3
+"""How often one driver starts a replicate whose machine is lost each time: it may be the reason."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class Outlook:
 
 
 class Agenda:
-    """Hands out the missing replicates of a plan in order, each one once in a sitting.
+    """Hands out the missing replicates of a plan in order, each one once in a sitting; a preempted one again.
 
     The journal is read as it grows, never again from its start, so that a driver among others stays cheap.
     """
@@ -48,7 +51,7 @@ class Agenda:
         self._replicates = plan.replicates
         self._tail, self._claims, self._reopenings = tail, claims, reopenings
         self._queue: deque[tuple[PlannedArm, int]] = deque()
-        self._tried: set[Key] = set()
+        self._tries: Counter[Key] = Counter()
         self._looked_at = -LOOK_EVERY_SECONDS
         self.outlook = Outlook(free=0, held=0)
         """What was left when this driver looked last."""
@@ -74,7 +77,7 @@ class Agenda:
                 continue
             self._tail.poll()  # only now can nobody else end it: what ended before our claim is in the journal
             if self._is_wanted(key):
-                self._tried.add(key)
+                self._tries[key] += 1
                 return Claimed(planned, seed, self._reopening(key))
             self._claims.release(*key)
         return None
@@ -87,9 +90,10 @@ class Agenda:
         return {key for key in keys if self._is_wanted(key) or has_no_end(replicates.get(key))}
 
     def _is_wanted(self, key: Key) -> bool:
-        if key in self._tried:
-            return False
-        return is_missing(self._tail.following.state.replicates.get(key)) or self._reopening(key) is not None
+        replicate = self._tail.following.state.replicates.get(key)
+        if tries := self._tries[key]:
+            return tries < MAX_TRIES and replicate is not None and replicate.status == "preempted"
+        return is_missing(replicate) or self._reopening(key) is not None
 
     def _reopening(self, key: Key) -> Reopening | None:
         reopening = self._reopenings.get(key)

@@ -201,8 +201,7 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _begin(self, claimed: Claimed) -> Assignment:
         assignment = self._assignment(claimed)
-        if claimed.reopening is not None:
-            self.recorder.reopen(assignment, claimed.reopening)
+        self.recorder.begin(assignment, claimed.reopening)
         return assignment
 
     def _assignment(self, claimed: Claimed) -> Assignment:

@@ -33,8 +33,11 @@ class Recorder:
         self._writer, self._claims, self._listener = writer, claims, listener
         self._ended: set[Key] = set()
 
-    def reopen(self, assignment: Assignment, reopening: Reopening) -> None:
-        """Take back how a replicate ended, before it runs again."""
+    def begin(self, assignment: Assignment, reopening: Reopening | None) -> None:
+        """Expect another end of a replicate; if it is reopened, take back the one that it had."""
+        self._ended.discard((assignment.config_id, assignment.seed))
+        if reopening is None:
+            return
         if reopening.anew:
             _checkpoint(assignment).unlink(missing_ok=True)
         self._write(

@@ -95,6 +95,18 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
     assert agenda.left() == set(KEYS[1:]), "a crash is an end"
 
 
+def test_what_was_preempted_is_tried_again_but_not_for_ever(scene: Scene) -> None:
+    agenda = scene.agenda()
+    tries = 0
+    while (claimed := agenda.claim_next()) is not None:
+        if (claimed.planned.config_id, claimed.seed) == KEYS[0]:
+            tries += 1
+            scene.write(*replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries))
+            scene.claims.release(*KEYS[0])
+    assert tries == module.MAX_TRIES
+    assert KEYS[0] in agenda.left()
+
+
 def test_an_end_is_taken_back_once_and_only_the_one_that_was_meant(scene: Scene) -> None:
     scene.write(
         *(e for arm, seed in ((a, s) for s in SEEDS for a in ARMS) for e in replicate_events(arm, seed, 2.5))

@@ -101,6 +101,16 @@ def test_a_death_after_the_end_is_nothing(tmp_path: Path, parts: Any) -> None:
     assert heard.outcomes == ["finished"]
 
 
+def test_a_lost_machine_is_no_fault_of_the_replicate_and_it_can_be_lost_again(tmp_path: Path, parts: Any) -> None:
+    recorder, claims, heard, given = parts
+    for count in (1, 2):
+        recorder.begin(given, None)
+        recorder.record_death(given, "its node has died", lost_machine=True)
+        assert heard.outcomes == ["preempted"] * count
+        assert last_event(tmp_path)["message"] == "its machine was lost: its node has died"
+        assert claims.claim(given.config_id, given.seed)
+
+
 @pytest.mark.parametrize(("reason", "kept"), [("failed", True), ("changed", False)])
 def test_an_end_is_taken_back_though_another_clock_is_fast(
     reason: Any, kept: bool, tmp_path: Path, parts: Any
@@ -112,7 +122,7 @@ def test_an_end_is_taken_back_though_another_clock_is_fast(
     write_journal(tmp_path / "journal" / "other.jsonl", [sweep_event(("baseline",), sweep_id="other"), *ended])
     before = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
     assert before.status == "diverged" and before.ended_at is not None
-    recorder.reopen(given, Reopening(reason, "torch 1 -> 2", before.ended_at))
+    recorder.begin(given, Reopening(reason, "torch 1 -> 2", before.ended_at))
     assert last_event(tmp_path)["message"] == "torch 1 -> 2"
     after = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
     assert (after.status, after.reopenings, after.starts) == (None, 1, 1)
