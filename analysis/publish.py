@@ -38,6 +38,7 @@ from pathlib import Path
 
 from analysis.beside import render_beside
 from analysis.compact import compact_journal
+from analysis.comparisons import SIGNIFICANCE_LEVEL
 from analysis.curves import curve_metric, learning_curves
 from analysis.figures import arms, forest
 from analysis.probes import probes_markdown
@@ -103,7 +104,11 @@ def _render_provenance(block: Block) -> str:
     pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
     if pairs >= 2:
         effect = smallest_detectable_effect(pairs)
-        parts.append(f"{pairs} pairs of seeds find {effect:.2f} SD of their difference with power .8")
+        adjusted = smallest_detectable_effect(pairs, alpha=SIGNIFICANCE_LEVEL / table.family_size)
+        parts.append(
+            f"{pairs} pairs of seeds find {effect:.2f} SD of their difference with power .8, "
+            f"{adjusted:.2f} SD at Holm's hardest step"
+        )
     parts.append(_cost(replicates))
     kinds = {repr(sorted(r.numerics.items())) for r in replicates if r.numerics}
     if len(kinds) > 1:

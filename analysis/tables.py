@@ -217,7 +217,7 @@ def _method_note(table: ResultTable) -> str:
     comparisons = "1 comparison" if table.family_size == 1 else f"{table.family_size} comparisons"
     pairing = "paired by seed" if tests == ["paired t"] else f"tests: {' and '.join(tests)}"
     return (
-        f"Δ: arm − baseline, {pairing}; {_percent(table.confidence)} Student-t intervals over seeds; "
+        f"Δ: arm − baseline, {pairing}; {_percent(table.confidence)} Student-t intervals over seeds, not adjusted; "
         f"better and worse: Holm-adjusted p < {SIGNIFICANCE_LEVEL:g} over {comparisons}; "
         "not separable is no proof of equality"
     )

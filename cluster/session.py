@@ -54,12 +54,22 @@ def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
 
     Raises:
         ClusterError: If the cluster cannot be joined; the message says what to do.
+        RayFailure: If a session of our own does not start in time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if address:
         _join(address, quiet)
     else:
+        _start(offer, quiet)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(offer: Offer, quiet: dict[str, Any]) -> None:
+    try:
         ray.init(
             address="local",
             num_cpus=offer.cpus,
@@ -69,10 +79,13 @@ def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
             object_store_memory=OBJECT_STORE_BYTES,
             **quiet,
         )
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    except Exception as error:  # Ray raises no narrower class for this
+        if "timed out during startup" not in str(error):
+            raise
+        load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+        raise RayFailure(
+            f"Ray did not start within its 30 s: this machine is busy ({load}); try again"
+        ) from error
 
 
 def send_token() -> None:

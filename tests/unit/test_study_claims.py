@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import pkgutil
 import re
 from dataclasses import asdict, replace
 from io import StringIO
@@ -13,10 +15,12 @@ import jsonschema
 import pytest
 from rich.console import Console
 
+import search_spaces as spaces
 from analysis.claims import Claim
 from analysis.records import SHARED_METRICS, JournalError, MetricInfo, SweepInfo, merge
 from cluster.inventory import local_inventory
 from search_spaces.catalogue import SPACES
+from search_spaces.space import SearchSpace
 from sweeps import library_views, plan_text
 from sweeps.descriptions import MAX_ARM_ROWS, experiment, sweep
 from sweeps.errors import UserError
@@ -206,6 +210,14 @@ def test_the_listing_of_spaces_is_what_its_schema_says(name: str | None) -> None
     assert [space["name"] for space in listed] == ([name] if name else list(SPACES))
     for space in listed:
         assert [dimension["name"] for dimension in space["dimensions"]] == list(SPACES[space["name"]])
+
+
+def test_no_space_of_the_package_is_left_out() -> None:
+    modules = [
+        importlib.import_module(f"search_spaces.{found.name}") for found in pkgutil.iter_modules(spaces.__path__)
+    ]
+    declared = [value for module in modules for value in vars(module).values() if isinstance(value, SearchSpace)]
+    assert {id(space) for space in declared} == {id(space) for space in SPACES.values()}
 
 
 def test_spaces_in_words() -> None:
