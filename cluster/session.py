@@ -83,9 +83,7 @@ def _start(offer: Offer, quiet: dict[str, Any]) -> None:
         if "timed out during startup" not in str(error):
             raise
         load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
-        raise RayFailure(
-            f"Ray did not start within its 30 s: this machine is busy ({load}); try again"
-        ) from error
+        raise RayFailure(f"Ray did not start within its 30 s: this machine is busy ({load}); try again") from error
 
 
 def send_token() -> None:

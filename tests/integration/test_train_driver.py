@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import signal
@@ -14,6 +13,10 @@ import psutil
 import pytest
 import yaml
 
+from cluster.inventory import local_inventory
+from sweeps.plan import build_plan
+from sweeps.resolve import load_study
+from sweeps.results_folder import ResultsFolder
 from tests.faults.test_interrupts import left_behind, wait_for
 from tests.integration.studies import journal_events, phasesweep, start
 from trainables.config import TrialConfig
@@ -49,11 +52,12 @@ def events(folder: Path, kind: str) -> list[dict[str, Any]]:
 
 
 def replicate_folder(folder: Path) -> Path:
-    """Return where the only replicate of the study will be."""
-    plan = json.loads(phasesweep(["plan", "pair.yaml", "--json"], folder).stdout)
-    (configuration,) = plan["configurations"]
-    assert configuration["request"]["workers"] == 2
-    return folder / "results/pair/laptop/replicates" / configuration["config_id"] / "seed=0"
+    """Return where the only replicate of the study will be; make the folder of results."""
+    study = load_study(str(folder / "pair.yaml"))
+    results = ResultsFolder.of(folder / "results", study)
+    results.prepare(study)
+    (planned,) = build_plan(study, local_inventory(), None).arms
+    return results.replicate(planned.config_id, 0)
 
 
 def pids_of_ranks(folder: Path) -> list[int]:

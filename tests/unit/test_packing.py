@@ -166,7 +166,7 @@ def test_the_workers_of_a_trial_may_be_on_several_machines():
         (
             request(workers=2),
             Inventory(cpus=2, memory_mib=2048),
-            "needs 3072 MiB of memory per trial, 1024 MiB of it to drive its 2 workers, this machine has 2048 MiB "
+            "needs 3328 MiB of memory per trial, 1280 MiB of it to drive its 2 workers, this machine has 2048 MiB "
             "free; set resources.workers or resources.micro_batch_size lower",
         ),
     ],

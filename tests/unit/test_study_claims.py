@@ -213,9 +213,8 @@ def test_the_listing_of_spaces_is_what_its_schema_says(name: str | None) -> None
 
 
 def test_no_space_of_the_package_is_left_out() -> None:
-    modules = [
-        importlib.import_module(f"search_spaces.{found.name}") for found in pkgutil.iter_modules(spaces.__path__)
-    ]
+    names = [found.name for found in pkgutil.iter_modules(spaces.__path__)]
+    modules = [importlib.import_module(f"search_spaces.{name}") for name in names]
     declared = [value for module in modules for value in vars(module).values() if isinstance(value, SearchSpace)]
     assert {id(space) for space in declared} == {id(space) for space in SPACES.values()}
 

@@ -1,0 +1,86 @@
+"""What the driver of several workers makes of their failures; no Ray is started."""
+
+from __future__ import annotations
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.train import ControllerError, WorkerGroupError
+from torch import distributed as dist
+
+from tests.unit.test_attempt import assignment
+from trainables.replicate_folder import FollowerFolder, ReplicateFolder
+from trainables.train_driver import RankDiedError, RankFailedError, _failure
+from trainables.training.distributed import is_lost_peer
+from trainables.watchdog import take_stacks
+
+
+def failed(rank: int, message: str, *, outcome: str = "crashed", is_consequence: bool = False) -> RankFailedError:
+    event = {"event": "report", "outcome": outcome, "message": message, "step": 0, "metrics": {}}
+    return RankFailedError(rank, event, is_consequence)
+
+
+def last_event(folder: Path, *failures: RankFailedError) -> dict[str, Any]:
+    """Return what the driver reports when these ranks have failed."""
+    told: dict[int, Exception] = {failure.rank: failure for failure in failures}
+    return _failure(assignment(folder, workers=4), WorkerGroupError("", told), seconds=1.0)
+
+
+def test_the_cause_is_reported_and_not_what_followed_from_it(tmp_path: Path) -> None:
+    lost = failed(0, "RuntimeError: Connection closed by peer", is_consequence=True)
+    crash, oom = failed(1, "ValueError: no"), failed(2, "MemoryError: ", outcome="oom")
+    assert last_event(tmp_path, lost)["message"] == "rank 0: RuntimeError: Connection closed by peer"
+    assert last_event(tmp_path, lost, crash)["message"] == "rank 1: ValueError: no"
+    assert last_event(tmp_path, lost, crash, oom)["outcome"] == "oom"
+
+
+def test_a_failure_survives_the_way_to_the_driver() -> None:
+    error = failed(1, "ValueError: no")
+    copy = pickle.loads(pickle.dumps(error))
+    assert (copy.rank, copy.event, copy.is_consequence) == (1, error.event, False)
+
+
+def test_a_dead_rank_is_raised_with_its_last_words(tmp_path: Path) -> None:
+    told: dict[int, Exception] = {
+        0: failed(0, "gone", is_consequence=True),
+        1: RuntimeError("worker died\nby SIGKILL"),
+    }
+    with pytest.raises(RankDiedError, match=r"^rank 1 of 2: worker died by SIGKILL$"):
+        _failure(assignment(tmp_path, workers=2), WorkerGroupError("", told), seconds=1.0)
+
+
+def test_the_stacks_of_all_ranks_that_hung_are_kept_the_culprit_s_first(tmp_path: Path) -> None:
+    given = assignment(tmp_path, workers=3)
+    first, second = ReplicateFolder(Path(given.replicate_dir)), FollowerFolder(Path(given.replicate_dir), 1)
+    first.create()
+    first.stacks.write_text('File "torch/distributed/distributed_c10d.py", line 1 in all_reduce', encoding="utf-8")
+    second.stacks.write_text('File "my_layer.py", line 2 in forward', encoding="utf-8")
+    with pytest.raises(RankDiedError):
+        _failure(given, WorkerGroupError("", {0: RuntimeError("exited")}), seconds=1.0)
+    stacks = take_stacks(first.stacks)
+    assert stacks.index("my_layer.py") < stacks.index("all_reduce")
+    assert not second.stacks.exists()
+
+
+def test_a_failure_of_ray_train_itself_is_a_crash_with_its_traceback_on_disk(tmp_path: Path) -> None:
+    given = assignment(tmp_path, workers=2)
+    ReplicateFolder(Path(given.replicate_dir)).create()
+    event = _failure(given, ControllerError(ValueError("no such thing")), seconds=1.0)
+    assert (event["outcome"], event["seconds"]) == ("crashed", 1.0)
+    assert "no such thing" in event["message"]
+    assert "ControllerError" in (Path(given.replicate_dir) / "log.txt").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_lost"),
+    [
+        (dist.DistBackendError("NCCL error: remote process exited"), True),
+        (RuntimeError("[/gloo/transport/tcp/pair.cc:534] Connection closed by peer [10.0.0.1]:5"), True),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), False),
+        (ValueError("Connection closed by peer"), False),
+    ],
+)
+def test_what_only_says_that_another_rank_has_gone(error: Exception, is_lost: bool) -> None:
+    assert is_lost_peer(error) is is_lost
