@@ -126,5 +126,6 @@ def _metadata() -> dict[str, str]:
         distribution = metadata.distribution("phasesweep")
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed
         return {}
-    text = distribution.read_text("METADATA")
+    # An installed package says it in METADATA; the egg-info that setuptools leaves in a checkout, in PKG-INFO.
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")
     return {f"phasesweep-{distribution.version}.dist-info/METADATA": text} if text else {}

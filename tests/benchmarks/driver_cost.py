@@ -208,7 +208,9 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
 def measured_alone(num_trials: int, reports: int) -> list[Mark]:
     """Do the same in a fresh process, so that its memory and its threads are this sweep's only."""
     command = [sys.executable, "-m", "tests.benchmarks.driver_cost", "--one", str(num_trials), str(reports)]
-    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode != 0:
+        raise SystemExit(f"the sweep of {num_trials} trials with {reports} reports failed; see above")
     return [Mark(**fields) for fields in json.loads(done.stdout.splitlines()[-1])]
 
 

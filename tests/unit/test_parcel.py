@@ -63,6 +63,16 @@ def test_what_was_sent_runs_by_itself(tmp_path: Path) -> None:
     assert number[0].isdigit()
 
 
+def test_a_checkouts_egg_info_tells_the_version_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`pip install -e` leaves one where `python -m` looks first; it has PKG-INFO and no METADATA."""
+    (tmp_path / "phasesweep.egg-info").mkdir()
+    (tmp_path / "phasesweep.egg-info" / "PKG-INFO").write_text("Name: phasesweep\nVersion: 9.8.7\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    assert pack("quickstart", []).texts == {
+        "phasesweep-9.8.7.dist-info/METADATA": "Name: phasesweep\nVersion: 9.8.7\n"
+    }
+
+
 def test_the_size_is_that_of_rays_archive(tmp_path: Path) -> None:
     parcel = pack("quickstart", [])
     parcel.write(tmp_path / "job")
