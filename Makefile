@@ -22,10 +22,10 @@ sweep: setup ## run the study `quickstart` and print its table
 	$(BIN)/phasesweep run quickstart
 
 test: setup ## the tests, in less than 8 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 test-all: setup ## the slow tests too
-	$(BIN)/python -m pytest -m "not gpu" --numprocesses 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not gpu" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 
 check: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

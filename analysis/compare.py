@@ -156,7 +156,10 @@ def compare_sweeps(
     _refuse_other_meaning(info, find_metric(b.sweep, name), a, b)
     question = Question(info, scale_of(info), confidence)
     samples = [(_sample(a, first, info), _sample(b, second, info)) for first, second in pairs]
-    comparisons = [compare(second, first, question) for first, second in samples]
+    comparisons = [
+        None if _same_data(first.arm, second.arm) is False else compare(second, first, question)
+        for first, second in samples
+    ]
     adjusted = adjust([comparison.p if comparison else None for comparison in comparisons])
     return ComparedSweeps(
         a=a.title,
@@ -218,7 +221,7 @@ def _pair(
         p=comparison.p if comparison else None,
         p_adjusted=p_adjusted,
         method=comparison.method if comparison else None,
-        reading=read(second, first, comparison, p_adjusted, question),
+        reading="not comparable" if same_data is False else read(second, first, comparison, p_adjusted, question),
         same_data=same_data,
         note="; ".join(_remarks(first, second, comparison, same_data)),
     )
@@ -255,21 +258,25 @@ def _remarks(first: Sample, second: Sample, comparison: Comparison | None, same_
     if comparison is not None and comparison.method == "Welch t":
         remarks.append("unpaired, by Welch's test: the arms were planned on disjoint seeds")
     numerics = _differing_numerics(first, second)
-    return [*remarks, f"equal in law only, numerics differ: {numerics}"] if numerics else remarks
+    if code := numerics.pop("code", ""):
+        remarks.append(f"computed by different code: {code}")
+    listed = ", ".join(f"{name} {values}" for name, values in numerics.items())
+    return [*remarks, f"equal in law only, numerics differ: {listed}"] if listed else remarks
 
 
-def _differing_numerics(first: Sample, second: Sample) -> str:
-    """Return how the replicates of two arms were computed differently, as `threads 1 | 2`."""
+def _differing_numerics(first: Sample, second: Sample) -> dict[str, str]:
+    """Return how the replicates of two arms were computed differently, as `{"threads": "1 | 2"}`."""
     a, b = (_numerics(sample) for sample in (first, second))
     shared = [name for name in a if name in b and a[name] != b[name]]
-    return ", ".join(f"{name} {_join(a[name])} | {_join(b[name])}" for name in shared)
+    return {name: f"{_join(a[name])} | {_join(b[name])}" for name in shared}
 
 
 def _numerics(sample: Sample) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for replicate in sample.replicates:
-        for name, value in replicate.numerics.items():
-            found.setdefault(name, set()).add(str(value))
+        for attempt in replicate.attempts:
+            for name, value in attempt.numerics.items():
+                found.setdefault(name, set()).add(str(value))
     return found
 
 

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.records import FAILURES, ArmInfo, JournalState, MetricInfo, Replicate
+from analysis.records import FAILURES, ArmInfo, JournalState, MetricInfo
+from analysis.replicates import Replicate
 from analysis.statistics import Comparison, Scale, holm, paired_comparison, welch_comparison
 
 SIGNIFICANCE_LEVEL = 0.05
@@ -29,14 +30,16 @@ Reading = Literal[
     "not measured",
     "identical",
     "no baseline",
+    "not comparable",
 ]
 """What a comparison says, in plain words; no verdict on a claim.
 
 `better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` where it has none).
 `not attainable`: no t-test exists, as with fewer than two pairs. `failures`: a replicate of either arm failed;
 a mean over survivors is neither better nor worse, even where equally many failed. `incomplete`: planned seeds
-are still to run, and testing early inflates the error. `not measured`: one of the arms has nothing to which
-the metric applies, such as phases. `identical`: every replicate equals the other arm's exactly.
+are still to run, and testing early inflates the error. `not measured`: one of the arms has nothing to which the
+metric applies, such as phases. `not comparable`: the arms saw different data. `identical`: every replicate
+equals the other arm's exactly.
 """
 
 

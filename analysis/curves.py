@@ -23,7 +23,8 @@ from analysis.plotting import (
     style,
     write_csv,
 )
-from analysis.records import ArmInfo, JournalError, JournalState, MetricInfo, Replicate, SweepInfo
+from analysis.records import ArmInfo, JournalError, JournalState, MetricInfo, SweepInfo
+from analysis.replicates import Replicate
 from analysis.results import find_metric, scale_of
 from analysis.statistics import Interval, mean, mean_interval
 

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from analysis.comparisons import PENDING
-from analysis.records import ArmInfo, JournalState, Replicate, SweepInfo
+from analysis.records import ArmInfo, JournalState, SweepInfo
+from analysis.replicates import Replicate
 from analysis.results import ResultRow, summarise
 
 if TYPE_CHECKING:

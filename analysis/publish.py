@@ -42,7 +42,8 @@ from analysis.comparisons import SIGNIFICANCE_LEVEL
 from analysis.curves import curve_metric, learning_curves
 from analysis.figures import arms, forest
 from analysis.probes import probes_markdown
-from analysis.records import JournalError, JournalState, Replicate, SweepInfo, read_journal
+from analysis.records import JournalError, JournalState, SweepInfo, read_journal
+from analysis.replicates import Replicate
 from analysis.results import ResultTable, summarise
 from analysis.statistics import smallest_detectable_effect
 from analysis.tables import render_contrasts, render_markdown, render_text

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis.claims import Claim, ClaimError
+from analysis.replicates import Attempt, Replicate, ReportPoint
 
 FORMAT_VERSION = 1
 
@@ -181,74 +182,6 @@ class SweepInfo:
             ) from error
 
 
-@dataclass(frozen=True)
-class ReportPoint:
-    """The metrics of one replicate at one optimiser step."""
-
-    step: int
-    time: float
-    """Unix seconds."""
-    metrics: dict[str, float]
-
-
-@dataclass
-class Replicate:
-    """What the journal knows of one configuration with one seed."""
-
-    config_id: str
-    seed: int
-    status: str | None = None
-    """None while it has not ended."""
-    starts: int = 0
-    reopenings: int = 0
-    """How often somebody has taken back how it ended, to run it again."""
-    ends: int = 0
-    """How often it has ended with a result since it was reopened; more than 1 would break `exactly once`."""
-    crashes: int = 0
-    """Since it was reopened."""
-    host: str = ""
-    """Machine of the newest attempt."""
-    pid: int | None = None
-    """Its process there."""
-    started_at: float | None = None
-    ended_at: float | None = None
-    seconds: float | None = None
-    """Wall time of the attempt that ended, as the trial measured it."""
-    cpu_seconds: float | None = None
-    """Processor time of that attempt: what it costs on a machine that is shared."""
-    peak_memory_mib: float | None = None
-    message: str = ""
-    numerics: dict[str, Any] = field(default_factory=dict)
-    reports: list[ReportPoint] = field(default_factory=list)
-    """Ascending steps; a continued replicate replaces the steps it repeats."""
-
-    @property
-    def final_metrics(self) -> dict[str, float]:
-        """Metrics of the last report; empty before the first."""
-        return self.reports[-1].metrics if self.reports else {}
-
-    def reopened(self, *, anew: bool) -> Replicate:
-        """Return the replicate as one that has not ended.
-
-        Args:
-            anew: The next attempt starts from the first step, so that what was reported counts no more;
-                otherwise it may continue from a checkpoint and replaces the steps that it repeats.
-        """
-        return Replicate(
-            self.config_id,
-            self.seed,
-            starts=self.starts,
-            reopenings=self.reopenings + 1,
-            reports=[] if anew else self.reports,
-        )
-
-    def add_report(self, point: ReportPoint) -> None:
-        """Append `point`, dropping reports at or after its step that an earlier attempt left."""
-        while self.reports and self.reports[-1].step >= point.step:
-            self.reports.pop()
-        self.reports.append(point)
-
-
 @dataclass
 class JournalState:
     """What all events of a journal add up to."""
@@ -281,7 +214,7 @@ class JournalState:
             return  # a result is final: a second attempt is counted, but changes nothing
         elif kind == "started":
             replicate.started_at = event["time"]
-            replicate.numerics = event.get("numerics", {})
+            replicate.add_attempt(Attempt(event["sweep_id"], event.get("step", 0), event.get("numerics", {})))
             replicate.host, replicate.pid = event.get("host", ""), event.get("pid")
         else:
             replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))

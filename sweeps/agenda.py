@@ -27,6 +27,8 @@ class Claimed:
     seed: int
     reopening: Reopening | None
     """Set if its end has to be taken back first."""
+    last_event_at: float
+    """Unix time of the newest event about it, by the clock of whoever wrote that; 0 before the first."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,8 @@ class Agenda:
             self._tail.poll()  # only now can nobody else end it: what ended before our claim is in the journal
             if self._is_wanted(key):
                 self._tries[key] += 1
-                return Claimed(planned, seed, self._reopening(key))
+                last_event_at, _ = self._tail.following.last_event.get(key, (0.0, ""))
+                return Claimed(planned, seed, self._reopening(key), last_event_at)
             self._claims.release(*key)
         return None
 

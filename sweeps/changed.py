@@ -1,9 +1,9 @@
 """Whether a replicate was computed as it would be computed now: same code, same numerics.
 
-Compared is what decides the bits of a result and is known to the driver: the git commit of phasesweep, the
-versions of the libraries that compute, Python, and what the worker was told (device, threads, workers,
-micro-batch, sharding, deterministic mode). Not compared: uncommitted changes, since two of them cannot be told
-apart, and the kind of processor or card, since the driver cannot know on which machine a replicate would run now.
+Compared is what decides the bits of a result and is known to the driver: the sources that compute, committed or
+not, the versions of the libraries that do, Python, and what the worker was told (device, threads, workers,
+micro-batch, sharding, deterministic mode). Every attempt counts whose steps are part of the result. Not compared:
+the kind of processor or card, since the driver cannot know on which machine a replicate would run now.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 from sweeps.journal_tail import Following
 from sweeps.plan import Plan
+from trainables.code_hash import code_hash
 
 COMPUTING_PACKAGES = ("phasesweep", "torch", "numpy", "transformers", "bitsandbytes")
 """Those that compute or load what is computed with; the others move or store it."""
@@ -23,19 +24,18 @@ def changes(plan: Plan, following: Following, key: tuple[str, int]) -> list[str]
     Args:
         plan: How it would be computed now.
         following: The journal.
-        key: (config_id, seed). One that ended before it could start has nothing to compare.
+        key: (config_id, seed). One that ended before it could start has nothing to compare; in one of an older
+            phasesweep, which did not record the sources, git's commit is compared for them.
     """
-    owner = following.owners.get(key)
-    if owner is None:
-        return []
-    sweep = following.sweeps[owner]
-    then = _of_code(sweep.info.provenance) | following.state.replicates[key].numerics
     now = _of_code(plan.sweep.provenance) | _numerics(plan)
-    return [
-        f"{name} {_short(then[name])} -> {_short(value)}"
-        for name, value in now.items()
-        if then.get(name, value) != value
-    ]
+    found: dict[str, None] = {}
+    for attempt in following.state.replicates[key].attempts:
+        then = _of_code(following.sweeps[attempt.sweep_id].info.provenance) | attempt.numerics
+        if "code" in then:
+            then.pop("git_commit", None)  # the code itself tells more than the commit that it is based on
+        differing = [name for name, value in now.items() if then.get(name, value) != value]
+        found |= {f"{name} {_short(then[name])} -> {_short(now[name])}": None for name in differing}
+    return list(found)
 
 
 def _of_code(provenance: dict[str, Any]) -> dict[str, Any]:
@@ -49,6 +49,7 @@ def _numerics(plan: Plan) -> dict[str, Any]:
     """Return what a worker of this plan would record of its numerics."""
     resources = plan.study.resources
     return {
+        "code": code_hash(),
         "device": plan.device,
         "threads": resources.cpus_per_trial,
         "workers": plan.request.workers,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -382,6 +383,7 @@ def doctor(as_json: Json = False) -> None:
 def main() -> None:
     """Run the command line; a user's mistake is one message and exit code 2."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts with `&` would ignore Ctrl-C
     try:
         app()
     except (UserError, JournalError) as error:

@@ -217,7 +217,7 @@ def _cells(pair: ComparedPair, compared: ComparedSweeps, decimals: int) -> list[
     bounds = pair.delta_ci_low, pair.delta_ci_high
     delta = format_change(pair.delta, *bounds, kind=compared.delta_kind, decimals=decimals + 1)
     p = "–" if pair.p_adjusted is None else f"{pair.p_adjusted:.2g}"
-    reading = "not comparable" if pair.same_data is False else short_reading(pair.reading)
+    reading = short_reading(pair.reading)
     return [_name(pair), *means, delta, str(pair.n_pairs), p, reading]
 
 

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from analysis.records import ArmInfo, JournalState, MetricInfo, Replicate, SweepInfo
+from analysis.records import ArmInfo, JournalState, MetricInfo, SweepInfo
+from analysis.replicates import Replicate
 from analysis.results import ResultRow, ResultTable, summarise
 
 MAX_SEED_ROWS = 40

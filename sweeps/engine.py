@@ -201,7 +201,7 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _begin(self, claimed: Claimed) -> Assignment:
         assignment = self._assignment(claimed)
-        self.recorder.begin(assignment, claimed.reopening)
+        self.recorder.begin(assignment, claimed.reopening, last_event_at=claimed.last_event_at)
         return assignment
 
     def _assignment(self, claimed: Claimed) -> Assignment:

@@ -35,16 +35,17 @@ class JournalWriter:
         self._lock = threading.Lock()
         self._last_time = 0.0
 
-    def write(self, event: str, *, after: float = 0.0, **fields: Any) -> None:
-        """Append one event. Times never run backwards, whatever the machine's clock does.
-
-        Args:
-            event: Its kind.
-            after: Time of an event of another driver, whose clock may be fast, that this one answers.
-            fields: The rest of the line.
+    def follow(self, event_time: float) -> None:
+        """Write from now on only later than `event_time`: that of an event of another driver, whose clock may be
+        fast, on which ours build. Readers order events by their times.
         """
         with self._lock:
-            self._last_time = max(self._last_time + 1e-6, after + 1e-6, time.time())
+            self._last_time = max(self._last_time, event_time)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event. Times never run backwards, whatever the machine's clock does."""
+        with self._lock:
+            self._last_time = max(self._last_time + 1e-6, time.time())
             record = {"time": round(self._last_time, 6), "sweep_id": self.sweep_id, "event": event, **fields}
             self._file.write(json.dumps(record, allow_nan=False) + "\n")
             self._file.flush()

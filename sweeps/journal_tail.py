@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.records import JournalError, JournalState, Replicate, SweepInfo, parse_line
+from analysis.records import JournalError, JournalState, SweepInfo, parse_line
+from analysis.replicates import Replicate
 
 ReplicateKey = tuple[str, int]
 

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from analysis.records import JournalState, Replicate
+from analysis.records import JournalState
+from analysis.replicates import Replicate
 from sweeps.changed import changes
 from sweeps.journal_tail import Following
 from sweeps.plan import Plan, PlannedArm

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.records import ReportPoint
+from analysis.replicates import ReportPoint
 from sweeps.errors import UserError
 from sweeps.lease import Lease
 from sweeps.projection import CONFIGURATIONS_VIEW, POSITION_TAG, RunRecord, mlflow_name

@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import yaml
 
-from analysis.records import FAILURES, RESULTS, ArmInfo, JournalState, Replicate, ReportPoint, SweepInfo
+from analysis.records import FAILURES, RESULTS, ArmInfo, JournalState, SweepInfo
+from analysis.replicates import Replicate, ReportPoint
 from analysis.results import ResultRow, ResultTable, summarise
 from sweeps import descriptions
 from sweeps.journal_tail import Following, SweepRun

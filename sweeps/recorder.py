@@ -33,9 +33,16 @@ class Recorder:
         self._writer, self._claims, self._listener = writer, claims, listener
         self._ended: set[Key] = set()
 
-    def begin(self, assignment: Assignment, reopening: Reopening | None) -> None:
-        """Expect another end of a replicate; if it is reopened, take back the one that it had."""
+    def begin(self, assignment: Assignment, reopening: Reopening | None, *, last_event_at: float = 0.0) -> None:
+        """Expect another end of a replicate; if it is reopened, take back the one that it had.
+
+        Args:
+            assignment: The replicate.
+            reopening: Why it runs again although it had ended.
+            last_event_at: Time of the newest event about it, maybe by a driver that is dead now.
+        """
         self._ended.discard((assignment.config_id, assignment.seed))
+        self._writer.follow(last_event_at)
         if reopening is None:
             return
         if reopening.anew:
@@ -43,7 +50,6 @@ class Recorder:
         self._write(
             "reopened",
             assignment,
-            after=reopening.ended_at,
             reason=reopening.reason,
             anew=reopening.anew,
             message=reopening.detail,

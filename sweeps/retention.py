@@ -12,7 +12,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from analysis.records import RESULTS, JournalState, MetricInfo, Replicate, SweepInfo
+from analysis.records import RESULTS, JournalState, MetricInfo, SweepInfo
+from analysis.replicates import Replicate
 from cluster.inventory import local_inventory
 from sweeps.disk import DiskForecast, forecast, format_mib, size_mib, usage_mib
 from sweeps.errors import UserError

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.records import Replicate
+from analysis.replicates import Replicate
 from sweeps.journal import Driver, claims_in, living_drivers
 from sweeps.journal_tail import Following, JournalTail
 from sweeps.missing import Key, is_missing

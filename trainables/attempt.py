@@ -17,7 +17,7 @@ import torch
 from trainables.assignment import Assignment
 from trainables.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.tasks.base import DataError, Task, TaskConfig
-from trainables.training.checkpoints import CheckpointError
+from trainables.training.checkpoints import CheckpointError, OtherCodeError
 from trainables.training.distributed import SOLO, Ranks
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
@@ -115,8 +115,7 @@ class Attempt:
         trainer = Trainer(config, given.seed, task, numerics, self.ranks)
         self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
         if self.folder.checkpoint.exists():
-            trainer.load(self.folder.checkpoint)
-            self.folder.log(f"continuing from step {trainer.step}")
+            self._continue(trainer)
         steps = self.ranks.gather(trainer.step)
         if len(set(steps)) > 1:
             raise CheckpointError(
@@ -125,6 +124,15 @@ class Attempt:
             )
         self.folder.continue_from(trainer.step)
         return trainer
+
+    def _continue(self, trainer: Trainer) -> None:
+        """Go on from the checkpoint, unless other code has computed it: half of a result by each is of neither."""
+        try:
+            trainer.load(self.folder.checkpoint)
+        except OtherCodeError as error:
+            self.folder.log(f"{error}: starting from the first step")
+        else:
+            self.folder.log(f"continuing from step {trainer.step}")
 
     def _started(self, trainer: Trainer) -> dict[str, Any]:
         numerics = {

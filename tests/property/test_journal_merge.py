@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -143,5 +144,5 @@ def test_a_compact_journal_summarises_as_the_whole(journal) -> None:
 
 def _ends(state: JournalState) -> str:
     """Return what is known of each replicate but its reports."""
-    known = {f"{key}": {**vars(r), "reports": len(r.reports) > 0} for key, r in sorted(state.replicates.items())}
+    known = {f"{key}": {**asdict(r), "reports": len(r.reports) > 0} for key, r in sorted(state.replicates.items())}
     return json.dumps(known)

@@ -66,6 +66,15 @@ def test_it_hands_out_each_missing_replicate_once_in_order(scene: Scene) -> None
     assert agenda.left() == {KEYS[1], KEYS[2]}, "begun, and not ended"
 
 
+def test_it_tells_when_the_newest_event_of_a_replicate_was(scene: Scene) -> None:
+    begun = replicate_events("baseline", 0, 2.5, status=None)
+    scene.write(*begun)
+    agenda = scene.agenda()
+    first, second = agenda.claim_next(), agenda.claim_next()
+    assert first is not None and second is not None
+    assert (first.last_event_at, second.last_event_at) == (begun[-1]["time"], 0.0)
+
+
 def test_what_another_has_ended_after_the_look_is_not_run_again(scene: Scene) -> None:
     agenda = scene.agenda()
     agenda.look()

@@ -12,6 +12,8 @@ from tests.configs import small_config
 from trainables import attempt
 from trainables.assignment import Assignment
 from trainables.attempt import Attempt
+from trainables.code_hash import code_hash
+from trainables.training import loop
 from trainables.training.loop import Trainer
 
 
@@ -88,6 +90,21 @@ def test_an_attempt_continues_where_the_last_one_stopped(tmp_path: Path, monkeyp
     folder = tmp_path / "cut" / "seed=0"
     assert len((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
     assert len((folder / "system.csv").read_text(encoding="utf-8").splitlines()) == 4
+
+
+def test_what_other_code_has_begun_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
+    monkeypatch.setattr(attempt, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(loop, "code_hash", lambda: "0123456789ab")
+    first = Attempt(assignment(tmp_path / "cut")).events()
+    assert [next(first)["event"], next(first)["step"]] == ["started", 5]
+    del first
+    monkeypatch.undo()
+    events = list(Attempt(assignment(tmp_path / "cut")).events())
+    assert [event["step"] for event in events] == [0, 5, 10, 12]
+    assert events[-1]["metrics"]["val/bits_per_byte"] == whole["metrics"]["val/bits_per_byte"]
+    log = (tmp_path / "cut" / "seed=0" / "log.txt").read_text(encoding="utf-8")
+    assert f"was computed by code 0123456789ab, this is {code_hash()}: starting from the first step" in log
 
 
 def test_the_checkpoint_outlives_the_worker_s_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

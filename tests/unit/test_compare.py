@@ -91,6 +91,8 @@ def test_other_data_are_not_comparable() -> None:
     assert compared(a, a, "baseline", "coupling_2").same_data is True
     pair = compared(a, b, "baseline", "coupling_2")
     assert pair.same_data is False
+    assert pair.reading == "not comparable"
+    assert (pair.delta, pair.delta_ci_low, pair.p, pair.p_adjusted, pair.method) == (None,) * 5
     assert "NOT COMPARABLE: the arms saw different data (aaaa and bbbb)" in pair.note
     assert compared(a, b, "baseline", "coupling_0").same_data is None
 

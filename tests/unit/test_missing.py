@@ -12,7 +12,8 @@ from sweeps.changed import changes
 from sweeps.journal_tail import JournalTail
 from sweeps.missing import RUN, Selection
 from sweeps.plan import Plan
-from tests.journals import config_id, replicate_events, sweep_event, write_journal
+from tests.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
+from trainables.code_hash import code_hash
 
 STATUSES = ("finished", "diverged", "oom", "timed_out", "crashed", "preempted", None)
 KEYS = {status: (config_id("baseline"), seed) for seed, status in enumerate(STATUSES)}
@@ -108,6 +109,53 @@ def test_a_failure_may_go_on_from_its_checkpoint(tail: JournalTail) -> None:
 def test_what_counts_as_changed(now: dict[str, Any], said: list[str], tail: JournalTail) -> None:
     made: Plan = plan(**now)
     assert changes(made, tail.following, KEYS["finished"]) == said
+
+
+def started_by(sweep_id: str, start: float, step: int, **numerics: Any) -> dict[str, Any]:
+    key = {"config_id": config_id("baseline"), "seed": 0}
+    return {
+        "time": start,
+        "sweep_id": sweep_id,
+        "event": "started",
+        "step": step,
+        "numerics": {**NUMERICS, **numerics},
+        **key,
+    }
+
+
+@pytest.mark.parametrize(
+    ("continued_at", "said"),
+    [
+        (100, ["torch 2.12.0 -> 2.13.0", "git_commit ffffffffff -> 0123456789"]),
+        (0, ["git_commit ffffffffff -> 0123456789"]),  # the older attempt left nothing behind
+    ],
+)
+def test_every_attempt_counts_whose_steps_are_in_the_result(
+    continued_at: int, said: list[str], tmp_path: Path
+) -> None:
+    older = sweep_event(("baseline",), seeds=(0,), sweep_id="a", provenance=provenance(git_commit="e" * 40))
+    newer = sweep_event(
+        ("baseline",), seeds=(0,), sweep_id="b", time=EPOCH + 50, provenance=provenance(git_commit="f" * 40)
+    )
+    ended = replicate_events("baseline", 0, 2.5, sweep_id="b", start=EPOCH + 60)[1:]
+    begun = started_by("a", EPOCH + 1, 0, torch="2.12.0", code=code_hash())
+    tail = JournalTail(
+        write_journal(
+            tmp_path / "a.jsonl", [older, begun, newer, started_by("b", EPOCH + 60, continued_at), *ended]
+        )
+    )
+    tail.poll()
+    assert changes(plan(), tail.following, KEYS["finished"]) == said
+
+
+def test_the_sources_tell_more_than_the_commit(tmp_path: Path) -> None:
+    sweep = sweep_event(("baseline",), seeds=(0,), provenance=provenance())
+    ended = replicate_events("baseline", 0, 2.5)[1:]
+    for code, said in ((code_hash(), []), ("0123456789ab", [f"code 0123456789ab -> {code_hash()}"])):
+        begun = started_by("20261122-a", EPOCH + 1, 0, code=code)
+        tail = JournalTail(write_journal(tmp_path / f"{code}.jsonl", [sweep, begun, *ended]))
+        tail.poll()
+        assert changes(plan(git_commit="f" * 40), tail.following, KEYS["finished"]) == said
 
 
 def test_what_ended_before_it_started_has_nothing_to_compare(tmp_path: Path) -> None:

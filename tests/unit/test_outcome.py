@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis.records import STATUSES, JournalState, Replicate
+from analysis.records import STATUSES, JournalState
+from analysis.replicates import Replicate
 from sweeps.missing import MAX_CRASHES, is_missing
 from sweeps.run import _exit_code
 

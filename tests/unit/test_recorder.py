@@ -122,9 +122,22 @@ def test_an_end_is_taken_back_though_another_clock_is_fast(
     write_journal(tmp_path / "journal" / "other.jsonl", [sweep_event(("baseline",), sweep_id="other"), *ended])
     before = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
     assert before.status == "diverged" and before.ended_at is not None
-    recorder.begin(given, Reopening(reason, "torch 1 -> 2", before.ended_at))
+    recorder.begin(given, Reopening(reason, "torch 1 -> 2", before.ended_at), last_event_at=before.ended_at)
     assert last_event(tmp_path)["message"] == "torch 1 -> 2"
     after = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
     assert (after.status, after.reopenings, after.starts) == (None, 1, 1)
     assert bool(after.reports) is kept
     assert ReplicateFolder(Path(given.replicate_dir)).checkpoint.exists() is kept
+
+
+def test_what_is_taken_over_counts_though_the_dead_drivers_clock_was_fast(tmp_path: Path, parts: Any) -> None:
+    recorder, _, _, given = parts
+    future = 4_000_000_000.0
+    begun = replicate_events("baseline", 0, 2.5, status=None, sweep_id="dead", start=future)
+    write_journal(tmp_path / "journal" / "dead.jsonl", [sweep_event(("baseline",), sweep_id="dead"), *begun])
+    recorder.begin(given, None, last_event_at=begun[-1]["time"])
+    used = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mib": 1.0}
+    report = {"event": "report", "step": 500, "metrics": {"a": 7.0}, "outcome": "finished", "message": "", **used}
+    recorder.record(given, report)
+    replicate = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
+    assert (replicate.status, replicate.final_metrics) == ("finished", {"a": 7.0})

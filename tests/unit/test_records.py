@@ -28,7 +28,7 @@ def test_reads_a_folder_of_drivers_and_a_single_file_alike(tmp_path: Path) -> No
     others = [{**e, "sweep_id": "b"} for e in events if e["event"] == "sweep" or e["seed"] == 1]
     write_journal(tmp_path / "journal" / "a.jsonl", own)
     write_journal(tmp_path / "journal" / "b.jsonl", others)
-    one = write_journal(tmp_path / "all.jsonl", events)
+    one = write_journal(tmp_path / "all.jsonl", [*own, *others])
     assert read_journal(tmp_path / "journal") == read_journal(one)
 
 

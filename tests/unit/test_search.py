@@ -23,7 +23,7 @@ class Given:
         if not self.free:
             return None
         self.free -= 1
-        return Claimed(None, self.free, None)  # type: ignore[arg-type]
+        return Claimed(None, self.free, None, 0.0)  # type: ignore[arg-type]
 
 
 class Told:

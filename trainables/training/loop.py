@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import torch
 
+from trainables.code_hash import code_hash
 from trainables.config import TrialConfig, config_id
 from trainables.tasks.base import Batch, Task
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
@@ -195,6 +196,7 @@ class Trainer:
             return
         state: dict[str, Any] = {
             "identity": self.identity,
+            "code": code_hash(),
             "step": self.step,
             "model": model,
             "optimizer": optimizer,
@@ -210,8 +212,9 @@ class Trainer:
 
         Raises:
             CheckpointError: If it is of another replicate.
+            OtherCodeError: If other code has computed it.
         """
-        state = load_checkpoint(path, identity=self.identity)
+        state = load_checkpoint(path, identity=self.identity, code=code_hash())
         self._held.load_state(self.optimizer, state["model"], state["optimizer"])
         self.step = state["step"]
         self._loss_sum, self._loss_max = state["loss_sum"].to(self.device), state["loss_max"].to(self.device)

@@ -1,4 +1,4 @@
-"""What decides the bits of a result beside configuration and seed: device, threads, workers, versions."""
+"""What decides the bits of a result beside configuration and seed: device, threads, workers, code, versions."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from trainables.code_hash import code_hash
 from trainables.training.distributed import Sharding
 
 
@@ -52,6 +53,7 @@ class Numerics:
         hardware = torch.cuda.get_device_name() if self.device == "cuda" else platform.machine()
         return {
             **asdict(self),
+            "code": code_hash(),
             "torch": torch.__version__,
             "python": platform.python_version(),
             "hardware": hardware,

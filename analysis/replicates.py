@@ -1,0 +1,99 @@
+"""What the journal knows of one configuration with one seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One start of a replicate, by one driver."""
+
+    sweep_id: str
+    """The driver's sweep."""
+    first_step: int
+    """Optimiser steps that were done when it began; more than 0 where it continued from a checkpoint."""
+    numerics: dict[str, Any]
+    """How it computed, as the worker said."""
+
+
+@dataclass(frozen=True)
+class ReportPoint:
+    """The metrics of one replicate at one optimiser step."""
+
+    step: int
+    time: float
+    """Unix seconds."""
+    metrics: dict[str, float]
+
+
+@dataclass
+class Replicate:
+    """What the journal knows of one configuration with one seed."""
+
+    config_id: str
+    seed: int
+    status: str | None = None
+    """None while it has not ended."""
+    starts: int = 0
+    reopenings: int = 0
+    """How often somebody has taken back how it ended, to run it again."""
+    ends: int = 0
+    """How often it has ended with a result since it was reopened; more than 1 would break `exactly once`."""
+    crashes: int = 0
+    """Since it was reopened."""
+    host: str = ""
+    """Machine of the newest attempt."""
+    pid: int | None = None
+    """Its process there."""
+    started_at: float | None = None
+    ended_at: float | None = None
+    seconds: float | None = None
+    """Wall time of the attempt that ended, as the trial measured it."""
+    cpu_seconds: float | None = None
+    """Processor time of that attempt: what it costs on a machine that is shared."""
+    peak_memory_mib: float | None = None
+    message: str = ""
+    attempts: list[Attempt] = field(default_factory=list)
+    """Those that computed the steps that count: one that begins with the first step makes earlier ones void."""
+    reports: list[ReportPoint] = field(default_factory=list)
+    """Ascending steps; a continued replicate replaces the steps it repeats."""
+
+    @property
+    def numerics(self) -> dict[str, Any]:
+        """How the newest attempt computed."""
+        return self.attempts[-1].numerics if self.attempts else {}
+
+    @property
+    def final_metrics(self) -> dict[str, float]:
+        """Metrics of the last report; empty before the first."""
+        return self.reports[-1].metrics if self.reports else {}
+
+    def reopened(self, *, anew: bool) -> Replicate:
+        """Return the replicate as one that has not ended.
+
+        Args:
+            anew: The next attempt starts from the first step, so that what was reported counts no more;
+                otherwise it may continue from a checkpoint and replaces the steps that it repeats.
+        """
+        return Replicate(
+            self.config_id,
+            self.seed,
+            starts=self.starts,
+            reopenings=self.reopenings + 1,
+            reports=[] if anew else self.reports,
+            attempts=[] if anew else self.attempts,
+        )
+
+    def add_attempt(self, attempt: Attempt) -> None:
+        """Append `attempt`; nothing remains of the earlier ones if it begins anew."""
+        if attempt.first_step == 0:
+            self.attempts.clear()
+        self.attempts.append(attempt)
+
+    def add_report(self, point: ReportPoint) -> None:
+        """Append `point`, dropping reports at or after its step that an earlier attempt left."""
+        while self.reports and self.reports[-1].step >= point.step:
+            self.reports.pop()
+        self.reports.append(point)
