@@ -216,12 +216,15 @@ class JournalState:
             replicate.started_at = event["time"]
             replicate.add_attempt(Attempt(event["sweep_id"], event.get("step", 0), event.get("numerics", {})))
             replicate.host, replicate.pid = event.get("host", ""), event.get("pid")
+            replicate.cap_mib = event.get("cap_mib")
         else:
             replicate.add_report(ReportPoint(event["step"], event["time"], event["metrics"]))
 
     @staticmethod
     def _end(replicate: Replicate, event: dict[str, Any]) -> None:
         replicate.crashes += event["event"] == "crashed"
+        replicate.num_ooms += event["event"] == "oom"
+        replicate.num_killed += event.get("killed", False)
         replicate.ends += event["event"] in RESULTS
         if replicate.status in RESULTS:
             return  # a result is final: a later failure of a second attempt cannot take it back
@@ -231,6 +234,7 @@ class JournalState:
         replicate.cpu_seconds = event.get("cpu_seconds")
         replicate.peak_memory_mib = event.get("peak_memory_mib")
         replicate.message = event.get("message", "")
+        replicate.retry = event.get("retry", "")
 
 
 def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:

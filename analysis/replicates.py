@@ -55,6 +55,14 @@ class Replicate:
     """Processor time of that attempt: what it costs on a machine that is shared."""
     peak_memory_mib: float | None = None
     message: str = ""
+    retry: str = ""
+    """What its driver has changed to run it once more, after it ran out of memory; empty if it will not."""
+    num_ooms: int = 0
+    """How often it ran out of memory since it was reopened."""
+    num_killed: int = 0
+    """How often its process was killed from outside, and not by its driver."""
+    cap_mib: int | None = None
+    """What the newest attempt may use, its process included; None: no cap."""
     attempts: list[Attempt] = field(default_factory=list)
     """Those that computed the steps that count: one that begins with the first step makes earlier ones void."""
     reports: list[ReportPoint] = field(default_factory=list)

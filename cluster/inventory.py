@@ -5,10 +5,11 @@ from __future__ import annotations
 import csv
 import math
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil
@@ -16,8 +17,15 @@ import psutil
 MIB = 2**20
 
 _UNLIMITED_BYTES = 2**60  # cgroup v1 writes a number near 2**63 for "no limit"
-_ACCELERATOR_PREFIX = "accelerator_type:"
+ACCELERATOR_PREFIX = "accelerator_type:"
+"""Beginning of the resource by which Ray marks the machines that have a kind of card."""
+
 _NVIDIA_SMI_SECONDS = 20
+
+_CARDS = re.compile(r"(?P<count>\d+)x(?P<size>\d+(\.\d+)?)GiB", re.IGNORECASE)
+_CPUS_BESIDE_CARD = 64
+_MIB_BESIDE_CARD = 256 * 1024
+"""What machines that are only imagined have beside each card: enough, so that the cards are the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +39,8 @@ class Card:
     free_mib: int | None
     """Free memory of the fullest of them when asked; None where a cluster does not say."""
     count: int
+    context_mib: float | None = None
+    """What a CUDA context takes of it; None where that was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +56,12 @@ class Inventory:
     """The machines of a cluster; empty for one machine."""
     notes: tuple[str, ...] = ()
     """What could not be found out, for `doctor`."""
+
+    def offered_mib(self, *, on_cards: bool) -> int:
+        """Return the free memory of all machines, or of all their cards; 0 where a cluster does not say."""
+        if not on_cards:
+            return self.memory_mib
+        return sum(card.count * (card.free_mib or 0) for card in self.gpus)
 
     @property
     def machines(self) -> tuple[Inventory, ...]:
@@ -71,30 +87,58 @@ def local_inventory(root: Path = Path("/")) -> Inventory:
     return Inventory(cpus=max(1, math.floor(cpus)), memory_mib=int(free_bytes // MIB), gpus=gpus, notes=notes)
 
 
-def cluster_inventory(nodes: Iterable[Mapping[str, float]]) -> Inventory:
+def imagined_inventory(text: str) -> Inventory:
+    """Return machines with cards that are not there, to plan for; each kind of card on a machine of its own.
+
+    Args:
+        text: Cards as `4x94.5GiB,2x24GiB`: how many, and how much of each one's memory is free.
+
+    Raises:
+        ValueError: If it is not of that form.
+    """
+    machines = []
+    for part in text.split(","):
+        match = _CARDS.fullmatch(part.strip())
+        if match is None or int(match["count"]) < 1 or float(match["size"]) <= 0:
+            raise ValueError(f"'{part.strip()}' says no cards; write them as 4x94.5GiB,2x24GiB")
+        count, memory_mib = int(match["count"]), int(float(match["size"]) * 1024)
+        kind = f"{float(match['size']):g} GiB"
+        card = Card(kind=kind, memory_mib=memory_mib, free_mib=memory_mib, count=count)
+        machine = Inventory(cpus=_CPUS_BESIDE_CARD * count, memory_mib=_MIB_BESIDE_CARD * count, gpus=(card,))
+        machines.append(machine)
+    return _sum_of(machines)
+
+
+def cluster_inventory(nodes: Iterable[tuple[Mapping[str, float], Sequence[Card]]]) -> Inventory:
     """Return what a connected Ray cluster offers.
 
     Args:
-        nodes: The resources of each living node, as Ray lists them: `CPU`, `GPU`, `memory` in bytes,
-            `accelerator_type:<kind>`. Ray does not say how much memory a card has.
+        nodes: Of each living node the resources, as Ray lists them (`CPU`, `GPU`, `memory` in bytes,
+            `accelerator_type:<kind>`), and the cards that it has found itself: Ray does not know their memory.
     """
-    machines = tuple(_node_inventory(node) for node in nodes)
+    return _sum_of([_node_inventory(resources, cards) for resources, cards in nodes])
+
+
+def _sum_of(machines: Sequence[Inventory]) -> Inventory:
     return Inventory(
         cpus=sum(machine.cpus for machine in machines),
         memory_mib=sum(machine.memory_mib for machine in machines),
         gpus=tuple(card for machine in machines for card in machine.gpus),
-        nodes=machines,
+        nodes=tuple(machines),
     )
 
 
-def _node_inventory(resources: Mapping[str, float]) -> Inventory:
-    kinds = [name.removeprefix(_ACCELERATOR_PREFIX) for name in resources if name.startswith(_ACCELERATOR_PREFIX)]
+def _node_inventory(resources: Mapping[str, float], cards: Sequence[Card]) -> Inventory:
+    kinds = [name.removeprefix(ACCELERATOR_PREFIX) for name in resources if name.startswith(ACCELERATOR_PREFIX)]
     count = int(resources.get("GPU", 0))
     kind = kinds[0] if kinds else "unknown"
+    # By Ray's name of the kind, which pins a trial to it. Where a node mixes kinds, the smallest stands for all.
+    smallest = min(cards, key=lambda card: card.free_mib or 0, default=None)
+    known = smallest or Card(kind=kind, memory_mib=None, free_mib=None, count=count)
     return Inventory(
         cpus=int(resources.get("CPU", 0)),
         memory_mib=int(resources.get("memory", 0) // MIB),
-        gpus=(Card(kind=kind, memory_mib=None, free_mib=None, count=count),) if count else (),
+        gpus=(replace(known, kind=kind, count=count),) if count else (),
     )
 
 
@@ -181,19 +225,30 @@ def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
 
     Asks `nvidia-smi`: asking CUDA would open a context of several hundred MiB in this process.
     """
-    program = shutil.which("nvidia-smi")
-    if program is None:
+    if shutil.which("nvidia-smi") is None:
         return (), ()
-    query = "index,uuid,name,memory.total,memory.free"
-    command = [program, f"--query-gpu={query}", "--format=csv,noheader,nounits"]
+    try:
+        rows = ask_nvidia_smi("index,uuid,name,memory.total,memory.free")
+    except RuntimeError as error:
+        return (), (str(error),)
+    return parse_nvidia_smi(rows, visible=os.environ.get("CUDA_VISIBLE_DEVICES")), ()
+
+
+def ask_nvidia_smi(query: str) -> str:
+    """Return what `nvidia-smi` says of the cards: a line each, with the fields of `query`; memory in MiB.
+
+    Raises:
+        RuntimeError: If it does not answer; the message has its first words.
+    """
+    command = [shutil.which("nvidia-smi") or "nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     try:
         answer = subprocess.run(command, capture_output=True, text=True, timeout=_NVIDIA_SMI_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
-        return (), (f"nvidia-smi did not answer: {error}",)
+        raise RuntimeError(f"nvidia-smi did not answer: {error}") from error
     if answer.returncode != 0:
         said = (answer.stdout + answer.stderr).strip().splitlines()
-        return (), (f"nvidia-smi failed: {said[0] if said else answer.returncode}",)
-    return parse_nvidia_smi(answer.stdout, visible=os.environ.get("CUDA_VISIBLE_DEVICES")), ()
+        raise RuntimeError(f"nvidia-smi failed: {said[0] if said else answer.returncode}")
+    return answer.stdout
 
 
 def parse_nvidia_smi(text: str, *, visible: str | None) -> tuple[Card, ...]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import aiohttp
 from ray.exceptions import AuthenticationError
-from ray.job_submission import JobStatus, JobSubmissionClient
+from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
 from cluster.access import ClusterError, token_advice
 from cluster.session import send_token
@@ -20,6 +22,14 @@ from cluster.session import send_token
 POLL_SECONDS = 1.0
 LOST_AFTER_SECONDS = 60.0
 """How long a server may be away while a job is followed: dashboards restart."""
+QUIET_SECONDS = 30.0
+"""How long a job may print nothing before the server is asked whether it still runs."""
+BUSY_SECONDS = 60.0
+"""How long a head node may be too busy to take a job."""
+FIRST_PAUSE_SECONDS = 1.0
+
+_BUSY = "No available agent to submit job"
+"""In Ray's answer when the head node was too busy to find who starts the job."""
 
 
 @dataclass(frozen=True)
@@ -71,15 +81,29 @@ class JobServer:
             title: Shown beside the job.
 
         Raises:
-            ClusterError: If the cluster refuses it.
+            ClusterError: If the cluster refuses it, or stays too busy to take it.
         """
-        with self._explained():
-            self._client.submit_job(
-                entrypoint=command,
-                submission_id=job_id,
-                runtime_env={"working_dir": str(working_dir), "env_vars": dict(environment)},
-                metadata={"title": title},
-            )
+        pause, deadline = FIRST_PAUSE_SECONDS, time.monotonic() + BUSY_SECONDS
+        while True:
+            try:
+                with self._explained():
+                    self._client.submit_job(
+                        entrypoint=command,
+                        submission_id=job_id,
+                        runtime_env={"working_dir": str(working_dir), "env_vars": dict(environment)},
+                        metadata={"title": title},
+                    )
+                return
+            except ClusterError as error:
+                if _BUSY not in str(error):
+                    raise
+                if time.monotonic() + pause > deadline:
+                    raise ClusterError(
+                        f"its head node has been too busy for {BUSY_SECONDS:.0f} s to start a job; try again when "
+                        "there is less to do there, or give that machine more cores"
+                    ) from error
+            time.sleep(pause)
+            pause *= 2
 
     def wait(self, job_id: str, show: Callable[[str], None] | None = None) -> JobEnd:
         """Return when the job has ended.
@@ -91,24 +115,40 @@ class JobServer:
         Raises:
             ClusterError: If the server is away for longer than `LOST_AFTER_SECONDS`.
         """
-        num_shown = 0
-        heard_at = time.monotonic()
+        log = _Log(show) if show else None
+        lost_at: float | None = None
         while True:
             try:
-                with self._explained():
-                    job = self._client.get_job_info(job_id)
-                    text = self._client.get_job_logs(job_id) if show else ""
+                job = self._details(job_id)
+                lost_at = None
+                if log:
+                    asyncio.run(self._tail(job_id, log))
+                    job = self._details(job_id)
             except ClusterError:
-                if time.monotonic() - heard_at > LOST_AFTER_SECONDS:
+                lost_at = lost_at or time.monotonic()
+                if time.monotonic() - lost_at > LOST_AFTER_SECONDS:
                     raise
             else:
-                heard_at = time.monotonic()
-                if show and len(text) > num_shown:
-                    show(text[num_shown:])
-                    num_shown = len(text)
                 if job.status.is_terminal():
                     return _end(job.status, job.driver_exit_code, job.message or "")
             time.sleep(POLL_SECONDS)
+
+    def _details(self, job_id: str) -> JobDetails:
+        with self._explained():
+            return self._client.get_job_info(job_id)
+
+    async def _tail(self, job_id: str, log: _Log) -> None:
+        """Show what a job prints until it ends or is quiet for a while: a dead line does not say so."""
+        log.begin_again()
+        async with aclosing(self._client.tail_job_logs(job_id)) as pieces:
+            while True:
+                with self._explained():
+                    try:
+                        async with asyncio.timeout(QUIET_SECONDS):
+                            piece = await anext(pieces)
+                    except (StopAsyncIteration, TimeoutError):
+                        return
+                log.add(piece)
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -117,8 +157,30 @@ class JobServer:
             yield
         except AuthenticationError as error:
             raise ClusterError(token_advice(os.environ, Path.home())) from error
-        except (OSError, RuntimeError, ValueError, KeyError) as error:  # no server, no job server, a refusal
+        except (OSError, RuntimeError, ValueError, KeyError, aiohttp.ClientError) as error:
+            # no server, no job server, a refusal
             raise ClusterError(" ".join(str(error).split())) from error
+
+
+class _Log:
+    """What a job has printed, as far as it was shown: a server that is asked again begins at the start."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self._show = show
+        self._num_shown = 0
+        self._num_read = 0
+
+    def begin_again(self) -> None:
+        """Expect the first piece next."""
+        self._num_read = 0
+
+    def add(self, piece: str) -> None:
+        """Show of the next piece what was not shown yet."""
+        new = piece[max(0, self._num_shown - self._num_read) :]
+        self._num_read += len(piece)
+        self._num_shown = max(self._num_shown, self._num_read)
+        if new:
+            self._show(new)
 
 
 def _end(status: JobStatus, exit_code: int | None, message: str) -> JobEnd:

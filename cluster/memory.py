@@ -1,41 +1,20 @@
-"""How much memory a trial will need, before it runs: the training step under fake tensors."""
+"""How much memory a trial will need, before it runs: the training loop under fake tensors."""
 
 from __future__ import annotations
 
-import inspect
-import weakref
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+import json
 from dataclasses import dataclass, fields
-from typing import Any
 
-import torch
-from torch import Tensor, nn
-from torch._subclasses.fake_tensor import (
-    DataDependentOutputException,
-    DynamicOutputShapeException,
-    FakeTensorMode,
-)
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
-from trainables.architectures.base import LanguageModel
-from trainables.config import OptimizerConfig, TrialConfig
-from trainables.tasks.base import Task
-
-MIB = 2**20
+from cluster.memory_allocators import MIB, Device
+from cluster.memory_rehearsal import rehearse
+from trainables.config import TrialConfig
+from trainables.training.loop import PROBE_SEQUENCES
 
 PROCESS_MIB = 512.0
 """Resident set of a Ray worker on a CPU after a trial with a model of a few KiB, as measured with Ray 2.60 and
 torch 2.13: 396 once the trainable is imported, 100 more for what the first optimiser step imports."""
-
-_EVALUATION_BATCH: int = inspect.signature(Task.evaluate).parameters["batch_size"].default
-"""Sequences that the training loop scores in one forward pass: it leaves the choice to the task."""
-
-# bitsandbytes: tensors below 4096 elements stay in 32 bits; others keep two states of one byte an
-# element, each with one float32 scale for every block of 256
-_MIN_8BIT_ELEMENTS = 4096
-_8BIT_BLOCK = 256
 
 
 class EstimateError(ValueError):
@@ -44,29 +23,36 @@ class EstimateError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """Where the memory of one trial goes at its peak, in MiB."""
+    """Where the memory of one trial is at its peak, in MiB."""
 
     parameters_mib: float
     """Parameters and buffers."""
     gradients_mib: float
+    """0 if the peak is not in training."""
     optimizer_mib: float
     """State of the optimiser."""
     activations_mib: float
-    """What the forward pass of one micro-batch keeps for the backward pass."""
+    """What the forward pass of one micro-batch keeps for the backward pass; 0 if the peak is not in training."""
     workspace_mib: float
-    """What the peak needs beyond the rest: temporary tensors, logits, evaluation."""
+    """What the peak needs beyond the rest: temporary tensors, batches, the task's data; in evaluation and probes
+    also logits and layers' outputs; on a card what its allocator holds and does not use."""
     context_mib: float
     """The process itself, before any model."""
+    peak_stage: str = "training"
+    """When the peak is: `building`, `training`, `optimizer` (its step), `evaluation` or `probes`."""
 
     @property
     def total_mib(self) -> float:
         """Sum of the parts."""
-        return sum(float(getattr(self, item.name)) for item in fields(self))
+        return sum(self._parts().values())
 
     def as_dict(self) -> dict[str, float]:
         """Return parts and total by name, in MiB, rounded to a tenth."""
-        parts = {item.name: round(float(getattr(self, item.name)), 1) for item in fields(self)}
+        parts = {name: round(value, 1) for name, value in self._parts().items()}
         return {**parts, "total_mib": round(self.total_mib, 1)}
+
+    def _parts(self) -> dict[str, float]:
+        return {item.name: float(getattr(self, item.name)) for item in fields(self) if item.name.endswith("_mib")}
 
 
 def estimate(
@@ -76,163 +62,95 @@ def estimate(
     context_length: int,
     micro_batch_size: int | None = None,
     process_mib: float = PROCESS_MIB,
+    held_out_sequences: int = PROBE_SEQUENCES,
+    task_mib: float = 0.0,
+    device: Device = "cpu",
 ) -> MemoryEstimate:
     """Return the memory that one trial needs at its peak; allocates nothing of it.
 
-    Two micro-batches and an evaluation batch run on fake tensors, which have a shape and no data, and
-    a ledger counts the bytes that live at once. Parameters and gradients are exact; the optimiser's
-    state follows from its kind. What the allocator wastes and library workspaces are not in it.
+    The training loop itself runs on fake tensors, from building the model to the last probe, and a ledger counts
+    what its tensors take of the device's allocator. What kernels take inside is not in it.
 
     Args:
         config: The configuration.
         vocab_size: Symbols of the task.
         context_length: Tokens of a sequence.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
-        process_mib: What the worker process needs before it has a model.
+        process_mib: What the worker process needs before it has a model; on a card, its context.
+        held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
+            more than the probes use makes no difference.
+        task_mib: What the task holds in the worker's memory, its text and tokens; see `task_mib`.
+        device: Where the trial runs.
 
     Raises:
         EstimateError: If the model's forward pass reads the values of tensors.
     """
     batch_size = config.budget.batch_size
-    micro = min(micro_batch_size or batch_size, batch_size)
     try:
-        with FakeTensorMode():
-            model = config.architecture.build(vocab_size=vocab_size, max_seq_len=context_length)
-            bench = _Bench(model, vocab_size, context_length, config.budget.precision)
-            kept, train_peak = bench.train(micro, num_micro_batches=2 if micro < batch_size else 1)
-            evaluation_peak = bench.evaluate(_EVALUATION_BATCH)
+        found = rehearse(
+            config,
+            vocab_size=vocab_size,
+            context_length=context_length,
+            micro_batch_size=min(micro_batch_size or batch_size, batch_size),
+            held_out_sequences=min(held_out_sequences, PROBE_SEQUENCES),
+            device=device,
+        )
     except (DataDependentOutputException, DynamicOutputShapeException) as error:
         raise EstimateError(
             f"architecture '{config.architecture.name}' reads the values of tensors in its forward pass "
             f"({error}), so its memory cannot be estimated; keep the decision in tensors (torch.where)"
         ) from error
-    trained = list(model.parameters())
-    parameters = _nbytes([*trained, *model.buffers()])
-    gradients = _nbytes(p for p in trained if p.requires_grad)
-    optimizer = optimizer_bytes(config.optimizer, (p.numel() for p in trained if p.requires_grad))
+    stage, peak = max(found.peaks.items(), key=lambda item: item[1])
+    optimizer = found.optimizer if stage != "building" else 0
+    rest = peak - found.parameters - optimizer
+    gradients = min(found.gradients, rest) if stage in {"training", "optimizer"} else 0
+    activations = min(found.activations, rest - gradients) if stage == "training" else 0
     return MemoryEstimate(
-        parameters_mib=parameters / MIB,
+        parameters_mib=found.parameters / MIB,
         gradients_mib=gradients / MIB,
         optimizer_mib=optimizer / MIB,
-        activations_mib=kept / MIB,
-        workspace_mib=max(0, max(train_peak, evaluation_peak) - gradients - kept) / MIB,
+        activations_mib=activations / MIB,
+        workspace_mib=(rest - gradients - activations) / MIB + (task_mib if device == "cpu" else 0.0),
         context_mib=process_mib,
+        peak_stage=stage,
     )
 
 
-def optimizer_bytes(config: OptimizerConfig, sizes: Iterable[int]) -> int:
-    """Return the bytes of the optimiser's state.
+def size_key(
+    config: TrialConfig,
+    *,
+    vocab_size: int,
+    context_length: int,
+    micro_batch_size: int | None = None,
+    held_out_sequences: int = PROBE_SEQUENCES,
+    device: Device = "cpu",
+) -> str:
+    """Return a key that is equal for configurations whose estimates are: all that decides the shapes of tensors.
 
     Args:
-        config: The optimiser.
-        sizes: Elements of each trained tensor.
+        config: The configuration.
+        vocab_size: As for `estimate`.
+        context_length: As for `estimate`.
+        micro_batch_size: As for `estimate`.
+        held_out_sequences: As for `estimate`.
+        device: As for `estimate`.
     """
-    if config.name == "adamw":
-        return sum(2 * 4 * size for size in sizes)
-    return sum(_state_8bit(size) for size in sizes)
-
-
-def _state_8bit(size: int) -> int:
-    if size < _MIN_8BIT_ELEMENTS:
-        return 2 * 4 * size
-    blocks = -(-size // _8BIT_BLOCK)
-    return 2 * (size + 4 * blocks)
-
-
-def _nbytes(tensors: Iterable[Tensor]) -> int:
-    """Return the bytes of the distinct storages behind `tensors`."""
-    storages = {tensor.untyped_storage()._cdata: tensor.untyped_storage() for tensor in tensors}
-    return sum(storage.nbytes() for storage in storages.values())
-
-
-class _Ledger(TorchDispatchMode):
-    """Counts the bytes of storages made while it is on: how many live now, how many lived at once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.live_bytes = 0
-        self.peak_bytes = 0
-        self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
-
-    def ignore(self, tensors: Iterable[Tensor]) -> None:
-        """Leave storages out that others account for."""
-        for tensor in tensors:
-            self._watch(tensor.untyped_storage(), 0)
-
-    def __torch_dispatch__(
-        self,
-        func: Callable[..., Any],
-        types: Any,
-        args: tuple[Any, ...] = (),
-        kwargs: dict[str, Any] | None = None,
-    ) -> Any:
-        result = func(*args, **(kwargs or {}))
-        tree_map_only(Tensor, self._add, result)
-        return result
-
-    def _add(self, tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()
-        if storage._cdata not in self._storages:
-            self._watch(storage, storage.nbytes())
-        return tensor
-
-    def _watch(self, storage: torch.UntypedStorage, size: int) -> None:
-        key = storage._cdata
-
-        def release(_: weakref.ref[torch.UntypedStorage]) -> None:
-            del self._storages[key]
-            self.live_bytes -= size
-
-        self._storages[key] = weakref.ref(storage, release)
-        self.live_bytes += size
-        self.peak_bytes = max(self.peak_bytes, self.live_bytes)
-
-
-@dataclass
-class _Bench:
-    """Runs the model on fake tensors; makes sense under FakeTensorMode only."""
-
-    model: LanguageModel
-    vocab_size: int
-    context_length: int
-    precision: str
-
-    def train(self, size: int, *, num_micro_batches: int) -> tuple[int, int]:
-        """Return bytes kept for the backward pass, and the peak with the gradients in it."""
-        self.model.train()
-        kept = 0
-        with self._ledger() as ledger:
-            for _ in range(num_micro_batches):
-                before = ledger.live_bytes
-                loss, logits_BTV = self._loss(size)
-                kept = max(kept, ledger.live_bytes - before)
-                loss.backward()
-                del loss, logits_BTV  # alive until here, as in the training loop
-        self.model.zero_grad(set_to_none=True)
-        return kept, ledger.peak_bytes
-
-    def evaluate(self, size: int) -> int:
-        """Return the peak of scoring `size` sequences."""
-        self.model.eval()
-        with torch.no_grad(), self._ledger() as ledger:
-            self._loss(size)
-        return ledger.peak_bytes
-
-    @contextmanager
-    def _ledger(self) -> Iterator[_Ledger]:
-        ledger = _Ledger()
-        ledger.ignore([*self.model.parameters(), *self.model.buffers()])
-        with ledger:
-            yield ledger
-
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.precision == "bfloat16":
-            return torch.autocast("cpu", dtype=torch.bfloat16)
-        return nullcontext()
-
-    def _loss(self, size: int) -> tuple[Tensor, Tensor]:
-        tokens_BT = torch.zeros(size, self.context_length, dtype=torch.long)
-        with self._autocast():
-            output = self.model(tokens_BT)
-            loss = nn.functional.cross_entropy(output.logits_BTV.flatten(0, 1), tokens_BT.flatten())
-        return loss + output.penalty, output.logits_BTV
+    architecture = config.architecture.model_dump(mode="json")
+    for name in config.architecture.memory_neutral:
+        del architecture[name]
+    batch_size = config.budget.batch_size
+    shaping = {
+        **{f"{part}_plugin": plugin.sha256 for part, plugin in config.plugins.items()},
+        "architecture": architecture,
+        "optimizer": config.optimizer.name,
+        "precision": config.budget.precision,
+        "steps": min(config.budget.steps, 2),
+        "batch_size": batch_size,
+        "micro_batch_size": min(micro_batch_size or batch_size, batch_size),
+        "eval_sequences": config.budget.eval_sequences,
+        "vocab_size": vocab_size,
+        "context_length": context_length,
+        "held_out_sequences": min(held_out_sequences, PROBE_SEQUENCES),
+        "device": device,
+    }
+    return json.dumps(shaping, sort_keys=True)

@@ -7,22 +7,28 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import ray
 from ray._private.services import canonicalize_bootstrap_address_or_die
 from ray._raylet import Config, GcsClient  # type: ignore[attr-defined]  # its stub is incomplete
-from ray.exceptions import AuthenticationError, RpcError
+from ray.exceptions import AuthenticationError, GetTimeoutError, RayError, RpcError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from cluster.access import CONNECT_SECONDS, ClusterError, answers, authenticate, join_address, token_advice
-from cluster.inventory import Inventory, cluster_inventory
+from cluster.card_context import with_contexts
+from cluster.inventory import Card, Inventory, cluster_inventory, local_inventory
 
 OBJECT_STORE_BYTES = 256 * 2**20
 """Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
+
+LOOK_SECONDS = 180.0
+"""How long a node may need to say what cards it has: it starts a process and opens a CUDA context."""
 
 CHECK_EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
@@ -43,7 +49,9 @@ class Offer:
 
 
 @contextmanager
-def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
+def ray_session(
+    offer: Offer, *, address: str | None, worker_environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
     """Hold a Ray session for the duration of the block, quiet on the terminal.
 
     Args:
@@ -51,6 +59,7 @@ def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
         address: Cluster to join, or None for a local session of our own. A local session says
             `address="local"` outright: otherwise a file that a dead cluster left in Ray's temporary
             folder would send us to it.
+        worker_environment: Variables that workers' processes start with.
 
     Raises:
         ClusterError: If the cluster cannot be joined; the message says what to do.
@@ -59,8 +68,9 @@ def ray_session(offer: Offer, *, address: str | None) -> Iterator[None]:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if address:
-        _join(address, quiet)
+        _join(address, {**quiet, "runtime_env": {"env_vars": dict(worker_environment)}})
     else:
+        os.environ.update(worker_environment)  # inherited, which is faster than a runtime environment
         _start(offer, quiet)
     try:
         yield
@@ -129,7 +139,26 @@ def cluster_nodes(address: str) -> Inventory:
         ClusterError: If it cannot be joined; the message says what to do.
     """
     with ray_session(Offer(cpus=0, gpus=0, memory_mib=0), address=address):
-        return cluster_inventory(node["Resources"] for node in ray.nodes() if node["Alive"])
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        looks = {node["NodeID"]: _look_at(node["NodeID"]) for node in nodes if node["Resources"].get("GPU")}
+        try:
+            cards = dict(zip(looks, ray.get(list(looks.values()), timeout=LOOK_SECONDS), strict=True))
+        except (GetTimeoutError, RayError) as error:
+            words = " ".join(str(error).split())
+            raise ClusterError(f"a node with cards could not be asked for their memory: {words}") from error
+        return cluster_inventory((node["Resources"], cards.get(node["NodeID"], ())) for node in nodes)
+
+
+def _look_at(node_id: str) -> ray.ObjectRef[tuple[Card, ...]]:
+    """Have a node say which cards it has, how much of their memory is free, and what a context takes of it."""
+    there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    return _cards_here.options(scheduling_strategy=there).remote()
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _cards_here() -> tuple[Card, ...]:
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all cards from who asks for none
+    return with_contexts(local_inventory()).gpus
 
 
 def outlive(work: Callable[[], None]) -> None:
@@ -137,6 +166,7 @@ def outlive(work: Callable[[], None]) -> None:
 
     Raises:
         RayFailure: Ray has died. A call that waits for it may never return: its thread is left behind.
+        Exception: What `work` raised while Ray was well.
     """
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -160,9 +190,11 @@ def outlive(work: Callable[[], None]) -> None:
             elif time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise RayFailure(silence) from None
             continue
-        if error is not None:
-            raise error
-        return
+        if error is None:
+            return
+        if silence := _silence():
+            raise RayFailure(silence) from error
+        raise error
 
 
 def _silence() -> str:

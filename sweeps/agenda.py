@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from analysis.records import RESULTS
 from sweeps.journal import ClaimBook
 from sweeps.journal_tail import JournalTail
 from sweeps.missing import Key, Reopening, has_no_end, is_missing
@@ -54,6 +55,7 @@ class Agenda:
         self._tail, self._claims, self._reopenings = tail, claims, reopenings
         self._queue: deque[tuple[PlannedArm, int]] = deque()
         self._tries: Counter[Key] = Counter()
+        self._again: set[Key] = set()
         self._looked_at = -LOOK_EVERY_SECONDS
         self.outlook = Outlook(free=0, held=0)
         """What was left when this driver looked last."""
@@ -68,22 +70,35 @@ class Agenda:
         self.outlook = Outlook(free=len(free), held=len(wanted) - len(free))
         return self.outlook
 
-    def claim_next(self) -> Claimed | None:
-        """Claim the next replicate and return it; None if there is none to have now."""
+    @property
+    def has_more(self) -> bool:
+        """Whether something is left that nobody held when this driver looked last."""
+        return bool(self._queue)
+
+    def claim_next(self, has_room: Callable[[Key], bool]) -> Claimed | None:
+        """Claim the next replicate for which there is room and return it; None if there is none to have now."""
         if not self._queue and time.monotonic() - self._looked_at >= LOOK_EVERY_SECONDS:
             self.look()
-        while self._queue:
-            planned, seed = self._queue.popleft()
+        for planned, seed in tuple(self._queue):
             key = (planned.config_id, seed)
+            if not has_room(key):
+                continue
+            self._queue.remove((planned, seed))
             if not self._claims.claim(*key):
                 continue
             self._tail.poll()  # only now can nobody else end it: what ended before our claim is in the journal
             if self._is_wanted(key):
                 self._tries[key] += 1
+                self._again.discard(key)
                 last_event_at, _ = self._tail.following.last_event.get(key, (0.0, ""))
                 return Claimed(planned, seed, self._reopening(key), last_event_at)
             self._claims.release(*key)
         return None
+
+    def try_again(self, key: Key) -> None:
+        """Hand a replicate out once more that has just ended, whatever its end was."""
+        self._again.add(key)
+        self._queue.extend(one for one in self._replicates if (one[0].config_id, one[1]) == key)
 
     def left(self) -> set[Key]:
         """Return what was to run and has not begun, or has begun and not ended."""
@@ -94,6 +109,8 @@ class Agenda:
 
     def _is_wanted(self, key: Key) -> bool:
         replicate = self._tail.following.state.replicates.get(key)
+        if key in self._again:
+            return replicate is None or replicate.status not in RESULTS
         if tries := self._tries[key]:
             return tries < MAX_TRIES and replicate is not None and replicate.status == "preempted"
         return is_missing(replicate) or self._reopening(key) is not None

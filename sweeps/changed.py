@@ -31,6 +31,8 @@ def changes(plan: Plan, following: Following, key: tuple[str, int]) -> list[str]
     found: dict[str, None] = {}
     for attempt in following.state.replicates[key].attempts:
         then = _of_code(following.sweeps[attempt.sweep_id].info.provenance) | attempt.numerics
+        if following.state.replicates[key].num_ooms:
+            then.pop("micro_batch_size", None)  # its driver has halved it, because memory ran out
         if "code" in then:
             then.pop("git_commit", None)  # the code itself tells more than the commit that it is based on
         differing = [name for name, value in now.items() if then.get(name, value) != value]

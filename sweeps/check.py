@@ -12,7 +12,7 @@ from rich.console import Console
 
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
 from sweeps.output import Emit
-from sweeps.plan import data_dir_from_environment
+from sweeps.planning import data_dir_from_environment
 from sweeps.plugins import load_plugin
 from trainables.contract import Finding, Outcome, examine_architecture
 from trainables.plugin_packages import installed, load_distribution

@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from analysis.records import JournalError
+from sweeps.cli_options import Gpus, Json, MaxHours, MaxTrials, Overrides, Plugins, Scale, Study
 from sweeps.errors import EXIT_USER_ERROR, UserError
 
 app = typer.Typer(
@@ -23,36 +24,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-Study = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the library, or a YAML file.")]
-Scale = Annotated[str, typer.Option("--scale", help="smoke, laptop, gpu or paper.")]
-Overrides = Annotated[
-    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field; may be repeated.")
-]
-MaxHours = Annotated[
-    float | None, typer.Option("--max-hours", help="Stop in order after this wall time; what is left can go on.")
-]
-MaxTrials = Annotated[int | None, typer.Option("--max-trials", help="Start at most this many replicates.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-
-
-def _use_plugins(paths: list[str] | None) -> list[str]:
-    """Load plugins while the command line is read, so that every verb finds their names in place."""
-    from sweeps import plugins
-
-    plugins.use(paths or [])
-    return paths or []
-
-
-Plugins = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--plugin",
-        metavar="FILE",
-        callback=_use_plugins,
-        help="A Python file with architectures or tasks of your own; may be repeated.",
-    ),
-]
 
 PIPE_WIDTH = 160
 """Columns where no terminal says how many there are: room for a table's rows to stay whole."""
@@ -128,12 +99,40 @@ def schema(
 
 @app.command()
 def plan(
-    study: Study, scale: Scale = "laptop", sets: Overrides = None, plugin: Plugins = None, as_json: Json = False
+    study: Study,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    gpus: Gpus = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
 ) -> None:
     """Show what would run, what it needs and how long it takes. Starts nothing."""
     from sweeps import views
 
-    views.plan(out, emit if as_json else None, study, scale, sets or [])
+    views.plan(out, emit if as_json else None, study, scale, sets or [], gpus)
+
+
+@app.command()
+def receipt(study: Study, scale: Scale = "laptop", sets: Overrides = None, as_json: Json = False) -> None:
+    """Show what a sweep's memory was estimated, reserved and used."""
+    from sweeps import receipt as verb
+
+    verb.show(out, emit if as_json else None, study, scale, sets or [])
+
+
+@app.command()
+def estimate(
+    study: Study,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    arm: Annotated[str | None, typer.Option("--arm", help="Shrink this arm; by default the largest.")] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Show where the memory of each size of trial goes, and what would shrink one. Starts nothing."""
+    from sweeps import estimate as verb
+
+    verb.estimate(out, emit if as_json else None, study, scale, sets or [], arm=arm)
 
 
 @app.command()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +80,19 @@ def _subject(event: dict[str, Any]) -> ReplicateKey | str:
     return (event["config_id"], event["seed"])
 
 
+def _share(event: dict[str, Any]) -> dict[str, Any]:
+    """Return `event` with one object for equal texts: most are names that every report or replicate repeats."""
+    return {name: _shared(value) for name, value in event.items()}
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(inner) for name, inner in value.items()}
+    return value
+
+
 class JournalTail:
     """Reads a journal bit by bit. The result equals reading it at once, in whatever order files grow."""
 
@@ -129,7 +143,7 @@ class JournalTail:
         return [self.path] if self.path.is_file() else sorted(self.path.glob("*.jsonl"))
 
     def _read(self, final: bool) -> list[dict[str, Any]]:
-        events = [event for file in self._files() for event in self._new_events_of(file, final)]
+        events = [_share(event) for file in self._files() for event in self._new_events_of(file, final)]
         return sorted(events, key=lambda event: (event["time"], event["sweep_id"]))
 
     def _new_events_of(self, file: Path, final: bool) -> Iterator[dict[str, Any]]:

@@ -28,8 +28,8 @@ def is_missing(replicate: Replicate | None) -> bool:
 
 
 def has_no_end(replicate: Replicate | None) -> bool:
-    """Return whether a replicate has not ended, or only because it was preempted."""
-    return replicate is None or replicate.status in {None, "preempted"}
+    """Return whether a replicate has not ended, or only for now: preempted, or to be tried with other memory."""
+    return replicate is None or replicate.status in {None, "preempted"} or bool(replicate.retry)
 
 
 def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm, int]]:

@@ -24,7 +24,11 @@ if TYPE_CHECKING:
 METRICS_PER_REQUEST = 800
 """MLflow takes 1000 metrics, parameters and tags at once; the rest is room for parameters and tags."""
 CURSOR_TAG = "mlflow.phasesweep.projected"
-"""What a run holds: number and digest of its points, digest of its summary."""
+"""What a run holds: number and digest of its points, digest of its summary.
+
+A run that one batch fills is made with it, since a tag beside a batch makes that half as dear again. In a run
+without any metric it is therefore a promise that was not kept: whoever made the run died before the batch.
+"""
 JOURNAL_TAG = "mlflow.phasesweep.journal"
 """First sweep of the journal that the run shows. MLflow does not list tags that begin with `mlflow.`."""
 
@@ -118,6 +122,8 @@ class Written:
     """Keys of the runs that were made or changed."""
     num_metrics: int = 0
     """Numbers sent."""
+    num_requests: int = 0
+    """Calls of MLflow that made or changed a run."""
 
 
 class RunStore:
@@ -150,7 +156,8 @@ class RunStore:
                 if found.data.tags.get(JOURNAL_TAG) in sweep_ids:
                     info, tags = found.info, dict(found.data.tags)
                     run = _Run(info.run_id, info.status, info.end_time, tags, dict(found.data.params))
-                    run.read_cursor()
+                    if found.data.metrics:  # else the cursor promises what never came
+                        run.read_cursor()
                     yield run
             token = page.token or ""
 
@@ -179,10 +186,16 @@ class RunStore:
         self._set_status(run, record)
 
     def _create(self, record: RunRecord) -> _Run:
-        tags = self._tags(record)
+        run = _Run("", "RUNNING", None, self._tags(record), {})
+        batches = list(itertools.islice(_batches(run, record), 2))
+        if record.ended_at is not None and len(batches) == 1:
+            run.tags[CURSOR_TAG] = batches[0].cursor
         start_ms = _milliseconds(record.started_at)
-        made = self._client.create_run(self.experiment_id, start_ms, tags, record.name)
-        return _Run(made.info.run_id, "RUNNING", None, tags | {"mlflow.runName": record.name}, {})
+        made = self._client.create_run(self.experiment_id, start_ms, run.tags, record.name)
+        run.run_id = made.info.run_id
+        run.tags["mlflow.runName"] = record.name
+        self._written.num_requests += 1
+        return run
 
     def _tags(self, record: RunRecord) -> dict[str, str]:
         tags = {**record.tags, JOURNAL_TAG: self._journal}
@@ -196,7 +209,9 @@ class RunStore:
         # A parameter cannot change. One that would is without effect, or the configuration had another id.
         missing = {key: value for key, value in record.parameters.items() if key not in run.parameters}
         for batch in _batches(run, record):
-            self._log(run, record, changed | {CURSOR_TAG: batch.cursor}, missing, batch.metrics)
+            if run.tags.get(CURSOR_TAG) != batch.cursor:
+                changed[CURSOR_TAG] = batch.cursor
+            self._log(run, record, changed, missing, batch.metrics)
             run.last_point = record.curve[run.num_points - 1] if run.num_points else None
             changed, missing = {}, {}
         if changed or missing:
@@ -227,6 +242,7 @@ class RunStore:
         run.read_cursor()
         self._written.runs.add(record.key)
         self._written.num_metrics += len(metrics)
+        self._written.num_requests += 1
 
     def _set_status(self, run: _Run, record: RunRecord) -> None:
         ended_ms = None if record.ended_at is None else _milliseconds(record.ended_at)
@@ -238,6 +254,7 @@ class RunStore:
             return
         run.status, run.ended_ms = record.status, ended_ms
         self._written.runs.add(record.key)
+        self._written.num_requests += 1
 
 
 @dataclass(frozen=True)

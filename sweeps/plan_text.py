@@ -26,7 +26,7 @@ def arms_table(plan: Plan) -> Table:
         arm = planned.arm
         left_out = shared if plan.study.grid and arm.name in plan.study.grid.arms else {}
         changes = {key: value for key, value in arm.changes.items() if key not in left_out}
-        memory = f"{planned.memory.total_mib:.0f} MiB"
+        memory = f"{planned.need_mib:.0f} MiB"
         table.add_row(
             arm.name, arm.role, planned.config_id, f"{planned.num_parameters:,}", memory, _settings(changes)
         )
@@ -51,27 +51,53 @@ def _settings(changes: dict[str, Any]) -> str:
 
 def budget(plan: Plan, state: JournalState) -> str:
     """Return configurations, seeds, requests and costs, one a line."""
-    request, replicates = plan.request, plan.replicates
+    replicates = plan.replicates
     seconds, basis = plan.forecast_seconds(state)
     cost = plan.core_seconds(state)
     configurations = len({planned.config_id for planned in plan.arms})
     distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
-    gpu = f", {request.gpu:g} GPU" if request.gpu else ""
-    workers = f"{request.workers} workers of " if request.workers > 1 else ""
-    driver = f", and {request.driver_mib} MiB to drive them" if request.workers > 1 else ""
     shared = _settings(_shared_changes(plan))
     lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
     lines += _violations(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
     lines += [
         f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {len(replicates)} replicates",
-        f"each asks for {workers}{request.cpu:g} CPU{gpu}, {request.memory_mib} MiB{driver}; "
-        f"{plan.concurrency} run at a time on {plan.device}",
+        *_size_classes(plan),
+        *_corrections(plan),
         f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds, "
         f"{cost / len(replicates):,.0f} a replicate",
         smallest_effect(plan),
     ]
     return "\n".join(lines)
+
+
+def _size_classes(plan: Plan) -> list[str]:
+    """Return what trials ask for and how many run at once, size by size and card by card."""
+    lines = []
+    for size_class in plan.packing.classes:
+        number = list(plan.packing.index_of.values()).count(size_class.index)
+        who = "each asks" if len(plan.packing.classes) == 1 else f"{number} of the configurations ask"
+        for request, slots in zip(size_class.requests, size_class.slots, strict=True):
+            workers = f"{request.workers} workers of " if request.workers > 1 else ""
+            gpu = f", {request.gpu:g} GPU" if request.gpu else ""
+            driver = f", and {request.driver_mib} MiB to drive them" if request.workers > 1 else ""
+            where = request.card or plan.device
+            lines.append(
+                f"{who} for {workers}{request.cpu:g} CPU{gpu}, {request.memory_mib} MiB{driver}; "
+                f"{slots} run at a time on {where}"
+            )
+    if len(plan.packing.classes) > 1:
+        lines.append(f"rounding to these sizes wastes {plan.packing.waste:.0%} of the memory that is asked for")
+    return lines
+
+
+def _corrections(plan: Plan) -> list[str]:
+    """Return what measured peaks have changed of the estimates."""
+    factors = {p.config.architecture.name: p.correction for p in plan.arms if p.correction != 1.0}
+    return [
+        f"memory of {name}: {factor:.2f} times what is estimated beyond the process, as measured before"
+        for name, factor in sorted(factors.items())
+    ]
 
 
 def _violations(arms: Iterable[PlannedArm]) -> list[str]:

@@ -19,8 +19,10 @@ PLAIN_EVERY_SECONDS = 10.0
 
 
 def format_duration(seconds: float) -> str:
-    """Return `42 s`, `3 min 05 s` or `2 h 07 min`."""
+    """Return `less than a second`, `42 s`, `3 min 05 s` or `2 h 07 min`."""
     whole = round(seconds)
+    if whole < 1:
+        return "less than a second"
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
@@ -40,8 +42,8 @@ class Progress:
 
     def __init__(self, plan: Plan, num_missing: int, console: Console, machine: Inventory) -> None:
         self.console = console
-        self.request_mib = plan.request.workers * plan.request.memory_mib
-        self.offered_mib = _offered_mib(machine, on_cards=plan.request.gpu > 0)
+        self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.arms}
+        self.offered_mib = machine.offered_mib(on_cards=plan.device == "cuda")
         self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
         self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.arms)}
         self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.arms}
@@ -123,11 +125,12 @@ class Progress:
         if done >= 1:
             return ""
         elapsed = time.monotonic() - self.started_at
-        return f"; about {format_duration(elapsed * (1 - done) / done)} left"
+        left = format_duration(elapsed * (1 - done) / done)
+        return f"; {left} left" if left.startswith("less") else f"; about {left} left"
 
     def _packed(self) -> str:
         """Return what the running replicates have asked for, of what was offered."""
-        asked = len(self.running) * self.request_mib
+        asked = sum(self.asked_mib[config_id] for config_id, _ in self.running)
         if not self.offered_mib:
             return f"{asked:,} MiB"
         return f"{asked:,} of {self.offered_mib:,} MiB ({asked / self.offered_mib:.0%})"
@@ -157,10 +160,3 @@ class Progress:
         if self.best:
             table.add_row("best so far", f"{self.metric.name} {self.best[0]:.4f} ({self.best[1]}, one seed)")
         return table
-
-
-def _offered_mib(machine: Inventory, *, on_cards: bool) -> int:
-    """Return the free memory of all machines, or of all their cards; 0 where a cluster does not say."""
-    if not on_cards:
-        return machine.memory_mib
-    return sum(card.count * (card.free_mib or 0) for card in machine.gpus)

@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,7 @@ class RunRecord:
     """Numbers that replace what the run holds under the same names."""
 
 
+@lru_cache(maxsize=4096)  # few names, each in every replicate
 def mlflow_name(name: str) -> str:
     """Return `name` as MLflow accepts it for metrics, parameters and tags.
 
@@ -286,7 +288,8 @@ def _has_ended(replicate: Replicate) -> bool:
     if replicate.status in RESULTS:
         return True
     restarted = (replicate.started_at or 0.0) > (replicate.ended_at or 0.0)
-    return replicate.status not in {None, "preempted"} and not restarted
+    will_be_tried_again = replicate.status == "preempted" or bool(replicate.retry)
+    return replicate.status is not None and not will_be_tried_again and not restarted
 
 
 def _outcome(replicate: Replicate, following: Following) -> tuple[str, RunStatus, float | None]:
@@ -304,7 +307,7 @@ def _outcome(replicate: Replicate, following: Following) -> tuple[str, RunStatus
         return "interrupted", "KILLED", interrupted_at
     if (replicate.started_at or 0.0) > (replicate.ended_at or 0.0):
         return "running", "RUNNING", None
-    return "preempted", "KILLED", replicate.ended_at
+    return replicate.status or "preempted", "KILLED", replicate.ended_at
 
 
 def _status_of_all(arms: list[ArmInfo], replicates: list[Replicate], ended: list[Replicate]) -> RunStatus:

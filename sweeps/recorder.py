@@ -58,7 +58,7 @@ class Recorder:
     def record(self, assignment: Assignment, event: dict[str, Any]) -> None:
         """Write what a worker said."""
         if event["event"] == "started":
-            values = {name: event[name] for name in ("step", "numerics", "host", "pid")}
+            values = {name: event[name] for name in ("step", "numerics", "host", "pid", "cap_mib")}
             self._write("started", assignment, **values)
             self._listener.started(assignment)
             return
@@ -68,13 +68,16 @@ class Recorder:
             self._end(assignment, event)
         self._listener.reported(assignment, event)
 
-    def record_death(self, assignment: Assignment, last_words: str, *, lost_machine: bool = False) -> None:
-        """Write that a worker's process is gone: by its own watchdog, by the system, by a fault.
+    def record_death(
+        self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str = ""
+    ) -> None:
+        """Write that a worker's process is gone: by its own watchdog, by the system, by a fault, by the driver.
 
         Args:
             assignment: What it ran; nothing is written if that had ended before.
             last_words: What is known of the end of the process.
             lost_machine: Its whole machine is gone, or Ray there: no fault of the replicate.
+            silence: Set if the driver ended it because nothing was heard of it any more; what is known of that.
         """
         if (assignment.config_id, assignment.seed) in self._ended:
             return
@@ -84,19 +87,24 @@ class Recorder:
             outcome = "timed_out"
             message = f"no report for {assignment.report_timeout_seconds:g} s; it hung at {place_of(stacks)}"
             folder.log(f"{message}\n{stacks}")
+        elif silence:
+            outcome, message = "timed_out", silence
         elif lost_machine:
             outcome, message = "preempted", f"its machine was lost: {last_words}"
         else:
             outcome = "crashed"
             message = f"the worker process died, killed by the system or by itself: {last_words}"
+        killed = outcome == "crashed"
         unknown = dict.fromkeys(("seconds", "cpu_seconds", "peak_memory_mib"))
-        event: dict[str, Any] = {"outcome": outcome, "step": 0, "metrics": {}, "message": message, **unknown}
+        said: dict[str, Any] = {"outcome": outcome, "message": message, "killed": killed}
+        event: dict[str, Any] = {"step": 0, "metrics": {}, **said, **unknown}
         self._end(assignment, event)
         self._listener.reported(assignment, event)
 
     def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
         fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")
-        self._write(event["outcome"], assignment, **{name: event[name] for name in fields})
+        extra = {name: event[name] for name in ("suspected", "retry", "killed") if event.get(name)}
+        self._write(event["outcome"], assignment, **{name: event[name] for name in fields}, **extra)
         self._ended.add((assignment.config_id, assignment.seed))
         if event["outcome"] in RESULTS:
             # Only now is the result durable; until now the checkpoint was what a killed driver would need.

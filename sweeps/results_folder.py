@@ -53,7 +53,11 @@ def job_results_root(environ: Mapping[str, str]) -> Path:
 
 def _refuse_remote(given: str) -> None:
     if "://" in given:
-        raise UserError(f"PHASESWEEP_RESULTS={given}: remote stores are not supported yet; give a folder")
+        raise UserError(
+            f"PHASESWEEP_RESULTS={given}: results are appended to and locked, which needs a folder and not a "
+            "remote store; give a folder (one that all machines share, if there are several) and copy it to the "
+            "store when the sweep has ended"
+        )
 
 
 @dataclass(frozen=True)

@@ -10,24 +10,32 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from analysis.records import FAILURES, JournalState
+from analysis.records import FAILURES, JournalError, JournalState
 from analysis.results import summarise
 from analysis.tables import render_text
 from cluster.access import ClusterError
-from cluster.inventory import Inventory, local_inventory
+from cluster.card_context import with_contexts
+from cluster.inventory import Inventory, imagined_inventory, local_inventory
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.journal_tail import JournalTail
 from sweeps.missing import RUN, Key, Reopening, Selection, missing_replicates
 from sweeps.output import Emit
-from sweeps.plan import Plan, build_plan, data_dir_from_environment
+from sweeps.plan import Plan
+from sweeps.planning import build_plan, data_dir_from_environment
 from sweeps.plugins import options as plugin_options
+from sweeps.receipt import write_receipt
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder, results_root
 from sweeps.sitting import Sitting
 from sweeps.study import Study
+from trainables.config import BY_MEMORY
+
+if TYPE_CHECKING:
+    from sweeps.tracking import ProjectionSummary
 
 
 @dataclass(frozen=True)
@@ -67,16 +75,23 @@ def _invocation() -> list[str]:
     return [str(absolute.relative_to(Path.cwd()) if inside else absolute)]
 
 
-def prepare(name: str, scale: str, sets: Iterable[str]) -> Prepared:
+def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = None) -> Prepared:
     """Check everything that can be checked before anything starts.
+
+    Args:
+        name: The study: a library name or a path.
+        scale: Its scale.
+        sets: Overrides, as `key=value`.
+        cards: Cards that are not here, to plan for, as `4x94.5GiB,2x24GiB`; None: what is here.
 
     Raises:
         UserError: On the first mistake found.
     """
-    study = load_study(name, scale, sets)
+    packed = [] if cards is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
+    study = load_study(name, scale, [*packed, *sets])
     folder = ResultsFolder.of(results_root(), study)
-    machine = inventory()
-    plan = build_plan(study, machine, data_dir_from_environment())
+    machine = inventory() if cards is None else _imagined(cards)
+    plan = build_plan(study, machine, data_dir_from_environment(), folder.state())
     return Prepared(name, study, plan, folder, machine)
 
 
@@ -84,13 +99,20 @@ def inventory() -> Inventory:
     """Return what trials can have: this machine, or the cluster that RAY_ADDRESS names."""
     address = ray_address()
     if address is None:
-        return local_inventory()
+        return with_contexts(local_inventory())
     from cluster.session import cluster_nodes
 
     try:
         return cluster_nodes(address)
     except ClusterError as error:
         raise UserError(f"RAY_ADDRESS={address}: cannot join that cluster: {error}") from error
+
+
+def _imagined(cards: str) -> Inventory:
+    try:
+        return imagined_inventory(cards)
+    except ValueError as error:
+        raise UserError(f"--gpus {cards}: {error}") from error
 
 
 def ray_address() -> str | None:
@@ -108,11 +130,12 @@ def run(
     sitting: Sitting,
     selection: Selection = RUN,
 ) -> int:
-    """Run what is missing of a study, and what `selection` takes beside it; return the exit code."""
-    prepared = prepare(name, scale, sets)
-    from sweeps import engine, tracking  # Ray and MLflow, only now that there is something to run
-    from sweeps.progress import Progress
+    """Run what is missing of a study, and what `selection` takes beside it; return the exit code.
 
+    Raises:
+        JournalError: If a line of the journal is damaged, and so nothing has started.
+    """
+    prepared = prepare(name, scale, sets)
     plan, folder = prepared.plan, prepared.folder
     folder.prepare(prepared.study)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
@@ -120,31 +143,60 @@ def run(
     missing = {(planned.config_id, seed) for planned, seed in missing_replicates(plan, folder.state())}
     num_to_run = len(missing | reopenings.keys())
     _announce(prepared, num_to_run, reopenings, console)
-    uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
-    tracker = tracking.Tracker(folder.journal, uri, prepared.experiment)
-    tracker.start()
-    left: set[Key] = set()
-    if num_to_run:
-        with Progress(plan, num_to_run, console, prepared.machine) as progress:
-            left = engine.run_plan(
-                plan,
-                folder,
-                sweep_id=engine.new_sweep_id(),
-                address=ray_address(),
-                listener=progress,
-                sitting=sitting,
-                reopenings=reopenings,
-            )
-    behind = tracker.close()
-    state = folder.state()
+    try:
+        left, behind = _run_missing(prepared, num_to_run, reopenings, sitting, console)
+        state = folder.state()
+    except JournalError as error:
+        if not num_to_run:
+            raise
+        console.print(f"the run has ended, and its journal cannot be read: {error}", markup=False)
+        again = _command_again(prepared, selection)
+        console.print(f"nothing else is lost; once it is mended, continue with: {again}", markup=False)
+        return EXIT_FAILURES
     _print_table(state, console, emit)
+    if state.sweep is not None:
+        console.print(write_receipt(folder, state, state.sweep).in_words(), markup=False)
     if behind:
         console.print(f"MLflow: {behind}", markup=False)
     console.print(f"results: {folder.path}", markup=False)
     if left:
         _say_what_is_left(prepared, selection, sitting.why, f"{len(left)} of {num_to_run}", console)
     console.print(f"open the MLflow page with: {prepared.command('ui')}", markup=False)
-    return _exit_code(plan, state, left)
+    return _exit_code(plan, state, left, has_failed=sitting.has_failed)
+
+
+def _run_missing(
+    prepared: Prepared,
+    num_to_run: int,
+    reopenings: dict[Key, Reopening],
+    sitting: Sitting,
+    console: Console,
+) -> tuple[set[Key], ProjectionSummary]:
+    """Run what is to run while MLflow follows; return what is left, and how far MLflow is behind."""
+    from sweeps import engine, tracking  # Ray and MLflow, only now that there is something to run
+    from sweeps.progress import Progress
+
+    plan, folder = prepared.plan, prepared.folder
+    uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
+    tracker = tracking.Tracker(folder.journal, uri, prepared.experiment)
+    tracker.start()
+    left: set[Key] = set()
+    try:
+        if num_to_run:
+            with Progress(plan, num_to_run, console, prepared.machine) as progress:
+                left = engine.run_plan(
+                    plan,
+                    folder,
+                    sweep_id=engine.new_sweep_id(),
+                    address=ray_address(),
+                    listener=progress,
+                    sitting=sitting,
+                    reopenings=reopenings,
+                )
+    except JournalError:
+        tracker.close()  # what it has read is written all the same
+        raise
+    return left, tracker.close()
 
 
 def _reopenings(prepared: Prepared, selection: Selection) -> dict[Key, Reopening]:
@@ -182,15 +234,18 @@ def _print_table(state: JournalState, console: Console, emit: Emit | None) -> No
 
 
 def _say_what_is_left(prepared: Prepared, selection: Selection, why: str, left: str, console: Console) -> None:
-    verb = "resume" if selection.flags else "run"
     if why:
         console.print(f"stopped: {why}", markup=False)
-    again = prepared.command(verb, *selection.flags)
+    again = _command_again(prepared, selection)
     console.print(f"{left} replicates are left; continue with: {again}", markup=False)
 
 
-def _exit_code(plan: Plan, state: JournalState, left: Collection[Key]) -> int:
+def _command_again(prepared: Prepared, selection: Selection) -> str:
+    return prepared.command("resume" if selection.flags else "run", *selection.flags)
+
+
+def _exit_code(plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool) -> int:
     if left:
-        return EXIT_INTERRUPTED
+        return EXIT_FAILURES if has_failed else EXIT_INTERRUPTED
     ended = {state.replicates[key].status for key in plan.keys}
     return EXIT_FAILURES if FAILURES & ended else EXIT_DONE

@@ -39,10 +39,22 @@ class Sitting:
         self._deadline = math.inf if max_hours is None else time.monotonic() + 3600 * max_hours
         self._num_started = 0
         self._stopped_because = ""
+        self._has_failed = False
 
     def stop(self, reason: str) -> None:
         """End the sitting; callable from any thread. The first reason counts."""
         self._stopped_because = self._stopped_because or reason
+
+    def fail(self, reason: str) -> None:
+        """End the sitting because the run cannot go on, and nobody asked for that."""
+        if not self._stopped_because:
+            self._has_failed = True
+            self.stop(reason)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a failure ended it, and not somebody who asked, a limit or the death of Ray."""
+        return self._has_failed
 
     @property
     def is_over(self) -> bool:

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import threading
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sweeps.journal_tail import JournalTail
+from analysis.replicates import Replicate
+from sweeps.journal_tail import JournalTail, ReplicateKey
 from sweeps.lease import Lease
 from sweeps.mlflow_store import RunStore, Written, load, open_client
 from sweeps.projection import Projection, experiment_tags
 from sweeps.results_folder import results_root
 
 POLL_SECONDS = 1.0
+REQUESTS_PER_SECOND = 1.0
+"""How many MLflow gets while a sweep runs: after a step with more, the tracker pauses, and collects."""
+LONGEST_PAUSE_SECONDS = 10.0
+"""How far behind the journal MLflow is at most, whatever the requests."""
+YOUNG_SECONDS = 5.0
+"""A replicate that began later than that ago is left for the next step: ended by then, it costs less."""
 LONGEST_BACKOFF_SECONDS = 60.0
 SUMMARY_SHARE = 0.02
 """Most of the tracker's time that describing all configurations may take while the sweep runs."""
@@ -86,7 +94,7 @@ class Projector:
         self._projection = Projection(experiment, journal_dir.parent / "replicates")
         self._store: RunStore | None = None
         self._written = Written()
-        self._unwritten: set[tuple[str, int]] = set()
+        self._unwritten: set[ReplicateKey] = set()
         self._num_written = 0
         self._summarised_events = 0
         self._next_summary = 0.0
@@ -94,11 +102,11 @@ class Projector:
         """Why the last step failed; empty if it did not."""
 
     def step(self, *, final: bool = False) -> bool:
-        """Send what is new; return whether MLflow now holds every event, and never raise.
+        """Send what is new; return whether that went well, and never raise.
 
         Args:
-            final: Also describe the configurations now, however long that takes, and read a last line that
-                lacks its end.
+            final: Send everything: also what has only just begun, the descriptions of the configurations,
+                however long they take, and a last line that lacks its end.
         """
         try:
             self._unwritten |= self._tail.poll(final=final)
@@ -119,10 +127,21 @@ class Projector:
             self._unwritten |= following.state.replicates.keys()
             self._summarised_events = 0
         self._write_configurations(self._store, final)
-        for record in self._projection.replicates(following, self._unwritten):
+        young = set() if final else self._young()
+        for record in self._projection.replicates(following, self._unwritten - young):
             self._store.write(record)
-        self._unwritten.clear()
-        self._num_written = self._tail.num_events
+        self._unwritten = young
+        self._num_written = self._tail.num_events - self._count_events(young)
+
+    def _young(self) -> set[ReplicateKey]:
+        """Return which of the unwritten replicates have only just begun."""
+        replicates, now = self._tail.following.state.replicates, time.time()
+        return {key for key in self._unwritten if _is_young(replicates[key], now)}
+
+    def _count_events(self, keys: set[ReplicateKey]) -> int:
+        """Return how many events young replicates have: a start, and reports."""
+        replicates = self._tail.following.state.replicates
+        return sum(1 + len(replicates[key].reports) for key in keys)
 
     def _write_configurations(self, store: RunStore, final: bool) -> None:
         """Describe experiment, sweeps and configurations, less often the longer it takes."""
@@ -139,6 +158,11 @@ class Projector:
         now = time.monotonic()
         self._next_summary = now + (now - started) / SUMMARY_SHARE
 
+    @property
+    def num_requests(self) -> int:
+        """Requests to MLflow so far."""
+        return self._written.num_requests
+
     def has_news(self) -> bool:
         """Return whether the journal has grown since the last step."""
         return self._tail.has_grown()
@@ -153,6 +177,27 @@ class Projector:
             num_runs=len(self._written.runs),
             num_metrics=self._written.num_metrics,
         )
+
+
+def _is_young(replicate: Replicate, now: float) -> bool:
+    if replicate.started_at is None or replicate.started_at <= (replicate.ended_at or 0.0):
+        return False
+    return 0 <= now - replicate.started_at < YOUNG_SECONDS
+
+
+def pause_after(num_requests: int) -> float:
+    """Return for how many seconds a step with so many requests is enough."""
+    return min(max(POLL_SECONDS, num_requests / REQUESTS_PER_SECOND), LONGEST_PAUSE_SECONDS)
+
+
+def _exempt_what_is_loaded() -> None:
+    """Keep the garbage collector from what Ray's, MLflow's and SciPy's modules are made of.
+
+    These hundreds of thousands of objects stay to the end. To look at all of them once more whenever MLflow's have
+    added some takes a third of a second each time, in which no thread runs.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _lease(journal_dir: Path) -> Lease:
@@ -209,12 +254,16 @@ class Tracker:
         return summary
 
     def _run(self) -> None:
-        wait_seconds = POLL_SECONDS
+        wait_seconds, is_first = POLL_SECONDS, True
         while not self._stop.wait(wait_seconds):
+            num_requests = self._projector.num_requests
             if not self._acquire() or self._projector.step():
-                wait_seconds = POLL_SECONDS
+                wait_seconds = pause_after(self._projector.num_requests - num_requests)
             else:
                 wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
+            if is_first:
+                is_first = False
+                _exempt_what_is_loaded()
         self.finish()
 
     def _acquire(self) -> bool:

@@ -179,6 +179,7 @@ def serve(
     # Else a closed terminal would leave the server behind, and a shell's background job would ignore SIGINT.
     for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(sign, signal.default_int_handler)
+    say("starting the MLflow server ...")  # which takes seconds, on a busy machine many
     try:
         with server(tracking_uri, host=host, port=free) as base:
             _say_addresses(say, base, experiment_id, run_ids)

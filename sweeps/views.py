@@ -96,11 +96,13 @@ def schema(emit: Emit, of: str) -> None:
     emit(load_schema(of))
 
 
-def plan(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
-    """Show the plan."""
+def plan(
+    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], gpus: str | None = None
+) -> None:
+    """Show the plan, for what is here or for the cards that `gpus` describes."""
     from sweeps import plan_text
 
-    prepared = prepare(name, scale, sets)
+    prepared = prepare(name, scale, sets, cards=gpus)
     state = prepared.folder.state()
     if emit:
         emit(prepared.plan.to_json(state))

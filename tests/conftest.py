@@ -23,6 +23,11 @@ else:
 def forget_plugins() -> Iterator[None]:
     """Take the names of plugin files that a test has loaded out of this process again."""
     yield
+    forget_plugin_files()
+
+
+def forget_plugin_files() -> None:
+    """Take the names of all plugin files out of this process, as a fresh process would have none."""
     registry = sys.modules.get("trainables.registry")
     for one in registry.REGISTRIES if registry else ():
         entries = one.registrations().items()

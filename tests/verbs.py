@@ -16,6 +16,7 @@ import yaml
 from sweeps import cli
 from sweeps.json_schemas import load_schema
 from sweeps.results_folder import ResultsFolder
+from tests.conftest import forget_plugin_files
 from tests.integration.studies import write_study
 from tests.journals import write_journal
 
@@ -50,6 +51,7 @@ def caller(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     def call(*arguments: str) -> Called:
         monkeypatch.setattr(sys, "argv", ["phasesweep", *arguments])
         capsys.readouterr()
+        forget_plugin_files()
         with pytest.raises(SystemExit) as ended:
             cli.main()
         captured = capsys.readouterr()

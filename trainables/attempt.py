@@ -9,12 +9,22 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainables.assignment import Assignment
+from trainables.config import TrialConfig
+from trainables.memory_cap import (
+    TOLERANCE_MIB,
+    MemoryCap,
+    is_enforced,
+    is_out_of_memory,
+    return_free_memory,
+    worker_memory,
+)
 from trainables.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.tasks.base import DataError, Task, TaskConfig
 from trainables.training.checkpoints import CheckpointError, OtherCodeError
@@ -43,15 +53,17 @@ def release_memory() -> None:
     """Give back what the trial before this one held, so that a peak is of one trial only."""
     gc.collect()
     _set_libraries_aside()
+    return_free_memory()
     if torch.cuda.is_initialized():
         torch.cuda.empty_cache()
 
 
-def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether `error` says that memory ran out, on the GPU or the host."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+def _forget_frames(error: BaseException) -> None:
+    """Let go of the frames that `error` has passed through: they hold the model."""
+    link: BaseException | None = error
+    while link is not None:
+        link.__traceback__ = None
+        link = link.__cause__ or link.__context__
 
 
 class Attempt:
@@ -72,8 +84,10 @@ class Attempt:
         self.started_cpu = time.process_time()
         self.saved_at = self.started_at
         self.peak: PeakMemory | None = None
+        self.cap: MemoryCap | None = None
         self.error: Exception | None = None
-        """What ended it, if it failed."""
+        """What ended it, if it failed; without its traceback, which is in log.txt."""
+        self._ran_out_of_memory = False
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield `started`, then a `report` at each report, the last one with its outcome.
@@ -87,23 +101,25 @@ class Attempt:
         except Exception as error:  # noqa: BLE001  every failure of a trial is recorded, none is dropped
             yield self._failed(error)
 
-    def _work(self) -> Iterator[dict[str, Any]]:
-        trainer = self._prepare()
-        yield self._started(trainer)
-        for report in trainer.reports():
-            yield self._reported(trainer, report)
+    def why_spent(self) -> str:
+        """Return why no other trial may run in this process; empty if one may. To be asked after the last event.
 
-    def _prepare(self) -> Trainer:
+        A process that ran out of memory may hold some of it for ever, in caches or half-made objects; one that did
+        not give back what its trial used would make the next one run out.
+        """
+        if self._ran_out_of_memory:
+            return "its trial ran out of memory"
+        if self.cap is None:
+            return ""
+        release_memory()
+        left_mib = self.cap.worker.left_behind_mib()
+        return f"its trial left {left_mib:.0f} MiB behind" if left_mib > TOLERANCE_MIB else ""
+
+    def _work(self) -> Iterator[dict[str, Any]]:
         given = self.assignment
         release_memory()
-        self.peak = PeakMemory(given.device)
+        self.peak = PeakMemory(given.device, given.context_mib)
         config = given.read_config()
-        task = _load_task(config.task, given.data_path)
-        if task.data_hash != given.data_hash:
-            raise DataError(
-                f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
-                f"differs between machines; give all of them the same PHASESWEEP_DATA"
-            )
         numerics = Numerics(
             device=given.device,
             threads=given.threads,
@@ -112,6 +128,36 @@ class Attempt:
             micro_batch_size=given.micro_batch_size,
             deterministic=given.deterministic,
         )
+        numerics.apply()
+        with self._capped():
+            trainer = self._prepare(config, numerics)
+            yield self._started(trainer)
+            for report in trainer.reports():
+                yield self._reported(trainer, report)
+
+    def _capped(self) -> AbstractContextManager[Any]:
+        """Return the context in which the trial may use no more than its reservation."""
+        given = self.assignment
+        if given.memory_mib is None:
+            return nullcontext()
+        if not is_enforced(given.device):
+            self.folder.log("not capped: this system cannot limit the memory of a process")
+            return nullcontext()
+        worker = worker_memory(given.device, given.threads)
+        self.cap = MemoryCap(given.memory_mib, worker, context_mib=given.context_mib)
+        for remark in self.cap.remarks():
+            self.folder.log(remark)
+        return self.cap
+
+    def _prepare(self, config: TrialConfig, numerics: Numerics) -> Trainer:
+        given = self.assignment
+        with self.cap.worker.keeping() if self.cap else nullcontext():
+            task = _load_task(config.task, given.data_path)
+        if task.data_hash != given.data_hash:
+            raise DataError(
+                f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
+                f"differs between machines; give all of them the same PHASESWEEP_DATA"
+            )
         trainer = Trainer(config, given.seed, task, numerics, self.ranks)
         self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
         if self.folder.checkpoint.exists():
@@ -141,8 +187,14 @@ class Attempt:
             "peak_memory_method": self.peak.method if self.peak else "",
         }
         self.folder.log(f"started at step {trainer.step} with {trainer.num_parameters} parameters: {numerics}")
-        where = {"host": socket.gethostname(), "pid": os.getpid()}
-        return {"event": "started", "step": trainer.step, "numerics": numerics, **where}
+        return {
+            "event": "started",
+            "step": trainer.step,
+            "numerics": numerics,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "cap_mib": self.cap.reservation_mib if self.cap else None,
+        }
 
     def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
         now = time.monotonic()
@@ -162,6 +214,7 @@ class Attempt:
             "cpu_seconds": cpu_seconds,
             "peak_memory_mib": peak_mib,
             "message": report.reason,
+            "suspected": False,
         }
 
     def _usage(self) -> tuple[float | None, float]:
@@ -181,18 +234,43 @@ class Attempt:
 
     def _failed(self, error: Exception) -> dict[str, Any]:
         self.error = error
+        peak_mib = self._peak_mib()
+        recognised = "oom" if is_out_of_memory(error) else "crashed"
+        suspected = recognised == "crashed" and self._memory_was_short(peak_mib)
+        self._ran_out_of_memory = suspected or recognised == "oom"
         message = f"{type(error).__name__}: {error}"
+        if self._ran_out_of_memory:
+            message = self._shortage(" ".join(message.split()), peak_mib, suspected=suspected)
         try:
             self.folder.log("".join(traceback.format_exception(error)))
         except OSError as unwritable:
             message += f" (and its traceback could not be written: {unwritable})"
+        _forget_frames(error)
         return {
             "event": "report",
             "step": 0,
             "metrics": {},
-            "outcome": "oom" if is_out_of_memory(error) else "crashed",
+            "outcome": "oom" if suspected else recognised,
             "seconds": time.monotonic() - self.started_at,
             "cpu_seconds": self._cpu_seconds(),
-            "peak_memory_mib": self._peak_mib(),
+            "peak_memory_mib": peak_mib,
             "message": message,
+            "suspected": suspected,
         }
+
+    def _memory_was_short(self, peak_mib: float | None) -> bool:
+        """Return whether the trial ended so close to its cap that any failure may be one of memory."""
+        if self.cap is None or self.peak is None:
+            return False
+        return self.cap.is_close(peak_mib if self.peak.is_of_trial else None)
+
+    def _shortage(self, reason: str, peak_mib: float | None, *, suspected: bool) -> str:
+        """Return what is told of a trial that ran out of memory: how much it had, and what to do."""
+        reserved = self.assignment.memory_mib
+        may_use = f"may use {reserved} MiB" if reserved is not None else "had no limit"
+        used = f" and used {peak_mib:.0f} MiB at its peak" if peak_mib is not None else ""
+        maybe = "maybe for lack of memory: " if suspected else ""
+        return (
+            f"{maybe}{reason}; the trial {may_use}{used}; set resources.micro_batch_size lower or choose a "
+            "smaller --scale"
+        )

@@ -58,6 +58,9 @@ class BudgetConfig(Schema):
     """A training loss above this, in nats a token, ends the replicate as diverged; so does a non-finite one."""
 
 
+BY_MEMORY: Literal["by_memory"] = "by_memory"
+
+
 class ResourceConfig(Schema):
     """What one trial asks of the machine. Changes how fast it runs, never what it computes in law."""
 
@@ -69,9 +72,12 @@ class ResourceConfig(Schema):
     """How several workers hold the model: each the whole of it (DDP), or each a share (`fsdp`, FSDP2)."""
     cpus_per_trial: int = Field(1, ge=1)
     """CPU cores, and so the threads, of one trial; of each worker, where there are several."""
-    gpus_per_trial: float = Field(0.0, ge=0, le=1)
-    """Share of one GPU (at most 1), or 0 to run on the CPU. Of each worker, where there are several; they need
-    whole GPUs."""
+    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | Literal["by_memory"] = 0.0
+    """Share of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the part of the card's memory that the
+    trial needs, so that as many run at once as fit. Of each worker, where there are several; they need whole
+    GPUs."""
+    max_trials_per_gpu: int | None = Field(None, ge=1)
+    """Most trials on one card with `by_memory`, however small they are: each slows the others. None: no limit."""
     micro_batch_size: int | None = Field(None, ge=1)
     """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's part of it.
     None: all of them."""
@@ -83,13 +89,18 @@ class ResourceConfig(Schema):
 
     @model_validator(mode="after")
     def _workers_can_work_together(self) -> ResourceConfig:
-        if self.workers > 1 and 0 < self.gpus_per_trial < 1:
+        if self.workers > 1 and self.gpus_per_trial not in {0.0, 1.0}:
             raise ValueError(
-                f"gpus_per_trial={self.gpus_per_trial:g} must be 1 or 0 with workers={self.workers}: the "
+                f"gpus_per_trial={self.gpus_per_trial} must be 1 or 0 with workers={self.workers}: the "
                 "workers of a trial cannot share a card"
             )
         if self.workers == 1 and self.sharding == "fsdp":
             raise ValueError("sharding=fsdp divides the model among workers: set workers to at least 2")
+        if self.max_trials_per_gpu is not None and self.gpus_per_trial != BY_MEMORY:
+            raise ValueError(
+                f"max_trials_per_gpu={self.max_trials_per_gpu} needs gpus_per_trial={BY_MEMORY}: a share already "
+                "says how many trials a card takes"
+            )
         return self
 
 

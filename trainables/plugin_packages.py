@@ -95,7 +95,7 @@ def _distribution(root: str) -> str:
 
 @functools.cache
 def _describe(root: str) -> Plugin:
-    """Describe an installed package, with the hash of its Python files."""
+    """Describe an installed package, with the hash of its files."""
     distribution = _announced()[root][0].dist
     return Plugin(
         kind="package",
@@ -114,11 +114,18 @@ def _hash_of_code(root: str) -> str:
         )
     digest = hashlib.sha256()
     for folder in map(Path, spec.submodule_search_locations or ()):
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + path.read_bytes() + b"\0")
+        for path in sorted(filter(_is_shipped, folder.rglob("*"))):
+            with path.open("rb") as file:  # data may be large
+                content = hashlib.file_digest(file, "sha256").digest()
+            digest.update(f"{path.relative_to(folder).as_posix()}\0".encode() + content)
     if not spec.submodule_search_locations and spec.origin:
         digest.update(Path(spec.origin).read_bytes())
     return digest.hexdigest()
+
+
+def _is_shipped(path: Path) -> bool:
+    """Return whether a package brings this file: data counts as code does, what Python makes of code does not."""
+    return path.is_file() and path.suffix != ".pyc" and "__pycache__" not in path.parts
 
 
 @functools.cache

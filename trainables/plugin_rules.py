@@ -35,7 +35,7 @@ class Plugin:
     version: str = ""
     """Version of an installed distribution; a file has none."""
     sha256: str
-    """Of the text of the file, or of all Python files of the package."""
+    """Of the text of the file, or of all files of the package."""
     source: str = field(default="", repr=False)
     """Text of a file; empty for a package."""
 

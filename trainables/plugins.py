@@ -175,9 +175,20 @@ def _refuse_siblings(tree: ast.Module, path: Path) -> None:
         if module.startswith("."):
             raise PluginError(f"{path}:{line}: a relative import; {ONE_FILE}")
         top = module.partition(".")[0]
-        beside = (path.parent / f"{top}.py", path.parent / top / "__init__.py")
-        if top not in LIBRARY and top not in sys.stdlib_module_names and any(map(Path.is_file, beside)):
+        if top not in LIBRARY and top not in sys.stdlib_module_names and _lies_in(path.parent, top):
             raise PluginError(f"{path}:{line}: imports '{top}', which lies beside it; {ONE_FILE}")
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Return whether the module `name` is one in `folder`, be it only a folder without `__init__.py`."""
+    namespace = folder / name
+    if (folder / f"{name}.py").is_file() or (namespace / "__init__.py").is_file():
+        return True
+    if not namespace.is_dir():
+        return False
+    spec = importlib.util.find_spec(name)  # of equal names an installed module goes first: that is what is meant
+    places = spec.submodule_search_locations or () if spec and spec.origin is None else ()
+    return spec is None or namespace in [Path(place).resolve() for place in places]
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:

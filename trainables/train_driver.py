@@ -22,19 +22,19 @@ from typing import Any
 import ray
 import ray.train
 from ray.exceptions import GetTimeoutError, RayActorError
-from ray.train import FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
+from ray.train import ControllerError, FailureConfig, LoggingConfig, RunConfig, ScalingConfig, TrainingFailedError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.execution.context import get_train_context
 from ray.tune.integration.ray_train import TuneReportCallback
 from ray.tune.trainable.function_trainable import FunctionTrainable
-from ray.util import get_current_placement_group
+from ray.util import get_current_placement_group, placement_group_table, remove_placement_group
+from ray.util.placement_group import PlacementGroup
 
 from trainables.assignment import Assignment
 from trainables.attempt import Attempt
 from trainables.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.training.distributed import Ranks, is_lost_peer
-from trainables.tune_trainable import CONFIG_KEY, EVENT_KEY, GROUP_KEY
-from trainables.watchdog import take_stacks
+from trainables.tune_trainable import CONFIG_KEY, EVENT_KEY, GROUP_KEY, WORKER_KEY
+from trainables.watchdog import BEYOND_WATCHDOG_SECONDS, take_stacks
 
 _TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
@@ -48,13 +48,13 @@ _TRAIN_ENVIRONMENT = {
 }
 """Read in this process, or handed on by it to the controller and the workers."""
 
+_MIN_START_SECONDS = 60.0
+"""How long workers may wait at least for what they ask of Ray, however short the time between reports is."""
+
 _CONTROLLER_KEY = "controller"
 
 _ABORT_SECONDS = 60.0
 """How long a stop waits for Ray Train's controller to end the workers."""
-
-_BEYOND_WATCHDOG_SECONDS = 60.0
-"""How much longer than the watchdog a collective waits: who hangs leaves its stacks before the others give up."""
 
 _LOST_PEER_GRACE_SECONDS = 5.0
 """How long a rank keeps to itself that another one has gone, so that the cause is known before the consequence."""
@@ -72,18 +72,27 @@ class RankDiedError(RuntimeError):
     """The process of a rank is gone."""
 
 
+class _ReportWithController(TuneReportCallback):
+    """Hands reports on to Tune, from the process of Ray Train's controller, and says which actor that is."""
+
+    def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
+        """Add the controller to the first report, which has no event."""
+        first, *others = metrics
+        if GROUP_KEY in first:
+            first = {**first, _CONTROLLER_KEY: ray.get_runtime_context().current_actor}
+        super().after_report(run_context, [first, *others], checkpoint)
+
+
 class WorkersTrainable(FunctionTrainable):
     """Runs one assignment over several workers and reports each event of the first rank.
 
     A function trainable, because Ray Train reports to those; a class, because Tune's stop has to reach the workers.
-    Its first result has no event but a `GROUP_KEY`: what `ray.util.remove_placement_group` takes. Ray gives the
-    workers' resources back by itself only when the whole job ends, so whoever learns that this process has died
-    has to do it.
+    Its first result has no event but a `GROUP_KEY`: the workers' placement group, for `WorkerGroups`.
     """
 
-    def setup(self, config: dict[str, Any], resources_per_worker: dict[str, float]) -> None:
+    def setup(self, config: dict[str, Any]) -> None:
         """Take an assignment, and what each worker asks of Ray."""
-        self._resources_per_worker = resources_per_worker
+        self._resources_per_worker = config[WORKER_KEY]
         self._controller: Any = None
         self._is_stopped = False
         super().setup(config)
@@ -110,7 +119,7 @@ class WorkersTrainable(FunctionTrainable):
             RankDiedError: If a worker's process died, by its own watchdog or otherwise.
         """
         assignment = Assignment.from_json(config[CONFIG_KEY])
-        to_tune = TuneReportCallback()
+        to_tune = _ReportWithController()
         started_at = time.monotonic()
         try:
             last = self._train(assignment, to_tune)
@@ -119,15 +128,17 @@ class WorkersTrainable(FunctionTrainable):
                 return  # nobody asks any more, and this is how Ray Train ends
             if isinstance(error, RayActorError):
                 raise
-            last = _failure(assignment, error, time.monotonic() - started_at)
+            has_started = self._controller is not None
+            last = _failure(assignment, error, time.monotonic() - started_at, has_started=has_started)
         # Only now have the workers ended. It takes the way of all reports: Tune's session forwards them from one
         # queue to another, and would wait for ever if a report of its own came in between.
         to_tune.after_report(None, [{EVENT_KEY: json.dumps(last), "done": True}], None)
 
     def _train(self, assignment: Assignment, to_tune: TuneReportCallback) -> dict[str, Any]:
         """Return the last event of the first rank."""
-        os.environ.update(_TRAIN_ENVIRONMENT)
-        timeout_seconds = assignment.report_timeout_seconds + _BEYOND_WATCHDOG_SECONDS
+        patience = {"RAY_TRAIN_WORKER_GROUP_START_TIMEOUT_S": str(_start_seconds(assignment))}
+        os.environ.update({**_TRAIN_ENVIRONMENT, **patience})
+        timeout_seconds = assignment.report_timeout_seconds + BEYOND_WATCHDOG_SECONDS
         with tempfile.TemporaryDirectory(prefix="phasesweep-train-", ignore_cleanup_errors=True) as scratch:
             trainer = TorchTrainer(
                 train_on_rank,
@@ -141,12 +152,75 @@ class WorkersTrainable(FunctionTrainable):
                 run_config=RunConfig(
                     storage_path=scratch,
                     callbacks=[to_tune],
-                    failure_config=FailureConfig(max_failures=0, max_preemption_failures=0),
+                    failure_config=FailureConfig(
+                        max_failures=0, max_preemption_failures=0, controller_failure_limit=0
+                    ),
                     logging_config=LoggingConfig(log_level="ERROR"),
                 ),
             )
             last: dict[str, Any] = trainer.fit().return_value
             return last
+
+
+class WorkerGroups:
+    """The placement groups of the workers of a sweep's trials; gives back those of trials whose driver has died.
+
+    Ray gives them back by itself only when the whole job ends. A driver that dies before its workers have said
+    which group is theirs leaves one that nobody names. It is among those of this job that no trial had named when
+    the driver died, and none of the trials that were starting then names later.
+    """
+
+    def __init__(self) -> None:
+        self._named: dict[str, PlacementGroup | None] = {}
+        self._suspected: list[tuple[set[str], set[str]]] = []
+
+    def started(self, trial_id: str) -> None:
+        """Note that a trial has its driver, which will ask for workers."""
+        self._named[trial_id] = None
+
+    def name(self, trial_id: str, group: PlacementGroup) -> None:
+        """Note which group a trial's workers have."""
+        self._named[trial_id] = group
+        self._remove_nobodys()
+
+    def ended(self, trial_id: str) -> None:
+        """Note that a trial has ended in order, and so has given its group back."""
+        self._named.pop(trial_id, None)
+        self._remove_nobodys()
+
+    def died(self, trial_id: str) -> None:
+        """Give the group of a trial back whose driver has died."""
+        group = self._named.pop(trial_id, None)
+        if group is not None:
+            remove_placement_group(group)
+        else:
+            starting = {other for other, its_group in self._named.items() if its_group is None}
+            self._suspected.append((_groups_of_this_job() - self._ids(), starting))
+        self._remove_nobodys()
+
+    def _ids(self) -> set[str]:
+        return {group.id.hex() for group in self._named.values() if group is not None}
+
+    def _remove_nobodys(self) -> None:
+        """Remove the suspected groups that by now are known to be nobody's."""
+        undecided = []
+        for suspects, starting in self._suspected:
+            if any(trial in self._named and self._named[trial] is None for trial in starting):
+                undecided.append((suspects - self._ids(), starting))
+                continue
+            for group in suspects - self._ids():
+                remove_placement_group(PlacementGroup(ray.PlacementGroupID(bytes.fromhex(group))))
+        self._suspected = undecided
+
+
+def _groups_of_this_job() -> set[str]:
+    """Return the ids of this job's placement groups of several bundles; Tune's own have one."""
+    job = ray.get_runtime_context().get_job_id()
+    return {
+        group
+        for group, known in placement_group_table().items()
+        if group.endswith(job) and len(known["bundles"]) > 1 and known["state"] != "REMOVED"
+    }
 
 
 def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
@@ -156,8 +230,7 @@ def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
         RankFailedError: If this rank failed; Ray Train then ends the others.
     """
     # First of all, for the time until the model is built and the data loaded is long.
-    controller = get_train_context().controller_actor
-    ray.train.report({_CONTROLLER_KEY: controller, GROUP_KEY: get_current_placement_group()})
+    ray.train.report({GROUP_KEY: get_current_placement_group()})
     ranks = Ranks.joined()
     attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]), ranks)
     for event in attempt.events():
@@ -171,8 +244,21 @@ def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
     raise AssertionError("an attempt ended without an outcome")
 
 
-def _failure(assignment: Assignment, error: TrainingFailedError, seconds: float) -> dict[str, Any]:
+def _start_seconds(assignment: Assignment) -> float:
+    """Return how long the workers may wait for what they ask of Ray, before the trial has timed out."""
+    return max(_MIN_START_SECONDS, assignment.report_timeout_seconds)
+
+
+def _failure(
+    assignment: Assignment, error: TrainingFailedError, seconds: float, *, has_started: bool
+) -> dict[str, Any]:
     """Return the last event of a trial that failed.
+
+    Args:
+        assignment: What it ran.
+        error: What Ray Train says.
+        seconds: Since it was given to Ray Train.
+        has_started: Whether its workers have said anything.
 
     Raises:
         RankDiedError: If there is a rank that could not say why.
@@ -188,17 +274,28 @@ def _failure(assignment: Assignment, error: TrainingFailedError, seconds: float)
     if told:
         cause = min(told, key=lambda failure: (failure.is_consequence, failure.event["outcome"] != "oom"))
         return {**cause.event, "message": f"rank {cause.rank}: {cause.event['message']}"}
-    ReplicateFolder(Path(assignment.replicate_dir)).log("".join(traceback.format_exception(error)))
+    folder = ReplicateFolder(Path(assignment.replicate_dir))
+    folder.create()
+    folder.log("".join(traceback.format_exception(error)))
+    # Ray Train has no public name for this error, but nothing else waits so long before the workers start.
+    waited = isinstance(error, ControllerError) and not has_started and seconds >= _start_seconds(assignment)
     return {
         "event": "report",
         "step": 0,
         "metrics": {},
-        "outcome": "crashed",
+        "outcome": "timed_out" if waited else "crashed",
         "seconds": seconds,
         "cpu_seconds": None,
         "peak_memory_mib": None,
-        "message": f"{type(error).__name__}: {error}",
+        "message": _never_started(assignment) if waited else f"{type(error).__name__}: {error}",
     }
+
+
+def _never_started(assignment: Assignment) -> str:
+    return (
+        f"its {assignment.workers} workers did not start within {_start_seconds(assignment):g} s: "
+        f"Ray has not granted what they ask for; look at `ray status` on the cluster"
+    )
 
 
 def _collect_stacks(assignment: Assignment) -> None:

@@ -10,9 +10,16 @@ from ray import tune
 
 from trainables.assignment import Assignment
 from trainables.attempt import Attempt
+from trainables.memory_cap import SpentProcessError
 
 CONFIG_KEY = "assignment"
-"""The only key of the Tune configuration: an Assignment as JSON, so that Tune has nothing to resolve in it."""
+"""The key of a Tune configuration that says what to run: an Assignment as JSON, in which Tune resolves nothing."""
+
+ACTOR_KEY = "actor_resources"
+"""The key of a Tune configuration that says what the trial's actor asks of Ray."""
+
+WORKER_KEY = "worker_resources"
+"""The key that says what each worker asks of Ray; where there is one, the actor is the worker."""
 
 EVENT_KEY = "replicate_event"
 """The key of a result: an event of the attempt as JSON, because Tune keeps statistics of every number it sees."""
@@ -25,24 +32,41 @@ class ReplicateTrainable(tune.Trainable):
     """Runs assignments one after another in one process.
 
     Tune neither checkpoints nor restores it: a replicate continues from its own folder, whoever starts it.
+
+    A process that no other trial may run in (it ran out of memory, or kept what its trial used) tells the trial's
+    end without `done`, and then fails: Tune keeps a process whose trial is done, and ends one that failed.
     """
 
+    _attempt: Attempt
     _events: Iterator[dict[str, Any]]
+    _why_spent: str
 
     def setup(self, config: dict[str, Any]) -> None:
         """Take an assignment; the work, and so every failure of it, happens in `step`."""
-        self._events = Attempt(Assignment.from_json(config[CONFIG_KEY])).events()
+        self._attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]))
+        self._events = self._attempt.events()
+        self._why_spent = ""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Take the next assignment in the same process; the model of the last one goes first."""
-        del self._events
+        del self._events, self._attempt
         self.setup(new_config)
         return True
 
     def step(self) -> dict[str, Any]:
-        """Return the next event of the attempt."""
+        """Return the next event of the attempt.
+
+        Raises:
+            SpentProcessError: After the last event, if this process must end; see the class.
+        """
+        if self._why_spent:
+            raise SpentProcessError(f"this process ends, {self._why_spent}; the result was told before")
         event = next(self._events)
-        return {EVENT_KEY: json.dumps(event), "done": event.get("outcome") is not None}
+        ended = event.get("outcome") is not None
+        if ended:
+            next(self._events, None)  # beyond the last event it gives back what it holds
+            self._why_spent = self._attempt.why_spent()
+        return {EVENT_KEY: json.dumps(event), "done": ended and not self._why_spent}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: see the class."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cluster.inventory import local_inventory
-from tests.benchmarks import driver_cost, mean_field, one_process_each, trial_overhead
+from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, trial_overhead
 
 
 def _processor() -> str:
@@ -27,7 +27,13 @@ def main() -> None:
     commit = found.stdout.strip() or "unknown"
     here = local_inventory()
     print(f"{_processor()}, {here.cpus} CPUs, torch {torch.__version__}, commit {commit}\n", flush=True)
-    reports = (one_process_each.report, trial_overhead.report, driver_cost.report, lambda: mean_field.report("cpu"))
+    reports = (
+        one_process_each.report,
+        trial_overhead.report,
+        packing.report,
+        driver_cost.report,
+        lambda: mean_field.report("cpu"),
+    )
     for report in reports:
         print(report() + "\n", flush=True)
 

@@ -6,7 +6,8 @@ import tempfile
 from pathlib import Path
 
 from cluster.inventory import Inventory, local_inventory
-from sweeps.plan import Plan, build_plan
+from sweeps.plan import Plan
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from trainables.assignment import Assignment
 

@@ -1,8 +1,8 @@
 """What the driver costs: processor and wall time a trial and a report, requests to MLflow, and its memory.
 
 Every sweep is a real one, of the smallest models there are, in a process of its own: Ray, the journal, claims,
-progress and MLflow on SQLite work as they do under `phasesweep run`. Start-up is left out; what MLflow still
-writes after the last trial is counted.
+progress and MLflow on SQLite work as they do under `phasesweep run`. Start-up and the end of Ray's session are left
+out; what MLflow still writes after the last trial is counted.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from rich.console import Console
 from cluster.inventory import Inventory, local_inventory
 from sweeps import mlflow_store
 from sweeps.engine import new_sweep_id, run_plan
-from sweeps.plan import Plan, build_plan
+from sweeps.plan import Plan
+from sweeps.planning import build_plan
 from sweeps.progress import Progress
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder
 from sweeps.sitting import Sitting
-from sweeps.tracking import Projector, Tracker, default_tracking_uri
+from sweeps.tracking import Tracker, default_tracking_uri
 from trainables.assignment import Assignment
 
 NUM_TRIALS = 1000
@@ -43,6 +44,12 @@ EARLY = 200
 """Trials after which memory is read first, and the size of the sweep with more reports."""
 MORE_REPORTS = 11
 NUM_ARMS = 4
+AIM_TRIAL_MS = 40.0
+AIM_REPORT_MS = 2.0
+AIM_REQUESTS_PER_SECOND = 2.0
+"""`About one`: rounded, one or two."""
+AIM_KIB_PER_TRIAL = 10.0
+"""`Flat`: a hundred thousand trials in a gigabyte."""
 TRACKER_THREAD = "mlflow-tracker"
 TUNE_THREAD = "ray-work"
 
@@ -81,8 +88,8 @@ class Mark:
     rss_mib: float
     requests: int
     """Calls of MLflow's client."""
-    flushes: int
-    """Steps of the tracker that made any."""
+    load: float
+    """The machine's load average over the last minute."""
 
 
 class Meter:
@@ -91,7 +98,6 @@ class Meter:
     def __init__(self) -> None:
         self.worker_seconds = 0.0
         self.num_requests = 0
-        self.num_flushes = 0
         self._seconds = dict.fromkeys((TRACKER_THREAD, TUNE_THREAD), 0.0)
         """Processor time of our threads; of one that has ended, as it was last seen."""
         self._process = psutil.Process()
@@ -113,23 +119,16 @@ class Meter:
             worker=self.worker_seconds,
             rss_mib=self._process.memory_info().rss / 2**20,
             requests=self.num_requests,
-            flushes=self.num_flushes,
+            load=os.getloadavg()[0],
         )
 
     def _count_requests(self) -> None:
-        open_client, step = mlflow_store.open_client, Projector.step
+        open_client = mlflow_store.open_client
 
         def counted_client(tracking_uri: str) -> Any:
             return _CountedClient(open_client(tracking_uri), self)
 
-        def counted_step(projector: Projector, *, final: bool = False) -> bool:
-            before = self.num_requests
-            done = step(projector, final=final)
-            self.num_flushes += self.num_requests > before
-            return done
-
         mlflow_store.open_client = counted_client
-        Projector.step = counted_step  # type: ignore[method-assign]
 
 
 class _CountedClient:
@@ -151,23 +150,42 @@ class _CountedClient:
 class _MeteredProgress(Progress):
     """The display of `phasesweep run`, which also takes a mark after some trials."""
 
-    def __init__(self, plan: Plan, console: Console, machine: Inventory, meter: Meter) -> None:
+    def __init__(self, plan: Plan, console: Console, machine: Inventory, meter: Meter, tracker: Tracker) -> None:
         super().__init__(plan, len(plan.replicates), console, machine)
-        self.meter = meter
+        self.meter, self.tracker = meter, tracker
+        self.num_events = 1
+        """In the journal; the first describes the sweep."""
         self.marks: list[Mark] = []
+
+    def started(self, assignment: Assignment) -> None:
+        """Show a start."""
+        super().started(assignment)
+        self.num_events += 1
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
         """Show a report; note the end of a trial."""
         super().reported(assignment, event)
+        self.num_events += bool(event["metrics"]) + bool(event["outcome"])
         if event["outcome"]:
             self.meter.worker_seconds += event["seconds"]
             num_ended = sum(self.ended.values())
-            if num_ended in {WARM_UP, EARLY}:
+            if num_ended == WARM_UP:
+                self._await_tracker()
+            # At the end too, while the thread of Ray Tune lives: its clock ends with it.
+            if num_ended in {WARM_UP, EARLY, self.num_missing}:
                 self.marks.append(self.meter.read(num_ended))
+
+    def _await_tracker(self) -> None:
+        """Stop until MLflow has caught up, so that what is counted from here on is written from here on."""
+        while (summary := self.tracker.summary()).num_events - summary.num_missing < self.num_events:
+            time.sleep(0.1)
 
 
 def measure(num_trials: int, reports: int) -> list[Mark]:
-    """Run a sweep with one slot in this process; return marks after `WARM_UP`, `EARLY` and all trials."""
+    """Run a sweep with one slot in this process; return marks after `WARM_UP`, `EARLY` and all trials.
+
+    What MLflow's thread still writes after the last trial is part of the last mark.
+    """
     root = Path(tempfile.mkdtemp(prefix="phasesweep-bench-"))
     path = root / "driver_cost.yaml"
     path.write_text(STUDY.format(seeds=num_trials // NUM_ARMS, reports=reports), encoding="utf-8")
@@ -180,10 +198,8 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
     tracker = Tracker(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
     tracker.start()
     sitting = Sitting()
-    with (
-        Path(os.devnull).open("w", encoding="utf-8") as nowhere,
-        _MeteredProgress(plan, Console(file=nowhere), machine, meter) as progress,
-    ):
+    with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
+        progress = _MeteredProgress(plan, Console(file=nowhere), machine, meter, tracker)
         left = run_plan(
             plan,
             folder,
@@ -199,10 +215,11 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
         raise SystemExit(
             f"{len(left)} of {num_trials} trials left: {sitting.why}; {dict(progress.ended)}; {behind}"
         )
-    closed = meter.read(num_trials)
+    *early, last = progress.marks
     # The main thread only waits for the tracker, whose own clock has ended with its thread.
-    rest = closed.cpu - ended.cpu
-    return [*progress.marks, replace(closed, wall=ended.wall, tracker=ended.tracker + rest)]
+    written = ended.tracker - last.tracker + meter.read(num_trials).cpu - ended.cpu
+    cpu, tracked = last.cpu + written, last.tracker + written
+    return [*early, replace(last, cpu=cpu, tracker=tracked, requests=meter.num_requests)]
 
 
 def measured_alone(num_trials: int, reports: int) -> list[Mark]:
@@ -218,40 +235,57 @@ def _milliseconds_each(start: Mark, end: Mark, of: Callable[[Mark], float]) -> f
     return 1e3 * (of(end) - of(start)) / (end.num_trials - start.num_trials)
 
 
+PARTS: tuple[tuple[str, Callable[[Mark], float]], ...] = (
+    ("processor time of the driver", lambda mark: mark.cpu),
+    ("– Ray Tune, engine, journal, claims", lambda mark: mark.main),
+    ("– MLflow's thread", lambda mark: mark.tracker),
+    ("– Ray's own threads", lambda mark: mark.cpu - mark.main - mark.tracker),
+    ("wall time", lambda mark: mark.wall),
+    ("– of it in the worker", lambda mark: mark.worker),
+)
+
+
 def report() -> str:
     """Return the benchmark as Markdown."""
     start, early, end = measured_alone(NUM_TRIALS, 1)
-    more_start, more_early, _ = measured_alone(EARLY, MORE_REPORTS)
-    extra = MORE_REPORTS - 1
-    parts: list[tuple[str, Callable[[Mark], float]]] = [
-        ("processor time of the driver", lambda mark: mark.cpu),
-        ("– Ray Tune, engine, journal, claims", lambda mark: mark.main),
-        ("– MLflow's thread", lambda mark: mark.tracker),
-        ("– Ray's own threads", lambda mark: mark.cpu - mark.main - mark.tracker),
-        ("wall time", lambda mark: mark.wall),
-        ("– of it in the worker", lambda mark: mark.worker),
-    ]
-    rows = []
-    for name, of in parts:
-        a_trial = _milliseconds_each(start, end, of)
-        a_report = (_milliseconds_each(more_start, more_early, of) - _milliseconds_each(start, early, of)) / extra
-        rows.append(f"| {name} | {a_trial:.1f} ms | {a_report:.2f} ms |")
-    seconds = end.wall - start.wall
+    few_start, few_end = measured_alone(EARLY, 1)
+    more_start, more_end = measured_alone(EARLY, MORE_REPORTS)
+    a_trial = {name: _milliseconds_each(start, end, of) for name, of in PARTS}
+    a_report = {
+        name: (_milliseconds_each(more_start, more_end, of) - _milliseconds_each(few_start, few_end, of))
+        / (MORE_REPORTS - 1)
+        for name, of in PARTS
+    }
+    num_requests, seconds = end.requests - start.requests, end.wall - start.wall
+    growth_kib = 1024 * (end.rss_mib - early.rss_mib) / (NUM_TRIALS - EARLY)
+    whole, *_ = a_trial
+    aims = (
+        ("processor time a trial", a_trial[whole], AIM_TRIAL_MS, "ms"),
+        ("processor time a further report", a_report[whole], AIM_REPORT_MS, "ms"),
+        ("requests to MLflow", num_requests / seconds, AIM_REQUESTS_PER_SECOND, "a second"),
+        ("memory of the driver", growth_kib, AIM_KIB_PER_TRIAL, "KiB a trial"),
+    )
     return "\n".join(
         [
             f"**Cost of the driver** ({NUM_TRIALS} trials of 1 step and 1 report: {NUM_ARMS} arms × "
             f"{NUM_TRIALS // NUM_ARMS} seeds of a transformer of width 8 with 1 layer, 8 tokens; a report: "
-            f"{EARLY} trials with {MORE_REPORTS} against 1; 1 slot, 1 thread a trial, journal and MLflow on SQLite "
-            f"included; ray {version('ray')}, mlflow {version('mlflow')}, Python {platform.python_version()})",
+            f"{EARLY} trials with {MORE_REPORTS} against {EARLY} with 1; 1 slot, 1 thread a trial, journal and "
+            f"MLflow on SQLite included; load average {start.load:.1f} to {end.load:.1f}; "
+            f"ray {version('ray')}, mlflow {version('mlflow')}, Python {platform.python_version()})",
             "",
             "| | a trial | a further report |",
             "|---|---:|---:|",
-            *rows,
+            *(f"| {name} | {a_trial[name]:.1f} ms | {a_report[name]:.2f} ms |" for name, _ in PARTS),
             "",
-            f"MLflow: {(end.flushes - start.flushes) / seconds:.2f} flushes a second, "
-            f"{(end.requests - start.requests) / (end.num_trials - start.num_trials):.1f} requests a trial. "
-            f"Memory of the driver: {early.rss_mib:.0f} MiB after {EARLY} trials, {end.rss_mib:.0f} MiB after "
-            f"{NUM_TRIALS}, {1024 * (end.rss_mib - early.rss_mib) / (NUM_TRIALS - EARLY):.0f} KiB a trial.",
+            "| aim | at most | measured | met |",
+            "|---|---:|---:|---|",
+            *(
+                f"| {name} | {aim:g} {unit} | {measured:.1f} {unit} | {'yes' if measured <= aim else 'no'} |"
+                for name, measured, aim, unit in aims
+            ),
+            "",
+            f"MLflow got {num_requests / (end.num_trials - start.num_trials):.1f} requests a trial. Memory of the "
+            f"driver: {early.rss_mib:.0f} MiB after {EARLY} trials, {end.rss_mib:.0f} MiB after {NUM_TRIALS}.",
         ]
     )
 

@@ -8,7 +8,8 @@ import signal
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -46,6 +47,14 @@ def left_behind(folder: Path) -> list[str]:
     return mine
 
 
+def kill_what_is_left(folder: Path, process: subprocess.Popen[str]) -> None:
+    """End, however a test has ended, what it started."""
+    for entry in left_behind(folder):
+        with suppress(ProcessLookupError):
+            os.kill(int(entry.split()[0]), signal.SIGKILL)
+    process.communicate()
+
+
 def finish_and_check(folder: Path, study: Path, num_before: int) -> None:
     """Run again: only what is missing runs, and every replicate has exactly one result."""
     done = phasesweep(["run", str(study)], folder)
@@ -63,14 +72,17 @@ def finish_and_check(folder: Path, study: Path, num_before: int) -> None:
 
 
 @pytest.fixture
-def running(tmp_path: Path) -> tuple[Path, subprocess.Popen[str]]:
+def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """Start a sweep and wait until two replicates have ended and others are at work."""
     study = write_study(tmp_path, seeds=SEEDS, steps=200, report_every=10)
     process = start(["run", str(study)], tmp_path)
-    wait_for(lambda: num_finished(tmp_path) >= 2 or process.poll() is not None, "two finished replicates")
-    if process.poll() is not None:
-        raise AssertionError(f"the sweep ended too early: {process.communicate()}")
-    return study, process
+    try:
+        wait_for(lambda: num_finished(tmp_path) >= 2 or process.poll() is not None, "two finished replicates")
+        if process.poll() is not None:
+            raise AssertionError(f"the sweep ended too early: {process.communicate()}")
+        yield study, process
+    finally:
+        kill_what_is_left(tmp_path, process)
 
 
 @pytest.mark.parametrize(

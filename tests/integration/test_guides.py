@@ -1,6 +1,7 @@
 """The guides are true: commands run, in order, in a fresh folder; studies are valid; links lead somewhere.
 
-Looking at commands, studies and links is quick and done for every guide. Only one guide runs in the normal tests.
+Looking at commands, studies and links is quick and done for every guide, and so is running the commands that start
+neither a sweep nor a server. One guide runs as a whole in the normal tests, all of them in the slow ones.
 """
 
 from __future__ import annotations
@@ -8,37 +9,43 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 
-from cluster.inventory import local_inventory
 from sweeps import cli
-from sweeps.plan import build_plan
 from sweeps.resolve import load_study
 from sweeps.yaml_source import YamlSource
 from tests import guides
 from tests.guides import ROOT, Block
 from tests.integration.studies import environment, two_cores
+from tests.verbs import Call, caller
 
 RUN_IN_EVERY_TEST = {"first_sweep.md"}
 BLOCK_SECONDS = 240
 KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
+
+STARTING = {"run", "resume", "submit", "ui"}
+"""Verbs that start a sweep or a server."""
+READING = {"status", "logs", "stop", "results", "compare", "export", "gc", "sync"}
+"""Verbs that need a sweep which has run."""
 
 GUIDES = guides.names()
 WITH_COMMANDS = [name for name in GUIDES if any(block.language == "bash" for block in guides.blocks(name))]
 _HERE_DOCUMENT = re.compile(r"<<'(\w+)'.*?^\1$", re.DOTALL | re.MULTILINE)
 
 
-def commands(block: Block) -> Iterator[list[str]]:
-    """Yield the arguments of every `phasesweep` in a block."""
-    text = _HERE_DOCUMENT.sub("", block.text).replace("\\\n", " ")
+def commands(text: str) -> Iterator[list[str]]:
+    """Yield the arguments of every `phasesweep` in lines for a shell."""
+    text = _HERE_DOCUMENT.sub("", text).replace("\\\n", " ")
     for line in text.splitlines():
         lexer = shlex.shlex(line, posix=True, punctuation_chars=";|&<>()")
         lexer.whitespace_split = True
@@ -46,7 +53,7 @@ def commands(block: Block) -> Iterator[list[str]]:
         command: list[str] = []
         for word in [*lexer, ";"]:
             if set(word) <= set(";|&<>()"):
-                if command[:1] == ["phasesweep"]:
+                if command and Path(command[0]).name == "phasesweep":
                     yield command[1:]
                 command = []
             elif command or not re.match(r"\w+=", word):  # variables may stand before a command
@@ -63,7 +70,7 @@ def test_every_comment_is_understood(guide: str) -> None:
             assert block.language == "bash", f"{block.place}: only commands are run"
 
 
-@pytest.mark.parametrize("guide", WITH_COMMANDS)
+@pytest.mark.parametrize("guide", [*WITH_COMMANDS, "../../README.md"])
 def test_its_commands_exist_with_their_options(guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     guides.write_files(guide, tmp_path)
@@ -71,7 +78,7 @@ def test_its_commands_exist_with_their_options(guide: str, tmp_path: Path, monke
     for block in guides.blocks(guide):
         if block.language != "bash":
             continue
-        for arguments in commands(block):
+        for arguments in commands(block.text):
             try:
                 outer = program.make_context("phasesweep", list(arguments))
                 name, verb, rest = program.resolve_command(outer, [*outer._protected_args, *outer.args])
@@ -81,9 +88,7 @@ def test_its_commands_exist_with_their_options(guide: str, tmp_path: Path, monke
 
 
 @pytest.mark.parametrize("guide", GUIDES)
-def test_its_studies_are_valid_at_every_scale_and_fit_at_smoke_scale(
-    guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_its_studies_are_valid_at_every_scale(guide: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     guides.write_files(guide, tmp_path)
     monkeypatch.chdir(tmp_path)
     for path in sorted(tmp_path.rglob("*.yaml")):
@@ -92,7 +97,6 @@ def test_its_studies_are_valid_at_every_scale_and_fit_at_smoke_scale(
             continue  # no study
         for scale in data["scales"]:
             load_study(str(path), scale)
-        build_plan(load_study(str(path), "smoke"), local_inventory(), None)
 
 
 PAGES = [
@@ -199,3 +203,53 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 )
 def test_following_it_works(guide: str, reader: Reader) -> None:
     reader.follow(guide)
+
+
+def run_what_is_quick(block: Block, folder: Path, call: Call, skipped: set[str]) -> int:
+    """Run a block without the lines that have a verb of `skipped`; return how many commands ran.
+
+    Ours run in this process, which has imported everything already; the rest is the shell's.
+    """
+    expected = int(block.argument("exit") or 0)
+    if not list(commands(block.text)):
+        run(block, folder)
+        return 1
+    num_run = 0
+    for line in block.text.replace("\\\n", " ").splitlines():
+        ours = list(commands(line))
+        if any(arguments[0] in skipped for arguments in ours):
+            continue
+        for arguments in ours:
+            ended = call(*arguments)
+            assert ended.code == expected, f"{block.place}: {line}\n{ended.out}{ended.err}"
+            num_run += 1
+        if not ours:
+            run(replace(block, text=line, test=""), folder)
+    return num_run
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in RUN_IN_EVERY_TEST])
+def test_its_quick_commands_work(
+    guide: str, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runnable = [
+        block
+        for block in guides.blocks(guide)
+        if block.language == "bash" and block.argument("skip") is None and block.argument("cluster") is None
+    ]
+    if not runnable:
+        assert guide == "on_a_cluster.md"  # its commands run in test_jobs.py
+        return
+    before = guides.goes_on_after(guide)
+    folder = tmp_path / "here"
+    if before:
+        reader.follow(before)
+        shutil.copytree(reader.folders[before], folder)
+    else:
+        folder.mkdir()
+    guides.write_files(guide, folder)
+    skipped = STARTING if before else STARTING | READING
+    call = caller(folder, monkeypatch, capsys)
+    assert sum(run_what_is_quick(block, folder, call, skipped) for block in runnable)

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "spaces": (),
     "show": STUDY,
     "plan": STUDY,
+    "estimate": STUDY,
     "run": STUDY,
     "resume": STUDY,
     "stop": STUDY,

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -13,7 +14,8 @@ import yaml
 
 from analysis.records import read_journal
 from analysis.results import summarise
-from sweeps.tracking import Tracker, default_tracking_uri, prepare, project
+from sweeps import tracking
+from sweeps.tracking import Projector, Tracker, default_tracking_uri, prepare, project
 from tests.journals import (
     EPOCH,
     METRIC,
@@ -251,8 +253,6 @@ def test_another_journal_of_the_same_study_gets_runs_of_its_own(results: Path) -
 
 def test_a_repeated_batch_changes_nothing_in_this_mlflow(results: Path) -> None:
     """The assumption under a tracker that died between sending a batch and noting it."""
-    import sqlite3
-
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
@@ -275,6 +275,46 @@ def test_a_run_whose_last_note_was_lost_is_mended(results: Path) -> None:
     for run in client.search_runs([experiment]):
         client.delete_tag(run.info.run_id, "mlflow.phasesweep.projected")
     assert projected(results) == once
+
+
+def test_a_run_made_just_before_its_tracker_died_is_filled(results: Path) -> None:
+    """It was made as one that holds all that there is, and what there is never came."""
+    once = projected(results)
+    with sqlite3.connect(results / "mlflow.db") as connection:
+        query = "select run_uuid from tags where key = 'phasesweep.key' and value = ?"
+        run = connection.execute(query, (key("baseline", 0),)).fetchone()
+        for table in ("metrics", "latest_metrics", "params"):
+            connection.execute(f"delete from {table} where run_uuid = ?", run)
+        connection.execute("update runs set status = 'RUNNING', end_time = null where run_uuid = ?", run)
+    assert projected(results) == once
+
+
+def test_what_has_ended_before_it_is_seen_takes_three_requests(results: Path) -> None:
+    """One to make the run, one for all that it holds, one for how it ended."""
+    uri = default_tracking_uri(results)
+    few = journal_events(ARMS, seeds=range(2))
+    first = Projector(journal(results, few), uri, "few")
+    assert first.step(final=True), first.error
+    second = Projector(journal(results, journal_events(ARMS, seeds=range(4))), uri, "more")
+    assert second.step(final=True), second.error
+    assert second.num_requests - first.num_requests == 3 * 2 * len(ARMS)
+
+
+def test_a_replicate_that_has_just_begun_is_left_for_later(results: Path) -> None:
+    """A second of it at most is worth no runs of its own that are rewritten at once."""
+    now = time.time()
+    begun = [sweep_event(("baseline",), seeds=(0, 1), time=now - 100)]
+    begun += replicate_events("baseline", 0, 2.4, start=now - 99, status=None)
+    young = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
+    projector = Projector(journal(results, young), default_tracking_uri(results), EXPERIMENT)
+    assert projector.step(), projector.error
+    runs = contents(results / "mlflow.db")
+    assert key("baseline", 0) in runs
+    assert key("baseline", 1) not in runs
+    assert projector.summary().num_missing == 1
+    assert projector.step(final=True), projector.error
+    assert contents(results / "mlflow.db")[key("baseline", 1)]["status"] == "RUNNING"
+    assert projector.summary().num_missing == 0
 
 
 def test_two_projectors_make_no_run_twice(results: Path) -> None:
@@ -307,7 +347,10 @@ def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> 
     assert contents(results / "mlflow.db")[key("late", 7)]["status"] == "FINISHED"
 
 
-def test_a_tracker_follows_a_growing_journal(results: Path, empty_database: Path) -> None:
+def test_a_tracker_follows_a_growing_journal(
+    results: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracking, "LONGEST_PAUSE_SECONDS", 1.0)
     folder = journal(results, EVENTS[:1])
     tracker = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
     tracker.start()
@@ -326,6 +369,11 @@ def test_a_tracker_follows_a_growing_journal(results: Path, empty_database: Path
     for run_key, run in at_once.items():
         assert followed[run_key]["latest"] == run["latest"]
         assert followed[run_key]["tags"] == run["tags"]
+
+
+@pytest.mark.parametrize(("num_requests", "seconds"), [(0, 1.0), (1, 1.0), (4, 4.0), (300, 10.0)])
+def test_a_tracker_pauses_to_a_request_a_second_but_not_for_long(num_requests: int, seconds: float) -> None:
+    assert tracking.pause_after(num_requests) == seconds
 
 
 def wait_for_status(results: Path, run_key: str, status: str) -> None:

@@ -6,6 +6,9 @@ import os
 import re
 import signal
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +17,11 @@ import pytest
 import yaml
 
 from cluster.inventory import local_inventory
-from sweeps.plan import build_plan
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder
-from tests.faults.test_interrupts import left_behind, wait_for
+from tests.faults.test_interrupts import kill_what_is_left, left_behind, wait_for
+from tests.integration.head_node import Head, head_node
 from tests.integration.studies import journal_events, phasesweep, start
 from trainables.config import TrialConfig
 from trainables.training.loop import train
@@ -85,7 +89,6 @@ def test_two_workers_compute_what_one_does_and_leave_nothing_behind(tmp_path: Pa
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
 
 
-@pytest.mark.slow
 def test_a_rank_that_fails_ends_the_trial_with_its_traceback(tmp_path: Path) -> None:
     """The second rank cannot open a file that the first does not need; the first waits for it meanwhile."""
     write_pair(tmp_path)
@@ -101,14 +104,17 @@ def test_a_rank_that_fails_ends_the_trial_with_its_traceback(tmp_path: Path) -> 
 
 
 @pytest.fixture
-def at_work(tmp_path: Path) -> subprocess.Popen[str]:
-    """Start a sweep of a trial that will not end by itself; wait until it reports."""
+def at_work(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """Start a sweep of a trial that will not end by itself, wait until it reports, and leave nothing of it."""
     write_pair(tmp_path, steps=1_000_000, patience=20.0)
     process = start(["run", "pair.yaml"], tmp_path)
-    wait_for(lambda: bool(events(tmp_path, "report")) or process.poll() is not None, "a report", seconds=300)
-    assert process.poll() is None, process.communicate()
-    assert len(pids_of_ranks(tmp_path)) == 2
-    return process
+    try:
+        wait_for(lambda: bool(events(tmp_path, "report")) or process.poll() is not None, "a report", seconds=300)
+        assert process.poll() is None, process.communicate()
+        assert len(pids_of_ranks(tmp_path)) == 2
+        yield process
+    finally:
+        kill_what_is_left(tmp_path, process)
 
 
 @pytest.mark.slow
@@ -153,3 +159,111 @@ def test_a_killed_driver_gives_the_workers_cores_back(tmp_path: Path) -> None:
     assert process.returncode == 1, out + err
     assert len(events(tmp_path, "crashed")) == len(events(tmp_path, "finished")) == 1
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+
+
+@pytest.mark.slow
+def test_a_driver_killed_before_its_workers_speak_gives_their_cores_back(tmp_path: Path) -> None:
+    """Nobody has said yet which cores they are."""
+    write_pair(tmp_path)
+    process = start(["run", "pair.yaml", "--set", "seeds=2"], tmp_path)
+    wait_for(lambda: bool(pids_of_ranks(tmp_path)), "a rank", seconds=120)
+    (driver,) = (int(entry.split()[0]) for entry in left_behind(tmp_path) if "Trainable" in entry)
+    os.kill(driver, signal.SIGKILL)
+    out, err = process.communicate(timeout=400)
+    assert process.returncode == 1, out + err
+    assert len(events(tmp_path, "crashed")) == len(events(tmp_path, "finished")) == 1
+    assert len(events(tmp_path, "started")) == 1, "the first has not spoken"
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+
+
+@pytest.mark.slow
+def test_a_driver_that_is_frozen_is_ended_with_its_ranks(tmp_path: Path, at_work: subprocess.Popen[str]) -> None:
+    """The ranks wait for it in vain, and no watchdog of theirs fires: they have reported."""
+    (driver,) = (int(entry.split()[0]) for entry in left_behind(tmp_path) if "Trainable" in entry)
+    os.kill(driver, signal.SIGSTOP)
+    wait_for(lambda: bool(events(tmp_path, "timed_out")), "a time-out in the journal", seconds=200)
+    assert events(tmp_path, "timed_out")[0]["message"].endswith(" was frozen; the driver ended it")
+    out, err = at_work.communicate(timeout=60)
+    assert at_work.returncode == 1, out + err
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+
+
+PRUNES = """\
+import sys
+from sweeps import cli, engine
+from trainables.tune_trainable import EVENT_KEY
+
+pruned = set()
+
+def prune_the_first_that_reports(self, trial_id, result):
+    if not pruned and '"event": "report"' in result.get(EVENT_KEY, ""):
+        pruned.add(trial_id)
+    return trial_id in pruned
+
+engine._StopWithSitting.__call__ = prune_the_first_that_reports
+cli.main()
+"""
+"""The installed command with a Tune stopper that ends one trial, as a pruning scheduler would."""
+
+
+@pytest.mark.slow
+def test_one_trial_that_is_stopped_leaves_its_cores_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "phasesweep.py").write_text(PRUNES, encoding="utf-8")
+    monkeypatch.setattr("tests.integration.studies.PHASESWEEP", [sys.executable, str(tmp_path / "phasesweep.py")])
+    write_pair(tmp_path, steps=40)
+    process = start(["run", "pair.yaml", "--set", "seeds=2"], tmp_path)
+    wait_for(lambda: len(events(tmp_path, "started")) == 2 or process.poll() is not None, "both", seconds=300)
+    first, second = events(tmp_path, "started")
+    assert not psutil.pid_exists(first["pid"])
+    assert second["pid"] in pids_of_ranks(tmp_path) and len(pids_of_ranks(tmp_path)) == 2
+    out, err = process.communicate(timeout=200)
+    assert process.returncode == 130, out + err
+    assert "1 of 2 replicates are left" in out
+    (finished,) = events(tmp_path, "finished")
+    assert finished["seed"] == second["seed"] != first["seed"]
+    assert [e["step"] for e in events(tmp_path, "report") if e["seed"] == first["seed"]] == [10]
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+
+
+HOLDS_A_CORE = """\
+import sys, time
+import ray
+ray.init(address=sys.argv[1], log_to_driver=False)
+held = ray.util.placement_group([{"CPU": 1}])
+ray.get(held.ready())
+print("held", flush=True)
+time.sleep(600)
+"""
+
+
+@contextmanager
+def one_core_held(head: Head) -> Iterator[None]:
+    """Keep one of the two cores of a cluster for somebody else."""
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDS_A_CORE, head.join],
+        env=head.environment(RAY_AUTH_MODE="token"),
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdout is not None
+        try:
+            assert other.stdout.readline() == "held\n"
+            yield
+        finally:
+            other.kill()
+
+
+@pytest.mark.slow
+def test_workers_whose_cores_are_never_granted_have_timed_out(tmp_path: Path) -> None:
+    """The cluster has two cores, so the plan fits it; another user keeps one of them."""
+    write_pair(tmp_path, patience=20.0)
+    with head_node() as head, one_core_held(head):
+        home = {"HOME": str(head.folder / "home")}
+        done = phasesweep(["run", "pair.yaml"], tmp_path, RAY_ADDRESS=head.join, **home)
+    assert done.returncode == 1, done.stdout + done.stderr
+    (timed_out,) = events(tmp_path, "timed_out")
+    assert "its 2 workers did not start within 60 s: Ray has not granted what they ask for" in timed_out["message"]
+    assert 60 <= timed_out["seconds"] < 120
+    assert not events(tmp_path, "started")

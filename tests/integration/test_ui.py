@@ -152,7 +152,11 @@ def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.
         assert process.stdout is not None
         watchdog = threading.Timer(100, process.kill)
         watchdog.start()
-        lines = [process.stdout.readline().strip() for _ in range(4)]
+        lines = [process.stdout.readline().strip() for _ in range(2)]
+        assert lines[1] == "starting the MLflow server ..."
+        with socket.socket() as nobody:  # that was said first
+            assert nobody.connect_ex(("127.0.0.1", int(lines[0].rpartition(" ")[2]))) != 0
+        lines += [process.stdout.readline().strip() for _ in range(3)]
         children = psutil.Process(process.pid).children(recursive=True)
         assert any("uvicorn" in " ".join(child.cmdline()) for child in children)
         process.send_signal(sign)
@@ -161,9 +165,9 @@ def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.
         watchdog.cancel()
     assert process.wait(20) == 0
     assert re.fullmatch(rf"port {port} is busy; using \d+", lines[0])
-    assert re.match(r"configurations: http://127\.0\.0\.1:\d+/#/experiments/1/runs\?", lines[1])
-    assert re.match(r"side by side: +http://127\.0\.0\.1:\d+/#/compare-runs\?runs=", lines[2])
-    assert lines[3:] == ["Ctrl-C stops the server", "stopped"]
+    assert re.match(r"configurations: http://127\.0\.0\.1:\d+/#/experiments/1/runs\?", lines[2])
+    assert re.match(r"side by side: +http://127\.0\.0\.1:\d+/#/compare-runs\?runs=", lines[3])
+    assert lines[4:] == ["Ctrl-C stops the server", "stopped"]
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
 

@@ -6,13 +6,22 @@ from collections.abc import Iterable
 
 from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
 from tests.mutants.in_data import MUTANTS as IN_DATA
+from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
 from tests.mutants.in_training import MUTANTS as IN_TRAINING
 from tests.mutants.mutant import Mutant
 
-MUTANTS: tuple[Mutant, ...] = (*IN_MODELS, *IN_DATA, *IN_TRAINING, *IN_ANALYSIS, *IN_SWEEPS, *IN_OPERATIONS)
+MUTANTS: tuple[Mutant, ...] = (
+    *IN_MEMORY,
+    *IN_MODELS,
+    *IN_DATA,
+    *IN_TRAINING,
+    *IN_ANALYSIS,
+    *IN_SWEEPS,
+    *IN_OPERATIONS,
+)
 
 
 def named(names: Iterable[str]) -> tuple[Mutant, ...]:

@@ -6,7 +6,6 @@ from tests.mutants.mutant import Mutant
 
 _JOURNAL, _JOURNAL_TESTS = "sweeps/journal.py", "tests/unit/test_journal.py"
 _PLAN, _PLAN_TESTS = "sweeps/plan.py", "tests/property/test_plans.py"
-_PACKING, _PACKING_TESTS = "cluster/packing.py", "tests/unit/test_packing.py"
 _RESOLVE, _RESOLVE_TESTS = "sweeps/resolve.py", "tests/unit/test_resolve.py"
 _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
@@ -74,30 +73,6 @@ MUTANTS: tuple[Mutant, ...] = (
         old="unique.setdefault(planned.config_id, planned)",
         new="unique.setdefault(planned.arm.name, planned)",
         caught_by=f"{_PLAN_TESTS}::test_every_seed_begins_with_the_baseline_and_holds_every_configuration_once",
-    ),
-    Mutant(
-        name="packing_ignores_cores",
-        meaning="as many trials start as memory allows, on however few cores",
-        file=_PACKING,
-        old="return min(by_cpu, machine.memory_mib // request.memory_mib)",
-        new="return machine.memory_mib // request.memory_mib",
-        caught_by=f"{_PACKING_TESTS}::test_concurrency_is_the_scarcest_resource",
-    ),
-    Mutant(
-        name="packing_over_machines",
-        meaning="a trial is placed on the cores of one machine and the memory of another",
-        file=_PACKING,
-        old="sum(_fit_on(request, machine) for machine in inventory.machines)",
-        new="_fit_on(request, inventory)",
-        caught_by=f"{_PACKING_TESTS}::test_resources_scattered_over_a_cluster_do_not_add_up",
-    ),
-    Mutant(
-        name="request_of_the_smallest",
-        meaning="the request is that of the smallest configuration: larger ones run out of memory",
-        file=_PACKING,
-        old="math.ceil(max(totals)",
-        new="math.ceil(min(totals)",
-        caught_by=f"{_PACKING_TESTS}::test_the_request_covers_the_largest_with_headroom",
     ),
     Mutant(
         name="estimate_without_optimizer",

@@ -16,9 +16,10 @@ from hypothesis import strategies as st
 
 from cluster.inventory import Inventory
 from cluster.packing import HEADROOM
-from sweeps import plan as planning
+from sweeps import planning
 from sweeps.errors import UserError
-from sweeps.plan import Plan, build_plan
+from sweeps.plan import Plan
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from tests.configs import small_config
 from trainables.config import TrialConfig, config_id

@@ -26,6 +26,10 @@ PLAN: Any = SimpleNamespace(
 )
 
 
+def ROOM(key: tuple[str, int]) -> bool:
+    return True
+
+
 class Scene:
     """A results folder with a journal, this driver and a living other one."""
 
@@ -52,7 +56,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
 
 def claim_all(agenda: Agenda) -> list[tuple[str, int]]:
     found = []
-    while (claimed := agenda.claim_next()) is not None:
+    while (claimed := agenda.claim_next(ROOM)) is not None:
         found.append((claimed.planned.config_id, claimed.seed))
     return found
 
@@ -70,7 +74,7 @@ def test_it_tells_when_the_newest_event_of_a_replicate_was(scene: Scene) -> None
     begun = replicate_events("baseline", 0, 2.5, status=None)
     scene.write(*begun)
     agenda = scene.agenda()
-    first, second = agenda.claim_next(), agenda.claim_next()
+    first, second = agenda.claim_next(ROOM), agenda.claim_next(ROOM)
     assert first is not None and second is not None
     assert (first.last_event_at, second.last_event_at) == (begun[-1]["time"], 0.0)
 
@@ -107,7 +111,7 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
 def test_what_was_preempted_is_tried_again_but_not_for_ever(scene: Scene) -> None:
     agenda = scene.agenda()
     tries = 0
-    while (claimed := agenda.claim_next()) is not None:
+    while (claimed := agenda.claim_next(ROOM)) is not None:
         if (claimed.planned.config_id, claimed.seed) == KEYS[0]:
             tries += 1
             scene.write(*replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries))
@@ -127,9 +131,9 @@ def test_an_end_is_taken_back_once_and_only_the_one_that_was_meant(scene: Scene)
     agenda = scene.agenda({KEYS[0]: meant, KEYS[1]: missed})
     assert agenda.look() == Outlook(free=1, held=0)
     assert agenda.left() == {KEYS[0]}
-    claimed = agenda.claim_next()
+    claimed = agenda.claim_next(ROOM)
     assert claimed is not None and claimed.reopening is meant
-    assert agenda.claim_next() is None
+    assert agenda.claim_next(ROOM) is None
 
 
 def test_an_agenda_reads_the_journal_only_where_it_has_grown(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:

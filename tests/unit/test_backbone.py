@@ -162,3 +162,36 @@ def test_middle_layer_is_the_default() -> None:
 def test_canonical_mean_pool_without_pool_layers_has_no_width() -> None:
     narrow, wide = (MeanPoolConfig(pool_layers=(), pool_width=width) for width in (8, 16))
     assert narrow.canonical() == wide.canonical()
+
+
+@pytest.mark.parametrize("precision", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_checkpointed_blocks_have_the_same_gradients_and_keep_less(family: str, precision: torch.dtype) -> None:
+    """Bit for bit, with dropout and noise drawn again as they were, and penalties."""
+    fields: dict[str, Any] = {"name": family, "dropout": 0.1, "d_model": 32}
+    if family == "kuramoto":
+        fields |= {"phase_noise": 0.1, "coherence_weight": 0.5, "coherence_target": 0.0, "num_oscillators": 4}
+    gradients, kept = [], []
+    for chosen in (False, True):
+        config = ARCHITECTURES.parse({**fields, "checkpoint_blocks": chosen})
+        model = build(config)
+        sizes: list[int] = []
+
+        def count(tensor: torch.Tensor, sizes: list[int] = sizes) -> torch.Tensor:
+            sizes.append(tensor.nbytes)
+            return tensor
+
+        torch.manual_seed(0)
+        tokens_BT = torch.randint(65, (4, 64), generator=torch.Generator().manual_seed(1))
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            with torch.autocast("cpu", precision, enabled=precision != torch.float32):
+                output = model(tokens_BT)
+                loss = output.logits_BTV.float().square().mean() + output.penalty
+            kept.append(sum(sizes))
+        loss.backward()
+        gradients.append({name: parameter.grad for name, parameter in model.named_parameters()})
+        assert config.canonical() == ARCHITECTURES.parse(fields).canonical()
+    assert gradients[0].keys() == gradients[1].keys()
+    for name, gradient in gradients[0].items():
+        assert gradient is not None and torch.equal(gradient, gradients[1][name]), name  # type: ignore[arg-type]
+    assert kept[1] < kept[0] / 3

@@ -92,6 +92,32 @@ def test_a_worker_refuses_a_package_that_is_not_the_drivers(site: Path) -> None:
         activate(dataclasses.replace(plugin, name="gone", location="their_gone"))
 
 
+def hash_of_waves() -> str:
+    forget_installed()
+    plugin = plugin_packages.package_of("their_waves")
+    assert plugin is not None
+    return plugin.sha256
+
+
+def test_the_hash_covers_data_and_names_but_nothing_that_python_makes(site: Path) -> None:
+    install(site, "their-waves", "their_waves", MINE, points=PLUGIN_POINT.format(module="their_waves"))
+    data = site / "their_waves" / "tables" / "weights.bin"
+    data.parent.mkdir()
+    hashes = [hash_of_waves()]
+    for content in (b"\x00\x01", b"\x00\x02"):
+        data.write_bytes(content)
+        hashes.append(hash_of_waves())
+    data.rename(data.with_name("other.bin"))
+    hashes.append(hash_of_waves())
+    assert len(set(hashes)) == 4
+    cache = site / "their_waves" / "__pycache__"
+    cache.mkdir()
+    (cache / "__init__.cpython-311.pyc").write_bytes(b"compiled")
+    (cache / "notes").write_bytes(b"anything")
+    (site / "their_waves" / "old.pyc").write_bytes(b"compiled")
+    assert hash_of_waves() == hashes[-1]
+
+
 def test_a_broken_package_is_named_when_a_name_is_missing_and_never_else(site: Path) -> None:
     install(site, "their-waves", "their_waves", MINE, points=PLUGIN_POINT.format(module="their_waves"))
     install(site, "broken-thing", "their_broken", "1 / 0\n", points=PLUGIN_POINT.format(module="their_broken"))

@@ -1,10 +1,19 @@
 import os
+from dataclasses import replace
 
 import psutil
 import pytest
 
 from cluster import inventory
-from cluster.inventory import Card, cluster_inventory, local_inventory, parse_nvidia_smi
+from cluster.card_context import ASSUMED_MIB, first_visible, of_cards, with_contexts
+from cluster.inventory import (
+    Card,
+    Inventory,
+    cluster_inventory,
+    imagined_inventory,
+    local_inventory,
+    parse_nvidia_smi,
+)
 
 GIB = 2**30
 
@@ -124,10 +133,49 @@ def test_a_broken_driver_is_noted_and_leaves_no_cards(big_machine, monkeypatch, 
 def test_a_cluster_is_its_machines():
     found = cluster_inventory(
         [
-            {"CPU": 8.0, "memory": 16.0 * GIB, "object_store_memory": 1.0, "node:10.0.0.1": 1.0},
-            {"CPU": 16.0, "memory": 64.0 * GIB, "GPU": 2.0, "accelerator_type:H100": 1.0},
+            ({"CPU": 8.0, "memory": 16.0 * GIB, "object_store_memory": 1.0, "node:10.0.0.1": 1.0}, ()),
+            ({"CPU": 16.0, "memory": 64.0 * GIB, "GPU": 2.0, "accelerator_type:H100": 1.0}, ()),
         ]
     )
     assert (found.cpus, found.memory_mib) == (24, 80 * 1024)
     assert found.gpus == (Card(kind="H100", memory_mib=None, free_mib=None, count=2),)
     assert [machine.cpus for machine in found.machines] == [8, 16]
+
+
+def test_a_node_tells_the_memory_of_its_cards_and_ray_their_kind():
+    said = Card(kind="NVIDIA H100 80GB HBM3", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0)
+    found = cluster_inventory([({"CPU": 16.0, "GPU": 2.0, "accelerator_type:H100": 1.0}, (said,))])
+    assert found.gpus == (Card(kind="H100", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0),)
+
+
+def test_cards_can_be_imagined():
+    found = imagined_inventory("4x94.5GiB, 2x24gib")
+    assert [(card.count, card.free_mib) for card in found.gpus] == [(4, 96_768), (2, 24_576)]
+    assert [card.kind for machine in found.machines for card in machine.gpus] == ["94.5 GiB", "24 GiB"]
+
+
+@pytest.mark.parametrize("text", ["", "4", "4x", "4x24", "0x24GiB", "2x0GiB", "4x24GiB;2x8GiB", "-1x24GiB"])
+def test_what_says_no_cards_is_refused(text):
+    with pytest.raises(ValueError, match=r"says no cards; write them as 4x94\.5GiB,2x24GiB"):
+        imagined_inventory(text)
+
+
+def test_a_context_that_cannot_be_measured_is_noted_and_assumed(monkeypatch):
+    """No such card is here, so the process that would measure fails; that much can be tried everywhere."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none-of-them")
+    card = Card(kind="A", memory_mib=100, free_mib=100, count=1)
+    found = with_contexts(Inventory(cpus=1, memory_mib=1, gpus=(card,)))
+    assert found.gpus == (card,)
+    assert found.notes[0].startswith("the CUDA context could not be measured: ")
+    assert of_cards(found) == ASSUMED_MIB
+    assert of_cards(replace(found, gpus=(replace(card, context_mib=433.0),))) == 433.0
+    assert with_contexts(Inventory(cpus=1, memory_mib=1)).notes == ()
+
+
+def test_the_first_visible_card_is_the_one_that_is_asked():
+    rows = "0, GPU-aa, 100\n1, GPU-bb, 200\n"
+    assert first_visible(rows, None) == ("GPU-aa", 100.0)
+    assert first_visible(rows, "1,0") == ("GPU-bb", 200.0)
+    assert first_visible(rows, "GPU-b") == ("GPU-bb", 200.0)
+    with pytest.raises(RuntimeError, match="no card is visible"):
+        first_visible(rows, "")

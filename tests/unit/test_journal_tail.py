@@ -82,3 +82,13 @@ def test_an_unreadable_line_is_an_error_every_time(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(JournalError, match=r"a\.jsonl"):
             tail.poll()
+
+
+def test_what_every_replicate_repeats_is_kept_once(tmp_path: Path) -> None:
+    write_journal(tmp_path / "a.jsonl", journal_events({"baseline": 2.4}, seeds=(0, 1)))
+    tail = JournalTail(tmp_path)
+    tail.poll()
+    first, second = tail.following.state.replicates.values()
+    assert first.config_id is second.config_id
+    assert all(a is b for a, b in zip(first.final_metrics, second.final_metrics, strict=True))
+    assert first.numerics["device"] is second.numerics["device"]

@@ -1,63 +1,71 @@
-import json
+"""The estimate of a trial's memory: exact where it can be, and near what real processes grow by."""
+
+from __future__ import annotations
+
 import os
-import subprocess
-import sys
-from pathlib import Path
-from typing import Literal
+from dataclasses import fields
+from typing import Any, Literal
 
 import pytest
 import torch
 from torch import nn
 
-from cluster.memory import EstimateError, estimate, optimizer_bytes
+from cluster.memory import EstimateError, MemoryEstimate, estimate, size_key
+from cluster.memory_task import held_out_sequences, task_mib
+from tests.benchmarks.memory_error import CASES, CONTROL, POOL, PUBLISHED, Case, measure
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
-from trainables.config import OptimizerConfig, TrialConfig
+from trainables.config import TrialConfig
+from trainables.layers import order_parameters
 from trainables.registry import ARCHITECTURES
+from trainables.training.loop import Trainer
+from trainables.training.numerics import Numerics
+from trainables.training.randomness import Constant
 
 MIB = 2**20
 
 
-def trial(*, batch_size=16, optimizer="adamw", context_length=64, **architecture):
+def trial(*, batch_size: int = 16, optimizer: str = "adamw", length: int = 64, **architecture: Any) -> TrialConfig:
     return TrialConfig.model_validate(
         {
             "architecture": {"name": "transformer", "d_model": 64, "num_heads": 4, **architecture},
-            "task": {"name": "language", "context_length": context_length},
+            "task": {"name": "language", "context_length": length, "max_bytes": 4000},
             "optimizer": {"name": optimizer},
             "budget": {"steps": 2, "batch_size": batch_size, "report_every": 2},
         }
     )
 
 
-def estimated(config, **options):
-    length = config.task.context_length
-    return estimate(config, vocab_size=50, context_length=length, process_mib=0.0, **options)
+def estimated(config: TrialConfig, **options: Any) -> MemoryEstimate:
+    """With few validation windows, so that the peak is in training."""
+    given = {"vocab_size": 50, "context_length": config.task.context_length, "process_mib": 0.0}  # type: ignore[attr-defined]
+    return estimate(config, **{**given, "held_out_sequences": 1, **options})
 
 
-@pytest.mark.parametrize("name", ["transformer", "kuramoto"])
-def test_parameters_and_gradients_are_exact(name):
+@pytest.mark.parametrize("name", ["transformer", "kuramoto", "mean_pool"])
+def test_parameters_and_gradients_are_exact(name: str) -> None:
     config = trial(name=name)
     model = config.architecture.build(vocab_size=50, max_seq_len=64)
-    trained = sum(p.nbytes for p in model.parameters())
+    parameters = list(model.parameters())
+    trained = sum(p.nbytes for p in parameters)
     found = estimated(config)
+    assert found.peak_stage == "training"
     assert found.gradients_mib * MIB == trained
-    assert found.optimizer_mib * MIB == 2 * trained
+    assert found.optimizer_mib * MIB == 2 * trained + 4 * len(parameters)  # and each one's count of steps
     assert found.parameters_mib * MIB == trained + sum(b.nbytes for b in model.buffers())
 
 
-def test_adamw_state_is_that_of_the_real_optimiser():
-    parameters = [nn.Parameter(torch.zeros(40, 30)), nn.Parameter(torch.zeros(7))]
-    real = torch.optim.AdamW(parameters)
-    sum(p.sum() for p in parameters).backward()
-    real.step()
-    state = [t for s in real.state.values() for name, t in s.items() if name != "step"]
-    assert optimizer_bytes(OptimizerConfig(), [1200, 7]) == sum(t.nbytes for t in state)
-
-
-def test_8bit_state_counts_blocks_and_small_tensors_in_full():
-    config = OptimizerConfig(name="adamw_8bit")
-    assert optimizer_bytes(config, [4095]) == 2 * 4 * 4095
-    assert optimizer_bytes(config, [4096]) == 2 * (4096 + 4 * 16)
-    assert optimizer_bytes(config, [4097]) == 2 * (4097 + 4 * 17)
+def test_8bit_state_is_that_of_the_real_optimiser() -> None:
+    """Large tensors in 8 bits with a scale for every 256, small ones in 32."""
+    config = trial(optimizer="adamw_8bit", d_model=100, num_layers=1)
+    task = config.task.build(None)
+    trainer = Trainer(config, 0, task, Numerics())
+    list(trainer.reports())
+    states = [
+        t for state in trainer.optimizer.state.values() for t in state.values() if isinstance(t, torch.Tensor)
+    ]
+    real = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in states}
+    assert {t.dtype for t in states} == {torch.uint8, torch.float32}
+    assert estimated(config, vocab_size=task.vocab_size).optimizer_mib * MIB == sum(real.values())
 
 
 class _Squares(LanguageModel):
@@ -79,6 +87,7 @@ class _Peeks(LanguageModel):
     def __init__(self):
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(4, 4))
+        self.initializers = {"weight": Constant(0.0)}
 
     def forward(self, tokens_BT):
         logits_BTV = self.weight[tokens_BT]
@@ -108,89 +117,119 @@ def plugins(monkeypatch):
             return _Peeks()
 
 
-def test_activations_are_what_the_backward_pass_needs(plugins):
+def test_activations_are_what_the_backward_pass_needs(plugins: None) -> None:
     """A square keeps its input; the loss keeps log-probabilities; the last output is the logits."""
-    config = trial(name="squares", num_layers=3, batch_size=32, context_length=128)
-    found = estimate(config, vocab_size=64, context_length=128, process_mib=0.0)
+    config = trial(name="squares", num_layers=3, batch_size=32, length=128)
+    found = estimated(config, vocab_size=64)
     tensor_mib = 32 * 128 * 64 * 4 / MIB
     assert found.activations_mib == pytest.approx(5 * tensor_mib, rel=0.05)
 
 
-def test_a_model_that_reads_values_is_refused_with_advice(plugins):
+def test_a_model_that_reads_values_is_refused_with_advice(plugins: None) -> None:
     with pytest.raises(EstimateError, match=r"'peeks' reads the values of tensors.*torch\.where"):
-        estimate(trial(name="peeks"), vocab_size=4, context_length=8)
+        estimated(trial(name="peeks"), vocab_size=4)
 
 
-def test_activations_follow_the_micro_batch_and_the_rest_does_not():
-    config = trial(batch_size=16)
-    whole, half = estimated(config), estimated(config, micro_batch_size=8)
+def test_activations_follow_the_micro_batch_and_the_rest_does_not() -> None:
+    config = trial(batch_size=64)
+    whole, half = estimated(config), estimated(config, micro_batch_size=32)
+    assert whole.peak_stage == half.peak_stage == "training"
     assert half.activations_mib == pytest.approx(whole.activations_mib / 2, rel=0.05)
-    assert half.optimizer_mib == whole.optimizer_mib
+    assert (half.optimizer_mib, half.gradients_mib) == (whole.optimizer_mib, whole.gradients_mib)
     assert estimated(config, micro_batch_size=99) == whole
 
 
-def test_evaluation_is_in_the_peak():
-    found = estimated(trial(batch_size=1, context_length=128))
+def test_evaluation_and_probes_are_in_the_peak() -> None:
+    """A batch is scored beside the logits of the last, and probes see up to 256 sequences at once."""
+    config = trial(batch_size=1, length=128)
+    trained, scored, probed = (estimated(config, held_out_sequences=number) for number in (1, 64, 9999))
     logits_mib = 64 * 128 * 50 * 4 / MIB
-    assert found.activations_mib + found.workspace_mib > 2 * logits_mib > found.activations_mib
+    assert trained.total_mib < scored.total_mib < probed.total_mib
+    assert (scored.gradients_mib, scored.activations_mib) == (0.0, 0.0)
+    assert scored.workspace_mib > 2 * logits_mib
+    assert probed.peak_stage == "probes"
+    assert probed.workspace_mib > 8 * logits_mib
+    assert probed == estimated(config, held_out_sequences=256)
 
 
-def test_parts_add_up_and_nothing_is_allocated():
-    huge = trial(d_model=32768, num_heads=16, num_layers=4, batch_size=512, context_length=2048)
-    found = estimated(huge)
+def test_parts_add_up_and_nothing_is_allocated() -> None:
+    huge = trial(d_model=32768, num_heads=16, num_layers=4, batch_size=512, length=2048)
+    found = estimated(huge, task_mib=7.0, process_mib=300.0)
     assert found.total_mib > 1e6
     parts = found.as_dict()
     total = parts.pop("total_mib")
+    assert set(parts) == {item.name for item in fields(found) if item.name.endswith("_mib")}
     assert total == pytest.approx(sum(parts.values()), abs=0.5)
+    assert found.total_mib == pytest.approx(estimated(huge).total_mib + 307.0)
 
 
-REAL = """
-import json, re, sys
-from pathlib import Path
-from cluster.memory import estimate
-from trainables.config import TrialConfig
-from trainables.training.loop import Trainer
-from trainables.training.numerics import Numerics
-
-def status(key):
-    return int(re.search(key + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) / 1024
-
-def run(spec):
-    config = TrialConfig.model_validate(spec)
-    task = config.task.build(None)
-    predicted = estimate(
-        config, vocab_size=task.vocab_size, context_length=task.context_length, process_mib=0.0
-    ).total_mib
-    before = status("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")
-    list(Trainer(config, 0, task, Numerics()).reports())
-    return predicted, status("VmHWM") - before
-
-small, large = json.loads(sys.argv[1])
-run(small)  # what the first step of a process imports is not the model's
-print(json.dumps(run(large)))
-"""
+def test_an_estimate_leaves_no_trace_in_its_process() -> None:
+    """Random state, settings, and what a module remembers for ever after computing it once."""
+    order_parameters.expected_head_averaged.cache_clear()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    random, threads, benchmark = torch.get_rng_state(), torch.get_num_threads(), torch.backends.cudnn.benchmark
+    estimated(trial(name="kuramoto", num_oscillators=5))
+    assert torch.equal(random, torch.get_rng_state())
+    assert (threads, benchmark) == (torch.get_num_threads(), torch.backends.cudnn.benchmark)
+    assert deterministic == torch.are_deterministic_algorithms_enabled()
+    remembered = order_parameters.expected_head_averaged(4, 5)
+    order_parameters.expected_head_averaged.cache_clear()
+    assert remembered == order_parameters.expected_head_averaged(4, 5) != 1.0
 
 
-@pytest.mark.slow  # two processes that import torch and train: about 10 s
-@pytest.mark.skipif(not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's clear_refs")
-@pytest.mark.parametrize("name", ["transformer", "kuramoto"])
-def test_estimate_is_near_what_a_real_process_grows_by(name):
-    def spec(config):
-        fields = config.model_dump(mode="json")
-        return {**fields, "task": {**fields["task"], "max_bytes": 50_000}}
+def test_the_key_of_a_size_has_all_that_matters_and_nothing_else() -> None:
+    def key(config: TrialConfig, **options: Any) -> str:
+        return size_key(config, **{"vocab_size": 50, "context_length": 64, **options})
 
-    small = trial(name=name, d_model=16, batch_size=2)
-    large = trial(name=name, d_model=192, batch_size=16, context_length=256)
-    settings = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_TRIM_THRESHOLD_": "134217728"}
-    answer = subprocess.run(
-        [sys.executable, "-c", REAL, json.dumps([spec(small), spec(large)])],
-        env={**os.environ, **settings, "OMP_NUM_THREADS": "1"},
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    predicted, real = json.loads(answer.stdout)
-    assert real > 200
-    assert predicted == pytest.approx(real, rel=0.35)
+    config = trial(name="kuramoto")
+    rate = config.optimizer.model_copy(update={"learning_rate": 0.5})
+    longer = config.budget.model_copy(update={"steps": 999})
+    assert key(config) == key(config.model_copy(update={"optimizer": rate, "budget": longer}))
+    assert key(config) == key(trial(name="kuramoto", coupling=0.3, sign="repulsive"))
+    assert key(config) == key(config, micro_batch_size=16, held_out_sequences=10_000)
+    others = [trial(name="kuramoto", batch_size=8), trial(name="kuramoto", optimizer="adamw_8bit"), trial()]
+    different = [key(other) for other in others]
+    different += [key(config, micro_batch_size=8), key(config, held_out_sequences=9), key(config, vocab_size=9)]
+    assert len({key(config), *different}) == 7
+
+
+def test_a_task_is_as_large_as_its_text_and_tokens() -> None:
+    config = trial()
+    large = config.task.model_copy(update={"max_bytes": 1_000_000})
+    task = large.build(None)
+    # the text, its two splits, and a byte for each token of a small vocabulary
+    assert task_mib(task) == pytest.approx(3e6 / MIB, rel=0.1)
+    assert task_mib(task) > 100 * task_mib(nothing := config.task.model_copy(update={"max_bytes": 200}).build(None))
+    assert held_out_sequences(task) == 256
+    assert held_out_sequences(nothing) == 1
+
+
+needs_clear_refs = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's clear_refs"
+)
+
+
+QUICK = (
+    Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4, optimizer="adamw_8bit"),
+    Case(architecture=CONTROL, width=64, depth=4, batch=80, length=256),
+    Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
+    Case(architecture=POOL, width=64, depth=4, batch=128, length=256, precision="bfloat16"),
+)
+
+
+@needs_clear_refs
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
+    outcome = measure(case)
+    assert outcome.measured_mib > 200
+    assert abs(outcome.error) < 0.06, outcome
+
+
+@needs_clear_refs
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
+    outcome = measure(case)
+    assert outcome.base_mib + outcome.measured_mib > 4.8 * outcome.base_mib, "a small peak shows little"
+    assert abs(outcome.error) < 0.06, outcome

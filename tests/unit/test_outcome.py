@@ -47,4 +47,6 @@ def test_exit_codes(statuses: list[str | None], exit_code: int) -> None:
     state.replicates["stale", 0] = Replicate("stale", 0, status="crashed")
     plan = SimpleNamespace(keys=[("c", seed) for seed in range(len(statuses))])
     left = {key for key in plan.keys if state.replicates[key].status is None}
-    assert _exit_code(plan, state, left) == exit_code  # type: ignore[arg-type]
+    assert _exit_code(plan, state, left, has_failed=False) == exit_code  # type: ignore[arg-type]
+    failed = 1 if left else exit_code
+    assert _exit_code(plan, state, left, has_failed=True) == failed  # type: ignore[arg-type]

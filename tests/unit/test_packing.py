@@ -1,200 +1,162 @@
+"""Size classes: few, well filled, and asked for by kind of card."""
+
+from __future__ import annotations
+
+import itertools
+
 import pytest
 
 from cluster.inventory import Card, Inventory
-from cluster.memory import MemoryEstimate
-from cluster.packing import (
-    DRIVER_MIB,
-    Request,
-    ResourceError,
-    check_fits,
-    concurrency,
-    of_one_worker,
-    request_for,
-)
+from cluster.packing import HEADROOM, MAX_CLASSES, MAX_WASTE, STEP_MIB, pack, size_classes, with_headroom
+from cluster.requests import ResourceError
+from cluster.slots import Slots
 from trainables.config import ResourceConfig
 
+GIB = 1024
 
-def estimate_of(total_mib):
-    return MemoryEstimate(
-        parameters_mib=total_mib,
-        gradients_mib=0.0,
-        optimizer_mib=0.0,
-        activations_mib=0.0,
-        workspace_mib=0.0,
-        context_mib=0.0,
+
+def cards(kind: str, count: int, free_gib: float, total_gib: float | None = None) -> Inventory:
+    card = Card(kind=kind, memory_mib=int((total_gib or free_gib) * GIB), free_mib=int(free_gib * GIB), count=count)
+    return Inventory(cpus=64, memory_mib=512 * GIB, gpus=(card,))
+
+
+def cluster(*machines: Inventory) -> Inventory:
+    return Inventory(
+        cpus=sum(machine.cpus for machine in machines),
+        memory_mib=sum(machine.memory_mib for machine in machines),
+        gpus=tuple(card for machine in machines for card in machine.gpus),
+        nodes=machines,
     )
 
 
-def request(*, workers=1, cpu=1, gpu=0.0, memory_mib=1024):
-    return Request(workers=workers, cpu=cpu, gpu=gpu, memory_mib=memory_mib, size_class=0)
-
-
-def h100(count=1, free_mib=80_000):
-    return Card(kind="H100", memory_mib=81_559, free_mib=free_mib, count=count)
+BY_MEMORY = ResourceConfig(gpus_per_trial="by_memory")
 
 
 @pytest.mark.parametrize(
-    ("totals", "memory_mib"),
-    [((100.0,), 256), ((232.0,), 256), ((233.0,), 512), ((100.0, 1000.0, 500.0), 1280)],
-)
-def test_the_request_covers_the_largest_with_headroom(totals, memory_mib):
-    resources = ResourceConfig(cpus_per_trial=2, gpus_per_trial=0.25)
-    assert request_for(resources, map(estimate_of, totals)) == request(cpu=2, gpu=0.25, memory_mib=memory_mib)
-
-
-def test_a_request_needs_an_estimate():
-    with pytest.raises(ValueError, match="at least one estimate"):
-        request_for(ResourceConfig(), [])
-
-
-@pytest.mark.parametrize(
-    ("asked", "machine", "trials"),
+    ("sizes", "classes"),
     [
-        (request(), Inventory(cpus=4, memory_mib=10_000), 4),
-        (request(), Inventory(cpus=4, memory_mib=3000), 2),
-        (request(cpu=3), Inventory(cpus=8, memory_mib=10_000), 2),
-        (request(gpu=0.25), Inventory(cpus=16, memory_mib=1, gpus=(h100(2),)), 8),
-        (request(gpu=1 / 3), Inventory(cpus=16, memory_mib=1, gpus=(h100(),)), 3),
-        (request(gpu=0.25, memory_mib=30_000), Inventory(cpus=16, memory_mib=1, gpus=(h100(),)), 2),
-        (request(gpu=0.25), Inventory(cpus=3, memory_mib=1, gpus=(h100(2),)), 3),
-        (request(gpu=0.5), Inventory(cpus=9, memory_mib=1, gpus=(h100(2, free_mib=None),)), 4),
-        (request(gpu=0.5), Inventory(cpus=9, memory_mib=9000), 0),
+        ([512], (512,)),
+        ([512, 512, 768], (768, 512)),
+        ([1024] * 20 + [768], (1024,)),  # one class wastes less than the limit
+        ([256, 1024, 1280, 4096], (4096, 1280, 256)),
+        ([256 * i for i in range(1, 6)], (1280, 768, 256)),
     ],
 )
-def test_concurrency_is_the_scarcest_resource(asked, machine, trials):
-    assert concurrency(asked, machine) == trials
+def test_the_fewest_classes_that_waste_little(sizes: list[int], classes: tuple[int, ...]) -> None:
+    assert size_classes(sizes) == classes
 
 
-def test_a_trial_must_fit_into_one_machine():
-    small = Inventory(cpus=2, memory_mib=4000)
-    cluster = Inventory(cpus=6, memory_mib=12_000, nodes=(small, small, small))
-    assert concurrency(request(cpu=2), cluster) == 3
-    assert concurrency(request(cpu=3), cluster) == 0
-    with pytest.raises(ResourceError, match="needs 3 CPUs per trial, the largest machine has 2"):
-        check_fits(request(cpu=3), cluster)
+def test_no_choice_of_as_many_classes_wastes_less() -> None:
+    """Against all choices, tried one by one."""
+    sizes = [256, 512, 512, 1024, 1280, 2048, 2304, 5120, 5376]
+
+    def asked(chosen: tuple[int, ...]) -> int:
+        return sum(min(c for c in chosen if c >= size) for size in sizes)
+
+    found = size_classes(sizes)
+    assert asked(found) <= (1 + MAX_WASTE) * sum(sizes)
+    distinct = sorted(set(sizes))
+    for number in range(1, len(found) + 1):
+        best = min(asked((*some, distinct[-1])) for some in itertools.combinations(distinct[:-1], number - 1))
+        assert best == asked(found) if number == len(found) else best > (1 + MAX_WASTE) * sum(sizes)
 
 
-@pytest.mark.parametrize(
-    ("asked", "machine", "message"),
-    [
-        (
-            request(cpu=4),
-            Inventory(cpus=2, memory_mib=9000),
-            "needs 4 CPUs per trial, this machine has 2; set resources.cpus_per_trial to at most 2",
-        ),
-        (
-            request(memory_mib=4096),
-            Inventory(cpus=2, memory_mib=2000),
-            "needs 4096 MiB of memory per trial, this machine has 2000 MiB free; "
-            "set resources.micro_batch_size lower, choose a smaller --scale, or end other programs",
-        ),
-        (
-            request(gpu=0.5),
-            Inventory(cpus=2, memory_mib=2000),
-            "needs 0.5 GPU per trial, this machine has none; set resources.gpus_per_trial to 0 to run on the CPU",
-        ),
-        (
-            request(gpu=1.0, memory_mib=90_112),
-            Inventory(cpus=2, memory_mib=2000, gpus=(h100(),)),
-            "needs 90112 MiB of card memory per trial, the freest card has 80000 MiB free; "
-            "set resources.micro_batch_size lower, or end other programs on the card",
-        ),
-    ],
-)
-def test_what_cannot_fit_is_refused_with_numbers_and_a_proposal(asked, machine, message):
-    with pytest.raises(ResourceError) as error:
-        check_fits(asked, machine)
-    assert str(error.value) == message
+def test_there_are_never_more_than_eight_classes() -> None:
+    """Twelve sizes that matter equally, each twice the one before: more classes would waste less."""
+    sizes = [STEP_MIB * 2**i for i in range(12) for _ in range(2 ** (12 - i))]
+    assert len(size_classes(sizes)) == MAX_CLASSES
 
 
-def test_resources_scattered_over_a_cluster_do_not_add_up():
-    cores, memory = Inventory(cpus=8, memory_mib=100), Inventory(cpus=1, memory_mib=9000)
-    cluster = Inventory(cpus=9, memory_mib=9100, nodes=(cores, memory))
-    with pytest.raises(ResourceError, match=r"4 CPUs and 1024 MiB.*no machine of the cluster has both"):
-        check_fits(request(cpu=4), cluster)
-    card = Inventory(cpus=1, memory_mib=100, gpus=(h100(),))
-    with pytest.raises(ResourceError, match=r"1 GPU and 4 CPUs.*no machine of the cluster has both"):
-        check_fits(
-            request(cpu=4, gpu=1.0),
-            Inventory(cpus=9, memory_mib=200, gpus=card.gpus, nodes=(cores, card)),
-        )
+def test_classes_need_a_size() -> None:
+    with pytest.raises(ValueError, match="at least one size"):
+        size_classes([])
 
 
-PAIR = 2 * 1024 + DRIVER_MIB
-"""Memory of a trial of two workers."""
+def test_every_configuration_gets_its_need_with_headroom() -> None:
+    needs = {"small": 200.0, "medium": 1000.0, "large": 3000.0}
+    packing = pack(ResourceConfig(), needs, Inventory(cpus=8, memory_mib=9000))
+    assert [one.memory_mib for one in packing.classes] == [3328, 1280, 256]
+    assert [one.concurrency for one in packing.classes] == [2, 7, 8]
+    assert all(packing.class_of(name).memory_mib >= need * (1 + HEADROOM) for name, need in needs.items())
+    assert packing.waste == 0.0
 
 
-@pytest.mark.parametrize(
-    ("asked", "machine", "trials"),
-    [
-        (request(workers=2), Inventory(cpus=2, memory_mib=PAIR), 1),
-        (request(workers=2), Inventory(cpus=2, memory_mib=PAIR - 1), 0),
-        (request(workers=2), Inventory(cpus=5, memory_mib=5 * PAIR), 2),
-        (request(workers=2), Inventory(cpus=9, memory_mib=2 * PAIR + 1024), 2),
-        (request(workers=2, cpu=2), Inventory(cpus=5, memory_mib=5 * PAIR), 1),
-        (request(workers=2, gpu=1.0), Inventory(cpus=16, memory_mib=9000, gpus=(h100(5),)), 2),
-        (request(workers=2, gpu=1.0), Inventory(cpus=16, memory_mib=DRIVER_MIB, gpus=(h100(5),)), 1),
-    ],
-)
-def test_a_trial_of_several_workers_takes_them_all_and_a_driver(asked, machine, trials):
-    assert concurrency(asked, machine) == trials
+def test_what_fits_nowhere_is_refused_though_the_rest_fits() -> None:
+    with pytest.raises(ResourceError, match="needs 11008 MiB of memory per trial, this machine has 9000"):
+        pack(ResourceConfig(), {"small": 300.0, "large": 10_000.0}, Inventory(cpus=8, memory_mib=9000))
 
 
-def test_the_workers_of_a_trial_may_be_on_several_machines():
-    lone = Inventory(cpus=1, memory_mib=PAIR)
-    cluster = Inventory(cpus=3, memory_mib=3 * PAIR, nodes=(lone, lone, lone))
-    assert concurrency(request(workers=3), cluster) == 1
-    check_fits(request(workers=3), cluster)
-    with pytest.raises(ResourceError, match=r"4 workers per trial.*the cluster has room for 3; set"):
-        check_fits(request(workers=4), cluster)
+def test_the_accident_four_runs_of_36_gb_on_one_card() -> None:
+    """Started together on 94.5 GB they were all lost; by memory two of them run at a time."""
+    packing = pack(BY_MEMORY, {"run": 36.0 * GIB}, cards("H100", 1, 94.5))
+    (only,) = packing.classes
+    assert only.memory_mib == with_headroom(36 * GIB)
+    assert only.concurrency == 2
+    assert 2 * only.memory_mib <= 94.5 * GIB < 3 * only.memory_mib
 
 
-@pytest.mark.parametrize(
-    ("asked", "machine", "message"),
-    [
-        (
-            request(workers=4),
-            Inventory(cpus=3, memory_mib=90_000),
-            "needs 4 workers per trial, each with 1 CPU and 1024 MiB of memory, this machine has room for 3; "
-            "set resources.workers to at most 3",
-        ),
-        (
-            request(workers=2, cpu=4),
-            Inventory(cpus=3, memory_mib=90_000),
-            "needs 4 CPUs per worker, this machine has 3; set resources.cpus_per_trial to at most 3",
-        ),
-        (
-            request(workers=2),
-            Inventory(cpus=2, memory_mib=2048),
-            "needs 3328 MiB of memory per trial, 1280 MiB of it to drive its 2 workers, this machine has 2048 MiB "
-            "free; set resources.workers or resources.micro_batch_size lower",
-        ),
-    ],
-)
-def test_workers_that_do_not_fit_together_are_refused_with_numbers(asked, machine, message):
-    with pytest.raises(ResourceError) as error:
-        check_fits(asked, machine)
-    assert str(error.value) == message
+def test_a_share_is_of_the_memory_that_is_free_on_the_fullest_card() -> None:
+    machines = cluster(cards("A", 1, 40), cards("A", 1, 20))
+    (only,) = pack(BY_MEMORY, {"run": 9 * GIB}, machines).classes
+    assert [(r.card, r.gpu) for r in only.requests] == [(None, 0.5)]
+    assert only.concurrency == 4
 
 
-def test_a_divided_model_costs_each_worker_its_share_and_the_whole_while_probed():
-    whole = MemoryEstimate(
-        parameters_mib=100.0,
-        gradients_mib=80.0,
-        optimizer_mib=160.0,
-        activations_mib=30.0,
-        workspace_mib=20.0,
-        context_mib=512.0,
-    )
-    assert of_one_worker(whole, ResourceConfig(workers=4)) == whole
-    divided = of_one_worker(whole, ResourceConfig(workers=4, sharding="fsdp"))
-    assert (divided.parameters_mib, divided.gradients_mib, divided.optimizer_mib) == (125.0, 20.0, 40.0)
-    assert (divided.activations_mib, divided.workspace_mib) == (30.0, 20.0)
+def test_each_kind_of_card_has_a_share_of_its_own() -> None:
+    machines = cluster(cards("large", 4, 94.5), cards("small", 2, 24))
+    packing = pack(BY_MEMORY, {"big": 36 * GIB, "little": 5 * GIB}, machines)
+    big, little = packing.classes
+    assert [(r.card, n) for r, n in zip(big.requests, big.slots, strict=True)] == [("large", 8)]
+    assert [(r.card, n) for r, n in zip(little.requests, little.slots, strict=True)] == [
+        ("large", 4 * 17),
+        ("small", 2 * 4),
+    ] or little.concurrency <= 64 + 64  # cores are the other limit
+    shares = {request.card: request.gpu for request in little.requests}
+    assert shares["small"] == pytest.approx(little.memory_mib / (24 * GIB), abs=1e-4)
+    assert shares["large"] == pytest.approx(little.memory_mib / (94.5 * GIB), abs=1e-4)
 
 
-def test_the_request_counts_workers():
-    assert request_for(ResourceConfig(workers=3), [estimate_of(100.0)]) == request(workers=3, memory_mib=256)
+def test_kinds_that_share_a_machine_cannot_be_told_apart() -> None:
+    one = cards("large", 1, 80)
+    mixed = Inventory(cpus=64, memory_mib=GIB, gpus=(*one.gpus, *cards("small", 1, 20).gpus))
+    (only,) = pack(BY_MEMORY, {"run": 9 * GIB}, mixed).classes
+    assert [(r.card, r.gpu) for r in only.requests] == [(None, 0.5)]
+    assert only.concurrency == 4
 
 
-def test_what_fits_passes():
-    check_fits(request(), Inventory(cpus=1, memory_mib=1024))
+def test_fewer_trials_on_a_card_if_wished() -> None:
+    resources = ResourceConfig(gpus_per_trial="by_memory", max_trials_per_gpu=3)
+    (only,) = pack(resources, {"run": GIB}, cards("A", 2, 40)).classes
+    assert only.concurrency == 6
+
+
+def test_a_limit_on_trials_per_card_needs_packing_by_memory() -> None:
+    with pytest.raises(ValueError, match="max_trials_per_gpu=3 needs gpus_per_trial=by_memory"):
+        ResourceConfig(gpus_per_trial=0.5, max_trials_per_gpu=3)
+
+
+def test_by_memory_needs_cards_and_their_memory() -> None:
+    with pytest.raises(ResourceError, match="needs 1 GPU per trial, this machine has none"):
+        pack(BY_MEMORY, {"run": GIB}, Inventory(cpus=2, memory_mib=9000))
+    unknown = Inventory(cpus=2, memory_mib=9000, gpus=(Card(kind="A", memory_mib=None, free_mib=None, count=1),))
+    with pytest.raises(ResourceError, match=r"that of 'A' is not known; set resources\.gpus_per_trial to a share"):
+        pack(BY_MEMORY, {"run": GIB}, unknown)
+    with pytest.raises(ResourceError, match="45056 MiB of card memory per trial, the freest card has 24576 MiB"):
+        pack(BY_MEMORY, {"run": 40 * GIB}, cards("small", 2, 24))
+
+
+def test_trials_go_where_there_is_most_room_and_wait_their_turn() -> None:
+    machines = cluster(cards("large", 1, 80), cards("small", 1, 20))
+    packing = pack(BY_MEMORY, {"big": 35 * GIB, "little": 9 * GIB}, machines)
+    slots = Slots(packing, look_ahead=1)
+    assert [slots.take(f"big {i}", 0).card for i in range(2)] == ["large", "large"]
+    assert not slots.has_room(0)
+    assert slots.has_room(1), "the small card is idle"
+    assert [slots.take(f"little {i}", 1).card for i in range(2)] == ["small", "small"]
+    assert slots.is_full
+    slots.give_back("big 0")
+    assert slots.has_room(0)
+    assert [slots.take(f"little {i}", 1).card for i in range(2, 6)] == ["large"] * 4
+    assert slots.is_full
+    slots.give_back("nobody")
+    assert slots.is_full

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from analysis.records import merge
+from cluster import memory_sizes
 from cluster.inventory import local_inventory
 from cluster.memory import MemoryEstimate, estimate
-from sweeps import plan
+from cluster.memory_cache import EstimateCache
+from cluster.memory_sizes import Estimates
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from trainables.config import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -44,7 +48,9 @@ def test_memory_neutral_fields_change_no_estimate(name: str) -> None:
         assert memory(changed) == before, field
 
 
-def test_arms_of_one_shape_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_arms_of_one_shape_are_sized_once_and_then_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """Three widths, causal or not, the transformer and the mean pool: 8 shapes for 53 arms."""
     sized = []
 
@@ -52,17 +58,24 @@ def test_arms_of_one_shape_are_sized_once(monkeypatch: pytest.MonkeyPatch) -> No
         sized.append(config)
         return estimate(config, **sizes)
 
-    monkeypatch.setattr(plan, "estimate", counted)
-    made = plan.build_plan(load_study("kuramoto_corrected", "smoke"), local_inventory(), None)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(memory_sizes, "estimate", counted)
+    study = load_study("kuramoto_corrected", "smoke")
+    made = build_plan(study, local_inventory(), None)
     assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 53
     assert len(sized) == 8
+    again = build_plan(study, local_inventory(), None)
+    assert len(sized) == 8
+    assert [planned.memory for planned in again.arms] == [planned.memory for planned in made.arms]
+    alone = Estimates(cache=EstimateCache(tmp_path / "another"))
     for planned in made.arms[-2:]:
-        alone = estimate(planned.config, vocab_size=8, context_length=planned.config.task.context_length)  # type: ignore[attr-defined]
-        assert planned.memory == alone, planned.arm.name
+        task = planned.config.task.build(None)
+        assert planned.memory == alone.of_worker(planned.config, task, study.resources), planned.arm.name
+    assert len(sized) == 10
 
 
 def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
-    made = plan.build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
+    made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
     before, basis = made.forecast_seconds()
     assert basis == "0 of 4 configurations measured"
     baseline = next(planned for planned in made.arms if planned.arm.role == "baseline")

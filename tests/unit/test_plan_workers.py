@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from cluster.inventory import Inventory
-from cluster.packing import DRIVER_MIB
+from cluster.requests import DRIVER_MIB
 from sweeps.errors import UserError
-from sweeps.plan import SECONDS_TO_START_WORKERS, Plan, build_plan
+from sweeps.plan import SECONDS_TO_START_WORKERS, Plan
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from tests.integration.studies import write_study
 

@@ -238,6 +238,10 @@ REFUSED = {
         r"mine\.py:2: imports 'helpers', which lies beside it",
     ),
     "sibling folder": ("import parts\n", r"mine\.py:1: imports 'parts', which lies beside it"),
+    "sibling namespace": (
+        "from loose.deep.part import x\n",
+        r"mine\.py:1: imports 'loose', which lies beside it; a plugin is one file, or an installed package",
+    ),
 }
 
 
@@ -250,6 +254,8 @@ def test_it_is_refused_with_a_reason_and_leaves_nothing_behind(text: str, says: 
     (tmp_path / "helpers.py").write_text("x = 1\n")
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "__init__.py").write_text("")
+    (tmp_path / "loose" / "deep").mkdir(parents=True)
+    (tmp_path / "loose" / "deep" / "part.py").write_text("x = 1\n")
     before, modules = [registry.registrations() for registry in REGISTRIES], set(sys.modules)
     with pytest.raises(PluginError, match=says):
         load(tmp_path / "mine.py", text)
@@ -285,6 +291,27 @@ def test_the_library_and_the_standard_library_may_lie_beside_a_plugin(tmp_path: 
     for name in ("trainables", "random"):
         (tmp_path / f"{name}.py").write_text("1 / 0\n")
     load(tmp_path / "mine.py", "import random\n" + MINE)
+
+
+def test_a_namespace_beside_a_plugin_is_refused_where_python_would_find_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `python -m` does, which puts the working folder on the path."""
+    (tmp_path / "loose").mkdir()
+    (tmp_path / "loose" / "part.py").write_text("x = 1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(PluginError, match=r"mine\.py:1: imports 'loose', which lies beside it"):
+        load(tmp_path / "mine.py", "from loose import part\n" + MINE)
+
+
+def test_a_folder_that_only_shares_its_name_with_an_installed_package_may_lie_beside_a_plugin(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `wandb/` and `mlruns/` do, which tools make wherever they are started."""
+    (tmp_path / "numpy").mkdir()
+    (tmp_path / "numpy" / "notes.txt").write_text("no module")
+    monkeypatch.syspath_prepend(tmp_path)
+    load(tmp_path / "mine.py", "import numpy\n" + MINE)
 
 
 def test_a_job_takes_along_what_the_study_names(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import pytest
 from rich.console import Console
 
 from cluster.inventory import Card, Inventory
-from sweeps.plan import Plan, build_plan
-from sweeps.progress import Progress
+from sweeps.plan import Plan
+from sweeps.planning import build_plan
+from sweeps.progress import Progress, format_duration
 from sweeps.resolve import load_study
 from tests.integration.studies import write_study
 from tests.unit.test_attempt import assignment
@@ -44,10 +45,25 @@ def test_it_tells_how_much_memory_is_packed(plan: Plan, tmp_path: Path) -> None:
 @pytest.mark.parametrize(("free_mib", "said"), [(4000, "of 8,000 MiB"), (None, "0 MiB")])
 def test_on_cards_it_is_their_memory_that_is_packed(free_mib: int | None, said: str, plan: Plan) -> None:
     """A cluster does not say how much memory a card has."""
-    on_cards = replace(plan, request=replace(plan.request, gpu=0.5))
+    on_cards = replace(plan, device="cuda")
     cards = Card(kind="A", memory_mib=free_mib, free_mib=free_mib, count=2)
     shown, _ = progress(on_cards, Inventory(cpus=2, memory_mib=7680, gpus=(cards,)))
     assert said in shown._packed()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"),
+    [
+        (0.0, "less than a second"),
+        (0.49, "less than a second"),
+        (0.7, "1 s"),
+        (59.4, "59 s"),
+        (59.6, "1 min 00 s"),
+        (7620, "2 h 07 min"),
+    ],
+)
+def test_a_duration_is_never_nothing(seconds: float, said: str) -> None:
+    assert format_duration(seconds) == said
 
 
 def test_it_says_that_it_waits_for_another_driver(plan: Plan) -> None:

@@ -64,6 +64,15 @@ def is_free(folder: Path) -> bool:
     return not list((folder / "claims").glob("*.claim"))
 
 
+def test_a_worker_that_the_driver_ended_has_timed_out(tmp_path: Path, parts: Any) -> None:
+    recorder, _, heard, given = parts
+    recorder.record_death(given, "killed", silence="nothing was heard of it for 24 s")
+    event = last_event(tmp_path)
+    assert (event["event"], event["message"]) == ("timed_out", "nothing was heard of it for 24 s")
+    assert heard.outcomes == ["timed_out"]
+    assert is_free(tmp_path)
+
+
 def test_a_dead_worker_that_left_its_stacks_has_timed_out(tmp_path: Path, parts: Any) -> None:
     recorder, _, heard, given = parts
     folder = ReplicateFolder(Path(given.replicate_dir))

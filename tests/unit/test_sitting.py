@@ -54,6 +54,16 @@ def test_after_its_trials_it_is_full_but_not_over() -> None:
     assert sitting.why == "by somebody", "the first reason counts"
 
 
+def test_a_failure_is_no_interruption() -> None:
+    failed, stopped = Sitting(), Sitting()
+    failed.fail("it broke")
+    failed.stop("by somebody")
+    assert (failed.is_over, failed.has_failed, failed.why) == (True, True, "it broke")
+    stopped.stop("by somebody")
+    stopped.fail("it broke while it stopped")
+    assert (stopped.has_failed, stopped.why) == (False, "by somebody")
+
+
 def test_the_first_signal_stops_in_order_and_the_second_acts_as_always(capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))

@@ -25,7 +25,8 @@ from sweeps import library_views, plan_text
 from sweeps.descriptions import MAX_ARM_ROWS, experiment, sweep
 from sweeps.errors import UserError
 from sweeps.json_schemas import load_schema
-from sweeps.plan import Plan, build_plan
+from sweeps.plan import Plan
+from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from sweeps.study import SCALES, library
 from sweeps.study_claims import check_metrics

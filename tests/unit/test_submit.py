@@ -43,7 +43,7 @@ def call(
         ({"PHASESWEEP_RESULTS": ""}, [], r"PHASESWEEP_RESULTS is not set.*absolute folder"),
         ({"PHASESWEEP_RESULTS": "results"}, [], r"PHASESWEEP_RESULTS=results is relative.*absolute folder"),
         ({"PHASESWEEP_RESULTS": "~/results"}, [], r"=~/results is relative"),
-        ({"PHASESWEEP_RESULTS": "s3://bucket/x"}, [], r"remote stores are not supported yet"),
+        ({"PHASESWEEP_RESULTS": "s3://bucket/x"}, [], r"results are appended to and locked, .*; give a folder"),
         ({"PHASESWEEP_DATA": "corpora"}, [], r"PHASESWEEP_DATA=corpora is relative.*absolute path on the cluster"),
         ({"HF_HOME": "hub"}, [], r"HF_HOME=hub is relative"),
         ({"MLFLOW_TRACKING_URI": "sqlite:///mlflow.db"}, [], r"sqlite:////absolute/path"),

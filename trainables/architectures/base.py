@@ -64,8 +64,9 @@ class ArchitectureConfig(NamedConfig):
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Whether splitting a batch leaves the gradients equal: false with dropout or noise."""
-        return self.dropout == 0
+        """Whether splitting a batch leaves the gradients equal: false with dropout, noise, counters of forward
+        passes, a penalty that is no mean over sequences, or sequences that see each other."""
+        return self.dropout == 0 and "batch_independence" not in self.violates
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:

@@ -17,6 +17,7 @@ import math
 import numpy as np
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.training.randomness import generator
 
@@ -77,9 +78,10 @@ def expected_resultant(count: int) -> float:
 @functools.cache
 def expected_head_averaged(num_heads: int, num_oscillators: int) -> float:
     """Return E of `head_averaged` under independent uniform phases, by a seeded simulation."""
-    draw = generator(0, "null", "head_averaged", str(num_heads), str(num_oscillators))
-    phase = (2 * torch.rand(NULL_DRAWS, num_heads, num_oscillators, 1, generator=draw) - 1) * math.pi
-    return float(head_averaged(phase))
+    with _disable_current_modes():  # a constant, remembered: not to be computed where tensors are only pretended
+        draw = generator(0, "null", "head_averaged", str(num_heads), str(num_oscillators))
+        phase = (2 * torch.rand(NULL_DRAWS, num_heads, num_oscillators, 1, generator=draw) - 1) * math.pi
+        return float(head_averaged(phase))
 
 
 def measure(phase_BHNT: Tensor) -> dict[str, Tensor]:

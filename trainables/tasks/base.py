@@ -104,6 +104,12 @@ class Task(ABC):
 class TaskConfig(NamedConfig):
     """The configuration of a task."""
 
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Whether the loss of a batch is the mean of its sequences' losses: every sequence has as many scored
+        positions. A task has to say so; a batch is never split after an out-of-memory unless it does."""
+        return False
+
     @classmethod
     def contract_configs(cls) -> list[Self]:
         """Return the configurations that the contract suite checks; they must be small, and need no network."""

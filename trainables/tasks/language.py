@@ -93,6 +93,11 @@ class LanguageConfig(TaskConfig):
             )
         return self
 
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Every position of a training sequence is scored."""
+        return True
+
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result.
 

@@ -12,6 +12,7 @@ the gradients.
 
 from __future__ import annotations
 
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
@@ -27,6 +28,9 @@ from trainables.architectures.base import LanguageModel, ModelOutput
 Sharding = Literal["replicated", "fsdp"]
 
 T = TypeVar("T")
+
+_GLOO_TRANSPORT = re.compile(r"\[\S*gloo/transport/\S+:\d+\] ")
+"""How every message begins with which Gloo says that it cannot reach a rank any more: closed, reset, timed out."""
 
 
 @dataclass(frozen=True)
@@ -166,8 +170,11 @@ def hold(module: LanguageModel, device: torch.device, ranks: Ranks, sharding: Sh
 
 
 def is_lost_peer(error: BaseException) -> bool:
-    """Return whether `error` only says that another rank has gone: a consequence, not a cause."""
+    """Return whether `error` only says that another rank has gone: a consequence, not a cause.
+
+    NCCL and the store have exceptions of their own for that. Gloo's is a plain RuntimeError, told by the place in
+    Gloo's sources with which its message begins.
+    """
     if isinstance(error, dist.DistError):
         return True
-    text = str(error)
-    return isinstance(error, RuntimeError) and ("gloo" in text or "Connection closed by peer" in text)
+    return isinstance(error, RuntimeError) and _GLOO_TRANSPORT.match(str(error)) is not None

@@ -14,15 +14,19 @@ _STATUS = Path("/proc/self/status")
 class PeakMemory:
     """Measures the peak since it was made.
 
-    On a GPU, bytes the allocator reserved. On Linux CPUs, the peak resident set, reset through
+    On a GPU, bytes the allocator reserved, and the context. On Linux CPUs, the peak resident set, reset through
     `/proc/self/clear_refs`; where the kernel forbids that, the peak of the process's whole life.
+
+    Args:
+        device: `cpu` or `cuda`.
+        context_mib: What the CUDA context takes, which the allocator knows nothing of.
     """
 
-    def __init__(self, device: str) -> None:
-        self.device = device
+    def __init__(self, device: str, context_mib: float = 0.0) -> None:
+        self.device, self.context_mib = device, context_mib
         if device == "cuda":
             torch.cuda.reset_peak_memory_stats()
-            self.method = "cuda allocator, reserved"
+            self.method = "cuda allocator, reserved, and the context"
             return
         try:
             _CLEAR_REFS.write_text("5", encoding="ascii")  # 5: reset VmHWM, see proc(5)
@@ -30,11 +34,16 @@ class PeakMemory:
         except OSError:
             self.method = "resident set of the process's life"
 
+    @property
+    def is_of_trial(self) -> bool:
+        """Whether what an earlier trial of the process has used does not count."""
+        return not self.method.endswith("process's life")
+
     def mib(self) -> float:
         """Return the peak so far in MiB."""
         if self.device == "cuda":
-            return torch.cuda.max_memory_reserved() / 2**20
-        if self.method.startswith("resident set since"):
+            return torch.cuda.max_memory_reserved() / 2**20 + self.context_mib
+        if self.is_of_trial:
             for line in _STATUS.read_text(encoding="ascii").splitlines():
                 if line.startswith("VmHWM:"):
                     return int(line.split()[1]) / 2**10

@@ -1,0 +1,142 @@
+"""The allocators under a trial: how much memory a process holds for the tensors it has."""
+
+from __future__ import annotations
+
+import bisect
+from typing import Any, Literal, Protocol
+
+Device = Literal["cpu", "cuda"]
+
+MIB = 2**20
+
+_PAGE = 4096
+_HOST_MMAP = MIB
+"""`MALLOC_MMAP_THRESHOLD_` of a worker: tensors of this size and above are mapped, and unmapped, one by one."""
+
+_CUDA_GRAIN = 512
+_CUDA_SMALL = MIB
+_CUDA_SMALL_SEGMENT = 2 * MIB
+_CUDA_MIDDLE = 10 * MIB
+_CUDA_MIDDLE_SEGMENT = 20 * MIB
+
+
+class Allocator(Protocol):
+    """What a ledger asks memory of."""
+
+    held_bytes: int
+    """Bytes that the process holds now."""
+
+    def take(self, size: int) -> Any:
+        """Take `size` bytes; return what `give` wants back."""
+
+    def give(self, taken: Any) -> None:
+        """Give back what `take` returned."""
+
+
+class HostAllocator:
+    """glibc with the thresholds of a worker: what is freed goes back, in whole pages."""
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+
+    def take(self, size: int) -> int:
+        """Take `size` bytes: whole pages above the threshold, else 16-byte grains of the heap."""
+        grain, header = (_PAGE, 16) if size >= _HOST_MMAP else (16, 8)
+        rounded = -(-(size + header) // grain) * grain if size else 0
+        self.held_bytes += rounded
+        return rounded
+
+    def give(self, taken: int) -> None:
+        """Give back."""
+        self.held_bytes -= taken
+
+
+class _Block:
+    """A stretch of a segment of card memory."""
+
+    __slots__ = ("free", "next", "pool", "previous", "size")
+
+    def __init__(self, size: int, pool: list[_Block], previous: _Block | None, following: _Block | None) -> None:
+        self.size, self.pool, self.free = size, pool, False
+        self.previous, self.next = previous, following
+
+
+class CudaAllocator:
+    """PyTorch's caching allocator on one stream: segments are kept, split best-fit and merged again.
+
+    `held_bytes` is what `torch.cuda.memory_reserved` says. Nothing is given back to the card, as in a trial that
+    never runs out.
+
+    Source:
+        PyTorch, c10/cuda/CUDACachingAllocator.cpp, with its default settings.
+    """
+
+    def __init__(self) -> None:
+        self.held_bytes = 0
+        self._small: list[_Block] = []
+        self._large: list[_Block] = []
+
+    def take(self, size: int) -> _Block | None:
+        """Take `size` bytes from the smallest free block they fit in, or from a new segment."""
+        if size == 0:
+            return None
+        rounded = -(-size // _CUDA_GRAIN) * _CUDA_GRAIN
+        pool = self._small if rounded <= _CUDA_SMALL else self._large
+        index = bisect.bisect_left(pool, rounded, key=_size)
+        block = pool.pop(index) if index < len(pool) else self._segment(rounded, pool)
+        rest = block.size - rounded
+        if rest >= _CUDA_GRAIN if pool is self._small else rest > _CUDA_SMALL:
+            block.size = rounded
+            tail = _Block(rest, pool, block, block.next)
+            if block.next:
+                block.next.previous = tail
+            block.next = tail
+            self._release(tail)
+        block.free = False
+        return block
+
+    def give(self, taken: _Block | None) -> None:
+        """Put a block back, merged with its free neighbours."""
+        if taken is None:
+            return
+        for neighbour in (taken.previous, taken.next):
+            if neighbour is not None and neighbour.free:
+                taken.pool.remove(neighbour)
+                self._merge(taken, neighbour)
+        self._release(taken)
+
+    def _segment(self, size: int, pool: list[_Block]) -> _Block:
+        if size <= _CUDA_SMALL:
+            segment = _CUDA_SMALL_SEGMENT
+        elif size < _CUDA_MIDDLE:
+            segment = _CUDA_MIDDLE_SEGMENT
+        else:
+            segment = -(-size // _CUDA_SMALL_SEGMENT) * _CUDA_SMALL_SEGMENT
+        self.held_bytes += segment
+        return _Block(segment, pool, None, None)
+
+    @staticmethod
+    def _merge(block: _Block, neighbour: _Block) -> None:
+        block.size += neighbour.size
+        if neighbour is block.previous:
+            block.previous = neighbour.previous
+            if block.previous:
+                block.previous.next = block
+        else:
+            block.next = neighbour.next
+            if block.next:
+                block.next.previous = block
+
+    @staticmethod
+    def _release(block: _Block) -> None:
+        block.free = True
+        bisect.insort(block.pool, block, key=_size)
+
+
+def _size(block: _Block) -> int:
+    return block.size
+
+
+def allocator_of(device: Device) -> Allocator:
+    """Return the allocator that a trial on `device` has."""
+    return CudaAllocator() if device == "cuda" else HostAllocator()

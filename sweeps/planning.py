@@ -1,0 +1,214 @@
+"""How a plan is made: load the data, name and size every configuration, check that it fits."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+
+from analysis.records import ArmInfo, ContrastInfo, ExternalInfo, JournalState, MetricInfo, SweepInfo
+from cluster.card_context import of_cards as context_of_cards
+from cluster.inventory import Inventory
+from cluster.memory import PROCESS_MIB
+from cluster.memory_sizes import Estimates
+from cluster.packing import pack, with_larger_sizes
+from cluster.requests import ResourceError
+from sweeps.errors import UserError, nearest
+from sweeps.learned import corrections
+from sweeps.plan import Plan, PlannedArm
+from sweeps.provenance import provenance
+from sweeps.study import Arm, Study
+from sweeps.study_claims import check_metrics
+from trainables.architectures.base import count_parameters
+from trainables.config import config_id
+from trainables.tasks.base import DataError, Task
+
+
+def data_dir_from_environment() -> Path | None:
+    """Return `PHASESWEEP_DATA` as a path.
+
+    Raises:
+        UserError: If it names no folder.
+    """
+    text = os.environ.get("PHASESWEEP_DATA")
+    if not text:
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"PHASESWEEP_DATA={text}: no such folder; correct it or unset it")
+    return path
+
+
+def build_plan(
+    study: Study, inventory: Inventory, data_dir: Path | None, state: JournalState | None = None
+) -> Plan:
+    """Load the data, name every configuration, estimate memory and check that it fits.
+
+    Args:
+        study: The study.
+        inventory: What trials can have.
+        data_dir: Where local data lies.
+        state: The study's journal so far, whose measured peaks correct the estimates.
+
+    Raises:
+        UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
+    """
+    study = with_absolute_paths(study, data_dir)
+    tasks = load_tasks(study, data_dir)
+    _check_workers(study)
+    on_cards = study.resources.gpus_per_trial != 0
+    arms = plan_arms(study, tasks, process_mib=context_of_cards(inventory) if on_cards else PROCESS_MIB)
+    arms = _corrected(arms, state or JournalState(), study.resources.micro_batch_size)
+    needs_mib = {planned.config_id: planned.need_mib for planned in arms}
+    try:
+        packing = pack(study.resources, needs_mib, inventory)
+        sizes = with_larger_sizes(packing, study.resources, inventory)
+    except ResourceError as error:
+        raise UserError(
+            f"{study.where('resources')}: study '{study.name}' at scale '{study.scale}': {error}"
+        ) from error
+    task = tasks[task_key(study.baseline)]
+    return Plan(
+        study=study,
+        arms=arms,
+        packing=packing,
+        sizes=sizes,
+        device="cuda" if on_cards else "cpu",
+        sweep=_describe(study, arms, task, inventory),
+        data_dir=data_dir,
+    )
+
+
+def _corrected(
+    arms: tuple[PlannedArm, ...], state: JournalState, micro_batch_size: int | None
+) -> tuple[PlannedArm, ...]:
+    factors = corrections(arms, state, micro_batch_size)
+    return tuple(replace(one, correction=factors.get(one.config.architecture.name, 1.0)) for one in arms)
+
+
+def with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
+    """Make the paths of every arm's task absolute: Ray's workers run in folders of their own.
+
+    Raises:
+        UserError: If data is missing.
+    """
+
+    def absolute(arm: Arm) -> Arm:
+        task = arm.config.task.with_absolute_paths(data_dir)
+        return replace(arm, config=arm.config.model_copy(update={"task": task}))
+
+    try:
+        return replace(study, arms=tuple(absolute(arm) for arm in study.arms))
+    except DataError as error:
+        raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
+
+
+def task_key(arm: Arm) -> str:
+    """Return a key that is equal for arms of the same task."""
+    return arm.config.task.model_dump_json()
+
+
+def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
+    """Load every task of a study once, by `task_key`.
+
+    Raises:
+        UserError: If data is missing.
+    """
+    tasks: dict[str, Task] = {}
+    for arm in study.arms:
+        key = task_key(arm)
+        if key not in tasks:
+            try:
+                tasks[key] = arm.config.task.build(data_dir)
+            except DataError as error:
+                raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
+    return tasks
+
+
+def _check_workers(study: Study) -> None:
+    """Refuse arms that several workers cannot train together."""
+    workers, sharding = study.resources.workers, study.resources.sharding
+    for arm in study.arms:
+        if arm.config.budget.batch_size % workers:
+            raise UserError(
+                f"{study.where('resources', 'workers')}: workers={workers} must divide "
+                f"budget.batch_size={arm.config.budget.batch_size} of arm '{arm.name}': every worker trains on an "
+                "equal part of each batch"
+            )
+        if sharding == "fsdp" and arm.config.optimizer.name == "adamw_8bit":
+            raise UserError(
+                f"{study.where('resources', 'sharding')}: sharding=fsdp cannot divide the state of "
+                f"optimizer.name=adamw_8bit of arm '{arm.name}'; choose adamw, or sharding=replicated"
+            )
+
+
+def plan_arms(study: Study, tasks: dict[str, Task], *, process_mib: float = PROCESS_MIB) -> tuple[PlannedArm, ...]:
+    """Size every arm; arms that need the same memory are sized once.
+
+    Args:
+        study: The study.
+        tasks: Its tasks, loaded.
+        process_mib: What a worker process holds before it has a model; on a card, its context.
+
+    Raises:
+        UserError: If a budget is too small for its model, or a model cannot be estimated.
+    """
+    estimates = Estimates(process_mib)
+    planned = []
+    for arm in study.arms:
+        task = tasks[task_key(arm)]
+        try:
+            num_parameters = count_parameters(
+                arm.config.architecture, vocab_size=task.vocab_size, max_seq_len=task.context_length
+            )
+            memory = estimates.of_worker(arm.config, task, study.resources)
+        except ValueError as error:
+            raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
+        identity = config_id(arm.config, task.data_hash)
+        planned.append(PlannedArm(arm, identity, task.data_hash, memory, num_parameters))
+    return tuple(planned)
+
+
+def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task, inventory: Inventory) -> SweepInfo:
+    metrics = tuple(MetricInfo(**vars(metric)) for metric in task.metrics)
+    primary = study.metric or task.primary_metric
+    if primary not in {metric.name for metric in metrics}:
+        known = [metric.name for metric in metrics]
+        raise UserError(f"{study.where('metric')}: unknown metric '{primary}'; {nearest(primary, known)}")
+    sweep = SweepInfo(
+        study=study.name,
+        scale=study.scale,
+        title=study.title,
+        primary_metric=primary,
+        metrics=metrics,
+        arms=tuple(
+            ArmInfo(
+                arm=planned.arm.name,
+                config_id=planned.config_id,
+                parameters=planned.arm.changes,
+                num_parameters=planned.num_parameters,
+                seeds=study.seeds,
+                role=planned.arm.role,
+                note=planned.arm.note,
+                data_hash=planned.data_hash,
+                predicted_memory_mib=round(planned.need_mib, 1),
+            )
+            for planned in arms
+        ),
+        references=task.references(),
+        contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
+        claims=study.claims,
+        external=tuple(
+            ExternalInfo(**{**external.model_dump(), "values": tuple(external.values)})
+            for external in study.external
+        ),
+        provenance={
+            **provenance(),
+            "folder": study.folder_name,
+            "overrides": study.overrides,
+            "offered_mib": inventory.offered_mib(on_cards=study.resources.gpus_per_trial != 0),
+            "plugins": [plugin.describe() for plugin in study.plugins],
+        },
+    )
+    check_metrics(study, sweep.all_metrics)
+    return sweep

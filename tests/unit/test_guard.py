@@ -1,0 +1,133 @@
+"""What is done after an out-of-memory: it ends, says what it changes, and changes nothing that is compared."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from cluster.guard import GiveUp, Grant, Retry, Shortage, decide, sizes_to_grow_into
+
+SIZES = (8192, 4096, 1024)
+
+
+def shortage(
+    *, size_class: int = 1, micro: int = 8, peak_mib: float | None = 4100.4, suspected: bool = False
+) -> Shortage:
+    had = Grant(size_class=size_class, memory_mib=SIZES[size_class], micro_batch_size=micro)
+    return Shortage(had=had, peak_mib=peak_mib, suspected=suspected)
+
+
+def decided(what: Shortage, **changes: Any) -> Retry | GiveUp:
+    given: dict[str, Any] = {"batch_size": 16, "splits": True, "sizes_mib": SIZES, "place": "card"}
+    return decide(what, **{**given, **changes})
+
+
+def test_the_micro_batch_is_halved_first_and_the_reason_says_so() -> None:
+    assert decided(shortage()) == Retry(
+        Grant(size_class=1, memory_mib=4096, micro_batch_size=4),
+        "micro_batch_size 8 -> 4 (gradients accumulated over 4 instead of 2 forward passes; equal within rounding)",
+    )
+
+
+def test_an_odd_micro_batch_is_rounded_up() -> None:
+    retry = decided(shortage(micro=3), batch_size=3)
+    assert isinstance(retry, Retry)
+    assert retry.grant.micro_batch_size == 2
+    assert "over 2 instead of 1 forward passes" in retry.reason
+
+
+@pytest.mark.parametrize(
+    ("what", "splits", "why"),
+    [
+        (shortage(micro=1), True, "micro_batch_size is 1"),
+        (shortage(), False, "its gradients depend on the micro-batch, which stays"),
+        (shortage(suspected=True), True, "it failed near its limit, it used 4100 of 4096 MiB"),
+        (shortage(suspected=True, peak_mib=None), True, "it failed near its limit, an unknown part of 4096 MiB"),
+    ],
+)
+def test_else_it_gets_more_memory_and_keeps_its_micro_batch(what: Shortage, splits: bool, why: str) -> None:
+    retry = decided(what, splits=splits)
+    assert isinstance(retry, Retry)
+    assert retry.grant == Grant(size_class=0, memory_mib=8192, micro_batch_size=what.had.micro_batch_size)
+    assert retry.reason == f"memory 4096 -> 8192 MiB ({why}; the result is the same)"
+
+
+@pytest.mark.parametrize(
+    ("what", "splits", "parts"),
+    [
+        (shortage(size_class=0, micro=1), True, ("micro_batch_size=1", "one machine offers", "shorter context")),
+        (shortage(size_class=0), False, ("micro_batch_size=8", "for the whole study", "smaller --scale")),
+        (shortage(size_class=0, suspected=True), True, ("may need more than 8192 MiB",)),
+    ],
+)
+def test_at_the_limit_it_ends_with_numbers_and_a_proposal(what: Shortage, splits: bool, parts: Any) -> None:
+    end = decided(what, splits=splits, place="machine")
+    assert isinstance(end, GiveUp)
+    for part in ("more than 8192 MiB", "it used 4100 of 8192 MiB", *parts):
+        assert part in end.message
+
+
+def test_a_suspicion_is_followed_once() -> None:
+    end = decided(shortage(suspected=True), was_suspected=True)
+    assert isinstance(end, GiveUp)
+    assert "more memory did not help" in end.message
+    assert isinstance(decided(shortage(), was_suspected=True), Retry), "a certain shortage is no suspicion"
+
+
+def test_a_trial_may_grow_beyond_the_sweep_s_classes_up_to_all_there_is() -> None:
+    assert sizes_to_grow_into((3072, 1024), 20000) == (20000, 12288, 6144, 3072, 1024)
+    assert sizes_to_grow_into((3072, 1024), 3072) == (3072, 1024)
+    assert sizes_to_grow_into((3072,), 3000) == (3072,), (
+        "what was planned stays, even if memory has been taken since"
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[Grant, int, tuple[int, ...]]:
+    classes = sorted(draw(st.sets(st.integers(1, 400), min_size=1, max_size=8)), reverse=True)
+    sizes = sizes_to_grow_into([256 * size for size in classes], draw(st.integers(256, 200_000)))
+    index = draw(st.integers(0, len(sizes) - 1))
+    batch_size = draw(st.integers(1, 2048))
+    micro = draw(st.integers(1, batch_size))
+    return Grant(size_class=index, memory_mib=sizes[index], micro_batch_size=micro), batch_size, sizes
+
+
+@given(cases(), st.booleans(), st.lists(st.booleans(), min_size=40, max_size=40))
+def test_it_ends_never_shrinks_memory_and_never_changes_the_batch(
+    case: tuple[Grant, int, tuple[int, ...]], splits: bool, suspicions: list[bool]
+) -> None:
+    grant, batch_size, sizes = case
+    was_suspected = False
+    for num_tries, suspected in enumerate(suspicions):  # noqa: B007  read after the loop
+        step = decide(
+            Shortage(had=grant, peak_mib=None, suspected=suspected),
+            batch_size=batch_size,
+            splits=splits,
+            sizes_mib=sizes,
+            place="card",
+            was_suspected=was_suspected,
+        )
+        if isinstance(step, GiveUp):
+            break
+        was_suspected |= suspected
+        new = step.grant
+        assert new.memory_mib == sizes[new.size_class] >= grant.memory_mib
+        smaller, larger = new.micro_batch_size < grant.micro_batch_size, new.memory_mib > grant.memory_mib
+        assert smaller != larger, "one change at a time, and never none"
+        assert 1 <= new.micro_batch_size <= grant.micro_batch_size
+        assert splits or not smaller
+        assert sum(
+            min(new.micro_batch_size, batch_size - i) for i in range(0, batch_size, new.micro_batch_size)
+        ) == (batch_size)
+        assert re.search(r"\d -> \d", step.reason)
+        grant = new
+    else:
+        raise AssertionError("it goes on for ever")
+    assert num_tries <= math.ceil(math.log2(batch_size)) + len(sizes)
+    at_the_end = grant.size_class == 0 and (not splits or grant.micro_batch_size == 1 or suspected)
+    assert at_the_end or (suspected and was_suspected)
