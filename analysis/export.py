@@ -7,7 +7,7 @@ rows too, and their `status` and `planned` say so.
 from __future__ import annotations
 
 import json
-import os
+import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -176,7 +176,7 @@ def write_table(rows: Iterable[Row], path: Path) -> tuple[int, list[str]]:
 
     columns = to_columns(rows)
     table = pa.table({name: _array(values) for name, values in columns.items()})
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         _write(table, temporary, path.suffix)
         temporary.replace(path)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+Key = tuple[str, int]
+"""Names a replicate: (config_id, seed)."""
+
 
 @dataclass(frozen=True)
 class Attempt:

@@ -14,12 +14,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from cluster.inventory import Inventory, ask_nvidia_smi
+from trainables.units import MIB
 
 ASSUMED_MIB = 600.0
 """For cards that are only imagined, or that could not be asked."""
 
 _MEASURE_SECONDS = 120
-_MIB = 2**20
 
 
 def of_cards(inventory: Inventory) -> float:
@@ -67,7 +67,7 @@ def measure() -> float:
     matrix = torch.ones(64, 64, device="cuda")
     (matrix @ matrix).sum().item()  # cuBLAS and the kernels' modules are loaded with their first use
     torch.cuda.synchronize()
-    return before_mib - (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / _MIB
+    return before_mib - (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / MIB
 
 
 def first_visible(rows: str, visible: str | None) -> tuple[str, float]:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-MIB = 2**20
+from trainables.units import MIB
 
 _UNLIMITED_BYTES = 2**60  # cgroup v1 writes a number near 2**63 for "no limit"
 ACCELERATOR_PREFIX = "accelerator_type:"

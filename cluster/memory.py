@@ -7,10 +7,11 @@ from dataclasses import dataclass, fields
 
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 
-from cluster.memory_allocators import MIB, Device
+from cluster.memory_allocators import Device
 from cluster.memory_rehearsal import rehearse
 from trainables.config import TrialConfig
 from trainables.training.loop import PROBE_SEQUENCES
+from trainables.units import MIB
 
 PROCESS_MIB = 512.0
 """Resident set of a Ray worker on a CPU after a trial with a model of a few KiB, as measured with Ray 2.60 and
@@ -100,9 +101,9 @@ def estimate(
             f"architecture '{config.architecture.name}' reads the values of tensors in its forward pass "
             f"({error}), so its memory cannot be estimated; keep the decision in tensors (torch.where)"
         ) from error
-    stage, peak = max(found.peaks.items(), key=lambda item: item[1])
+    stage = max(found.live, key=found.live.__getitem__)
     optimizer = found.optimizer if stage != "building" else 0
-    rest = peak - found.parameters - optimizer
+    rest = max(found.held.values()) - found.parameters - optimizer
     gradients = min(found.gradients, rest) if stage in {"training", "optimizer"} else 0
     activations = min(found.activations, rest - gradients) if stage == "training" else 0
     return MemoryEstimate(

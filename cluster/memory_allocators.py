@@ -5,9 +5,10 @@ from __future__ import annotations
 import bisect
 from typing import Any, Literal, Protocol
 
+from trainables.units import MIB
+
 Device = Literal["cpu", "cuda"]
 
-MIB = 2**20
 
 _PAGE = 4096
 _HOST_MMAP = MIB

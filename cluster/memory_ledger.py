@@ -30,6 +30,8 @@ class Ledger(TorchDispatchMode):
         """What the trial is doing."""
         self.peak_bytes: dict[str, int] = {}
         """What the allocator held at most, by stage."""
+        self.peak_live_bytes: dict[str, int] = {}
+        """What lived at most, by stage: what the peak is due to, also where an allocator keeps what was freed."""
         self._largest_hidden = 0
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
@@ -64,7 +66,9 @@ class Ledger(TorchDispatchMode):
     def hide_again(self) -> None:
         """Take and give back the most that an operation took inside, beside all that lives now."""
         taken = self.allocator.take(self._largest_hidden)
+        self.live_bytes += self._largest_hidden
         self._note()
+        self.live_bytes -= self._largest_hidden
         self.allocator.give(taken)
 
     def _see(self, tensor: Tensor) -> None:
@@ -85,7 +89,8 @@ class Ledger(TorchDispatchMode):
         self._note()
 
     def _note(self) -> None:
-        self.peak_bytes[self.stage] = max(self.peak_bytes.get(self.stage, 0), self.allocator.held_bytes)
+        for peaks, now in ((self.peak_bytes, self.allocator.held_bytes), (self.peak_live_bytes, self.live_bytes)):
+            peaks[self.stage] = max(peaks.get(self.stage, 0), now)
 
 
 def nbytes(tensors: Iterable[Tensor]) -> int:

@@ -44,8 +44,10 @@ class Rehearsal:
     optimizer: int
     activations: int
     """What the forward pass of one micro-batch keeps for the backward pass, the loss included."""
-    peaks: dict[str, int]
-    """Held at once at most by everything, in each stage: building, training, optimizer, evaluation, probes."""
+    held: dict[str, int]
+    """Of the allocator at most, in each stage: building, training, optimizer, evaluation, probes."""
+    live: dict[str, int]
+    """Of tensors at most, in each stage."""
 
 
 def rehearse(
@@ -80,7 +82,8 @@ def rehearse(
     )
     found = _run(_shortened(config, steps, batch_size), understudy, ledger, micro_batch_size, device)
     if steps < min(2, config.budget.steps):
-        found.peaks["training"] += found.optimizer
+        for peaks in (found.held, found.live):
+            peaks["training"] += found.optimizer
     return found
 
 
@@ -113,7 +116,8 @@ def _run(
             gradients=nbytes(p for p in trainer.model.parameters() if p.requires_grad),
             optimizer=nbytes(states),
             activations=understudy.kept_bytes,
-            peaks=dict(ledger.peak_bytes),
+            held=ledger.peak_bytes,
+            live=ledger.peak_live_bytes,
         )
 
 
@@ -220,7 +224,7 @@ class _Understudy(Task):
         self.kept_bytes = 0
         self._held_out_sequences, self._num_others, self._ledger = held_out_sequences, num_others, ledger
         self._before_forward = 0
-        self._scored: set[tuple[int, bool]] = set()
+        self._scored: set[int] = set()
         self._others: Batch | None = None
 
     def watch(self, model: LanguageModel, reads: _Reads) -> None:
@@ -264,14 +268,14 @@ class _Understudy(Task):
     ) -> dict[str, float]:
         """Score a batch, beside the logits of the one before it; what was scored already takes no more again."""
         self._ledger.stage, self._others = "evaluation", None
-        total = min(max_sequences or self._held_out_sequences, self._held_out_sequences)
-        size = min(batch_size, total)
-        if (size, size < total) in self._scored:
+        size = min(batch_size, max_sequences or batch_size, self._held_out_sequences)
+        if size in self._scored:
             return {}
-        self._scored.add((size, size < total))
+        self._scored.add(size)
         inputs_BT, targets_BT = self._zeros(size)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        before_BTV = torch.zeros(size, self.context_length, self.vocab_size, dtype=dtype) if size < total else None
+        num_before = size if size < self._held_out_sequences else 0
+        before_BTV = torch.zeros(num_before, self.context_length, self.vocab_size, dtype=dtype)
         logits_BTV = model(inputs_BT.to(device)).logits_BTV
         del before_BTV
         wide = torch.promote_types(logits_BTV.dtype, torch.float32)

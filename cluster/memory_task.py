@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from torch import Tensor
 
-from cluster.memory_allocators import MIB
 from trainables.tasks.base import Task
 from trainables.training.loop import PROBE_SEQUENCES
+from trainables.units import MIB
 
 
 def held_out_sequences(task: Task) -> int:

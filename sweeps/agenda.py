@@ -8,9 +8,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from analysis.records import RESULTS
+from analysis.replicates import Key
 from sweeps.journal import ClaimBook
 from sweeps.journal_tail import JournalTail
-from sweeps.missing import Key, Reopening, has_no_end, is_missing
+from sweeps.missing import Reopening, has_no_end, is_missing
 from sweeps.plan import Plan, PlannedArm
 
 LOOK_EVERY_SECONDS = 2.0

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.records import RESULTS, JournalState
 from sweeps.results_folder import ResultsFolder
+from trainables.units import MIB
 
 if TYPE_CHECKING:
     from sweeps.plan import Plan
 
-MIB = 2.0**20
 KINDS = ("journal", "checkpoints", "curves", "logs", "other", "mlflow")
 """What files are for. `mlflow` is the database beside all studies of a results folder, shared by them."""
 

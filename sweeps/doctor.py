@@ -30,6 +30,7 @@ from cluster.access import (
     token_place,
 )
 from cluster.inventory import Inventory, local_inventory
+from trainables.units import MIB
 
 CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
 MIN_PYTHON = (3, 11)
@@ -41,7 +42,6 @@ MIN_SHARED_MEMORY_MIB = 256
 TIMEOUT_SECONDS = 2.0
 HUB = "https://huggingface.co"
 
-_MIB = 2**20
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _MOST_NAMES = 8
 
@@ -170,7 +170,7 @@ def check_shared_memory(folder: Path) -> Check:
     name = "shared memory"
     if not folder.is_dir():
         return Check(name, None, f"no {folder}: Ray keeps its objects on disk, which is slower")
-    free_mib = shutil.disk_usage(folder).free // _MIB
+    free_mib = shutil.disk_usage(folder).free // MIB
     if free_mib >= MIN_SHARED_MEMORY_MIB:
         return Check(name, True, f"{free_mib} MiB free in {folder}")
     detail = f"{free_mib} MiB free in {folder}; Ray wants {MIN_SHARED_MEMORY_MIB} MiB and will use disk"
@@ -192,7 +192,7 @@ def check_results(results_root: str | Path) -> Check:
             pass
     except OSError as error:
         return Check(name, False, f"{path} cannot be written: {error.strerror}", cure)
-    free_mib = shutil.disk_usage(existing).free // _MIB
+    free_mib = shutil.disk_usage(existing).free // MIB
     return Check(
         name,
         free_mib >= MIN_FREE_DISK_MIB,

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import ray
 from ray import tune
 
+from analysis.replicates import Key
 from cluster.access import ClusterError
 from cluster.guard import GiveUp, Retry
 from cluster.session import Offer, RayFailure, outlive, ray_session
@@ -29,7 +30,7 @@ from sweeps.agenda import LOOK_EVERY_SECONDS, Agenda, Claimed
 from sweeps.deadlines import Deadlines
 from sweeps.journal import ClaimBook, JournalWriter
 from sweeps.journal_tail import JournalTail
-from sweeps.missing import Key, Reopening
+from sweeps.missing import Reopening
 from sweeps.plan import Plan
 from sweeps.recorder import Listener, Recorder
 from sweeps.recovery import Recovery

@@ -9,9 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records import JournalError, JournalState, SweepInfo, parse_line
-from analysis.replicates import Replicate
-
-ReplicateKey = tuple[str, int]
+from analysis.replicates import Key, Replicate
 
 
 @dataclass
@@ -33,10 +31,10 @@ class Following:
     state: JournalState = field(default_factory=JournalState)
     sweeps: dict[str, SweepRun] = field(default_factory=dict)
     """By time of their start."""
-    first_started: dict[ReplicateKey, float] = field(default_factory=dict)
-    owners: dict[ReplicateKey, str] = field(default_factory=dict)
+    first_started: dict[Key, float] = field(default_factory=dict)
+    owners: dict[Key, str] = field(default_factory=dict)
     """The sweep that started the replicate last."""
-    last_event: dict[ReplicateKey | str, tuple[float, str]] = field(default_factory=dict)
+    last_event: dict[Key | str, tuple[float, str]] = field(default_factory=dict)
     """(time, sweep_id) of the newest event of each replicate, and of the sweeps' descriptions."""
 
     def accepts(self, event: dict[str, Any]) -> bool:
@@ -72,7 +70,7 @@ class Following:
         return sweep.interrupted_at if sweep else None
 
 
-def _subject(event: dict[str, Any]) -> ReplicateKey | str:
+def _subject(event: dict[str, Any]) -> Key | str:
     if event["event"] == "sweep":
         return "sweep"
     if event["event"] == "interrupted":
@@ -102,7 +100,7 @@ class JournalTail:
         self.num_events = 0
         self._offsets: dict[Path, int] = {}
 
-    def poll(self, *, final: bool = False) -> set[ReplicateKey]:
+    def poll(self, *, final: bool = False) -> set[Key]:
         """Read what is new and return the replicates that it touches.
 
         Args:
@@ -131,7 +129,7 @@ class JournalTail:
         self.following = Following()
         self.num_events = 0
 
-    def _apply(self, events: list[dict[str, Any]]) -> set[ReplicateKey]:
+    def _apply(self, events: list[dict[str, Any]]) -> set[Key]:
         for event in events:
             self.following.apply(event)
         self.num_events += len(events)

@@ -7,16 +7,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from analysis.records import JournalState
-from analysis.replicates import Replicate
+from analysis.replicates import Key, Replicate
 from sweeps.changed import changes
 from sweeps.journal_tail import Following
 from sweeps.plan import Plan, PlannedArm
 
 MAX_CRASHES = 2
 """`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
-
-Key = tuple[str, int]
-"""(config_id, seed)."""
 
 
 def is_missing(replicate: Replicate | None) -> bool:

@@ -17,11 +17,11 @@ from pathlib import Path
 from sweeps.errors import UserError
 from sweeps.study import find, library
 from trainables.plugin_rules import LIBRARY
+from trainables.units import MIB
 
 BROUGHT = "brought"
 """Folder of the user's own files in the job's working folder: there they hide no module of ours."""
 
-MIB = 2**20
 MAX_UPLOAD_BYTES = 100 * MIB
 """What Ray's job server accepts in one request."""
 MAX_NAMED = 5

@@ -22,6 +22,7 @@ from analysis.replicates import Replicate, ReportPoint
 from analysis.results import ResultRow, ResultTable, summarise
 from sweeps import descriptions
 from sweeps.journal_tail import Following, SweepRun
+from sweeps.sections import flatten
 
 Level = Literal["configuration", "replicate", "sweep"]
 RunStatus = Literal["SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"]
@@ -73,25 +74,19 @@ def mlflow_name(name: str) -> str:
     return posixpath.normpath(allowed).lstrip("/.") or "_"
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _texts(tree: dict[str, Any]) -> dict[str, str]:
     """Return {dotted key: text} of a nested mapping; lists and None as JSON, texts as they are."""
-    flat: dict[str, str] = {}
-    for key, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{key}.")
-        else:
-            flat[f"{prefix}{key}"] = value if isinstance(value, str) else json.dumps(value, default=str)
-    return flat
+    return {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in flatten(tree).items()}
 
 
-def _parameters(tree: Mapping[str, Any]) -> dict[str, str]:
+def _parameters(tree: dict[str, Any]) -> dict[str, str]:
     """Return the fields that fit MLflow's limit; a longer one is in config.yaml and the journal only."""
-    flat = flatten(tree)
+    flat = _texts(tree)
     return {mlflow_name(k): v for k, v in flat.items() if len(v) <= MAX_PARAMETER_CHARACTERS}
 
 
-def _tags(tree: Mapping[str, Any]) -> dict[str, str]:
-    return {mlflow_name(key): value[:MAX_TAG_CHARACTERS] for key, value in flatten(tree).items() if value}
+def _tags(tree: dict[str, Any]) -> dict[str, str]:
+    return {mlflow_name(key): value[:MAX_TAG_CHARACTERS] for key, value in _texts(tree).items() if value}
 
 
 class Projection:

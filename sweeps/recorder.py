@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from analysis.records import RESULTS
+from analysis.replicates import Key
 from sweeps.journal import ClaimBook, JournalWriter
-from sweeps.missing import Key, Reopening
+from sweeps.missing import Reopening
 from trainables.assignment import Assignment
 from trainables.replicate_folder import ReplicateFolder
 from trainables.watchdog import place_of, take_stacks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from analysis.replicates import Key
 from cluster.guard import GiveUp, Grant, Retry, Shortage, decide
-from sweeps.missing import Key
 from sweeps.plan import Plan, PlannedArm
 from trainables.assignment import Assignment
 

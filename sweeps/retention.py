@@ -13,7 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from analysis.records import RESULTS, JournalState, MetricInfo, SweepInfo
-from analysis.replicates import Replicate
+from analysis.replicates import Key, Replicate
 from cluster.inventory import local_inventory
 from sweeps.disk import DiskForecast, forecast, format_mib, size_mib, usage_mib
 from sweeps.errors import UserError
@@ -21,9 +21,6 @@ from sweeps.journal import ClaimBook, claims_in, living_drivers
 from sweeps.opened import Opened, open_results
 from sweeps.output import Emit, text_table
 from sweeps.results_folder import ResultsFolder
-
-Key = tuple[str, int]
-"""(config_id, seed)."""
 
 TEMPORARY_SECONDS = 60.0
 """A temporary file older than this is nobody's any more: it is written and renamed at once."""

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis.records import FAILURES, JournalError, JournalState
+from analysis.replicates import Key
 from analysis.results import summarise
 from analysis.tables import render_text
 from cluster.access import ClusterError
@@ -22,7 +23,7 @@ from cluster.card_context import with_contexts
 from cluster.inventory import Inventory, imagined_inventory, local_inventory
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.journal_tail import JournalTail
-from sweeps.missing import RUN, Key, Reopening, Selection, missing_replicates
+from sweeps.missing import RUN, Reopening, Selection, missing_replicates
 from sweeps.output import Emit
 from sweeps.plan import Plan
 from sweeps.planning import build_plan, data_dir_from_environment

@@ -7,9 +7,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
+from analysis.replicates import Key
 from cluster.slots import Slots
 from sweeps.agenda import Agenda, Claimed
-from sweeps.missing import Key
 from sweeps.sitting import Sitting
 from trainables.assignment import Assignment
 from trainables.tune_trainable import ACTOR_KEY, CONFIG_KEY, WORKER_KEY

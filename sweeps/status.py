@@ -13,10 +13,10 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.replicates import Replicate
+from analysis.replicates import Key, Replicate
 from sweeps.journal import Driver, claims_in, living_drivers
 from sweeps.journal_tail import Following, JournalTail
-from sweeps.missing import Key, is_missing
+from sweeps.missing import is_missing
 from sweeps.output import Emit, text_table
 from sweeps.progress import format_duration
 from sweeps.resolve import load_study

@@ -18,11 +18,12 @@ from cluster.access import JOBS_PORT, ClusterError, jobs_address
 from sweeps.doctor import check_tracking, fetch_problem
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.output import Emit
-from sweeps.parcel import MIB, Parcel, pack
+from sweeps.parcel import Parcel, pack
 from sweeps.provenance import SUBMITTED_FROM, git_state
 from sweeps.resolve import load_study
 from sweeps.results_folder import job_results_root
 from sweeps.sitting import Sitting
+from trainables.units import MIB
 
 if TYPE_CHECKING:
     from cluster.jobs import JobEnd, JobServer

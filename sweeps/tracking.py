@@ -9,8 +9,8 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.replicates import Replicate
-from sweeps.journal_tail import JournalTail, ReplicateKey
+from analysis.replicates import Key, Replicate
+from sweeps.journal_tail import JournalTail
 from sweeps.lease import Lease
 from sweeps.mlflow_store import RunStore, Written, load, open_client
 from sweeps.projection import Projection, experiment_tags
@@ -94,7 +94,7 @@ class Projector:
         self._projection = Projection(experiment, journal_dir.parent / "replicates")
         self._store: RunStore | None = None
         self._written = Written()
-        self._unwritten: set[ReplicateKey] = set()
+        self._unwritten: set[Key] = set()
         self._num_written = 0
         self._summarised_events = 0
         self._next_summary = 0.0
@@ -133,12 +133,12 @@ class Projector:
         self._unwritten = young
         self._num_written = self._tail.num_events - self._count_events(young)
 
-    def _young(self) -> set[ReplicateKey]:
+    def _young(self) -> set[Key]:
         """Return which of the unwritten replicates have only just begun."""
         replicates, now = self._tail.following.state.replicates, time.time()
         return {key for key in self._unwritten if _is_young(replicates[key], now)}
 
-    def _count_events(self, keys: set[ReplicateKey]) -> int:
+    def _count_events(self, keys: set[Key]) -> int:
         """Return how many events young replicates have: a start, and reports."""
         replicates = self._tail.following.state.replicates
         return sum(1 + len(replicates[key].reports) for key in keys)

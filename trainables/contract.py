@@ -146,14 +146,39 @@ def check_repeatability(config: ArchitectureConfig) -> None:
         raise ContractError("another seed gives the same model: the parameters are not drawn from the seed")
 
 
+def _add_gradients(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> None:
+    """Add the gradients of the training loss, the penalty included, as a part of `BATCH_SIZE` sequences."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(SEED)
+        output = model(inputs_BT)
+    loss = functional.cross_entropy(output.logits_BTV.flatten(0, 1), targets_BT.flatten())
+    ((loss + output.penalty) * (len(inputs_BT) / BATCH_SIZE)).backward()
+
+
+def check_micro_batches(config: ArchitectureConfig) -> None:
+    """The parts of a batch must have the gradients of the whole, where `microbatch_invariant` says so."""
+    if not config.microbatch_invariant:
+        return
+    whole, parts = build_moved(config).train(), build_moved(config).train()
+    inputs_BT, targets_BT = tokens("inputs"), tokens("targets")
+    _add_gradients(whole, inputs_BT, targets_BT)
+    for part in torch.arange(BATCH_SIZE).split([1, BATCH_SIZE - 1]):
+        _add_gradients(parts, inputs_BT[part], targets_BT[part])
+    for (name, one), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
+        if one.grad is None or other.grad is None:
+            continue  # for `gradients` to tell
+        difference = float((one.grad - other.grad).abs().max())
+        if difference > TOLERANCE + RELATIVE_TOLERANCE * float(one.grad.abs().max()):
+            raise ContractError(
+                f"the gradient of '{name}' changes by {difference:.3g} when a batch is split: microbatch_invariant "
+                "must be False, so that no batch is split after an out-of-memory"
+            )
+
+
 def check_gradients(config: ArchitectureConfig) -> None:
     """The loss must send a finite gradient, not all zero, to every parameter."""
     model = build(config).train()
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(SEED)
-        output = model(tokens("inputs"))
-    loss = functional.cross_entropy(output.logits_BTV.flatten(0, 1), tokens("targets").flatten())
-    (loss + output.penalty).backward()
+    _add_gradients(model, tokens("inputs"), tokens("targets"))
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -247,6 +272,7 @@ def check_violations(config: ArchitectureConfig) -> None:
 CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "causality": check_causality,
     "batch_independence": check_batch_independence,
+    "micro_batches": check_micro_batches,
     "repeatability": check_repeatability,
     "gradients": check_gradients,
     "reference": check_reference,

@@ -23,7 +23,7 @@ import psutil
 import torch
 from torch import nn
 
-MIB = 2**20
+from trainables.units import MIB
 
 ALLOCATOR_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(128 * MIB)}
 """What a worker's environment must hold when the process starts: the C library then takes every tensor of 1 MiB

@@ -17,13 +17,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.memory import MIB, estimate
+from cluster.memory import estimate
 from cluster.memory_task import held_out_sequences, task_mib
 from trainables.config import TrialConfig
 from trainables.tasks.base import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.peak_memory import PeakMemory
+from trainables.units import MIB
+from trainables.units import MIB
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(128 * MIB)}
 STEPS = 2
@@ -93,9 +95,9 @@ CASES = (
     Case(architecture=CONTROL, width=64, depth=6, batch=344, length=256, precision="bfloat16"),
     Case(architecture=CONTROL, width=64, depth=8, batch=640, length=128, micro=320),
     Case(architecture={**CONTROL, "dropout": 0.1}, width=64, depth=4, batch=80, length=256),
-    Case(architecture={**CONTROL, "checkpoint_blocks": True}, width=64, depth=8, batch=416, length=256),
+    Case(architecture={**CONTROL, "checkpoint_blocks": True}, width=64, depth=8, batch=760, length=256),
     Case(architecture=KURAMOTO, width=64, depth=4, batch=120, length=256),
-    Case(architecture={**KURAMOTO, "checkpoint_blocks": True}, width=64, depth=4, batch=144, length=256),
+    Case(architecture={**KURAMOTO, "checkpoint_blocks": True}, width=64, depth=4, batch=160, length=256),
     Case(architecture={**KURAMOTO, "phase_layers": [0, 1]}, width=64, depth=2, batch=80, length=256),
     Case(architecture={**KURAMOTO, "num_oscillators": 64}, width=64, depth=2, batch=40, length=512, windows=6),
     Case(architecture=KURAMOTO, width=64, depth=4, batch=280, length=128, precision="bfloat16"),

@@ -85,8 +85,8 @@ def report() -> str:
     """Return both tables as Markdown."""
     lines = [
         f"**Packing** ({NUM_JOBS} trials of 1 to {LARGEST_GIB:g} GiB on 4 cards of 94.5 GiB and 4 of 24 GiB; "
-        "simulated: a ledger draws what each trial truly needs, log-normal around its estimate by 15 %, 1 in 100 twice "
-        "as much)",
+        "simulated: a ledger draws what each trial truly needs, log-normal around its estimate by 15 %, 1 in 100 "
+        "twice as much)",
         "",
         "| policy | makespan | memory in use | trials lost | of them hurt by a neighbour |",
         "|---|---:|---:|---:|---:|",

@@ -14,9 +14,10 @@ from cluster.inventory import local_inventory
 from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder
-from tests.faults.test_interrupts import left_behind, wait_for
+from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import STUDY, journal_events, phasesweep, start
 from tests.mlflow_contents import contents
+from tests.waiting import wait_for
 from trainables.replicate_folder import ReplicateFolder
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

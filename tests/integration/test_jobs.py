@@ -7,12 +7,10 @@ import os
 import re
 import signal
 import subprocess
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import jsonschema
 import pytest
@@ -23,6 +21,7 @@ from tests import guides
 from tests.guides import ROOT
 from tests.integration.head_node import Head, head_node, obeying_ctrl_c
 from tests.integration.studies import PHASESWEEP, journal_events, write_study
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -48,13 +47,6 @@ def phasesweep(arguments: list[str], folder: Path, environment: dict[str, str]) 
         timeout=200,
         check=False,
     )
-
-
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
-        time.sleep(0.1)
 
 
 @pytest.fixture(scope="module")

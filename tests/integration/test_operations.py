@@ -14,8 +14,9 @@ import psutil
 import pytest
 
 from sweeps.json_schemas import load_schema
-from tests.faults.test_interrupts import left_behind, wait_for
+from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import journal_events, phasesweep, start, write_study
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 

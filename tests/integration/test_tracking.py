@@ -26,6 +26,7 @@ from tests.journals import (
     write_journal,
 )
 from tests.mlflow_contents import contents
+from tests.waiting import wait_for
 
 EXPERIMENT = "kuramoto_phase_a@laptop"
 ARMS = {"baseline": 2.48, "coupling_2": 2.73, "coupling_0": 2.47}
@@ -335,7 +336,7 @@ def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> 
     folder = journal(results, EVENTS[:10])
     first = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
     first.start()
-    wait_for(lambda: contents(results / "mlflow.db"))
+    wait_for(lambda: contents(results / "mlflow.db"), "a database")
     other = [sweep_event(("baseline", "late"), seeds=(7,), sweep_id="b", time=EPOCH + 2000)]
     other += replicate_events("late", 7, 2.2, sweep_id="b", start=EPOCH + 2001)
     journal(results, other, name="b")
@@ -377,14 +378,10 @@ def test_a_tracker_pauses_to_a_request_a_second_but_not_for_long(num_requests: i
 
 
 def wait_for_status(results: Path, run_key: str, status: str) -> None:
-    wait_for(lambda: contents(results / "mlflow.db").get(run_key, {}).get("status") == status)
-
-
-def wait_for(condition: Any, timeout_seconds: float = 30.0) -> None:
-    deadline = time.monotonic() + timeout_seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.05)
+    wait_for(
+        lambda: contents(results / "mlflow.db").get(run_key, {}).get("status") == status,
+        f"{run_key} to be {status}",
+    )
 
 
 def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path) -> None:

@@ -20,9 +20,10 @@ from cluster.inventory import local_inventory
 from sweeps.planning import build_plan
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder
-from tests.faults.test_interrupts import kill_what_is_left, left_behind, wait_for
+from tests.faults.test_interrupts import kill_what_is_left, left_behind
 from tests.integration.head_node import Head, head_node
 from tests.integration.studies import journal_events, phasesweep, start
+from tests.waiting import wait_for
 from trainables.config import TrialConfig
 from trainables.training.loop import train
 from trainables.training.numerics import Numerics

@@ -194,7 +194,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="repeated_steps_stay",
         meaning="a continued replicate's curve holds the steps of the attempt that was lost",
-        file=_RECORDS,
+        file="analysis/replicates.py",
         old="            self.reports.pop()\n",
         new="            break\n",
         caught_by=f"{_RECORDS_TESTS}::test_a_continued_replicate_replaces_the_steps_it_repeats",

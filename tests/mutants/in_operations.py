@@ -42,7 +42,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="reopened_keeps_its_old_curve",
         meaning="a replicate that runs again with other code ends with reports of the old code in its curve",
-        file="analysis/records.py",
+        file="analysis/replicates.py",
         old="reports=[] if anew else self.reports",
         new="reports=self.reports",
         caught_by="tests/unit/test_records.py::test_what_a_reopened_replicate_has_not_repeated_stays_if_it_continues",
@@ -70,5 +70,29 @@ MUTANTS: tuple[Mutant, ...] = (
         old="if self.upload_bytes <= limit_bytes:",
         new="if self.upload_bytes:",
         caught_by="tests/unit/test_parcel.py::test_too_large_is_refused_with_the_largest_files",
+    ),
+    Mutant(
+        name="taken_over_by_the_clock",
+        meaning="what a driver takes over from one with a fast clock is ordered before it, and lost",
+        file="sweeps/journal.py",
+        old="            self._last_time = max(self._last_time, event_time)\n",
+        new="            pass\n",
+        caught_by="tests/unit/test_recorder.py::test_what_is_taken_over_counts_though_the_dead_drivers_clock_was_fast",
+    ),
+    Mutant(
+        name="silence_does_not_count",
+        meaning="a frozen process is never ended",
+        file="sweeps/deadlines.py",
+        old="trial.silent_seconds += seconds",
+        new="trial.silent_seconds += 0.0",
+        caught_by="tests/unit/test_deadlines.py::test_every_word_and_every_new_start_sets_the_clock_back",
+    ),
+    Mutant(
+        name="other_code_goes_on",
+        meaning="a checkpoint that other code has computed is continued, and the result is of neither",
+        file="trainables/training/checkpoints.py",
+        old='if state.get("code") != code:',
+        new="if False:",
+        caught_by="tests/unit/test_attempt.py::test_what_other_code_has_begun_starts_anew",
     ),
 )
