@@ -124,7 +124,7 @@ def _check_arm(study: Study, arm: str | None) -> None:
 def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
     """Return the distinct sizes, the largest first."""
     together: dict[MemoryEstimate, list[tuple[str, int]]] = {}
-    for planned in plan_arms(study, tasks):
+    for planned in plan_arms(study, tasks, Estimates()):
         together.setdefault(planned.memory, []).append((planned.arm.name, planned.num_parameters))
     found = [
         Size(

@@ -10,7 +10,7 @@ from analysis.records import ArmInfo, ContrastInfo, ExternalInfo, JournalState, 
 from cluster.card_context import of_cards as context_of_cards
 from cluster.inventory import Inventory
 from cluster.memory import PROCESS_MIB
-from cluster.memory_sizes import Estimates
+from cluster.memory_sizes import Estimates, micro_batch_size
 from cluster.packing import pack, with_larger_sizes
 from cluster.requests import ResourceError
 from sweeps.errors import UserError, nearest
@@ -57,15 +57,19 @@ def build_plan(
     tasks = load_tasks(study, data_dir)
     _check_workers(study)
     on_cards = study.resources.gpus_per_trial != 0
-    arms = plan_arms(study, tasks, process_mib=context_of_cards(inventory) if on_cards else PROCESS_MIB)
+    estimates = Estimates(context_of_cards(inventory) if on_cards else PROCESS_MIB)
+    arms = plan_arms(study, tasks, estimates)
     arms = _corrected(arms, state or JournalState(), study.resources.micro_batch_size)
     needs_mib = {planned.config_id: planned.need_mib for planned in arms}
     try:
         packing = pack(study.resources, needs_mib, inventory)
         sizes = with_larger_sizes(packing, study.resources, inventory)
     except ResourceError as error:
+        largest = max(arms, key=lambda planned: planned.need_mib)
+        proposal = _smaller_micro_batch(largest, tasks[task_key(largest.arm)], study, estimates, inventory)
         raise UserError(
-            f"{study.where('resources')}: study '{study.name}' at scale '{study.scale}': {error}"
+            f"{study.where('resources')}: study '{study.name}' at scale '{study.scale}', arm '{largest.arm.name}': "
+            f"{error}{proposal}"
         ) from error
     task = tasks[task_key(study.baseline)]
     return Plan(
@@ -77,6 +81,24 @@ def build_plan(
         sweep=_describe(study, arms, task, inventory),
         data_dir=data_dir,
     )
+
+
+def _smaller_micro_batch(
+    planned: PlannedArm, task: Task, study: Study, estimates: Estimates, inventory: Inventory
+) -> str:
+    """Return with which micro-batch an arm would fit, and how much it would need then; empty if with none."""
+    size = micro_batch_size(planned.config, study.resources)
+    while size > 1:
+        size //= 2
+        resources = study.resources.model_copy(update={"micro_batch_size": size})
+        need_mib = estimates.of_worker(planned.config, task, resources).total_mib
+        try:
+            fitting = pack(resources, {planned.config_id: need_mib}, inventory)
+        except ResourceError:
+            continue
+        asked_mib = fitting.classes[0].memory_mib
+        return f"; with --set resources.micro_batch_size={size} it asks for {asked_mib} MiB and fits"
+    return ""
 
 
 def _corrected(
@@ -142,18 +164,17 @@ def _check_workers(study: Study) -> None:
             )
 
 
-def plan_arms(study: Study, tasks: dict[str, Task], *, process_mib: float = PROCESS_MIB) -> tuple[PlannedArm, ...]:
+def plan_arms(study: Study, tasks: dict[str, Task], estimates: Estimates) -> tuple[PlannedArm, ...]:
     """Size every arm; arms that need the same memory are sized once.
 
     Args:
         study: The study.
         tasks: Its tasks, loaded.
-        process_mib: What a worker process holds before it has a model; on a card, its context.
+        estimates: How they are sized.
 
     Raises:
         UserError: If a budget is too small for its model, or a model cannot be estimated.
     """
-    estimates = Estimates(process_mib)
     planned = []
     for arm in study.arms:
         task = tasks[task_key(arm)]

@@ -113,7 +113,7 @@ scales:  # each overlays what is above; laptop is the default
       architecture: {{d_model: 256, num_layers: 6, num_heads: 8, parameter_budget: 5000000}}
 {gpu}      optimizer: {{learning_rate: 1e-3, warmup_steps: 100}}
       budget: {{steps: 3000, batch_size: 64, report_every: 250, eval_sequences: 128, precision: bfloat16}}
-    resources: {{gpus_per_trial: 0.25}}
+    resources: {{gpus_per_trial: by_memory, max_trials_per_gpu: 4}}
   paper:
     note: the size that the claim was made at
     base:

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
 
 import trainables.architectures
 import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
@@ -72,7 +72,7 @@ class ResourceConfig(Schema):
     """How several workers hold the model: each the whole of it (DDP), or each a share (`fsdp`, FSDP2)."""
     cpus_per_trial: int = Field(1, ge=1)
     """CPU cores, and so the threads, of one trial; of each worker, where there are several."""
-    gpus_per_trial: Annotated[float, Field(ge=0, le=1)] | Literal["by_memory"] = 0.0
+    gpus_per_trial: float | Literal["by_memory"] = 0.0
     """Share of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the part of the card's memory that the
     trial needs, so that as many run at once as fit. Of each worker, where there are several; they need whole
     GPUs."""
@@ -86,6 +86,14 @@ class ResourceConfig(Schema):
     report_timeout_seconds: float = Field(1800.0, gt=0, le=1e9)
     """Longest time without a report; the first one includes building the model and loading the data. A
     replicate that takes longer hangs: it ends as timed out, with the stacks of its process in log.txt."""
+
+    @field_validator("gpus_per_trial", mode="before")
+    @classmethod
+    def _share_or_by_memory(cls, value: object) -> object:
+        is_share = isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+        if not is_share and value != BY_MEMORY:
+            raise ValueError(f"must be a share from 0 to 1, or {BY_MEMORY}")
+        return value
 
     @model_validator(mode="after")
     def _workers_can_work_together(self) -> ResourceConfig:

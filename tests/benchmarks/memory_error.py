@@ -25,7 +25,6 @@ from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.peak_memory import PeakMemory
 from trainables.units import MIB
-from trainables.units import MIB
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(128 * MIB)}
 STEPS = 2
