@@ -113,7 +113,9 @@ def plan(
 
 
 @app.command()
-def receipt(study: Study, scale: Scale = "laptop", sets: Overrides = None, as_json: Json = False) -> None:
+def receipt(
+    study: Study, scale: Scale = "laptop", sets: Overrides = None, plugin: Plugins = None, as_json: Json = False
+) -> None:
     """Show what a sweep's memory was estimated, reserved and used."""
     from sweeps import receipt as verb
 

@@ -32,6 +32,7 @@ def write_impatient_study(folder: Path, *, steps: int) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Path) -> None:
     """The kuramoto replicate finds a pipe where its checkpoint would be, and waits for ever to read it."""
     write_impatient_study(tmp_path, steps=20)

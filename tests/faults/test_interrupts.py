@@ -115,6 +115,7 @@ def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
     finish_and_check(tmp_path, study, finished)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_is_a_crash_that_run_tries_once_more(
     tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:

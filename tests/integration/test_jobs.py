@@ -23,7 +23,7 @@ from tests.integration.head_node import Head, head_node, obeying_ctrl_c
 from tests.integration.studies import PHASESWEEP, journal_events, write_study
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 GUIDE = "on_a_cluster.md"
 KINDS = ("cluster", "cluster, in the checkout", "cluster, after it has stopped")
@@ -111,7 +111,6 @@ def test_a_missing_or_wrong_token_is_explained(
     assert not (tmp_path / "results").exists()
 
 
-@pytest.mark.slow
 def test_a_node_of_the_cluster_joins_it_by_itself(head: Head, tmp_path: Path) -> None:
     write_study(tmp_path)
     done = phasesweep(["plan", "tiny.yaml", "--json"], tmp_path, head.environment(RAY_ADDRESS=head.join))
@@ -119,7 +118,6 @@ def test_a_node_of_the_cluster_joins_it_by_itself(head: Head, tmp_path: Path) ->
     assert json.loads(done.stdout)["concurrency"] == 2
 
 
-@pytest.mark.slow
 def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: Path) -> None:
     write_study(tmp_path, seeds=4, steps=5000, report_every=50)
     environment = head.environment(PHASESWEEP_RESULTS=str(tmp_path / "results"), RAY_ADDRESS=head.address)
@@ -151,7 +149,6 @@ def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: P
     assert not list((tmp_path / "results").rglob("*.claim"))
 
 
-@pytest.mark.slow
 def test_the_guide_is_true(head: Head, tmp_path: Path) -> None:
     """Its commands, one after another in one terminal; then those for a checkout, in this one."""
     blocks = {kind: [b.text for b in guides.blocks(GUIDE) if b.test == kind] for kind in KINDS}

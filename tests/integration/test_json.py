@@ -36,6 +36,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "stop": STUDY,
     "status": STUDY,
     "results": STUDY,
+    "receipt": STUDY,
     "logs": STUDY,
     "gc": STUDY,
     "sync": STUDY,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 import random
 from pathlib import Path
@@ -16,7 +15,6 @@ from hypothesis import strategies as st
 
 from cluster.inventory import Inventory
 from cluster.packing import HEADROOM
-from sweeps import planning
 from sweeps.errors import UserError
 from sweeps.plan import Plan
 from sweeps.planning import build_plan
@@ -73,14 +71,6 @@ INVENTORIES = st.one_of(
         )
     ),
 )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def estimates_are_remembered() -> Any:
-    """Estimate each configuration of the pool once: the estimate has tests of its own, and is slow."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(planning, "estimate", functools.cache(planning.estimate))
-        yield
 
 
 def plan_of(file: dict[str, Any], inventory: Inventory) -> Plan:
