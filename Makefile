@@ -21,6 +21,9 @@ setup: $(STAMP) ## make .venv and install the exact tested set
 sweep: setup ## run the study `quickstart` and print its table
 	$(BIN)/phasesweep run quickstart
 
+# PyTorch would start a thread a core in each of pytest's two processes; what trains sets its own number.
+test test-all: export OMP_NUM_THREADS := 1
+
 test: setup ## the tests, in less than 8 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile --no-loadscope-reorder
 

@@ -104,6 +104,7 @@ def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
     finish_and_check(tmp_path, study, finished)
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
     tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:

@@ -269,6 +269,7 @@ def test_families_lists_a_plugin_with_its_fields(call: Call, tmp_path: Path) -> 
 
 @pytest.mark.ray
 @pytest.mark.timeout(500)
+@pytest.mark.slow
 def test_it_runs_on_workers_and_an_edit_runs_anew(call: Call, tmp_path: Path) -> None:
     for name in ("my_family.py", "my_study.yaml"):
         shutil.copy(EXAMPLES / name, tmp_path)

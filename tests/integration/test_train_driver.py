@@ -90,6 +90,7 @@ def test_two_workers_compute_what_one_does_and_leave_nothing_behind(tmp_path: Pa
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
 
 
+@pytest.mark.slow
 def test_a_rank_that_fails_ends_the_trial_with_its_traceback(tmp_path: Path) -> None:
     """The second rank cannot open a file that the first does not need; the first waits for it meanwhile."""
     write_pair(tmp_path)
