@@ -146,7 +146,7 @@ def test_what_is_taken_over_counts_though_the_dead_drivers_clock_was_fast(tmp_pa
     write_journal(tmp_path / "journal" / "dead.jsonl", [sweep_event(("baseline",), sweep_id="dead"), *begun])
     recorder.begin(given, None, last_event_at=begun[-1]["time"])
     used = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mib": 1.0}
-    report = {"event": "report", "step": 500, "metrics": {"a": 7.0}, "outcome": "finished", "message": "", **used}
+    report = {"event": "report", "step": 300, "metrics": {"a": 7.0}, "outcome": None, "message": "", **used}
     recorder.record(given, report)
     replicate = read_journal(tmp_path / "journal").replicates[given.config_id, 0]
-    assert (replicate.status, replicate.final_metrics) == ("finished", {"a": 7.0})
+    assert (replicate.reports[-1].step, replicate.final_metrics) == (300, {"a": 7.0})
