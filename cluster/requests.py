@@ -50,6 +50,10 @@ class Request:
         """Memory of machines that one trial asks for, whatever drives it included."""
         return (0 if self.gpu else self.workers * self.memory_mib) + self.driver_mib
 
+    def cards(self, trials: int) -> int:
+        """Return the cards that so many trials at once take: of two thirds of a card, each takes one."""
+        return math.ceil(trials * self.workers / _per_card(self.gpu)) if self.gpu else 0
+
     @property
     def worker_resources(self) -> dict[str, float]:
         """What one worker asks for, by Ray's names."""
@@ -113,8 +117,12 @@ def _fit_on(request: Request, machine: Inventory) -> int:
 def _fit_on_card(request: Request, card: Card) -> int:
     if request.card not in {None, card.kind}:
         return 0
-    by_share = math.floor(1 / request.gpu + _SHARE_TOLERANCE)
+    by_share = _per_card(request.gpu)
     return by_share if card.free_mib is None else min(by_share, card.free_mib // request.memory_mib)
+
+
+def _per_card(share: float) -> int:
+    return math.floor(1 / share + _SHARE_TOLERANCE)
 
 
 def check_fits(request: Request, inventory: Inventory) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import logging
-import math
 import os
 import shutil
 import tempfile
@@ -169,7 +168,7 @@ class _Engine(DriverOnly, tune.Callback):
         asked = [(one.concurrency, request) for one in self.plan.sizes.classes for request in one.requests]
         return Offer(
             cpus=max(slots * request.workers * request.cpu for slots, request in asked),
-            gpus=max(math.ceil(slots * request.workers * request.gpu) for slots, request in asked),
+            gpus=max(request.cards(slots) for slots, request in asked),
             memory_mib=max(slots * request.host_memory_mib for slots, request in asked),
         )
 

@@ -98,6 +98,14 @@ def test_resources_scattered_over_a_cluster_do_not_add_up():
         )
 
 
+@pytest.mark.parametrize(
+    ("share", "trials", "cards"), [(0.0, 4, 0), (0.6, 5, 5), (0.5, 5, 3), (1 / 3, 6, 2), (0.42, 8, 4), (1.0, 3, 3)]
+)
+def test_so_many_trials_take_so_many_cards(share, trials, cards):
+    """A session that offers fewer would leave cards idle."""
+    assert request(gpu=share).cards(trials) == cards
+
+
 PAIR = 2 * 1024 + DRIVER_MIB
 """Memory of a trial of two workers."""
 
