@@ -24,6 +24,7 @@ from sweeps.mlflow_store import find_configurations
 from sweeps.tracking import default_tracking_uri, project
 from sweeps.ui import comparison_url, configurations_url, free_port, serve, server, ui_command
 from tests.journals import METRIC, journal_events, write_journal
+from tests.waiting import wait_for
 
 EXPERIMENT = "kuramoto_phase_a@laptop"
 ARMS = {"baseline": 2.480, "coupling_1": 2.455, "coupling_2": 2.731, "prefix_mean_pool": 2.612}
@@ -133,6 +134,15 @@ def test_the_runs_page_opens_on_the_configurations_best_first_with_intervals(
         assert f" {name} " in text
 
 
+def uvicorn_below(process: subprocess.Popen[str]) -> bool:
+    """Return whether a server is at work below `process`."""
+    try:
+        children = psutil.Process(process.pid).children(recursive=True)
+        return any("uvicorn" in " ".join(child.cmdline()) for child in children)
+    except psutil.NoSuchProcess:  # one of them ended while it was asked
+        return False
+
+
 @pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
 def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.Signals) -> None:
     with socket.socket() as busy:
@@ -157,8 +167,13 @@ def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.
         with socket.socket() as nobody:  # that was said first
             assert nobody.connect_ex(("127.0.0.1", int(lines[0].rpartition(" ")[2]))) != 0
         lines += [process.stdout.readline().strip() for _ in range(3)]
-        children = psutil.Process(process.pid).children(recursive=True)
-        assert any("uvicorn" in " ".join(child.cmdline()) for child in children)
+        try:
+            wait_for(lambda: uvicorn_below(process), f"uvicorn; what was said: {lines}", seconds=30)
+            children = psutil.Process(process.pid).children(recursive=True)
+        except BaseException:
+            process.kill()
+            process.stdout.close()
+            raise
         process.send_signal(sign)
         lines += process.stdout.read().strip().splitlines()
         process.stdout.close()
