@@ -109,7 +109,8 @@ def _results_folder(named: str) -> Path:
         raise UserError(f"compare {named}: no results at scale '{folder.name}'; {nearest(folder.name, scales)}")
     studies = {path.parent.parent.name for path in root.glob("*/*/journal")}
     if study in library() or is_file:
-        raise UserError(f"compare {named}: no results in {folder}; start with: phasesweep run {given}")
+        start = f"phasesweep run {given} --scale {folder.name.partition('+')[0]}"
+        raise UserError(f"compare {named}: no results in {folder}; start with: {start}")
     raise UserError(f"compare {named}: no results of '{study}'; {nearest(study, studies) if studies else SYNTAX}")
 
 

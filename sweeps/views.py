@@ -114,7 +114,10 @@ def plan(
     if prepared.study.claims:
         out.print()
         out.print(plan_text.claims_table(prepared.plan))
-    out.print(f"\nnothing was started; next: {prepared.command('run')}", markup=False)
+    next_step = (
+        f"next: {prepared.command('run')}" if gpus is None else f"this was planned for {gpus}, not for what is here"
+    )
+    out.print(f"\nnothing was started; {next_step}", markup=False)
 
 
 def results(
