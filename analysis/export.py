@@ -49,13 +49,13 @@ def rows_of(what: What, state: JournalState, sweep: SweepInfo, fields: Fields) -
 
 def _replicates(state: JournalState, sweep: SweepInfo) -> list[Replicate]:
     """Return the planned replicates in the study's order, then those that it no longer plans."""
-    planned = {(arm.config_id, seed): None for arm in sweep.arms for seed in arm.seeds}
+    planned = {(arm.config_id, seed): None for arm in sweep.units for seed in arm.seeds}
     keys = [*planned, *(key for key in state.replicates if key not in planned)]
     return [state.replicates.get(key) or Replicate(*key) for key in keys]
 
 
 def _arms(sweep: SweepInfo, config_id: str) -> list[ArmInfo]:
-    return [arm for arm in sweep.arms if arm.config_id == config_id]
+    return [arm for arm in sweep.units if arm.config_id == config_id]
 
 
 def _identity(replicate: Replicate, sweep: SweepInfo) -> Row:

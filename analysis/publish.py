@@ -93,7 +93,7 @@ class Block:
 def _render_provenance(block: Block) -> str:
     """Return one line: how many runs, how they ended, what they cost, with what and when they were made."""
     sweep, table = block.sweep(), block.table()
-    planned = {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
+    planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
     ends = Counter(replicate.status or "not ended" for replicate in replicates)
     endings = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"

@@ -59,7 +59,7 @@ class Receipt:
             lowest, highest = (f(arm.error or 0.0 for arm in known) for f in (min, max))
             parts.append(f"estimates {lowest:+.0%} to {highest:+.0%} of the measured peaks")
         if self.packed_share is not None:
-            parts.append(f"{self.packed_share:.0%} of the offered memory reserved")
+            parts.append(f"trials were given {self.packed_share:.0%} of the memory on offer")
         parts.append(f"{self.num_ooms} out of memory, {self.num_recovered} of them recovered")
         parts.append(f"{self.num_neighbours_hurt} neighbours hurt")
         return "memory: " + "; ".join(parts)
@@ -76,7 +76,7 @@ def receipt(state: JournalState, sweep: SweepInfo) -> Receipt:
     return Receipt(
         arms=tuple(
             _arm_memory(arm.arm, arm.predicted_memory_mib, [r for r in replicates if r.config_id == arm.config_id])
-            for arm in sweep.arms
+            for arm in sweep.units
         ),
         packed_share=_packed_share(replicates, sweep.provenance.get("offered_mib")),
         num_ooms=sum(replicate.num_ooms for replicate in replicates),
@@ -102,7 +102,7 @@ def _arm_memory(arm: str, predicted_mib: float | None, replicates: Iterable[Repl
 
 def _packed_share(replicates: Iterable[Replicate], offered_mib: int | None) -> float | None:
     spans = [
-        (r.cap_mib, r.started_at, r.ended_at)
+        (r.cap_mib * r.numerics.get("workers", 1), r.started_at, r.ended_at)
         for r in replicates
         if r.cap_mib is not None and r.started_at is not None and r.ended_at is not None
     ]

@@ -90,7 +90,7 @@ class ArmInfo:
     num_parameters: int
     """Trainable parameters of the model."""
     seeds: tuple[int, ...]
-    role: Literal["baseline", "treatment", "control"] = "treatment"
+    role: Literal["baseline", "treatment", "control", "prerequisite"] = "treatment"
     note: str = ""
     data_hash: str = ""
     """Hash of the data the arm trains on."""
@@ -130,6 +130,8 @@ class SweepInfo:
     metrics: tuple[MetricInfo, ...]
     """Those of the task; see `all_metrics`."""
     arms: tuple[ArmInfo, ...]
+    prerequisites: tuple[ArmInfo, ...] = ()
+    """What is trained for arms to start with; not compared with anything."""
     references: dict[str, dict[str, float]] = field(default_factory=dict)
     """What simple models score: {reference: {metric: value}}."""
     contrasts: tuple[ContrastInfo, ...] = ()
@@ -138,6 +140,11 @@ class SweepInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, data hash, machine."""
     format_version: int = FORMAT_VERSION
+
+    @property
+    def units(self) -> tuple[ArmInfo, ...]:
+        """Everything that is trained: the prerequisites, then the arms."""
+        return (*self.prerequisites, *self.arms)
 
     @property
     def baseline(self) -> ArmInfo:
@@ -170,7 +177,9 @@ class SweepInfo:
         fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
         try:
             fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
-            fields["arms"] = tuple(ArmInfo(**{**a, "seeds": tuple(a["seeds"])}) for a in fields["arms"])
+            for kind in ("arms", "prerequisites"):
+                given = fields.get(kind, ()) if kind == "prerequisites" else fields[kind]
+                fields[kind] = tuple(ArmInfo(**{**arm, "seeds": tuple(arm["seeds"])}) for arm in given)
             fields["contrasts"] = tuple(ContrastInfo(**c) for c in fields.get("contrasts", ()))
             fields["claims"] = tuple(Claim.from_mapping(c) for c in fields.get("claims", ()))
             external = fields.get("external", ())

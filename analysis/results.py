@@ -178,7 +178,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
     base = samples[arms[0].arm] if arms and arms[0].role == "baseline" else None
     comparisons = {name: compare(sample, base, question) for name, sample in samples.items()}
     adjusted = _adjust_family(samples, comparisons, base)
-    planned = {(arm.config_id, seed) for arm in arms for seed in arm.seeds}
+    planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     return ResultTable(
         study=sweep.study,
         scale=sweep.scale,

@@ -11,6 +11,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+Place = Literal["card", "machine", "worker"]
+
+_LIMITS: dict[Place, str] = {
+    "card": "one card offers",
+    "machine": "one machine offers",
+    "worker": "a worker of this study is given",
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Grant:
@@ -75,7 +83,7 @@ def decide(
     batch_size: int,
     splits: bool,
     sizes_mib: Sequence[int],
-    place: Literal["card", "machine"],
+    place: Place,
     was_suspected: bool = False,
 ) -> Retry | GiveUp:
     """Return what to do with a replicate that ran out of memory.
@@ -85,7 +93,7 @@ def decide(
         batch_size: Sequences of one worker's part of an optimiser step. It is never changed.
         splits: Whether the gradients are equal however the batch is split: of the architecture and of the task.
         sizes_mib: What a worker can be given, the largest first; `Grant.size_class` counts in it.
-        place: What holds the memory.
+        place: What holds the memory; `worker` where a trial has several of them.
         was_suspected: Whether this replicate was tried again on suspicion before.
     """
     had = shortage.had
@@ -122,7 +130,7 @@ def _with_more_memory(shortage: Shortage, memory_mib: int, *, splits: bool) -> R
     return Retry(grant, f"memory {had.memory_mib} -> {memory_mib} MiB ({why}; the result is the same)")
 
 
-def _too_large(shortage: Shortage, *, splits: bool, place: str) -> str:
+def _too_large(shortage: Shortage, *, splits: bool, place: Place) -> str:
     had = shortage.had
     if splits:
         cure = "choose a smaller --scale or model, a shorter context, or optimizer.name: adamw_8bit"
@@ -134,7 +142,7 @@ def _too_large(shortage: Shortage, *, splits: bool, place: str) -> str:
     needs = "may need" if shortage.suspected else "needs"
     return (
         f"{needs} more than {had.memory_mib} MiB with micro_batch_size={had.micro_batch_size} ({_used(shortage)}), "
-        f"and that is the most that one {place} offers; {cure}"
+        f"and that is the most that {_LIMITS[place]}; {cure}"
     )
 
 

@@ -72,6 +72,8 @@ class Ledger(TorchDispatchMode):
         self.allocator.give(taken)
 
     def _see(self, tensor: Tensor) -> None:
+        if tensor.device.type == "meta":  # a shape, of fake tensors or real ones
+            return
         storage = tensor.untyped_storage()
         if storage._cdata not in self._storages:
             self._watch(storage, storage.nbytes())

@@ -24,6 +24,7 @@ from trainables.config import TrialConfig
 from trainables.tasks.base import Batch, Metric, Split, Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
+from trainables.training.probes import MOST_AT_ONCE
 
 _DECIDING = 7 / 8
 """Windows below this share of the full length are not computed in evaluation: memory rises with the length, and the
@@ -71,7 +72,7 @@ def rehearse(
     batch_size = min(config.budget.batch_size, 2 * micro_batch_size)  # a third micro-batch is like the second
     # The optimiser makes its state in the first step. Where what is freed goes back, the second needs the same and
     # that state; an allocator that keeps segments has to live through both.
-    steps = min(2, config.budget.steps) if device == "cuda" else 1
+    steps = min(2 if device == "cuda" else 1, config.budget.steps)
     ledger = Ledger(allocator_of(device), functools.partial(_hidden_bytes, device))
     understudy = _Understudy(
         vocab_size=vocab_size,
@@ -89,7 +90,8 @@ def rehearse(
 
 def _shortened(config: TrialConfig, steps: int, batch_size: int) -> TrialConfig:
     budget = config.budget.model_copy(update={"batch_size": batch_size, "steps": steps, "report_every": steps})
-    return config.model_copy(update={"budget": budget, "architecture": _Staying(config.architecture)})
+    alone = {"pretraining": None, "resume_from": None}  # weights taken over are there before the first step
+    return config.model_copy(update={**alone, "budget": budget, "architecture": _Staying(config.architecture)})
 
 
 def _run(
@@ -190,10 +192,10 @@ class _Staying:
         model.to = lambda *_: model  # type: ignore[method-assign]
         forward = model.forward
 
-        def skip_short(tokens_BT: Tensor) -> ModelOutput:
+        def skip_short(tokens_BT: Tensor, *targets_BT: Tensor) -> ModelOutput:
             size, length = tokens_BT.shape
             if model.training or length >= _DECIDING * max_seq_len:
-                output: ModelOutput = forward(tokens_BT)
+                output: ModelOutput = forward(tokens_BT, *targets_BT)
                 return output
             return ModelOutput(torch.zeros(size, length, vocab_size), torch.zeros(()))
 
@@ -246,16 +248,18 @@ class _Understudy(Task):
         self._others = self._zeros(self._num_others)
         return self._zeros(size)
 
-    def loss(self, logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy."""
-        loss = nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten())
+        loss = nn.functional.cross_entropy(logits_BTV.flatten(0, 1), batch.targets_BT.flatten())
         self.kept_bytes = max(self.kept_bytes, self._ledger.live_bytes - self._before_forward)
         return loss
 
     def held_out(self, num_sequences: int) -> Batch:
-        """Return sequences to probe on."""
+        """Return sequences to probe on: one part of them, for the others take no more beside it than they are."""
         self._ledger.stage = "probes"
-        return self._zeros(min(num_sequences, self._held_out_sequences))
+        size = min(num_sequences, self._held_out_sequences)
+        self._others = self._zeros(max(0, size - MOST_AT_ONCE))
+        return self._zeros(min(size, MOST_AT_ONCE))
 
     def evaluate(
         self,
@@ -272,7 +276,7 @@ class _Understudy(Task):
         if size in self._scored:
             return {}
         self._scored.add(size)
-        inputs_BT, targets_BT = self._zeros(size)
+        inputs_BT, targets_BT, _ = self._zeros(size)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         num_before = size if size < self._held_out_sequences else 0
         before_BTV = torch.zeros(num_before, self.context_length, self.vocab_size, dtype=dtype)

@@ -16,6 +16,8 @@ controller and four helpers, 1,022 MiB of their own together, as measured with R
 _PINNED = 0.001
 """Of the mark of a kind of card, of which a machine has 1: any part of it sends a trial there."""
 
+_NO_LIMIT = 10**6
+
 _SHARE_TOLERANCE = 1e-9  # three shares of 1/3 fill a card
 
 
@@ -79,8 +81,11 @@ def of_one_worker(estimate: MemoryEstimate, resources: ResourceConfig) -> Memory
         estimate: For a forward pass of one worker's part of the batch.
         resources: Says how many workers there are, and how they hold the model.
     """
-    if resources.sharding == "replicated":
+    if resources.workers == 1:
         return estimate
+    if resources.sharding == "replicated":
+        # From the first step on each worker keeps the gradients, and the exchange of them takes copies of some.
+        return replace(estimate, workspace_mib=estimate.workspace_mib + estimate.parameters_mib)
     share = 1 / resources.workers
     return replace(
         estimate,
@@ -96,6 +101,12 @@ def concurrency(request: Request, inventory: Inventory) -> int:
     if request.workers == 1:
         return trials
     return min(trials, _memory_mib(inventory) // request.host_memory_mib)
+
+
+def is_limited_by_cores(request: Request, inventory: Inventory) -> bool:
+    """Return whether more trials would run at once if there were more cores."""
+    machines = [replace(machine, cpus=_NO_LIMIT) for machine in inventory.machines]
+    return concurrency(request, replace(inventory, nodes=tuple(machines))) > concurrency(request, inventory)
 
 
 def _room(request: Request, inventory: Inventory) -> int:

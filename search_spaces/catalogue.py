@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from search_spaces import kuramoto, training
+from search_spaces import kuramoto, resonant, training
 from search_spaces.space import SearchSpace
 
 SPACES: Mapping[str, SearchSpace] = MappingProxyType(
     {
         "kuramoto.rerun": kuramoto.RERUN,
         "kuramoto.search": kuramoto.SEARCH,
+        "resonant.search": resonant.SEARCH,
+        "resonant.training": resonant.TRAINING,
         "training": training.TRAINING,
     }
 )

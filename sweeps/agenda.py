@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from analysis.records import RESULTS
-from analysis.replicates import Key
+from analysis.replicates import Key, Replicate
 from sweeps.journal import ClaimBook
 from sweeps.journal_tail import JournalTail
 from sweeps.missing import Reopening, has_no_end, is_missing
@@ -19,6 +19,15 @@ LOOK_EVERY_SECONDS = 2.0
 
 MAX_TRIES = 3
 """How often one driver starts a replicate whose machine is lost each time: it may be the reason."""
+
+
+def why_blocked(key: Key, replicate: Replicate | None) -> str:
+    """Return why nothing can start with the weights of a replicate."""
+    config_id, seed = key
+    if replicate is None or replicate.status is None:
+        return f"{config_id} seed {seed}, which others start with, is not among what runs here"
+    why = f": {replicate.message}" if replicate.message else ""
+    return f"{config_id} seed {seed}, which others start with, ended as {replicate.status}{why}"
 
 
 @dataclass(frozen=True)
@@ -41,6 +50,10 @@ class Outlook:
     """Replicates that it can claim."""
     held: int
     """Replicates that other living drivers have claimed."""
+    waiting: int = 0
+    """Replicates that start with the weights of others, which are yet to finish."""
+    blocked: tuple[str, ...] = ()
+    """Why others can never start: what they were to start with has ended without a result."""
 
 
 class Agenda:
@@ -65,16 +78,63 @@ class Agenda:
         """Look at the journal and the claims anew."""
         self._tail.poll()
         wanted = [(p, seed) for p, seed in self._replicates if self._is_wanted((p.config_id, seed))]
-        free = [(p, seed) for p, seed in wanted if not self._claims.is_claimed_by_another(p.config_id, seed)]
+        ready, waiting, blocked = self._sorted_by_need(wanted)
+        free = [(p, seed) for p, seed in ready if not self._claims.is_claimed_by_another(p.config_id, seed)]
         self._queue = deque(free)
         self._looked_at = time.monotonic()
-        self.outlook = Outlook(free=len(free), held=len(wanted) - len(free))
+        self.outlook = Outlook(
+            free=len(free), held=len(ready) - len(free), waiting=waiting, blocked=tuple(dict.fromkeys(blocked))
+        )
         return self.outlook
+
+    def _sorted_by_need(
+        self, wanted: list[tuple[PlannedArm, int]]
+    ) -> tuple[list[tuple[PlannedArm, int]], int, list[str]]:
+        """Return which replicates can start, how many may come to, and why others never will.
+
+        What waits for something that waits itself is blocked with it.
+        """
+        ready: list[tuple[PlannedArm, int]] = []
+        planned_keys = {(p.config_id, seed) for p, seed in self._replicates}
+        hopeless: set[Key] = set()
+        blocked: list[str] = []
+        num_waiting = 0
+        replicates = self._tail.following.state.replicates
+        for planned, seed in self._in_order_of_need(wanted):
+            before = [key for key in planned.waits_for(seed) if not self._is_done(key)]
+            lost = [key for key in before if not (key in planned_keys and self._may_finish(key))]
+            if lost or hopeless.intersection(before):
+                hopeless.add((planned.config_id, seed))
+                blocked += [why_blocked(key, replicates.get(key)) for key in lost]
+            elif before:
+                num_waiting += 1
+            else:
+                ready.append((planned, seed))
+        return ready, num_waiting, blocked
+
+    @staticmethod
+    def _in_order_of_need(wanted: list[tuple[PlannedArm, int]]) -> list[tuple[PlannedArm, int]]:
+        """Return those last that start with the weights of one that does so itself; otherwise keep the order."""
+        by_key = {(planned.config_id, seed): (planned, seed) for planned, seed in wanted}
+
+        def depth(key: Key) -> int:
+            planned, seed = by_key[key]
+            return 1 + max((depth(before) for before in planned.waits_for(seed) if before in by_key), default=0)
+
+        depths = {key: depth(key) for key in by_key}
+        return sorted(wanted, key=lambda one: depths[one[0].config_id, one[1]])
+
+    def _may_finish(self, key: Key) -> bool:
+        return self._is_wanted(key) or has_no_end(self._tail.following.state.replicates.get(key))
+
+    def _is_done(self, key: Key) -> bool:
+        replicate = self._tail.following.state.replicates.get(key)
+        return replicate is not None and replicate.status == "finished"
 
     @property
     def has_more(self) -> bool:
-        """Whether something is left that nobody held when this driver looked last."""
-        return bool(self._queue)
+        """Whether something is left that nobody held when this driver looked last, or that waits for others."""
+        return bool(self._queue) or self.outlook.waiting > 0
 
     def claim_next(self, has_room: Callable[[Key], bool]) -> Claimed | None:
         """Claim the next replicate for which there is room and return it; None if there is none to have now."""

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
+from sweeps.invocation import proposed
 from sweeps.output import Emit
 from sweeps.planning import data_dir_from_environment
 from sweeps.plugins import load_plugin
@@ -54,7 +55,7 @@ def check(out: Console, emit: Emit | None, target: str, names: Sequence[str]) ->
         summary = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _WORDS.items() if counts[outcome])
         out.print(f"\n{', '.join(map(str, plugins))}: {summary}", markup=False)
         if not counts["failed"]:
-            out.print("every contract is met; next: phasesweep plan STUDY", markup=False)
+            out.print(f"every contract is met; next: {proposed('plan', 'STUDY')}", markup=False)
     return EXIT_FAILURES if counts["failed"] else EXIT_DONE
 
 

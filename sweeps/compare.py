@@ -21,6 +21,7 @@ from analysis.compare import (
 from analysis.records import ArmInfo, read_journal
 from analysis.tables import DIRECTIONS, decimals_of, format_change, format_number, short_reading
 from sweeps.errors import UserError, nearest
+from sweeps.invocation import proposed
 from sweeps.opened import find_arm, resolved_fields
 from sweeps.output import Emit, text_table
 from sweeps.results_folder import results_root
@@ -109,7 +110,7 @@ def _results_folder(named: str) -> Path:
         raise UserError(f"compare {named}: no results at scale '{folder.name}'; {nearest(folder.name, scales)}")
     studies = {path.parent.parent.name for path in root.glob("*/*/journal")}
     if study in library() or is_file:
-        start = f"phasesweep run {given} --scale {folder.name.partition('+')[0]}"
+        start = proposed("run", given, "--scale", folder.name.partition("+")[0])
         raise UserError(f"compare {named}: no results in {folder}; start with: {start}")
     raise UserError(f"compare {named}: no results of '{study}'; {nearest(study, studies) if studies else SYNTAX}")
 

@@ -44,6 +44,8 @@ HUB = "https://huggingface.co"
 
 _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _MOST_NAMES = 8
+_ON_CARDS = "studies and scales that ask for a GPU"
+_OF_THE_HUB = "data sets and models of the hub that are neither in its cache nor in PHASESWEEP_DATA"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ class Check:
     detail: str
     cure: str = ""
     """What to do; empty where there is nothing to do."""
+    lost: str = ""
+    """What will not work although sweeps run; empty where nothing is lost."""
 
 
 def run_checks(
@@ -92,6 +96,15 @@ def run_checks(
         check_hub(environ, timeout_seconds),
         check_git(shutil.which("git")),
     ]
+
+
+def summary(checks: Iterable[Check]) -> str:
+    """Return the findings in a line: what is to be mended, or what will not work, or that nothing is amiss."""
+    checks = list(checks)
+    if any(check.ok is False for check in checks):
+        return "something is wrong; each line above says how to mend it"
+    lost = [check.lost for check in checks if check.lost]
+    return f"sweeps run here, but not with {', nor with '.join(lost)}" if lost else "all is well"
 
 
 def check_python(version: tuple[int, ...]) -> Check:
@@ -158,9 +171,10 @@ def check_memory(machine: Inventory) -> Check:
 def check_gpus(machine: Inventory) -> Check:
     """Which cards there are; none is no error."""
     if machine.notes:
-        return Check("gpu", None, "; ".join(machine.notes), "mend the driver, or run on the CPU as now")
+        cure = "mend the driver, or run on the CPU as now"
+        return Check("gpu", None, "; ".join(machine.notes), cure, _ON_CARDS)
     if not machine.gpus:
-        return Check("gpu", None, "none found; trials run on the CPU")
+        return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_CARDS)
     cards = [f"{card.count} x {card.kind}, {card.free_mib} MiB free" for card in machine.gpus]
     return Check("gpu", True, "; ".join(cards))
 
@@ -301,13 +315,15 @@ def check_data(data_dir: str | None) -> Check:
 def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
     """Whether the Hugging Face hub answers; studies on local or embedded text do not need it."""
     if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
-        return Check("hub", None, "HF_HUB_OFFLINE is set: cached data sets only", "unset HF_HUB_OFFLINE")
+        return Check(
+            "hub", None, "HF_HUB_OFFLINE is set: cached data sets only", "unset HF_HUB_OFFLINE", _OF_THE_HUB
+        )
     url = environ.get("HF_ENDPOINT") or HUB
     problem = fetch_problem(url, timeout_seconds)
     if problem is None:
         return Check("hub", True, f"{url} answers")
     cure = "use local data through PHASESWEEP_DATA, or an embedded corpus"
-    return Check("hub", None, f"{url} does not answer ({problem})", cure)
+    return Check("hub", None, f"{url} does not answer ({problem})", cure, _OF_THE_HUB)
 
 
 def fetch_problem(url: str, timeout_seconds: float) -> str | None:

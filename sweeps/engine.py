@@ -155,6 +155,8 @@ class _Engine(DriverOnly, tune.Callback):
         told = False
         while not self.sitting.is_over and not self.sitting.is_full:
             outlook = self.agenda.look()
+            if outlook.blocked and not outlook.free and not outlook.held:
+                self.sitting.fail("; ".join(outlook.blocked))
             if outlook.free or not outlook.held:
                 return outlook.free > 0
             if not told:
@@ -233,9 +235,10 @@ class _Engine(DriverOnly, tune.Callback):
             report_timeout_seconds=resources.report_timeout_seconds,
             workers=resources.workers,
             sharding=resources.sharding,
-            # What several workers exchange is not in the estimate, and they share their memory with nobody.
-            memory_mib=grant.memory_mib if resources.workers == 1 else None,
+            memory_mib=grant.memory_mib,
             context_mib=planned.memory.context_mib if self.plan.device == "cuda" else 0.0,
+            origins={need.role: asdict(need.origin(seed, self.folder)) for need in planned.needs},
+            keep_weights=resources.keep_weights or (planned.config_id, seed) in self.plan.kept,
             plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
         )
 

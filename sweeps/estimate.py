@@ -14,13 +14,21 @@ from cluster.memory import MemoryEstimate
 from cluster.memory_sizes import Estimates, micro_batch_size
 from sweeps.errors import UserError, nearest
 from sweeps.output import Emit, text_table
-from sweeps.planning import data_dir_from_environment, load_tasks, plan_arms, task_key, with_absolute_paths
+from sweeps.planning import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.resolve import load_study
 from sweeps.study import Study
 from trainables.config import ResourceConfig, TrialConfig
 from trainables.tasks.base import Task
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
+
+MIN_SAVED_MIB = 1.0
+"""What a change saves at least to be worth a line."""
+
+LEGEND = (
+    "context: the process itself, before any model; workspace: what is needed for a moment beside the rest; "
+    "peak in probes: while the trained model is measured at the end"
+)
 
 MAX_NAMED = 4
 """Arms that a row names before it counts the rest."""
@@ -111,8 +119,9 @@ def estimate(
         f"{study.name}@{study.folder_name}: memory of one worker at its peak, MiB", style="bold", markup=False
     )
     out.print(_size_table(sizes))
+    out.print(LEGEND, markup=False)
     out.print(f"\nwhat would shrink '{chosen}' ({before.total_mib:.0f} MiB at its peak, in {before.peak_stage}):")
-    out.print(_change_table(changes))
+    _print_changes(out, changes)
 
 
 def _check_arm(study: Study, arm: str | None) -> None:
@@ -124,7 +133,7 @@ def _check_arm(study: Study, arm: str | None) -> None:
 def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
     """Return the distinct sizes, the largest first."""
     together: dict[MemoryEstimate, list[tuple[str, int]]] = {}
-    for planned in plan_arms(study, tasks, Estimates()):
+    for planned in plan_units(study, tasks, Estimates()).arms:
         together.setdefault(planned.memory, []).append((planned.arm.name, planned.num_parameters))
     found = [
         Size(
@@ -184,10 +193,18 @@ def _size_table(sizes: list[Size]) -> Table:
     return table
 
 
-def _change_table(changes: list[Change]) -> Table:
+def _print_changes(out: Console, changes: list[Change]) -> None:
+    """Print what each change saves, and in one line those that save nothing."""
     table = text_table("--set", "total", "saves", "peak in", "and", right=[1, 2])
+    useless = []
     for change in changes:
         total, saved = change.memory.total_mib, change.saved_mib
         meaning = change.meaning or "nothing else changes but rounding"
-        table.add_row(change.setting, f"{total:.1f}", f"{saved:.1f}", change.memory.peak_stage, meaning)
-    return table
+        if saved < MIN_SAVED_MIB:
+            useless.append(change.setting)
+        else:
+            table.add_row(change.setting, f"{total:.1f}", f"{saved:.1f}", change.memory.peak_stage, meaning)
+    if table.row_count:
+        out.print(table)
+    if useless:
+        out.print(f"would save nothing: {', '.join(useless)}", markup=False)

@@ -14,6 +14,7 @@ from search_spaces.catalogue import SPACES
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
 from sweeps.errors import UserError, nearest
+from sweeps.invocation import proposed
 from sweeps.output import Emit, text_table
 from sweeps.resolve import load_study
 from sweeps.study import Study, library
@@ -39,7 +40,7 @@ def claims(out: Console, emit: Emit | None, name: str | None, scale: str) -> Non
     for kind, spec in KINDS.items():
         if kind in used:
             out.print(f"  {kind.replace('_', ' ')}: {spec.meaning}", markup=False)
-    out.print("\nNone is judged yet: these are declarations. Next: phasesweep plan STUDY", markup=False)
+    out.print(f"\nNone is judged yet: these are declarations. Next: {proposed('plan', 'STUDY')}", markup=False)
 
 
 def _claim_to_json(study: Study, claim: Claim) -> dict[str, Any]:

@@ -87,7 +87,7 @@ def log_files(opened: Opened, arm: str | None, seed: int | None) -> list[LogFile
     Raises:
         UserError: If there is no such arm or seed.
     """
-    arms = [find_arm(opened.sweep, arm, "logs")] if arm is not None else opened.sweep.arms
+    arms = [find_arm(opened.sweep, arm, "logs")] if arm is not None else opened.sweep.units
     unique: dict[str, ArmInfo] = {}
     for chosen in arms:
         unique.setdefault(chosen.config_id, chosen)  # arms that are one configuration run once

@@ -11,6 +11,8 @@ from analysis.replicates import Key, Replicate
 from sweeps.changed import changes
 from sweeps.journal_tail import Following
 from sweeps.plan import Plan, PlannedArm
+from sweeps.results_folder import ResultsFolder
+from trainables.replicate_folder import ReplicateFolder
 
 MAX_CRASHES = 2
 """`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
@@ -90,6 +92,19 @@ class Selection:
                 yield key, Reopening("failed", f"{replicate.status}: {replicate.message}", replicate.ended_at)
             elif self.oom and replicate.status == "oom":
                 yield key, Reopening("oom", replicate.message, replicate.ended_at)
+
+
+def without_weights(plan: Plan, folder: ResultsFolder, state: JournalState) -> dict[Key, Reopening]:
+    """Return what has finished and has to run again, because others wait for weights that are no longer there."""
+    waiting = {key for planned, seed in missing_replicates(plan, state) for key in planned.waits_for(seed)}
+    lost: dict[Key, Reopening] = {}
+    for key in waiting & set(plan.keys):
+        replicate = state.replicates.get(key)
+        if replicate is None or replicate.status != "finished" or replicate.ended_at is None:
+            continue
+        if not ReplicateFolder(folder.replicate(*key)).weights.is_file():
+            lost[key] = Reopening("changed", "its weights, which others start with, are gone", replicate.ended_at)
+    return lost
 
 
 RUN = Selection()

@@ -11,6 +11,7 @@ import yaml
 
 from analysis.records import ArmInfo, JournalState, SweepInfo
 from sweeps.errors import UserError, nearest
+from sweeps.invocation import proposed
 from sweeps.projection import Projection
 from sweeps.resolve import load_study
 from sweeps.results_folder import ResultsFolder, results_root
@@ -44,7 +45,9 @@ def open_results(name: str, scale: str, sets: Iterable[str]) -> Opened:
     folder = ResultsFolder.of(results_root(), study)
     state = folder.state()
     if state.sweep is None:
-        raise UserError(f"no results in {folder.path}; start with: phasesweep run {name} --scale {scale}")
+        overrides = [part for text in study.override_texts for part in ("--set", text)]
+        start = proposed("run", name, "--scale", scale, *overrides)
+        raise UserError(f"no results in {folder.path}; start with: {start}")
     return Opened(study, folder, state, state.sweep)
 
 
@@ -54,10 +57,10 @@ def find_arm(sweep: SweepInfo, text: str, where: str) -> ArmInfo:
     Raises:
         UserError: If the sweep has no such arm; `where` says who asked.
     """
-    for arm in sweep.arms:
+    for arm in sweep.units:
         if text in {arm.arm, arm.config_id}:
             return arm
-    raise UserError(f"{where}: no arm '{text}'; {nearest(text, [arm.arm for arm in sweep.arms])}")
+    raise UserError(f"{where}: no arm '{text}'; {nearest(text, [arm.arm for arm in sweep.units])}")
 
 
 def resolved_fields(folder: Path, arm: ArmInfo) -> dict[str, Any]:

@@ -9,11 +9,13 @@ from typing import Any
 from analysis.attainable import Attainable, attainable
 from analysis.claims import Claim
 from analysis.records import JournalState, SweepInfo
+from analysis.replicates import Key
 from analysis.statistics import smallest_detectable_effect
 from cluster.memory import MemoryEstimate
 from cluster.packing import Packing, SizeClass
 from cluster.requests import Request
 from sweeps.plugins import previous_hash
+from sweeps.prerequisites import Need
 from sweeps.sections import flatten
 from sweeps.study import Arm, Study
 from trainables.config import TrialConfig
@@ -36,6 +38,10 @@ class PlannedArm:
     memory: MemoryEstimate
     """Of one worker, by the estimate alone."""
     num_parameters: int
+    needs: tuple[Need, ...] = ()
+    """Whose weights it starts with."""
+    seed: int | None = None
+    """The one seed of a prerequisite; None: the seeds of the study."""
     correction: float = 1.0
     """What measured peaks of its family say of the estimate's growth beyond the process or context."""
 
@@ -50,6 +56,14 @@ class PlannedArm:
         """The configuration."""
         return self.arm.config
 
+    def seeds(self, study: Study) -> tuple[int, ...]:
+        """Return the seeds that it runs with."""
+        return study.seeds if self.seed is None else (self.seed,)
+
+    def waits_for(self, seed: int) -> list[Key]:
+        """Return the replicates that must have finished before this one starts."""
+        return [key for need in self.needs if (key := need.key(seed)) is not None]
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -57,6 +71,8 @@ class Plan:
 
     study: Study
     arms: tuple[PlannedArm, ...]
+    prerequisites: tuple[PlannedArm, ...]
+    """What is trained for arms to start with, once each."""
     packing: Packing
     """Who asks for how much; by `config_id`."""
     sizes: Packing
@@ -77,8 +93,8 @@ class Plan:
 
     @property
     def replicates(self) -> list[tuple[PlannedArm, int]]:
-        """Every (arm, seed): the largest size class first, in it seed by seed, the baseline first; arms that
-        compute the same appear once.
+        """Every (arm, seed): first the prerequisites, then the largest size class first, in it seed by seed, the
+        baseline first; arms that compute the same appear once.
 
         Large ones fill the gaps that they leave with small ones, not the other way round. Seed by seed, a sweep
         that is cut short still holds paired replicates.
@@ -86,13 +102,25 @@ class Plan:
         unique: dict[str, PlannedArm] = {}
         for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
             unique.setdefault(planned.config_id, planned)
-        return [
+        before = [(planned, seed) for planned in self.prerequisites for seed in planned.seeds(self.study)]
+        known = {(planned.config_id, seed) for planned, seed in before}
+        return before + [
             (planned, seed)
             for size_class in self.packing.classes
             for seed in self.study.seeds
             for planned in unique.values()
-            if self.size_class(planned) is size_class
+            if self.size_class(planned) is size_class and (planned.config_id, seed) not in known
         ]
+
+    @property
+    def units(self) -> tuple[PlannedArm, ...]:
+        """Everything that is trained: the prerequisites, then the arms."""
+        return (*self.prerequisites, *self.arms)
+
+    @property
+    def kept(self) -> frozenset[Key]:
+        """The replicates whose weights others start with."""
+        return frozenset(key for planned, seed in self.replicates for key in planned.waits_for(seed))
 
     def size_class(self, planned: PlannedArm) -> SizeClass:
         """Return the class of an arm."""
@@ -115,7 +143,7 @@ class Plan:
     def _seconds_each(self, state: JournalState) -> tuple[dict[str, float], int]:
         """Return the forecast wall time of one replicate of each configuration, and how many were measured."""
         measured = self._measured_seconds(state)
-        assumed = {planned.config_id: self._assumed_seconds(planned) for planned in self.arms}
+        assumed = {planned.config_id: self._assumed_seconds(planned) for planned in self.units}
         pace = sum(measured.values()) / sum(assumed[one] for one in measured) if measured else 1.0
         starting = SECONDS_TO_START_WORKERS if self.request.workers > 1 else 0.0
         each = {one: measured.get(one, pace * seconds) + starting for one, seconds in assumed.items()}
@@ -123,7 +151,7 @@ class Plan:
 
     def _measured_seconds(self, state: JournalState) -> dict[str, float]:
         """Return the mean wall time of the finished replicates of each configuration of the plan."""
-        found: dict[str, list[float]] = {planned.config_id: [] for planned in self.arms}
+        found: dict[str, list[float]] = {planned.config_id: [] for planned in self.units}
         for replicate in state.replicates.values():
             if replicate.status == "finished" and replicate.seconds and replicate.config_id in found:
                 found[replicate.config_id].append(replicate.seconds)
@@ -150,7 +178,7 @@ class Plan:
         """6 floating-point operations per parameter and token, at an assumed throughput."""
         budget, task = planned.config.budget, planned.config.task
         length = int(getattr(task, "context_length", 1))
-        operations = 6.0 * planned.num_parameters * budget.steps * budget.batch_size * length
+        operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
         return operations / (throughput * request.workers)
@@ -162,20 +190,8 @@ class Plan:
             "study": self.study.name,
             "scale": self.study.scale,
             "device": self.device,
-            "configurations": [
-                {
-                    "config_id": planned.config_id,
-                    "arm": planned.arm.name,
-                    "parameters": flatten(planned.arm.config.model_dump(mode="json")),
-                    "num_parameters": planned.num_parameters,
-                    "seeds": list(self.study.seeds),
-                    "memory": planned.memory.as_dict(),
-                    "correction": round(planned.correction, 4),
-                    "size_class": self.size_class(planned).index,
-                    "request": _asked(self.size_class(planned).requests[0]),
-                }
-                for planned in self.arms
-            ],
+            "prerequisites": [self._describe(planned) for planned in self.prerequisites],
+            "configurations": [self._describe(planned) for planned in self.arms],
             "grid": self.study.grid.to_json() if self.study.grid else None,
             "plugins": [
                 {**plugin.describe(), "previous_sha256": previous_hash(plugin, state or JournalState())}
@@ -194,6 +210,20 @@ class Plan:
                 {"id": claim.id, "kind": claim.kind, "settled_at": claim.settled_at, **asdict(found)}
                 for claim, found in self.attainable
             ],
+        }
+
+    def _describe(self, planned: PlannedArm) -> dict[str, Any]:
+        return {
+            "config_id": planned.config_id,
+            "arm": planned.arm.name,
+            "parameters": flatten(planned.arm.config.model_dump(mode="json")),
+            "num_parameters": planned.num_parameters,
+            "seeds": list(planned.seeds(self.study)),
+            "starts_with": {need.role: need.identity for need in planned.needs},
+            "memory": planned.memory.as_dict(),
+            "correction": round(planned.correction, 4),
+            "size_class": self.size_class(planned).index,
+            "request": _asked(self.size_class(planned).requests[0]),
         }
 
     def _describe_class(self, size_class: SizeClass) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from typing import Any
 from rich.table import Table
 
 from analysis.records import JournalState
+from cluster.inventory import Inventory
+from cluster.requests import Request, is_limited_by_cores
 from sweeps.output import text_table
 from sweeps.plan import Plan, PlannedArm
 from sweeps.plugins import previous_hash
@@ -22,7 +24,7 @@ def arms_table(plan: Plan) -> Table:
     """Return the arms with their sizes; what all arms of the grid change is said once, in `budget`."""
     table = text_table("arm", "role", "config_id", "parameters", "memory", "changes", right=[3, 4])
     shared = _shared_changes(plan)
-    for planned in plan.arms:
+    for planned in plan.units:
         arm = planned.arm
         left_out = shared if plan.study.grid and arm.name in plan.study.grid.arms else {}
         changes = {key: value for key, value in arm.changes.items() if key not in left_out}
@@ -49,8 +51,14 @@ def _settings(changes: dict[str, Any]) -> str:
     return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in changes.items())
 
 
-def budget(plan: Plan, state: JournalState) -> str:
-    """Return configurations, seeds, requests and costs, one a line."""
+def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
+    """Return configurations, seeds, requests and costs, one a line.
+
+    Args:
+        plan: The plan.
+        state: The study's journal.
+        machine: What trials can have.
+    """
     replicates = plan.replicates
     seconds, basis = plan.forecast_seconds(state)
     cost = plan.core_seconds(state)
@@ -60,9 +68,11 @@ def budget(plan: Plan, state: JournalState) -> str:
     lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
     lines += _violations(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
+    first = f", after {len(plan.prerequisites)} trained for them to start with" if plan.prerequisites else ""
+    num_compared = len(replicates) - len(plan.prerequisites)
     lines += [
-        f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {len(replicates)} replicates",
-        *_size_classes(plan),
+        f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {num_compared} replicates{first}",
+        *_size_classes(plan, machine),
         *_corrections(plan),
         f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds, "
         f"{cost / len(replicates):,.0f} a replicate",
@@ -71,7 +81,7 @@ def budget(plan: Plan, state: JournalState) -> str:
     return "\n".join(lines)
 
 
-def _size_classes(plan: Plan) -> list[str]:
+def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
     """Return what trials ask for and how many run at once, size by size and card by card."""
     lines = []
     for size_class in plan.packing.classes:
@@ -81,14 +91,25 @@ def _size_classes(plan: Plan) -> list[str]:
             workers = f"{request.workers} workers of " if request.workers > 1 else ""
             gpu = f", {request.gpu:g} GPU" if request.gpu else ""
             driver = f", and {request.driver_mib} MiB to drive them" if request.workers > 1 else ""
-            where = request.card or plan.device
+            limit = ", as many as there are cores for" if is_limited_by_cores(request, machine) else ""
             lines.append(
                 f"{who} for {workers}{request.cpu:g} CPU{gpu}, {request.memory_mib} MiB{driver}; "
-                f"{slots} run at a time on {where}"
+                f"{slots} run at a time on {_place(request, machine)}{limit}"
             )
     if len(plan.packing.classes) > 1:
         lines.append(f"rounding to these sizes wastes {plan.packing.waste:.0%} of the memory that is asked for")
     return lines
+
+
+def _place(request: Request, machine: Inventory) -> str:
+    """Return where trials run: on the CPU, or on which cards and how many of them."""
+    if not request.gpu:
+        return "cpu"
+    kinds: dict[str, int] = {}
+    for card in machine.gpus:
+        if request.card in {None, card.kind}:
+            kinds[card.kind] = kinds.get(card.kind, 0) + card.count
+    return " and ".join(f"{count} x {kind}" for kind, count in kinds.items())
 
 
 def _corrections(plan: Plan) -> list[str]:

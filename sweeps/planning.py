@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 from analysis.records import ArmInfo, ContrastInfo, ExternalInfo, JournalState, MetricInfo, SweepInfo
+from analysis.replicates import Key
 from cluster.card_context import of_cards as context_of_cards
 from cluster.inventory import Inventory
 from cluster.memory import PROCESS_MIB
@@ -16,12 +19,23 @@ from cluster.requests import ResourceError
 from sweeps.errors import UserError, nearest
 from sweeps.learned import corrections
 from sweeps.plan import Plan, PlannedArm
+from sweeps.prerequisites import (
+    Need,
+    absolute,
+    backbone_key,
+    backbones,
+    in_order_of_need,
+    resume_need,
+)
 from sweeps.provenance import provenance
+from sweeps.results_folder import ResultsFolder
 from sweeps.study import Arm, Study
 from sweeps.study_claims import check_metrics
 from trainables.architectures.base import count_parameters
 from trainables.config import config_id
+from trainables.replicate_folder import ReplicateFolder
 from trainables.tasks.base import DataError, Task
+from trainables.training.origins import BACKBONE
 
 
 def data_dir_from_environment() -> Path | None:
@@ -40,7 +54,11 @@ def data_dir_from_environment() -> Path | None:
 
 
 def build_plan(
-    study: Study, inventory: Inventory, data_dir: Path | None, state: JournalState | None = None
+    study: Study,
+    inventory: Inventory,
+    data_dir: Path | None,
+    state: JournalState | None = None,
+    folder: ResultsFolder | None = None,
 ) -> Plan:
     """Load the data, name every configuration, estimate memory and check that it fits.
 
@@ -49,6 +67,7 @@ def build_plan(
         inventory: What trials can have.
         data_dir: Where local data lies.
         state: The study's journal so far, whose measured peaks correct the estimates.
+        folder: Where its results lie, with weights that arms may start with.
 
     Raises:
         UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
@@ -58,14 +77,18 @@ def build_plan(
     _check_workers(study)
     on_cards = study.resources.gpus_per_trial != 0
     estimates = Estimates(context_of_cards(inventory) if on_cards else PROCESS_MIB)
-    arms = plan_arms(study, tasks, estimates)
-    arms = _corrected(arms, state or JournalState(), study.resources.micro_batch_size)
-    needs_mib = {planned.config_id: planned.need_mib for planned in arms}
+    state = state or JournalState()
+    finished = finished_weights(state, folder)
+    prerequisites, arms = (
+        _corrected(units, state, study.resources.micro_batch_size)
+        for units in plan_units(study, tasks, estimates, finished)
+    )
+    needs_mib = {planned.config_id: planned.need_mib for planned in (*prerequisites, *arms)}
     try:
         packing = pack(study.resources, needs_mib, inventory)
         sizes = with_larger_sizes(packing, study.resources, inventory)
     except ResourceError as error:
-        largest = max(arms, key=lambda planned: planned.need_mib)
+        largest = max((*prerequisites, *arms), key=lambda planned: planned.need_mib)
         proposal = _smaller_micro_batch(largest, tasks[task_key(largest.arm)], study, estimates, inventory)
         raise UserError(
             f"{study.where('resources')}: study '{study.name}' at scale '{study.scale}', arm '{largest.arm.name}': "
@@ -75,10 +98,11 @@ def build_plan(
     return Plan(
         study=study,
         arms=arms,
+        prerequisites=prerequisites,
         packing=packing,
         sizes=sizes,
         device="cuda" if on_cards else "cpu",
-        sweep=_describe(study, arms, task, inventory),
+        sweep=_describe(study, prerequisites, arms, task, inventory),
         data_dir=data_dir,
     )
 
@@ -114,13 +138,8 @@ def with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
     Raises:
         UserError: If data is missing.
     """
-
-    def absolute(arm: Arm) -> Arm:
-        task = arm.config.task.with_absolute_paths(data_dir)
-        return replace(arm, config=arm.config.model_copy(update={"task": task}))
-
     try:
-        return replace(study, arms=tuple(absolute(arm) for arm in study.arms))
+        return absolute(study, data_dir)
     except DataError as error:
         raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
 
@@ -137,7 +156,7 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
         UserError: If data is missing.
     """
     tasks: dict[str, Task] = {}
-    for arm in study.arms:
+    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
         key = task_key(arm)
         if key not in tasks:
             try:
@@ -164,33 +183,93 @@ def _check_workers(study: Study) -> None:
             )
 
 
-def plan_arms(study: Study, tasks: dict[str, Task], estimates: Estimates) -> tuple[PlannedArm, ...]:
-    """Size every arm; arms that need the same memory are sized once.
+class Units(NamedTuple):
+    """Everything that is trained."""
+
+    prerequisites: tuple[PlannedArm, ...]
+    arms: tuple[PlannedArm, ...]
+
+
+def finished_weights(state: JournalState, folder: ResultsFolder | None) -> dict[Key, bool]:
+    """Return every finished replicate, and whether its weights are there."""
+    keys = [key for key, replicate in state.replicates.items() if replicate.status == "finished"]
+    return {key: folder is not None and ReplicateFolder(folder.replicate(*key)).weights.is_file() for key in keys}
+
+
+def plan_units(
+    study: Study, tasks: dict[str, Task], estimates: Estimates, finished: Mapping[Key, bool] | None = None
+) -> Units:
+    """Size every arm and what arms need before they start; what needs the same memory is sized once.
 
     Args:
         study: The study.
         tasks: Its tasks, loaded.
         estimates: How they are sized.
+        finished: Replicates with a result that arms may start with, and whether their weights are there.
 
     Raises:
-        UserError: If a budget is too small for its model, or a model cannot be estimated.
+        UserError: If a budget is too small for its model, a model cannot be estimated, or an arm is to start with
+            what is not there.
     """
-    planned = []
-    for arm in study.arms:
-        task = tasks[task_key(arm)]
-        try:
-            num_parameters = count_parameters(
-                arm.config.architecture, vocab_size=task.vocab_size, max_seq_len=task.context_length
-            )
-            memory = estimates.of_worker(arm.config, task, study.resources)
-        except ValueError as error:
-            raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
-        identity = config_id(arm.config, task.data_hash)
-        planned.append(PlannedArm(arm, identity, task.data_hash, memory, num_parameters))
-    return tuple(planned)
+    trained = {
+        key: replace(_planned(study, backbone.arm, tasks, estimates, ()), seed=backbone.seed)
+        for key, backbone in backbones(study).items()
+    }
+    known: dict[str, str] = {}
+    planned: dict[str, PlannedArm] = {}
+    for arm in in_order_of_need(study):
+        needs = []
+        if (key := backbone_key(arm)) in trained:
+            needs.append(Need(role=BACKBONE, config_id=trained[key].config_id, seed=trained[key].seed))
+        if arm.config.resume_from is not None:
+            needs.append(resume_need(study, arm, known, finished or {}))
+        planned[arm.name] = _planned(study, arm, tasks, estimates, tuple(needs))
+        known[arm.name] = planned[arm.name].config_id
+    return Units(tuple(trained.values()), tuple(planned[arm.name] for arm in study.arms))
 
 
-def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task, inventory: Inventory) -> SweepInfo:
+def _planned(
+    study: Study, arm: Arm, tasks: dict[str, Task], estimates: Estimates, needs: tuple[Need, ...]
+) -> PlannedArm:
+    """Size one arm."""
+    task = tasks[task_key(arm)]
+    try:
+        num_parameters = count_parameters(
+            arm.config.architecture, vocab_size=task.vocab_size, max_seq_len=task.context_length
+        )
+        memory = estimates.of_worker(arm.config, task, study.resources)
+    except ValueError as error:
+        raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
+    if not num_parameters and arm.config.budget.steps:
+        raise UserError(
+            f"{study.where('budget', 'steps')}={arm.config.budget.steps}: arm '{arm.name}' has nothing to train; set "
+            "budget.steps: 0 to score it as it starts"
+        )
+    identity = config_id(arm.config, task.data_hash, {need.role: need.identity for need in needs})
+    return PlannedArm(arm, identity, task.data_hash, memory, num_parameters, needs)
+
+
+def _describe_unit(planned: PlannedArm, study: Study) -> ArmInfo:
+    return ArmInfo(
+        arm=planned.arm.name,
+        config_id=planned.config_id,
+        parameters=planned.arm.changes,
+        num_parameters=planned.num_parameters,
+        seeds=planned.seeds(study),
+        role=planned.arm.role,
+        note=planned.arm.note,
+        data_hash=planned.data_hash,
+        predicted_memory_mib=round(planned.need_mib, 1),
+    )
+
+
+def _describe(
+    study: Study,
+    prerequisites: tuple[PlannedArm, ...],
+    arms: tuple[PlannedArm, ...],
+    task: Task,
+    inventory: Inventory,
+) -> SweepInfo:
     metrics = tuple(MetricInfo(**vars(metric)) for metric in task.metrics)
     primary = study.metric or task.primary_metric
     if primary not in {metric.name for metric in metrics}:
@@ -202,20 +281,8 @@ def _describe(study: Study, arms: tuple[PlannedArm, ...], task: Task, inventory:
         title=study.title,
         primary_metric=primary,
         metrics=metrics,
-        arms=tuple(
-            ArmInfo(
-                arm=planned.arm.name,
-                config_id=planned.config_id,
-                parameters=planned.arm.changes,
-                num_parameters=planned.num_parameters,
-                seeds=study.seeds,
-                role=planned.arm.role,
-                note=planned.arm.note,
-                data_hash=planned.data_hash,
-                predicted_memory_mib=round(planned.need_mib, 1),
-            )
-            for planned in arms
-        ),
+        arms=tuple(_describe_unit(planned, study) for planned in arms),
+        prerequisites=tuple(_describe_unit(planned, study) for planned in prerequisites),
         references=task.references(),
         contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
         claims=study.claims,

@@ -42,11 +42,12 @@ class Progress:
 
     def __init__(self, plan: Plan, num_missing: int, console: Console, machine: Inventory) -> None:
         self.console = console
-        self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.arms}
+        self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.units}
         self.offered_mib = machine.offered_mib(on_cards=plan.device == "cuda")
         self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
-        self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.arms)}
-        self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.arms}
+        self.compared = {planned.config_id for planned in plan.arms}
+        self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.units)}
+        self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.units}
         self.forecast_seconds = plan.forecast_seconds()[0]
         self.num_missing = num_missing
         self.ended: Counter[str] = Counter()
@@ -91,7 +92,7 @@ class Progress:
         self.ended[event["outcome"]] += 1
         value = event["metrics"].get(self.metric.name)
         arm = self.arms[assignment.config_id]
-        if value is not None and event["outcome"] == "finished":
+        if value is not None and event["outcome"] == "finished" and assignment.config_id in self.compared:
             self._note_best(value, arm)
         if self._live is None or event["outcome"] != "finished":
             shown = f"{self.metric.name} {value:.4f}" if value is not None else event["message"]

@@ -153,7 +153,7 @@ class Projection:
     def _configuration(
         self, config_id: str, arms: list[ArmInfo], tables: list[ResultTable], following: Following
     ) -> RunRecord:
-        first = next(s for s in following.sweeps.values() if any(a.config_id == config_id for a in s.info.arms))
+        first = next(s for s in following.sweeps.values() if any(a.config_id == config_id for a in s.info.units))
         newest = following.state.sweep or first.info
         key = self.configuration_key(config_id)
         replicates = [r for r in following.state.replicates.values() if r.config_id == config_id]
@@ -211,7 +211,7 @@ class Projection:
         )
 
     def _sweep(self, sweep: SweepRun, following: Following) -> RunRecord:
-        planned = {(arm.config_id, seed) for arm in sweep.info.arms for seed in arm.seeds}
+        planned = {(arm.config_id, seed) for arm in sweep.info.units for seed in arm.seeds}
         known = [following.state.replicates[key] for key in planned & following.state.replicates.keys()]
         ended = [replicate for replicate in known if _has_ended(replicate)]
         failed = sum(replicate.status in FAILURES for replicate in ended)
@@ -273,7 +273,7 @@ def _arms_by_configuration(following: Following) -> dict[str, list[ArmInfo]]:
     found: dict[str, list[ArmInfo]] = {}
     for sweep in reversed(following.sweeps.values()):
         own: dict[str, list[ArmInfo]] = {}
-        for arm in sweep.info.arms:
+        for arm in sweep.info.units:
             own.setdefault(arm.config_id, []).append(arm)
         found |= {config_id: arms for config_id, arms in own.items() if config_id not in found}
     return found

@@ -31,7 +31,7 @@ def show(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     if emit:
         emit(made.to_json())
         return
-    table = text_table("arm", "predicted", "reserved", "measured", "error", "out of memory", right=[1, 2, 3, 4, 5])
+    table = text_table("arm", "predicted", "may use", "measured", "error", "out of memory", right=[1, 2, 3, 4, 5])
     for arm in made.arms:
         sizes = (
             f"{size:.0f} MiB" if size is not None else "–"
@@ -39,4 +39,9 @@ def show(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
         )
         table.add_row(arm.arm, *sizes, "–" if arm.error is None else f"{arm.error:+.0%}", str(arm.num_ooms))
     out.print(table)
+    out.print(
+        "predicted: the estimate, corrected by what was measured before; may use: the limit at which a trial fails "
+        "alone instead of hurting others; measured: the highest peak",
+        markup=False,
+    )
     out.print(f"\n{made.in_words()}", markup=False)

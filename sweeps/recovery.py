@@ -19,7 +19,7 @@ class Recovery:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._planned = {planned.config_id: planned for planned in plan.arms}
+        self._planned = {planned.config_id: planned for planned in plan.units}
         self._grants: dict[Key, Grant] = {}
         self._suspected: set[Key] = set()
 
@@ -51,7 +51,7 @@ class Recovery:
 
         A `Retry` is what the replicate is given from now on.
         """
-        if event["outcome"] != "oom" or assignment.workers > 1:
+        if event["outcome"] != "oom":
             return None
         key = (assignment.config_id, assignment.seed)
         planned = self._planned[assignment.config_id]
@@ -64,7 +64,7 @@ class Recovery:
             batch_size=self._share(planned),
             splits=config.architecture.microbatch_invariant and config.task.microbatch_invariant,
             sizes_mib=[one.memory_mib for one in self._plan.sizes.classes],
-            place="card" if assignment.device == "cuda" else "machine",
+            place="worker" if assignment.workers > 1 else "card" if assignment.device == "cuda" else "machine",
             was_suspected=key in self._suspected,
         )
         if shortage.suspected:

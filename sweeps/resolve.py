@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sweeps.errors import UserError, nearest
 from sweeps.explain import explain_first
 from sweeps.grid import Expansion, expand
+from sweeps.invocation import proposed
 from sweeps.plugins import use_those_of
 from sweeps.sections import SECTIONS, ArmOverlay, ArmSpec, flatten, merge, nest
 from sweeps.study import DEFAULT_SCALE, Arm, Scale, Study, StudyFile, check_scale, find
@@ -57,7 +58,7 @@ class _Resolver:
         self.override_texts = tuple(override_texts)
         self.overrides = _parse_overrides(self.override_texts)
         if not isinstance(source.data, dict):
-            raise UserError(f"{source.path}:1: a study is a mapping; see `phasesweep schema`")
+            raise UserError(f"{source.path}:1: a study is a mapping; see `{proposed('schema')}`")
         try:
             self.file = StudyFile.model_validate(source.data)
         except ValidationError as error:

@@ -81,7 +81,7 @@ def _replicates_on_disk(folder: ResultsFolder) -> Iterator[tuple[Key, Path]]:
 
 
 def _planned(sweep: SweepInfo) -> set[Key]:
-    return {(arm.config_id, seed) for arm in sweep.arms for seed in arm.seeds}
+    return {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
 
 
 def _checkpoints(opened: Opened, keep: Keep) -> Iterator[Leftover]:
@@ -193,7 +193,7 @@ def _remove_if_empty(folder: Path) -> None:
 
 
 def _forecast(opened: Opened) -> DiskForecast:
-    sizes = ((arm.config_id, seed, arm.num_parameters) for arm in opened.sweep.arms for seed in arm.seeds)
+    sizes = ((arm.config_id, seed, arm.num_parameters) for arm in opened.sweep.units for seed in arm.seeds)
     resources = opened.study.resources
     slots = local_inventory().cpus // (resources.cpus_per_trial * resources.workers)
     return forecast(opened.folder, opened.state, dict.fromkeys(sizes), max(1, slots))

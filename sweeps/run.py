@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
-import sys
 from collections import Counter
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
@@ -22,8 +18,9 @@ from cluster.access import ClusterError
 from cluster.card_context import with_contexts
 from cluster.inventory import Inventory, imagined_inventory, local_inventory
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
+from sweeps.invocation import proposed
 from sweeps.journal_tail import JournalTail
-from sweeps.missing import RUN, Reopening, Selection, missing_replicates
+from sweeps.missing import RUN, Reopening, Selection, missing_replicates, without_weights
 from sweeps.output import Emit
 from sweeps.plan import Plan
 from sweeps.planning import build_plan, data_dir_from_environment
@@ -60,20 +57,7 @@ class Prepared:
         """Return a command line about this study that works where this one was typed."""
         sets = [part for text in self.study.override_texts for part in ("--set", text)]
         words = ["--scale", self.study.scale, *sets, *plugin_options(), *options]
-        return shlex.join([*_invocation(), verb, self.given, *words])
-
-
-def _invocation() -> list[str]:
-    """Return how this program was called: by name if that is on the PATH, else as it was typed."""
-    called = Path(sys.argv[0])
-    if called.name == "__main__.py":
-        return ["python", "-m", "sweeps"]
-    found = shutil.which(called.name)
-    if found and Path(found).resolve() == called.resolve():
-        return [called.name]
-    absolute = called.absolute()
-    inside = absolute.is_relative_to(Path.cwd())
-    return [str(absolute.relative_to(Path.cwd()) if inside else absolute)]
+        return proposed(verb, self.given, *words)
 
 
 def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = None) -> Prepared:
@@ -92,7 +76,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = N
     study = load_study(name, scale, [*packed, *sets])
     folder = ResultsFolder.of(results_root(), study)
     machine = inventory() if cards is None else _imagined(cards)
-    plan = build_plan(study, machine, data_dir_from_environment(), folder.state())
+    plan = build_plan(study, machine, data_dir_from_environment(), folder.state(), folder)
     return Prepared(name, study, plan, folder, machine)
 
 
@@ -201,11 +185,12 @@ def _run_missing(
 
 
 def _reopenings(prepared: Prepared, selection: Selection) -> dict[Key, Reopening]:
-    tail = JournalTail(prepared.folder.journal)
-    if selection == RUN or not prepared.folder.journal.is_dir():
+    if not prepared.folder.journal.is_dir():
         return {}
+    tail = JournalTail(prepared.folder.journal)
     tail.poll()
-    return selection.reopenings(prepared.plan, tail.following)
+    chosen = {} if selection == RUN else selection.reopenings(prepared.plan, tail.following)
+    return {**without_weights(prepared.plan, prepared.folder, tail.following.state), **chosen}
 
 
 def _announce(prepared: Prepared, num_to_run: int, reopenings: dict[Key, Reopening], console: Console) -> None:

@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from rich.console import Console
 
 from sweeps.errors import UserError
+from sweeps.invocation import proposed
 from sweeps.output import Emit
 from sweeps.resolve import load_study
 from sweeps.study import StudyFile, find, library
@@ -235,7 +236,7 @@ def new(
         path.unlink()
         raise
     arms = [arm.name for arm in studies[0].arms]
-    following = f"phasesweep plan {path} --scale {scales[0]}"
+    following = proposed("plan", str(path), "--scale", scales[0])
     if emit:
         emit({"study": name, "path": str(path.resolve()), "scales": scales, "arms": arms, "next": following})
     else:

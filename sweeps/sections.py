@@ -6,9 +6,10 @@ from typing import Any, Literal
 
 from trainables.schema import Schema
 
-SECTIONS = ("architecture", "task", "optimizer", "budget")
+SECTIONS = ("architecture", "task", "optimizer", "budget", "pretraining", "resume_from")
 
-Role = Literal["baseline", "treatment", "control"]
+Role = Literal["baseline", "treatment", "control", "prerequisite"]
+"""A prerequisite is trained for others to start with; no study writes it."""
 
 
 class Sections(Schema):
@@ -18,6 +19,10 @@ class Sections(Schema):
     task: dict[str, Any] = {}
     optimizer: dict[str, Any] = {}
     budget: dict[str, Any] = {}
+    pretraining: dict[str, Any] = {}
+    """How a backbone is trained first, where the architecture wants one."""
+    resume_from: dict[str, Any] = {}
+    """Whose weights to start with."""
 
     def as_overlay(self) -> dict[str, Any]:
         """Return only what is written."""
@@ -27,7 +32,7 @@ class Sections(Schema):
 class ArmSpec(Sections):
     """An arm: what it changes of the base."""
 
-    role: Role = "treatment"
+    role: Literal["baseline", "treatment", "control"] = "treatment"
     """Exactly one arm is the baseline that the others are compared with."""
     note: str = ""
 

@@ -205,7 +205,8 @@ def _planned_keys(study: Study, following: Following) -> list[Key]:
     """Return (config_id, seed) of every replicate; before the first run an arm's name stands for its id."""
     sweep = following.state.sweep
     names = [arm.config_id for arm in sweep.arms] if sweep else [arm.name for arm in study.arms]
-    return [(name, seed) for seed in study.seeds for name in dict.fromkeys(names)]
+    before = [(arm.config_id, seed) for arm in sweep.prerequisites for seed in arm.seeds] if sweep else []
+    return [*before, *((name, seed) for seed in study.seeds for name in dict.fromkeys(names))]
 
 
 class _Scene:
@@ -214,7 +215,7 @@ class _Scene:
     def __init__(self, following: Following, claims: dict[Key, str], living: set[str], now: float) -> None:
         self.following, self.claims, self.living, self.now = following, claims, living, now
         sweep = following.state.sweep
-        self.arms = {arm.config_id: arm for arm in reversed(sweep.arms)} if sweep else {}
+        self.arms = {arm.config_id: arm for arm in reversed(sweep.units)} if sweep else {}
 
     def word(self, key: Key) -> str:
         """Return the status of a replicate; see Row."""

@@ -17,6 +17,7 @@ from rich.console import Console
 from cluster.access import JOBS_PORT, ClusterError, jobs_address
 from sweeps.doctor import check_tracking, fetch_problem
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
+from sweeps.invocation import proposed
 from sweeps.output import Emit
 from sweeps.parcel import Parcel, pack
 from sweeps.provenance import SUBMITTED_FROM, git_state
@@ -59,7 +60,7 @@ class Order:
     def command_here(self, verb: str) -> str:
         """Return a command line about the same sweep for the submitter's shell."""
         plugins = [word for path in self.plugins for word in ("--plugin", str(path))]
-        return shlex.join(["phasesweep", verb, self.study, *self._which(), *plugins])
+        return proposed(verb, self.study, *self._which(), *plugins)
 
     def _which(self) -> list[str]:
         return ["--scale", self.scale, *(word for text in self.sets for word in ("--set", text))]
@@ -216,7 +217,7 @@ def _wait(server: JobServer, job: Job, order: Order, console: Console, *, follow
     if code == EXIT_DONE:
         farewell = f"done; read the results with: {order.command_here('results')}"
     elif code == EXIT_INTERRUPTED:
-        farewell = "stopped; the same `phasesweep submit` again runs what is missing"
+        farewell = "stopped; the same command again runs what is missing"
     else:
         said = "" if follow else f"\n{end.message}"
         farewell = f"failed with exit code {end.exit_code}{said}\nall of its output: {job.ray('logs')}"

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from analysis.replicates import Key, Replicate
+from sweeps.invocation import proposed
 from sweeps.journal_tail import JournalTail
 from sweeps.lease import Lease
 from sweeps.mlflow_store import RunStore, Written, load, open_client
@@ -75,7 +76,7 @@ class ProjectionSummary:
         if not self:
             return ""
         behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
-        return f"{behind}; replay with `phasesweep sync` ({self.error})"
+        return f"{behind}; replay with `{proposed('sync')}` ({self.error})"
 
 
 class Projector:

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote, urlencode
 
 from sweeps.errors import UserError
+from sweeps.invocation import proposed
 from sweeps.mlflow_store import database_path, find_configurations
 from sweeps.projection import CONFIGURATIONS_VIEW
 
@@ -168,7 +169,7 @@ def serve(
     found = find_configurations(tracking_uri, experiment)
     if found is None:
         what = f"'{experiment}'" if experiment else "any study"
-        raise UserError(f"MLflow holds nothing of {what} yet; run it first: phasesweep run STUDY")
+        raise UserError(f"MLflow holds nothing of {what} yet; run it first: {proposed('run', 'STUDY')}")
     experiment_id, run_ids = found
     if tracking_uri.startswith(("http://", "https://")):
         _say_addresses(say, tracking_uri.rstrip("/"), experiment_id, run_ids)

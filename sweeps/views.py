@@ -14,6 +14,7 @@ from rich.console import Console
 from sweeps.disk import forecast_of_plan
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES
 from sweeps.installed_studies import installed_studies
+from sweeps.invocation import proposed
 from sweeps.json_schemas import load_schema
 from sweeps.opened import find_metric_name, open_results
 from sweeps.output import Emit, text_table
@@ -40,7 +41,7 @@ def studies(out: Console, emit: Emit | None) -> None:
         table.add_row(row["study"], str(row["num_arms"]), row["title"], row["package"] or "phasesweep")
     out.print(table)
     out.print(
-        f"\nEvery study of the library has the scales {', '.join(SCALES)}. Next: phasesweep plan STUDY",
+        f"\nEvery study of the library has the scales {', '.join(SCALES)}. Next: {proposed('plan', 'STUDY')}",
         markup=False,
     )
 
@@ -109,7 +110,7 @@ def plan(
         return
     out.print(f"{prepared.experiment}: {prepared.study.title}", style="bold", markup=False)
     out.print(plan_text.arms_table(prepared.plan))
-    out.print(f"\n{plan_text.budget(prepared.plan, state)}", markup=False)
+    out.print(f"\n{plan_text.budget(prepared.plan, state, prepared.machine)}", markup=False)
     out.print(str(forecast_of_plan(prepared.plan, prepared.folder, state)), markup=False)
     if prepared.study.claims:
         out.print()
@@ -151,7 +152,7 @@ def ui(out: Console, name: str | None, scale: str, sets: Iterable[str], port: in
 def doctor(out: Console, emit: Emit | None) -> int:
     """Check the environment; return the exit code."""
     from sweeps import tracking
-    from sweeps.doctor import run_checks
+    from sweeps.doctor import run_checks, summary
 
     data_dir = os.environ.get("PHASESWEEP_DATA")
     uri = tracking.tracking_uri_from_environment()
@@ -166,5 +167,5 @@ def doctor(out: Console, emit: Emit | None) -> int:
         cure = "" if check.ok or not check.cure else f"\ncure: {check.cure}"
         table.add_row(mark, check.name, f"{check.detail}{cure}".replace("[", "\\["))
     out.print(table)
-    out.print("\nsomething is wrong; each line above says how to mend it" if failed else "\nall is well")
+    out.print(f"\n{summary(checks)}", markup=False)
     return EXIT_FAILURES if failed else EXIT_DONE

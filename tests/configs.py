@@ -15,6 +15,7 @@ def small_config(
     task: dict[str, Any] | None = None,
     optimizer: dict[str, Any] | None = None,
     budget: dict[str, Any] | None = None,
+    **others: Any,
 ) -> TrialConfig:
     """Return a two-layer model on synthetic text that trains for 12 steps in about a second."""
     return TrialConfig.model_validate(
@@ -25,5 +26,6 @@ def small_config(
             | (task or {}),
             "optimizer": {"learning_rate": 3e-3, "warmup_steps": 3} | (optimizer or {}),
             "budget": {"steps": 12, "batch_size": 6, "report_every": 5, "eval_sequences": 8} | (budget or {}),
+            **others,
         }
     )

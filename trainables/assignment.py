@@ -39,6 +39,10 @@ class Assignment:
     context_mib: float = 0.0
     """What of `memory_mib` the CUDA context takes, as measured where the worker runs; 0 on a CPU, where the process
     measures itself."""
+    origins: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Whose weights it starts with, by role, each an `Origin` as a dictionary."""
+    keep_weights: bool = False
+    """Whether what it has learnt stays in its folder."""
     plugins: list[dict[str, str]] = field(default_factory=list)
     """The code from outside that `config` names, each a `Plugin` as a dictionary."""
 

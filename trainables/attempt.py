@@ -31,6 +31,7 @@ from trainables.training.checkpoints import CheckpointError, OtherCodeError
 from trainables.training.distributed import SOLO, Ranks
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
+from trainables.training.origins import Origin
 from trainables.training.peak_memory import PeakMemory
 from trainables.watchdog import watched
 
@@ -158,7 +159,8 @@ class Attempt:
                 f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
                 f"differs between machines; give all of them the same PHASESWEEP_DATA"
             )
-        trainer = Trainer(config, given.seed, task, numerics, self.ranks)
+        origins = {role: Origin(**origin) for role, origin in given.origins.items()}
+        trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)
         self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
         if self.folder.checkpoint.exists():
             self._continue(trainer)
@@ -200,8 +202,13 @@ class Attempt:
         now = time.monotonic()
         seconds, (peak_mib, cpu_seconds) = now - self.started_at, self._usage()
         self.folder.add_report(report.step, report.metrics, seconds, peak_mib)
+        for note in report.notes:
+            self.folder.log(note)
         if report.outcome is not None:
             self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
+            self.folder.summarise(report.metrics)
+            if report.outcome == "finished" and self.assignment.keep_weights:
+                trainer.save_weights(self.folder.weights)
         elif self.ranks.first(now - self.saved_at >= CHECKPOINT_EVERY_SECONDS):
             trainer.save(self.folder.checkpoint)
             self.saved_at = time.monotonic()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, field_validator, model_validator
@@ -16,6 +17,7 @@ from trainables.registry import ARCHITECTURES, TASKS
 from trainables.schema import Schema
 from trainables.tasks.base import TaskConfig
 from trainables.training.distributed import Sharding
+from trainables.training.origins import BACKBONE, RESUME
 
 
 class OptimizerConfig(Schema):
@@ -44,8 +46,8 @@ class OptimizerConfig(Schema):
 class BudgetConfig(Schema):
     """How long a replicate trains and how often it reports."""
 
-    steps: int = Field(ge=1)
-    """Optimiser steps."""
+    steps: int = Field(ge=0)
+    """Optimiser steps; 0 scores the model as it starts, as a control."""
     batch_size: int = Field(ge=1)
     """Sequences in one optimiser step, whatever the micro-batch."""
     report_every: int = Field(ge=1)
@@ -81,6 +83,8 @@ class ResourceConfig(Schema):
     micro_batch_size: int | None = Field(None, ge=1)
     """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's part of it.
     None: all of them."""
+    keep_weights: bool = False
+    """Keep what each replicate has learnt, as weights.pt in its folder; what others start with is always kept."""
     deterministic: bool = True
     """Refuse operations that give different bits from run to run."""
     report_timeout_seconds: float = Field(1800.0, gt=0, le=1e9)
@@ -112,6 +116,41 @@ class ResourceConfig(Schema):
         return self
 
 
+class PretrainingConfig(Schema):
+    """How the backbone is trained that an architecture wants trained before it is used.
+
+    It is trained once, with one seed, and shared by all arms and seeds that ask for the same one: a fixed factor of
+    the study, of which the replicates are no sample.
+    """
+
+    task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
+    seed: int = Field(0, ge=0)
+    """Seed of the one replicate that trains it."""
+
+
+class ResumeConfig(Schema):
+    """Whose weights a replicate starts with: fine-tuning. The optimiser starts fresh, at step 0."""
+
+    source: str = Field(min_length=1)
+    """`arm:NAME` for an arm of the same study and `id:CONFIG_ID` for a configuration in the same results folder,
+    each with the same seed; or the path of a `weights.pt`, the same for all seeds."""
+    states: list[str] = []
+    """Which groups of the model's state are taken over; what groups there are, the architecture says. Unless given:
+    all of them."""
+
+    @property
+    def arm(self) -> str | None:
+        """The arm that `source` names, if it names one."""
+        return self.source.removeprefix("arm:") if self.source.startswith("arm:") else None
+
+    @property
+    def config_id(self) -> str | None:
+        """The configuration that `source` names, if it names one."""
+        return self.source.removeprefix("id:") if self.source.startswith("id:") else None
+
+
 class TrialConfig(Schema):
     """One point of the space: architecture, task, optimiser and budget; the seed is not part of it."""
 
@@ -119,15 +158,48 @@ class TrialConfig(Schema):
     task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
     optimizer: OptimizerConfig = OptimizerConfig()
     budget: BudgetConfig
+    pretraining: PretrainingConfig | None = None
+    """How the backbone is trained; for architectures that want one trained, and not counted for others."""
+    resume_from: ResumeConfig | None = None
+    """Whose weights to start with; by default the seed's own."""
+
+    @model_validator(mode="after")
+    def _backbone_is_trained_somehow(self) -> TrialConfig:
+        if self.architecture.to_pretrain() is not None and self.pretraining is None:
+            raise ValueError(
+                f"architecture '{self.architecture.name}' wants its backbone trained first: say how under "
+                "pretraining, as {task: …, optimizer: …, budget: …}"
+            )
+        return self
+
+    @property
+    def backbone(self) -> TrialConfig | None:
+        """What trains the backbone; None where there is none to train."""
+        given = self.pretraining
+        architecture = None if given is None else self.architecture.to_pretrain()
+        if given is None or architecture is None:
+            return None
+        return TrialConfig(
+            architecture=architecture, task=given.task, optimizer=given.optimizer, budget=given.budget
+        )
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> TrialConfig:
-        if self.optimizer.warmup_steps >= self.budget.steps:
+        if self.optimizer.warmup_steps >= self.budget.steps > 0:
             raise ValueError(
                 f"optimizer.warmup_steps={self.optimizer.warmup_steps} must be below "
                 f"budget.steps={self.budget.steps}, or the learning rate never reaches its peak"
             )
         return self
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles in which weights of other replicates are needed before the first step."""
+        return frozenset(
+            role
+            for role, needed in ((BACKBONE, self.backbone is not None), (RESUME, self.resume_from is not None))
+            if needed
+        )
 
     @property
     def plugins(self) -> dict[str, Plugin]:
@@ -141,6 +213,7 @@ class TrialConfig(Schema):
         Code from outside also counts with its hash: who edits a plugin need not think of its version.
         """
         return {
+            **self._start(),
             **{f"{part}_plugin": plugin.sha256 for part, plugin in self.plugins.items()},
             "architecture": self.architecture.canonical(),
             "architecture_version": ARCHITECTURES.version(self.architecture.name),
@@ -150,13 +223,19 @@ class TrialConfig(Schema):
             "budget": self.budget.model_dump(mode="json"),
         }
 
+    def _start(self) -> dict[str, Any]:
+        """Return what is taken over; whose weights they are, `config_id` is told."""
+        return {} if self.resume_from is None else {"states": sorted(self.resume_from.states)}
 
-def config_id(config: TrialConfig, data_hash: str) -> str:
+
+def config_id(config: TrialConfig, data_hash: str, origins: Mapping[str, str] | None = None) -> str:
     """Return the name of a configuration: equal for equal results, 12 hexadecimal digits.
 
     Args:
         config: The configuration; fields without effect (a sign at zero coupling) do not count.
         data_hash: Hash of the data the task trains on, so that other data is another configuration.
+        origins: Whose weights it starts with, by role, as `Need.identity` names them.
     """
-    text = json.dumps({**config.canonical(), "data_hash": data_hash}, sort_keys=True, allow_nan=False)
+    named = {**config.canonical(), "data_hash": data_hash, **({"origins": dict(origins)} if origins else {})}
+    text = json.dumps(named, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.architectures.base import ArchitectureConfig, LanguageModel
+from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.layers.cumulative import BLOCK
 from trainables.layers.mixer import Mixer
 from trainables.registry import ARCHITECTURES
@@ -146,13 +146,21 @@ def check_repeatability(config: ArchitectureConfig) -> None:
         raise ContractError("another seed gives the same model: the parameters are not drawn from the seed")
 
 
-def _add_gradients(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> None:
-    """Add the gradients of the training loss, the penalty included, as a part of `BATCH_SIZE` sequences."""
+def _in_training(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> ModelOutput:
+    """Run a forward pass as training does, with targets for a model that uses them; what it draws is repeatable."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
-        output = model(inputs_BT)
+        output: ModelOutput = model(inputs_BT, targets_BT) if model.uses_targets else model(inputs_BT)
+    return output
+
+
+def _add_gradients(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> None:
+    """Add the gradients of the training loss, the penalty included, as a part of `BATCH_SIZE` sequences."""
+    output = _in_training(model, inputs_BT, targets_BT)
     loss = functional.cross_entropy(output.logits_BTV.flatten(0, 1), targets_BT.flatten())
-    ((loss + output.penalty) * (len(inputs_BT) / BATCH_SIZE)).backward()
+    share = (loss + output.penalty) * (len(inputs_BT) / BATCH_SIZE)
+    if share.requires_grad:  # a control may have nothing to train
+        share.backward()
 
 
 def check_micro_batches(config: ArchitectureConfig) -> None:
@@ -173,6 +181,19 @@ def check_micro_batches(config: ArchitectureConfig) -> None:
                 f"the gradient of '{name}' changes by {difference:.3g} when a batch is split: microbatch_invariant "
                 "must be False, so that no batch is split after an out-of-memory"
             )
+
+
+@torch.no_grad()
+def check_targets(config: ArchitectureConfig) -> None:
+    """Logits must not depend on the targets that a model is given for its penalty."""
+    seen = []
+    for name in ("targets", "others"):
+        model = build_moved(config).train()
+        if not model.uses_targets:
+            return
+        seen.append(_in_training(model, tokens("inputs"), tokens(name)).logits_BTV)
+    if not torch.equal(*seen):
+        raise ContractError("other targets give other logits: the model sees what it is to predict")
 
 
 def check_gradients(config: ArchitectureConfig) -> None:
@@ -273,6 +294,7 @@ CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "causality": check_causality,
     "batch_independence": check_batch_independence,
     "micro_batches": check_micro_batches,
+    "targets": check_targets,
     "repeatability": check_repeatability,
     "gradients": check_gradients,
     "reference": check_reference,

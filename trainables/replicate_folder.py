@@ -12,7 +12,8 @@ import yaml
 
 
 class ReplicateFolder:
-    """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, system.csv, log.txt, checkpoint/.
+    """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, system.csv, log.txt, checkpoint/; at the
+    end also metrics.json, metrics.csv and, if it was to be kept, weights.pt.
 
     The journal, not this folder, is the truth about what has ended; the folder may be deleted to start anew.
     """
@@ -27,9 +28,18 @@ class ReplicateFolder:
         self.path.mkdir(parents=True, exist_ok=True)
 
     @property
+    def _reports(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
     def checkpoint(self) -> Path:
         """The newest checkpoint; may not exist."""
         return self.path / "checkpoint" / "latest.pt"
+
+    @property
+    def weights(self) -> Path:
+        """What the replicate has learnt, if it was to be kept."""
+        return self.path / "weights.pt"
 
     @property
     def stacks(self) -> Path:
@@ -42,11 +52,10 @@ class ReplicateFolder:
 
     def continue_from(self, step: int) -> None:
         """Drop rows after `step`: a continuation from a checkpoint at `step` writes them again."""
-        metrics = self.path / "metrics.jsonl"
-        if metrics.exists():
-            rows = [line for line in metrics.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
+        if self._reports.exists():
+            rows = [line for line in self._reports.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
             kept = [row for row in rows if json.loads(row)["step"] <= step]
-            metrics.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
+            self._reports.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
         system = self.path / "system.csv"
         if system.exists():
             header, *rows = system.read_text(encoding="utf-8").splitlines() or [",".join(self.SYSTEM_COLUMNS)]
@@ -55,7 +64,7 @@ class ReplicateFolder:
 
     def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
         """Append one report to metrics.jsonl and system.csv."""
-        with (self.path / "metrics.jsonl").open("a", encoding="utf-8") as file:
+        with self._reports.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, **metrics}) + "\n")
         system = self.path / "system.csv"
         new = not system.exists()
@@ -65,6 +74,16 @@ class ReplicateFolder:
                 writer.writerow(self.SYSTEM_COLUMNS)
             rate = metrics.get("train/tokens_per_second", 0.0)
             writer.writerow([step, f"{seconds:.3f}", f"{rate:.1f}", "" if peak_mib is None else f"{peak_mib:.1f}"])
+
+    def summarise(self, metrics: dict[str, float]) -> None:
+        """Write the last report as metrics.json, and all of them as the table metrics.csv, for other programs."""
+        (self.path / "metrics.json").write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+        rows = [json.loads(line) for line in self._reports.read_text(encoding="utf-8").splitlines()]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        with (self.path / "metrics.csv").open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, restval="")
+            writer.writeheader()
+            writer.writerows(rows)
 
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""
@@ -92,6 +111,9 @@ class FollowerFolder(ReplicateFolder):
         """Nothing: see the class."""
 
     def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
+        """Nothing: see the class."""
+
+    def summarise(self, metrics: dict[str, float]) -> None:
         """Nothing: see the class."""
 
     def log(self, text: str) -> None:

@@ -12,7 +12,17 @@ from ray import tune
 from cluster.packing import size_classes, with_headroom
 from cluster.session import Offer, ray_session
 from sweeps.engine import TUNE_ENVIRONMENT
-from tests.ledger import Ledger, Outcome, Rules, cluster_of, contract, equal_fractions, mixed_jobs, simulate
+from tests.ledger import Ledger
+from tests.simulation import (
+    Outcome,
+    Rules,
+    cards_of,
+    cluster_of,
+    contract,
+    equal_fractions,
+    mixed_jobs,
+    simulate,
+)
 
 NUM_JOBS = 400
 CARDS = (("large", 4, 94.5), ("small", 4, 24.0))
@@ -42,7 +52,7 @@ def simulated() -> list[tuple[str, Outcome, float]]:
     offered_mib = sum(card.count * (card.free_mib or 0) for card in cluster.gpus)
     found = []
     for policy in policies:
-        outcome = simulate(jobs, cluster, policy.rules, Ledger(cluster, 0, caps=policy.caps))
+        outcome = simulate(jobs, policy.rules, Ledger(cards_of(cluster), 0, caps=policy.caps))
         found.append((policy.name, outcome, outcome.used_mib_seconds / (offered_mib * outcome.makespan_seconds)))
     return found
 

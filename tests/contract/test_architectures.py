@@ -77,10 +77,16 @@ class _Broken(BackboneModel):
 
     defect: ClassVar[str]
 
-    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+    @property
+    def uses_targets(self) -> bool:  # type: ignore[override]
+        return type(self).defect == "targets"
+
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
         output = super().forward(tokens_BT)
         logits_BTV = output.logits_BTV
         match type(self).defect:
+            case "targets" if targets_BT is not None:
+                logits_BTV = logits_BTV + 1e-6 * targets_BT.unsqueeze(-1)
             case "causality":
                 logits_BTV = logits_BTV + 1e-6 * logits_BTV.roll(-1, dims=1)
             case "causality from block to block":

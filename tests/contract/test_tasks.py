@@ -14,8 +14,16 @@ import trainables.tasks  # noqa: F401  registers them
 from trainables.architectures.base import LanguageModel
 from trainables.contract import ContractError
 from trainables.registry import TASKS
-from trainables.tasks.base import Batch, Metric, Split
-from trainables.tasks.contract import CHECKS, BettingModel, check_task, score
+from trainables.tasks.base import Batch, Metric, Split, Task, TaskConfig
+from trainables.tasks.contract import (
+    CHECKS,
+    BettingModel,
+    check,
+    check_task,
+    check_violations,
+    examine_task,
+    score,
+)
 from trainables.tasks.corpora import Corpus
 from trainables.tasks.language import LanguageConfig, LanguageTask
 
@@ -28,23 +36,39 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"max_bytes": 600, "context_length": 512},
     ],
 }
-"""Besides its defaults, what each task is tried with. Defaults must build without data or network."""
+"""Besides its own small configurations, what each task is tried with."""
 
-CASES = [{"name": name, **fields} for name in TASKS.names() for fields in [{}, *VARIANTS.get(name, [])]]
+CASES: list[TaskConfig] = [
+    *(config for name in TASKS.names() for config in TASKS.get(name).contract_configs()),
+    *(TASKS.parse({"name": name, **fields}) for name, variants in VARIANTS.items() for fields in variants),
+]
+
+
+CASE_NAMES = [
+    f"{config.name}{number or ''}"
+    for place, config in enumerate(CASES)
+    for number in [sum(other.name == config.name for other in CASES[:place])]
+]
 
 
 @pytest.mark.parametrize("contract_name", CHECKS)
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
-def test_meets_contract(case: dict[str, Any], contract_name: str) -> None:
-    config = TASKS.parse(case)
-    CHECKS[contract_name](config, config.build(None))
+@pytest.mark.parametrize("config", CASES, ids=CASE_NAMES)
+def test_meets_contract(config: TaskConfig, contract_name: str) -> None:
+    check(contract_name, config, config.build(None))
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda case: "-".join(map(str, case.values())))
-def test_data_hash_is_of_the_data(case: dict[str, Any]) -> None:
-    config = TASKS.parse(case)
+@pytest.mark.parametrize("config", CASES, ids=CASE_NAMES)
+def test_data_hash_is_of_the_data(config: TaskConfig) -> None:
     assert config.build(None).data_hash == config.build(None).data_hash
-    assert TASKS.version(case["name"]) >= 1
+    check_violations(config)
+    assert TASKS.version(config.name) >= 1
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_defaults_build_without_data_or_network(name: str) -> None:
+    task = TASKS.parse({"name": name}).build(None)
+    batch = task.batch(2, torch.Generator().manual_seed(0))
+    assert batch.inputs_BT.shape == (2, task.context_length)
 
 
 # --- the contract can fail: each defect below must be caught by the check named beside it ---
@@ -75,8 +99,8 @@ class EchoRewarded(LanguageTask):
 
 
 class PaddingScored(LanguageTask):
-    def loss(self, logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-        return torch.nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten().clamp(min=0))
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
+        return torch.nn.functional.cross_entropy(logits_BTV.flatten(0, 1), batch.targets_BT.flatten().clamp(min=0))
 
 
 class WrongChance(LanguageTask):
@@ -91,6 +115,13 @@ class Undeclared(LanguageTask):
         return super().metrics[1:]
 
 
+class LongerAtFirst(LanguageTask):
+    """A curriculum that ends before the sequences have the length that the model is built for."""
+
+    def at(self, step: int) -> Task:
+        return self if step < 500 else LanguageTask(LanguageConfig(max_bytes=5_000, context_length=8), self.corpus)
+
+
 class MeanOfBatchMeans(LanguageTask):
     """Averages the perplexity of batches, as PhaseGPT's validation did."""
 
@@ -103,6 +134,7 @@ class MeanOfBatchMeans(LanguageTask):
     ("defect", "contract_name"),
     [
         (Unshifted, "batches"),
+        (LongerAtFirst, "curriculum"),
         (GlobalRandomness, "randomness"),
         (FixedData, "randomness"),
         (EchoRewarded, "echo"),
@@ -126,6 +158,35 @@ def test_every_check_is_shown_to_fail() -> None:
 
 def test_check_task_runs_all_of_it() -> None:
     check_task(LanguageConfig(max_bytes=5_000))
+
+
+# --- declared violations are strict ---
+
+
+class Declared(LanguageConfig):
+    broken: str
+
+    @property
+    def violates(self) -> frozenset[str]:
+        return frozenset({self.broken})
+
+
+def test_a_declared_violation_must_show() -> None:
+    config = Declared(max_bytes=5_000, broken="echo")
+    with pytest.raises(ContractError, match="declares that it violates 'echo', but keeps it"):
+        check("echo", config, config.build(None))
+    rewarded = EchoRewarded(config, LanguageConfig(max_bytes=5_000).build(None).corpus)
+    check("echo", config, rewarded)
+    with pytest.raises(ContractError, match="unknown contracts"):
+        check_task(Declared(max_bytes=5_000, broken="ehco"))
+
+
+def test_what_becomes_of_a_violation_is_told() -> None:
+    published = TASKS.get("needle").contract_configs()[1]
+    outcomes = {finding.contract: finding.outcome for finding in examine_task(published)}
+    assert outcomes.keys() == {"violations", "rebuild", *CHECKS}
+    assert {contract for contract, outcome in outcomes.items() if outcome != "passed"} == {"loss", "echo"}
+    assert {outcomes["loss"], outcomes["echo"]} == {"expected_violation"}
 
 
 # --- truths about language modelling that need a text made for them ---

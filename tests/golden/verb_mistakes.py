@@ -77,6 +77,7 @@ CALLS = {
     "no trials": of("resume", "tiny.yaml", "--max-trials", "0"),
     "resume of what": of("resume", "tiny.yaml", "--fail"),
     "unknown schema": of("schema", "plans"),
+    "estimate an unknown arm": of("estimate", "tiny.yaml", "--arm", "kuramotto"),
     "unknown space": of("spaces", "kuramotto"),
     "claims of an unknown study": of("claims", "kuramoto_phase"),
     "ui on no port": of("ui", "--port", "0"),

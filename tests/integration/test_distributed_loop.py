@@ -118,6 +118,16 @@ def continued(folder: Path, ranks: Ranks) -> dict[str, Any]:
     return {"plain": finish(trainer(PLAIN, ranks)), "continued": resume(PLAIN, folder / "cut.pt", ranks)}
 
 
+def computed_twice(folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """Train a noisy model in both ways to hold it, with its blocks kept for the backward pass and computed anew."""
+    anew = small_config(architecture={**NOISY, "checkpoint_blocks": True}, budget={"steps": 20})
+    return {
+        f"{sharding} {name}": finish(trainer(config, ranks, sharding=sharding))
+        for sharding in ("replicated", "fsdp")
+        for name, config in (("kept", NOISE), ("anew", anew))
+    }
+
+
 Scenario = Callable[[Path, Ranks], dict[str, Any]]
 
 
@@ -225,6 +235,15 @@ def test_two_halves_of_a_model_compute_what_the_whole_does(halves: Any) -> None:
     assert_equal(first["continued"], rest)
     assert_close(first["continued from one"], rest)
     assert_close(resume(PROBED, folder / "two.pt"), rest)
+
+
+@pytest.mark.slow
+def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: Path) -> None:
+    """Noise included: the second forward pass of a block draws what the first one drew."""
+    for found in on_workers(2, computed_twice, tmp_path):
+        for sharding in ("replicated", "fsdp"):
+            assert_equal(found[f"{sharding} anew"], found[f"{sharding} kept"])
+        assert_close(found["fsdp anew"], found["replicated anew"])
 
 
 @pytest.mark.slow  # three processes on two cores

@@ -104,3 +104,26 @@ def test_what_needs_more_than_estimated_fails_alone_and_is_helped(tmp_path: Path
     assert grown["retry"].startswith("memory 768 -> 1536 MiB (its gradients depend on the micro-batch")
     assert arms["grows"].numerics["micro_batch_size"] is None
     assert (arms["modest"].cap_mib, arms["grows"].cap_mib) == (768, 1536)
+
+
+@pytest.mark.slow
+def test_a_greedy_trial_of_two_workers_ends_alone(tmp_path: Path) -> None:
+    """Each worker is capped like a trial of one; what may be split is helped, what may not ends as oom."""
+    write_appetites(tmp_path, splits=300, grows=300)
+    done = phasesweep(["run", "appetites.yaml", "--set", "resources.workers=2"], tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    arms = by_arm(tmp_path)
+    statuses = {name: replicate.status for name, replicate in arms.items()}
+    assert statuses == {"modest": "finished", "splits": "finished", "grows": "oom"}
+    assert [replicate.num_killed for replicate in arms.values()] == [0, 0, 0]
+    assert (arms["modest"].num_ooms, arms["modest"].cap_mib) == (0, 768)
+
+    (halved,) = ooms(tmp_path, arms["splits"])
+    assert halved["retry"].startswith("micro_batch_size 2 -> 1 (gradients accumulated over 2 instead of 1")
+    assert arms["splits"].numerics["micro_batch_size"] == 1
+
+    (ended,) = ooms(tmp_path, arms["grows"])
+    assert ended["message"].startswith("rank ")
+    assert "the trial may use 768 MiB" in ended["message"]
+    assert "that is the most that a worker of this study is given" in ended["message"]
+    assert not ended.get("retry")

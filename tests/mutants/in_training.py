@@ -157,8 +157,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="leak_probe_withholds_nothing",
         meaning="the leak probe shows the model the future both times, and finds no leak anywhere",
         file="trainables/training/probes.py",
-        old="model(batch.inputs_BT[:, : t + 1]).logits_BTV[:, -1]",
-        new="model(batch.inputs_BT).logits_BTV[:, t]",
+        old="model(part.inputs_BT[:, : t + 1]).logits_BTV[:, -1]",
+        new="model(part.inputs_BT).logits_BTV[:, t]",
         caught_by="tests/unit/test_leak_probe.py::test_a_model_that_reads_the_next_token_leaks_what_it_is_worth",
     ),
     Mutant(

@@ -21,9 +21,20 @@ from tests.journals import EPOCH, config_id, replicate_events, sweep_event, writ
 ARMS = ("baseline", "treatment")
 SEEDS = (0, 1)
 KEYS = [(config_id(arm), seed) for seed in SEEDS for arm in ARMS]
-PLAN: Any = SimpleNamespace(
-    replicates=[(SimpleNamespace(config_id=config_id(arm)), seed) for seed in SEEDS for arm in ARMS]
+
+
+def planned(arm: str, *needed: str) -> Any:
+    """Return an arm that starts with the weights of others, of the same seed."""
+    return SimpleNamespace(
+        config_id=config_id(arm), waits_for=lambda seed: [(config_id(other), seed) for other in needed]
+    )
+
+
+PLAN: Any = SimpleNamespace(replicates=[(planned(arm), seed) for seed in SEEDS for arm in ARMS])
+CHAIN: Any = SimpleNamespace(
+    replicates=[(planned("treatment", "baseline"), 0), (planned("last", "treatment"), 0), (planned("baseline"), 0)]
 )
+"""Each of the first two waits for the one that is named in it."""
 
 
 def ROOM(key: tuple[str, int]) -> bool:
@@ -40,8 +51,8 @@ class Scene:
     def write(self, *events: dict[str, Any]) -> None:
         write_journal(self.folder / "journal" / "other.jsonl", [sweep_event(ARMS, seeds=SEEDS), *events])
 
-    def agenda(self, reopenings: dict[tuple[str, int], Reopening] | None = None) -> Agenda:
-        return Agenda(PLAN, self.tail, self.claims, reopenings or {})
+    def agenda(self, reopenings: dict[tuple[str, int], Reopening] | None = None, plan: Any = PLAN) -> Agenda:
+        return Agenda(plan, self.tail, self.claims, reopenings or {})
 
 
 @pytest.fixture
@@ -147,3 +158,28 @@ def test_an_agenda_reads_the_journal_only_where_it_has_grown(scene: Scene, monke
     scene.write(*replicate_events("baseline", 0, 2.5))
     claim_all(agenda)
     assert len(lines) == len(replicate_events("baseline", 0, 2.5))
+
+
+def test_what_starts_with_the_weights_of_another_waits_until_that_has_finished(scene: Scene) -> None:
+    agenda = scene.agenda(plan=CHAIN)
+    assert agenda.look() == Outlook(free=1, held=0, waiting=2)
+    assert claim_all(agenda) == [(config_id("baseline"), 0)]
+    assert agenda.look() == Outlook(free=0, held=0, waiting=2), "the first one runs"
+    assert agenda.has_more
+    scene.write(*replicate_events("baseline", 0, 2.5))
+    assert claim_all(agenda) == [(config_id("treatment"), 0)]
+    scene.write(*replicate_events("baseline", 0, 2.5), *replicate_events("treatment", 0, 2.5, start=EPOCH + 500))
+    assert claim_all(agenda) == [(config_id("last"), 0)]
+
+
+@pytest.mark.parametrize("status", ["crashed", "diverged"])
+def test_what_can_never_start_is_left_with_the_reason(scene: Scene, status: str) -> None:
+    agenda = scene.agenda(plan=CHAIN)
+    assert claim_all(agenda) == [(config_id("baseline"), 0)]
+    scene.write(*replicate_events("baseline", 0, None, status=status))
+    outlook = agenda.look()
+    assert (outlook.free, outlook.held, outlook.waiting) == (0, 0, 0)
+    (why,) = outlook.blocked
+    assert why.startswith(f"{config_id('baseline')} seed 0, which others start with, ended as {status}")
+    assert not agenda.has_more
+    assert agenda.left() == {(config_id(arm), 0) for arm in ("treatment", "last")}

@@ -215,3 +215,15 @@ def test_hub_offline_is_not_asked():
 def test_git():
     assert doctor.check_git("/usr/bin/git").ok is True
     assert doctor.check_git(None).cure == "install git"
+
+
+def test_the_last_line_says_what_will_not_work():
+    fine = doctor.Check("python", True, "3.11")
+    hub = doctor.check_hub({"HF_HUB_OFFLINE": "1"}, 1.0)
+    no_card = doctor.check_gpus(Inventory(cpus=1, memory_mib=100))
+    assert doctor.summary([fine]) == "all is well"
+    assert doctor.summary([fine, no_card, hub]) == (
+        "sweeps run here, but not with studies and scales that ask for a GPU, nor with data sets and models of the "
+        "hub that are neither in its cache nor in PHASESWEEP_DATA"
+    )
+    assert doctor.summary([hub, doctor.check_python((3, 10))]).startswith("something is wrong")

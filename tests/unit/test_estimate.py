@@ -77,11 +77,15 @@ def test_noise_is_said_to_be_drawn_anew(call: Call) -> None:
 def test_the_text_names_sizes_and_settings_that_can_be_typed(call: Call) -> None:
     said = call("estimate", "tiny.yaml")
     assert said.code == 0, said.err
-    for text in ("transformer", "kuramoto", "peak in", "what would shrink", "budget.precision=bfloat16"):
+    for text in ("transformer", "kuramoto", "peak in", "context: the process itself", "what would shrink"):
         assert text in said.out
 
 
-def test_an_unknown_arm_is_refused_with_the_nearest(call: Call) -> None:
-    said = call("estimate", "tiny.yaml", "--arm", "kuramotto")
-    assert said.code == 2
-    assert said.err == "phasesweep: --arm kuramotto: study 'tiny' has no such arm; did you mean 'kuramoto'?\n"
+def test_changes_that_save_nothing_share_a_line(call: Call) -> None:
+    """The peak of the small study is in the process itself: no setting makes that smaller."""
+    said = call("estimate", "tiny.yaml").out.splitlines()
+    (useless,) = [line for line in said if line.startswith("would save nothing: ")]
+    assert "optimizer.name=adamw_8bit" in useless and "budget.precision=bfloat16" in useless
+    assert not any(line.startswith("budget.precision") for line in said)
+    large = call("estimate", "tiny.yaml", "--set", "budget.batch_size=512", "--set", "task.val_fraction=0.02").out
+    assert any(line.startswith("resources.micro_batch_size=256") for line in large.splitlines())

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from cluster.memory import EstimateError, MemoryEstimate, estimate, size_key
+from cluster.memory_rehearsal import rehearse
 from cluster.memory_task import held_out_sequences, task_mib
 from tests.benchmarks.memory_error import CASES, CONTROL, PUBLISHED, Case, measure
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
@@ -140,16 +141,25 @@ def test_activations_follow_the_micro_batch_and_the_rest_does_not() -> None:
 
 
 def test_evaluation_and_probes_are_in_the_peak() -> None:
-    """A batch is scored beside the logits of the last, and probes see up to 256 sequences at once."""
+    """A batch of 64 is scored beside the logits of the last; probes go through 64 sequences at once too."""
     config = trial(batch_size=1, length=128)
-    trained, scored, probed = (estimated(config, held_out_sequences=number) for number in (1, 64, 9999))
+    trained, one, more = (estimated(config, held_out_sequences=number) for number in (1, 64, 9999))
     logits_mib = 64 * 128 * 50 * 4 / MIB
-    assert trained.total_mib < scored.total_mib < probed.total_mib
-    assert (scored.gradients_mib, scored.activations_mib) == (0.0, 0.0)
-    assert scored.workspace_mib > 2 * logits_mib
-    assert probed.peak_stage == "probes"
-    assert probed.workspace_mib > 8 * logits_mib
-    assert probed == estimated(config, held_out_sequences=256)
+    assert trained.total_mib < one.total_mib < more.total_mib
+    assert (one.gradients_mib, one.activations_mib) == (0.0, 0.0)
+    assert one.workspace_mib > 2 * logits_mib
+    assert more.workspace_mib > 3 * logits_mib
+    assert more.peak_stage == "evaluation"
+    assert more == estimated(config, held_out_sequences=65)
+
+
+@pytest.mark.parametrize("name", ["transformer", "kuramoto"])
+def test_probes_need_no_more_than_scoring(name: str) -> None:
+    """So that no trial is larger for being probed on four times as many sequences."""
+    config = trial(name=name, batch_size=1, length=128)
+    sizes: dict[str, Any] = {"vocab_size": 50, "context_length": 128, "micro_batch_size": 1, "device": "cpu"}
+    held = rehearse(config, held_out_sequences=256, **sizes).held
+    assert 0.8 * held["evaluation"] < held["probes"] < held["evaluation"]
 
 
 def test_parts_add_up_and_nothing_is_allocated() -> None:

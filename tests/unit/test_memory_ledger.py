@@ -2,14 +2,41 @@
 
 from __future__ import annotations
 
+import ast
 import functools
+import inspect
+import sys
 
 import pytest
 
-from tests.ledger import GIB, Job, Ledger, Outcome, cluster_of, contract, equal_fractions, mixed_jobs, simulate
+from tests import ledger
+from tests.ledger import Job, Ledger
+from tests.simulation import (
+    GIB,
+    Outcome,
+    cards_of,
+    cluster_of,
+    contract,
+    equal_fractions,
+    mixed_jobs,
+    simulate,
+)
 
 EIGHT_CARDS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
 ONE_CARD = cluster_of(("large", 1, 94.5))
+
+
+def test_the_ledger_knows_nothing_of_the_code_under_test() -> None:
+    """It imports the standard library only, so no common mistake can make the two agree."""
+    tree = ast.walk(ast.parse(inspect.getsource(ledger)))
+    names = [
+        name
+        for node in tree
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for name in ([node.module or "."] if isinstance(node, ast.ImportFrom) else [a.name for a in node.names])
+    ]
+    assert {"random", "sys"} < set(names)
+    assert {name.partition(".")[0] for name in names} <= sys.stdlib_module_names
 
 
 SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
@@ -18,7 +45,7 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 @functools.cache
 def thousand_trials(seed: int, *, caps: bool) -> Outcome:
     jobs = mixed_jobs(1000, seed)
-    return simulate(jobs, EIGHT_CARDS, contract(jobs, EIGHT_CARDS), Ledger(EIGHT_CARDS, seed, caps=caps))
+    return simulate(jobs, contract(jobs, EIGHT_CARDS), Ledger(cards_of(EIGHT_CARDS), seed, caps=caps))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -56,15 +83,15 @@ FOUR_RUNS = [Job(f"run {number}", estimate_mib=36 * GIB, seconds=100.0) for numb
 
 
 def test_the_accident_by_equal_fractions() -> None:
-    ledger = ExactLedger(ONE_CARD, 0, caps=False)
-    outcome = simulate(FOUR_RUNS, ONE_CARD, equal_fractions(FOUR_RUNS, ONE_CARD, 4), ledger)
+    cards = ExactLedger(cards_of(ONE_CARD), 0, caps=False)
+    outcome = simulate(FOUR_RUNS, equal_fractions(FOUR_RUNS, ONE_CARD, 4), cards)
     assert outcome.finished == {"run 3"}, "three that reach 36 GiB die together; the last has the card for itself"
     assert len(outcome.deaths) == 3
 
 
 def test_the_accident_under_the_contract() -> None:
-    ledger = ExactLedger(ONE_CARD, 0, caps=True)
-    outcome = simulate(FOUR_RUNS, ONE_CARD, contract(FOUR_RUNS, ONE_CARD), ledger)
+    cards = ExactLedger(cards_of(ONE_CARD), 0, caps=True)
+    outcome = simulate(FOUR_RUNS, contract(FOUR_RUNS, ONE_CARD), cards)
     assert len(outcome.finished) == 4
     assert outcome.deaths == []
     assert outcome.makespan_seconds == 200.0, "two at a time"

@@ -47,7 +47,7 @@ def test_it_tells_predicted_against_measured_and_how_full_the_machine_was() -> N
     assert made.packed_share == pytest.approx(2 * 1000 * 10 / (2000 * 20))
     assert made.arms[1].measured_mib is None
     assert made.in_words() == (
-        "memory: estimates -10% to -10% of the measured peaks; 50% of the offered memory reserved; "
+        "memory: estimates -10% to -10% of the measured peaks; trials were given 50% of the memory on offer; "
         "0 out of memory, 0 of them recovered; 0 neighbours hurt"
     )
 
@@ -62,6 +62,12 @@ def test_it_counts_who_ran_out_and_who_was_hurt() -> None:
     )
     assert (made.num_ooms, made.num_recovered, made.num_neighbours_hurt) == (3, 1, 1)
     assert [arm.num_ooms for arm in made.arms] == [3, 0]
+
+
+def test_every_worker_of_a_trial_takes_its_part() -> None:
+    events = life("baseline", 0, FINISHED, start=0, cap_mib=400)
+    events[0]["numerics"] = {"workers": 2}
+    assert receipt_of(*events).packed_share == pytest.approx(2 * 400 / 2000)
 
 
 def test_what_is_not_known_is_not_invented() -> None:

@@ -161,9 +161,9 @@ def test_a_task_splits_only_if_it_scores_every_sequence_alike(
     whole_batch = task.batch
 
     def masked(size: int, generator: torch.Generator) -> Batch:
-        inputs_BT, targets_BT = whole_batch(size, generator)
-        targets_BT[0, 1:] = -100
-        return Batch(inputs_BT, targets_BT)
+        batch = whole_batch(size, generator)
+        batch.targets_BT[0, 1:] = -100
+        return batch
 
     monkeypatch.setattr(task, "batch", masked)
     recovered, whole = recovered_and_whole(config, task, torch.float64, tmp_path)

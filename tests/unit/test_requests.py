@@ -2,7 +2,15 @@ import pytest
 
 from cluster.inventory import Card, Inventory
 from cluster.memory import MemoryEstimate
-from cluster.requests import DRIVER_MIB, Request, ResourceError, check_fits, concurrency, of_one_worker
+from cluster.requests import (
+    DRIVER_MIB,
+    Request,
+    ResourceError,
+    check_fits,
+    concurrency,
+    is_limited_by_cores,
+    of_one_worker,
+)
 from trainables.config import ResourceConfig
 
 
@@ -172,10 +180,23 @@ def test_a_divided_model_costs_each_worker_its_share_and_the_whole_while_probed(
         workspace_mib=20.0,
         context_mib=512.0,
     )
-    assert of_one_worker(whole, ResourceConfig(workers=4)) == whole
+    assert of_one_worker(whole, ResourceConfig(workers=1)) == whole
+    assert of_one_worker(whole, ResourceConfig(workers=4)).total_mib == whole.total_mib + 100.0
     divided = of_one_worker(whole, ResourceConfig(workers=4, sharding="fsdp"))
     assert (divided.parameters_mib, divided.gradients_mib, divided.optimizer_mib) == (125.0, 20.0, 40.0)
     assert (divided.activations_mib, divided.workspace_mib) == (30.0, 20.0)
+
+
+def test_it_is_known_whether_cores_or_memory_are_the_limit():
+    cards = (Card(kind="A", memory_mib=10_000, free_mib=10_000, count=2),)
+    small = Request(workers=1, cpu=1, gpu=0.1, memory_mib=1000, size_class=0, card="A")
+    assert is_limited_by_cores(small, Inventory(cpus=8, memory_mib=10, gpus=cards))
+    assert not is_limited_by_cores(small, Inventory(cpus=20, memory_mib=10, gpus=cards))
+    machines = tuple(Inventory(cpus=cpus, memory_mib=4000) for cpus in (2, 9))
+    cluster = Inventory(cpus=11, memory_mib=8000, nodes=machines)
+    on_cpus = Request(workers=1, cpu=1, gpu=0.0, memory_mib=1000, size_class=0)
+    assert is_limited_by_cores(on_cpus, cluster)
+    assert not is_limited_by_cores(on_cpus, Inventory(cpus=9, memory_mib=4000, nodes=machines[1:]))
 
 
 def test_what_fits_passes():

@@ -151,7 +151,7 @@ def test_a_plan_says_what_it_costs_and_what_it_can_settle(phase_b: Plan) -> None
     assert [claim["id"] for claim in described["claims"]] == ["K6", "K7", "K8a", "K8b"]
     cores = described["forecast_core_seconds"] / described["forecast_seconds"]
     assert cores == pytest.approx(described["concurrency"], rel=0.1)
-    text = plan_text.budget(phase_b, _empty())
+    text = plan_text.budget(phase_b, _empty(), local_inventory())
     assert "grid: 8 points, all different: 8 arms, each with name=kuramoto, coupling=0.75" in text
     assert "14 arms (13 distinct configurations) x 2 seeds = 26 replicates" in text
     assert re.search(r"[\d,]+ core-seconds, [\d,]+ a replicate", text)

@@ -1,5 +1,5 @@
 """The families. Importing this package registers them."""
 
-from trainables.architectures import controls, kuramoto, transformer
+from trainables.architectures import controls, kuramoto, resonant, transformer
 
-__all__ = ["controls", "kuramoto", "transformer"]
+__all__ = ["controls", "kuramoto", "resonant", "transformer"]

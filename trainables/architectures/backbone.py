@@ -17,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.mixer import Mixer, ResidualProjection
+from trainables.layers.no_mixing import NoMixer
 from trainables.training.randomness import INIT_STD
 
 
@@ -53,13 +54,17 @@ class BackboneConfig(ArchitectureConfig):
             self.d_model, self.num_heads, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )
 
-    def build(self, *, vocab_size: int, max_seq_len: int) -> BackboneModel:
+    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model.
 
         Raises:
             ValueError: If `parameter_budget` cannot be met.
         """
         return BackboneModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+
+    def num_beside(self, vocab_size: int) -> int:
+        """Return the parameters that a family has beside the backbone; a parameter budget pays for them too."""
+        return 0
 
     def ffn_width(self, num_other: int) -> int:
         """Return the hidden width of the feed-forward layers.
@@ -113,7 +118,7 @@ class Block(nn.Module):
 
     def __init__(self, mixer: Mixer, ffn: FeedForward, *, d_model: int, bias: bool) -> None:
         super().__init__()
-        self.mixer_norm = nn.LayerNorm(d_model, bias=bias)
+        self.mixer_norm = nn.Identity() if isinstance(mixer, NoMixer) else nn.LayerNorm(d_model, bias=bias)
         self.mixer = mixer
         self.ffn_norm = nn.LayerNorm(d_model, bias=bias)
         self.ffn = ffn
@@ -131,15 +136,17 @@ class BackboneModel(LanguageModel):
     def __init__(self, config: BackboneConfig, *, vocab_size: int, max_seq_len: int) -> None:
         super().__init__()
         d_model, num_layers, bias = config.d_model, config.num_layers, config.bias
+        self.d_model = d_model
         self.checkpoint_blocks = config.checkpoint_blocks
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = nn.Embedding(max_seq_len, d_model)
         self.embedding_dropout = nn.Dropout(config.dropout)
         self.final_norm = nn.LayerNorm(d_model, bias=bias)
         mixers = [config.build_mixer(layer) for layer in range(num_layers)]
-        num_norms = 2 * num_layers + 1
+        num_norms = 1 + num_layers + sum(not isinstance(mixer, NoMixer) for mixer in mixers)
         num_other = num_parameters(self.token_embedding, self.position_embedding, *mixers)
-        width = config.ffn_width(num_other + num_norms * num_parameters(self.final_norm))
+        num_other += config.num_beside(vocab_size) + num_norms * num_parameters(self.final_norm)
+        width = config.ffn_width(num_other)
         self.blocks = nn.ModuleList(
             Block(
                 mixer,
@@ -156,13 +163,35 @@ class BackboneModel(LanguageModel):
         Raises:
             ValueError: If the sequence is longer than the model's positions.
         """
-        x_BTD = self.embed(tokens_BT)
+        h_BTD, penalty = self.through(self.embed(tokens_BT))
+        return ModelOutput(self.head(h_BTD), penalty)
+
+    def through(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the blocks make of the embedding, after the final norm, and the sum of their penalties."""
         penalty = torch.zeros((), device=x_BTD.device)
         for block in self.blocks:
             x_BTD, block_penalty = self._through(block, x_BTD)
             if block_penalty is not None:
                 penalty = penalty + block_penalty
-        return ModelOutput(nn.functional.linear(self.final_norm(x_BTD), self.token_embedding.weight), penalty)
+        return self.final_norm(x_BTD), penalty
+
+    def transform(self, x_BTD: Tensor) -> Tensor:
+        """Return what the blocks make of the embedding, after the final norm."""
+        return self.through(x_BTD)[0]
+
+    def head(self, h_BTD: Tensor) -> Tensor:
+        """Return the logits."""
+        return nn.functional.linear(h_BTD, self.head_VD)
+
+    @property
+    def embedding_VD(self) -> Tensor:
+        """The rows of the token embedding."""
+        return self.token_embedding.weight
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The rows of the output head, which are those of the embedding."""
+        return self.token_embedding.weight
 
     def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what a block does; what it draws in training it draws again when it is computed anew."""

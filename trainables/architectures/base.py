@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Any, NamedTuple, Self, get_args
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from trainables.schema import NamedConfig
+
+if TYPE_CHECKING:
+    from trainables.tasks.base import Batch
 
 
 class ModelOutput(NamedTuple):
@@ -24,8 +28,52 @@ class ModelOutput(NamedTuple):
 class LanguageModel(nn.Module):
     """A model that maps tokens_BT to `ModelOutput`; its logits at t may use tokens up to t only."""
 
+    uses_targets: bool = False
+    """Whether its penalty needs the targets. Its forward pass then takes `targets_BT` as a second argument, which
+    training gives and scoring does not; no logit may depend on them."""
+
+    @property
+    def frozen_state(self) -> frozenset[str]:
+        """Names of the state that never changes and is made anew elsewhere: no checkpoint holds it."""
+        return frozenset()
+
+    @property
+    def state_groups(self) -> dict[str, tuple[str, ...]]:
+        """What `resume_from` can take over: parts of the state, each as prefixes of names in `state_dict`."""
+        return {"all": ("",)}
+
+    def take_over(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """Start with the weights of another model.
+
+        Args:
+            role: What they are to this one: `backbone` for what `ArchitectureConfig.to_pretrain` has become.
+            state: Its state.
+
+        Raises:
+            ValueError: If they do not fit, or this model has no such role; the message says what differs.
+        """
+        raise ValueError(f"{type(self).__name__} takes over no '{role}'")
+
+    def begin_step(self, step: int, draw: Callable[[], Batch]) -> str | None:
+        """Prepare for optimiser step `step`, counted from 0: schedules, calibration, unfreezing.
+
+        It must depend on nothing but its arguments and the state that checkpoints hold, so that a continued
+        replicate goes on as if it had never stopped.
+
+        Args:
+            step: The step that comes next.
+            draw: Returns another training batch on the model's device; of a stream of this step's own.
+
+        Returns:
+            A line for the replicate's log, if there is something to tell.
+        """
+        return None
+
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
-        """Measure the model's own order parameters on `tokens_BT`; names as `probe/<name>`."""
+        """Measure the model's own order parameters on `tokens_BT`; names as `probe/<name>`.
+
+        Each is a mean over the sequences, or does not depend on them: it may be asked of parts of them.
+        """
         return {}
 
 
@@ -68,6 +116,13 @@ class ArchitectureConfig(NamedConfig):
         passes, a penalty that is no mean over sequences, or sequences that see each other."""
         return self.dropout == 0 and "batch_independence" not in self.violates
 
+    def to_pretrain(self) -> ArchitectureConfig | None:
+        """Return the backbone that has to be trained before this is; None where there is none.
+
+        The model is given what that training ends with, by `LanguageModel.take_over`, in the role `backbone`.
+        """
+        return None
+
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
         """Return the small configurations that the contract suite checks.
@@ -95,4 +150,4 @@ def count_parameters(config: ArchitectureConfig, *, vocab_size: int, max_seq_len
     """Return the number of trainable parameters, tied ones once; allocates none of them."""
     with torch.device("meta"):
         model = config.build(vocab_size=vocab_size, max_seq_len=max_seq_len)
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, Self
@@ -38,6 +39,23 @@ class Batch(NamedTuple):
 
     inputs_BT: Tensor
     targets_BT: Tensor
+    echo_BT: Tensor | None = None
+    """What a published, unshifted loss trains each position on: the input itself. None: there is no such loss."""
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
+
+    def part(self, sequences: slice) -> Batch:
+        """Return some of the sequences."""
+        return self._each(lambda tensor: tensor[sequences])
+
+    def split(self, size: int) -> list[Batch]:
+        """Return parts of `size` sequences, the last one maybe of fewer."""
+        return [self.part(slice(start, start + size)) for start in range(0, len(self.inputs_BT), size)]
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on `device`."""
+        return self._each(lambda tensor: tensor.to(device))
 
 
 class Task(ABC):
@@ -71,8 +89,15 @@ class Task(ABC):
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` training sequences with `generator`, on the CPU."""
 
+    def at(self, step: int) -> Task:
+        """Return the task that training draws from at optimiser step `step`: a curriculum starts with easier ones.
+
+        Its sequences may be shorter, never longer; its vocabulary and loss are the same. What is scored stays.
+        """
+        return self
+
     @abstractmethod
-    def loss(self, logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss over scored positions, in nats a token."""
 
     @abstractmethod
@@ -103,6 +128,11 @@ class Task(ABC):
 
 class TaskConfig(NamedConfig):
     """The configuration of a task."""
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """Contracts this configuration is *known* to break, such as `echo`; tests demand that it does."""
+        return frozenset()
 
     @property
     def microbatch_invariant(self) -> bool:

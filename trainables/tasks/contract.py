@@ -2,7 +2,8 @@
 
 `check_task(MyTaskConfig(...))` runs them all. The models used here learn nothing: one guesses uniformly, one
 repeats the token it reads (`echo`), one looks at the token to come (`peek`), one is a fixed function of the
-last two tokens. What they must score is known beforehand.
+last two tokens. What they must score is known beforehand. A contract that a configuration declares in `violates`
+is checked in reverse, as for architectures: a published metric that rewards an echo must really do so.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import functools
 import json
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -19,7 +21,7 @@ from torch import Tensor
 from trainables.architectures.base import LanguageModel, ModelOutput
 from trainables.contract import ContractError, Finding, examine
 from trainables.registry import TASKS
-from trainables.tasks.base import DataError, Split, Task, TaskConfig
+from trainables.tasks.base import Batch, DataError, Split, Task, TaskConfig
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 5
@@ -27,6 +29,8 @@ CERTAINTY = 12.0
 """Logit of the token that `echo` and `peek` bet on; the others have 0."""
 TOLERANCE = 1e-5
 """Largest relative change of a score that counts as rounding: models work in float32."""
+STEPS = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 1_000_000_000)
+"""Optimiser steps at which a curriculum is looked at."""
 
 
 class UniformModel(LanguageModel):
@@ -102,12 +106,17 @@ def check_declaration(config: TaskConfig, task: Task) -> None:
 
 
 def check_batches(config: TaskConfig, task: Task) -> None:
-    """A batch holds tokens of the vocabulary, and as targets the inputs one place on."""
-    batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
-    shape = (BATCH_SIZE, task.context_length)
-    if batch.inputs_BT.shape != shape or batch.targets_BT.shape != shape:
-        raise ContractError(f"a batch has shapes {batch.inputs_BT.shape}, {batch.targets_BT.shape}, not {shape}")
-    if {batch.inputs_BT.dtype, batch.targets_BT.dtype} != {torch.int64}:
+    """A batch holds tokens of the vocabulary, as targets the inputs one place on, and as echoes the inputs."""
+    check_batch(task, task.batch(BATCH_SIZE, torch.Generator().manual_seed(0)), task.context_length)
+
+
+def check_batch(task: Task, batch: Batch, length: int) -> None:
+    """Check one batch of `BATCH_SIZE` sequences of `length` tokens."""
+    tensors = [tensor for tensor in batch if tensor is not None]
+    shape = (BATCH_SIZE, length)
+    if any(tensor.shape != shape for tensor in tensors):
+        raise ContractError(f"a batch has shapes {', '.join(str(tuple(t.shape)) for t in tensors)}, not {shape}")
+    if any(tensor.dtype != torch.int64 for tensor in tensors):
         raise ContractError("inputs and targets must be int64")
     scored_BT = batch.targets_BT != -100
     tokens = torch.cat([batch.inputs_BT.flatten(), batch.targets_BT[scored_BT]])
@@ -116,6 +125,27 @@ def check_batches(config: TaskConfig, task: Task) -> None:
     shifted_BT = batch.targets_BT[:, :-1] == batch.inputs_BT[:, 1:]
     if not shifted_BT[scored_BT[:, :-1]].all():
         raise ContractError("targets are not the next inputs: they are unshifted, or shifted twice")
+    if batch.echo_BT is not None and not (batch.echo_BT == batch.inputs_BT)[batch.echo_BT != -100].all():
+        raise ContractError("echoes are not the inputs at their own places")
+
+
+def check_curriculum(config: TaskConfig, task: Task) -> None:
+    """At every step the task draws batches of one vocabulary, never longer ones, and full ones in the end."""
+    lengths = []
+    for step in STEPS:
+        stage, again = task.at(step), task.at(step)
+        batch, same = (each.batch(BATCH_SIZE, torch.Generator().manual_seed(0)) for each in (stage, again))
+        if not torch.equal(batch.inputs_BT, same.inputs_BT):
+            raise ContractError(f"at step {step} the task is another one when it is asked for again")
+        if (stage.vocab_size, stage.data_hash) != (task.vocab_size, task.data_hash):
+            raise ContractError(f"at step {step} the vocabulary or the data hash is another one")
+        lengths.append(batch.inputs_BT.shape[1])
+        check_batch(stage, batch, lengths[-1])
+    if max(lengths) > task.context_length or lengths[-1] != task.context_length:
+        raise ContractError(
+            f"sequences have {lengths} tokens at steps {STEPS}, but context_length is {task.context_length}: a "
+            "model is built for that many, and the last stage must have them"
+        )
 
 
 def check_randomness(config: TaskConfig, task: Task) -> None:
@@ -145,7 +175,7 @@ def check_loss(config: TaskConfig, task: Task) -> None:
     targets_BT = batch.targets_BT.clone()
     targets_BT[0] = -100
     logits_BTV = TwoTokenModel(task.vocab_size)(batch.inputs_BT).logits_BTV.requires_grad_()
-    loss = task.loss(logits_BTV, targets_BT)
+    loss = task.loss(logits_BTV, batch._replace(targets_BT=targets_BT))
     loss.backward()
     scored_BT = targets_BT != -100
     log_p_BTV = logits_BTV.detach().log_softmax(-1)
@@ -184,33 +214,64 @@ def check_batch_size(config: TaskConfig, task: Task) -> None:
 
 
 def check_echo(config: TaskConfig, task: Task) -> None:
-    """Repeating the input must not pay, seeing the next token must: else targets are not shifted."""
+    """Repeating the input must not pay; seeing the next token must in training and must not cost in the score."""
     name = task.primary_metric
     sign = next(-1.0 if metric.direction == "minimise" else 1.0 for metric in task.metrics if metric.name == name)
-    uniform, echo, peek = (
-        sign * score(task, model)[name]
-        for model in (
-            UniformModel(task.vocab_size),
-            BettingModel(task.vocab_size, offset=0),
-            BettingModel(task.vocab_size, offset=1),
-        )
+    models = (
+        UniformModel(task.vocab_size),
+        BettingModel(task.vocab_size, offset=0),
+        BettingModel(task.vocab_size, offset=1),
     )
+    batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
+    batch = batch._replace(echo_BT=None)  # a loss that rewards echoes is for the contract `loss` to tell
+    losses = [float(task.loss(model(batch.inputs_BT).logits_BTV, batch)) for model in models]
+    if losses[2] >= losses[0]:
+        raise ContractError(f"seeing the next token does not pay in training: {losses[2]:.4g} nats")
+    if losses[1] <= losses[0]:
+        raise ContractError(f"an echo of the input is rewarded in training: {losses[1]:.4g} nats")
+    uniform, echo, peek = (sign * score(task, model)[name] for model in models)
     if echo >= uniform:
         raise ContractError(f"an echo of the input is rewarded on {name}: {abs(echo):.4g}")
-    if peek <= uniform:
-        raise ContractError(f"seeing the next token does not pay on {name}: {abs(peek):.4g}")
+    # Equal where the answer is generated: the model then never has the next token in its input.
+    if peek < uniform:
+        raise ContractError(f"seeing the next token costs on {name}: {abs(peek):.4g}")
 
 
 CHECKS: dict[str, Callable[[TaskConfig, Task], None]] = {
     "declaration": check_declaration,
     "batches": check_batches,
+    "curriculum": check_curriculum,
     "randomness": check_randomness,
     "loss": check_loss,
     "chance": check_chance,
     "batch_size": check_batch_size,
     "echo": check_echo,
 }
-"""Every contract by name."""
+"""Every contract by the name that `violates` uses."""
+
+
+def check(contract: str, config: TaskConfig, task: Task) -> None:
+    """Check one contract, in reverse if `config` declares that it breaks it.
+
+    Raises:
+        ContractError: If the contract is broken, or declared broken and kept.
+        KeyError: If there is no such contract.
+    """
+    if contract not in config.violates:
+        CHECKS[contract](config, task)
+        return
+    try:
+        CHECKS[contract](config, task)
+    except ContractError:
+        return
+    raise ContractError(f"declares that it violates '{contract}', but keeps it")
+
+
+def check_violations(config: TaskConfig) -> None:
+    """What `violates` declares must be names of contracts."""
+    unknown = config.violates - CHECKS.keys()
+    if unknown:
+        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
 
 
 def check_rebuild(config: TaskConfig, data_dir: Path | None) -> None:
@@ -223,21 +284,23 @@ def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
     """Run every check on the task that `config` builds.
 
     Raises:
-        ContractError: If the task breaks a contract.
+        ContractError: If the task breaks a contract, or a declared violation is unknown or does not show.
         DataError: If its data cannot be had.
     """
+    check_violations(config)
     check_rebuild(config, data_dir)
     task = config.build(data_dir)
-    for check in CHECKS.values():
-        check(config, task)
+    for contract in CHECKS:
+        check(contract, config, task)
 
 
 def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[Finding]:
-    """Check every contract and yield what became of each; a task that cannot be built has one finding only.
+    """Check every contract and yield what became of each; a task that cannot be built has two findings only.
 
     Raises:
         DataError: If its data cannot be had.
     """
+    yield examine("violations", check_violations, lambda: check_violations(config))
     rebuilt = examine("rebuild", check_rebuild, lambda: check_rebuild(config, data_dir))
     if isinstance(rebuilt.error, DataError):
         raise rebuilt.error
@@ -246,4 +309,6 @@ def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[F
         return
     task = config.build(data_dir)
     for contract, function in CHECKS.items():
-        yield examine(contract, function, functools.partial(function, config, task))
+        finding = examine(contract, function, functools.partial(check, contract, config, task))
+        is_declared = finding.outcome == "passed" and contract in config.violates
+        yield replace(finding, outcome="expected_violation") if is_declared else finding

@@ -79,8 +79,21 @@ def _lookup(
     return np.asarray(np.where(keys[place] == wanted, values[place], missing))
 
 
+def _is_scored(tokens: Tokens, tokenizer: Tokenizer, line_break: str | None) -> NDArray[np.bool_]:
+    """Return which tokens a task scores: all but the first, or all but the first of each line and its end."""
+    if line_break is None:
+        return np.arange(len(tokens)) > 0
+    is_break = tokens == tokenizer.encode(line_break)[0]
+    return np.asarray(~is_break & ~np.append(True, is_break[:-1]))
+
+
 def reference_scores(
-    texts: Mapping[str, str], *, tokenizer: Tokenizer, per_token: bool, source: MarkovSource | None
+    texts: Mapping[str, str],
+    *,
+    tokenizer: Tokenizer,
+    per_token: bool,
+    source: MarkovSource | None,
+    line_break: str | None = None,
 ) -> dict[str, dict[str, float]]:
     """Return what simple models score on the held-out splits, as {model: {metric: value}}.
 
@@ -89,6 +102,8 @@ def reference_scores(
         tokenizer: Of characters or bytes; the unit that the models count.
         per_token: Whether that unit is also the task's token, so that scores per token are comparable.
         source: The exact law of the text, if it is known.
+        line_break: The character that ends each line, if the task scores lines by themselves: then neither it nor
+            a line's first token is scored. The models see it, and the end of the line before, as context.
     """
     tokens = {split: tokenizer.encode(text) for split, text in texts.items()}
     train = tokens["train"][:MAX_TRAINING_TOKENS]
@@ -106,12 +121,15 @@ def reference_scores(
             row[f"{split}/perplexity"] = math.exp(nats)
 
     for split in (name for name in texts if name != "train"):
-        held_out, scored = tokens[split], tokens[split][1:]  # the first token is not scored by the task
+        held_out, is_scored = tokens[split], _is_scored(tokens[split], tokenizer, line_break)
+        scored = held_out[is_scored]
         if per_token:  # else the task's chance is another: uniform over its own, larger tokens
             add("uniform", split, len(scored) * math.log2(vocab_size), scored)
         ladder = witten_bell_bits(train, held_out, vocab_size, max(REFERENCE_ORDERS))
         for order in (1, *REFERENCE_ORDERS):
-            add(f"{order}-gram (Witten-Bell){cut}", split, float(ladder[order][1:].sum()), scored)
+            add(f"{order}-gram (Witten-Bell){cut}", split, float(ladder[order][is_scored].sum()), scored)
         if source is not None:
-            add("source", split, source.bits_per_char(texts[split]) * len(scored), scored)
+            text = texts[split]
+            per_char = source.bits_per_char(text) if line_break is None else source.line_bits(text, line_break)
+            add("source", split, per_char * len(scored), scored)
     return scores

@@ -82,9 +82,26 @@ class MarkovSource:
 
         On a finite text this, not the entropy rate, is the score that no model beats but by luck.
         """
-        code = np.array([ALPHABET.index(letter) for letter in text])
+        code = _code(text)
         probability = self.transition_PCV[code[:-2], code[1:-1], code[2:]]
         return float(-np.log2(probability).mean())
+
+    def line_bits(self, text: str, end: str) -> float:
+        """Return what the source scores a character of lines that end with the letter `end`, which is not scored.
+
+        Scored is each line from its second character on, by a source that knows that the line is not over: no
+        model of single lines beats it but by luck.
+        """
+        code, stop = _code(end + text), ALPHABET.index(end)
+        before, last, after = code[:-2], code[1:-1], code[2:]
+        probability = self.transition_PCV[before, last, after] / (1 - self.transition_PCV[before, last, stop])
+        is_scored = (last != stop) & (after != stop)
+        return float(-np.log2(probability[is_scored]).mean())
+
+
+def _code(text: str) -> NDArray[np.int64]:
+    """Return the number of each letter."""
+    return np.array([ALPHABET.index(letter) for letter in text])
 
 
 @lru_cache(maxsize=4)

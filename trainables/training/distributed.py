@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
@@ -99,10 +99,14 @@ class WholeModel:
         self.gradient_scale = float(ranks.size)
         """What the loss is multiplied by, so that the mean of gradients over the ranks is their sum."""
 
-    def forward(self, tokens_BT: Tensor) -> ModelOutput:
-        """Run the forward pass of a training step."""
-        output: ModelOutput = self.module(tokens_BT)
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
+        """Run the forward pass of a training step; only a model that uses targets is given them."""
+        output: ModelOutput = self._called(*((tokens_BT,) if targets_BT is None else (tokens_BT, targets_BT)))
         return output
+
+    @property
+    def _called(self) -> nn.Module:
+        return self.module
 
     def accumulating(self) -> AbstractContextManager[Any]:
         """Return the context of a micro-batch that others of the same step follow."""
@@ -123,11 +127,14 @@ class WholeModel:
             optimizer: Of this model.
             keep: Whether this rank needs it. All ranks must call; one that does not keep may get less.
         """
-        return self.module.state_dict(), optimizer.state_dict()
+        frozen = self.module.frozen_state
+        model = {name: value for name, value in self.module.state_dict().items() if name not in frozen}
+        return model, optimizer.state_dict()
 
     def load_state(self, optimizer: Optimizer, model: dict[str, Any], optimizer_state: dict[str, Any]) -> None:
         """Take over what `state` returned, in a trial of any number of processes."""
-        self.module.load_state_dict(model)
+        own = self.module.state_dict()
+        self.module.load_state_dict({**{name: own[name] for name in self.module.frozen_state}, **model})
         optimizer.load_state_dict(optimizer_state)
 
 
@@ -141,10 +148,9 @@ class ReplicatedModel(WholeModel):
         # on where in a bucket it stands, and a continuation would not be bit-exact.
         self._replica = DistributedDataParallel(module, find_unused_parameters=True, gradient_as_bucket_view=True)
 
-    def forward(self, tokens_BT: Tensor) -> ModelOutput:
-        """Run the forward pass of a training step."""
-        output: ModelOutput = self._replica(tokens_BT)
-        return output
+    @property
+    def _called(self) -> nn.Module:
+        return self._replica
 
     def accumulating(self) -> AbstractContextManager[Any]:
         """Return a context in which gradients stay in this process."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,8 @@ from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 from trainables.training.distributed import SOLO, Ranks, hold
 from trainables.training.numerics import Numerics
 from trainables.training.optimizers import build_optimizer, learning_rate_at
-from trainables.training.probes import leak_probe
+from trainables.training.origins import Origin, save_weights, start_from
+from trainables.training.probes import leak_probe, order_probes
 from trainables.training.randomness import generator, initialise, stream_seed
 
 Outcome = Literal["finished", "diverged"]
@@ -38,6 +39,8 @@ class Report:
     """Set on the last report."""
     reason: str = ""
     """Why it diverged."""
+    notes: tuple[str, ...] = ()
+    """What the model had to tell since the last report."""
 
 
 class Trainer:
@@ -53,7 +56,15 @@ class Trainer:
         ValueError: If the ranks are not as many as the numerics say, or cannot share the batch.
     """
 
-    def __init__(self, config: TrialConfig, seed: int, task: Task, numerics: Numerics, ranks: Ranks = SOLO) -> None:
+    def __init__(
+        self,
+        config: TrialConfig,
+        seed: int,
+        task: Task,
+        numerics: Numerics,
+        ranks: Ranks = SOLO,
+        origins: Mapping[str, Origin] | None = None,
+    ) -> None:
         if numerics.workers != ranks.size:
             raise ValueError(f"numerics say {numerics.workers} workers, but there are {ranks.size}")
         numerics.apply()
@@ -62,8 +73,11 @@ class Trainer:
         self._share = ranks.share(config.budget.batch_size)
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.context_length)
         initialise(self.model, seed)
+        self._start(origins or {})
         self._held = hold(self.model, self.device, ranks, numerics.sharding)
         self.model.train()
+        if not self.num_parameters and config.budget.steps:
+            raise ValueError("nothing of this model is trained: score it as it starts, with budget.steps: 0")
         self.optimizer = build_optimizer(self.model, config.optimizer)
         self.step = 0
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
@@ -71,20 +85,32 @@ class Trainer:
         self._gradient_norm = torch.zeros((), device=self.device)
         self._steps_since_report = 0
         self._reported_at = time.monotonic()
+        self._notes: list[str] = []
 
     @property
     def identity(self) -> str:
         """Names what this replicate computes; a checkpoint of another identity is refused."""
-        return f"{config_id(self.config, self.task.data_hash)}/seed={self.seed}"
+        return f"{config_id(self.config, self.task.data_hash, self._origins)}/seed={self.seed}"
+
+    def _start(self, origins: Mapping[str, Origin]) -> None:
+        """Take over the weights of other replicates, all that the configuration asks for and no others."""
+        needed = self.config.roles
+        if needed != origins.keys():
+            raise ValueError(f"needs the weights of {sorted(needed)}, is given those of {sorted(origins)}")
+        self._origins = {role: origin.named for role, origin in origins.items()}
+        resume = self.config.resume_from
+        start_from(self.model, origins, resume.states if resume else [])
 
     @property
     def num_parameters(self) -> int:
         """Trainable parameters, tied ones counted once."""
-        return sum(p.numel() for p in self.model.parameters())
+        return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
     def reports(self) -> Iterator[Report]:
         """Train to the end of the budget, yielding a report every `report_every` steps and a last one."""
         budget = self.config.budget
+        if budget.steps == 0:
+            yield self._report()
         while self.step < budget.steps:
             self._train_one_step()
             if self.step == budget.steps or self.step % budget.report_every == 0:
@@ -96,19 +122,18 @@ class Trainer:
     def _train_one_step(self) -> None:
         """Do one optimiser step: each rank its share of the batch, in the micro-batches that the numerics say."""
         budget = self.config.budget
+        self._begin_step()
         draw = generator(self.seed, "data", str(self.step))
-        batch = Batch(*(tensor[self._share] for tensor in self.task.batch(budget.batch_size, draw)))
-        micro = self.numerics.micro_batch_size or budget.batch_size
-        parts = list(zip(batch.inputs_BT.split(micro), batch.targets_BT.split(micro), strict=True))
+        batch = self.task.at(self.step).batch(budget.batch_size, draw).part(self._share)
+        parts = batch.split(self.numerics.micro_batch_size or budget.batch_size)
         step_loss = torch.zeros((), dtype=torch.float64, device=self.device)
-        for index, (inputs_BT, targets_BT) in enumerate(parts):
+        for index, part in enumerate(parts):
             of_all = self.ranks.rank * len(parts) + index
             torch.manual_seed(stream_seed(self.seed, "forward", str(self.step), str(of_all)))
-            part = Batch(inputs_BT.to(self.device), targets_BT.to(self.device))
             weight = part.inputs_BT.shape[0] / budget.batch_size
             last = index == len(parts) - 1
             with nullcontext() if last else self._held.accumulating():
-                step_loss += self._backward(part, weight)
+                step_loss += self._backward(part.to(self.device), weight)
         step_loss = self.ranks.sum(step_loss)
         self._gradient_norm = self._held.clip_gradients(self.config.optimizer.clip_norm)
         rate = learning_rate_at(self.config.optimizer, self.step, budget.steps)
@@ -121,11 +146,20 @@ class Trainer:
         self._steps_since_report += 1
         self.step += 1
 
+    def _begin_step(self) -> None:
+        """Let the model prepare, on batches from a stream of its own: what is trained on does not depend on it."""
+        draw = generator(self.seed, "calibration", str(self.step))
+        torch.manual_seed(stream_seed(self.seed, "calibration", str(self.step), "forward"))
+        task, size = self.task.at(self.step), self.config.budget.batch_size
+        note = self.model.begin_step(self.step, lambda: task.batch(size, draw).to(self.device))
+        if note:
+            self._notes.append(note)
+
     def _backward(self, batch: Batch, weight: float) -> torch.Tensor:
         """Add `weight` times the batch's gradient; return the weighted loss without the penalty."""
         with self.numerics.autocast(self.config.budget.precision):
-            output = self._held.forward(batch.inputs_BT)
-            loss = self.task.loss(output.logits_BTV, batch.targets_BT)
+            output = self._held.forward(batch.inputs_BT, batch.targets_BT if self.model.uses_targets else None)
+            loss = self.task.loss(output.logits_BTV, batch)
         ((loss + output.penalty) * (weight * self._held.gradient_scale)).backward()
         return loss.detach().double() * weight
 
@@ -136,14 +170,7 @@ class Trainer:
         waits for another and a divided model can be scored at all.
         """
         budget = self.config.budget
-        now = time.monotonic()
-        tokens = self._steps_since_report * budget.batch_size * self.task.context_length
-        metrics = {
-            "train/loss": float(self._loss_sum) / self._steps_since_report,
-            "train/learning_rate": learning_rate_at(self.config.optimizer, self.step - 1, budget.steps),
-            "train/gradient_norm": float(self._gradient_norm),
-            "train/tokens_per_second": tokens / max(now - self._reported_at, 1e-9),
-        }
+        metrics = self._training_metrics() if self._steps_since_report else {}
         last = self.step == budget.steps
         reason = self._divergence()
         if not reason:
@@ -155,10 +182,24 @@ class Trainer:
         self._steps_since_report = 0
         self._reported_at = time.monotonic()
         outcome: Outcome | None = "diverged" if reason else "finished" if last else None
-        return self.ranks.first(Report(self.step, metrics, outcome, reason))
+        notes, self._notes = tuple(self._notes), []
+        return self.ranks.first(Report(self.step, metrics, outcome, reason, notes))
+
+    def _training_metrics(self) -> dict[str, float]:
+        """Return how training went since the last report."""
+        budget, steps = self.config.budget, self._steps_since_report
+        seconds = max(time.monotonic() - self._reported_at, 1e-9)
+        return {
+            "train/loss": float(self._loss_sum) / steps,
+            "train/learning_rate": learning_rate_at(self.config.optimizer, self.step - 1, budget.steps),
+            "train/gradient_norm": float(self._gradient_norm),
+            "train/tokens_per_second": steps * budget.batch_size * self.task.context_length / seconds,
+        }
 
     def _divergence(self) -> str:
         """Return why the steps since the last report count as diverged; empty if they do not."""
+        if not self._steps_since_report:
+            return ""
         worst, bound = float(self._loss_max), self.config.budget.divergence_loss
         if not math.isfinite(worst):
             return f"training loss became {worst} by step {self.step}"
@@ -184,10 +225,10 @@ class Trainer:
     def _probe(self) -> dict[str, float]:
         """Run the probes on the same validation sequences for every arm and seed."""
         batch = self.task.held_out(PROBE_SEQUENCES)
-        batch = Batch(batch.inputs_BT.to(self.device), batch.targets_BT.to(self.device))
+        batch = batch.to(self.device)
         leak = leak_probe(self.model, batch)
         with self._held.assembled():
-            return leak | self.model.probes(batch.inputs_BT)
+            return leak | order_probes(self.model, batch.inputs_BT)
 
     def save(self, path: Path) -> None:
         """Write all that a bit-exact continuation needs, in one form whatever the number of processes."""
@@ -206,6 +247,12 @@ class Trainer:
             "steps_since_report": self._steps_since_report,
         }
         save_checkpoint(path, state)
+
+    def save_weights(self, path: Path) -> None:
+        """Write what the model has learnt, for other replicates to start with; collective."""
+        model, _ = self._held.state(self.optimizer, keep=self.ranks.is_first)
+        if self.ranks.is_first:
+            save_weights(path, model, identity=self.identity, code=code_hash())
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote, in this or another number of processes.

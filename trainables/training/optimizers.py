@@ -41,6 +41,8 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
     decayed: list[nn.Parameter] = []
     undecayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if config.weight_decay_on == "matrices":
             decays = name.endswith("weight") and parameter.dim() >= 2
         else:
@@ -54,7 +56,8 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
     """Build the optimiser; the loop sets its learning rate before every step."""
-    groups = [group for group in parameter_groups(model, config) if group["params"]]
+    groups = parameter_groups(model, config)
+    groups = [group for group in groups if group["params"]] or groups[:1]  # a model may have nothing to train
     betas = (config.beta1, config.beta2)
     if config.name == "adamw_8bit":
         import bitsandbytes as bnb

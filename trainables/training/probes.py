@@ -1,4 +1,6 @@
-"""Measurements on a trained model that are not its score: how much of the score is a look into the future."""
+"""Measurements on a trained model that are not its score: how much of the score is a look into the future, and the
+model's own order parameters. Both go through the sequences in parts, so that they need no more memory than scoring.
+"""
 
 from __future__ import annotations
 
@@ -9,36 +11,65 @@ from torch.nn import functional
 from trainables.architectures.base import LanguageModel
 from trainables.tasks.base import Batch
 
+MOST_AT_ONCE = 64
+"""Sequences in one forward pass of a probe: as many as are scored at once."""
 
-def _loss_at(logits_BV: Tensor, targets_B: Tensor) -> float:
-    return float(functional.cross_entropy(logits_BV.double(), targets_B, ignore_index=-100))
+_IGNORED = -100
+
+
+def _nats(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """Return the sum of the losses at scored positions."""
+    return functional.cross_entropy(logits_NV.double(), targets_N, ignore_index=_IGNORED, reduction="sum")
 
 
 @torch.no_grad()
 def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) -> dict[str, float]:
     """Measure what the model's view of later tokens is worth.
 
-    At the middles of `num_positions` equal stretches of the window the loss of the next token is measured
-    twice: with the whole window as input, and with the input cut after that position, as in generation. A
+    At the middles of `num_positions` equal stretches of the window's scored positions the loss of the next token is
+    measured twice: with the whole window as input, and with the input cut after that position, as in generation. A
     causal model scores the same both times. For a model that has only seen whole windows the cut is also
     unfamiliar, so the difference holds both: what it read from later tokens, and what it loses without them.
+
+    Args:
+        model: In evaluation mode.
+        batch: Sequences, on the model's device.
+        num_positions: How many positions to look at.
 
     Returns:
         `probe/loss_future_visible`, `probe/loss_future_withheld` and their difference `probe/leak`, in nats
         a token; a positive leak is a part of the score that generation cannot have.
+
+    Raises:
+        ValueError: If no position is scored.
     """
-    length = batch.inputs_BT.shape[1]
-    count = min(num_positions, length)
-    positions = [(2 * k + 1) * length // (2 * count) for k in range(count)]
-    full_BTV = model(batch.inputs_BT).logits_BTV
-    visible, withheld = [], []
-    for t in positions:
-        targets_B = batch.targets_BT[:, t]
-        visible.append(_loss_at(full_BTV[:, t], targets_B))
-        withheld.append(_loss_at(model(batch.inputs_BT[:, : t + 1]).logits_BTV[:, -1], targets_B))
-    seen, hidden = sum(visible) / len(visible), sum(withheld) / len(withheld)
+    scored = [t for t, some in enumerate((batch.targets_BT != _IGNORED).any(0).tolist()) if some]
+    if not scored:
+        raise ValueError("no position of the held-out sequences is scored, so none can be probed")
+    count = min(num_positions, len(scored))
+    positions = [scored[(2 * k + 1) * len(scored) // (2 * count)] for k in range(count)]
+    visible, withheld = torch.zeros(2, dtype=torch.float64, device=batch.inputs_BT.device)
+    for part in batch.split(MOST_AT_ONCE):
+        targets_BN = part.targets_BT[:, positions]
+        full_BNV = model(part.inputs_BT).logits_BTV[:, positions]
+        for n, t in enumerate(positions):
+            visible += _nats(full_BNV[:, n], targets_BN[:, n])
+            withheld += _nats(model(part.inputs_BT[:, : t + 1]).logits_BTV[:, -1], targets_BN[:, n])
+    num_scored = int((batch.targets_BT[:, positions] != _IGNORED).sum())
+    seen, hidden = float(visible) / num_scored, float(withheld) / num_scored
     return {
         "probe/loss_future_visible": seen,
         "probe/loss_future_withheld": hidden,
         "probe/leak": hidden - seen,
     }
+
+
+def order_probes(model: LanguageModel, tokens_BT: Tensor) -> dict[str, float]:
+    """Return the model's own probes, each the mean over all sequences.
+
+    Args:
+        model: In evaluation mode.
+        tokens_BT: Sequences, on the model's device.
+    """
+    found = [(part_BT.shape[0], model.probes(part_BT)) for part_BT in tokens_BT.split(MOST_AT_ONCE)]
+    return {name: sum(size * part[name] for size, part in found) / tokens_BT.shape[0] for name in found[0][1]}

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor, nn
 
 INIT_STD = 0.02
+KEEPS = "keeps_its_parameters"
+"""A module with this attribute true, such as a pretrained model, starts with the parameters it has, inside too."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +86,10 @@ def initialise(model: nn.Module, seed: int) -> None:
 def _rules(model: nn.Module) -> Iterator[tuple[str, Tensor, Initializer]]:
     """Yield (name, parameter, rule) for every parameter, tied ones once."""
     seen: set[int] = set()
+    kept = {inner for module in model.modules() if getattr(module, KEEPS, False) for inner in module.modules()}
     for prefix, module in model.named_modules():
+        if module in kept:
+            continue
         declared: dict[str, Initializer] = getattr(module, "initializers", {})
         defaults = next((rules for kind, rules in _BY_TYPE if isinstance(module, kind)), {})
         for local_name, parameter in module.named_parameters(recurse=False):

@@ -1,0 +1,210 @@
+"""The phase scan against a Python recurrence and explicit T×T tensors: time and peak memory, forward + backward.
+
+`python -m tests.benchmarks.phase_scan --device cuda` measures the GPU; it needs PyTorch and pydantic only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from tests.benchmarks.mean_field import _peak_mib
+from trainables.layers.decayed_sum import decayed_sum
+from trainables.layers.phase_scan import Pair, phase_scan
+from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_scan_recurrence
+
+REPEATS = 3
+PVM_DECAY = 0.85
+PAIRWISE_LIMIT_MIB = 2048
+"""Largest T×T tensor that is tried; about ten of them are alive in the backward pass."""
+BYTES_PER_FLOAT = 4
+
+
+@dataclass(frozen=True)
+class Case:
+    """What is measured at which size."""
+
+    problem: str
+    method: str
+    batch: int
+    width: int
+    length: int
+
+    @property
+    def pairwise_mib(self) -> float:
+        """Return the size of one T×T tensor, in MiB."""
+        return self.batch * self.width * self.length**2 * BYTES_PER_FLOAT / 2**20
+
+
+def _tpi(function: Callable[..., Pair | tuple[Pair, object]]) -> Callable[..., Tensor]:
+    """Return TPI's scan, normalised, with a decay for each token, as a function that gives one number."""
+
+    def run(value: Tensor, phase: Tensor, magnitude: Tensor, decay: Tensor) -> Tensor:
+        found = function(
+            value,
+            log_decay=decay,
+            write_phase=phase,
+            read_phase=phase,
+            magnitude=magnitude,
+            normalise=True,
+        )
+        y = found if isinstance(found, Pair) else found[0]
+        return y.re.sum() + y.im.sum()
+
+    return run
+
+
+def _pvm_scan(value: Tensor) -> Tensor:
+    return decayed_sum(value, log_decay=math.log(PVM_DECAY))[0].square().sum()
+
+
+def _pvm_loop(value: Tensor) -> Tensor:
+    memory, memories = torch.zeros_like(value[:, 0]), []
+    for value_BD in value.unbind(1):
+        memory = PVM_DECAY * memory + value_BD
+        memories.append(memory)
+    return torch.stack(memories, dim=1).square().sum()
+
+
+METHODS: dict[tuple[str, str], Callable[..., Tensor]] = {
+    ("tpi", "scan"): _tpi(phase_scan),
+    ("tpi", "recurrence"): _tpi(phase_scan_recurrence),
+    ("tpi", "pairs"): _tpi(phase_scan_pairwise),
+    ("pvm", "scan"): _pvm_scan,
+    ("pvm", "recurrence"): _pvm_loop,
+}
+
+
+def _inputs(case: Case, device: str) -> list[Tensor]:
+    draw = torch.Generator(device).manual_seed(0)
+    shape = (case.batch, case.length, case.width)
+    tensors = [torch.randn(shape, device=device, generator=draw) for _ in range(4 if case.problem == "tpi" else 1)]
+    tensors[2:] = [tensors[2].abs(), -0.1 * tensors[3].abs()] if case.problem == "tpi" else []
+    return [tensor.requires_grad_() for tensor in tensors]
+
+
+def measure(case: Case, device: str) -> dict[str, float]:
+    """Measure in this process: best of `REPEATS` seconds, and the growth of the peak in MiB."""
+    torch.set_num_threads(1)
+    run = METHODS[case.problem, case.method]
+    run(*_inputs(Case(case.problem, case.method, 1, 2, 8), device)).backward()
+    inputs = _inputs(case, device)
+    before = _peak_mib(device)
+    seconds = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        run(*inputs).backward()
+        if device == "cuda":
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+        for tensor in inputs:
+            tensor.grad = None
+    return {"seconds": min(seconds), "peak_mib": _peak_mib(device) - before}
+
+
+def _measured(case: Case, device: str) -> dict[str, float] | None:
+    """Measure in a process of its own, so that peaks do not mix; None where that process does not survive."""
+    size = f"{case.batch},{case.width},{case.length}"
+    command = [sys.executable, "-m", "tests.benchmarks.phase_scan", "--device", device, "--size", size]
+    command += ["--problem", case.problem, "--method", case.method]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return json.loads(done.stdout) if done.returncode == 0 else None
+
+
+def _cells(found: dict[str, float] | None, instead: str) -> list[str]:
+    if found is None:
+        return [instead, "–"]
+    return [f"{found['seconds'] * 1e3:.1f} ms", f"{found['peak_mib']:.0f} MiB"]
+
+
+def _row(problem: str, methods: tuple[str, ...], batch: int, width: int, length: int, device: str) -> str:
+    cases = {method: Case(problem, method, batch, width, length) for method in methods}
+    found = {
+        method: None if method == "pairs" and case.pairwise_mib > PAIRWISE_LIMIT_MIB else _measured(case, device)
+        for method, case in cases.items()
+    }
+    scan, loop = found["scan"], found["recurrence"]
+    if scan is None:
+        raise SystemExit(f"the scan failed at {cases['scan']}")
+    cells = [f"{batch}", f"{width}", f"{length:,}", *_cells(scan, "")]
+    cells += [*_cells(loop, "out of memory"), f"{loop['seconds'] / scan['seconds']:.0f}×" if loop else "–"]
+    if "pairs" in methods:
+        size_gib = cases["pairs"].pairwise_mib / 1024
+        cells += _cells(found["pairs"], f"does not fit: {size_gib:,.0f} GiB a tensor")
+    return "| " + " | ".join(cells) + " |"
+
+
+def _state_lines(batch: int, width: int) -> list[str]:
+    lines = []
+    for length in (512, 4096, 16_384):
+        x = torch.zeros(batch, length, width)
+        pvm = decayed_sum(x, log_decay=math.log(PVM_DECAY))[1].num_bytes
+        tpi = phase_scan(x, write_phase=x, read_phase=x, normalise=True)[1].num_bytes
+        cache = 2 * batch * length * width * BYTES_PER_FLOAT
+        lines.append(f"| {length:,} | {pvm:,} | {tpi:,} | {cache:,} | {cache // pvm:,}× |")
+    return lines
+
+
+def report(device: str) -> str:
+    """Return the benchmark as Markdown."""
+    where = torch.cuda.get_device_name() if device == "cuda" else "CPU, 1 thread"
+    setting = f"forward + backward, float32, {where}, torch {torch.__version__}; best of {REPEATS}"
+    tpi = [
+        _row("tpi", ("scan", "recurrence", "pairs"), 8, 128, length, device) for length in (512, 4096, 16_384)
+    ]
+    pvm = [
+        _row("pvm", ("scan", "recurrence"), batch, width, length, device)
+        for batch, width in ((8, 128), (1, 64))
+        for length in (512, 4096)
+    ]
+    columns = "B | D | T | scan | peak | Python recurrence | peak | ratio |"
+    return "\n".join(
+        [
+            f"**Phase scan: write and read phase, magnitude, normaliser, a decay for each token** ({setting})",
+            "",
+            f"| {columns} T×T | peak |",
+            "|---:" * 10 + "|",
+            *tpi,
+            "",
+            f"**PVM memory: one constant decay** ({setting})",
+            "",
+            f"| {columns}",
+            "|---:" * 8 + "|",
+            *pvm,
+            "",
+            "**State of one layer, bytes** (B 8, D 128, float32)",
+            "",
+            "| T | PVM | TPI, normalised | KV cache | cache / PVM |",
+            "|---:|---:|---:|---:|---:|",
+            *_state_lines(8, 128),
+        ]
+    )
+
+
+def main() -> None:
+    """Print the tables, or one measurement as JSON for the process that asks for it."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--problem", choices=("tpi", "pvm"))
+    parser.add_argument("--method", choices=("scan", "recurrence", "pairs"))
+    parser.add_argument("--size", help="batch, width and length, as B,D,T")
+    arguments = parser.parse_args()
+    if arguments.problem:
+        batch, width, length = map(int, arguments.size.split(","))
+        case = Case(arguments.problem, arguments.method, batch, width, length)
+        print(json.dumps(measure(case, arguments.device)))
+    else:
+        print(report(arguments.device))
+
+
+if __name__ == "__main__":
+    main()

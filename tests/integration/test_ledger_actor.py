@@ -1,0 +1,66 @@
+"""A thousand trials on cards that another process plays: a ledger held by Ray, apart from the driver's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+import ray
+
+from cluster.session import Offer, ray_session
+from tests.ledger import Ask, Death, Job, Ledger
+from tests.simulation import Outcome, cards_of, cluster_of, contract, mixed_jobs, simulate
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+
+EIGHT_CARDS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
+JOBS = mixed_jobs(1000, seed=0)
+
+
+class LedgerActor:
+    """The ledger's interface, answered by its actor; asks of one instant go in one batch."""
+
+    def __init__(self, *, caps: bool) -> None:
+        self._actor: Any = ray.remote(num_cpus=0)(Ledger).remote(cards_of(EIGHT_CARDS), 0, caps=caps)
+
+    def place(self, asks: Sequence[Ask]) -> list[str]:
+        return ray.get(self._actor.place.remote(asks)) if asks else []
+
+    def grow(self, job: Job, micro_batch_size: int) -> list[str]:
+        return ray.get(self._actor.grow.remote(job, micro_batch_size))
+
+    def leave(self, name: str) -> float:
+        return ray.get(self._actor.leave.remote(name))
+
+    def deaths(self) -> list[Death]:
+        return ray.get(self._actor.deaths.remote())
+
+    def packages(self) -> set[str]:
+        return ray.get(self._actor.packages.remote())
+
+
+@pytest.fixture(scope="module", autouse=True)
+def session() -> Iterator[None]:
+    with ray_session(Offer(cpus=1, gpus=0, memory_mib=512), address=None):
+        yield
+
+
+def thousand_trials(cards: LedgerActor) -> Outcome:
+    return simulate(JOBS, contract(JOBS, EIGHT_CARDS), cards)
+
+
+def test_a_thousand_trials_hurt_no_neighbour() -> None:
+    cards = LedgerActor(caps=True)
+    outcome = thousand_trials(cards)
+    assert outcome.num_hurt == 0
+    assert len(outcome.finished) + len(outcome.given_up) == len(JOBS)
+    assert len(outcome.deaths) > 20, "demands beyond the reservation must have been drawn"
+    assert outcome.makespan_seconds <= 1.25 * outcome.area_seconds
+    loaded = cards.packages()
+    assert "tests" in loaded
+    assert not loaded & {"cluster", "sweeps", "trainables", "search_spaces", "analysis"}
+
+
+def test_without_caps_neighbours_die() -> None:
+    assert thousand_trials(LedgerActor(caps=False)).num_hurt > 0

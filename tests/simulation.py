@@ -1,0 +1,220 @@
+"""A sweep on cards that a ledger plays: the driver's own rules, event by event, without Ray Tune.
+
+The rules under test are the real ones: `cluster.packing`, `cluster.slots` and `cluster.guard`.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+import random
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from cluster.guard import GiveUp, Grant, Retry, Shortage, decide
+from cluster.inventory import Card, Inventory
+from cluster.packing import Packing, SizeClass, pack, with_larger_sizes
+from cluster.requests import Request
+from cluster.slots import Slots
+from tests.ledger import Ask, Death, Job
+from trainables.config import ResourceConfig
+
+GIB = 1024
+TO_PEAK = 0.1
+"""Part of a trial's time after which it has reached its peak."""
+
+
+def cluster_of(*kinds: tuple[str, int, float]) -> Inventory:
+    """Return a cluster with a machine for each (kind of card, number, GiB)."""
+    machines = [
+        Inventory(
+            cpus=64 * count,
+            memory_mib=10**6,
+            gpus=(Card(kind=kind, memory_mib=int(gib * GIB), free_mib=int(gib * GIB), count=count),),
+        )
+        for kind, count, gib in kinds
+    ]
+    return Inventory(
+        cpus=sum(machine.cpus for machine in machines),
+        memory_mib=sum(machine.memory_mib for machine in machines),
+        gpus=tuple(card for machine in machines for card in machine.gpus),
+        nodes=tuple(machines),
+    )
+
+
+def cards_of(inventory: Inventory) -> list[tuple[str, float]]:
+    """Return kind and free memory of each card, as a ledger takes them."""
+    return [(card.kind, float(card.free_mib or 0)) for card in inventory.gpus for _ in range(card.count)]
+
+
+class Cards(Protocol):
+    """Whoever plays the cards: a `tests.ledger.Ledger`, here or in another process."""
+
+    def place(self, asks: Sequence[Ask]) -> list[str]:
+        """Grant in order what fits; return whose it is."""
+
+    def grow(self, job: Job, micro_batch_size: int) -> list[str]:
+        """Let a trial reach its peak; return who dies of it."""
+
+    def leave(self, name: str) -> float:
+        """Take a trial from its card; return what it used at its peak."""
+
+    def deaths(self) -> list[Death]:
+        """Return every death so far."""
+
+
+@dataclass
+class Outcome:
+    """How a simulated sweep went."""
+
+    finished: set[str] = field(default_factory=set)
+    given_up: dict[str, str] = field(default_factory=dict)
+    deaths: list[Death] = field(default_factory=list)
+    makespan_seconds: float = 0.0
+    area_seconds: float = 0.0
+    """Time that all attempts would take one after another on the whole cluster, each on its part of it."""
+    used_mib_seconds: float = 0.0
+    """Memory that trials used at their peak, over their time."""
+    retries: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def num_hurt(self) -> int:
+        """Trials that died although they needed no more than they had reserved."""
+        return sum(death.was_hurt for death in self.deaths)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """Who gets what: the packing, what a trial is given at first, and what follows from an out-of-memory."""
+
+    packing: Packing
+    look_ahead: float
+    decide: Callable[[Job, Grant, float], Retry | GiveUp]
+
+    def first_grant(self, job: Job) -> Grant:
+        """Return what a trial is given at first."""
+        size_class = self.packing.class_of(job.name)
+        return Grant(size_class=size_class.index, memory_mib=size_class.memory_mib, micro_batch_size=job.batch_size)
+
+
+def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | None = None) -> Rules:
+    """Return the rules under test."""
+    resources = ResourceConfig(gpus_per_trial="by_memory", max_trials_per_gpu=card_limit)
+    packing = pack(resources, {job.name: job.estimate_mib for job in jobs}, inventory)
+    sizes = with_larger_sizes(packing, resources, inventory)
+    sizes_mib = [size_class.memory_mib for size_class in sizes.classes]
+
+    def after(job: Job, had: Grant, peak_mib: float) -> Retry | GiveUp:
+        return decide(
+            Shortage(had=had, peak_mib=peak_mib, suspected=False),
+            batch_size=job.batch_size,
+            splits=job.splits,
+            sizes_mib=sizes_mib,
+            place="card",
+        )
+
+    return Rules(sizes, 2.0, after)
+
+
+def equal_fractions(jobs: Sequence[Job], inventory: Inventory, number: int) -> Rules:
+    """Return what people do by hand: the same share for all, and nobody asks how much memory that is."""
+    memory_mib = max(card.free_mib or 0 for card in inventory.gpus) // number
+    asked = Request(workers=1, cpu=1, gpu=1 / number, memory_mib=memory_mib, size_class=0)
+    slots = number * sum(card.count for card in inventory.gpus)
+    size = SizeClass(index=0, memory_mib=memory_mib, requests=(asked,), slots=(slots,))
+    packing = Packing(classes=(size,), index_of={job.name: 0 for job in jobs}, waste=0.0)
+    return Rules(packing, 2.0, lambda job, had, peak_mib: GiveUp("out of memory"))
+
+
+def simulate(jobs: Iterable[Job], rules: Rules, cards: Cards) -> Outcome:
+    """Run all trials to their end, event by event."""
+    return _Simulation(list(jobs), rules, cards).run()
+
+
+class _Simulation:
+    def __init__(self, jobs: Sequence[Job], rules: Rules, cards: Cards) -> None:
+        self.rules, self.cards = rules, cards
+        self.jobs = {job.name: job for job in jobs}
+        self.grants = {job.name: rules.first_grant(job) for job in jobs}
+        self.queue = deque(sorted(self.jobs, key=lambda name: self.grants[name].size_class))
+        self.slots = Slots(rules.packing, look_ahead=rules.look_ahead)
+        self.waiting: list[tuple[str, Request]] = []
+        self.begun: dict[str, float] = {}
+        self.attempts: Counter[str] = Counter()
+        self.events: list[tuple[float, int, str, str]] = []
+        self.now, self.order = 0.0, 0
+        self.outcome = Outcome()
+
+    def run(self) -> Outcome:
+        self._start()
+        while self.events:
+            self.now, _, name, what = heapq.heappop(self.events)
+            kind, _, attempt = what.partition(" ")
+            if name not in self.begun or self.attempts[name] != int(attempt):
+                continue  # it died before
+            if kind == "peak":
+                for dead in self.cards.grow(self.jobs[name], self.grants[name].micro_batch_size):
+                    self._died(dead)
+            else:
+                self._ends(name)
+                self.outcome.finished.add(name)
+            self._start()
+        assert not self.queue and not self.waiting, "something waits for ever"
+        self.outcome.makespan_seconds, self.outcome.deaths = self.now, self.cards.deaths()
+        return self.outcome
+
+    def _start(self) -> None:
+        for name in tuple(self.queue):
+            if self.slots.is_full:
+                break
+            size_class = self.grants[name].size_class
+            if self.slots.has_room(size_class):
+                self.queue.remove(name)
+                self.waiting.append((name, self.slots.take(name, size_class)))
+        asks = [Ask(name, request.gpu, request.card, request.memory_mib) for name, request in self.waiting]
+        granted = self.cards.place(asks)
+        self.waiting = [(name, request) for name, request in self.waiting if name not in granted]
+        for name in granted:
+            self.begun[name] = self.now
+            self.attempts[name] += 1
+            self._schedule(name, "peak", TO_PEAK * self.jobs[name].seconds)
+            self._schedule(name, "end", self.jobs[name].seconds)
+
+    def _schedule(self, name: str, what: str, seconds: float) -> None:
+        self.order += 1
+        heapq.heappush(self.events, (self.now + seconds, self.order, name, f"{what} {self.attempts[name]}"))
+
+    def _ends(self, name: str) -> None:
+        used_mib = self.cards.leave(name)
+        self.slots.give_back(name)
+        grant = self.grants[name]
+        seconds = self.now - self.begun.pop(name)
+        self.outcome.area_seconds += seconds / self.rules.packing.classes[grant.size_class].concurrency
+        self.outcome.used_mib_seconds += seconds * min(used_mib, grant.memory_mib)
+
+    def _died(self, name: str) -> None:
+        had = self.grants[name]
+        self._ends(name)
+        decision = self.rules.decide(self.jobs[name], had, had.memory_mib)
+        if isinstance(decision, GiveUp):
+            self.outcome.given_up[name] = decision.message
+            return
+        self.outcome.retries[decision.reason.split()[0]] += 1
+        self.grants[name] = decision.grant
+        self.queue.append(name)
+
+
+def mixed_jobs(count: int, seed: int, *, largest_gib: float = 60.0) -> list[Job]:
+    """Return trials of many sizes, log-uniform from 1 GiB, of which a quarter must not be split."""
+    rng = random.Random(seed)
+    return [
+        Job(
+            f"trial {index}",
+            estimate_mib=GIB * math.exp(rng.uniform(0, math.log(largest_gib))),
+            seconds=rng.uniform(100, 300),
+            splits=rng.random() > 0.25,
+        )
+        for index in range(count)
+    ]

@@ -1,0 +1,98 @@
+"""Weights that one model starts with and another has learnt: taken over whole, or refused with what differs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tests.configs import small_config
+from trainables.config import TrialConfig
+from trainables.training.loop import Trainer
+from trainables.training.numerics import Numerics
+from trainables.training.origins import Origin, OriginError, load_weights, sha256_of
+
+BASE = {"name": "transformer", "d_model": 16, "num_layers": 1, "num_heads": 2}
+
+
+def trainer(config: TrialConfig, origins: dict[str, Origin] | None = None, seed: int = 0) -> Trainer:
+    return Trainer(config, seed, config.task.build(None), Numerics(), origins=origins)
+
+
+def fine_tuning(path: Path, **fields: Any) -> TrialConfig:
+    return small_config(architecture={**BASE, **fields}, resume_from={"source": str(path)})
+
+
+@pytest.fixture(scope="module")
+def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, torch.Tensor]]:
+    """Weights on disk, and the state that they are of."""
+    first = trainer(small_config(architecture=BASE))
+    first._train_one_step()
+    path = tmp_path_factory.mktemp("weights") / "weights.pt"
+    first.save_weights(path)
+    return path, {name: value.clone() for name, value in first.model.state_dict().items()}
+
+
+def of_file(path: Path) -> dict[str, Origin]:
+    digest = sha256_of(path)
+    return {"resume": Origin(path=str(path), identity=digest, named=digest)}
+
+
+def test_fine_tuning_starts_with_the_weights_and_a_fresh_optimiser(
+    learnt: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    path, state = learnt
+    tuned = trainer(fine_tuning(path), of_file(path), seed=7)
+    assert all(torch.equal(value, state[name]) for name, value in tuned.model.state_dict().items())
+    assert tuned.step == 0
+    assert not tuned.optimizer.state
+    tuned._train_one_step()
+    assert any(not torch.equal(value, state[name]) for name, value in tuned.model.state_dict().items())
+
+
+def test_what_it_starts_with_is_part_of_what_it_computes(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
+    path, _ = learnt
+    other = {"resume": Origin(path=str(path), identity=sha256_of(path), named="another")}
+    identities = {
+        trainer(small_config(architecture=BASE)).identity,
+        trainer(fine_tuning(path), of_file(path)).identity,
+        trainer(fine_tuning(path), other).identity,
+    }
+    assert len(identities) == 3
+
+
+def test_no_replicate_starts_without_the_weights_that_it_needs(
+    learnt: tuple[Path, dict[str, torch.Tensor]],
+) -> None:
+    path, _ = learnt
+    with pytest.raises(ValueError, match="needs the weights of \\['resume'\\], is given those of \\[\\]"):
+        trainer(fine_tuning(path))
+    with pytest.raises(ValueError, match="needs the weights of \\[\\]"):
+        trainer(small_config(architecture=BASE), of_file(path))
+
+
+@pytest.mark.parametrize(
+    ("fields", "states", "message"),
+    [
+        ({"d_model": 32}, [], "has shape \\(.*16\\) there and \\(.*32\\) here"),
+        ({"num_layers": 2}, [], "only one of the two models has blocks.1"),
+        ({}, ["memory"], "no group memory; known: all"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_with_what_differs(
+    learnt: tuple[Path, dict[str, torch.Tensor]], fields: dict[str, Any], states: list[str], message: str
+) -> None:
+    path, _ = learnt
+    config = small_config(architecture={**BASE, **fields}, resume_from={"source": str(path), "states": states})
+    with pytest.raises(OriginError, match=message):
+        trainer(config, of_file(path))
+
+
+def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
+    path, _ = learnt
+    with pytest.raises(OriginError, match="holds the weights of .*/seed=0, not of 0123456789ab/seed=1"):
+        load_weights(Origin(path=str(path), identity="0123456789ab/seed=1", named="0123456789ab"))
+    with pytest.raises(OriginError, match="no weights there"):
+        load_weights(Origin(path=str(path.with_name("gone.pt")), identity="", named=""))

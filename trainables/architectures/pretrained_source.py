@@ -1,0 +1,152 @@
+"""Where a pretrained model lies: a local folder, the hub's cache, or the hub; and which weights it is."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from functools import lru_cache
+from pathlib import Path
+
+REQUEST_TIMEOUT_SECONDS = 5.0
+CONFIG_FILE = "config.json"
+
+_BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt")
+"""Configuration and tokenizer: small files, fetched whatever is asked for."""
+_SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
+_SHA256_DIGITS = 64
+
+
+def is_folder(source: str) -> bool:
+    """Return whether `source` names a folder of this machine and not a repository of the hub."""
+    return source.startswith(("/", ".", "~")) or Path(source).is_dir()
+
+
+def absolute_source(source: str) -> str:
+    """Return `source` with the path of a local folder made absolute: Ray's workers run in folders of their own."""
+    return str(Path(source).expanduser().resolve()) if is_folder(source) else source
+
+
+def find_source(source: str, *, weights: bool = True) -> Path:
+    """Return the folder that holds a pretrained model, downloading it only if this machine has no copy.
+
+    Args:
+        source: A folder as `save_pretrained` writes it, or a repository of the hub, `OWNER/NAME[@REVISION]`. A
+            folder of that name is preferred; then the hub's cache (`HF_HOME`); then the hub.
+        weights: Whether the weights are needed; else `config.json` is enough.
+
+    Raises:
+        ValueError: If there is none, or it lacks its configuration or its weights; the message says where it was
+            looked for and what to do.
+    """
+    if is_folder(source):
+        folder = Path(source).expanduser().resolve()
+        _check_folder(source, folder, weights=weights)
+        return folder
+    cached = _cached(source)
+    if cached is not None and not _missing(cached, weights=weights):
+        return cached
+    folder = _download(source, weights=weights)
+    _check_folder(source, folder, weights=weights)
+    return folder
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """Return the files that a model's weights are read from: `safetensors` if there are any; sorted by name."""
+    return sorted(folder.glob(_SAFE)) or sorted(folder.glob(_PICKLED))
+
+
+def source_hash(source: str) -> str:
+    """Return a hash of a pretrained model's configuration and weights, the same wherever they lie.
+
+    It belongs to the identity of every configuration built on that model, in place of the path or name.
+
+    Raises:
+        ValueError: As `find_source` does.
+    """
+    folder = find_source(source)
+    hashes = {path.name: _file_hash(path) for path in [folder / CONFIG_FILE, *weight_files(folder)]}
+    return hashlib.sha256("".join(f"{name}:{digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
+
+
+def _file_hash(path: Path) -> str:
+    real = path.resolve()
+    if path.is_symlink() and len(real.name) == _SHA256_DIGITS:
+        return real.name  # the hub's cache names large files by their SHA-256
+    stat = real.stat()
+    return _hash_of(real, stat.st_size, stat.st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _hash_of(path: Path, size: int, mtime_ns: int) -> str:
+    """Read a file once as long as it does not change: a plan asks for every configuration."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _missing(folder: Path, *, weights: bool) -> str:
+    """Return what a folder lacks; empty if nothing."""
+    if not (folder / CONFIG_FILE).is_file():
+        return CONFIG_FILE
+    if not weights:
+        return ""
+    for index in sorted(folder.glob("*.safetensors.index.json")) or sorted(folder.glob("*.bin.index.json")):
+        if missing := _missing_parts(index):
+            return missing
+    return "" if weight_files(folder) else f"weights ({_SAFE} or {_PICKLED})"
+
+
+def _missing_parts(index: Path) -> str:
+    """Return which files of a model in several files are not there."""
+    parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
+    return ", ".join(sorted(part for part in parts if not (index.parent / part).is_file()))
+
+
+def _check_folder(source: str, folder: Path, *, weights: bool) -> None:
+    cure = "name a folder as save_pretrained writes it, with config.json and the weights"
+    if not folder.is_dir():
+        beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+        near = difflib.get_close_matches(folder.name, beside, n=1)
+        hint = f"did you mean '{folder.parent / near[0]}'?" if near else f"{cure}, or a repository OWNER/NAME"
+        raise ValueError(f"backbone 'hf:{source}': no folder {folder}; {hint}")
+    if missing := _missing(folder, weights=weights):
+        raise ValueError(f"backbone 'hf:{source}': {folder} has no {missing}; {cure}")
+
+
+def _cached(source: str) -> Path | None:
+    """Return a repository's snapshot in the hub's cache, asking nobody; None if there is none."""
+    from huggingface_hub import try_to_load_from_cache
+    from huggingface_hub.errors import HFValidationError
+
+    repository, _, revision = source.partition("@")
+    try:
+        found = try_to_load_from_cache(repository, CONFIG_FILE, revision=revision or None)
+    except HFValidationError as error:
+        raise ValueError(
+            f"backbone 'hf:{source}': neither a folder here nor the name of a repository, OWNER/NAME; a relative "
+            f"path begins with ./ ({str(error).splitlines()[0]})"
+        ) from None
+    return Path(found).parent if isinstance(found, str) else None
+
+
+def _download(source: str, *, weights: bool) -> Path:
+    """Fetch a repository's configuration, tokenizer and, if asked, weights, into the hub's cache."""
+    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
+
+    repository, _, revision = source.partition("@")
+    patterns = list(_BESIDE_WEIGHTS)
+    try:
+        # Asked first, because snapshot_download sets no time limit on this request.
+        info = HfApi().model_info(repository, revision=revision or None, timeout=REQUEST_TIMEOUT_SECONDS)
+        if weights:
+            names = [sibling.rfilename for sibling in info.siblings or ()]
+            patterns.append(_SAFE if any(name.endswith(".safetensors") for name in names) else _PICKLED)
+        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+    except (HTTPError, OSError, ValueError) as error:
+        reason = (str(error).strip() or "no reason given").splitlines()[0]
+        raise ValueError(
+            f"backbone 'hf:{source}' was not found. Looked for a folder {Path(source).absolute()}, in the hub's "
+            f"cache (HF_HOME) and at the hub ({type(error).__name__}: {reason}). With a network, check the name; "
+            "without one, name a local folder as save_pretrained writes it, or set HF_HOME to a cache that has it"
+        ) from None

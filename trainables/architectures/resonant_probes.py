@@ -1,0 +1,98 @@
+"""What the usage guide's metrics mean, measured on a model of the `resonant` family.
+
+Every number that a model without structure could have stands beside that number; see `layers.resonant.measures`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trainables.layers.mixer import Mixer
+from trainables.layers.resonant import measures
+from trainables.training.randomness import generator
+
+if TYPE_CHECKING:
+    from trainables.architectures.resonant_model import ResonantModel
+
+MAX_ROWS = 2048
+"""Hidden states whose effective rank is measured: it takes a singular value decomposition."""
+
+
+def measure(model: ResonantModel, tokens_BT: Tensor) -> dict[str, float]:
+    """Return `probe/<name>` for `tokens_BT`; the model is in evaluation mode and records no gradients."""
+    h_BTD, traces = model.states(tokens_BT)
+    found = _of_states(h_BTD)
+    gammas = [block.gamma() for block in model.resonant_blocks() if block.embedding is not None]
+    if gammas:
+        gamma_N = torch.stack(gammas).float()
+        found["gamma_mean"] = measures.gamma_mean(gamma_N)
+        found["gamma_saturation"] = measures.gamma_saturation(gamma_N)
+    found |= _of_memories(model, tokens_BT)
+    for name in ("pvm", "plm"):
+        own = [trace[name] for trace in traces if name in trace]
+        if own and tokens_BT.shape[1] > 3:
+            kappa_BU = torch.cat([measures.curvature(trace_BTD) for trace_BTD in own])
+            found[f"{name}_curvature_entropy"] = measures.curvature_entropy(kappa_BU)
+    found |= _beyond_reach(model, tokens_BT)
+    return {f"probe/{name}": float(value) for name, value in found.items()}
+
+
+def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
+    """Measure order and rank of the last hidden states; a model without any block has them too."""
+    null = measures.coherence_null(h_BTD.shape[1])
+    coherence = measures.phase_coherence(h_BTD)
+    rows_ND = h_BTD.flatten(0, 1)[:MAX_ROWS]
+    found: dict[str, Tensor | float] = {
+        "phase_coherence": coherence,
+        "phase_coherence_null": null,
+        "phase_coherence_above_null": measures.null_corrected(coherence, null),
+        "phase_coherence_shuffled": measures.shuffled_coherence(h_BTD, generator(0, "probe", "coherence")),
+        "effective_rank": measures.effective_rank(rows_ND),
+        "effective_rank_null": measures.expected_effective_rank(*rows_ND.shape),
+    }
+    if h_BTD.shape[1] > 1:
+        found["entropy_flow"] = measures.entropy_flow(h_BTD)
+    return found
+
+
+def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+    """Return what the memories measure of themselves, the mean over blocks."""
+    x_BTD = model.backbone.embed(tokens_BT)
+    seen: dict[str, list[Tensor]] = {}
+    for block in model.resonant_blocks():
+        u_BTD: Tensor = block.mixer(block.norm_in(x_BTD))
+        for memory in block.memories:
+            assert isinstance(memory, Mixer)
+            for name, value in memory.probes(u_BTD).items():
+                seen.setdefault(name, []).append(value.float())
+            u_BTD = memory(u_BTD).y_BTD
+        x_BTD = x_BTD + block.run(x_BTD).y_BTD
+    return {name: torch.stack(values).mean() for name, values in seen.items()}
+
+
+def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+    """Measure how much the last logits depend on tokens that a memory of constant decay has forgotten.
+
+    All tokens farther back than the memory's reach (1 % left) are replaced, then all others but the last: the
+    change of the last logits in the first case, in units of the second. What a memory of this decay can tell of the
+    far tokens is next to nothing, so a number that is not is a leak, or attention.
+    """
+    pvm, seq_len = model.config.pvm, tokens_BT.shape[1]
+    if pvm is None or pvm.t2 is not None or not 0 < pvm.beta < 1 or model.config.num_blocks == 0:
+        return {}
+    reach = model.config.num_blocks * measures.reach(pvm.beta)
+    found: dict[str, Tensor | float] = {"memory_reach_tokens": float(reach)}
+    if seq_len < reach + 2:
+        return found
+    near = slice(seq_len - 1 - reach, seq_len - 1)
+    shuffled_BT = tokens_BT.roll(1, 0) if len(tokens_BT) > 1 else tokens_BT.flip(1)
+    far_BT, near_BT = shuffled_BT.clone(), tokens_BT.clone()
+    far_BT[:, near.start :] = tokens_BT[:, near.start :]
+    near_BT[:, near] = shuffled_BT[:, near]
+    last_BV, far_BV, near_BV = (model(one).logits_BTV[:, -1] for one in (tokens_BT, far_BT, near_BT))
+    change = (far_BV - last_BV).norm(dim=-1).mean() / (near_BV - last_BV).norm(dim=-1).mean().clamp(min=1e-12)
+    found["influence_beyond_reach"] = change
+    return found

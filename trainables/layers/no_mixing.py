@@ -1,0 +1,28 @@
+"""What stands in place of attention where it is switched off."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainables.layers.mixer import Mixer, MixerOutput
+
+
+class IdentityMixer(Mixer):
+    """Returns its normed input, so that a block adds norm(x) to x: how the published code bypasses attention."""
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Return the input."""
+        return MixerOutput(x_BTD)
+
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Return the input."""
+        return x_BTD
+
+
+class NoMixer(Mixer):
+    """Adds nothing: no position sees another."""
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Return zeros."""
+        return MixerOutput(torch.zeros_like(x_BTD))

@@ -1,0 +1,89 @@
+"""The phase scan from its definition, slowly: what `phase_scan` is held to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from trainables.layers.phase_scan import NORMALISER_EPSILON, Pair
+
+
+def phase_scan_pairwise(
+    values: Tensor | Pair,
+    *,
+    log_decay: Tensor | float | None = None,
+    write_phase: Tensor | None = None,
+    read_phase: Tensor | None = None,
+    magnitude: Tensor | None = None,
+    window: int | None = None,
+    normalise: bool = False,
+) -> Pair:
+    """Compute `phase_scan` position by position pair, with explicit T×T tensors; same arguments, no state."""
+    re, im = values if isinstance(values, Pair) else (values, torch.zeros_like(values))
+    zero, one = torch.zeros_like(re), torch.ones_like(re)
+    theta = zero if write_phase is None else write_phase.expand_as(re)
+    theta_read = zero if read_phase is None else read_phase.expand_as(re)
+    m = one if magnitude is None else magnitude.expand_as(re)
+    log = zero if log_decay is None else torch.as_tensor(log_decay, dtype=re.dtype).expand_as(re)
+    weight_TTD = _weights(log, window)
+    turn_TTD = theta.unsqueeze(-3) - theta_read.unsqueeze(-2)  # [t, j]
+    cos_TTD, sin_TTD = weight_TTD * turn_TTD.cos(), weight_TTD * turn_TTD.sin()
+    re, im = (m * re).unsqueeze(-3), (m * im).unsqueeze(-3)
+    y = Pair((cos_TTD * re - sin_TTD * im).sum(-2), (sin_TTD * re + cos_TTD * im).sum(-2))
+    if not normalise:
+        return y
+    total_TD = (weight_TTD * m.unsqueeze(-3)).sum(-2) + NORMALISER_EPSILON
+    return Pair(y.re / total_TD, y.im / total_TD)
+
+
+def _weights(log_TD: Tensor, window: int | None) -> Tensor:
+    """Return w(t, j) = exp(Σ_{j<i≤t} log_i) as [t, j]; 0 in the future and before the window."""
+    total_TD = log_TD.cumsum(-2)
+    position_T = torch.arange(log_TD.shape[-2], device=log_TD.device)
+    age_TT = position_T[:, None] - position_T
+    hidden_TT = age_TT < 0 if window is None else (age_TT < 0) | (age_TT >= window)
+    exponent_TTD = total_TD.unsqueeze(-2) - total_TD.unsqueeze(-3)
+    return exponent_TTD.masked_fill(hidden_TT.unsqueeze(-1), -torch.inf).exp()
+
+
+def phase_scan_recurrence(
+    values: Tensor | Pair,
+    *,
+    log_decay: Tensor | float | None = None,
+    write_phase: Tensor | None = None,
+    read_phase: Tensor | None = None,
+    magnitude: Tensor | None = None,
+    window: int | None = None,
+    normalise: bool = False,
+) -> Pair:
+    """Compute `phase_scan` one position after the other; same arguments, no state."""
+    re, im = values if isinstance(values, Pair) else (values, torch.zeros_like(values))
+    zero = torch.zeros_like(re)
+    m = zero + (1.0 if magnitude is None else magnitude)
+    decay = (zero + (0.0 if log_decay is None else log_decay)).exp()
+    term = Pair(m * re, m * im)
+    term = term if write_phase is None else term.rotated(zero + write_phase)
+    turn_back = None if read_phase is None else zero - read_phase
+    terms = [tuple(part.unbind(-2)) for part in (term.re, term.im, m)]
+    sums = [torch.stack(_sums(part, decay.unbind(-2), window), dim=-2) for part in terms]
+    y = Pair(sums[0], sums[1])
+    y = y if turn_back is None else y.rotated(turn_back)
+    if not normalise:
+        return y
+    return Pair(y.re / (sums[2] + NORMALISER_EPSILON), y.im / (sums[2] + NORMALISER_EPSILON))
+
+
+def _sums(term_T: Sequence[Tensor], decay_T: Sequence[Tensor], window: int | None) -> list[Tensor]:
+    """Return the decayed sum at every step; with a window, all of its terms are kept and decay one by one."""
+    sum_D, kept_WD = torch.zeros_like(term_T[0]), torch.zeros_like(term_T[0])[None][:0]
+    sums = []
+    for term_D, decay_D in zip(term_T, decay_T, strict=True):
+        if window is None:
+            sum_D = decay_D * sum_D + term_D
+        else:
+            kept_WD = torch.cat((decay_D * kept_WD, term_D[None]))[-window:]
+            sum_D = kept_WD.sum(0)
+        sums.append(sum_D)
+    return sums

@@ -1,0 +1,14 @@
+"""Parameters that are frozen for a while: their gradient is 0, not absent.
+
+So data-parallel workers agree on which parameters take part, and thawing needs no new optimiser. Weight decay acts
+on names that end in `weight`: what is frozen this way must have another, or decay would move it all the same.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+
+def held(parameter: Tensor, *, frozen: bool) -> Tensor:
+    """Return `parameter`, with a gradient of exactly 0 while `frozen`. Its values must be finite."""
+    return parameter.detach() + 0.0 * parameter if frozen else parameter

@@ -1,0 +1,115 @@
+"""Where the tokens of a needle example stand, and how examples are drawn.
+
+An example is a context of random symbols with the needle, random symbols too, somewhere inside; then a query; then
+the needle once more, which is the answer:
+
+    context … MARKER n1 n2 … nL … context | MARKER | n1 n2 … nL        with a marker
+    context …        n1 n2 … nL … context | EOS s1 s2 s3 s4 s5 | n1 … nL   as published, without one
+
+The marker makes the question answerable. A random needle among random symbols is like any other stretch of them:
+the published query is the same six tokens in every example and does not say where the needle stands. So no model
+can generate it better than by a guess among its places (1 of 241 in the published size), however good its memory.
+With the answer in the input, as published, the rest of it can be copied once its first token is read.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+MARKER = 1
+EOS = 2
+"""End-of-sequence token of the published tokenizer."""
+MIN_RESERVED = EOS + 1
+"""Tokens that must be kept from being symbols at the low end: padding, the marker and end of sequence."""
+QUERY_SYMBOLS = 5
+"""The published query is EOS and the five lowest symbols: tokens 100 to 104."""
+
+
+class Examples(NamedTuple):
+    """Examples of one layout."""
+
+    tokens_NT: Tensor
+    place_N: Tensor
+    """Position of the needle's first token in the context."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Sizes and positions of an example."""
+
+    context_length: int
+    """Tokens before the query, the needle and its marker among them."""
+    needle_length: int
+    first_symbol: int
+    num_symbols: int
+    """Context and needle are drawn from this many tokens, from `first_symbol` on."""
+    marker: bool
+    """Whether a marker stands before the needle and is the query."""
+    query: bool
+    """Whether a query and the answer follow the context."""
+    margin: int
+    """Tokens at either end of the context that are never part of the needle."""
+
+    @property
+    def query_tokens(self) -> tuple[int, ...]:
+        """What asks for the needle; empty where nothing does."""
+        if not self.query:
+            return ()
+        return (MARKER,) if self.marker else (EOS, *range(self.first_symbol, self.first_symbol + QUERY_SYMBOLS))
+
+    @property
+    def answer_start(self) -> int:
+        """Position of the answer's first token, `retrieval_start` in the published code."""
+        return self.context_length + len(self.query_tokens)
+
+    @property
+    def length(self) -> int:
+        """Tokens of an example."""
+        return self.answer_start + (self.needle_length if self.query else 0)
+
+    @property
+    def first_place(self) -> int:
+        """Lowest position that the needle's first token can have."""
+        return self.margin + self.marker
+
+    @property
+    def num_places(self) -> int:
+        """Positions that the needle's first token can have; below 1 where the needle does not fit."""
+        return self.context_length - 2 * self.margin - self.marker - self.needle_length + 1
+
+    def depth_bins(self, place_N: Tensor, num_bins: int) -> Tensor:
+        """Return in which of `num_bins` equal stretches of its possible places each needle is; 0 is the first."""
+        return num_bins * (place_N - self.first_place) // self.num_places
+
+    def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> Examples:
+        """Draw examples, on the CPU.
+
+        Args:
+            size: How many.
+            generator: The only source of randomness.
+            stratified: Spread the places evenly: one in each of `size` equal stretches, in random order. Else they
+                are uniform and independent.
+        """
+
+        def symbols(num: int) -> Tensor:
+            return self.first_symbol + torch.randint(self.num_symbols, (size, num), generator=generator)
+
+        context_NC, needle_NL = symbols(self.context_length), symbols(self.needle_length)
+        if stratified:
+            inside_N = torch.rand(size, generator=generator, dtype=torch.float64)
+            share_N = (torch.randperm(size, generator=generator) + inside_N) / size
+            offset_N = (share_N * self.num_places).long().clamp(max=self.num_places - 1)
+        else:
+            offset_N = torch.randint(self.num_places, (size,), generator=generator)
+        place_N = self.first_place + offset_N
+        context_NC.scatter_(1, place_N[:, None] + torch.arange(self.needle_length), needle_NL)
+        if self.marker:
+            context_NC.scatter_(1, place_N[:, None] - 1, MARKER)
+        if not self.query:
+            return Examples(context_NC, place_N)
+        query_NQ = torch.tensor(self.query_tokens).expand(size, -1)
+        return Examples(torch.cat([context_NC, query_NQ, needle_NL], dim=1), place_N)
