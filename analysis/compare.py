@@ -10,7 +10,8 @@ from typing import Any, Literal
 from analysis.comparisons import Question, Reading, Sample, adjust, compare, oddity, read, take_sample
 from analysis.records import ArmInfo, JournalState, MetricInfo, SweepInfo
 from analysis.results import find_metric, scale_of
-from analysis.statistics import Comparison, Interval, mean, mean_interval
+from analysis.scales import LOG
+from analysis.statistics import Comparison, mean, mean_interval
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,10 @@ class ArmMean:
     n: int
     """Replicates finished with the metric."""
     mean: float | None
-    """Geometric where the metric is treated on the log scale."""
+    """Geometric where the metric is treated on the log scale; of a rate, that of a typical seed."""
     ci_low: float | None
     ci_high: float | None
+    ci_method: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,6 +89,8 @@ class ComparedSweeps:
     unit: str
     direction: Literal["minimise", "maximise", "none"]
     meaning: str
+    items: int | None
+    """Items of a seed that the metric is a rate over, in A if that says; None where it is no rate."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     pairs: tuple[ComparedPair, ...]
@@ -152,9 +156,14 @@ def compare_sweeps(
             another direction.
     """
     name = metric or a.sweep.primary_metric
-    info = find_metric(a.sweep, name)
-    _refuse_other_meaning(info, find_metric(b.sweep, name), a, b)
-    question = Question(info, scale_of(info), confidence)
+    info, other = find_metric(a.sweep, name), find_metric(b.sweep, name)
+    _refuse_other_meaning(info, other, a, b)
+    # An old journal does not say how many items a rate is over; the other side's may.
+    asked = [
+        Question(side, scale_of(dataclasses.replace(side, items=side.items or beside.items)), confidence)
+        for side, beside in ((info, other), (other, info))
+    ]
+    question = asked[0]
     samples = [(_sample(a, first, info), _sample(b, second, info)) for first, second in pairs]
     comparisons = [
         None if _same_data(first.arm, second.arm) is False else compare(second, first, question)
@@ -168,10 +177,11 @@ def compare_sweeps(
         unit=info.unit,
         direction=info.direction,
         meaning=info.meaning,
+        items=info.items or other.items,
         confidence=confidence,
-        delta_kind="relative" if question.scale == "log" else "difference",
+        delta_kind="relative" if question.scale == LOG else "difference",
         pairs=tuple(
-            _pair(*sample, fields, comparison, p_adjusted, question)
+            _pair(*sample, fields, comparison, p_adjusted, asked)
             for sample, fields, comparison, p_adjusted in zip(
                 samples, differing, comparisons, adjusted, strict=True
             )
@@ -206,13 +216,17 @@ def _pair(
     differing: tuple[FieldDifference, ...],
     comparison: Comparison | None,
     p_adjusted: float | None,
-    question: Question,
+    asked: Sequence[Question],
 ) -> ComparedPair:
     interval = comparison.interval if comparison else None
     same_data = _same_data(first.arm, second.arm)
+    means = [_arm_mean(sample, question) for sample, question in zip((first, second), asked, strict=True)]
+    reading: Reading = "not comparable"
+    if same_data is not False:
+        reading = read(second, first, comparison, p_adjusted, asked[0])
     return ComparedPair(
-        a=_arm_mean(first, question),
-        b=_arm_mean(second, question),
+        a=means[0],
+        b=means[1],
         differing=differing,
         n_pairs=len(first.values.keys() & second.values.keys()),
         delta=comparison.difference if comparison else None,
@@ -221,7 +235,7 @@ def _pair(
         p=comparison.p if comparison else None,
         p_adjusted=p_adjusted,
         method=comparison.method if comparison else None,
-        reading="not comparable" if same_data is False else read(second, first, comparison, p_adjusted, question),
+        reading=reading,
         same_data=same_data,
         note="; ".join(_remarks(first, second, comparison, same_data)),
     )
@@ -229,7 +243,7 @@ def _pair(
 
 def _arm_mean(sample: Sample, question: Question) -> ArmMean:
     values = list(sample.values.values())
-    interval: Interval | None = mean_interval(values, confidence=question.confidence, scale=question.scale)
+    interval = mean_interval(values, confidence=question.confidence, scale=question.scale)
     return ArmMean(
         arm=sample.arm.arm,
         config_id=sample.arm.config_id,
@@ -237,6 +251,7 @@ def _arm_mean(sample: Sample, question: Question) -> ArmMean:
         mean=mean(values, scale=question.scale) if values else None,
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
+        ci_method=interval.method if interval else None,
     )
 
 

@@ -9,7 +9,8 @@ from typing import Literal
 
 from analysis.records import FAILURES, ArmInfo, JournalState, MetricInfo
 from analysis.replicates import Replicate
-from analysis.statistics import Comparison, Scale, holm, paired_comparison, welch_comparison
+from analysis.scales import Scale
+from analysis.statistics import Comparison, holm, paired_comparison, welch_comparison
 
 SIGNIFICANCE_LEVEL = 0.05
 """Level of the Holm-adjusted p below which two arms are called different."""

@@ -26,7 +26,8 @@ from analysis.plotting import (
 from analysis.records import ArmInfo, JournalError, JournalState, MetricInfo, SweepInfo
 from analysis.replicates import Replicate
 from analysis.results import find_metric, scale_of
-from analysis.statistics import Interval, mean, mean_interval
+from analysis.scales import Interval
+from analysis.statistics import mean, mean_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

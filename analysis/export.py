@@ -128,7 +128,8 @@ def _configurations(state: JournalState, sweep: SweepInfo, fields: Fields) -> li
     return rows
 
 
-_SUMMARY = ("n", "std", "ci_low", "ci_high", "delta", "delta_ci_low", "delta_ci_high", "p", "p_adjusted", "reading")
+_INTERVALS = ("ci_low", "ci_high", "ci_method", "delta", "delta_ci_low", "delta_ci_high")
+_SUMMARY = ("n", "std", *_INTERVALS, "p", "p_adjusted", "reading")
 
 
 def _summary(metric: str, row: ResultRow) -> Row:

@@ -235,7 +235,8 @@ def _remark(row: ResultRow) -> str:
 
 
 def _basis(table: ResultTable) -> str:
-    return f"{100 * table.confidence:g} % Student-t interval; dots: seeds"
+    scale = "" if table.items is None else " on the logit"
+    return f"{100 * table.confidence:g} % Student-t interval{scale}; dots: seeds"
 
 
 def _baseline_name(table: ResultTable) -> str:

@@ -14,12 +14,11 @@ from typing import Any, Literal
 
 from analysis.comparisons import Question, Reading, Sample, adjust, compare, oddity, read, take_sample
 from analysis.records import ExternalInfo, JournalError, JournalState, MetricInfo, SweepInfo
+from analysis.scales import LINEAR, LOG, Logit, Scale
 from analysis.statistics import (
     Comparison,
-    Scale,
     mean,
     mean_interval,
-    paired_comparison,
     standard_deviation,
     welch_comparison,
 )
@@ -43,14 +42,15 @@ class ResultRow:
     values: dict[int, float]
     """{seed: value} of the n replicates."""
     mean: float | None
-    """Geometric mean where the metric is treated on the log scale."""
+    """Geometric mean where the metric is treated on the log scale; of a rate, that of a typical seed."""
     std: float | None
     """Sample standard deviation over seeds, in the metric's unit."""
     ci_low: float | None
     ci_high: float | None
     ci_method: str | None
     delta: float | None
-    """Mean of arm − baseline over shared seeds; the relative change where `delta_kind` is "relative"."""
+    """Mean of arm − baseline over shared seeds; the relative change where `delta_kind` is "relative"; of a rate,
+    the difference of those of a typical seed."""
     delta_ci_low: float | None
     delta_ci_high: float | None
     differences: dict[int, float]
@@ -130,6 +130,8 @@ class ResultTable:
     chance: float | None
     references: dict[str, float]
     """What simple models score on this metric."""
+    items: int | None
+    """Items of a seed that the metric is a rate over; None where it is no rate."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     family_size: int
@@ -189,8 +191,9 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         meaning=info.meaning,
         chance=info.chance,
         references={name: scores[info.name] for name, scores in sweep.references.items() if info.name in scores},
+        items=info.items,
         confidence=confidence,
-        delta_kind="relative" if question.scale == "log" else "difference",
+        delta_kind="relative" if question.scale == LOG else "difference",
         family_size=len(adjusted),
         stale=len(state.replicates.keys() - planned),
         rows=tuple(
@@ -206,7 +209,9 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
 
 def scale_of(metric: MetricInfo) -> Scale:
     """Return the scale on which a metric's errors are taken to be normal."""
-    return "log" if metric.unit == "perplexity" else "linear"
+    if metric.items is not None:
+        return Logit(metric.items)
+    return LOG if metric.unit == "perplexity" else LINEAR
 
 
 def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
@@ -281,7 +286,7 @@ def _row(
         reading=reading,
         peak_memory_mib=max(peaks, default=None),
         seconds=sum(seconds) / len(seconds) if seconds else None,
-        note=_note(sample.shortfall, oddity(comparison, "the baseline")),
+        note=_note(sample.shortfall, interval.note if interval else "", oddity(comparison, "the baseline")),
     )
 
 
@@ -289,7 +294,7 @@ def _differences(sample: Sample, base: Sample | None, question: Question) -> dic
     if base is None or sample is base:
         return {}
     return {
-        seed: paired_comparison([value], [base.values[seed]], scale=question.scale).difference
+        seed: question.scale.difference([value], [base.values[seed]])
         for seed, value in sample.values.items()
         if seed in base.values
     }

@@ -1,8 +1,8 @@
 """The scales on which what varies over seeds is taken to be normal, and the way back to the metric's unit.
 
-A rate, such as the share of needles found, is counted over the items of one seed, `Logit.items`. Items are nested in
-their seed: how they scatter says how well *one* seed's rate is known, never how much seeds differ. So a seed's rate
-enters as one number, and nothing here ever adds up the items of several seeds.
+A rate, such as the share of needles found, is counted over the items of one seed, `Logit.items`. Items are nested
+in their seed: how they scatter says how well *one* seed's rate is known, never how much seeds differ. So a seed's
+rate enters as one number, and nothing here ever adds up the items of several seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ import numpy as np
 
 _RELATIVE_ROUNDING = 1e-12
 """A spread below this share of the values themselves is floating-point rounding, not variation."""
+
+FEW = 3
+"""Hits (or misses) of a seed below which its logit is mostly the half hit that is added to them."""
 
 _ANGLES = 4096
 """Points on the edge of an ellipse; its extremes are missed by less than 3e-7 of its size."""
@@ -50,6 +53,8 @@ class Scale(ABC):
 
     suffix: ClassVar[str] = ""
     """Follows the name of a test that was made on this scale."""
+    is_coarse: ClassVar[bool] = False
+    """Whether different models can score exactly the same, as no hit at all, on every seed."""
 
     def forward(self, values: Sequence[float]) -> np.ndarray:
         """Put values on the scale.
@@ -179,10 +184,10 @@ class Log(Scale):
 class Logit(Scale):
     """Jeffreys logits of rates: ln((k + ½)/(m − k + ½)) for k hits of m items in a seed.
 
-    The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. The mean is the logits' mean
-    brought back: the rate of a typical seed (its median, if logits are normal), not that of all items together. Arms
-    are separated by the difference of two such rates. Where all seeds score the same there is nothing to average,
-    and the mean is what they scored; it differs from the mean brought back by less than half an item.
+    The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. The mean is the mean logit
+    brought back: the rate of a typical seed (of the median seed, if logits are normal), not that of all items
+    together. Arms are separated by the difference of two such rates. Where all seeds score the same there is
+    nothing to average, and the mean is what they scored; the logit brought back misses it by up to half an item.
 
     Source:
         Gart & Zweifel (1967), Biometrika 54:181-187, for the half hit.
@@ -192,6 +197,7 @@ class Logit(Scale):
     """Items of one seed, m."""
 
     suffix: ClassVar[str] = " on the logit scale"
+    is_coarse: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         if self.items < 1:
@@ -219,24 +225,27 @@ class Logit(Scale):
     def interval(
         self, bounds: tuple[float, float] | None, values: Sequence[float], confidence: float
     ) -> Interval | None:
-        """Bring a t-interval back; near no hits, or near all, widen it to what one seed's items allow.
+        """Bring a t-interval back; where a seed has few hits, or few misses, widen it to what its items allow.
 
-        Where a seed has less than one hit, its logit is mostly the half hit that was added: a guess, of which
-        Student's t cannot know how good it is. The interval then also holds Clopper and Pearson's, of the mean hits
-        among the items of *one* seed. Where no seed has a hit that is all there is.
+        With fewer than `FEW` hits a logit is mostly the half hit that was added, and Student's t knows nothing of
+        how good that guess is. The interval then also holds Clopper and Pearson's, of the mean hits among the
+        items of *one* seed; where such seeds are all equal, as those without any hit, there is nothing else. So
+        the interval covers at least 93 % at every rate, not 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
         """
         found = super().interval(bounds, values, confidence)
         hits = self.items * np.asarray(values, dtype=float)
-        near = "hit" if hits.min() < 1 else "miss" if hits.max() > self.items - 1 else ""
-        if not near:
+        fewest_hits, fewest_misses = float(hits.min()), float(self.items - hits.max())
+        if min(fewest_hits, fewest_misses) >= FEW:
             return found
         low, high = clopper_pearson(float(hits.mean()), self.items, confidence)
         exact = f"Clopper-Pearson on one seed's {self.items:,} items"
+        what = "hits" if fewest_hits <= fewest_misses else "misses"
         if found is None:
-            return Interval(low, high, exact, f"no seed has a {near}: the interval is {exact}")
-        low, high = min(low, found.low), max(high, found.high)
-        note = f"a seed has no {near}: the interval is widened to {exact}"
-        return Interval(low, high, f"{found.method}, widened to {exact}", note)
+            seen = "all seeds have the same few" if min(fewest_hits, fewest_misses) > 0 else "no seed has any"
+            return Interval(low, high, exact, f"{seen} {what}: the interval is {exact}")
+        method = f"{found.method}, widened to {exact}"
+        note = f"a seed has fewer than {FEW} {what}: the interval is widened to {exact}"
+        return Interval(min(low, found.low), max(high, found.high), method, note)
 
     def _forward(self, array: np.ndarray) -> np.ndarray:
         if array.min() < -_RELATIVE_ROUNDING or array.max() > 1 + _RELATIVE_ROUNDING:

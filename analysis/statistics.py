@@ -1,8 +1,9 @@
-"""Intervals and comparisons over seeds: the only place where a p-value or an interval is computed.
+"""Intervals and comparisons over seeds: with `scales` the only place where p-values and intervals are computed.
 
 The unit of replication is the seed. Student-t is used at every n: below 15 seeds the percentile
 bootstrap undercovers badly (at n = 3 it is just [min, max], coverage .74), and from 15 on the two agree.
-Metrics that multiply (perplexity) are treated on the log scale and transformed back.
+Metrics that multiply (perplexity) are treated on the log scale, rates on the logit scale, and both are
+transformed back; `scales` says how.
 
 A spread of zero has no Student-t interval and no p-value. Such cases are answered with None, never with
 an interval of no width: that would claim certainty from a metric that merely is coarse.
@@ -11,26 +12,15 @@ an interval of no width: that would claim certainty from a metric that merely is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
-Scale = Literal["linear", "log"]
-"""Scale on which a metric's errors are taken to be normal."""
+from analysis.scales import LINEAR, Interval, JointMeans, Scale, is_constant
 
-_RELATIVE_ROUNDING = 1e-12
-"""A spread below this share of the values themselves is floating-point rounding, not variation."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A two-sided confidence interval."""
-
-    low: float
-    high: float
-    method: str
+TestName = Literal["paired t", "Welch t"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,24 +30,25 @@ class Comparison:
     n: int
     """Pairs of seeds; for Welch's test the size of the smaller group."""
     difference: float
-    """Mean of treatment − baseline; on the log scale the relative change, .02 meaning 2 % more."""
+    """Mean of treatment − baseline; on the log scale the relative change, .02 meaning 2 % more; on the logit
+    scale the difference of the rates of a typical seed."""
     interval: Interval | None
     p: float | None
     """Two-sided; None where no t-test exists."""
-    method: Literal["paired t", "Welch t"]
+    method: TestName
     seed_correlation: float | None = None
     """Correlation of the arms over seeds; pairing helps only if positive. None below 3 pairs."""
     identical: bool = False
     """Every pair is exactly equal: the treatment did nothing."""
 
 
-def mean(values: Sequence[float], *, scale: Scale = "linear") -> float:
-    """Return the mean; on the log scale the geometric mean.
+def mean(values: Sequence[float], *, scale: Scale = LINEAR) -> float:
+    """Return the mean; on the log scale the geometric mean, on the logit scale the rate of a typical seed.
 
     Raises:
-        ValueError: If there are no values, one is not finite, or the log scale meets one ≤ 0.
+        ValueError: If there are no values, one is not finite, or one lies outside what the scale is made for.
     """
-    return _back(float(np.mean(_forward(values, scale))), scale)
+    return scale.mean(values)
 
 
 def standard_deviation(values: Sequence[float]) -> float | None:
@@ -65,31 +56,32 @@ def standard_deviation(values: Sequence[float]) -> float | None:
     return float(np.std(values, ddof=1)) if len(values) >= 2 else None
 
 
-def mean_interval(values: Sequence[float], *, confidence: float = 0.95, scale: Scale = "linear") -> Interval | None:
+def mean_interval(values: Sequence[float], *, confidence: float = 0.95, scale: Scale = LINEAR) -> Interval | None:
     """Estimate the mean over seeds with a Student-t interval.
 
     Args:
         values: One value a seed.
         confidence: Coverage, between 0 and 1.
-        scale: "log" for metrics that multiply, such as perplexity.
+        scale: `LOG` for metrics that multiply, such as perplexity; `Logit` for rates.
 
     Returns:
-        The interval, or None where there is none: fewer than two values, values that do not vary, or
-        values so far apart on the log scale that a bound exceeds every float.
+        The interval, or None where there is none: fewer than two values, values that do not vary (unless they are
+        rates with few hits or few misses, see `Logit.interval`), or values so far apart on the log scale that a
+        bound exceeds every float.
 
     Raises:
-        ValueError: If a value is not finite, or the log scale meets a value ≤ 0.
+        ValueError: If a value is not finite or lies outside what the scale is made for.
     """
     from scipy import stats
 
     _check_confidence(confidence)
     if len(values) < 2:
         return None
-    y = _forward(values, scale)
-    if _is_constant(y, y):
-        return None
+    y = scale.forward(values)
+    if is_constant(y):
+        return scale.interval(None, values, confidence)
     low, high = stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))
-    return _interval(float(low), float(high), "t", scale, back=_back)
+    return scale.interval((float(low), float(high)), values, confidence)
 
 
 def paired_comparison(
@@ -97,7 +89,7 @@ def paired_comparison(
     baseline: Sequence[float],
     *,
     confidence: float = 0.95,
-    scale: Scale = "linear",
+    scale: Scale = LINEAR,
 ) -> Comparison:
     """Compare two arms that share their seeds, by the paired t-test.
 
@@ -105,11 +97,13 @@ def paired_comparison(
         treatment: One value a seed.
         baseline: The same seeds in the same order.
         confidence: Coverage of the interval, between 0 and 1.
-        scale: "log" compares ratios and returns the relative change.
+        scale: `LOG` compares ratios and returns the relative change; `Logit` compares logits and returns the
+            difference of two rates, with an interval that holds 0 exactly if p ≥ 1 − confidence.
 
     Returns:
-        The comparison. Interval and p are None below two pairs and where all differences are equal
-        but not zero; where all are zero, p is 1 and `identical` is set.
+        The comparison. Interval and p are None below two pairs and where all differences are equal but not
+        zero; where all are zero, p is 1 and `identical` is set. Rates are coarse: two arms that score the same on
+        every seed, as no hit at all, need not be the same, so theirs has no p and is not `identical`.
 
     Raises:
         ValueError: If the lengths differ, are 0, or a value is unusable.
@@ -119,19 +113,18 @@ def paired_comparison(
     _check_confidence(confidence)
     if len(treatment) != len(baseline):
         raise ValueError(f"pairs need equal lengths, got {len(treatment)} and {len(baseline)}")
-    a, b = _forward(treatment, scale), _forward(baseline, scale)
-    difference = _back_difference(float(np.mean(a - b)), scale)
-    is_constant = _is_constant(a - b, np.concatenate([a, b]))
-    identical = a.size >= 2 and bool(np.all(a == b))
-    test = None if a.size < 2 or is_constant else stats.ttest_rel(a, b)
+    a, b = scale.forward(treatment), scale.forward(baseline)
+    identical = a.size >= 2 and bool(np.all(a == b)) and not (scale.is_coarse and is_constant(a))
+    untestable = a.size < 2 or is_constant(a - b, np.concatenate([a, b]))
+    test = None if untestable else stats.ttest_rel(a, b)
     p = 1.0 if identical else None
     return Comparison(
         n=a.size,
-        difference=difference,
-        interval=_test_interval(test, confidence, "paired t", scale) if test else None,
+        difference=scale.difference(treatment, baseline),
+        interval=_test_interval(test, a, b, confidence, "paired t", scale) if test else None,
         p=float(test.pvalue) if test else p,
         method="paired t",
-        seed_correlation=_correlation(a, b),
+        seed_correlation=_correlation(a, b) if a.size > 2 else None,
         identical=identical,
     )
 
@@ -141,7 +134,7 @@ def welch_comparison(
     baseline: Sequence[float],
     *,
     confidence: float = 0.95,
-    scale: Scale = "linear",
+    scale: Scale = LINEAR,
 ) -> Comparison:
     """Compare two arms that share no seeds, by Welch's t-test (unequal variances).
 
@@ -149,7 +142,7 @@ def welch_comparison(
         treatment: One value a seed.
         baseline: Values of other seeds; the length may differ.
         confidence: Coverage of the interval, between 0 and 1.
-        scale: "log" compares ratios and returns the relative change.
+        scale: As of `paired_comparison`.
 
     Returns:
         The comparison. Interval and p are None if an arm has fewer than two values or neither varies.
@@ -163,17 +156,17 @@ def welch_comparison(
     from scipy import stats
 
     _check_confidence(confidence)
-    a, b = _forward(treatment, scale), _forward(baseline, scale)
+    a, b = scale.forward(treatment), scale.forward(baseline)
     n = min(a.size, b.size)
-    difference = _back_difference(float(a.mean() - b.mean()), scale)
-    if n < 2 or _is_constant(a, a) or _is_constant(b, b):
+    difference = scale.difference(treatment, baseline)
+    if n < 2 or is_constant(a) or is_constant(b):
         # With one constant arm Welch's formula still gives a number, but rests on one sample's spread.
         return Comparison(n=n, difference=difference, interval=None, p=None, method="Welch t")
     test = stats.ttest_ind(a, b, equal_var=False)
     return Comparison(
         n=n,
         difference=difference,
-        interval=_test_interval(test, confidence, "Welch t", scale),
+        interval=_test_interval(test, a, b, confidence, "Welch t", scale),
         p=float(test.pvalue),
         method="Welch t",
     )
@@ -226,51 +219,23 @@ def smallest_detectable_effect(n: int, *, alpha: float = 0.05, power: float = 0.
     return float(noncentrality) / math.sqrt(n)
 
 
-def _forward(values: Sequence[float], scale: Scale) -> np.ndarray:
-    array = np.asarray(values, dtype=float)
-    if array.ndim != 1 or array.size == 0:
-        raise ValueError("needs at least one value, in one dimension")
-    if not np.isfinite(array).all():
-        raise ValueError("a value is not finite: a diverged replicate is a failure, never part of a mean")
-    if scale == "linear":
-        return array
-    if (array <= 0).any():
-        raise ValueError("the log scale needs values above 0")
-    logarithms: np.ndarray = np.log(array)
-    return logarithms
-
-
-def _back(value: float, scale: Scale) -> float:
-    return math.exp(value) if scale == "log" else value
-
-
-def _back_difference(value: float, scale: Scale) -> float:
-    return math.expm1(value) if scale == "log" else value
-
-
-def _interval(
-    low: float, high: float, test: str, scale: Scale, *, back: Callable[[float, Scale], float]
-) -> Interval | None:
-    try:
-        bounds = back(low, scale), back(high, scale)
-    except OverflowError:
-        return None  # values so far apart that the bound exceeds every float
-    return Interval(*bounds, f"{test} on the log scale" if scale == "log" else test)
-
-
-def _is_constant(values: np.ndarray, magnitude: np.ndarray) -> bool:
-    return bool(np.ptp(values) <= _RELATIVE_ROUNDING * np.abs(magnitude).max())
-
-
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
-    if a.size < 3 or _is_constant(a, a) or _is_constant(b, b):
+    if a.size < 2 or is_constant(a) or is_constant(b):
         return None
     return float(np.corrcoef(a, b)[0, 1])
 
 
-def _test_interval(test: Any, confidence: float, method: str, scale: Scale) -> Interval | None:
+def _test_interval(
+    test: Any, a: np.ndarray, b: np.ndarray, confidence: float, method: TestName, scale: Scale
+) -> Interval | None:
+    from scipy import stats
+
     low, high = test.confidence_interval(confidence)
-    return _interval(float(low), float(high), method, scale, back=_back_difference)
+    quantile = float(stats.t.isf((1 - confidence) / 2, test.df))
+    reach_a, reach_b = (quantile * float(stats.sem(y)) for y in (a, b))
+    correlation = _correlation(a, b) or 0.0 if method == "paired t" else 0.0
+    joint = JointMeans(float(a.mean()), float(b.mean()), reach_a, reach_b, correlation)
+    return scale.difference_interval((float(low), float(high)), joint, method)
 
 
 def _check_confidence(confidence: float) -> None:

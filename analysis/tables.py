@@ -74,8 +74,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes = [f"references: {' · '.join(scores)}"] if scores else []
     notes += [_external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
-    if table.delta_kind == "relative":
-        notes.append("means are geometric; Δ is the relative change of the geometric mean")
+    notes += scale_notes(table.delta_kind, table.items)
     notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
     if table.stale:
@@ -208,6 +207,19 @@ def _external_note(row: ExternalRow, table: ResultTable) -> str:
         note += f"; ours − theirs {difference}"
         note += ", no test" if row.p is None else f", Welch p {row.p:.2g}"
     return f"{note}; ours: {row.note}" if row.note else note
+
+
+def scale_notes(delta_kind: Literal["difference", "relative"], items: int | None) -> list[str]:
+    """Return what means and Δ are where they are not plain averages; `items` are those of a rate, in each seed."""
+    if items is not None:
+        return [
+            f"rates over {items:,} items a seed: intervals and tests use one logit a seed, ln((hits + ½)/(misses "
+            "+ ½)), and never pool items over seeds; a mean is the mean logit brought back, the rate of a typical "
+            "seed; Δ is the difference of two such rates"
+        ]
+    if delta_kind == "relative":
+        return ["means are geometric; Δ is the relative change of the geometric mean"]
+    return []
 
 
 def _method_note(table: ResultTable) -> str:

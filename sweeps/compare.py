@@ -19,7 +19,7 @@ from analysis.compare import (
     match_arms,
 )
 from analysis.records import ArmInfo, read_journal
-from analysis.tables import DIRECTIONS, decimals_of, format_change, format_number, short_reading
+from analysis.tables import DIRECTIONS, decimals_of, format_change, format_number, scale_notes, short_reading
 from sweeps.errors import UserError, nearest
 from sweeps.invocation import proposed
 from sweeps.opened import find_arm, resolved_fields
@@ -230,6 +230,7 @@ def _notes(compared: ComparedSweeps, *, is_sweep: bool) -> list[str]:
     notes = [f"{100 * compared.confidence:g} % Student-t intervals over seeds, {used}; p two-sided{adjusted}"]
     if not used:
         notes = ["nothing to compare: no seed of A and B has ended with this metric"]
+    notes += scale_notes(compared.delta_kind, compared.items) if used else []
     said = {pair.note for pair in compared.pairs}
     if len(compared.pairs) > 1 and len(said) == 1:
         notes += [f"all arms: {note}" for note in said if note]

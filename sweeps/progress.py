@@ -116,7 +116,7 @@ class Progress:
     def _fraction_done(self) -> float:
         ended = sum(self.ended.values())
         steps = {key[0]: self.steps[key[0]] for key in self.running}
-        partial = sum(step / steps[key[0]] for key, step in self.running.items())
+        partial = sum(step / max(1, steps[key[0]]) for key, step in self.running.items())
         return (ended + partial) / max(1, self.num_missing)
 
     def _eta(self) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cluster.inventory import local_inventory
-from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, trial_overhead
+from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, phase_scan, trial_overhead
 
 
 def _processor() -> str:
@@ -33,6 +33,7 @@ def main() -> None:
         packing.report,
         driver_cost.report,
         lambda: mean_field.report("cpu"),
+        lambda: phase_scan.report("cpu"),
     )
     for report in reports:
         print(report() + "\n", flush=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import subprocess
 import sys
 import time
@@ -24,8 +25,10 @@ from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_sc
 
 REPEATS = 3
 PVM_DECAY = 0.85
-PAIRWISE_LIMIT_MIB = 2048
-"""Largest T×T tensor that is tried; about ten of them are alive in the backward pass."""
+INDEXED_LIMIT = 512
+"""Longest sequence for the loop over x[:, t]: its backward pass fills a whole tensor for every step."""
+PAIRWISE_TENSORS = 13
+"""T×T tensors that are alive at the peak of the pairwise form."""
 BYTES_PER_FLOAT = 4
 
 
@@ -41,8 +44,22 @@ class Case:
 
     @property
     def pairwise_mib(self) -> float:
-        """Return the size of one T×T tensor, in MiB."""
-        return self.batch * self.width * self.length**2 * BYTES_PER_FLOAT / 2**20
+        """Return the size of all the T×T tensors, in MiB."""
+        return PAIRWISE_TENSORS * self.batch * self.width * self.length**2 * BYTES_PER_FLOAT / 2**20
+
+    def why_not(self, device: str) -> str:
+        """Return why this is not measured; nothing where it is."""
+        if self.method == "indexed" and self.length > INDEXED_LIMIT:
+            return "quadratic"
+        if self.method == "pairs" and self.pairwise_mib > _free_mib(device) / 2:
+            return f"needs {self.pairwise_mib / 1024:,.0f} GiB"
+        return ""
+
+
+def _free_mib(device: str) -> float:
+    if device == "cuda":
+        return torch.cuda.mem_get_info()[0] / 2**20
+    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def _tpi(function: Callable[..., Pair | tuple[Pair, object]]) -> Callable[..., Tensor]:
@@ -63,6 +80,26 @@ def _tpi(function: Callable[..., Pair | tuple[Pair, object]]) -> Callable[..., T
     return run
 
 
+def _tpi_indexed(value: Tensor, phase: Tensor, magnitude: Tensor, decay: Tensor) -> Tensor:
+    re = im = weight = torch.zeros_like(value[:, 0])
+    outputs = []
+    for t in range(value.shape[1]):
+        a, cos, sin, m = decay[:, t].exp(), phase[:, t].cos(), phase[:, t].sin(), magnitude[:, t]
+        re = a * re + m * value[:, t] * cos
+        im = a * im + m * value[:, t] * sin
+        weight = a * weight + m
+        outputs.append((re * cos + im * sin + im * cos - re * sin) / (weight + 1e-8))
+    return torch.stack(outputs, dim=1).sum()
+
+
+def _pvm_indexed(value: Tensor) -> Tensor:
+    memory, memories = torch.zeros_like(value[:, 0]), []
+    for t in range(value.shape[1]):
+        memory = PVM_DECAY * memory + value[:, t]
+        memories.append(memory)
+    return torch.stack(memories, dim=1).square().sum()
+
+
 def _pvm_scan(value: Tensor) -> Tensor:
     return decayed_sum(value, log_decay=math.log(PVM_DECAY))[0].square().sum()
 
@@ -75,12 +112,20 @@ def _pvm_loop(value: Tensor) -> Tensor:
     return torch.stack(memories, dim=1).square().sum()
 
 
+COLUMNS = {
+    "scan": "scan",
+    "recurrence": "loop over unbind",
+    "indexed": "loop over x[:, t]",
+    "pairs": "T×T",
+}
 METHODS: dict[tuple[str, str], Callable[..., Tensor]] = {
     ("tpi", "scan"): _tpi(phase_scan),
     ("tpi", "recurrence"): _tpi(phase_scan_recurrence),
+    ("tpi", "indexed"): _tpi_indexed,
     ("tpi", "pairs"): _tpi(phase_scan_pairwise),
     ("pvm", "scan"): _pvm_scan,
     ("pvm", "recurrence"): _pvm_loop,
+    ("pvm", "indexed"): _pvm_indexed,
 }
 
 
@@ -120,26 +165,20 @@ def _measured(case: Case, device: str) -> dict[str, float] | None:
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
-def _cells(found: dict[str, float] | None, instead: str) -> list[str]:
-    if found is None:
-        return [instead, "–"]
-    return [f"{found['seconds'] * 1e3:.1f} ms", f"{found['peak_mib']:.0f} MiB"]
-
-
 def _row(problem: str, methods: tuple[str, ...], batch: int, width: int, length: int, device: str) -> str:
-    cases = {method: Case(problem, method, batch, width, length) for method in methods}
-    found = {
-        method: None if method == "pairs" and case.pairwise_mib > PAIRWISE_LIMIT_MIB else _measured(case, device)
-        for method, case in cases.items()
-    }
-    scan, loop = found["scan"], found["recurrence"]
-    if scan is None:
-        raise SystemExit(f"the scan failed at {cases['scan']}")
-    cells = [f"{batch}", f"{width}", f"{length:,}", *_cells(scan, "")]
-    cells += [*_cells(loop, "out of memory"), f"{loop['seconds'] / scan['seconds']:.0f}×" if loop else "–"]
-    if "pairs" in methods:
-        size_gib = cases["pairs"].pairwise_mib / 1024
-        cells += _cells(found["pairs"], f"does not fit: {size_gib:,.0f} GiB a tensor")
+    """Return a line of the table: every method's time, how many scans that is, and its peak."""
+    cells = [f"{batch}", f"{width}", f"{length:,}"]
+    scan_seconds = math.nan
+    for method in methods:
+        case = Case(problem, method, batch, width, length)
+        obstacle = case.why_not(device)
+        found = None if obstacle else _measured(case, device)
+        if found is None:
+            cells.append(obstacle or "failed")
+            continue
+        scan_seconds = found["seconds"] if method == "scan" else scan_seconds
+        ratio = "" if method == "scan" else f" ({found['seconds'] / scan_seconds:.1f}×)"
+        cells.append(f"{found['seconds'] * 1e3:,.1f} ms{ratio}, {found['peak_mib']:,.0f} MiB")
     return "| " + " | ".join(cells) + " |"
 
 
@@ -158,27 +197,26 @@ def report(device: str) -> str:
     """Return the benchmark as Markdown."""
     where = torch.cuda.get_device_name() if device == "cuda" else "CPU, 1 thread"
     setting = f"forward + backward, float32, {where}, torch {torch.__version__}; best of {REPEATS}"
-    tpi = [
-        _row("tpi", ("scan", "recurrence", "pairs"), 8, 128, length, device) for length in (512, 4096, 16_384)
-    ]
+    tpi = [_row("tpi", tuple(COLUMNS), 8, 128, length, device) for length in (128, 512, 4096, 16_384)]
     pvm = [
-        _row("pvm", ("scan", "recurrence"), batch, width, length, device)
+        _row("pvm", tuple(COLUMNS)[:3], batch, width, length, device)
         for batch, width in ((8, 128), (1, 64))
         for length in (512, 4096)
     ]
-    columns = "B | D | T | scan | peak | Python recurrence | peak | ratio |"
+    heads = ["B", "D", "T", *COLUMNS.values()]
     return "\n".join(
         [
-            f"**Phase scan: write and read phase, magnitude, normaliser, a decay for each token** ({setting})",
+            f"**Phase scan: write and read phase, magnitude, normaliser, a decay for each token** ({setting}; in",
+            "brackets: how many times the scan's time)",
             "",
-            f"| {columns} T×T | peak |",
-            "|---:" * 10 + "|",
+            "| " + " | ".join(heads) + " |",
+            "|---:" * len(heads) + "|",
             *tpi,
             "",
             f"**PVM memory: one constant decay** ({setting})",
             "",
-            f"| {columns}",
-            "|---:" * 8 + "|",
+            "| " + " | ".join(heads[:-1]) + " |",
+            "|---:" * (len(heads) - 1) + "|",
             *pvm,
             "",
             "**State of one layer, bytes** (B 8, D 128, float32)",
@@ -195,7 +233,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--problem", choices=("tpi", "pvm"))
-    parser.add_argument("--method", choices=("scan", "recurrence", "pairs"))
+    parser.add_argument("--method", choices=("scan", "recurrence", "indexed", "pairs"))
     parser.add_argument("--size", help="batch, width and length, as B,D,T")
     arguments = parser.parse_args()
     if arguments.problem:

@@ -105,13 +105,13 @@ class PaddingScored(LanguageTask):
 
 class WrongChance(LanguageTask):
     @property
-    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+    def metrics(self) -> tuple[Metric, ...]:
         return tuple(Metric(**{**vars(metric), "chance": 1.0}) for metric in super().metrics)
 
 
 class Undeclared(LanguageTask):
     @property
-    def metrics(self) -> tuple[Metric, ...]:  # type: ignore[override]
+    def metrics(self) -> tuple[Metric, ...]:
         return super().metrics[1:]
 
 
@@ -152,7 +152,7 @@ def test_defect_breaks_its_contract(defect: type[LanguageTask], contract_name: s
 
 
 def test_every_check_is_shown_to_fail() -> None:
-    marks = inspect.unwrap(test_defect_breaks_its_contract).pytestmark  # type: ignore[attr-defined]
+    marks = inspect.unwrap(test_defect_breaks_its_contract).pytestmark
     assert {contract_name for _, contract_name in marks[0].args[1]} == CHECKS.keys()
 
 

@@ -205,7 +205,7 @@ def test_a_violation_that_is_declared_and_real_is_expected(call: Call, tmp_path:
     ("change", "fails"),
     [
         (("batch.targets_BT)", "batch.targets_BT)"), set()),
-        (("batch.targets_BT)", "batch.inputs_BT)"), {"batches"}),
+        (("batch.targets_BT)", "batch.inputs_BT)"), {"batches", "echo"}),
         (("super().batch(size, generator)", "super().batch(size, generator.manual_seed(1))"), {"randomness"}),
         (("super().build(data_dir).corpus", "[].corpus"), {"rebuild"}),
     ],
@@ -220,7 +220,7 @@ def test_a_task_is_checked_by_its_own_contracts(
     jsonschema.validate(found, load_schema("check"))
     assert {check["contract"] for check in found["checks"] if check["outcome"] == "failed"} == fails
     if "rebuild" not in fails:
-        assert {check["contract"] for check in found["checks"]} == {"rebuild", *TASK_CHECKS}
+        assert {check["contract"] for check in found["checks"]} == {"violations", "rebuild", *TASK_CHECKS}
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
+_SCALES, _RATES_TESTS = "analysis/scales.py", "tests/unit/test_rates.py"
 _STATISTICS, _STATISTICS_TESTS = "analysis/statistics.py", "tests/unit/test_statistics.py"
 _COMPARISONS, _RESULTS_TESTS = "analysis/comparisons.py", "tests/unit/test_results.py"
 _RECORDS, _RECORDS_TESTS = "analysis/records.py", "tests/unit/test_records.py"
@@ -14,7 +15,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="nanmean",
         meaning="a value that is not finite is left out of a mean without a word",
-        file=_STATISTICS,
+        file=_SCALES,
         old='raise ValueError("a value is not finite: a diverged replicate is a failure, never part of a mean")',
         new="array = array[np.isfinite(array)]",
         caught_by=f"{_STATISTICS_TESTS}::test_non_finite_values_are_refused_everywhere",
@@ -26,6 +27,22 @@ MUTANTS: tuple[Mutant, ...] = (
         old=_T_INTERVAL,
         new="stats.t.interval(confidence, 64 * y.size - 1, loc=y.mean(), scale=stats.sem(np.repeat(y, 64)))",
         caught_by=_HALF_WIDTH,
+    ),
+    Mutant(
+        name="hits_pooled_over_seeds",
+        meaning="five seeds without a hit count as one seed with five times the items",
+        file=_SCALES,
+        old="clopper_pearson(float(hits.mean()), self.items, confidence)",
+        new="clopper_pearson(float(hits.sum()), hits.size * self.items, confidence)",
+        caught_by=f"{_RATES_TESTS}::test_seeds_without_a_hit_say_what_the_items_of_one_seed_say",
+    ),
+    Mutant(
+        name="pairs_forgotten_on_the_way_back",
+        meaning="the interval of a difference of rates takes the arms for strangers, although its p does not",
+        file=_STATISTICS,
+        old='correlation = _correlation(a, b) or 0.0 if method == "paired t" else 0.0',
+        new="correlation = 0.0",
+        caught_by=f"{_RATES_TESTS}::test_the_interval_of_a_difference_holds_0_exactly_if_the_test_does_not_reject",
     ),
     Mutant(
         name="normal_quantile",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -38,7 +39,7 @@ def scans(draw: Any) -> dict[str, Any]:
     }
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(scans())
 def test_equals_the_recurrence(arguments) -> None:
     y, _ = phase_scan(**arguments)
@@ -53,7 +54,7 @@ def cut(value: Any, span: slice) -> Any:
     return value[..., span, :] if isinstance(value, Tensor) and value.ndim > 1 else value
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(scans(), st.data())
 def test_any_parts_give_the_whole(arguments, data) -> None:
     values = arguments["values"]
@@ -61,7 +62,7 @@ def test_any_parts_give_the_whole(arguments, data) -> None:
     inner = data.draw(st.lists(st.integers(1, length), max_size=4, unique=True))
     edges = sorted({0, length, *inner})
     state, found = None, []
-    for start, stop in zip(edges, edges[1:], strict=False):
+    for start, stop in pairwise(edges):
         part = {name: cut(value, slice(start, stop)) for name, value in arguments.items()}
         y, state = phase_scan(**part, state=state)
         found.append(y)

@@ -72,6 +72,13 @@ def test_at_the_limit_it_ends_with_numbers_and_a_proposal(what: Shortage, splits
         assert part in end.message
 
 
+def test_workers_are_told_of_their_own_limit_and_not_of_the_machine_s() -> None:
+    """There are no larger sizes for them, though a machine may have more."""
+    end = decided(shortage(size_class=0), splits=False, place="worker")
+    assert isinstance(end, GiveUp)
+    assert "that is the most that a worker of this study is given" in end.message
+
+
 def test_a_suspicion_is_followed_once() -> None:
     end = decided(shortage(suspected=True), was_suspected=True)
     assert isinstance(end, GiveUp)

@@ -19,8 +19,9 @@ from trainables.config import BudgetConfig, TrialConfig, config_id
 from trainables.tasks.base import DataError
 from trainables.tasks.contract import TwoTokenModel, UniformModel, score
 from trainables.tasks.corpora import Corpus
-from trainables.tasks.language import LanguageConfig, LanguageTask, split_text
+from trainables.tasks.language import LanguageConfig, LanguageTask
 from trainables.tasks.synthetic import MarkovSource
+from trainables.tasks.text import split_text
 
 
 class Recorder(UniformModel):

@@ -26,20 +26,19 @@ def angle_between(phase: Tensor, other: Tensor) -> float:
 LOG_DECAYS = {
     "none": None,
     "one for all": -math.pi / LENGTH,
-    "channel": -1e-3 * draw(4, seed=9, dtype=torch.float32).abs(),
-    "token": -1e-2 * draw(1, LENGTH, 4, seed=9, dtype=torch.float32).abs(),
+    "channel": -1e-3 * draw(2, seed=9, dtype=torch.float32).abs(),
+    "token": -1e-2 * draw(1, LENGTH, 2, seed=9, dtype=torch.float32).abs(),
 }
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-@pytest.mark.parametrize("window", [None, 64])
+@pytest.mark.parametrize(("dtype", "window"), [(torch.float32, None), (torch.float32, 64), (torch.bfloat16, None)])
 @pytest.mark.parametrize("log_decay", LOG_DECAYS.values(), ids=LOG_DECAYS)
 def test_long_sequences_keep_float32s_digits(
     log_decay: Tensor | float | None, window: int | None, dtype: torch.dtype
 ) -> None:
     """From the frequencies on; bfloat16 costs what it costs to round the inputs, and nothing in the scan."""
-    x, frequency = draw(1, LENGTH, 4, dtype=dtype), 1 + draw(1, LENGTH, 4, seed=1, dtype=dtype)
-    magnitude = draw(1, LENGTH, 4, seed=2, dtype=dtype).abs()
+    x, frequency = draw(1, LENGTH, 2, dtype=dtype), 1 + draw(1, LENGTH, 2, seed=1, dtype=dtype)
+    magnitude = draw(1, LENGTH, 2, seed=2, dtype=dtype).abs()
 
     def scan(wide: torch.dtype) -> Pair:
         phase, _ = cumulative_phase(frequency.to(wide))
@@ -57,7 +56,7 @@ def test_long_sequences_keep_float32s_digits(
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("spread", [0.0, 1.0])
 def test_phases_are_exact_to_a_rounding_after_16_thousand_positions(spread: float, dtype: torch.dtype) -> None:
-    frequency = (1.1 + spread * draw(2, LENGTH, 3)).to(dtype)
+    frequency = (1.1 + spread * draw(1, LENGTH, 2)).to(dtype)
     phase, last = cumulative_phase(frequency)
     assert phase.dtype == torch.float32
     assert float(phase.abs().max()) <= math.pi + 1e-6
@@ -103,7 +102,7 @@ def objective(log_decay: Tensor, x: Tensor, phase: Tensor) -> Tensor:
     return (y.re.sin() + y.im.square()).sum()
 
 
-@pytest.mark.parametrize("shape", [(), (3,), (2, 100, 1), (2, 100, 3)])
+@pytest.mark.parametrize("shape", [(), (3,), (2, 100, 1)])
 @pytest.mark.parametrize("shared_input", [True, False])
 def test_fused_seeds_equal_one_after_the_other(shape: tuple[int, ...], shared_input: bool) -> None:
     seeds = 3

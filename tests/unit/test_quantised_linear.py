@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 from cluster.memory import MemoryEstimate, estimate
 from cluster.memory_pretrained import weight_storages
 from tests.backbones import (
+    CONFIGS,
     MOST_FAMILIES,
     POSITIONS,
     QUANTISED,
@@ -152,6 +153,15 @@ def test_fake_and_real_weights_have_the_same_bytes(
     assert _bytes(real) == weight_storages(config, quantization=quantisation).total - tables  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("quantisation", QUANTISED)
+def test_a_quantised_model_does_not_hold_the_files_it_was_read_from(quantisation: str, tmp_path: Path) -> None:
+    """Their unquantised tensors would keep all of a mapped file, and quantising would save nothing."""
+    AutoModelForCausalLM.from_config(CONFIGS["llama"], dtype=torch.bfloat16).save_pretrained(tmp_path)
+    backbone = load(tmp_path, quantisation=quantisation, dtype="bfloat16")
+    assert backbone.embedding_VD.dtype == torch.bfloat16
+    assert str(tmp_path) not in Path("/proc/self/maps").read_text(encoding="utf-8")
+
+
 def trial(folder: Path, **architecture: Any) -> TrialConfig:
     return TrialConfig.model_validate(
         {
@@ -205,5 +215,4 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(
         architecture={**architecture, "backbone_dtype": dtype}, width=64, depth=1, batch=4, length=length, windows=4
     )
     outcome = measure(case)
-    print(outcome)
     assert abs(outcome.error) < 0.06, outcome

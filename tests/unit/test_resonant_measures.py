@@ -97,23 +97,6 @@ def test_no_block_has_no_gamma(measure: object) -> None:
 # --- memory ---
 
 
-def memory(x_BTD: Tensor, gain: float, decay: float) -> Tensor:
-    states, state_BD = [], torch.zeros_like(x_BTD[:, 0])
-    for x_BD in x_BTD.unbind(1):
-        state_BD = decay * state_BD + gain * x_BD
-        states.append(state_BD)
-    return torch.stack(states, 1)
-
-
-def test_the_memory_of_noise_has_the_expected_norms() -> None:
-    gain, decay, width = 0.3 * 4, 0.85, 256
-    state_BD = memory(draw(60, 150, width), gain, decay)[:, -1]
-    std = measures.expected_memory_std(gain, decay)
-    assert std == pytest.approx(gain / 0.5268, rel=1e-3)
-    assert float(state_BD.norm(dim=1).mean()) == pytest.approx(std * math.sqrt(width), rel=0.01)
-    assert float(state_BD.abs().mean()) == pytest.approx(std * math.sqrt(2 / math.pi), rel=0.02)
-
-
 def test_the_published_memory_forgets_within_tens_of_tokens() -> None:
     """Below 1 % after 28.3 tokens, unreadable after about 20."""
     assert measures.reach(0.85) == 29
@@ -121,23 +104,6 @@ def test_the_published_memory_forgets_within_tens_of_tokens() -> None:
     assert measures.reach(0.5, 0.25) == 3  # strictly less than a quarter is left
     assert measures.readable_tokens(2048, 0.85) == pytest.approx(19.5, abs=0.1)
     assert math.sqrt(64) * 0.9 ** measures.readable_tokens(64, 0.9) * math.sqrt(1 - 0.9**2) == pytest.approx(1)
-
-
-def test_measured_influence_is_the_decay() -> None:
-    x_BTD = draw(3, 40, 32)
-    found_T = measures.measured_influence(lambda x_BTD: memory(x_BTD, 1.2, 0.85), x_BTD, generator())
-    torch.testing.assert_close(found_T, 0.85 ** torch.arange(40, dtype=torch.float64))
-
-
-def test_measured_influence_shows_a_leak() -> None:
-    def leaking(x_BTD: Tensor) -> Tensor:
-        return memory(x_BTD, 1.0, 0.85) + 0.5 * x_BTD[:, :1]
-
-    found_T = measures.measured_influence(leaking, draw(3, 40, 32), generator())
-    assert float(found_T[-1]) == pytest.approx(0.5, abs=0.01)
-    assert float(found_T[30]) < 0.01
-    with torch.no_grad():  # it takes its own gradient, wherever it is called
-        assert torch.equal(measures.measured_influence(leaking, draw(3, 40, 32), generator()), found_T)
 
 
 # --- hidden states ---
@@ -168,6 +134,13 @@ def test_effective_rank_of_noise_is_the_expected_one(rows: int, columns: int) ->
     assert float(values.max()) <= min(rows, columns)
 
 
+def test_the_expected_rank_of_large_states_takes_one_draw() -> None:
+    """Which is enough: single draws differ by less than a thousandth."""
+    singles = [measures.effective_rank(draw(1100, 1000, seed=seed).float()) for seed in range(2)]
+    assert float(singles[0]) == pytest.approx(float(singles[1]), rel=1e-3)
+    assert measures.expected_effective_rank(1100, 1000) == pytest.approx(float(singles[0]), rel=1e-3)
+
+
 # --- curvature ---
 
 
@@ -177,7 +150,6 @@ def test_a_straight_trace_has_no_curvature_and_a_jump_has_one() -> None:
     line_BTD[:, 5:] += torch.tensor([3.0, 4.0])
     kappa_BU = measures.curvature(line_BTD)
     assert kappa_BU[0].tolist() == [0, 0, 0, 5, 5, 0, 0, 0]
-    assert measures.peak_offset(kappa_BU, torch.tensor([4])).tolist() == [0]  # entry 3 is about position 4
 
 
 def test_curvature_of_noise_is_flat() -> None:
@@ -185,11 +157,20 @@ def test_curvature_of_noise_is_flat() -> None:
     assert float(kappa_BU.mean()) == pytest.approx(math.sqrt(6 * 512), rel=0.01)
 
 
+def memory(x_BTD: Tensor, decay: float) -> Tensor:
+    """Return the trace of m_t = decay · m_{t−1} + x_t."""
+    states, state_BD = [], torch.zeros_like(x_BTD[:, 0])
+    for x_BD in x_BTD.unbind(1):
+        state_BD = decay * state_BD + x_BD
+        states.append(state_BD)
+    return torch.stack(states, 1)
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.85])
 def test_curvature_entropy_of_noise_is_the_null(decay: float) -> None:
     null = measures.curvature_entropy_null(398, 64)
     values = [
-        measures.curvature_entropy(measures.curvature(memory(draw(8, 400, 64, seed=s), 1, decay))) for s in range(4)
+        measures.curvature_entropy(measures.curvature(memory(draw(8, 400, 64, seed=s), decay))) for s in range(4)
     ]
     assert 1 - float(torch.stack(values).mean()) == pytest.approx(1 - null, rel=0.1)
     assert measures.curvature_entropy_null(532, 133) == pytest.approx(0.9997, abs=1e-5)
@@ -200,30 +181,3 @@ def test_curvature_entropy_goes_from_a_peak_to_uniform() -> None:
     peak_BU = torch.zeros(1, 50)
     peak_BU[0, 7] = 2
     assert float(measures.curvature_entropy(peak_BU)) == 0
-
-
-def test_a_peak_is_found_within_four_tokens_of_its_position() -> None:
-    kappa_BU = torch.ones(1, 100)
-    kappa_BU[0, 49] = 3.0  # about position 50
-    near = [float(measures.curvature_peak(kappa_BU, torch.tensor([p]))) for p in (45, 46, 50, 54, 55)]
-    assert near == [0, 1, 1, 1, 0]
-    assert float(measures.curvature_peak_null(kappa_BU)) == pytest.approx(9 / 100)
-    assert float(measures.curvature_peak(torch.ones(1, 100), torch.tensor([50]))) == 0  # no peak anywhere
-
-
-def test_the_null_of_the_peak_is_its_mean_over_random_positions() -> None:
-    kappa_BU = measures.curvature(draw(6, 120, 4))
-    draws = [
-        measures.curvature_peak(kappa_BU, torch.randint(1, 119, (6,), generator=generator(seed)))
-        for seed in range(1000)
-    ]
-    values = torch.stack(draws)
-    error = float(values.std()) / math.sqrt(len(values))
-    assert abs(float(values.mean()) - float(measures.curvature_peak_null(kappa_BU))) < 4 * error
-    assert float(measures.curvature_peak_null(kappa_BU)) > 0.5  # so a published .6 at the needle is nothing
-
-
-def test_the_offset_of_a_peak_is_signed() -> None:
-    kappa_BU = torch.zeros(2, 60)
-    kappa_BU[:, 19] = 1  # about position 20
-    assert measures.peak_offset(kappa_BU, torch.tensor([53, 10])).tolist() == [-33, 10]

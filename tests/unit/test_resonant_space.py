@@ -30,6 +30,7 @@ NOT_SEARCHED = {
     "quantisation",
     "causal",
     "omega_learning_rate_factor",
+    "pvm.pcm.published",
     "pvm.t2.published",
     "ridge.target",
 }

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from analysis.scales import LOG
 from analysis.statistics import (
     holm,
     mean,
@@ -168,8 +169,8 @@ def test_no_interval_without_spread(values: list[float]) -> None:
 
 def test_log_scale_gives_the_geometric_mean_inside_a_positive_interval() -> None:
     values = [2.0, 8.0, 4.0]
-    interval = mean_interval(values, scale="log")
-    assert mean(values, scale="log") == pytest.approx(4.0)
+    interval = mean_interval(values, scale=LOG)
+    assert mean(values, scale=LOG) == pytest.approx(4.0)
     assert interval is not None
     assert interval.low * interval.high == pytest.approx(16.0)
     assert interval.low > 0
@@ -177,15 +178,15 @@ def test_log_scale_gives_the_geometric_mean_inside_a_positive_interval() -> None
 
 
 def test_log_scale_compares_by_ratio() -> None:
-    result = paired_comparison([11.0, 21.0, 34.0], [10.0, 20.0, 30.0], scale="log")
+    result = paired_comparison([11.0, 21.0, 34.0], [10.0, 20.0, 30.0], scale=LOG)
     assert result.difference == pytest.approx((1.1 * 1.05 * 34 / 30) ** (1 / 3) - 1)
     assert result.interval is not None
     assert result.interval.low < result.difference < result.interval.high
 
 
 def test_log_scale_has_no_interval_where_a_bound_exceeds_every_float() -> None:
-    assert mean_interval([1e5, 1e300], scale="log") is None
-    result = paired_comparison([1e5, 1e300], [1e5, 2e5], scale="log")
+    assert mean_interval([1e5, 1e300], scale=LOG) is None
+    result = paired_comparison([1e5, 1e300], [1e5, 2e5], scale=LOG)
     assert result.interval is None
     assert result.p is not None
 
@@ -211,7 +212,7 @@ def test_bad_arguments_are_refused() -> None:
     with pytest.raises(ValueError, match="equal lengths"):
         paired_comparison([1.0, 2.0], [1.0])
     with pytest.raises(ValueError, match="above 0"):
-        mean_interval([1.0, 0.0], scale="log")
+        mean_interval([1.0, 0.0], scale=LOG)
     with pytest.raises(ValueError, match="between 0 and 1"):
         mean_interval([1.0, 2.0], confidence=95)
     with pytest.raises(ValueError, match="at least one"):

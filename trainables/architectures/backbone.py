@@ -46,7 +46,7 @@ class BackboneConfig(ArchitectureConfig):
         Source:
             Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
         """
-        return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * self.num_layers)
+        return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * max(1, self.num_layers))
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return the mixer of 0-based `layer`; causal softmax attention unless a family says otherwise."""

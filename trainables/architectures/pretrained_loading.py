@@ -130,9 +130,10 @@ def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dt
 
 def _leave_files(model: nn.Module) -> None:
     """Copy what still lies in mapped files, such as the embedding: it alone would hold all of each file."""
-    for tensor in [*model.parameters(), *model.buffers()]:
-        if tensor.untyped_storage().nbytes() > tensor.nbytes:
-            tensor.data = tensor.data.clone()
+    for module in model.modules():
+        for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
+            if tensor.is_floating_point():  # codes were made here
+                tensor.data = tensor.data.clone()
 
 
 def _mapped_bytes(folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> int:

@@ -14,6 +14,8 @@ from typing import Any, Literal, Self
 import torch
 from pydantic import Field, model_validator
 
+from search_spaces.groups import from_fields, to_fields
+from search_spaces.resonant import SEARCH
 from trainables.architectures.backbone import BackboneConfig, num_parameters
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
 from trainables.architectures.pretrained_loading import Dtype
@@ -49,36 +51,13 @@ PUBLISHED: dict[str, Any] = {
         "pcm": {"published": True},
     },
     "readout": {"positions": "last", "mask": "window", "of": "first", "top_k_over": "vocabulary"},
-    "ridge": {"target": "embedding"},
+    "ridge": {"target": "embedding", "unfreeze_step": None},
     "infonce": {"embedding": "sliced"},
 }
 """What `as_published` sets, of groups only where a configuration has them; what is left are sizes and strengths."""
 
 OF_BACKBONE = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "residual_init")
 """Fields that a Hugging Face backbone decides by itself."""
-
-
-OF_PHASE_SIGNAL = (
-    "alpha", "omega", "time", "learn_omega", "omega_min", "omega_max", "omega_learning_rate_factor", "learn_phase",
-    "cascade_lambda", "cascade_kappa", "phase_delta", "omega_delta", "stillness", "block_warm_delta_steps",
-    "block_ramp_steps", "phase_ramp_steps", "counter", "phase_alignment_weight",
-)  # fmt: skip
-"""Fields that nothing depends on where there is no phase signal."""
-
-OF_BLOCKS = (*OF_PHASE_SIGNAL, "gamma", "mixer", "causal", "pvm", "plm", "query")
-"""Fields that nothing depends on where there is no block."""
-
-
-def _irrelevant(config: ResonantConfig) -> list[str]:
-    """Return the fields that nothing depends on."""
-    if config.num_blocks == 0:
-        return list(OF_BLOCKS)
-    names = [] if config.gamma > 0 else list(OF_PHASE_SIGNAL)
-    names += [] if config.mixer == "conv" else ["causal"]
-    names += [] if config.learn_omega else ["omega_min", "omega_max", "omega_learning_rate_factor"]
-    names += [] if config.readout is not None and config.readout.over == "trace" else ["query"]
-    names += [] if config.learn_phase else ["phase_alignment_weight"]
-    return names
 
 
 def with_published(given: Any, published: dict[str, Any]) -> Any:
@@ -90,6 +69,12 @@ def with_published(given: Any, published: dict[str, Any]) -> Any:
         elif isinstance(filled.get(name), dict):
             filled[name] = with_published(filled[name], value)
     return filled
+
+
+def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
+    """Return whether a field that no search moves belongs to a group that is there, or to none."""
+    group = name.rpartition(".")[0]
+    return not group or kept.get(group) is True
 
 
 @register_architecture("resonant", version=1)
@@ -221,22 +206,28 @@ class ResonantConfig(BackboneConfig):
         return super().microbatch_invariant and not (keeps_count or keeps_state or fades or still or self.infonce)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop what cannot change the result, and name a Hugging Face backbone by its weights."""
+        """Drop what cannot change the result, and name a Hugging Face backbone by its weights.
+
+        What depends on what, `search_spaces.resonant` says.
+        """
         fields = super().canonical()
         del fields["fidelity"], fields["freeze_backbone"]
-        fields["is_frozen"] = self.is_frozen
+        own = from_fields(
+            {name: fields.pop(name) for name in ResonantConfig.__annotations__ if name in fields}, SEARCH
+        )
+        kept = SEARCH.canonical({name: own[name] for name in SEARCH if name in own})
+        rest = {name: value for name, value in own.items() if name not in SEARCH and _group_is_kept(name, kept)}
+        if self.mixer != "conv" or self.num_blocks == 0:
+            del rest["causal"]
+        if "omega_min" not in kept:
+            del rest["omega_learning_rate_factor"]
+        rest["is_frozen"] = self.is_frozen
         if self.is_hugging_face:
-            fields["backbone"] = HUGGING_FACE + source_hash(self.source)
-            for name in OF_BACKBONE:
-                fields.pop(name, None)
+            rest["backbone"] = HUGGING_FACE + source_hash(self.source)
+            fields = {name: value for name, value in fields.items() if name not in OF_BACKBONE}
         else:
-            del fields["quantisation"], fields["backbone_dtype"]
-        for name in _irrelevant(self):
-            fields.pop(name, None)
-        if self.pvm is not None and self.num_blocks and self.pvm.rotation == "none":
-            for name in ("omega", "phase", "time"):
-                del fields["pvm"][name]
-        return fields
+            del rest["quantisation"], rest["backbone_dtype"]
+        return {**fields, **to_fields({**kept, **rest}, SEARCH)}
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the transformer whose weights the backbone takes."""

@@ -119,6 +119,8 @@ class ResonantModel(LanguageModel):
         if self.readout is None:
             return None
         self.readout.set_step(step)
+        if self.infonce is not None:
+            self.infonce.frozen = step < self.readout.freeze_steps
         if step == 0 and (self.config.ridge or self.config.infonce):
             check_answers(draw().targets_BT)
         projection, ridge = self.readout.projection, self.config.ridge

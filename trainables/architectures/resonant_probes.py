@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trainables.layers.mixer import Mixer
 from trainables.layers.resonant import measures
+from trainables.layers.resonant.memory import Memory
 from trainables.training.randomness import generator
 
 if TYPE_CHECKING:
@@ -36,6 +36,12 @@ def measure(model: ResonantModel, tokens_BT: Tensor) -> dict[str, float]:
         if own and tokens_BT.shape[1] > 3:
             kappa_BU = torch.cat([measures.curvature(trace_BTD) for trace_BTD in own])
             found[f"{name}_curvature_entropy"] = measures.curvature_entropy(kappa_BU)
+            found[f"{name}_curvature_entropy_null"] = measures.curvature_entropy_null(
+                kappa_BU.shape[1], own[0].shape[-1]
+            )
+    memories = [part for block in model.resonant_blocks() for part in block.memories if isinstance(part, Memory)]
+    if memories:
+        found["memory_state_bytes"] = float(sum(memory.state_bytes(1) for memory in memories))
     found |= _beyond_reach(model, tokens_BT)
     return {f"probe/{name}": float(value) for name, value in found.items()}
 
@@ -65,7 +71,7 @@ def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | 
     for block in model.resonant_blocks():
         u_BTD: Tensor = block.mixer(block.norm_in(x_BTD))
         for memory in block.memories:
-            assert isinstance(memory, Mixer)
+            assert isinstance(memory, Memory)
             for name, value in memory.probes(u_BTD).items():
                 seen.setdefault(name, []).append(value.float())
             u_BTD = memory(u_BTD).y_BTD
@@ -84,7 +90,10 @@ def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor |
     if pvm is None or pvm.t2 is not None or not 0 < pvm.beta < 1 or model.config.num_blocks == 0:
         return {}
     reach = model.config.num_blocks * measures.reach(pvm.beta)
-    found: dict[str, Tensor | float] = {"memory_reach_tokens": float(reach)}
+    found: dict[str, Tensor | float] = {
+        "memory_reach_tokens": float(reach),
+        "memory_readable_tokens": measures.readable_tokens(model.backbone.d_model, pvm.beta),
+    }
     if seq_len < reach + 2:
         return found
     near = slice(seq_len - 1 - reach, seq_len - 1)

@@ -93,8 +93,8 @@ def _check_state(state: ScanState, x_TD: Tensor, window: int | None, *, per_posi
     expected = (*x_TD.shape[:-2], *(() if window is None else (window - 1,)), x_TD.shape[-1])
     if state.memory.shape != expected:
         raise ValueError(
-            f"the state has shape {tuple(state.memory.shape)}, not {expected}: it must come from a call with the same "
-            "kind of values and normaliser, and the same window"
+            f"the state has shape {tuple(state.memory.shape)}, not {expected}: it must come from a call with the "
+            "same kind of values and normaliser, and the same window"
         )
     if window is not None and per_position != (state.log_decay is not None):
         raise ValueError(

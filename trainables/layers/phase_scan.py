@@ -3,9 +3,9 @@
     y_t = Σ_{j≤t} w(t, j) · e^{i(θ_j − θ'_t)} · m_j v_j  [ / Σ_{j≤t} w(t, j) m_j ],   w(t, j) = a_{j+1} ⋯ a_t
 
 Resonant memory (PVM), temporal phase integration (TPI), the attractor and the exponential moving average are
-this one map: they differ in the decay a, the write phase θ, the read phase θ', the magnitude m, the normaliser and
-the window. Complex numbers are pairs of real tensors, so that any real dtype, `torch.compile`, `torch.func.vmap` and
-DDP work as they do elsewhere. Time and memory are O(T).
+this one map: they differ in the decay a, the write phase θ, the read phase θ', the magnitude m, the normaliser
+and the window. Complex numbers are pairs of real tensors, so that any real dtype, `torch.compile`,
+`torch.func.vmap` and DDP work as they do elsewhere. Time and memory are O(T).
 
 Shapes: B batch, T positions, D channels; a phase, decay or magnitude may have any shape that broadcasts to the
 values (B, T, D). Phases are in radians.

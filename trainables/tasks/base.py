@@ -32,6 +32,8 @@ class Metric:
     meaning: str
     chance: float | None = None
     """What a model that has learnt nothing scores; None where chance has no meaning."""
+    items: int | None = None
+    """Items a rate is over, in each seed; None where it is no rate."""
 
 
 class Batch(NamedTuple):

@@ -239,8 +239,8 @@ class NeedleTask(Task):
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """What is generated and what is echoed, for each held-out split and its evenly spaced subset."""
-        sizes = {split: len(found.place_N) for split, found in self.examples.items()}
-        return declare(self.layout, sizes, vocab_size=self.vocab_size, top_k=self.config.top_k)
+        places = {split: found.place_N for split, found in self.examples.items()}
+        return declare(self.layout, places, vocab_size=self.vocab_size, top_k=self.config.top_k)
 
     def at(self, step: int) -> Task:
         """Return the task with the chunks of the curriculum's stage; what is scored always has full length."""

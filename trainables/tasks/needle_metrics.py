@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
 import torch
+from torch import Tensor
 
 from trainables.tasks.base import Metric, Split
 from trainables.tasks.needle_layout import Layout
@@ -23,13 +25,23 @@ def depth_metric(depth: int) -> str:
 
 
 class _Kind(NamedTuple):
-    """A metric without its split."""
+    """A metric without its split. A share is over examples, also a share of tokens.
+
+    The tokens of one needle are found or missed together: they are no independent items, and their number would
+    promise more than they tell. So an example is the item, of which a part can be right.
+    """
 
     name: str
     meaning: str
     chance: float
     unit: str = "share"
     direction: Literal["minimise", "maximise"] = "maximise"
+    examples: int | None = None
+    """What a share is over; None: all of the split."""
+
+    def items(self, num_examples: int) -> int | None:
+        """Return the items of a share in a split of `num_examples`; None for what is no share."""
+        return (self.examples or num_examples) if self.unit == "share" else None
 
 
 def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_Kind]:
@@ -73,25 +85,35 @@ def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_Kind]
     ]
 
 
-def _whole_kinds(layout: Layout, vocab_size: int) -> list[_Kind]:
+def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_Kind]:
     """Return the metrics that a subset is too small for."""
-    kinds = [_Kind(FIRST_ECHO, f"echo_rate of the first {FIRST_EXAMPLES} examples, as published", 1 / vocab_size)]
+    first = min(FIRST_EXAMPLES, len(place_N))
+    meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
+    kinds = [_Kind(FIRST_ECHO, meaning, 1 / vocab_size, examples=first)]
     if layout.query:
+        counts = torch.bincount(layout.depth_bins(place_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
         part = f"of {NUM_DEPTHS} of the context, 1 the earliest"
         chance = vocab_size**-layout.needle_length
         kinds += [
-            _Kind(depth_metric(depth), f"needle_exact_match of needles in part {depth + 1} {part}", chance)
-            for depth in range(NUM_DEPTHS)
+            _Kind(
+                depth_metric(depth),
+                f"needle_exact_match of needles in part {depth + 1} {part}",
+                chance,
+                examples=count,
+            )
+            for depth, count in enumerate(counts)
         ]
     return kinds
 
 
-def declare(layout: Layout, sizes: dict[Split, int], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
+def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
     """Return the metrics of every held-out split and of its subset; chance is a uniform guess over the vocabulary.
+
+    A rate over a subset does not say its number of items: whoever evaluates chooses it.
 
     Args:
         layout: Of the examples that are scored.
-        sizes: Examples of each split.
+        places: Where the needle of each example is, in each split.
         vocab_size: Number of different tokens.
         top_k: Likeliest tokens that count as a hit of the `top` metrics.
     """
@@ -99,9 +121,11 @@ def declare(layout: Layout, sizes: dict[Split, int], *, vocab_size: int, top_k: 
     if layout.query:
         kinds += _retrieval_kinds(layout, vocab_size, top_k)
     declared = []
-    for split, size in sizes.items():
-        whole = [(split, kind, f"{size:,} examples") for kind in (*kinds, *_whole_kinds(layout, vocab_size))]
-        subset = [(f"{split}_subset", kind, f"some of {size:,} examples") for kind in kinds]
+    for split, place_N in places.items():
+        size = len(place_N)
+        all_kinds = (*kinds, *_whole_kinds(layout, vocab_size, place_N))
+        whole = [(split, kind, f"{size:,} examples", kind.items(size)) for kind in all_kinds]
+        subset = [(f"{split}_subset", kind, f"some of {size:,} examples", None) for kind in kinds]
         declared += [
             Metric(
                 name=f"{prefix}/{kind.name}",
@@ -109,8 +133,9 @@ def declare(layout: Layout, sizes: dict[Split, int], *, vocab_size: int, top_k: 
                 direction=kind.direction,
                 meaning=f"{kind.meaning}; {split} split, {examples}",
                 chance=kind.chance,
+                items=items,
             )
-            for prefix, kind, examples in (*whole, *subset)
+            for prefix, kind, examples, items in (*whole, *subset)
         ]
     return tuple(declared)
 

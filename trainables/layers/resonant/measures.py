@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 from torch.utils._python_dispatch import _disable_current_modes
 
 from trainables.layers.order_parameters import expected_resultant, resultant
@@ -25,7 +23,10 @@ NEAR_TOKENS = 4
 """A peak of curvature at most this far from a position is at it, as published."""
 
 NULL_DRAWS = 16
-"""Simulated matrices behind `expected_effective_rank`; they differ by far less than 1 %."""
+"""Most simulated matrices behind `expected_effective_rank`; they differ by far less than 1 %."""
+
+NULL_NUMBERS = 2**20
+"""Most numbers drawn for it beyond the first matrix: the larger they are, the less they differ."""
 
 
 # --- phase coherence ---
@@ -102,18 +103,6 @@ def _require_blocks(gamma_N: Tensor) -> None:
 # --- memory ---
 
 
-def expected_memory_std(gain: float, decay: float) -> float:
-    """Return the standard deviation of one entry of m_t = gain · x_t + decay · m_{t−1} on white noise of std 1.
-
-    The memory's expected length is this times sqrt(D) (for large D); the expected mean |m| (which the published
-    code logs as its norm) this times sqrt(2 / π).
-
-    Source:
-        Variance of a first-order autoregressive process, gain² / (1 − decay²).
-    """
-    return gain / math.sqrt(1 - decay**2)
-
-
 def reach(decay: float, share: float = 0.01) -> int:
     """Return the smallest distance, in tokens, at which less than `share` of a token is left; 29 at decay .85."""
     return math.floor(math.log(share) / math.log(decay)) + 1
@@ -126,27 +115,6 @@ def readable_tokens(d_model: int, decay: float) -> float:
     D = 2,048. A hit rate that does not fall with depth beyond it comes from elsewhere: it is a leak.
     """
     return math.log(math.sqrt(d_model * (1 - decay**2))) / -math.log(decay)
-
-
-def measured_influence(function: Callable[[Tensor], Tensor], x_BTD: Tensor, draw: torch.Generator) -> Tensor:
-    """Return how much the last output depends on the input `distance` tokens before it, influence_T.
-
-    It is the length of the gradient of a random projection of y at the last position, mean over sequences,
-    divided by its value at distance 0; a memory with a constant decay gives decay^distance where nothing else
-    reads its input.
-
-    Args:
-        function: From x_BTD to y_BTD.
-        x_BTD: Where the gradient is taken.
-        draw: Generator of the projection, on the CPU.
-    """
-    x_BTD = x_BTD.detach().requires_grad_()
-    with torch.enable_grad():
-        y_BD = function(x_BTD)[:, -1]
-        direction_BD = torch.randn(y_BD.shape, generator=draw).to(y_BD)
-        (gradient_BTD,) = torch.autograd.grad((y_BD * direction_BD).sum(), x_BTD)
-    length_T = torch.linalg.vector_norm(gradient_BTD, dim=-1).mean(0).flip(0)
-    return length_T / length_T[0]
 
 
 # --- hidden states ---
@@ -179,7 +147,8 @@ def expected_effective_rank(num_rows: int, num_columns: int) -> float:
     """Return the effective rank of a matrix of independent normal numbers, by a seeded simulation."""
     with _disable_current_modes():  # a constant, remembered: not to be computed where tensors are only pretended
         draw = generator(0, "null", "effective_rank", str(num_rows), str(num_columns))
-        matrices = torch.randn(NULL_DRAWS, num_rows, num_columns, generator=draw)
+        num_draws = max(1, min(NULL_DRAWS, NULL_NUMBERS // (num_rows * num_columns)))
+        matrices = torch.randn(num_draws, num_rows, num_columns, generator=draw)
         return float(torch.stack([effective_rank(matrix) for matrix in matrices]).mean())
 
 
@@ -214,37 +183,3 @@ def curvature_entropy_null(num_curvatures: int, d_model: int) -> float:
         entropy falls short of its largest value by half of that.
     """
     return 1 - 1 / (4 * d_model * math.log(num_curvatures))
-
-
-def curvature_peak(kappa_BU: Tensor, position_B: Tensor) -> Tensor:
-    """Return how high κ rises near a token: its largest value within ±4 of it over the largest of all.
-
-    From 0 to 1, mean over sequences; 1 where the highest peak is there. Compare with `curvature_peak_null`.
-
-    Args:
-        kappa_BU: As `curvature` gives it; scaled as published, to [0, 1] in each sequence.
-        position_B: A token of each sequence, such as the needle's first.
-    """
-    index_B1 = (position_B - 1).clamp(0, kappa_BU.shape[1] - 1)[:, None]
-    return _peak_near(kappa_BU).gather(1, index_B1).mean()
-
-
-def curvature_peak_null(kappa_BU: Tensor) -> Tensor:
-    """Return `curvature_peak` of a position drawn uniformly: what κ gives where it knows nothing of the token."""
-    return _peak_near(kappa_BU).mean()
-
-
-def _peak_near(kappa_BU: Tensor) -> Tensor:
-    """Return for every position the scaled κ's largest value within ±4 tokens; 0 where κ is constant."""
-    low_B1, high_B1 = kappa_BU.amin(1, keepdim=True), kappa_BU.amax(1, keepdim=True)
-    scaled_BU = (kappa_BU - low_B1) / (high_B1 - low_B1).clamp(min=torch.finfo(kappa_BU.dtype).tiny)
-    width = 2 * NEAR_TOKENS + 1
-    return functional.max_pool1d(scaled_BU[:, None], width, stride=1, padding=NEAR_TOKENS)[:, 0]
-
-
-def peak_offset(kappa_BU: Tensor, position_B: Tensor) -> Tensor:
-    """Return how many tokens after a position κ has its highest peak, offset_B; negative before it.
-
-    The published "−33 tokens" is this number for one single example. Under the null every position is as likely.
-    """
-    return kappa_BU.argmax(1) + 1 - position_B
