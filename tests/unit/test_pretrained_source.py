@@ -98,6 +98,11 @@ def _quantised(folder: Path) -> None:
     (folder / "config.json").write_text(json.dumps(fields))
 
 
+def _bidirectional(folder: Path) -> None:
+    fields = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**fields, "is_causal": False}))
+
+
 def _scaled(folder: Path) -> None:
     CohereForCausalLM(CohereConfig(**SHARED, logit_scale=0.5, pad_token_id=0)).save_pretrained(folder)
 
@@ -113,6 +118,7 @@ def _scaled(folder: Path) -> None:
         (_truncated, {}, r"cannot read the weights in"),
         (_lost_part, {}, r"has no model-1\.safetensors; name a folder"),
         (_quantised, {}, r"saved with quantised weights; name the original"),
+        (_bidirectional, {}, r"LlamaForCausalLM lets a position see later tokens; choose a causal LM"),
         (_scaled, {}, r"CohereForCausalLM does more between its embedding and its logits"),
         (_blank, {"vocab_size": 61}, r"knows 60 tokens, and the task has 61; choose the backbone's own tokenizer"),
         (_blank, {"max_seq_len": 25}, r"has 24 positions, and the task's sequences have 25 tokens; shorten"),
