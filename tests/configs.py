@@ -7,6 +7,14 @@ from typing import Any
 from trainables.config import TrialConfig
 
 KURAMOTO: dict[str, Any] = {"name": "kuramoto", "phase_layers": [1], "num_oscillators": 8}
+RESONANT: dict[str, Any] = {
+    "name": "resonant",
+    "block_ramp_steps": 5,
+    "pvm": {},
+    "readout": {},
+    "ridge": {"max_pairs": 16, "warmup_batches": 1, "unfreeze_step": 5},
+    "infonce": {"dim": 8, "negatives": 4},
+}
 
 
 def small_config(

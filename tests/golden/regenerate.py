@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from sweeps.errors import EXIT_USER_ERROR
-from tests.configs import KURAMOTO, small_config
+from tests.configs import KURAMOTO, RESONANT, small_config
 from tests.golden import mistakes
 from tests.golden.mistake import answer
 from tests.golden.mistakes import MISTAKES, entry
@@ -31,6 +31,16 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "coherence_weight": 0.1,
     },
     "mean_pool": {"name": "mean_pool", "pool_layers": [1]},
+    "resonant as_published": {**RESONANT, "fidelity": "as_published", "pvm": {"t2": {}, "pcm": {}}},
+    "resonant corrected": RESONANT,
+    "resonant corrected, two blocks, lattice, hybrid, convolution": {
+        **RESONANT,
+        "num_blocks": 2,
+        "mixer": "conv",
+        "plm": {"grid_x": 2, "grid_y": 2},
+        "pvm": {"local_attention": {"window": 8}},
+        "readout": {"source": "both"},
+    },
 }
 
 

@@ -51,7 +51,7 @@ IN_THE_FILE = {
     "wrong type": edit("d_model: 16", "d_model: wide"),
     "a bool is no number": edit("batch_size: 4", "batch_size: true"),
     "a word for a list": edit("phase_layers: [0]", "phase_layers: first"),
-    "out of range": edit("steps: 20", "steps: 0"),
+    "out of range": edit("steps: 20", "steps: -1"),
     "not a number": edit("learning_rate: 3e-3", "learning_rate: .nan"),
     "warm-up longer than the budget": edit("warmup_steps: 3", "warmup_steps: 20"),
     "heads do not divide": edit("num_heads: 2", "num_heads: 3"),

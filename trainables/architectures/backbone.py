@@ -32,6 +32,8 @@ class BackboneConfig(ArchitectureConfig):
     residual_init: Literal["scaled", "plain"] = "scaled"
     """How the last weights of a residual branch start: `scaled` as GPT-2's, smaller the deeper the model, or
     `plain`, like every other matrix."""
+    tie_head: bool = True
+    """Whether the rows of the output head are those of the token embedding."""
     checkpoint_blocks: bool = False
     """Whether the backward pass computes each block anew instead of keeping what the forward pass made in it: less
     memory, about a third more time, the same result."""
@@ -89,9 +91,11 @@ class BackboneConfig(ArchitectureConfig):
         return round((self.parameter_budget - fixed) / per_unit)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop `checkpoint_blocks`, and `ffn_multiplier` where a parameter budget overrides it."""
+        """Drop `checkpoint_blocks`, a tied head, and `ffn_multiplier` where a parameter budget overrides it."""
         fields = super().canonical()
         del fields["checkpoint_blocks"]
+        if self.tie_head:
+            del fields["tie_head"]  # what was named before heads could be untied keeps its name
         if self.parameter_budget is not None:
             del fields["ffn_multiplier"]
         return fields
@@ -131,7 +135,7 @@ class Block(nn.Module):
 
 
 class BackboneModel(LanguageModel):
-    """Token and position embedding, blocks, final norm, and a head tied to the token embedding."""
+    """Token and position embedding, blocks, final norm, and a head that may be tied to the token embedding."""
 
     def __init__(self, config: BackboneConfig, *, vocab_size: int, max_seq_len: int) -> None:
         super().__init__()
@@ -142,9 +146,11 @@ class BackboneModel(LanguageModel):
         self.position_embedding = nn.Embedding(max_seq_len, d_model)
         self.embedding_dropout = nn.Dropout(config.dropout)
         self.final_norm = nn.LayerNorm(d_model, bias=bias)
+        self.output = None if config.tie_head else nn.Linear(d_model, vocab_size, bias=False)
         mixers = [config.build_mixer(layer) for layer in range(num_layers)]
         num_norms = 1 + num_layers + sum(not isinstance(mixer, NoMixer) for mixer in mixers)
-        num_other = num_parameters(self.token_embedding, self.position_embedding, *mixers)
+        heads = [] if self.output is None else [self.output]
+        num_other = num_parameters(self.token_embedding, self.position_embedding, *heads, *mixers)
         num_other += config.num_beside(vocab_size) + num_norms * num_parameters(self.final_norm)
         width = config.ffn_width(num_other)
         self.blocks = nn.ModuleList(
@@ -190,8 +196,8 @@ class BackboneModel(LanguageModel):
 
     @property
     def head_VD(self) -> Tensor:
-        """The rows of the output head, which are those of the embedding."""
-        return self.token_embedding.weight
+        """The rows of the output head."""
+        return self.token_embedding.weight if self.output is None else self.output.weight
 
     def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return what a block does; what it draws in training it draws again when it is computed anew."""
