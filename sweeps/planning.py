@@ -242,8 +242,8 @@ def _planned(
         raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
     if not num_parameters and arm.config.budget.steps:
         raise UserError(
-            f"{study.where('budget', 'steps')}={arm.config.budget.steps}: arm '{arm.name}' has nothing to train; set "
-            "budget.steps: 0 to score it as it starts"
+            f"{study.where('budget', 'steps')}={arm.config.budget.steps}: arm '{arm.name}' has nothing to train; "
+            "set budget.steps: 0 to score it as it starts"
         )
     identity = config_id(arm.config, task.data_hash, {need.role: need.identity for need in needs})
     return PlannedArm(arm, identity, task.data_hash, memory, num_parameters, needs)

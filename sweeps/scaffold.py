@@ -135,9 +135,14 @@ def scaffold(name: str, architecture: str, task: str, file: str) -> str:
         file: Name of the file, for the comments.
 
     Raises:
-        UserError: If the architecture or the task is unknown.
+        UserError: If the architecture or the task is unknown, or the architecture learns nothing.
     """
     family, task_class = _registered(ARCHITECTURES, architecture), _registered(TASKS, task)
+    if not ARCHITECTURES.get(architecture).learns:
+        raise UserError(
+            f"--architecture: '{architecture}' learns nothing; it is a control, to be added as an arm with "
+            "budget: {steps: 0}"
+        )
     lines = _TASK_LINES.get(task, _TaskLines(""))
     is_control = architecture == CONTROL
     arm = "slower" if is_control else architecture

@@ -190,7 +190,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="others_claims_wait_for_nobody",
         meaning="a driver with nothing left ends, and what a dying one had claimed is left behind",
         file="sweeps/agenda.py",
-        old="held=len(wanted) - len(free)",
+        old="held=len(ready) - len(free)",
         new="held=0",
         caught_by="tests/unit/test_agenda.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
     ),

@@ -165,8 +165,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="stale_actor_state",
         meaning="a reused actor goes on with the model of its last trial",
         file="trainables/attempt.py",
-        old="trainer = Trainer(config, given.seed, task, numerics, self.ranks)\n",
-        new="trainer = Trainer(config, given.seed, task, numerics, self.ranks)\n"
+        old="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n",
+        new="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n"
         "        trainer.model = globals().setdefault('_kept', trainer.model)\n",
         caught_by="tests/unit/test_tune_trainable.py::test_a_reused_actor_computes_what_a_fresh_process_does",
     ),
@@ -190,8 +190,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="config_id_without_data",
         meaning="results on one text count for another text",
         file="trainables/config.py",
-        old='{**config.canonical(), "data_hash": data_hash}',
-        new="config.canonical()",
+        old='{**config.canonical(), "data_hash": data_hash, ',
+        new="{**config.canonical(), ",
         caught_by="tests/property/test_plans.py::test_a_configuration_is_named_by_all_that_changes_its_result",
     ),
     Mutant(

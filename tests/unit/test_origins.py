@@ -92,7 +92,7 @@ def test_weights_that_do_not_fit_are_refused_with_what_differs(
 
 def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
     path, _ = learnt
-    with pytest.raises(OriginError, match="holds the weights of .*/seed=0, not of 0123456789ab/seed=1"):
+    with pytest.raises(OriginError, match=r"holds the weights of .*/seed=0, not of 0123456789ab/seed=1"):
         load_weights(Origin(path=str(path), identity="0123456789ab/seed=1", named="0123456789ab"))
     with pytest.raises(OriginError, match="no weights there"):
         load_weights(Origin(path=str(path.with_name("gone.pt")), identity="", named=""))

@@ -51,7 +51,8 @@ class BatchMeanConfig(BackboneConfig):
         return BatchMeanMixer()
 
 
-LIBRARY = [config for name in ARCHITECTURES.names() for config in ARCHITECTURES.get(name).contract_configs()]
+CLASSES = [found for name in ARCHITECTURES.names() if (found := ARCHITECTURES.get(name)).learns]
+LIBRARY = [config for found in CLASSES for config in found.contract_configs()]
 CONTROLLED = [
     ARCHITECTURES.parse({**SMALL, **KURAMOTO, **control})
     for control in ({"phase_noise": 0.05}, {"frequency_jitter": 0.05}, {"coherence_weight": 1.0})

@@ -15,7 +15,7 @@ from tests.verbs import Call, caller
 from trainables.architectures.base import count_parameters
 from trainables.registry import ARCHITECTURES, TASKS
 
-PAIRS = [(name, task) for name in ARCHITECTURES.names() for task in TASKS.names()]
+PAIRS = [(name, task) for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).learns for task in TASKS.names()]
 VOCAB_SIZES = {"synthetic": 8, "stdlib": 256}
 
 
@@ -46,6 +46,12 @@ def test_every_family_is_scaffolded_at_every_scale_with_equal_numbers_of_paramet
             for arm in study.arms
         ]
         assert max(sizes) < 1.02 * min(sizes), scale
+
+
+def test_a_control_that_learns_nothing_is_no_family_to_study(call: Call) -> None:
+    said = call("new", "mine", "--architecture", "echo", "--task", "language")
+    assert said.code == 2
+    assert "'echo' learns nothing" in said.err
 
 
 def test_every_comment_that_gives_a_field_gives_a_valid_one(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -79,6 +79,9 @@ class LanguageModel(nn.Module):
 
 class ArchitectureConfig(NamedConfig):
     """The fields every family shares, so that a comparison changes one thing."""
+
+    learns: ClassVar[bool] = True
+    """Whether a model of this class has anything to train; a control may have nothing."""
 
     d_model: int = Field(128, ge=1)
     """Width of the residual stream."""

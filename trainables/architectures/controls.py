@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -62,6 +62,8 @@ class EchoConfig(ArchitectureConfig):
 
     A score that asks for the next token gives it next to nothing; an unshifted one gives it everything.
     """
+
+    learns: ClassVar[bool] = False
 
     name: Literal["echo"] = "echo"
     certainty: float = Field(12.0, gt=0)
