@@ -8,7 +8,8 @@ A page holds blocks between markers that stand alone on their lines:
     <!-- table: NAME -->
     <!-- /table -->
 
-Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes. Kinds of blocks:
+Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes, of the study's primary metric or, as
+NAME[METRIC], of another one. Kinds of blocks:
 
     table       the arms with their intervals, and the planned contrasts, as Markdown
     contrasts   the planned contrasts alone, as Markdown
@@ -48,7 +49,7 @@ from analysis.results import ResultTable, summarise
 from analysis.statistics import smallest_detectable_effect
 from analysis.tables import render_contrasts, render_markdown, render_text
 
-_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*"
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"
 _MARKER = re.compile(rf"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>{_NAME}(?: \+ {_NAME})*))? -->$")
 
 _SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal holds them all
@@ -68,6 +69,8 @@ class Block:
     """Folder into which figures are written."""
     link: str
     """The figures' folder as seen from the page."""
+    metric: str | None = None
+    """The metric that is shown; None: the primary one."""
 
     def sweep(self) -> SweepInfo:
         """Return the description of the sweep.
@@ -80,12 +83,13 @@ class Block:
         return self.state.sweep
 
     def table(self) -> ResultTable:
-        """Return the summary of the primary metric."""
-        return summarise(self.state)
+        """Return the summary of the metric that is shown."""
+        return summarise(self.state, self.metric)
 
     def image(self, kind: str, description: str, draw: Callable[[Path], object]) -> str:
         """Draw a figure into the staging folder and return its Markdown."""
-        file = f"{self.name}-{kind}.svg"
+        metric = f"-{self.metric.replace('/', '-')}" if self.metric else ""
+        file = f"{self.name}{metric}-{kind}.svg"
         draw(self.staging / file)
         return f"![{description}]({self.link}/{file})\n"
 
@@ -176,8 +180,12 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
 """What each kind of block becomes. A new kind is one entry."""
 
 
+OF_GUIDES = frozenset({"file", "test"})
+"""Markers in guides, for those who run their commands."""
+
+
 def rebuild(root: Path, *, check: bool = False) -> list[Path]:
-    """Rebuild every block in README.md and docs/*.md, and the figures they show.
+    """Rebuild every block in README.md and the pages under docs/, and the figures they show.
 
     Args:
         root: The repository.
@@ -189,7 +197,7 @@ def rebuild(root: Path, *, check: bool = False) -> list[Path]:
     Raises:
         PublishError: If a marker is malformed or its journal is missing or unreadable.
     """
-    pages = [page for page in (root / "README.md", *sorted((root / "docs").glob("*.md"))) if page.is_file()]
+    pages = [page for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))) if page.is_file()]
     changed = []
     with tempfile.TemporaryDirectory() as folder:
         staging = Path(folder)
@@ -234,6 +242,8 @@ def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
 def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
     """Return kind and name of the block a marker opens; None for a comment that only looks like one."""
     kind, name = marker["kind"], marker["name"]
+    if kind in OF_GUIDES:
+        return None
     if kind in RENDERERS and marker["close"]:
         raise PublishError(f"{where}: <!-- /{kind} --> closes nothing")
     if kind in RENDERERS and not name:
@@ -247,7 +257,10 @@ def _render(root: Path, page: Path, staging: Path, block: tuple[str, str], *, wh
     kind, names = block
     link = Path(os.path.relpath(root / "docs" / "figures", page.parent)).as_posix()
     try:
-        blocks = [Block(name, _read(root, name, where=where), staging, link) for name in names.split(" + ")]
+        blocks = []
+        for shown in names.split(" + "):
+            name, _, metric = shown.rstrip("]").partition("[")
+            blocks.append(Block(name, _read(root, name, where=where), staging, link, metric or None))
         return RENDERERS[kind](blocks)
     except PublishError:
         raise
@@ -272,7 +285,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     compact = verbs.add_parser("compact", help="merge the journals of a results folder into one small file")
     compact.add_argument("results", type=Path, help="results folder, as results/STUDY/SCALE")
     compact.add_argument("target", type=Path, help="file to write, as docs/results/NAME.jsonl")
-    readme = verbs.add_parser("readme", help="rebuild tables and figures in README.md and docs/*.md")
+    readme = verbs.add_parser("readme", help="rebuild tables and figures in README.md and docs/")
     readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
     readme.add_argument("--root", type=Path, default=Path(), help="repository (default: this folder)")
     options = parser.parse_args(arguments)

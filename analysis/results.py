@@ -136,6 +136,8 @@ class ResultTable:
     delta_kind: Literal["difference", "relative"]
     family_size: int
     """Configurations planned beside the baseline's: the comparisons that Holm's adjustment counts."""
+    shared: tuple[str, ...]
+    """What was trained once for arms to start with: a fixed factor, which no interval covers."""
     stale: int
     """Replicates in the journal that the newest study does not plan; ignored."""
     rows: tuple[ResultRow, ...]
@@ -154,7 +156,8 @@ class ResultTable:
         """Return the table as `results --json` prints it."""
         table = dataclasses.asdict(self)
         table["rows"] = [_row_to_json(row) for row in table["rows"]]
-        return {**table, "contrasts": list(table["contrasts"]), "external": list(table["external"])}
+        lists = {name: list(table[name]) for name in ("contrasts", "external", "shared")}
+        return {**table, **lists}
 
 
 def summarise(state: JournalState, metric: str | None = None, *, confidence: float = 0.95) -> ResultTable:
@@ -195,6 +198,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         confidence=confidence,
         delta_kind="relative" if question.scale == LOG else "difference",
         family_size=len(adjusted),
+        shared=tuple(f"{unit.arm} (seed {seed})" for unit in sweep.prerequisites for seed in unit.seeds),
         stale=len(state.replicates.keys() - planned),
         rows=tuple(
             _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), question)

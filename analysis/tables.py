@@ -77,6 +77,9 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes += scale_notes(table.delta_kind, table.items)
     notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
+    if table.shared:
+        shared = " and ".join(table.shared)
+        notes.append(f"arms start with {shared}, trained once: a fixed factor, of which n is no sample")
     if table.stale:
         notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
     return notes

@@ -252,6 +252,17 @@ def test_two_studies_stand_beside_each_other(repository: Path) -> None:
     assert rows["only_here"][:3] == [" – ", " – ", " – "]
 
 
+def test_a_block_can_show_another_metric(repository: Path) -> None:
+    page = repository / "docs" / "guides" / "study.md"
+    page.parent.mkdir()
+    page.write_text("<!-- table: phase_a[val/nats_per_token] -->\n<!-- /table -->\n<!-- file: my.yaml -->\n")
+    rebuild(repository)
+    assert "phase_a @ laptop · val/nats_per_token, nats/token" in page.read_text()
+    page.write_text("<!-- table: phase_a[val/nats] -->\n<!-- /table -->\n")
+    with pytest.raises(PublishError, match=r"study\.md:1: .*no metric 'val/nats'"):
+        rebuild(repository)
+
+
 def test_contrasts_stand_alone(repository: Path) -> None:
     contrast = {"arm": "coupling_2", "against": "coupling_0", "meaning": "what coupling is worth"}
     events = [sweep_event(["baseline", "coupling_2", "coupling_0"], contrasts=[contrast])]

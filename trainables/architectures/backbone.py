@@ -11,6 +11,7 @@ import math
 from typing import Any, Literal
 
 import torch
+from pydantic import model_validator
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
@@ -18,7 +19,8 @@ from trainables.architectures.base import ArchitectureConfig, LanguageModel, Mod
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.mixer import Mixer, ResidualProjection
 from trainables.layers.no_mixing import NoMixer
-from trainables.training.randomness import INIT_STD
+from trainables.layers.positions import Positions, build_positions
+from trainables.training.randomness import INIT_STD, Constant, Normal
 
 
 def num_parameters(*modules: nn.Module) -> int:
@@ -32,11 +34,25 @@ class BackboneConfig(ArchitectureConfig):
     residual_init: Literal["scaled", "plain"] = "scaled"
     """How the last weights of a residual branch start: `scaled` as GPT-2's, smaller the deeper the model, or
     `plain`, like every other matrix."""
+    linear_init: Literal["gpt2", "xavier"] = "gpt2"
+    """How linear layers start: as GPT-2's; or normal with Glorot's variance, 2 / (inputs + outputs), whatever
+    `residual_init` says."""
+    positions: Positions = "learned"
+    """What tells where a token stands. Only learned positions end at the length of the training."""
     tie_head: bool = True
     """Whether the rows of the output head are those of the token embedding."""
     checkpoint_blocks: bool = False
     """Whether the backward pass computes each block anew instead of keeping what the forward pass made in it: less
     memory, about a third more time, the same result."""
+
+    @model_validator(mode="after")
+    def _budget_has_a_width(self) -> BackboneConfig:
+        if self.parameter_budget is not None and self.ffn_multiplier == 0:
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, but ffn_multiplier=0 "
+                "asks for no feed-forward layers; drop one of the two"
+            )
+        return self
 
     @property
     def residual_std(self) -> float:
@@ -78,7 +94,7 @@ class BackboneConfig(ArchitectureConfig):
             ValueError: If `parameter_budget` leaves nothing for the feed-forward layers, or there are none.
         """
         if self.parameter_budget is None:
-            return max(1, round(self.ffn_multiplier * self.d_model))
+            return max(1, round(self.ffn_multiplier * self.d_model)) if self.ffn_multiplier else 0
         if self.num_layers == 0:
             raise ValueError("parameter_budget needs num_layers >= 1: it is met by the feed-forward width")
         fixed = num_other + self.num_layers * self.d_model * self.bias
@@ -91,14 +107,33 @@ class BackboneConfig(ArchitectureConfig):
         return round((self.parameter_budget - fixed) / per_unit)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop `checkpoint_blocks`, a tied head, and `ffn_multiplier` where a parameter budget overrides it."""
+        """Drop `checkpoint_blocks`, and `ffn_multiplier` where a parameter budget overrides it.
+
+        Defaults that came later are dropped too: what was named before there was a choice keeps its name.
+        """
         fields = super().canonical()
         del fields["checkpoint_blocks"]
-        if self.tie_head:
-            del fields["tie_head"]  # what was named before heads could be untied keeps its name
+        for name in ("linear_init", "positions", "tie_head"):
+            if fields[name] == BackboneConfig.model_fields[name].default:
+                del fields[name]
         if self.parameter_budget is not None:
             del fields["ffn_multiplier"]
         return fields
+
+
+def _start_as_xavier(model: nn.Module) -> None:
+    """Declare of every linear layer how it starts.
+
+    Normal where the source draws uniformly: the variance is the same, and it is what decides the scale of the sums.
+
+    Source:
+        Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
+    """
+    for part in model.modules():
+        if isinstance(part, nn.Linear):
+            declared: Any = part
+            std = math.sqrt(2 / (part.in_features + part.out_features))
+            declared.initializers = {"weight": Normal(std), "bias": Constant(0.0)}
 
 
 class FeedForward(nn.Module):
@@ -118,20 +153,22 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """A pre-norm residual block: norm, mixer, norm, feed-forward."""
+    """A pre-norm residual block: norm, mixer, and then, unless there is none, norm, feed-forward."""
 
-    def __init__(self, mixer: Mixer, ffn: FeedForward, *, d_model: int, bias: bool) -> None:
+    def __init__(self, mixer: Mixer, ffn: FeedForward | None, *, d_model: int, bias: bool) -> None:
         super().__init__()
         self.mixer_norm = nn.Identity() if isinstance(mixer, NoMixer) else nn.LayerNorm(d_model, bias=bias)
         self.mixer = mixer
-        self.ffn_norm = nn.LayerNorm(d_model, bias=bias)
+        self.ffn_norm = None if ffn is None else nn.LayerNorm(d_model, bias=bias)
         self.ffn = ffn
 
     def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the residual stream after the block, and the mixer's penalty."""
         mixed = self.mixer(self.mixer_norm(x_BTD))
         x_BTD = x_BTD + mixed.y_BTD
-        return x_BTD + self.ffn(self.ffn_norm(x_BTD)), mixed.penalty
+        if self.ffn is not None and self.ffn_norm is not None:
+            x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
+        return x_BTD, mixed.penalty
 
 
 class BackboneModel(LanguageModel):
@@ -143,7 +180,7 @@ class BackboneModel(LanguageModel):
         self.d_model = d_model
         self.checkpoint_blocks = config.checkpoint_blocks
         self.token_embedding = nn.Embedding(vocab_size, d_model)
-        self.position_embedding = nn.Embedding(max_seq_len, d_model)
+        self.position_embedding = build_positions(config.positions, max_seq_len, d_model)
         self.embedding_dropout = nn.Dropout(config.dropout)
         self.final_norm = nn.LayerNorm(d_model, bias=bias)
         self.output = None if config.tie_head else nn.Linear(d_model, vocab_size, bias=False)
@@ -156,12 +193,16 @@ class BackboneModel(LanguageModel):
         self.blocks = nn.ModuleList(
             Block(
                 mixer,
-                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.dropout, bias=bias),
+                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.dropout, bias=bias)
+                if width
+                else None,
                 d_model=d_model,
                 bias=bias,
             )
             for mixer in mixers
         )
+        if config.linear_init == "xavier":
+            _start_as_xavier(self)
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         """Predict the next token at every position.
@@ -211,11 +252,7 @@ class BackboneModel(LanguageModel):
         Raises:
             ValueError: If the sequence is longer than the model's positions.
         """
-        num_positions, limit = tokens_BT.shape[1], self.position_embedding.num_embeddings
-        if num_positions > limit:
-            raise ValueError(f"a sequence of {num_positions} tokens is longer than max_seq_len={limit}")
-        position_TD = self.position_embedding.weight[:num_positions]
-        x_BTD: Tensor = self.embedding_dropout(self.token_embedding(tokens_BT) + position_TD)
+        x_BTD: Tensor = self.embedding_dropout(self.position_embedding.add_to(self.token_embedding(tokens_BT)))
         return x_BTD
 
     @torch.no_grad()

@@ -88,8 +88,8 @@ class ArchitectureConfig(NamedConfig):
     num_layers: int = Field(4, ge=0)
     num_heads: int = Field(4, ge=1)
     """Heads; must divide `d_model`."""
-    ffn_multiplier: float = Field(4.0, gt=0)
-    """Hidden width of the feed-forward layers, in units of `d_model`."""
+    ffn_multiplier: float = Field(4.0, ge=0)
+    """Hidden width of the feed-forward layers, in units of `d_model`; 0: there are none."""
     parameter_budget: int | None = Field(None, ge=1)
     """If set, the feed-forward width is solved so that the model has this many parameters; overrides
     `ffn_multiplier`. This is how arms are parameter-matched."""

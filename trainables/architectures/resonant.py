@@ -56,7 +56,16 @@ PUBLISHED: dict[str, Any] = {
 }
 """What `as_published` sets, of groups only where a configuration has them; what is left are sizes and strengths."""
 
-OF_BACKBONE = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "residual_init", "tie_head")
+OF_BACKBONE = (
+    "d_model",
+    "num_layers",
+    "num_heads",
+    "ffn_multiplier",
+    "residual_init",
+    "linear_init",
+    "positions",
+    "tie_head",
+)
 """Fields that a Hugging Face backbone decides by itself."""
 
 

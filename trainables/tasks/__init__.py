@@ -1,5 +1,5 @@
 """What models are asked to do; importing this package registers every task."""
 
-from trainables.tasks import language, lines, needle
+from trainables.tasks import copying, facts, language, lines, needle, recall
 
-__all__ = ["language", "lines", "needle"]
+__all__ = ["copying", "facts", "language", "lines", "needle", "recall"]

@@ -69,6 +69,12 @@ class Task(ABC):
     """Hash of the data and its splits."""
 
     @property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence that a model is given, for which it is built; training has
+        `context_length`, and evaluation may have more."""
+        return self.context_length
+
+    @property
     @abstractmethod
     def splits(self) -> tuple[Split, ...]:
         """The held-out splits that exist; validation always does."""
@@ -123,6 +129,15 @@ class Task(ABC):
             batch_size: Sequences in one forward pass.
         """
 
+    def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
+        """Return texts that show what `model` does, by file name, to be kept beside its score.
+
+        Args:
+            model: In evaluation mode; gradients are off.
+            device: Where the model is.
+        """
+        return {}
+
     @abstractmethod
     def references(self) -> dict[str, dict[str, float]]:
         """Return what simple models score on this data, as {reference: {metric: value}}."""
@@ -135,6 +150,12 @@ class TaskConfig(NamedConfig):
     def violates(self) -> frozenset[str]:
         """Contracts this configuration is *known* to break, such as `echo`; tests demand that it does."""
         return frozenset()
+
+    @property
+    def withholds_answers(self) -> bool:
+        """Whether a target never follows in the input: the model is asked, and never told. Tests then demand that
+        the next token is worth nothing, where else they demand that it is the target."""
+        return False
 
     @property
     def microbatch_invariant(self) -> bool:

@@ -107,11 +107,12 @@ def check_declaration(config: TaskConfig, task: Task) -> None:
 
 def check_batches(config: TaskConfig, task: Task) -> None:
     """A batch holds tokens of the vocabulary, as targets the inputs one place on, and as echoes the inputs."""
-    check_batch(task, task.batch(BATCH_SIZE, torch.Generator().manual_seed(0)), task.context_length)
+    batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
+    check_batch(task, batch, task.context_length, is_shifted=not config.withholds_answers)
 
 
-def check_batch(task: Task, batch: Batch, length: int) -> None:
-    """Check one batch of `BATCH_SIZE` sequences of `length` tokens."""
+def check_batch(task: Task, batch: Batch, length: int, *, is_shifted: bool) -> None:
+    """Check one batch of `BATCH_SIZE` sequences of `length` tokens, whose targets are its next inputs or withheld."""
     tensors = [tensor for tensor in batch if tensor is not None]
     shape = (BATCH_SIZE, length)
     if any(tensor.shape != shape for tensor in tensors):
@@ -123,7 +124,7 @@ def check_batch(task: Task, batch: Batch, length: int) -> None:
     if not scored_BT.any() or int(tokens.min()) < 0 or int(tokens.max()) >= task.vocab_size:
         raise ContractError(f"a batch scores nothing or leaves the vocabulary of {task.vocab_size}")
     shifted_BT = batch.targets_BT[:, :-1] == batch.inputs_BT[:, 1:]
-    if not shifted_BT[scored_BT[:, :-1]].all():
+    if is_shifted and not shifted_BT[scored_BT[:, :-1]].all():
         raise ContractError("targets are not the next inputs: they are unshifted, or shifted twice")
     if batch.echo_BT is not None and not (batch.echo_BT == batch.inputs_BT)[batch.echo_BT != -100].all():
         raise ContractError("echoes are not the inputs at their own places")
@@ -141,7 +142,7 @@ def check_curriculum(config: TaskConfig, task: Task) -> None:
             raise ContractError(f"at step {step} the vocabulary or the data hash is another one")
         lengths.append(batch.inputs_BT.shape[1])
         if stage is not task:
-            check_batch(stage, batch, lengths[-1])
+            check_batch(stage, batch, lengths[-1], is_shifted=not config.withholds_answers)
     if max(lengths) > task.context_length or lengths[-1] != task.context_length:
         raise ContractError(
             f"sequences have {lengths} tokens at steps {STEPS}, but context_length is {task.context_length}: a "
@@ -215,7 +216,10 @@ def check_batch_size(config: TaskConfig, task: Task) -> None:
 
 
 def check_echo(config: TaskConfig, task: Task) -> None:
-    """Repeating the input must not pay; seeing the next token must in training and must not cost in the score."""
+    """Repeating the input must not pay; seeing the next token must in training and must not cost in the score.
+
+    Where answers are withheld, seeing the next token must not pay either.
+    """
     name = task.primary_metric
     sign = next(-1.0 if metric.direction == "minimise" else 1.0 for metric in task.metrics if metric.name == name)
     models = (
@@ -226,15 +230,16 @@ def check_echo(config: TaskConfig, task: Task) -> None:
     batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
     batch = batch._replace(echo_BT=None)  # a loss that rewards echoes is for the contract `loss` to tell
     losses = [float(task.loss(model(batch.inputs_BT).logits_BTV, batch)) for model in models]
-    if losses[2] >= losses[0]:
-        raise ContractError(f"seeing the next token does not pay in training: {losses[2]:.4g} nats")
+    if config.withholds_answers != (losses[2] >= losses[0]):
+        verb = "pays" if config.withholds_answers else "does not pay"
+        raise ContractError(f"seeing the next token {verb} in training: {losses[2]:.4g} nats")
     if losses[1] <= losses[0]:
         raise ContractError(f"an echo of the input is rewarded in training: {losses[1]:.4g} nats")
     uniform, echo, peek = (sign * score(task, model)[name] for model in models)
     if echo >= uniform:
         raise ContractError(f"an echo of the input is rewarded on {name}: {abs(echo):.4g}")
     # Equal where the answer is generated: the model then never has the next token in its input.
-    if peek < uniform:
+    if peek < uniform and not config.withholds_answers:
         raise ContractError(f"seeing the next token costs on {name}: {abs(peek):.4g}")
 
 

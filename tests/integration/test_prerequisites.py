@@ -1,0 +1,90 @@
+"""Arms that start with what others have learnt: a backbone trained once for all, and an arm that goes on from one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.integration.studies import journal_events, phasesweep
+
+STUDY = """\
+format_version: 1
+study: chain
+title: Arms that start with others
+seeds: 2
+base:
+  architecture: {name: resonant, d_model: 16, num_layers: 1, num_heads: 2, backbone: pretrain, attention: none}
+  task: {name: language, corpus: synthetic, context_length: 16, max_bytes: 20000}
+  optimizer: {learning_rate: 3e-3}
+  budget: {steps: 10, batch_size: 4, report_every: 10, eval_sequences: 8}
+  pretraining:
+    task: {name: language, corpus: synthetic, context_length: 24, max_bytes: 20000}
+    budget: {steps: 20, batch_size: 8, report_every: 20, eval_sequences: 8}
+    seed: 5
+arms:
+  further: {resume_from: {source: "arm:first"}, optimizer: {learning_rate: 1e-3}}
+  first: {role: baseline, architecture: {pvm: {}}}
+  untrained: {role: control, architecture: {num_blocks: 0}, budget: {steps: 0}}
+scales:
+  smoke: {}
+  laptop: {}
+"""
+
+
+def write(folder: Path, text: str = STUDY) -> Path:
+    path = folder / "chain.yaml"
+    path.write_text(text.replace("further: {resume", "further: {architecture: {pvm: {}}, resume"), encoding="utf-8")
+    return path
+
+
+def test_each_waits_for_what_it_starts_with(tmp_path: Path) -> None:
+    write(tmp_path)
+    plan = json.loads(phasesweep(["plan", "chain.yaml", "--json"], tmp_path).stdout)
+    (backbone,) = plan["prerequisites"]
+    ids = {arm["arm"]: arm["config_id"] for arm in plan["configurations"]}
+    assert backbone["seeds"] == [5]
+    assert [arm["starts_with"] for arm in plan["configurations"]] == [
+        {"backbone": f"{backbone['config_id']}/seed=5", "resume": ids["first"]},
+        {"backbone": f"{backbone['config_id']}/seed=5"},
+        {"backbone": f"{backbone['config_id']}/seed=5"},
+    ]
+    done = phasesweep(["run", "chain.yaml"], tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    results = tmp_path / "results" / "chain" / "laptop"
+    events = journal_events(results)
+    began = {(e["config_id"], e["seed"]): e["time"] for e in events if e["event"] == "started"}
+    ended = {(e["config_id"], e["seed"]): e["time"] for e in events if e["event"] == "finished"}
+    assert len(ended) == 7, "the backbone once, and three arms with two seeds"
+    for seed in (0, 1):
+        for arm in ids.values():
+            assert began[arm, seed] >= ended[backbone["config_id"], 5]
+        assert began[ids["further"], seed] >= ended[ids["first"], seed]
+    assert not (results / "replicates" / ids["untrained"] / "seed=0" / "weights.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("arm:frist", "no arm 'frist'; did you mean 'first'?"),
+        ("id:0123456789ab", "nothing in this results folder has finished as 0123456789ab"),
+        ("id:first", "12 hexadecimal digits"),
+        ("gone.pt", "no file"),
+        ("arm:further", "arms start with each other: further -> further"),
+    ],
+)
+def test_a_start_that_is_not_there_is_a_mistake_with_an_answer(tmp_path: Path, source: str, said: str) -> None:
+    write(tmp_path, STUDY.replace("arm:first", source))
+    refused = phasesweep(["plan", "chain.yaml"], tmp_path)
+    assert refused.returncode == 2
+    assert said in refused.stderr, refused.stderr
+    assert "chain.yaml" in refused.stderr
+
+
+def test_a_backbone_that_nobody_says_how_to_train_is_a_mistake(tmp_path: Path) -> None:
+    text = STUDY[: STUDY.index("  pretraining:")] + STUDY[STUDY.index("arms:") :]
+    write(tmp_path, text)
+    refused = phasesweep(["plan", "chain.yaml"], tmp_path)
+    assert refused.returncode == 2
+    assert "wants its backbone trained first: say how under pretraining" in refused.stderr

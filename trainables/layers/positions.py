@@ -1,0 +1,63 @@
+"""What tells a model where a token stands: a table that is learned, waves, or nothing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+Positions = Literal["learned", "sinusoidal", "none"]
+
+LONGEST_WAVE = 10_000.0
+"""Positions in one radian of the slowest wave."""
+
+
+class LearnedPositions(nn.Embedding):
+    """One trained row a position; there are as many positions as rows."""
+
+    def add_to(self, x_BTD: Tensor) -> Tensor:
+        """Add the rows of the first T positions.
+
+        Raises:
+            ValueError: If there are not as many.
+        """
+        if x_BTD.shape[1] > self.num_embeddings:
+            raise ValueError(
+                f"a sequence of {x_BTD.shape[1]} tokens is longer than max_seq_len={self.num_embeddings}"
+            )
+        return x_BTD + self.weight[: x_BTD.shape[1]]
+
+
+class SinusoidalPositions(nn.Module):
+    """Sines and cosines of the position, in turn; no limit but the reach of the slowest wave.
+
+    Source:
+        Vaswani et al. (2017), "Attention is all you need", section 3.5.
+    """
+
+    def add_to(self, x_BTD: Tensor) -> Tensor:
+        """Add the waves at the first T positions."""
+        _, seq_len, width = x_BTD.shape
+        position_T1 = torch.arange(seq_len, dtype=torch.float64, device=x_BTD.device).unsqueeze(1)
+        channel_P = torch.arange(0, width, 2, dtype=torch.float64, device=x_BTD.device)
+        angle_TP = position_T1 * LONGEST_WAVE ** (-channel_P / width)
+        wave_TD = torch.stack((angle_TP.sin(), angle_TP.cos()), dim=-1).flatten(1)[:, :width]
+        return x_BTD + wave_TD.to(x_BTD.dtype)
+
+
+class NoPositions(nn.Module):
+    """Nothing: order is left to the mixers."""
+
+    def add_to(self, x_BTD: Tensor) -> Tensor:
+        """Return the input."""
+        return x_BTD
+
+
+def build_positions(
+    form: Positions, max_seq_len: int, d_model: int
+) -> LearnedPositions | SinusoidalPositions | NoPositions:
+    """Return the module; only learned positions are limited to `max_seq_len`."""
+    if form == "learned":
+        return LearnedPositions(max_seq_len, d_model)
+    return SinusoidalPositions() if form == "sinusoidal" else NoPositions()

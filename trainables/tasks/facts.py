@@ -1,0 +1,165 @@
+"""Facts in text: recall in the form that language has. A few sentences state facts, and the last one asks for one.
+
+    The hat of mira is veko.
+    The cup of tolu is sari.
+    The hat of tolu is neba.
+    The cup of tolu is ____
+
+A character is a token. A thing and an owner together name a fact: each of them may stand in others too, with another
+value, so that neither alone finds the answer. All words are of equal length, so all examples are, and nothing is
+padded. The answer is generated from the text before it and the model's own characters.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import product
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.registry import register_task
+from trainables.tasks.base import Split
+from trainables.tasks.drawn import DrawnConfig, DrawnTask, Examples, Kind, at_targets
+from trainables.tasks.needle_scores import generated_hits
+from trainables.tasks.scoring import IGNORED
+from trainables.tasks.text import token_nats
+from trainables.tasks.tokenizers import CharTokenizer
+from trainables.training.randomness import generator as stream
+
+THINGS = ("bag", "box", "cap", "cup", "hat", "key", "map", "pen")
+SYLLABLES = tuple(consonant + vowel for consonant, vowel in product("bdfgklmnprstvz", "aeiou"))
+WORDS = tuple(first + second for first, second in product(SYLLABLES, SYLLABLES))
+"""Every word of two syllables: 4 letters, 4,900 words."""
+WORD_LENGTH = 4
+
+
+def sentence(thing: str, owner: str, value: str) -> str:
+    """Return the sentence that states a fact."""
+    return f"The {thing} of {owner} is {value}.\n"
+
+
+TOKENIZER = CharTokenizer("".join(sorted(set(sentence("".join(THINGS), "".join(SYLLABLES), "")))))
+SENTENCE_LENGTH = len(sentence(THINGS[0], WORDS[0], WORDS[0]))
+ANSWER_END = 2
+"""Characters of a sentence after its value; the last sentence has none of them."""
+
+
+@register_task("facts", version=1)
+class FactsConfig(DrawnConfig):
+    """Facts stated in sentences, and one asked for."""
+
+    name: Literal["facts"] = "facts"
+    num_facts: int = Field(4, ge=1)
+    num_owners: int = Field(64, ge=1, le=len(WORDS) // 2)
+    """Names that can own things."""
+    num_values: int = Field(64, ge=2, le=len(WORDS) // 2)
+    """Words that can be a value; none of them is a name."""
+    owners_per_example: int = Field(2, ge=1)
+    """Names of one example: each owns several things if there are fewer names than facts."""
+
+    @model_validator(mode="after")
+    def _facts_differ(self) -> FactsConfig:
+        if self.owners_per_example > self.num_owners:
+            raise ValueError(
+                f"owners_per_example={self.owners_per_example} must be at most num_owners={self.num_owners}"
+            )
+        if self.num_facts > self.owners_per_example * len(THINGS):
+            raise ValueError(
+                f"num_facts={self.num_facts} must be at most {self.owners_per_example * len(THINGS)}: "
+                f"{len(THINGS)} things of each of owners_per_example={self.owners_per_example}"
+            )
+        if self.num_facts > self.num_values:
+            raise ValueError(
+                f"num_facts={self.num_facts} must be at most num_values={self.num_values}: values differ"
+            )
+        return self
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return a small task."""
+        return [cls.model_validate({"num_facts": 3, "num_val": 40, "num_test": 20})]
+
+    def build(self, data_dir: object) -> FactsTask:
+        """Draw the words and the held-out examples, and those to train on if they are fixed."""
+        return FactsTask(self)
+
+
+class FactsTask(DrawnTask[Examples]):
+    """Texts that state facts and ask for one."""
+
+    config: FactsConfig
+
+    def __init__(self, config: FactsConfig) -> None:
+        order = torch.randperm(len(WORDS), generator=stream(config.data_seed, "facts", "words")).tolist()
+        words = [WORDS[place] for place in order]
+        self.owners, self.values = words[: config.num_owners], words[-config.num_values :]
+        # The answer's last character is predicted, and not read.
+        length = (config.num_facts + 1) * SENTENCE_LENGTH - ANSWER_END - 1
+        super().__init__(config, vocab_size=TOKENIZER.vocab_size, context_length=length)
+
+    def _draw(self, size: int, generator: torch.Generator) -> Examples:
+        texts = [self._text(generator) for _ in range(size)]
+        whole_NT = torch.stack([torch.from_numpy(TOKENIZER.encode(text)).long() for text in texts])
+        targets_NT = whole_NT[:, 1:].clone()
+        targets_NT[:, :-WORD_LENGTH] = IGNORED
+        return Examples(tokens_NT=whole_NT[:, :-1].contiguous(), targets_NT=targets_NT)
+
+    def _text(self, generator: torch.Generator) -> str:
+        """Return one example, as far as the answer's last character."""
+
+        def some(num: int, of: int) -> list[int]:
+            chosen: list[int] = torch.randperm(of, generator=generator)[:num].tolist()
+            return chosen
+
+        config = self.config
+        owners = [self.owners[place] for place in some(config.owners_per_example, len(self.owners))]
+        named = list(product(THINGS, owners))
+        names = [named[place] for place in some(config.num_facts, len(named))]
+        values = [self.values[place] for place in some(config.num_facts, len(self.values))]
+        facts = [sentence(*name, value) for name, value in zip(names, values, strict=True)]
+        asked = int(torch.randint(config.num_facts, (), generator=generator))
+        return "".join([*facts, facts[asked][:-ANSWER_END]])
+
+    @property
+    def primary_metric(self) -> str:
+        """Answers that are right in every letter."""
+        return "val/fact_exact_match"
+
+    def _kinds(self, split: Split) -> list[Kind]:
+        guess = 1 / self.vocab_size
+        return [
+            Kind("fact_exact_match", f"answers generated with all {WORD_LENGTH} letters right", guess**WORD_LENGTH),
+            Kind("fact_letter_accuracy", "generated letters that are the answer's in their place", guess),
+            Kind(
+                "fact_nats_per_token",
+                "mean negative log-likelihood of the answer's letters, those before each given",
+                math.log(self.vocab_size),
+                "nats/token",
+                "minimise",
+            ),
+        ]
+
+    def _scores(self, model: LanguageModel, examples: Examples) -> dict[str, Tensor]:
+        nats_NL = token_nats(*at_targets(model, examples))
+        answer_NL = examples.targets_NT[:, -WORD_LENGTH:]
+        hits_NL, _ = generated_hits(model, examples.tokens_NT[:, : 1 - WORD_LENGTH], answer_NL, 1)
+        return {
+            "fact_exact_match": hits_NL.prod(1),
+            "fact_letter_accuracy": hits_NL,
+            "fact_nats_per_token": nats_NL,
+        }
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return what is scored by a guess among the words that can be a value, and among those that were stated."""
+        scores = {
+            "guess a value": {"fact_exact_match": 1 / self.config.num_values},
+            "guess a value stated": {"fact_exact_match": 1 / self.config.num_facts},
+        }
+        return {
+            model: {f"{split}/{name}": value for split in self.splits for name, value in metrics.items()}
+            for model, metrics in scores.items()
+        }
