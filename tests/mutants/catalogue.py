@@ -9,6 +9,7 @@ from tests.mutants.in_data import MUTANTS as IN_DATA
 from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
+from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
 from tests.mutants.in_training import MUTANTS as IN_TRAINING
 from tests.mutants.mutant import Mutant
@@ -19,6 +20,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_DATA,
     *IN_TRAINING,
     *IN_ANALYSIS,
+    *IN_RESONANT,
     *IN_SWEEPS,
     *IN_OPERATIONS,
 )

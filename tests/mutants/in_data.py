@@ -10,6 +10,7 @@ _CONTRACT = "tests/contract/test_tasks.py::test_meets_contract"
 _UNIT = "tests/unit/test_language_task.py"
 _NEEDLE = "tests/unit/test_needle.py"
 _LINES = "tests/unit/test_lines.py"
+_RECALL = "tests/unit/test_recall.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -147,5 +148,45 @@ MUTANTS: tuple[Mutant, ...] = (
         old="read_BT = token_nats(logits_BTV, inputs_BT)",
         new="read_BT = token_nats(logits_BTV[:, :-1], inputs_BT[:, 1:])",
         caught_by=f"{_LINES}::test_an_echo_has_published_perplexity_one_and_is_worse_than_chance_corrected",
+    ),
+    Mutant(
+        name="answers_told_though_withheld",
+        meaning="the answer follows each query, so that the values left over can be guessed without any recall",
+        file="trainables/tasks/recall_layout.py",
+        old="        if self.answers_given:\n",
+        new="        if not self.marker:\n",
+        caught_by=f"{_RECALL}::test_elimination_pays_only_where_answers_are_given",
+    ),
+    Mutant(
+        name="recall_by_distance_to_the_end",
+        meaning="distances are counted from the start of the sequence, so that no reach shows",
+        file="trainables/tasks/recall_layout.py",
+        old="distance_NQ=place_NQ - 2 * asked_NQ",
+        new="distance_NQ=place_NQ",
+        caught_by=f"{_RECALL}::test_a_model_of_short_reach_recalls_what_is_within_it",
+    ),
+    Mutant(
+        name="published_copy_is_no_identity",
+        meaning="the published copy task is quietly a shifted one, so that its trivial solution has gone",
+        file="trainables/tasks/copying.py",
+        old="targets_NT=symbols_NS.clone()",
+        new="targets_NT=symbols_NS.roll(1, 1)",
+        caught_by="tests/unit/test_copy_and_facts.py::test_the_identity_solves_the_published_copy_and_nothing_else",
+    ),
+    Mutant(
+        name="prompt_padded_with_zeros",
+        meaning="a short prompt is filled up with tokens that training never had, as published",
+        file="trainables/training/generation.py",
+        old="model(tokens_BT[:, -max_length:])",
+        new="model(torch.nn.functional.pad(tokens_BT, (max_length, 0))[:, -max_length:])",
+        caught_by="tests/unit/test_generation.py::test_the_prompt_is_given_as_it_is_and_never_padded",
+    ),
+    Mutant(
+        name="bands_of_overlapping_windows",
+        meaning="the bands beyond the training length are scored on tokens that stand in several windows",
+        file=_TASK,
+        old="unfold(0, self.max_length + 1, self.max_length)",
+        new="unfold(0, self.max_length + 1, self.context_length)",
+        caught_by="tests/unit/test_length_bands.py::test_bands_equal_a_plain_loop",
     ),
 )

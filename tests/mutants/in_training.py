@@ -109,8 +109,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="evaluation_mode_stays_on",
         meaning="after the first report the model trains without dropout and noise",
         file=_LOOP,
-        old="        finally:\n            self.model.train()",
-        new="        finally:\n            self.model.eval()",
+        old="            return scores\n        finally:\n            self.model.train()",
+        new="            return scores\n        finally:\n            self.model.eval()",
         caught_by=f"{_LOOP_TESTS}::test_continuation_is_bit_exact_at_any_step[7-adamw-kuramoto-with-noise]",
     ),
     Mutant(

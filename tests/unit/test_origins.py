@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import small_config
+from tests.configs import RESONANT, small_config
 from trainables.config import TrialConfig
+from trainables.registry import TASKS
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.origins import Origin, OriginError, load_weights, sha256_of
@@ -88,6 +89,32 @@ def test_weights_that_do_not_fit_are_refused_with_what_differs(
     config = small_config(architecture={**BASE, **fields}, resume_from={"source": str(path), "states": states})
     with pytest.raises(OriginError, match=message):
         trainer(config, of_file(path))
+
+
+def test_blocks_learnt_on_text_go_on_with_needles(tmp_path: Path) -> None:
+    """Of another task only what is named is taken: its vocabulary is another, and its head stays behind."""
+    first = trainer(small_config(architecture=RESONANT))
+    first._train_one_step()
+    first.save_weights(tmp_path / "weights.pt")
+    needles = {
+        "name": "needle",
+        "vocab_size": 24,
+        "chunk_length": 8,
+        "needle_length": 2,
+        "num_val": 20,
+        "num_test": 0,
+    }
+    tuned = small_config(
+        architecture=RESONANT,
+        resume_from={"source": str(tmp_path / "weights.pt"), "states": ["blocks", "projection", "infonce"]},
+    ).model_copy(update={"task": TASKS.parse(needles)})
+    second = trainer(tuned, of_file(tmp_path / "weights.pt"))
+    before, after = first.model.state_dict(), second.model.state_dict()
+    taken = [name for name in after if name.startswith(("blocks.", "readout.projection.", "infonce."))]
+    assert taken
+    assert all(torch.equal(before[name], after[name]) for name in taken)
+    assert after["backbone.token_embedding.weight"].shape[0] == 24
+    second._train_one_step()
 
 
 def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:

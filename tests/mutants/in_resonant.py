@@ -1,0 +1,61 @@
+"""Defects in the resonant family, and in how a replicate starts with what others have learnt."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_MODEL = "trainables/architectures/resonant_model.py"
+_MODEL_TESTS = "tests/unit/test_resonant_model.py"
+
+MUTANTS = (
+    Mutant(
+        name="nobody_waits_for_a_prerequisite",
+        meaning="a replicate starts before what it starts with has finished",
+        file="sweeps/agenda.py",
+        old="            elif before:\n",
+        new="            elif not planned:\n",
+        caught_by="tests/unit/test_agenda.py::"
+        "test_what_starts_with_the_weights_of_another_waits_until_that_has_finished",
+    ),
+    Mutant(
+        name="weights_of_anybody",
+        meaning="a replicate starts with the weights of another one than planned",
+        file="trainables/training/origins.py",
+        old="if found != origin.identity:",
+        new="if not found:",
+        caught_by="tests/unit/test_origins.py::test_weights_of_another_replicate_are_refused",
+    ),
+    Mutant(
+        name="start_is_no_part_of_the_name",
+        meaning="arms that start with different weights are one configuration",
+        file="trainables/config.py",
+        old='**({"origins": dict(origins)} if origins else {})',
+        new="",
+        caught_by="tests/unit/test_origins.py::test_what_it_starts_with_is_part_of_what_it_computes",
+    ),
+    Mutant(
+        name="projection_never_frozen",
+        meaning="the calibrated projection is trained from the first step",
+        file=_MODEL,
+        old="        self.readout.set_step(step)\n",
+        new="        self.readout.set_step(10**9)\n",
+        caught_by=f"{_MODEL_TESTS}::test_ridge_is_solved_before_the_first_step_and_frozen_until_its_time",
+    ),
+    Mutant(
+        name="read_one_token_late",
+        meaning="the memory is read when the answer's first token has been seen",
+        file=_MODEL,
+        old="return (targets_BT != IGNORED).long().argmax(1)",
+        new="return (targets_BT != IGNORED).long().argmax(1) + 1",
+        caught_by=f"{_MODEL_TESTS}::test_what_is_read_is_taken_where_the_answer_begins",
+    ),
+    Mutant(
+        name="targets_in_the_logits",
+        meaning="a model that is given targets for its penalty predicts with them",
+        file=_MODEL,
+        old="                penalty = penalty + self._contrast(read_BSD, targets_BT)\n",
+        new="                penalty = penalty + self._contrast(read_BSD, targets_BT)\n"
+        "                logits_BTV = logits_BTV + 1e-6 * targets_BT.unsqueeze(-1)\n",
+        caught_by="tests/contract/test_architectures.py::test_meets_contract",
+    ),
+)
