@@ -61,6 +61,7 @@ def estimate(
     *,
     vocab_size: int,
     context_length: int,
+    max_length: int | None = None,
     micro_batch_size: int | None = None,
     process_mib: float = PROCESS_MIB,
     held_out_sequences: int = PROBE_SEQUENCES,
@@ -76,6 +77,7 @@ def estimate(
         config: The configuration.
         vocab_size: Symbols of the task.
         context_length: Tokens of a sequence.
+        max_length: Tokens of the longest sequence that is scored; None: `context_length`.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
         process_mib: What the worker process needs before it has a model; on a card, its context.
         held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
@@ -92,6 +94,7 @@ def estimate(
             config,
             vocab_size=vocab_size,
             context_length=context_length,
+            max_length=max_length,
             micro_batch_size=min(micro_batch_size or batch_size, batch_size),
             held_out_sequences=min(held_out_sequences, PROBE_SEQUENCES),
             device=device,
@@ -122,6 +125,7 @@ def size_key(
     *,
     vocab_size: int,
     context_length: int,
+    max_length: int | None = None,
     micro_batch_size: int | None = None,
     held_out_sequences: int = PROBE_SEQUENCES,
     device: Device = "cpu",
@@ -132,6 +136,7 @@ def size_key(
         config: The configuration.
         vocab_size: As for `estimate`.
         context_length: As for `estimate`.
+        max_length: As for `estimate`.
         micro_batch_size: As for `estimate`.
         held_out_sequences: As for `estimate`.
         device: As for `estimate`.
@@ -151,6 +156,7 @@ def size_key(
         "eval_sequences": config.budget.eval_sequences,
         "vocab_size": vocab_size,
         "context_length": context_length,
+        "max_length": max_length or context_length,
         "held_out_sequences": min(held_out_sequences, PROBE_SEQUENCES),
         "device": device,
     }

@@ -56,6 +56,7 @@ def rehearse(
     *,
     vocab_size: int,
     context_length: int,
+    max_length: int | None = None,
     micro_batch_size: int,
     held_out_sequences: int,
     device: Device,
@@ -77,21 +78,24 @@ def rehearse(
     understudy = _Understudy(
         vocab_size=vocab_size,
         context_length=context_length,
+        max_length=max_length or context_length,
         held_out_sequences=held_out_sequences,
         num_others=config.budget.batch_size - batch_size if device == "cpu" else 0,
         ledger=ledger,
     )
-    found = _run(_shortened(config, steps, batch_size), understudy, ledger, micro_batch_size, device)
+    shortened = _shortened(config, steps, batch_size, context_length)
+    found = _run(shortened, understudy, ledger, micro_batch_size, device)
     if steps < min(2, config.budget.steps):
         for peaks in (found.held, found.live):
             peaks["training"] += found.optimizer
     return found
 
 
-def _shortened(config: TrialConfig, steps: int, batch_size: int) -> TrialConfig:
+def _shortened(config: TrialConfig, steps: int, batch_size: int, context_length: int) -> TrialConfig:
     budget = config.budget.model_copy(update={"batch_size": batch_size, "steps": steps, "report_every": steps})
     alone = {"pretraining": None, "resume_from": None}  # weights taken over are there before the first step
-    return config.model_copy(update={**alone, "budget": budget, "architecture": _Staying(config.architecture)})
+    staying = _Staying(config.architecture, context_length)
+    return config.model_copy(update={**alone, "budget": budget, "architecture": staying})
 
 
 def _run(
@@ -183,8 +187,8 @@ _READING: dict[Any, Callable[[Tensor], Any]] = {
 class _Staying:
     """An architecture whose models stay where they are built: PyTorch cannot move fake parameters."""
 
-    def __init__(self, architecture: ArchitectureConfig) -> None:
-        self._architecture = architecture
+    def __init__(self, architecture: ArchitectureConfig, context_length: int) -> None:
+        self._architecture, self._context_length = architecture, context_length
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model."""
@@ -194,7 +198,7 @@ class _Staying:
 
         def skip_short(tokens_BT: Tensor, *targets_BT: Tensor) -> ModelOutput:
             size, length = tokens_BT.shape
-            if model.training or length >= _DECIDING * max_seq_len:
+            if model.training or length >= _DECIDING * self._context_length:
                 output: ModelOutput = forward(tokens_BT, *targets_BT)
                 return output
             return ModelOutput(torch.zeros(size, length, vocab_size), torch.zeros(()))
@@ -203,12 +207,19 @@ class _Staying:
         return model
 
 
+def _score(logits_BTV: Tensor, targets_BT: Tensor) -> None:
+    """Take the memory that the negative log-likelihood of each target takes."""
+    wide = torch.promote_types(logits_BTV.dtype, torch.float32)
+    nn.functional.cross_entropy(logits_BTV.flatten(0, 1).to(wide), targets_BT.flatten(), reduction="none")
+
+
 class _Understudy(Task):
     """Stands in for the task: sequences of zeros, scored as language is; tells the ledger the stage of the trial.
 
     Args:
         vocab_size: Of the task.
         context_length: Of the task.
+        max_length: Of the task.
         held_out_sequences: Windows of full length in the validation split.
         num_others: Sequences of a batch that are not trained on here, but held while others are.
         ledger: Is told.
@@ -220,14 +231,27 @@ class _Understudy(Task):
     data_hash = ""
 
     def __init__(
-        self, *, vocab_size: int, context_length: int, held_out_sequences: int, num_others: int, ledger: Ledger
+        self,
+        *,
+        vocab_size: int,
+        context_length: int,
+        max_length: int,
+        held_out_sequences: int,
+        num_others: int,
+        ledger: Ledger,
     ) -> None:
         self.vocab_size, self.context_length = vocab_size, context_length
+        self._max_length = max_length
         self.kept_bytes = 0
         self._held_out_sequences, self._num_others, self._ledger = held_out_sequences, num_others, ledger
         self._before_forward = 0
         self._scored: set[int] = set()
         self._others: Batch | None = None
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest sequence that is scored."""
+        return self._max_length
 
     def watch(self, model: LanguageModel, reads: _Reads) -> None:
         """Measure what forward passes in training keep, and let none of them read values."""
@@ -282,10 +306,12 @@ class _Understudy(Task):
         before_BTV = torch.zeros(num_before, self.context_length, self.vocab_size, dtype=dtype)
         logits_BTV = model(inputs_BT.to(device)).logits_BTV
         del before_BTV
-        wide = torch.promote_types(logits_BTV.dtype, torch.float32)
-        nn.functional.cross_entropy(
-            logits_BTV.flatten(0, 1).to(wide), targets_BT.flatten().to(device), reduction="none"
-        )
+        _score(logits_BTV, targets_BT.to(device))
+        del logits_BTV
+        if self.max_length > self.context_length:  # as many tokens, in fewer and longer windows
+            num_long = max(1, size * self.context_length // self.max_length)
+            long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long)
+            _score(model(long_BT.to(device)).logits_BTV, long_BT.to(device))
         return {}
 
     def references(self) -> dict[str, dict[str, float]]:

@@ -59,6 +59,7 @@ class Estimates:
         sizes: dict[str, Any] = {
             "vocab_size": task.vocab_size,
             "context_length": task.context_length,
+            "max_length": task.max_length,
             "micro_batch_size": micro_batch_size(config, resources),
             "held_out_sequences": self._of(task).held_out_sequences,
             "device": device,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from search_spaces import kuramoto, resonant, training
+from search_spaces import kuramoto, resonant, tpi, training
 from search_spaces.space import SearchSpace
 
 SPACES: Mapping[str, SearchSpace] = MappingProxyType(
@@ -14,6 +14,7 @@ SPACES: Mapping[str, SearchSpace] = MappingProxyType(
         "kuramoto.search": kuramoto.SEARCH,
         "resonant.search": resonant.SEARCH,
         "resonant.training": resonant.TRAINING,
+        "tpi.search": tpi.SEARCH,
         "training": training.TRAINING,
     }
 )

@@ -235,7 +235,7 @@ def _planned(
     task = tasks[task_key(arm)]
     try:
         num_parameters = count_parameters(
-            arm.config.architecture, vocab_size=task.vocab_size, max_seq_len=task.context_length
+            arm.config.architecture, vocab_size=task.vocab_size, max_seq_len=task.max_length
         )
         memory = estimates.of_worker(arm.config, task, study.resources)
     except ValueError as error:

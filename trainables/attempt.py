@@ -207,6 +207,8 @@ class Attempt:
         if report.outcome is not None:
             self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
             self.folder.summarise(report.metrics)
+            for name, text in report.artifacts.items():
+                self.folder.keep(name, text)
             if report.outcome == "finished" and self.assignment.keep_weights:
                 trainer.save_weights(self.folder.weights)
         elif self.ranks.first(now - self.saved_at >= CHECKPOINT_EVERY_SECONDS):

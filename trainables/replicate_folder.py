@@ -13,7 +13,8 @@ import yaml
 
 class ReplicateFolder:
     """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, system.csv, log.txt, checkpoint/; at the
-    end also metrics.json, metrics.csv and, if it was to be kept, weights.pt.
+    end also metrics.json, metrics.csv, what its task makes of the trained model (samples.txt) and, if it was to be
+    kept, weights.pt.
 
     The journal, not this folder, is the truth about what has ended; the folder may be deleted to start anew.
     """
@@ -85,6 +86,10 @@ class ReplicateFolder:
             writer.writeheader()
             writer.writerows(rows)
 
+    def keep(self, name: str, text: str) -> None:
+        """Write a text that the task has made of the trained model, such as samples.txt."""
+        (self.path / name).write_text(text, encoding="utf-8")
+
     def log(self, text: str) -> None:
         """Append a line with the time to log.txt."""
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
@@ -114,6 +119,9 @@ class FollowerFolder(ReplicateFolder):
         """Nothing: see the class."""
 
     def summarise(self, metrics: dict[str, float]) -> None:
+        """Nothing: see the class."""
+
+    def keep(self, name: str, text: str) -> None:
         """Nothing: see the class."""
 
     def log(self, text: str) -> None:

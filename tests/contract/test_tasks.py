@@ -34,6 +34,13 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"max_bytes": 20_000, "tokenizer": "bpe", "bpe_vocab_size": 300, "context_length": 17},
         {"max_bytes": 20_000, "context_length": 32, "stride": 5, "test_fraction": 0.05},
         {"max_bytes": 600, "context_length": 512},
+        {
+            "max_bytes": 20_000,
+            "tokenizer": "byte",
+            "context_length": 16,
+            "evaluation_length": 40,
+            "samples": {"num_samples": 2, "prompt_tokens": 5, "num_tokens": 20},
+        },
     ],
 }
 """Besides its own small configurations, what each task is tried with."""

@@ -41,6 +41,17 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "pvm": {"local_attention": {"window": 8}},
         "readout": {"source": "both"},
     },
+    "tpi as_published": {"name": "tpi", "fidelity": "as_published"},
+    "tpi corrected": {"name": "tpi"},
+    "tpi corrected, query offset, decay, diversity, memory": {
+        "name": "tpi",
+        "variant": "v6_query_offset",
+        "decay": "learned",
+        "diversity_weight": 0.1,
+        "memory_size": 4,
+    },
+    "gru": {"name": "gru"},
+    "diagonal_ssm": {"name": "diagonal_ssm"},
 }
 
 

@@ -51,6 +51,17 @@ def test_a_run_starts_reports_and_finishes(tmp_path: Path) -> None:
     assert torch.get_num_threads() == 1
 
 
+def test_what_a_finished_model_writes_is_kept(tmp_path: Path) -> None:
+    samples = {"num_samples": 2, "prompt_tokens": 4, "num_tokens": 8}
+    config = small_config(task={"samples": samples}).model_dump(mode="json")
+    texts = []
+    for folder in ("one", "other"):
+        list(Attempt(assignment(tmp_path / folder, config=config)).events())
+        texts.append((tmp_path / folder / "seed=0" / "samples.txt").read_text(encoding="utf-8"))
+    assert texts[0] == texts[1]
+    assert texts[0].startswith("--- 1 prompt\n")
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [

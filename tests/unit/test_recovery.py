@@ -17,6 +17,7 @@ from tests.configs import KURAMOTO, small_config
 from tests.unit.test_attempt import assignment
 from trainables.architectures.backbone import BackboneConfig
 from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.tpi import TPIConfig
 from trainables.attempt import Attempt
 from trainables.config import TrialConfig
 from trainables.layers.mixer import Mixer, MixerOutput
@@ -58,6 +59,14 @@ CONTROLLED = [
     for control in ({"phase_noise": 0.05}, {"frequency_jitter": 0.05}, {"coherence_weight": 1.0})
 ]
 CASES: list[ArchitectureConfig] = [*LIBRARY, *CONTROLLED, BatchMeanConfig(name="batch_mean", **SMALL)]
+
+
+def cases(*, invariant: bool) -> list[Any]:
+    """Return the cases as parameters. Variants of one mixer are slow: their contract has their gradients add up."""
+    chosen = [config for config in CASES if config.microbatch_invariant is invariant]
+    varied = [getattr(config, "variant", "") not in ("", TPIConfig().variant) for config in chosen]
+    marks = [[pytest.mark.slow] if is_variant else [] for is_variant in varied]
+    return [pytest.param(config, marks=mark) for config, mark in zip(chosen, marks, strict=True)]
 
 
 @pytest.fixture(autouse=True)
@@ -121,7 +130,7 @@ def difference(one: Run, other: Run) -> float:
 
 
 @pytest.mark.parametrize(("dtype", "steps", "tolerance"), [(torch.float64, 50, 1e-10), (torch.float32, 10, 1e-5)])
-@pytest.mark.parametrize("architecture", [c for c in CASES if c.microbatch_invariant], ids=short)
+@pytest.mark.parametrize("architecture", cases(invariant=True), ids=short)
 def test_a_halved_micro_batch_equals_one_that_was_small_all_the_time(
     architecture: ArchitectureConfig, dtype: torch.dtype, steps: int, tolerance: float, tmp_path: Path
 ) -> None:
@@ -135,7 +144,7 @@ def test_a_halved_micro_batch_equals_one_that_was_small_all_the_time(
         assert torch.equal(torch.cat(mine), torch.cat(theirs)), "the same sequences at each step, in the same order"
 
 
-@pytest.mark.parametrize("architecture", [c for c in CASES if not c.microbatch_invariant], ids=short)
+@pytest.mark.parametrize("architecture", cases(invariant=False), ids=short)
 def test_what_says_that_it_depends_on_the_micro_batch_does(
     architecture: ArchitectureConfig, tmp_path: Path
 ) -> None:

@@ -1,5 +1,5 @@
 """The families. Importing this package registers them."""
 
-from trainables.architectures import controls, kuramoto, resonant, transformer
+from trainables.architectures import controls, kuramoto, recurrent, resonant, tpi, transformer
 
-__all__ = ["controls", "kuramoto", "resonant", "transformer"]
+__all__ = ["controls", "kuramoto", "recurrent", "resonant", "tpi", "transformer"]

@@ -49,8 +49,8 @@ class BackboneConfig(ArchitectureConfig):
     def _budget_has_a_width(self) -> BackboneConfig:
         if self.parameter_budget is not None and self.ffn_multiplier == 0:
             raise ValueError(
-                f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, but ffn_multiplier=0 "
-                "asks for no feed-forward layers; drop one of the two"
+                f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, but "
+                "ffn_multiplier=0 asks for no feed-forward layers; drop one of the two"
             )
         return self
 

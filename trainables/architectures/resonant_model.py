@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from trainables.architectures.resonant import ResonantConfig
     from trainables.tasks.base import Batch
 
+CALIBRATION_SEQUENCES = 64
+"""Most sequences of one forward pass in calibration, as in evaluation: it needs no more memory than that."""
+
 IGNORED = -100
 """Target of a position that is not scored."""
 
@@ -129,7 +132,7 @@ class ResonantModel(LanguageModel):
         with torch.no_grad():
             if step == 0:
                 for _ in range(ridge.warmup_batches):
-                    self(draw().inputs_BT)
+                    self(draw().split(CALIBRATION_SEQUENCES)[0].inputs_BT)
             z_ND, e_ND = self._pairs(projection.pairs_due(step), draw)
         found = projection.calibrate(z_ND, e_ND, share=1.0 if step == 0 else RECALIBRATION_SHARE)
         rest = ", ".join(f"{name} {value:.3g}" for name, value in found.items() if name != "pairs")
@@ -144,10 +147,10 @@ class ResonantModel(LanguageModel):
         self.eval()
         try:
             while sum(map(len, reads)) < count:
-                batch = draw()
-                reads.append(at_answer(self.read(*self.states(batch.inputs_BT)), batch.targets_BT))
-                first_B1 = answer_start(batch.targets_BT).unsqueeze(1)
-                targets.append(rows_VD[batch.targets_BT.gather(1, first_B1).squeeze(1)])
+                for part in draw().split(CALIBRATION_SEQUENCES):
+                    reads.append(at_answer(self.read(*self.states(part.inputs_BT)), part.targets_BT))
+                    first_B1 = answer_start(part.targets_BT).unsqueeze(1)
+                    targets.append(rows_VD[part.targets_BT.gather(1, first_B1).squeeze(1)])
         finally:
             self.train()
         return torch.cat(reads)[:count], torch.cat(targets)[:count]

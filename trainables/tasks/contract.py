@@ -112,7 +112,7 @@ def check_batches(config: TaskConfig, task: Task) -> None:
 
 
 def check_batch(task: Task, batch: Batch, length: int, *, is_shifted: bool) -> None:
-    """Check one batch of `BATCH_SIZE` sequences of `length` tokens, whose targets are its next inputs or withheld."""
+    """Check a batch of `BATCH_SIZE` sequences of `length` tokens; its targets are its next inputs, or withheld."""
     tensors = [tensor for tensor in batch if tensor is not None]
     shape = (BATCH_SIZE, length)
     if any(tensor.shape != shape for tensor in tensors):

@@ -1,8 +1,8 @@
 """The copy task: say again what was read.
 
-`as_published` is the copy task of the TPI notes: the target is the input *at the same position*. The identity solves
-it, so it shows that a residual stream is there, not that anything is remembered. `corrected` asks for a memory: some
-symbols, a delay, a marker, and then the symbols again, each to be predicted from those before it.
+`as_published` is the copy task of the TPI notes: the target is the input *at the same position*. The identity
+solves it, so it shows that a residual stream is there, not that anything is remembered. `corrected` asks for a
+memory: some symbols, a delay, a marker, and then the symbols again, each to be predicted from those before it.
 
     as published:  s1 s2 … sn                      targets  s1 s2 … sn
     corrected:     s1 s2 … sn . . . | s1 … sn-1    targets  - … - s1 s2 … sn, from the marker on

@@ -145,8 +145,9 @@ class DrawnTask(Task, Generic[E]):
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        parts: dict[str, E] = {**self.examples, **({} if self._fixed is None else {"train": self._fixed})}
-        for split, examples in parts.items():
+        parts: list[tuple[str, E]] = [*self.examples.items()]
+        parts += [] if self._fixed is None else [("train", self._fixed)]
+        for split, examples in parts:
             for tensor in (examples.tokens_NT, examples.targets_NT):
                 digest.update(f"{split} {tuple(tensor.shape)}\n".encode())
                 digest.update(tensor.numpy().tobytes())

@@ -5,9 +5,9 @@
     The hat of tolu is neba.
     The cup of tolu is ____
 
-A character is a token. A thing and an owner together name a fact: each of them may stand in others too, with another
-value, so that neither alone finds the answer. All words are of equal length, so all examples are, and nothing is
-padded. The answer is generated from the text before it and the model's own characters.
+A character is a token. A thing and an owner together name a fact: each of them may stand in others too, with
+another value, so that neither alone finds the answer. All words are of equal length, so all examples are, and
+nothing is padded. The answer is generated from the text before it and the model's own characters.
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class FactsTask(DrawnTask[Examples]):
         }
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what is scored by a guess among the words that can be a value, and among those that were stated."""
+        """Return what is scored by a guess among the words that can be a value, and among those stated."""
         scores = {
             "guess a value": {"fact_exact_match": 1 / self.config.num_values},
             "guess a value stated": {"fact_exact_match": 1 / self.config.num_facts},

@@ -1,4 +1,4 @@
-"""The recall task: multi-query associative recall (MQAR). Pairs of a key and a value, then keys: which value was it?
+"""The recall task: multi-query associative recall (MQAR). Pairs of a key and a value, and then keys: which value?
 
 `corrected`, the default, is the task of the literature on attention-free models, in which attention is known to
 succeed. `as_published` is the associative recall of the TPI notes: a marker before each query, values that repeat,
@@ -24,7 +24,7 @@ from torch import Tensor
 from trainables.architectures.base import LanguageModel
 from trainables.registry import register_task
 from trainables.tasks.base import Split, Task
-from trainables.tasks.drawn import MIN_HELD_OUT, DrawnConfig, DrawnTask, Kind, answer_scores, at_targets
+from trainables.tasks.drawn import DrawnConfig, DrawnTask, Kind, answer_scores, at_targets
 from trainables.tasks.recall_layout import Filler, Layout, RecallExamples
 from trainables.tasks.recall_metrics import by_distance, distance_metric, kinds, pairs_metric, reference_scores
 
@@ -130,7 +130,7 @@ class RecallConfig(DrawnConfig):
         return fields
 
     def layout(self, num_pairs: int) -> Layout:
-        """Return the positions of an example with `num_pairs` pairs, of which as many are asked for as there are."""
+        """Return the positions of an example with `num_pairs` pairs; at most as many are asked for."""
         return Layout(
             length=self.context_length,
             vocab_size=self.vocab_size,

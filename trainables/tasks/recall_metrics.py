@@ -1,9 +1,9 @@
 """What the metrics of the recall task are called, what they mean, and what models score that recall nothing.
 
 There are two chance lines. A model that knows which tokens are values guesses one of V / 2. A model that also
-remembers which values it was shown, but not with which key, guesses one of K: a share of 1 / K shows no recall, only
-a memory of a set. Where answers are given there is a third, (1/K + 1/(K-1) + …) / Q: answers seen so far are ruled
-out without any recall (.34 at K = Q = 8, where 1/K is .125). So answers are withheld unless a study wants them given.
+remembers which values it was shown, but not with which key, guesses one of K: a share of 1 / K shows no recall,
+only a memory of a set. Where answers are given there is a third, (1/K + 1/(K-1) + …) / Q: answers seen so far are
+ruled out without any recall (.34 at K = Q = 8, where 1/K is .125). So answers are withheld by default.
 """
 
 from __future__ import annotations
@@ -110,7 +110,7 @@ def reference_scores(
         }
         if layout.unique_values:
             guesses["guess a value shown"] |= {
-                **{name: shown for name in names},
+                **dict.fromkeys(names, shown),
                 **{pairs_metric(other.num_pairs): 1 / other.num_pairs for other in others},
                 "recall_exact_match": shown**num_queries,
                 "recall_nats_per_token": math.log(layout.num_pairs),

@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +41,8 @@ class Report:
     """Why it diverged."""
     notes: tuple[str, ...] = ()
     """What the model had to tell since the last report."""
+    artifacts: Mapping[str, str] = field(default_factory=dict)
+    """Texts to keep, by file name; on the last report of what has finished."""
 
 
 class Trainer:
@@ -71,7 +73,7 @@ class Trainer:
         self.config, self.seed, self.task, self.numerics, self.ranks = config, seed, task, numerics, ranks
         self.device = torch.device(numerics.device)
         self._share = ranks.share(config.budget.batch_size)
-        self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.context_length)
+        self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
         initialise(self.model, seed)
         self._start(origins or {})
         self._held = hold(self.model, self.device, ranks, numerics.sharding)
@@ -183,7 +185,8 @@ class Trainer:
         self._reported_at = time.monotonic()
         outcome: Outcome | None = "diverged" if reason else "finished" if last else None
         notes, self._notes = tuple(self._notes), []
-        return self.ranks.first(Report(self.step, metrics, outcome, reason, notes))
+        artifacts = self._artifacts() if outcome == "finished" else {}
+        return self.ranks.first(Report(self.step, metrics, outcome, reason, notes, artifacts))
 
     def _training_metrics(self) -> dict[str, float]:
         """Return how training went since the last report."""
@@ -219,6 +222,15 @@ class Trainer:
                     for split in self.task.splits:
                         scores |= self.task.evaluate(self.model, split=split, device=self.device)
             return scores
+        finally:
+            self.model.train()
+
+    def _artifacts(self) -> dict[str, str]:
+        """Return what the task keeps of a trained model."""
+        self.model.eval()
+        try:
+            with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
+                return self.task.artifacts(self.model, device=self.device)
         finally:
             self.model.train()
 

@@ -1,0 +1,64 @@
+"""An explicit associative memory: a matrix that adds up outer products of keys and values.
+
+Shapes: B batch, T positions, D channels, N the size of keys and values.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.layers.decayed_sum import decayed_sum, widened
+from trainables.layers.mixer import ResidualProjection
+
+
+class AssociativeMemory(nn.Module):
+    """S_t = Σ_{j≤t} k_j ⊗ v_j, read as S_tᵀ q_t: what was stored under keys like the query.
+
+    Keys and queries are linear maps of the token, brought to length 1: the value of a key comes back exactly
+    where the keys are orthonormal, so N associations fit, and as if by accident where there are many more. This
+    is the smallest module that retrieves by content; what is *in* a token's key the layers below must bring there.
+
+    Args:
+        d_model: Width D.
+        size: Numbers N in a key and in a value; the memory holds N × N.
+        init_std: Standard deviation at which the weights of the output projection start.
+        bias: Biases in the linear maps.
+
+    Source:
+        Kohonen (1972), "Correlation matrix memories"; asked for in the notes on decoupling, option C, which leave
+        open what it is.
+    """
+
+    def __init__(self, d_model: int, size: int, *, init_std: float, bias: bool) -> None:
+        super().__init__()
+        self.size = size
+        self.to_key = nn.Linear(d_model, size, bias=bias)
+        self.to_query = nn.Linear(d_model, size, bias=bias)
+        self.to_value = nn.Linear(d_model, size, bias=bias)
+        self.out = ResidualProjection(size, d_model, init_std=init_std, bias=bias)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Store and read at every position; O(T N²) in time and memory."""
+        y_BTD: Tensor = self.out(recall(*self._addressed(x_BTD)).to(x_BTD.dtype))
+        return y_BTD
+
+    def _addressed(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries and keys of length 1, and values."""
+        query_BTN = functional.normalize(widened(self.to_query(x_BTD)), dim=-1)
+        key_BTN = functional.normalize(widened(self.to_key(x_BTD)), dim=-1)
+        return query_BTN, key_BTN, widened(self.to_value(x_BTD))
+
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Compute the same as attention without a softmax, with a T×T matrix."""
+        query_BTN, key_BTN, value_BTN = self._addressed(x_BTD)
+        y_BTD: Tensor = self.out((query_BTN @ key_BTN.mT).tril() @ value_BTN)
+        return y_BTD
+
+
+def recall(query_BTN: Tensor, key_BTN: Tensor, value_BTN: Tensor) -> Tensor:
+    """Return Σ_{j≤t} (q_t · k_j) v_j at every position."""
+    pair_BTNN = key_BTN.unsqueeze(-1) * value_BTN.unsqueeze(-2)
+    sum_BTNN = decayed_sum(pair_BTNN.flatten(-2))[0].unflatten(-1, pair_BTNN.shape[-2:])
+    return torch.einsum("...n,...nm->...m", query_BTN, sum_BTNN)

@@ -1,0 +1,89 @@
+"""Text from a language model: token by token, from its prompt and its own tokens."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+
+
+@torch.no_grad()
+def generate(
+    model: LanguageModel,
+    prompt_BT: Tensor,
+    num_tokens: int,
+    *,
+    max_length: int,
+    top_k: int | None = None,
+    temperature: float = 1.0,
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """Continue each prompt by `num_tokens` tokens.
+
+    The prompt is given as it is, however short: nothing is put before it that training never had. Of a sequence
+    that has grown beyond `max_length` the model is given the last `max_length` tokens.
+
+    Args:
+        model: In evaluation mode.
+        prompt_BT: At least one token each, on the model's device.
+        num_tokens: How many to add.
+        max_length: Most tokens that the model can be given.
+        top_k: Draw from the `top_k` likeliest tokens. None: from all.
+        temperature: What the logits are divided by; 0: always the likeliest token, the lowest of several.
+        generator: The only source of randomness, on the CPU; not needed if nothing is drawn.
+
+    Returns:
+        Prompt and continuation, of shape (B, T + num_tokens).
+
+    Raises:
+        ValueError: If the model is in training mode, a number is out of range, or the generator is missing.
+        FloatingPointError: If the model gives logits that are not finite.
+    """
+    _check(model, prompt_BT, num_tokens, max_length=max_length, top_k=top_k, temperature=temperature)
+    if temperature > 0 and generator is None:
+        raise ValueError("drawing tokens needs a generator; temperature=0 draws none")
+    tokens_BT = prompt_BT
+    for _ in range(num_tokens):
+        logits_BV = model(tokens_BT[:, -max_length:]).logits_BTV[:, -1]
+        # Drawn on the CPU, so that equal logits give equal tokens on every device.
+        chosen_B = next_tokens(logits_BV.cpu(), top_k=top_k, temperature=temperature, generator=generator)
+        tokens_BT = torch.cat([tokens_BT, chosen_B[:, None].to(tokens_BT.device)], dim=1)
+    return tokens_BT
+
+
+def next_tokens(
+    logits_BV: Tensor, *, top_k: int | None, temperature: float, generator: torch.Generator | None
+) -> Tensor:
+    """Return one token for each row of logits, on the CPU; arguments and errors as for `generate`."""
+    logits_BV = logits_BV.double()
+    if not logits_BV.isfinite().all():
+        raise FloatingPointError("the model's logits are not finite: it has diverged")
+    if temperature == 0:
+        return logits_BV.argmax(1)
+    if top_k is not None and top_k < logits_BV.shape[1]:
+        kept = logits_BV.topk(top_k, dim=1)
+        logits_BV = torch.full_like(logits_BV, -torch.inf).scatter_(1, kept.indices, kept.values)
+    # The highest logit is 0 before the division: no temperature, however low, makes it overflow.
+    shifted_BV = logits_BV - logits_BV.amax(1, keepdim=True)
+    return torch.multinomial((shifted_BV / temperature).softmax(1), 1, generator=generator)[:, 0]
+
+
+def _check(
+    model: LanguageModel,
+    prompt_BT: Tensor,
+    num_tokens: int,
+    *,
+    max_length: int,
+    top_k: int | None,
+    temperature: float,
+) -> None:
+    """Refuse what cannot be generated."""
+    if model.training:
+        raise ValueError("generate needs a model in evaluation mode; call model.eval() first")
+    if prompt_BT.shape[1] < 1:
+        raise ValueError("a prompt needs at least one token")
+    if num_tokens < 1 or max_length < 1 or (top_k is not None and top_k < 1):
+        raise ValueError(f"need num_tokens, max_length and top_k >= 1: {num_tokens}, {max_length}, {top_k}")
+    if not 0 <= temperature < torch.inf:
+        raise ValueError(f"temperature={temperature} must be finite and not negative")
