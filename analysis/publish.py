@@ -8,7 +8,7 @@ A page holds blocks between markers that stand alone on their lines:
     <!-- table: NAME -->
     <!-- /table -->
 
-Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes, of the study's primary metric or, as
+Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes, of the primary metric or, as
 NAME[METRIC], of another one. Kinds of blocks:
 
     table       the arms with their intervals, and the planned contrasts, as Markdown

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from analysis.claims import Claim, ClaimError
+from analysis.family_probes import RESONANT, TPI
 from analysis.replicates import Attempt, Replicate, ReportPoint
 
 FORMAT_VERSION = 1
@@ -55,32 +56,8 @@ def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "no
     return MetricInfo(name=name, unit=unit, direction=direction, meaning=meaning)
 
 
-RESONANT_PROBES: tuple[MetricInfo, ...] = tuple(
-    _shared(f"probe/{name}", unit, "none", meaning)
-    for name, unit, meaning in (
-        ("phase_coherence", "1", "|mean over time of e^iθ| of the last hidden states' pairs, mean over pairs"),
-        ("phase_coherence_null", "1", "phase_coherence expected of independent phases"),
-        ("phase_coherence_above_null", "1", "(phase_coherence − null) / (1 − null)"),
-        ("phase_coherence_shuffled", "1", "phase_coherence after each member of a pair was shuffled over time"),
-        ("effective_rank", "1", "exp of the entropy of the hidden states' singular values"),
-        ("effective_rank_null", "1", "effective_rank of independent normal numbers"),
-        ("entropy_flow", "nats/token", "mean change of the entropy of softmax |h| from one position to the next"),
-        ("gamma_mean", "1", "weight γ of the phase signal, mean over blocks"),
-        ("gamma_saturation", "1", "share of blocks with γ above .95"),
-        ("pvm_gate_strength", "1", "σ(gate) of the phase-vector memory, mean over blocks"),
-        ("pvm_memory_norm", "1", "length of the phase-vector memory after the last position"),
-        ("pvm_memory_mean_abs", "1", "mean modulus of its entries, which was published as its norm"),
-        ("pvm_curvature_entropy", "1", "entropy of the memory trace's curvature over time; 1: no event"),
-        ("plm_gate_strength", "1", "σ(gate) of the phase-lattice memory, mean over blocks"),
-        ("plm_memory_norm", "1", "length of the phase-lattice memory after the last position"),
-        ("pvm_curvature_entropy_null", "1", "pvm_curvature_entropy of noise"),
-        ("plm_curvature_entropy", "1", "entropy of the memory trace's curvature over time; 1: no event"),
-        ("plm_curvature_entropy_null", "1", "plm_curvature_entropy of noise"),
-        ("memory_state_bytes", "bytes", "size of what the blocks carry from token to token, a sequence"),
-        ("memory_reach_tokens", "tokens", "distance at which a constant decay leaves less than 1 % of a token"),
-        ("memory_readable_tokens", "tokens", "distance at which the best linear detector's signal is its noise"),
-        ("influence_beyond_reach", "1", "change of the last logits by tokens beyond it, over that by those within"),
-    )
+FAMILY_PROBES: tuple[MetricInfo, ...] = tuple(
+    _shared(f"probe/{name}", unit, "none", meaning) for name, unit, meaning in (*RESONANT, *TPI)
 )
 
 SHARED_METRICS: tuple[MetricInfo, ...] = (
@@ -105,7 +82,7 @@ SHARED_METRICS: tuple[MetricInfo, ...] = (
             _shared(f"probe/order_{name}_null", "1", "none", f"{meaning}, for uniform random phases"),
         )
     ),
-    *RESONANT_PROBES,
+    *FAMILY_PROBES,
 )
 """Metrics of the training loop and the probes, the same in every study; a task adds its own."""
 

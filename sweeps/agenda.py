@@ -129,7 +129,7 @@ class Agenda:
 
     def _is_done(self, key: Key) -> bool:
         replicate = self._tail.following.state.replicates.get(key)
-        return replicate is not None and replicate.status == "finished"
+        return replicate is not None and replicate.status == "finished" and self._reopening(key) is None
 
     @property
     def has_more(self) -> bool:

@@ -156,7 +156,7 @@ class _Engine(DriverOnly, tune.Callback):
         while not self.sitting.is_over and not self.sitting.is_full:
             outlook = self.agenda.look()
             if outlook.blocked and not outlook.free and not outlook.held:
-                self.sitting.fail("; ".join(outlook.blocked))
+                self.sitting.fail(f"{'; '.join(outlook.blocked)}; mend that, and continue with resume --failed")
             if outlook.free or not outlook.held:
                 return outlook.free > 0
             if not told:

@@ -7,6 +7,8 @@ import shutil
 import sys
 from pathlib import Path
 
+NAME = "phasesweep"
+
 
 def proposed(*words: str) -> str:
     """Return a command line of this program to type next.
@@ -18,10 +20,15 @@ def proposed(*words: str) -> str:
 
 
 def _called_as() -> list[str]:
-    """Return how this program was called: by name if that is on the PATH, else as it was typed."""
+    """Return how this program was called: by name if that is on the PATH, else as it was typed.
+
+    Another program that calls our functions is proposed the name.
+    """
     called = Path(sys.argv[0])
-    if called.name == "__main__.py":
+    if called.parts[-2:] == ("sweeps", "__main__.py"):
         return ["python", "-m", "sweeps"]
+    if called.name != NAME:
+        return [NAME]
     found = shutil.which(called.name)
     if found and Path(found).resolve() == called.resolve():
         return [called.name]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -12,6 +12,7 @@ from sweeps.changed import changes
 from sweeps.journal_tail import Following
 from sweeps.plan import Plan, PlannedArm
 from sweeps.results_folder import ResultsFolder
+from trainables.code_hash import code_hash
 from trainables.replicate_folder import ReplicateFolder
 
 MAX_CRASHES = 2
@@ -94,16 +95,31 @@ class Selection:
                 yield key, Reopening("oom", replicate.message, replicate.ended_at)
 
 
-def without_weights(plan: Plan, folder: ResultsFolder, state: JournalState) -> dict[Key, Reopening]:
-    """Return what has finished and has to run again, because others wait for weights that are no longer there."""
-    waiting = {key for planned, seed in missing_replicates(plan, state) for key in planned.waits_for(seed)}
+def without_weights(
+    plan: Plan, folder: ResultsFolder, state: JournalState, reopened: Collection[Key] = ()
+) -> dict[Key, Reopening]:
+    """Return what has finished and has to run again, because others wait for weights that are no longer there.
+
+    Args:
+        plan: What is to run.
+        folder: Where weights lie.
+        state: What has ended.
+        reopened: What shall run again although it has.
+    """
+    missing = {(planned.config_id, seed) for planned, seed in missing_replicates(plan, state)}
+    to_run = [(p, seed) for p, seed in plan.replicates if (p.config_id, seed) in missing.union(reopened)]
+    waiting = {key for planned, seed in to_run for key in planned.waits_for(seed)}
     lost: dict[Key, Reopening] = {}
     for key in waiting & set(plan.keys):
         replicate = state.replicates.get(key)
         if replicate is None or replicate.status != "finished" or replicate.ended_at is None:
             continue
+        learnt_by = replicate.numerics.get("code", "")
         if not ReplicateFolder(folder.replicate(*key)).weights.is_file():
             lost[key] = Reopening("changed", "its weights, which others start with, are gone", replicate.ended_at)
+        elif learnt_by and learnt_by != code_hash():
+            detail = f"its weights, which others start with, were learnt by other code, {learnt_by}"
+            lost[key] = Reopening("changed", detail, replicate.ended_at)
     return lost
 
 

@@ -169,7 +169,7 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
 def _check_workers(study: Study) -> None:
     """Refuse arms that several workers cannot train together."""
     workers, sharding = study.resources.workers, study.resources.sharding
-    for arm in study.arms:
+    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
         if arm.config.budget.batch_size % workers:
             raise UserError(
                 f"{study.where('resources', 'workers')}: workers={workers} must divide "
@@ -180,6 +180,11 @@ def _check_workers(study: Study) -> None:
             raise UserError(
                 f"{study.where('resources', 'sharding')}: sharding=fsdp cannot divide the state of "
                 f"optimizer.name=adamw_8bit of arm '{arm.name}'; choose adamw, or sharding=replicated"
+            )
+        if sharding == "fsdp" and not arm.config.architecture.shardable:
+            raise UserError(
+                f"{study.where('resources', 'sharding')}: sharding=fsdp cannot divide architecture "
+                f"'{arm.config.architecture.name}' of arm '{arm.name}'; choose sharding=replicated"
             )
 
 
@@ -225,7 +230,10 @@ def plan_units(
             needs.append(resume_need(study, arm, known, finished or {}))
         planned[arm.name] = _planned(study, arm, tasks, estimates, tuple(needs))
         known[arm.name] = planned[arm.name].config_id
-    return Units(tuple(trained.values()), tuple(planned[arm.name] for arm in study.arms))
+    once = {
+        (unit.config_id, unit.seed): unit for unit in trained.values()
+    }  # what checkpoints blocks, say, is the same
+    return Units(tuple(once.values()), tuple(planned[arm.name] for arm in study.arms))
 
 
 def _planned(

@@ -158,7 +158,11 @@ def in_order_of_need(study: Study) -> Iterator[Arm]:
 
 def with_tasks(config: TrialConfig, data_dir: Path | None) -> TrialConfig:
     """Return a configuration whose tasks, of the backbone too, have absolute paths."""
-    config = config.model_copy(update={"task": config.task.with_absolute_paths(data_dir)})
+    here = {
+        "architecture": config.architecture.with_absolute_paths(),
+        "task": config.task.with_absolute_paths(data_dir),
+    }
+    config = config.model_copy(update=here)
     if config.pretraining is None:
         return config
     task = config.pretraining.task.with_absolute_paths(data_dir)

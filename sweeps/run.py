@@ -190,7 +190,7 @@ def _reopenings(prepared: Prepared, selection: Selection) -> dict[Key, Reopening
     tail = JournalTail(prepared.folder.journal)
     tail.poll()
     chosen = {} if selection == RUN else selection.reopenings(prepared.plan, tail.following)
-    return {**without_weights(prepared.plan, prepared.folder, tail.following.state), **chosen}
+    return {**without_weights(prepared.plan, prepared.folder, tail.following.state, chosen), **chosen}
 
 
 def _announce(prepared: Prepared, num_to_run: int, reopenings: dict[Key, Reopening], console: Console) -> None:

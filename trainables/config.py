@@ -116,6 +116,14 @@ class ResourceConfig(Schema):
         return self
 
 
+def _check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
+    if optimizer.warmup_steps >= budget.steps > 0:
+        raise ValueError(
+            f"optimizer.warmup_steps={optimizer.warmup_steps} must be below budget.steps={budget.steps}, or the "
+            "learning rate never reaches its peak"
+        )
+
+
 class PretrainingConfig(Schema):
     """How the backbone is trained that an architecture wants trained before it is used.
 
@@ -128,6 +136,11 @@ class PretrainingConfig(Schema):
     budget: BudgetConfig
     seed: int = Field(0, ge=0)
     """Seed of the one replicate that trains it."""
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> PretrainingConfig:
+        _check_warm_up(self.optimizer, self.budget)
+        return self
 
 
 class ResumeConfig(Schema):
@@ -185,11 +198,7 @@ class TrialConfig(Schema):
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> TrialConfig:
-        if self.optimizer.warmup_steps >= self.budget.steps > 0:
-            raise ValueError(
-                f"optimizer.warmup_steps={self.optimizer.warmup_steps} must be below "
-                f"budget.steps={self.budget.steps}, or the learning rate never reaches its peak"
-            )
+        _check_warm_up(self.optimizer, self.budget)
         return self
 
     @property

@@ -1,4 +1,4 @@
-"""Arms that start with what others have learnt: a backbone trained once for all, and an arm that goes on from one."""
+"""Arms that start with what others have learnt: a backbone trained once for all, and one that goes on from it."""
 
 from __future__ import annotations
 

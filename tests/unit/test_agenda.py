@@ -183,3 +183,13 @@ def test_what_can_never_start_is_left_with_the_reason(scene: Scene, status: str)
     assert why.startswith(f"{config_id('baseline')} seed 0, which others start with, ended as {status}")
     assert not agenda.has_more
     assert agenda.left() == {(config_id(arm), 0) for arm in ("treatment", "last")}
+
+
+def test_what_is_trained_anew_is_waited_for_although_it_has_finished(scene: Scene) -> None:
+    scene.write(*replicate_events("baseline", 0, 2.5))
+    scene.tail.poll()
+    ended_at = scene.tail.following.state.replicates[config_id("baseline"), 0].ended_at or 0.0
+    anew = {(config_id("baseline"), 0): Reopening("changed", "its weights are gone", ended_at)}
+    agenda = scene.agenda(anew, CHAIN)
+    assert agenda.look() == Outlook(free=1, held=0, waiting=2)
+    assert claim_all(agenda) == [(config_id("baseline"), 0)]

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tests.configs import KURAMOTO, small_config
+from trainables.architectures.base import LanguageModel
 from trainables.config import OptimizerConfig
 from trainables.training.optimizers import build_optimizer, learning_rate_at, parameter_groups
 
@@ -54,11 +55,41 @@ def test_weight_decay_reaches_couplings_only_as_published(rule: str, decayed: di
     assert any("coupling" in name for name, _ in model.named_parameters())
 
 
+class Peculiar(LanguageModel):
+    """One parameter of each kind."""
+
+    learning_rate_factors = {"slow": 0.5, "slow_weight": 0.5}
+    undecayed = frozenset({"exempt_weight"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        for name in ("weight", "exempt_weight", "slow_weight", "slow"):
+            setattr(self, name, torch.nn.Parameter(torch.zeros(2, 2) if "weight" in name else torch.zeros(())))
+
+
+def test_a_model_may_ask_for_other_learning_rates_and_for_no_decay() -> None:
+    model, config = Peculiar(), OptimizerConfig(weight_decay=0.1)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    groups = [
+        (group.get("learning_rate_factor"), group["weight_decay"], [names[id(p)] for p in group["params"]])
+        for group in parameter_groups(model, config)
+    ]
+    assert groups == [
+        (None, 0.1, ["weight"]),
+        (None, 0.0, ["exempt_weight"]),
+        (0.5, 0.1, ["slow_weight"]),
+        (0.5, 0.0, ["slow"]),
+    ]
+    plain = small_config().architecture.build(vocab_size=7, max_seq_len=8)
+    assert [group.keys() for group in parameter_groups(plain, config)] == [{"params", "weight_decay"}] * 2
+
+
 def test_8bit_state_is_8bit() -> None:
     config = OptimizerConfig(name="adamw_8bit")
-    model = torch.nn.Linear(128, 64)
+    model = LanguageModel()
+    model.layer = torch.nn.Linear(128, 64)
     optimizer = build_optimizer(model, config)
-    model(torch.randn(4, 128)).sum().backward()
+    model.layer(torch.randn(4, 128)).sum().backward()
     optimizer.step()
-    state = optimizer.state[model.weight]
+    state = optimizer.state[model.layer.weight]
     assert {state["state1"].dtype, state["state2"].dtype} == {torch.uint8}

@@ -12,6 +12,7 @@ from sweeps.missing import without_weights
 from sweeps.prerequisites import Need
 from sweeps.results_folder import ResultsFolder
 from tests.journals import config_id, replicate_events, sweep_event, write_journal
+from trainables.code_hash import code_hash
 from trainables.replicate_folder import ReplicateFolder
 
 FIRST, LAST = (config_id("baseline"), 0), (config_id("treatment"), 0)
@@ -58,6 +59,25 @@ def test_nothing_runs_again_for_nobody(folder: ResultsFolder) -> None:
     )
     ReplicateFolder(folder.replicate(*FIRST)).weights.unlink()
     assert without_weights(plan(), folder, folder.state()) == {}
+
+
+def test_who_runs_again_waits_too(folder: ResultsFolder) -> None:
+    write_journal(
+        folder.journal / "two.jsonl",
+        [sweep_event(("baseline", "treatment"), seeds=[0]), *replicate_events("treatment", 0, None, status="oom")],
+    )
+    ReplicateFolder(folder.replicate(*FIRST)).weights.unlink()
+    assert without_weights(plan(), folder, folder.state()) == {}
+    assert without_weights(plan(), folder, folder.state(), {LAST}).keys() == {FIRST}
+
+
+def test_weights_of_other_code_are_made_again(folder: ResultsFolder) -> None:
+    state = folder.state()
+    state.replicates[FIRST].numerics["code"] = code_hash()
+    assert without_weights(plan(), folder, state) == {}
+    state.replicates[FIRST].numerics["code"] = "0123456789ab"
+    (reopening,) = without_weights(plan(), folder, state).values()
+    assert "learnt by other code, 0123456789ab" in reopening.detail
 
 
 def test_a_need_names_what_it_is_and_where_it_lies(folder: ResultsFolder, tmp_path: Path) -> None:

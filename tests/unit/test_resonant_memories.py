@@ -252,7 +252,7 @@ def test_says_whether_it_depends_on_earlier_passes(fields: dict[str, Any], state
     memory, x_BTD = pvm(**fields), inputs(2, 6, D)
     memory.train()
     first, second = (memory.run(x_BTD).y_BTD for _ in range(2))
-    assert memory.stateful is stateful is hybrid(**fields).stateful
+    assert memory.stateful is stateful
     assert torch.equal(first, second) is not stateful
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -147,6 +148,18 @@ def test_the_calibrated_projection_is_the_ridge_solution_of_its_pairs() -> None:
     assert float(residual_DD.abs().max()) < 1e-5
 
 
+def test_a_projection_that_was_taken_over_is_not_calibrated_before_the_first_step() -> None:
+    model = build(**{**FULL, "ridge": {"max_pairs": 8, "warmup_batches": 0, "recalibrate_every": 5}}).train()
+    model.resumed(["blocks", "projection"])
+    assert model.readout is not None
+    before_DD = model.readout.projection.map_DD.detach().clone()
+    assert model.begin_step(0, batch) is None
+    assert torch.equal(model.readout.projection.map_DD, before_DD)
+    assert "step 5" in str(model.begin_step(5, batch)), "blended with what later batches say, as every other"
+    model.resumed(["blocks"])
+    assert "step 0" in str(model.begin_step(0, batch))
+
+
 def test_a_task_without_an_answer_is_refused() -> None:
     model = build(**FULL).train()
     nothing = batch()._replace(targets_BT=torch.full((8, LENGTH), -100))
@@ -224,6 +237,32 @@ def test_probes_of_an_attention_free_model_say_that_it_cannot_see_far() -> None:
     assert found["probe/memory_state_bytes"] == 4 * SMALL["d_model"]
 
 
+def test_the_reach_is_that_of_all_memories_and_of_what_stands_beside_them() -> None:
+    def reach(**fields: Any) -> float | None:
+        model = build(**{**SMALL, "attention": "none", **fields})
+        return model.probes(batch().inputs_BT).get("probe/memory_reach_tokens")
+
+    half: dict[str, Any] = {"beta": 0.5}
+    lattice = {"grid_x": 2, "grid_y": 2, "beta": 0.25, "kappa": 0.0}
+    assert reach(pvm=half) == 7
+    assert reach(plm=lattice) == 4
+    assert reach(pvm=half, plm=lattice, num_blocks=2) == 22
+    assert reach(pvm=half, mixer="conv") == 9
+    assert reach(pvm={**half, "local_attention": {"window": 12}}) == 11
+    assert reach(pvm={**half, "local_attention": {"window": 3}}) == 7
+    assert reach(pvm={**half, "t2": {}}) is reach(pvm={"beta": 1.0}) is reach() is None
+
+
+def test_a_readout_over_the_trace_sees_what_the_last_state_has_forgotten() -> None:
+    fields = {**SMALL, "attention": "none", "gamma": 0.0, "pvm": {"beta": 0.5}}
+    found = {
+        over: build(**fields, readout={"over": over}).probes(batch().inputs_BT)["probe/influence_beyond_reach"]
+        for over in ("state", "trace")
+    }
+    assert found["state"] < 0.02
+    assert found["trace"] > 0.1
+
+
 # --- configuration ---
 
 
@@ -269,3 +308,22 @@ def test_fields_without_effect_do_not_make_another_configuration(
 ) -> None:
     assert configured(**SMALL, **one).canonical() == configured(**SMALL, **other).canonical()
     assert configured(**SMALL).canonical() != configured(**SMALL, pvm={}).canonical()
+
+
+def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_face_one(tmp_path: Path) -> None:
+    """Their weights start as in a model of `num_layers` layers, and local attention has `num_heads` heads."""
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"of which only the hash counts")
+    backbone = f"hf:{tmp_path}"
+
+    def same(one: dict[str, Any], other: dict[str, Any], **common: Any) -> bool:
+        first, second = (configured(backbone=backbone, **common, **fields).canonical() for fields in (one, other))
+        return first == second
+
+    assert not same({"num_layers": 2}, {"num_layers": 4})
+    assert not same({"residual_init": "scaled"}, {"residual_init": "plain"})
+    assert same({"num_layers": 2, "residual_init": "scaled"}, {"residual_init": "plain"}, num_blocks=0)
+    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={})
+    assert not same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}})
+    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}}, num_blocks=0)
+    assert same({"ffn_multiplier": 2.0, "d_model": 32}, {"ffn_multiplier": 4.0, "d_model": 64}, pvm={})

@@ -129,6 +129,14 @@ def build(**options: Any) -> Readout:
     return ready(Readout(D, V, query=query, projection=projection, window=WINDOW, **options))
 
 
+def added(
+    readout: Readout, h_BTD: Tensor, trace_BTD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the logits that are added, and what was read."""
+    read_BSD = readout.read(h_BTD, trace_BTD)
+    return readout.logits(read_BSD, tokens_BT, head), read_BSD
+
+
 HEAD: Callable[[Tensor], Tensor] = lambda h_BTD: 3 * h_BTD @ draw(D, V, seed=9)  # noqa: E731
 VARIANTS: list[dict[str, Any]] = [
     {},
@@ -145,12 +153,12 @@ VARIANTS: list[dict[str, Any]] = [
 def test_nothing_later_is_read(options: dict[str, Any]) -> None:
     readout, ids_BT = build(**options), tokens()
     h_BTD, trace_BTD = draw(B, T, D), draw(B, T, D, seed=1)
-    before_BTV, _ = readout(h_BTD, trace_BTD, ids_BT, HEAD)
+    before_BTV, _ = added(readout, h_BTD, trace_BTD, ids_BT, HEAD)
     other_ids_BT = ids_BT.clone()
     for changed in (h_BTD, trace_BTD):
         changed[:, 7:] += 1
     other_ids_BT[:, 7:] = (other_ids_BT[:, 7:] + 5) % V
-    after_BTV, _ = readout(h_BTD, trace_BTD, other_ids_BT, HEAD)
+    after_BTV, _ = added(readout, h_BTD, trace_BTD, other_ids_BT, HEAD)
     torch.testing.assert_close(after_BTV[:, :7], before_BTV[:, :7], rtol=0, atol=0)
     assert not torch.equal(after_BTV[:, 7:], before_BTV[:, 7:])
 
@@ -159,8 +167,8 @@ def test_nothing_later_is_read(options: dict[str, Any]) -> None:
 def test_the_last_position_alone_gets_what_it_gets_among_all(options: dict[str, Any]) -> None:
     everywhere, last = build(**options), build(**options, positions="last")
     arguments = draw(B, T, D), draw(B, T, D, seed=1), tokens(), HEAD
-    all_BTV, all_BTD = everywhere(*arguments)
-    last_BTV, last_B1D = last(*arguments)
+    all_BTV, all_BTD = added(everywhere, *arguments)
+    last_BTV, last_B1D = added(last, *arguments)
     assert all_BTV.shape == last_BTV.shape == (B, T, V)
     torch.testing.assert_close(last_BTV[:, -1], all_BTV[:, -1])
     torch.testing.assert_close(last_B1D, all_BTD[:, -1:])
@@ -184,8 +192,8 @@ def test_as_published_all_sequences_read_the_first_ones_trace() -> None:
 def test_the_mask_hands_over_the_ids_of_the_window() -> None:
     """As published: ten nats below for every id that is not among the answer's own tokens in the input."""
     ids_BT = tokens()
-    logits_BTV, _ = build(mask="window")(draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
-    free_BTV, _ = build()(draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
+    logits_BTV, _ = added(build(mask="window"), draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
+    free_BTV, _ = added(build(), draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
     for b in range(B):
         for t in range(T):
             hidden_V = torch.ones(V, dtype=torch.bool)
@@ -193,12 +201,13 @@ def test_the_mask_hands_over_the_ids_of_the_window() -> None:
             torch.testing.assert_close(logits_BTV[b, t], free_BTV[b, t].masked_fill(hidden_V, -CLAMP))
 
 
-def test_logits_are_scaled_then_clamped() -> None:
-    arguments = draw(B, T, D), draw(B, T, D, seed=1), tokens(), HEAD
-    plain_BTV, _ = build(scale=1e-3)(*arguments)
-    large_BTV, _ = build(scale=1e3)(*arguments)
-    torch.testing.assert_close(large_BTV, (1e6 * plain_BTV).clamp(-CLAMP, CLAMP))
-    assert float(large_BTV.detach().abs().max()) == CLAMP
+def test_logits_are_clamped_then_scaled() -> None:
+    plain, tripled = build(), build(scale=3.0)
+    read_BTD, ids_BT = 100 * draw(B, T, D), tokens()
+    clamped_BTV = HEAD(plain.projection(read_BTD)).clamp(-CLAMP, CLAMP)
+    assert float(clamped_BTV.detach().abs().max()) == CLAMP
+    torch.testing.assert_close(plain.logits(read_BTD, ids_BT, HEAD), clamped_BTV, rtol=0, atol=0)
+    torch.testing.assert_close(tripled.logits(read_BTD, ids_BT, HEAD), 3 * clamped_BTV, rtol=0, atol=0)
 
 
 def test_keep_top_keeps_the_largest() -> None:
@@ -215,7 +224,7 @@ def test_every_parameter_of_a_readout_is_used_and_thaws(head: str) -> None:
     for step, trained in ((0, False), (99, False), (100, True)):
         readout.set_step(step)
         readout.zero_grad()
-        logits_BTV, _ = readout(draw(B, T, D), draw(B, T, D, seed=1), tokens(), HEAD)
+        logits_BTV, _ = added(readout, draw(B, T, D), draw(B, T, D, seed=1), tokens(), HEAD)
         logits_BTV.square().sum().backward()
         gradients = {name: parameter.grad for name, parameter in readout.named_parameters()}
         assert gradients

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.layers.resonant.infonce import InfoNCE
-from trainables.layers.resonant.query import build_query
-from trainables.layers.resonant.readout import Readout
 from trainables.layers.resonant.ridge import RidgeProjection, solve_ridge
 from trainables.training.randomness import initialise
 
@@ -127,16 +125,6 @@ def test_a_frozen_projection_does_not_move_and_lets_gradients_through(
         moved = not torch.equal(projection.map_DD.detach(), start_DD)
         assert moved == (trained_from is not None and step >= trained_from)
         assert (kind == "identity" or moved or bool(projection.map_DD.any())) and read_BTD.grad is not None
-
-
-def test_no_parameter_frozen_for_a_while_is_a_weight_by_name() -> None:
-    """Weight decay takes names that end in `weight`; it would move what is frozen."""
-    modules: list[nn.Module] = [RidgeProjection(D), InfoNCE(D, dim=4)]
-    query = build_query("mean", D, 4)
-    modules.append(Readout(D, V, query=query, projection=RidgeProjection(D), head="separate"))
-    names = [name for module in modules for name, _ in module.named_parameters()]
-    assert names
-    assert not [name for name in names if name.endswith("weight")]
 
 
 # --- InfoNCE ---

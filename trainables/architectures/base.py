@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
 
 import torch
@@ -41,6 +41,19 @@ class LanguageModel(nn.Module):
     def state_groups(self) -> dict[str, tuple[str, ...]]:
         """What `resume_from` can take over: parts of the state, each as prefixes of names in `state_dict`."""
         return {"all": ("",)}
+
+    def resumed(self, groups: Collection[str]) -> None:
+        """Learn which of `state_groups` it has just been given by `resume_from`: they need no preparation."""
+
+    @property
+    def learning_rate_factors(self) -> Mapping[str, float]:
+        """Learning rates in units of the optimiser's, by the name of the parameter; all others have 1."""
+        return {}
+
+    @property
+    def undecayed(self) -> frozenset[str]:
+        """Names of parameters that weight decay leaves alone, whatever the optimiser's rule says."""
+        return frozenset()
 
     def take_over(self, role: str, state: Mapping[str, Tensor]) -> None:
         """Start with the weights of another model.
@@ -118,6 +131,16 @@ class ArchitectureConfig(NamedConfig):
         """Whether splitting a batch leaves the gradients equal: false with dropout, noise, counters of forward
         passes, a penalty that is no mean over sequences, or sequences that see each other."""
         return self.dropout == 0 and "batch_independence" not in self.violates
+
+    @property
+    def shardable(self) -> bool:
+        """Whether several workers can divide the model among them: all its blocks are called, and no parameter is a
+        single number."""
+        return True
+
+    def with_absolute_paths(self) -> ArchitectureConfig:
+        """Return the same configuration with every path absolute: workers run in other folders."""
+        return self
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the backbone that has to be trained before this is; None where there is none.

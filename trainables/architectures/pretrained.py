@@ -38,7 +38,6 @@ class HuggingFaceBackbone(nn.Module):
         self.model = model.requires_grad_(not frozen)
         self.vocab_size = vocab_size
         """Of the task: logits and rows of tokens beyond it are left out."""
-        self.frozen = frozen
 
     @property
     def d_model(self) -> int:
@@ -61,11 +60,6 @@ class HuggingFaceBackbone(nn.Module):
         """The rows of the head, in the model's type; never quantised."""
         rows_VD: Tensor = self.model.get_output_embeddings().weight
         return rows_VD[: self.vocab_size]
-
-    @property
-    def frozen_state(self) -> frozenset[str]:
-        """Names in this module's state that never change; all if it is frozen, else none."""
-        return frozenset(self.state_dict()) if self.frozen else frozenset()
 
     def embed(self, tokens_BT: Tensor) -> Tensor:
         """Return the embedding of every token, in float32; positions are the blocks' business."""

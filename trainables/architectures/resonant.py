@@ -66,7 +66,7 @@ OF_BACKBONE = (
     "positions",
     "tie_head",
 )
-"""Fields that a Hugging Face backbone decides by itself."""
+"""Fields of a backbone of our own; a Hugging Face one decides these by itself."""
 
 
 def with_published(given: Any, published: dict[str, Any]) -> Any:
@@ -233,10 +233,31 @@ class ResonantConfig(BackboneConfig):
         rest["is_frozen"] = self.is_frozen
         if self.is_hugging_face:
             rest["backbone"] = HUGGING_FACE + source_hash(self.source)
-            fields = {name: value for name, value in fields.items() if name not in OF_BACKBONE}
+            fields = {name: value for name, value in fields.items() if name not in self._without_effect(kept)}
         else:
             del rest["quantisation"], rest["backbone_dtype"]
         return {**fields, **to_fields({**kept, **rest}, SEARCH)}
+
+    def _without_effect(self, kept: dict[str, Any]) -> set[str]:
+        """Return which fields of a backbone of our own a Hugging Face one, and what is beside it, never read.
+
+        Blocks begin as weights of a model of `num_layers` layers do, and local attention has `num_heads` heads.
+        """
+        read = {"num_layers", "residual_init"} if self.num_blocks else set()
+        if kept.get("pvm.local_attention"):
+            read.add("num_heads")
+        return set(OF_BACKBONE) - read
+
+    @property
+    def shardable(self) -> bool:
+        """Gates are single numbers, and blocks are entered by `run`."""
+        return False
+
+    def with_absolute_paths(self) -> ResonantConfig:
+        """Make the folder of a Hugging Face backbone absolute."""
+        if not self.is_hugging_face:
+            return self
+        return self.model_copy(update={"backbone": HUGGING_FACE + self.source})
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the transformer whose weights the backbone takes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 import torch
@@ -37,6 +37,7 @@ class ResonantModel(LanguageModel):
         parts = build_parts(config, self.backbone.d_model, vocab_size)
         self.blocks, self.readout, self.infonce = parts.blocks, parts.readout, parts.infonce
         self.uses_targets = config.infonce is not None
+        self._resumed: frozenset[str] = frozenset()
 
     def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
         """Predict the next token at every position.
@@ -129,6 +130,8 @@ class ResonantModel(LanguageModel):
         projection, ridge = self.readout.projection, self.config.ridge
         if ridge is None or not isinstance(projection, RidgeProjection) or not projection.pairs_due(step):
             return None
+        if step == 0 and "projection" in self._resumed:
+            return None  # it has been calibrated where it comes from, and maybe trained since
         with torch.no_grad():
             if step == 0:
                 for _ in range(ridge.warmup_batches):
@@ -176,6 +179,27 @@ class ResonantModel(LanguageModel):
         if not self.config.is_frozen:
             groups["backbone"] = ("backbone.",)
         return groups
+
+    def resumed(self, groups: Collection[str]) -> None:
+        """Remember what was taken over: such a projection is not calibrated before the first step."""
+        self._resumed = frozenset(groups)
+
+    @property
+    def learning_rate_factors(self) -> dict[str, float]:
+        """That of every learned ω."""
+        factor = self.config.omega_learning_rate_factor
+        return {name: factor for name, _ in self.named_parameters() if name.endswith(".embedding.omega")}
+
+    @property
+    def undecayed(self) -> frozenset[str]:
+        """What is frozen by a gradient of 0, for a while or for good: weight decay would move it all the same."""
+        if self.readout is None:
+            return frozenset()
+        projection = self.readout.projection
+        held: tuple[str, ...] = ("readout.separate.", "infonce.") if self.readout.freeze_steps else ()
+        if isinstance(projection, RidgeProjection) and projection.unfreeze_step != 0:
+            held += ("readout.projection.",)
+        return frozenset(name for name, _ in self.named_parameters() if name.startswith(held))
 
     def take_over(self, role: str, state: Mapping[str, Tensor]) -> None:
         """Take the weights of a backbone that was trained before.

@@ -79,20 +79,43 @@ def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | 
     return {name: torch.stack(values).mean() for name, values in seen.items()}
 
 
-def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
-    """Measure how much the last logits depend on tokens that a memory of constant decay has forgotten.
+def _decays(model: ResonantModel) -> list[float]:
+    """Return what each memory of a block keeps from token to token; of a lattice, its slowest wave."""
+    return [memory.beta for memory in (model.config.pvm, model.config.plm) if memory is not None]
 
-    All tokens farther back than the memory's reach (1 % left) are replaced, then all others but the last: the
-    change of the last logits in the first case, in units of the second. What a memory of this decay can tell of the
-    far tokens is next to nothing, so a number that is not is a leak, or attention.
+
+def _reach(model: ResonantModel) -> int | None:
+    """Return after how many tokens the memories have lost 99 % of one; None if their decay is not constant.
+
+    What stands one after the other adds up: blocks, their memories, and a mixer that looks back. Local attention
+    stands beside the phase-vector memory: the longer of the two counts.
     """
-    pvm, seq_len = model.config.pvm, tokens_BT.shape[1]
-    if pvm is None or pvm.t2 is not None or not 0 < pvm.beta < 1 or model.config.num_blocks == 0:
+    pvm, decays = model.config.pvm, _decays(model)
+    fades = pvm is not None and pvm.t2 is not None
+    if fades or not decays or not all(0 < decay < 1 for decay in decays) or model.config.num_blocks == 0:
+        return None
+    reaches = [measures.reach(decay) for decay in decays]
+    if pvm is not None and pvm.local_attention is not None:
+        reaches[0] = max(reaches[0], pvm.local_attention.window - 1)
+    return sum(sum(reaches) + block.mixer.num_recent for block in model.resonant_blocks())
+
+
+def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+    """Measure how much the last logits depend on tokens that memories of constant decay have forgotten.
+
+    All tokens farther back than the memories' reach (1 % left) are replaced, then all others but the last: the
+    change of the last logits in the first case, in units of the second. What the last state of such a memory can
+    tell of the far tokens is next to nothing; a number that is not comes from a leak, from the backbone's
+    attention, or from a readout over the trace, which is an attention over all past states: each of them holds its
+    own tokens. It means nothing where sequences end in padding, which is then all that is near.
+    """
+    reach, seq_len = _reach(model), tokens_BT.shape[1]
+    if reach is None:
         return {}
-    reach = model.config.num_blocks * measures.reach(pvm.beta)
+    slowest = max(_decays(model))
     found: dict[str, Tensor | float] = {
         "memory_reach_tokens": float(reach),
-        "memory_readable_tokens": measures.readable_tokens(model.backbone.d_model, pvm.beta),
+        "memory_readable_tokens": measures.readable_tokens(model.backbone.d_model, slowest),
     }
     if seq_len < reach + 2:
         return found

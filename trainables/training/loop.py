@@ -112,6 +112,7 @@ class Trainer:
         """Train to the end of the budget, yielding a report every `report_every` steps and a last one."""
         budget = self.config.budget
         if budget.steps == 0:
+            self._begin_step()  # what is calibrated before training is part of an untrained model
             yield self._report()
         while self.step < budget.steps:
             self._train_one_step()
@@ -140,7 +141,7 @@ class Trainer:
         self._gradient_norm = self._held.clip_gradients(self.config.optimizer.clip_norm)
         rate = learning_rate_at(self.config.optimizer, self.step, budget.steps)
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group.get("learning_rate_factor", 1.0)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._loss_sum += step_loss
@@ -264,7 +265,9 @@ class Trainer:
         """Write what the model has learnt, for other replicates to start with; collective."""
         model, _ = self._held.state(self.optimizer, keep=self.ranks.is_first)
         if self.ranks.is_first:
-            save_weights(path, model, identity=self.identity, code=code_hash())
+            parameters = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
+            buffers = model.keys() - parameters
+            save_weights(path, model, buffers=buffers, identity=self.identity, code=code_hash())
 
     def load(self, path: Path) -> None:
         """Continue from a checkpoint that `save` wrote, in this or another number of processes.

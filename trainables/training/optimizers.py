@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
+    from trainables.architectures.base import LanguageModel
     from trainables.config import OptimizerConfig
 
 
@@ -32,14 +33,19 @@ def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> fl
     return floor + remaining * (peak - floor)
 
 
-def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str, Any]]:
+def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict[str, Any]]:
     """Split the parameters into a decayed and an undecayed group.
 
     `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
-    whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms.
+    whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms. Neither decays
+    what the model exempts.
+
+    Returns:
+        The two groups; after them, for each learning rate that the model asks for, those that are not empty of two
+        more, with that rate as `learning_rate_factor`.
     """
-    decayed: list[nn.Parameter] = []
-    undecayed: list[nn.Parameter] = []
+    factors, exempt = model.learning_rate_factors, model.undecayed
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:
             continue
@@ -47,15 +53,17 @@ def parameter_groups(model: nn.Module, config: OptimizerConfig) -> list[dict[str
             decays = name.endswith("weight") and parameter.dim() >= 2
         else:
             decays = not name.endswith("bias")
-        (decayed if decays else undecayed).append(parameter)
+        key = (factors.get(name, 1.0), decays and name not in exempt)
+        groups.setdefault(key, []).append(parameter)
     return [
-        {"params": decayed, "weight_decay": config.weight_decay},
-        {"params": undecayed, "weight_decay": 0.0},
+        {"params": parameters, "weight_decay": config.weight_decay if decays else 0.0}
+        | ({} if factor == 1.0 else {"learning_rate_factor": factor})
+        for (factor, decays), parameters in groups.items()
     ]
 
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Build the optimiser; the loop sets its learning rate before every step."""
+def build_optimizer(model: LanguageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """Build the optimiser; the loop sets the learning rate of its groups before every step."""
     groups = parameter_groups(model, config)
     groups = [group for group in groups if group["params"]] or groups[:1]  # a model may have nothing to train
     betas = (config.beta1, config.beta2)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
+from trainables.code_hash import code_hash
 from trainables.training.checkpoints import FORMAT_VERSION, save_checkpoint
 
 BACKBONE = "backbone"
@@ -35,18 +36,38 @@ class Origin:
     """What it is to the configuration that starts with it, whatever the seed: a part of its `config_id`."""
 
 
+class Weights(NamedTuple):
+    """What `save_weights` has written of a model."""
+
+    state: dict[str, Tensor]
+    """All of it, as `state_dict` names it."""
+    buffers: frozenset[str]
+    """Names of what is no parameter: counters and averages that belong to the training it came from."""
+
+
 def sha256_of(path: Path) -> str:
     """Return what identifies a file of weights by its content."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
 
-def save_weights(path: Path, model: Mapping[str, Tensor], *, identity: str, code: str) -> None:
-    """Write what a replicate has learnt, whole or not at all."""
-    save_checkpoint(path, {"identity": identity, "code": code, "model": dict(model)})
+def save_weights(
+    path: Path, model: Mapping[str, Tensor], *, buffers: Collection[str], identity: str, code: str
+) -> None:
+    """Write what a replicate has learnt, whole or not at all.
+
+    Args:
+        path: The file.
+        model: The state of the model.
+        buffers: What of it is no parameter.
+        identity: Whose it is.
+        code: Hash of the code that has learnt it.
+    """
+    state = {"identity": identity, "code": code, "model": dict(model), "buffers": sorted(buffers)}
+    save_checkpoint(path, state)
 
 
-def load_weights(origin: Origin) -> dict[str, Tensor]:
+def load_weights(origin: Origin) -> Weights:
     """Read weights that `save_weights` wrote, into host memory.
 
     Raises:
@@ -61,8 +82,12 @@ def load_weights(origin: Origin) -> dict[str, Tensor]:
     found = sha256_of(path) if origin.identity.startswith("sha256:") else state["identity"]
     if found != origin.identity:
         raise OriginError(f"{path} holds the weights of {found}, not of {origin.identity}")
-    weights: dict[str, Tensor] = state["model"]
-    return weights
+    if not origin.identity.startswith("sha256:") and state["code"] != code_hash():
+        raise OriginError(
+            f"{path} was learnt by other code ({state['code']}, this is {code_hash()}); make it again with "
+            "resume --changed"
+        )
+    return Weights(state["model"], frozenset(state.get("buffers", ())))  # older files do not name them
 
 
 def start_from(model: LanguageModel, origins: Mapping[str, Origin], groups: Sequence[str]) -> None:
@@ -77,25 +102,29 @@ def start_from(model: LanguageModel, origins: Mapping[str, Origin], groups: Sequ
         OriginError: If they are missing, or do not fit.
     """
     for role, origin in sorted(origins.items()):  # the backbone first
-        state = load_weights(origin)
+        weights = load_weights(origin)
         try:
             if role == RESUME:
-                _resume(model, state, groups)
+                _resume(model, weights, groups)
             else:
-                model.take_over(role, state)
+                model.take_over(role, weights.state)
         except ValueError as error:
             raise OriginError(f"{origin.path}: {error}") from error
 
 
-def _resume(model: LanguageModel, state: Mapping[str, Tensor], groups: Sequence[str]) -> None:
+def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> None:
+    """Take over the parameters of `groups`; counters and averages start anew, as the optimiser does."""
     known = model.state_groups
     unknown = [group for group in groups if group not in known]
     if unknown:
         raise ValueError(f"resume_from.states: no group {', '.join(unknown)}; known: {', '.join(known)}")
-    prefixes = tuple(prefix for group in groups or known for prefix in known[group])
+    chosen = tuple(groups or known)
+    prefixes = tuple(prefix for group in chosen for prefix in known[group])
     own = model.state_dict()
-    taken = {name: value for name, value in state.items() if name.startswith(prefixes)}
-    wanted = {name for name in own if name.startswith(prefixes)} - model.frozen_state
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    left = weights.buffers | (own.keys() - parameters)
+    taken = {name: value for name, value in weights.state.items() if name.startswith(prefixes) and name not in left}
+    wanted = {name for name in parameters if name.startswith(prefixes)} - model.frozen_state
     missing = sorted(wanted.symmetric_difference(taken))
     if missing:
         names = ", ".join(missing[:3])
@@ -107,3 +136,4 @@ def _resume(model: LanguageModel, state: Mapping[str, Tensor], groups: Sequence[
                 "choose other states, or equal sizes"
             )
     model.load_state_dict({**own, **taken})
+    model.resumed(chosen)

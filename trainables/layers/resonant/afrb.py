@@ -185,12 +185,6 @@ class AFRBBlock(Mixer):
         self.step: Tensor
         self.register_buffer("step", torch.zeros((), dtype=torch.long))
 
-    @property
-    def stateful(self) -> bool:
-        """Whether a training forward pass changes what later ones give: then no batch may be split or rerun."""
-        counts = self.embedding is not None and self.schedule.counter == "forward_passes"
-        return counts or self.stillness is not None or any(memory.stateful for memory in self._memories())
-
     def _memories(self) -> list[Memory]:
         return [memory for memory in self.memories if isinstance(memory, Memory)]
 
@@ -251,20 +245,6 @@ class AFRBBlock(Mixer):
     def strength(self) -> Tensor:
         """Return γ·ramp, by which the phase signal is multiplied now."""
         return self.gamma() * self.schedule.ramp(self.step)
-
-    def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        """Return γ, the ramp, α and ω now, and what the memories measure."""
-        measured: dict[str, Tensor] = {}
-        if self.embedding is not None:
-            measured["gamma"] = self.gamma().detach()
-            measured["ramp"] = self.schedule.ramp(self.step)
-            measured["alpha"] = torch.as_tensor(self.embedding.alpha).detach()
-            measured["omega"] = torch.as_tensor(self.embedding.current_omega()).detach()
-        u_BTD: Tensor = self.mixer(self.norm_in(x_BTD))
-        for memory in self._memories():
-            measured |= memory.probes(u_BTD)
-            u_BTD = memory.run(u_BTD).y_BTD
-        return measured
 
     def reference(self, x_BTD: Tensor) -> Tensor | None:
         """Transform from the references of the parts."""

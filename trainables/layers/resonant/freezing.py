@@ -1,7 +1,7 @@
 """Parameters that are frozen for a while: their gradient is 0, not absent.
 
-So data-parallel workers agree on which parameters take part, and thawing needs no new optimiser. Weight decay acts
-on names that end in `weight`: what is frozen this way must have another, or decay would move it all the same.
+So data-parallel workers agree on which parameters take part, and thawing needs no new optimiser. Weight decay would
+move what is frozen this way all the same: `LanguageModel.undecayed` has to name it.
 """
 
 from __future__ import annotations

@@ -111,11 +111,6 @@ class PhaseLatticeMemory(Memory):
                 "the most uneven wave on the lattice keeps beta - 8 kappa of itself"
             )
 
-    @property
-    def stateful(self) -> bool:
-        """Never: every sequence starts with empty cells."""
-        return False
-
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
         """Write and read at every position; see `Memory.run`."""
         if state is None:

@@ -52,11 +52,6 @@ class Memory(Mixer):
     name: ClassVar[str]
     """Under which its trace is known."""
 
-    @property
-    @abstractmethod
-    def stateful(self) -> bool:
-        """Whether a training forward pass changes what later ones give: then no batch may be split or rerun."""
-
     @abstractmethod
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
         """Write and read at every position.

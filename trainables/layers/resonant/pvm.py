@@ -33,8 +33,8 @@ class PhaseVectorMemory(Memory):
     exponential average seen through a rotation that depends on the position), what is written (`write`, as
     documented: R(θ_t)·x_t stands for x_t, and m̃_t = m_t), or nothing (`none`). The time u_t counts positions from
     1; with `counter` "global", as published, it also counts the training forward passes so far, the present one
-    included, so that the phases of a sequence draw together as training goes on: 534 positions span 33.5 rad at
-    first, and .39 rad after 8,000 passes.
+    included, so that the phases of a sequence draw together as training goes on: 534 positions span 31.1 rad in
+    the first training pass, and .39 rad after 8,000.
 
     Args:
         d_model: Width D, even.
@@ -211,11 +211,6 @@ class HybridMemory(Memory):
         if not 0 <= weight <= 1:
             raise ValueError(f"weight must be in [0, 1], got {weight}")
         self.pvm, self.attention, self.weight = pvm, attention, weight
-
-    @property
-    def stateful(self) -> bool:
-        """As the memory's."""
-        return self.pvm.stateful
 
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
         """Write, read and attend; see `Memory.run`."""

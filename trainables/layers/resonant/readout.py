@@ -26,7 +26,7 @@ TraceOf = Literal["own", "first"]
 TopKOver = Literal["trace", "vocabulary"]
 
 CLAMP = 10.0
-"""Largest size of a logit that a readout adds."""
+"""Largest size of a logit that a readout adds, before its scale."""
 
 SEPARATE_WIDTH = 512
 """Width between trace and vocabulary of a `separate` head."""
@@ -114,13 +114,13 @@ class Readout(nn.Module):
         over: `trace` reads all past states by cosine, O(T·d) memory; `state` reads the current one, O(d), and
             has no use for a query.
         positions: Where logits are added: at `all`, or at the `last` only, as published.
-        mask: `window` lets only ids seen in the last `window` tokens through; all others get -10, as published.
-            Where the answer is among those tokens, this hands it to the model.
+        mask: `window` lets only ids seen in the last `window` tokens through; all others get the least logit, as
+            published. Where the answer is among those tokens, this hands it to the model.
         window: Tokens whose ids the mask lets through.
         top_k: How many to keep; 0: all.
         top_k_over: Positions of the `trace` that are read, or ids of the `vocabulary` (as the published flag
-            does): the rest get -10.
-        scale: Multiplies the logits, before they are clamped to ±10.
+            does): the rest get the least logit.
+        scale: Multiplies the logits after they were clamped to ±10, so that the least is -10 times it.
         head: `shared` is the model's own; `separate` a network of its own (`SeparateHead`) from what was read,
             without projection. As published the separate head is built and never used.
         of: Whose trace a sequence reads: its `own`, or that of the batch's `first`, as published.
@@ -160,24 +160,15 @@ class Readout(nn.Module):
         if self.separate is not None:
             self.separate.frozen = step < self.freeze_steps
 
-    def forward(
-        self, h_BTD: Tensor, trace_BTD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]
-    ) -> tuple[Tensor, Tensor]:
-        """Return the logits to be added, logits_BTV, and what was read, read_BSD.
+    def read(self, h_BTD: Tensor, trace_BTD: Tensor) -> Tensor:
+        """Return what is read of one trace, read_BSD; S is T, or 1 where only the last position is read.
 
-        S is T, or 1 where only the last position is read.
+        Over several blocks, the reads are averaged.
 
         Args:
             h_BTD: Hidden states that ask.
             trace_BTD: The memory after every position, rotated as it is read.
-            tokens_BT: The inputs, for the mask.
-            head: The language-model head, from width D to the vocabulary.
         """
-        read_BSD = self.read(h_BTD, trace_BTD)
-        return self.logits(read_BSD, tokens_BT, head), read_BSD
-
-    def read(self, h_BTD: Tensor, trace_BTD: Tensor) -> Tensor:
-        """Return what is read of one trace, read_BSD. Over several blocks, the reads are averaged."""
         if self.of == "first":
             trace_BTD = trace_BTD[:1].expand_as(trace_BTD)
         last = -1 if self.positions == "last" else 0
@@ -187,12 +178,18 @@ class Readout(nn.Module):
         return read_trace(query_BSD, trace_BTD, top_k=self.top_k if self.top_k_over == "trace" else 0)
 
     def logits(self, read_BSD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the logits to be added for what was read; 0 at positions that were not read."""
+        """Return the logits to be added for what was read, logits_BTV; 0 at positions that were not read.
+
+        Args:
+            read_BSD: What `read` returned.
+            tokens_BT: The inputs, for the mask.
+            head: The language-model head, from width D to the vocabulary.
+        """
         logits_BSV = head(self.projection(read_BSD)) if self.separate is None else self.separate(read_BSD)
         if self.mask == "window":
             seen_BSV = seen_ids(tokens_BT, self.window, read_BSD.shape[1], logits_BSV.shape[2])
             logits_BSV = logits_BSV.masked_fill(~seen_BSV, -math.inf)
         if self.top_k_over == "vocabulary":
             logits_BSV = keep_top(logits_BSV, self.top_k)
-        logits_BSV = (self.scale * logits_BSV).clamp(-CLAMP, CLAMP)
+        logits_BSV = self.scale * logits_BSV.clamp(-CLAMP, CLAMP)
         return functional.pad(logits_BSV, (0, 0, tokens_BT.shape[1] - read_BSD.shape[1], 0))
