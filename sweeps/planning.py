@@ -230,9 +230,8 @@ def plan_units(
             needs.append(resume_need(study, arm, known, finished or {}))
         planned[arm.name] = _planned(study, arm, tasks, estimates, tuple(needs))
         known[arm.name] = planned[arm.name].config_id
-    once = {
-        (unit.config_id, unit.seed): unit for unit in trained.values()
-    }  # what checkpoints blocks, say, is the same
+    # Backbones that differ in what changes no result, such as checkpointed blocks, are one.
+    once = {(unit.config_id, unit.seed): unit for unit in trained.values()}
     return Units(tuple(once.values()), tuple(planned[arm.name] for arm in study.arms))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.integration.studies import journal_events, phasesweep
+from tests.verbs import Call, caller
 
 STUDY = """\
 format_version: 1
@@ -33,12 +34,18 @@ scales:
 """
 
 
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(tmp_path, monkeypatch, capsys)
+
+
 def write(folder: Path, text: str = STUDY) -> Path:
     path = folder / "chain.yaml"
     path.write_text(text.replace("further: {resume", "further: {architecture: {pvm: {}}, resume"), encoding="utf-8")
     return path
 
 
+@pytest.mark.slow
 def test_each_waits_for_what_it_starts_with(tmp_path: Path) -> None:
     write(tmp_path)
     plan = json.loads(phasesweep(["plan", "chain.yaml", "--json"], tmp_path).stdout)
@@ -74,17 +81,19 @@ def test_each_waits_for_what_it_starts_with(tmp_path: Path) -> None:
         ("arm:further", "arms start with each other: further -> further"),
     ],
 )
-def test_a_start_that_is_not_there_is_a_mistake_with_an_answer(tmp_path: Path, source: str, said: str) -> None:
+def test_a_start_that_is_not_there_is_a_mistake_with_an_answer(
+    call: Call, tmp_path: Path, source: str, said: str
+) -> None:
     write(tmp_path, STUDY.replace("arm:first", source))
-    refused = phasesweep(["plan", "chain.yaml"], tmp_path)
-    assert refused.returncode == 2
-    assert said in refused.stderr, refused.stderr
-    assert "chain.yaml" in refused.stderr
+    refused = call("plan", "chain.yaml")
+    assert refused.code == 2
+    assert said in refused.err, refused.err
+    assert "chain.yaml" in refused.err
 
 
-def test_a_backbone_that_nobody_says_how_to_train_is_a_mistake(tmp_path: Path) -> None:
+def test_a_backbone_that_nobody_says_how_to_train_is_a_mistake(call: Call, tmp_path: Path) -> None:
     text = STUDY[: STUDY.index("  pretraining:")] + STUDY[STUDY.index("arms:") :]
     write(tmp_path, text)
-    refused = phasesweep(["plan", "chain.yaml"], tmp_path)
-    assert refused.returncode == 2
-    assert "wants its backbone trained first: say how under pretraining" in refused.stderr
+    refused = call("plan", "chain.yaml")
+    assert refused.code == 2
+    assert "wants its backbone trained first: say how under pretraining" in refused.err

@@ -10,6 +10,9 @@ from trainables.architectures.backbone import BackboneModel, Block
 from trainables.layers.tpi import TemporalPhaseMixer
 from trainables.layers.tpi_phases import PhaseTrajectory
 
+GRADIENT_SEQUENCES = 8
+"""Sequences that the gradients are taken of, each by itself: a backward pass a sequence, at every probe."""
+
 
 class TPIModel(BackboneModel):
     """The backbone with temporal phase integration in all layers."""
@@ -25,7 +28,8 @@ class TPIModel(BackboneModel):
         self.eval()
         try:
             found["probe/tpi_largest_logit"] = float(self(tokens_BT).logits_BTV.abs().amax((1, 2)).mean())
-            ratios = _means([gradient_ratios(self, row_1T) for row_1T in tokens_BT.split(1)])
+            rows = tokens_BT[:GRADIENT_SEQUENCES].split(1)
+            ratios = _means([gradient_ratios(self, row_1T) for row_1T in rows])
         finally:
             self.train(was_training)
         return found | {f"probe/{name}": ratio for name, ratio in ratios.items()}
