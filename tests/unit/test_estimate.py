@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from sweeps import cli
 from tests.integration.studies import write_study
 from tests.verbs import Call, caller
 
