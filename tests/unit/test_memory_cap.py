@@ -54,7 +54,7 @@ def in_a_thread():
     raised = []
     def run():
         try: eat(lambda: torch.ones(MIB))
-        except RuntimeError as error: raised.append(error)
+        except (RuntimeError, MemoryError) as error: raised.append(error)
     thread = threading.Thread(target=run)
     thread.start(); thread.join()
     raise raised[0]
