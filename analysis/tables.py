@@ -79,7 +79,9 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
     if table.shared:
         shared = " and ".join(table.shared)
-        notes.append(f"{shared}: trained once for the arms that start with it, a fixed factor of which n is no sample")
+        notes.append(
+            f"{shared}: trained once for the arms that start with it, a fixed factor of which n is no sample"
+        )
     if table.stale:
         notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
     return notes
