@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -23,17 +22,11 @@ from tests.journals import (
     journal_events,
     replicate_events,
     sweep_event,
-    write_journal,
 )
 from tests.mlflow_contents import contents
+from tests.tracked import ARMS, EVENTS, EXPERIMENT, STATUSES, SUBSET, journal, key, projected
 from tests.waiting import wait_for
 
-EXPERIMENT = "kuramoto_phase_a@laptop"
-ARMS = {"baseline": 2.48, "coupling_2": 2.73, "coupling_0": 2.47}
-STATUSES = {("coupling_2", 0): "diverged", ("coupling_0", 1): "crashed", ("coupling_0", 2): None}
-EVENTS = journal_events(ARMS, seeds=range(3), statuses=STATUSES)
-SUBSET = "val_subset/bits_per_char"
-"""Reported at every step that reports at all; the whole split is scored at the last only."""
 NOWHERE = "http://127.0.0.1:9"
 """Nothing listens there."""
 
@@ -49,21 +42,6 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def results(tmp_path: Path, empty_database: Path) -> Path:
     shutil.copy(empty_database, tmp_path / "mlflow.db")
     return tmp_path
-
-
-def journal(results: Path, events: list[dict[str, Any]] = EVENTS, name: str = "a") -> Path:
-    return write_journal(results / "study" / "laptop" / "journal" / f"{name}.jsonl", events).parent
-
-
-def projected(results: Path, events: list[dict[str, Any]] = EVENTS) -> dict[str, dict[str, Any]]:
-    summary = project(journal(results, events), default_tracking_uri(results), EXPERIMENT)
-    assert not summary, str(summary)
-    assert summary.num_events == len(events)
-    return contents(results / "mlflow.db")
-
-
-def key(arm: str, seed: int | None = None) -> str:
-    return f"{EXPERIMENT}/{config_id(arm)}" + ("" if seed is None else f"/{seed}")
 
 
 def test_layout_is_configurations_with_replicates_and_sweeps_beside_them(results: Path) -> None:
@@ -419,26 +397,3 @@ def test_a_folder_that_takes_no_lease_is_said_and_not_raised(results: Path) -> N
     tracker = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
     tracker.start()
     assert "IsADirectoryError" in str(tracker.close())
-
-
-def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match="no journal"):
-        project(tmp_path / "journal", default_tracking_uri(tmp_path), EXPERIMENT)
-
-
-def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) -> None:
-    code = "import sys; from sweeps.tracking import prepare; prepare(sys.argv[1])"
-    command = [sys.executable, "-c", code, default_tracking_uri(tmp_path / "results")]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
-    said = [process.communicate(timeout=100)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
-    assert said == [b"", b""]
-    assert contents(tmp_path / "results" / "mlflow.db") == {}
-
-
-def test_default_tracking_uri_is_absolute_and_the_environment_wins(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert default_tracking_uri(Path("results")) == f"sqlite:///{tmp_path}/results/mlflow.db"
-    assert default_tracking_uri(Path("results"), "http://server:5000") == "http://server:5000"

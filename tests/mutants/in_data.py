@@ -32,9 +32,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="padding_in_the_loss",
         meaning="positions that are not scored are trained on",
-        file=_TEXT,
-        old="targets_N = batch.targets_BT.flatten()",
-        new="targets_N = batch.targets_BT.flatten().clamp(min=0)",
+        file="trainables/tasks/scoring.py",
+        old="targets_BT.flatten(), ignore_index=IGNORED)",
+        new="targets_BT.flatten().clamp(min=0))",
         caught_by=f"{_CONTRACT}[language-loss]",
     ),
     Mutant(

@@ -15,6 +15,7 @@ from trainables.architectures.resonant_parts import SCRATCH, build_parts
 from trainables.architectures.resonant_probes import measure
 from trainables.layers.resonant.afrb import AFRBBlock
 from trainables.layers.resonant.ridge import RECALIBRATION_SHARE, RidgeProjection
+from trainables.tasks.scoring import IGNORED
 
 if TYPE_CHECKING:
     from trainables.architectures.resonant import ResonantConfig
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
 
 CALIBRATION_SEQUENCES = 64
 """Most sequences of one forward pass in calibration, as in evaluation: it needs no more memory than that."""
-
-IGNORED = -100
-"""Target of a position that is not scored."""
 
 
 class ResonantModel(LanguageModel):

@@ -15,12 +15,12 @@ from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import Field, field_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
 from trainables.tasks.base import Batch, Metric, Split, Task, TaskConfig
 from trainables.tasks.needle_scores import hit_probability
-from trainables.tasks.scoring import IGNORED, check_request, evenly_spaced
+from trainables.tasks.scoring import IGNORED, check_request, evenly_spaced, mean_nats
 from trainables.tasks.text import token_nats
 from trainables.training.randomness import generator as stream
 
@@ -184,8 +184,7 @@ class DrawnTask(Task, Generic[E]):
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy of the answers, in nats."""
-        targets_N = batch.targets_BT.flatten()
-        return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_N, ignore_index=IGNORED)
+        return mean_nats(logits_BTV, batch.targets_BT)
 
     @torch.no_grad()
     def evaluate(

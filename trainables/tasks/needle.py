@@ -21,7 +21,7 @@ from typing import Annotated, Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
 from trainables.registry import register_task
@@ -36,7 +36,7 @@ from trainables.tasks.needle_metrics import (
     reference_scores,
 )
 from trainables.tasks.needle_scores import score_examples
-from trainables.tasks.scoring import IGNORED, check_request, evenly_spaced, perplexity
+from trainables.tasks.scoring import IGNORED, check_request, evenly_spaced, mean_nats, perplexity
 from trainables.training.randomness import generator as stream
 
 AS_PUBLISHED: dict[str, Any] = {
@@ -180,10 +180,6 @@ class NeedleConfig(TaskConfig):
         return NeedleTask(self)
 
 
-def _mean_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-    return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED)
-
-
 class NeedleTask(Task):
     """Held-out examples, and a source of training examples that a curriculum makes shorter."""
 
@@ -274,10 +270,10 @@ class NeedleTask(Task):
         # Only the end of a sequence is looked at where only the answer is scored: the vocabulary may be large.
         length = self.config.needle_length
         part = slice(-length - 1, -1) if self.config.scored == "answer" else slice(None)
-        loss = _mean_nats(logits_BTV[:, part], batch.targets_BT[:, part])
+        loss = mean_nats(logits_BTV[:, part], batch.targets_BT[:, part])
         if batch.echo_BT is None:
             return loss
-        return loss + self.config.retrieval_weight * _mean_nats(logits_BTV[:, -length:], batch.echo_BT[:, -length:])
+        return loss + self.config.retrieval_weight * mean_nats(logits_BTV[:, -length:], batch.echo_BT[:, -length:])
 
     @torch.no_grad()
     def evaluate(

@@ -53,6 +53,11 @@ def evenly_spaced(total: int, most: int | None) -> Tensor:
     return torch.arange(most) * total // most
 
 
+def mean_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    """Return the mean cross-entropy in nats over the targets that are scored."""
+    return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_BT.flatten(), ignore_index=IGNORED)
+
+
 def perplexity(nats_per_token: float) -> float:
     """Return exp of `nats_per_token`: infinite where no float holds it, NaN where it is NaN."""
     return math.exp(nats_per_token) if nats_per_token < _MAX_NATS else nats_per_token * math.inf

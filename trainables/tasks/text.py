@@ -28,7 +28,7 @@ from trainables.architectures.base import LanguageModel
 from trainables.tasks.base import Batch, Metric, Split, Task, TaskConfig
 from trainables.tasks.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file
 from trainables.tasks.hub import is_local_repository
-from trainables.tasks.scoring import IGNORED, check_request, perplexity
+from trainables.tasks.scoring import IGNORED, check_request, mean_nats, perplexity
 from trainables.tasks.tokenizers import Tokenizer, absolute_tokenizer, build_tokenizer, check_tokenizer_name
 
 UNITS = (
@@ -231,8 +231,7 @@ class TextTask(Task):
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy in nats over the targets that are not -100."""
-        targets_N = batch.targets_BT.flatten()
-        return nn.functional.cross_entropy(logits_BTV.flatten(0, 1), targets_N, ignore_index=IGNORED)
+        return mean_nats(logits_BTV, batch.targets_BT)
 
     @torch.no_grad()
     def evaluate(

@@ -10,16 +10,15 @@ from torch.nn import functional
 
 from trainables.architectures.base import LanguageModel
 from trainables.tasks.base import Batch
+from trainables.tasks.scoring import IGNORED
 
 MOST_AT_ONCE = 64
 """Sequences in one forward pass of a probe: as many as are scored at once."""
 
-_IGNORED = -100
-
 
 def _nats(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
     """Return the sum of the losses at scored positions."""
-    return functional.cross_entropy(logits_NV.double(), targets_N, ignore_index=_IGNORED, reduction="sum")
+    return functional.cross_entropy(logits_NV.double(), targets_N, ignore_index=IGNORED, reduction="sum")
 
 
 @torch.no_grad()
@@ -43,7 +42,7 @@ def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) ->
     Raises:
         ValueError: If no position is scored.
     """
-    scored = [t for t, some in enumerate((batch.targets_BT != _IGNORED).any(0).tolist()) if some]
+    scored = [t for t, some in enumerate((batch.targets_BT != IGNORED).any(0).tolist()) if some]
     if not scored:
         raise ValueError("no position of the held-out sequences is scored, so none can be probed")
     count = min(num_positions, len(scored))
@@ -55,7 +54,7 @@ def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) ->
         for n, t in enumerate(positions):
             visible += _nats(full_BNV[:, n], targets_BN[:, n])
             withheld += _nats(model(part.inputs_BT[:, : t + 1]).logits_BTV[:, -1], targets_BN[:, n])
-    num_scored = int((batch.targets_BT[:, positions] != _IGNORED).sum())
+    num_scored = int((batch.targets_BT[:, positions] != IGNORED).sum())
     seen, hidden = float(visible) / num_scored, float(withheld) / num_scored
     return {
         "probe/loss_future_visible": seen,
