@@ -64,6 +64,7 @@ SHARED_METRICS: tuple[MetricInfo, ...] = (
     _shared("train/loss", "nats/token", "minimise", "mean training loss since the last report"),
     _shared("train/learning_rate", "1", "none", "learning rate of the last step"),
     _shared("train/gradient_norm", "1", "none", "gradient norm of the last step, before clipping"),
+    _shared("train/scored_step", "step", "none", "optimiser steps of the weights that were scored whole"),
     _shared("train/tokens_per_second", "token/s", "maximise", "training speed since the last report"),
     _shared("probe/loss_future_visible", "nats/token", "minimise", "loss with the whole window as input"),
     _shared("probe/loss_future_withheld", "nats/token", "minimise", "loss with the input cut after each position"),

@@ -151,6 +151,7 @@ def size_key(
         "optimizer": config.optimizer.name,
         "precision": config.budget.precision,
         "steps": min(config.budget.steps, 2),
+        "score_at": config.budget.score_at,
         "batch_size": batch_size,
         "micro_batch_size": min(micro_batch_size or batch_size, batch_size),
         "eval_sequences": config.budget.eval_sequences,

@@ -226,8 +226,8 @@ class _Understudy(Task):
     """
 
     splits: tuple[Split, ...] = ("val",)
-    metrics: tuple[Metric, ...] = ()
-    primary_metric = ""
+    primary_metric = "val/loss"
+    metrics: tuple[Metric, ...] = (Metric(name=primary_metric, unit="nats", direction="minimise", meaning="loss"),)
     data_hash = ""
 
     def __init__(
@@ -297,8 +297,9 @@ class _Understudy(Task):
         """Score a batch, beside the logits of the one before it; what was scored already takes no more again."""
         self._ledger.stage, self._others = "evaluation", None
         size = min(batch_size, max_sequences or batch_size, self._held_out_sequences)
+        found = {"val_subset/loss": 1.0}
         if size in self._scored:
-            return {}
+            return found
         self._scored.add(size)
         inputs_BT, targets_BT, _ = self._zeros(size)
         dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
@@ -312,7 +313,7 @@ class _Understudy(Task):
             num_long = max(1, size * self.context_length // self.max_length)
             long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long)
             _score(model(long_BT.to(device)).logits_BTV, long_BT.to(device))
-        return {}
+        return found
 
     def references(self) -> dict[str, dict[str, float]]:
         """Return none."""

@@ -58,6 +58,16 @@ class BudgetConfig(Schema):
     """`bfloat16` runs the forward pass under autocast; parameters stay in float32."""
     divergence_loss: float = Field(20.0, gt=0)
     """A training loss above this, in nats a token, ends the replicate as diverged; so does a non-finite one."""
+    score_at: Literal["last", "best"] = "last"
+    """Which weights the last report scores whole, probes and keeps: those of the last step, or those of the report
+    with the best validation subset, by the task's primary metric. Choose by `best`, and judge on the test split."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result; the last step is not said, as before there was a choice."""
+        fields = self.model_dump(mode="json")
+        if self.score_at == "last":
+            del fields["score_at"]
+        return fields
 
 
 BY_MEMORY: Literal["by_memory"] = "by_memory"
@@ -229,7 +239,7 @@ class TrialConfig(Schema):
             "task": self.task.canonical(),
             "task_version": TASKS.version(self.task.name),
             "optimizer": self.optimizer.model_dump(mode="json"),
-            "budget": self.budget.model_dump(mode="json"),
+            "budget": self.budget.canonical(),
         }
 
     def _start(self) -> dict[str, Any]:

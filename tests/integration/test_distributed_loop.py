@@ -28,6 +28,8 @@ CUT = 7
 PLAIN = small_config(budget={"steps": 20})
 NOISE = small_config(architecture=NOISY, budget={"steps": 20})
 PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20})
+CHOOSING = small_config(optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best"})
+"""Its best report is neither its first nor its last."""
 
 
 @dataclass
@@ -126,6 +128,16 @@ def computed_twice(folder: Path, ranks: Ranks) -> dict[str, Any]:
         for sharding in ("replicated", "fsdp")
         for name, config in (("kept", NOISE), ("anew", anew))
     }
+
+
+def chosen(folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """Score the best of the reports, cut and continued, in both ways to hold the model."""
+    found = {}
+    for how in ("replicated", "fsdp"):
+        cut(CHOOSING, folder / f"{how}.pt", ranks, sharding=how)
+        found[how] = finish(trainer(CHOOSING, ranks, sharding=how))
+        found[f"{how} continued"] = resume(CHOOSING, folder / f"{how}.pt", ranks, sharding=how)
+    return found
 
 
 Scenario = Callable[[Path, Ranks], dict[str, Any]]
@@ -244,6 +256,20 @@ def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: P
         for sharding in ("replicated", "fsdp"):
             assert_equal(found[f"{sharding} anew"], found[f"{sharding} kept"])
         assert_close(found["fsdp anew"], found["replicated anew"])
+
+
+@pytest.mark.slow
+def test_two_workers_choose_the_weights_that_one_does(tmp_path: Path) -> None:
+    alone = finish(trainer(CHOOSING))
+    step = alone.reports[-1].metrics["train/scored_step"]
+    assert CUT < step < 20
+    first, second = on_workers(2, chosen, tmp_path)
+    for how in ("replicated", "fsdp"):
+        assert_close(first[how], alone, tolerance=1e-3)
+        assert_equal(first[how], second[how])
+        rest = Run([r for r in first[how].reports if r.step > CUT], first[how].parameters)
+        assert_equal(first[f"{how} continued"], rest)
+        assert_close(resume(CHOOSING, tmp_path / f"{how}.pt"), rest, tolerance=1e-3)
 
 
 @pytest.mark.slow  # three processes on two cores

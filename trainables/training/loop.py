@@ -15,6 +15,7 @@ import torch
 from trainables.code_hash import code_hash
 from trainables.config import TrialConfig, config_id
 from trainables.tasks.base import Batch, Task
+from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 from trainables.training.distributed import SOLO, Ranks, hold
 from trainables.training.numerics import Numerics
@@ -81,6 +82,8 @@ class Trainer:
         if not self.num_parameters and config.budget.steps:
             raise ValueError("nothing of this model is trained: score it as it starts, with budget.steps: 0")
         self.optimizer = build_optimizer(self.model, config.optimizer)
+        choosing = config.budget.score_at == "best"
+        self._best = BestWeights(self.model, Choice.of(task)) if choosing else None
         self.step = 0
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_max = torch.full((), -math.inf, dtype=torch.float64, device=self.device)
@@ -212,13 +215,21 @@ class Trainer:
         return ""
 
     def _evaluate(self, *, full: bool) -> dict[str, float]:
-        """Score the validation subset; at the end also every held-out split whole, once, and the probes."""
+        """Score the validation subset; at the end also every held-out split whole, once, and the probes.
+
+        The end may go back to the best weights first; the model then keeps them.
+        """
         self.model.eval()
         subset = self.config.budget.eval_sequences
         try:
             with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
                 scores = self.task.evaluate(self.model, split="val", device=self.device, max_sequences=subset)
+                if self._best is not None:
+                    self._best.offer(self.step, self.ranks.first(scores))
                 if full:
+                    if self._best is not None:
+                        self._best.exchange()
+                        scores["train/scored_step"] = float(self._best.step)
                     scores |= self._probe()
                     for split in self.task.splits:
                         scores |= self.task.evaluate(self.model, split=split, device=self.device)
@@ -246,6 +257,7 @@ class Trainer:
     def save(self, path: Path) -> None:
         """Write all that a bit-exact continuation needs, in one form whatever the number of processes."""
         model, optimizer = self._held.state(self.optimizer, keep=self.ranks.is_first)
+        best = {} if self._best is None else {"best": self._best_state(self._best)}
         if not self.ranks.is_first:
             return
         state: dict[str, Any] = {
@@ -259,7 +271,14 @@ class Trainer:
             "gradient_norm": self._gradient_norm,
             "steps_since_report": self._steps_since_report,
         }
-        save_checkpoint(path, state)
+        save_checkpoint(path, state | best)
+
+    def _best_state(self, best: BestWeights) -> dict[str, Any]:
+        with best.applied():
+            model, _ = self._held.state(self.optimizer, keep=self.ranks.is_first)
+            # What one process holds is a view of the model, which is about to get its own weights back.
+            kept = {name: tensor.clone() for name, tensor in model.items() if tensor is not None}
+        return {"step": best.step, "score": best.score, "model": kept}
 
     def save_weights(self, path: Path) -> None:
         """Write what the model has learnt, for other replicates to start with; collective."""
@@ -277,6 +296,10 @@ class Trainer:
             OtherCodeError: If other code has computed it.
         """
         state = load_checkpoint(path, identity=self.identity, code=code_hash())
+        if self._best is not None:
+            best = state["best"]
+            self._held.load_state(self.optimizer, best["model"], state["optimizer"])
+            self._best.keep(best["step"], best["score"])
         self._held.load_state(self.optimizer, state["model"], state["optimizer"])
         self.step = state["step"]
         self._loss_sum, self._loss_max = state["loss_sum"].to(self.device), state["loss_max"].to(self.device)
