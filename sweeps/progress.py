@@ -16,6 +16,9 @@ from sweeps.plan import Plan
 from trainables.assignment import Assignment
 
 PLAIN_EVERY_SECONDS = 10.0
+ENOUGH_DONE = 0.1
+"""Share of all work from which on what is left is told by what was done, even if no replicate's worth was: before,
+most of the time went into starting the session."""
 
 
 def format_duration(seconds: float) -> str:
@@ -121,7 +124,7 @@ class Progress:
 
     def _eta(self) -> str:
         done = self._fraction_done()
-        if done <= 0:
+        if done < min(ENOUGH_DONE, 1 / max(1, self.num_missing)):
             return f"; forecast {format_duration(self.forecast_seconds)}"
         if done >= 1:
             return ""

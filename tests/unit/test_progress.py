@@ -42,6 +42,23 @@ def test_it_tells_how_much_memory_is_packed(plan: Plan, tmp_path: Path) -> None:
     assert f"memory packed {2 * request:,} of 7,680 MiB ({2 * request / 7680:.0%})" in said
 
 
+def test_what_is_left_is_told_by_what_was_done_once_that_is_enough(
+    plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first report comes after the session has started: it would promise many times too long."""
+    shown, _ = progress(plan)
+    clock = shown.started_at + 60
+    monkeypatch.setattr("sweeps.progress.time.monotonic", lambda: clock)
+    steps = plan.arms[0].config.budget.steps
+    given = assignment(tmp_path, config_id=plan.arms[0].config_id, seed=0)
+    shown.started(given)
+    assert shown._eta().startswith("; forecast ")
+    shown.reported(given, {"outcome": None, "step": steps * 4 // 10 - 1})
+    assert shown._eta().startswith("; forecast "), "less than a tenth of four replicates"
+    shown.reported(given, {"outcome": None, "step": steps * 5 // 10})
+    assert shown._eta() == "; about 7 min 00 s left"
+
+
 @pytest.mark.parametrize(("free_mib", "said"), [(4000, "of 8,000 MiB"), (None, "0 MiB")])
 def test_on_cards_it_is_their_memory_that_is_packed(free_mib: int | None, said: str, plan: Plan) -> None:
     """A cluster does not say how much memory a card has."""

@@ -13,7 +13,6 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
 from cluster.memory import MemoryEstimate, estimate
-from cluster.memory_pretrained import weight_storages
 from tests.backbones import (
     CONFIGS,
     MOST_FAMILIES,
@@ -28,6 +27,7 @@ from tests.backbones import (
     tokens,
 )
 from tests.benchmarks.memory_error import Case, measure
+from tests.weight_storages import weight_storages
 from trainables.architectures.pretrained import HuggingFaceBackbone
 from trainables.config import TrialConfig
 from trainables.layers.quantised_linear import Linear4Bit, Linear8Bit, QuantisedLinear

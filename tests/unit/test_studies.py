@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,7 @@ from sweeps.study import SCALES, Arm, Study, library
 from trainables.architectures.base import count_parameters
 from trainables.config import config_id
 from trainables.tasks.synthetic import MarkovSource
+from trainables.tasks.text import TextConfig
 
 CHARACTERS = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65}
 ONE_CONFIGURATION = {"kuramoto_phase_b": 1}
@@ -24,7 +26,19 @@ PHASE_A_ARMS = {
     "L6_N32_K2": (32, 2.0),
     "L6_N64_K1": (64, 1.0),
 }
-MATCHED = {"quickstart", "kuramoto_phase_a_corrected", "kuramoto_phase_b", "kuramoto_corrected"}
+MATCHED = {
+    "quickstart",
+    "kuramoto_phase_a_corrected",
+    "kuramoto_phase_b",
+    "kuramoto_corrected",
+    "tpi_windows",
+    "tpi_decoupling",
+    "tpi_length",
+    "tpi_variants",
+    "tpi_recall",
+}
+SMALLER = {"tpi_variants": {"no_ffn"}}
+"""Arms of matched studies whose point is that they have fewer parameters."""
 NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3}
 """Studies in which an arm is about another task: without the unshifted loss, or with longer contexts."""
 ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for scale in SCALES]
@@ -32,9 +46,13 @@ ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for
 
 def num_parameters(arm: Arm) -> int:
     task: Any = arm.config.task
-    vocab_size = {"byte": 256, "bpe": task.bpe_vocab_size}.get(task.tokenizer) or CHARACTERS[task.corpus]
-    length = task.context_length
-    return count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=length)
+    vocab_size = text_symbols(task) if isinstance(task, TextConfig) else task.vocab_size
+    return count_parameters(arm.config.architecture, vocab_size=vocab_size, max_seq_len=task.context_length)
+
+
+def text_symbols(task: TextConfig) -> int:
+    sizes = {"byte": 256, "bpe": task.bpe_vocab_size}
+    return sizes.get(task.tokenizer) or CHARACTERS[task.corpus]
 
 
 def arms(study: Study) -> dict[str, Arm]:
@@ -58,7 +76,9 @@ def test_it_resolves_with_distinct_arms_equal_budgets_and_shared_seeds(name: str
 @pytest.mark.parametrize(("name", "scale"), [case for case in ALL if case.values[0] in MATCHED])
 def test_all_arms_are_parameter_matched(name: str, scale: str) -> None:
     counts = {arm.name: num_parameters(arm) for arm in load_study(name, scale).arms}
+    smaller = [counts.pop(arm) for arm in SMALLER.get(name, ())]
     assert max(counts.values()) < 1.01 * min(counts.values()), counts
+    assert max(smaller, default=0) < min(counts.values())
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -141,3 +161,47 @@ def test_phase_b_is_the_four_preregistered_configurations_and_what_tells_the_con
     assert len(combinations) == 8
     for name in ("K0p75_as_published", "diverse_as_published"):
         assert (by_name[name]["causal"], by_name[name]["controls_act"]) == (False, False)
+
+
+def test_each_claim_of_the_tpi_notes_is_declared_once() -> None:
+    studies = [load_study(name) for name in library() if name.startswith("tpi_")]
+    ids = [claim.id for study in studies for claim in study.claims]
+    assert len(set(ids)) == len(ids)
+    assert {claim_id.partition("_")[0] for claim_id in ids} == {f"T{number}" for number in range(1, 12)}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_tpi_windows_keep_their_share_of_the_context_and_each_decay_has_a_twin_without_phases(scale: str) -> None:
+    study = load_study("tpi_windows", scale)
+    fields = {name: arm.config.architecture.model_dump() for name, arm in arms(study).items()}
+    task: Any = study.baseline.config.task
+    assert fields["window_quarter"]["window"] * 4 == fields["window_half"]["window"] * 2 == task.context_length
+    twins = {f"decay_{start}": f"ema_{start}" for start in (4, 16, 64, 512)} | {"window_quarter": "mean_quarter"}
+    for name, twin in twins.items():
+        changed = {key for key in fields[name] if fields[name][key] != fields[twin][key]}
+        assert changed == {"frequency", "variant"} - ({"variant"} if name == "window_quarter" else set())
+        assert fields[twin]["frequency"] == "none"
+    # Adam moves the decay's logit by about a learning rate a step; the published range must be within reach of 64.
+    config = study.baseline.config
+    assert config.optimizer.schedule == "constant"
+    assert scale == "smoke" or config.optimizer.learning_rate * config.budget.steps > math.log(63 / 16)
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_tpi_decoupling_has_dropout_only_where_it_is_about_dropout(scale: str) -> None:
+    by_name = arms(load_study("tpi_decoupling", scale))
+    dropout = {name: arm.config.architecture.model_dump()["dropout"] for name, arm in by_name.items()}
+    assert {name: value for name, value in dropout.items() if value} == {"dropout_10": 0.1, "dropout_30": 0.3}
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_tpi_length_scores_to_four_times_the_training_length_without_learned_positions(scale: str) -> None:
+    study = load_study("tpi_length", scale)
+    task: Any = study.baseline.config.task
+    assert task.evaluation_length == 4 * task.context_length
+    assert scale == "smoke" or task.samples.num_tokens >= 500
+    positions = {name: arm.config.architecture.model_dump()["positions"] for name, arm in arms(study).items()}
+    assert {name for name, form in positions.items() if form == "none"} == {
+        name for name in positions if name.endswith("_no_positions")
+    }
+    assert "learned" not in positions.values()

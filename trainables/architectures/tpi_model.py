@@ -40,9 +40,9 @@ def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]
 
     The loss is that of the next token of `tokens_BT`, whatever the task scores.
     A gradient's strength is the root of the sum of squares over the weights of one D×D map. The weights of the
-    frequency reach the phase through the small factor |a|, those of an offset do not, so the plain ratio is large
-    whatever is learned: it is about 1/|a|. At *equalised* scale the rows of both gradients are those of maps
-    that give radians: that of W_ω is divided by |a|, as if a·W_ω were the parameter.
+    frequency reach the phase through the small factor |a|, those of an offset do not, so the plain ratio is 1/|a|
+    times what it would be otherwise. At *equalised* scale the rows of both gradients are those of maps that give
+    radians: that of W_ω is divided by |a|, as if a·W_ω were the parameter.
 
     Returns:
         Of those there are: `tpi_offset_gradient_ratio`, offset to frequency at equalised scale, and

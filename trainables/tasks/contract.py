@@ -22,6 +22,7 @@ from trainables.architectures.base import LanguageModel, ModelOutput
 from trainables.contract import ContractError, Finding, examine
 from trainables.registry import TASKS
 from trainables.tasks.base import Batch, DataError, Split, Task, TaskConfig
+from trainables.tasks.scoring import IGNORED
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 5
@@ -119,14 +120,14 @@ def check_batch(task: Task, batch: Batch, length: int, *, is_shifted: bool) -> N
         raise ContractError(f"a batch has shapes {', '.join(str(tuple(t.shape)) for t in tensors)}, not {shape}")
     if any(tensor.dtype != torch.int64 for tensor in tensors):
         raise ContractError("inputs and targets must be int64")
-    scored_BT = batch.targets_BT != -100
+    scored_BT = batch.targets_BT != IGNORED
     tokens = torch.cat([batch.inputs_BT.flatten(), batch.targets_BT[scored_BT]])
     if not scored_BT.any() or int(tokens.min()) < 0 or int(tokens.max()) >= task.vocab_size:
         raise ContractError(f"a batch scores nothing or leaves the vocabulary of {task.vocab_size}")
     shifted_BT = batch.targets_BT[:, :-1] == batch.inputs_BT[:, 1:]
     if is_shifted and not shifted_BT[scored_BT[:, :-1]].all():
         raise ContractError("targets are not the next inputs: they are unshifted, or shifted twice")
-    if batch.echo_BT is not None and not (batch.echo_BT == batch.inputs_BT)[batch.echo_BT != -100].all():
+    if batch.echo_BT is not None and not (batch.echo_BT == batch.inputs_BT)[batch.echo_BT != IGNORED].all():
         raise ContractError("echoes are not the inputs at their own places")
 
 
@@ -175,11 +176,11 @@ def check_loss(config: TaskConfig, task: Task) -> None:
     """The loss is the mean over scored positions in nats; others send no gradient."""
     batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
     targets_BT = batch.targets_BT.clone()
-    targets_BT[0] = -100
+    targets_BT[0] = IGNORED
     logits_BTV = TwoTokenModel(task.vocab_size)(batch.inputs_BT).logits_BTV.requires_grad_()
     loss = task.loss(logits_BTV, batch._replace(targets_BT=targets_BT))
     loss.backward()
-    scored_BT = targets_BT != -100
+    scored_BT = targets_BT != IGNORED
     log_p_BTV = logits_BTV.detach().log_softmax(-1)
     expected = -log_p_BTV.gather(2, targets_BT.clamp(min=0)[..., None])[..., 0][scored_BT].mean()
     found, wanted = loss.item(), expected.item()

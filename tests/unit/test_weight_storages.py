@@ -10,9 +10,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, LlamaConfig
 
-from cluster.memory_pretrained import Quantization, estimate_pretrained, weight_storages
+from tests.weight_storages import Quantization, weight_storages
 
-MIB = 2**20
 GPT2 = GPT2Config(
     n_embd=72, n_layer=2, n_head=2, vocab_size=500, n_positions=64, bos_token_id=1, eos_token_id=1
 )  # the head is the embedding; layers are Conv1D, with biases
@@ -71,35 +70,7 @@ def test_a_model_in_16_bits_is_its_parameters_and_buffers() -> None:
     assert weight_storages(LLAMA, quantization="none").total == real_bytes(model)
 
 
-def estimated(quantization: Quantization = "4bit", **options: Any) -> Any:
-    given = {"micro_batch_size": 4, "context_length": 64, "process_mib": 0.0, **options}
-    return estimate_pretrained(LLAMA, quantization=quantization, **given)
-
-
-def test_parts_follow_what_is_trained() -> None:
-    scored, beside = estimated(trained="nothing"), estimated(trained="extra", extra_parameters=10_000)
-    assert (scored.gradients_mib, scored.optimizer_mib, scored.activations_mib) == (0.0, 0.0, 0.0)
-    assert beside.gradients_mib * MIB == 4 * 10_000
-    assert beside.optimizer_mib * MIB == 2 * 4 * 10_000
-    assert beside.parameters_mib - scored.parameters_mib == pytest.approx(4 * 10_000 / MIB)
-    assert beside.activations_mib > scored.workspace_mib / 4
-    whole = estimated("none", trained="everything")
-    assert whole.gradients_mib * MIB == sum(
-        p.nbytes for p in AutoModelForCausalLM.from_config(LLAMA, dtype=torch.bfloat16).parameters()
-    )
-    assert whole.optimizer_mib == 2 * whole.gradients_mib
-    with pytest.raises(ValueError, match="weights in 8bit have no gradients"):
-        estimated("8bit", trained="everything")
-
-
-def test_activations_follow_the_micro_batch_and_weights_do_not() -> None:
-    whole, half = estimated(), estimated(micro_batch_size=2)
-    assert half.activations_mib == pytest.approx(whole.activations_mib / 2, rel=0.1)
-    assert half.parameters_mib == whole.parameters_mib
-    assert estimated(device="cuda").total_mib > whole.total_mib
-
-
-def test_a_large_model_costs_nothing_to_estimate() -> None:
+def test_a_large_model_costs_nothing_to_count() -> None:
     config = LlamaConfig(hidden_size=4096, intermediate_size=11008, num_hidden_layers=4, vocab_size=32000)
     bits = {name: weight_storages(config, quantization=name).total for name in ("none", "8bit", "4bit")}
     layers = 4 * (4 * 4096**2 + 3 * 4096 * 11008)
