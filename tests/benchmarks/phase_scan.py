@@ -1,6 +1,9 @@
 """The phase scan against a Python recurrence and explicit T×T tensors: time and peak memory, forward + backward.
 
-`python -m tests.benchmarks.phase_scan --device cuda` measures the GPU; it needs PyTorch and pydantic only.
+On a CPU it is measured as a replicate computes: with the C library's allocator set as in phasesweep's workers. What
+that costs long sequences, a table of its own shows.
+
+`python -m tests.benchmarks.phase_scan --device cuda` measures the GPU; it needs PyTorch, pydantic and psutil only.
 """
 
 from __future__ import annotations
@@ -9,6 +12,7 @@ import argparse
 import json
 import math
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -22,8 +26,19 @@ from tests.benchmarks.mean_field import _peak_mib
 from trainables.layers.decayed_sum import decayed_sum
 from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_scan_recurrence
+from trainables.memory_cap import ALLOCATOR_ENVIRONMENT
+from trainables.units import MIB
 
 REPEATS = 3
+WORKERS = "of the workers"
+ALLOCATORS: dict[str, dict[str, str]] = {
+    WORKERS: ALLOCATOR_ENVIRONMENT,
+    "as it comes": {},
+    "gives nothing back": {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**20 * MIB)},
+}
+"""Environments of the C library's allocator. As it comes, it soon keeps what is freed in pieces of up to 32 MiB."""
+SHORT, LONG = 4096, 16_384
+"""Lengths between which the growth is taken."""
 PVM_DECAY = 0.85
 INDEXED_LIMIT = 512
 """Longest sequence for the loop over x[:, t]: its backward pass fills a whole tensor for every step."""
@@ -138,30 +153,34 @@ def _inputs(case: Case, device: str) -> list[Tensor]:
 
 
 def measure(case: Case, device: str) -> dict[str, float]:
-    """Measure in this process: best of `REPEATS` seconds, and the growth of the peak in MiB."""
+    """Measure in this process: best of `REPEATS` seconds, its page faults, and the growth of the peak in MiB."""
     torch.set_num_threads(1)
     run = METHODS[case.problem, case.method]
     run(*_inputs(Case(case.problem, case.method, 1, 2, 8), device)).backward()
     inputs = _inputs(case, device)
     before = _peak_mib(device)
-    seconds = []
+    repeats = []
     for _ in range(REPEATS):
-        start = time.perf_counter()
+        start, faults = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt
         run(*inputs).backward()
         if device == "cuda":
             torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        repeats.append((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - faults))
         for tensor in inputs:
             tensor.grad = None
-    return {"seconds": min(seconds), "peak_mib": _peak_mib(device) - before}
+    seconds, faults = min(repeats)
+    return {"seconds": seconds, "page_faults": faults, "peak_mib": _peak_mib(device) - before}
 
 
-def _measured(case: Case, device: str) -> dict[str, float] | None:
+def _measured(case: Case, device: str, allocator: str = WORKERS) -> dict[str, float] | None:
     """Measure in a process of its own, so that peaks do not mix; None where that process does not survive."""
     size = f"{case.batch},{case.width},{case.length}"
     command = [sys.executable, "-m", "tests.benchmarks.phase_scan", "--device", device, "--size", size]
     command += ["--problem", case.problem, "--method", case.method]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    inherited = {key: value for key, value in os.environ.items() if not key.startswith("MALLOC_")}
+    environment = {**inherited, **ALLOCATORS[allocator]}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
@@ -182,9 +201,35 @@ def _row(problem: str, methods: tuple[str, ...], batch: int, width: int, length:
     return "| " + " | ".join(cells) + " |"
 
 
+def _growth_lines() -> list[str]:
+    """Return how time and page faults grow with the length, under each allocator on a CPU."""
+    lines = []
+    for allocator in ALLOCATORS:
+        for method in ("scan", "recurrence"):
+            short, long = (_measured(Case("tpi", method, 8, 128, n), "cpu", allocator) for n in (SHORT, LONG))
+            if short is None or long is None:
+                lines.append(f"| {allocator} | {COLUMNS[method]} | failed | | |")
+                continue
+            cells = [f"{one['seconds'] * 1e3:,.0f} ms, {one['page_faults']:,.0f}" for one in (short, long)]
+            growth = f"{long['seconds'] / short['seconds']:.1f}×"
+            lines.append("| " + " | ".join([allocator, COLUMNS[method], *cells, growth]) + " |")
+    return lines
+
+
+def _growth_table() -> list[str]:
+    return [
+        f"**What four times the length costs** (B 8, D 128; linear: {LONG / SHORT:.0f}×)",
+        "",
+        f"| C library's allocator | method | T {SHORT:,}: time, page faults | T {LONG:,} | growth of time |",
+        "|---|---|---:|---:|---:|",
+        *_growth_lines(),
+        "",
+    ]
+
+
 def _state_lines(batch: int, width: int) -> list[str]:
     lines = []
-    for length in (512, 4096, 16_384):
+    for length in (512, SHORT, LONG):
         x = torch.zeros(batch, length, width)
         pvm = decayed_sum(x, log_decay=math.log(PVM_DECAY))[1].num_bytes
         tpi = phase_scan(x, write_phase=x, read_phase=x, normalise=True)[1].num_bytes
@@ -195,13 +240,14 @@ def _state_lines(batch: int, width: int) -> list[str]:
 
 def report(device: str) -> str:
     """Return the benchmark as Markdown."""
-    where = torch.cuda.get_device_name() if device == "cuda" else "CPU, 1 thread"
+    on_cpu = "CPU, 1 thread, the allocator of the workers"
+    where = torch.cuda.get_device_name() if device == "cuda" else on_cpu
     setting = f"forward + backward, float32, {where}, torch {torch.__version__}; best of {REPEATS}"
-    tpi = [_row("tpi", tuple(COLUMNS), 8, 128, length, device) for length in (128, 512, 4096, 16_384)]
+    tpi = [_row("tpi", tuple(COLUMNS), 8, 128, length, device) for length in (128, 512, SHORT, LONG)]
     pvm = [
         _row("pvm", tuple(COLUMNS)[:3], batch, width, length, device)
         for batch, width in ((8, 128), (1, 64))
-        for length in (512, 4096)
+        for length in (512, SHORT)
     ]
     heads = ["B", "D", "T", *COLUMNS.values()]
     return "\n".join(
@@ -213,6 +259,7 @@ def report(device: str) -> str:
             "|---:" * len(heads) + "|",
             *tpi,
             "",
+            *([] if device == "cuda" else _growth_table()),
             f"**PVM memory: one constant decay** ({setting})",
             "",
             "| " + " | ".join(heads[:-1]) + " |",

@@ -1,9 +1,15 @@
-"""Real hangs: a worker that reads from a pipe that nobody writes to, and one that is frozen as a whole."""
+"""Real hangs: a worker that reads from a pipe that nobody writes to, one that is frozen as a whole, and a TPI model
+that never comes back from a pass in the middle of training, as the published run of its query offset did.
+"""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
+import subprocess
+import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +23,118 @@ from sweeps.results_folder import ResultsFolder
 from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import STUDY, journal_events, phasesweep, start
 from tests.mlflow_contents import contents
+from tests.unit.test_attempt import assignment
 from tests.waiting import wait_for
+from trainables.config import TrialConfig
+from trainables.plugins import activate, read_plugin
 from trainables.replicate_folder import ReplicateFolder
+from trainables.watchdog import place_of, take_stacks
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 TIMEOUT_SECONDS = 20
 
+STUCK_AT = 13
+STUCK_FAMILY = f"""\
+from itertools import count
+from typing import Literal
 
-def write_impatient_study(folder: Path, *, steps: int) -> None:
-    limits = f"resources: {{report_timeout_seconds: {TIMEOUT_SECONDS}}}\nscales:"
+from trainables.architectures.tpi import TPIConfig
+from trainables.registry import register_architecture
+
+
+@register_architecture("stuck_tpi", version=1)
+class StuckConfig(TPIConfig):
+    name: Literal["stuck_tpi"] = "stuck_tpi"
+    variant: str = "v6_query_offset"
+
+    def build_mixer(self, layer):
+        mixer, passes = super().build_mixer(layer), count(1)
+
+        def never_comes_back(phases, *_):
+            if phases.training and next(passes) == {STUCK_AT}:
+                while True: pass
+
+        mixer.phases.register_forward_hook(never_comes_back)
+        return mixer
+"""
+"""TPI whose 13th step never ends: between the phases and their scan it is busy for ever."""
+STUCK_LINE = next(n for n, line in enumerate(STUCK_FAMILY.splitlines(), start=1) if "while" in line)
+STUCK_PLACE = f'stuck_tpi.py", line {STUCK_LINE} in never_comes_back'
+WORKER = """\
+import sys
+import torch._dynamo  # the optimiser loads it at its first use, which takes longer than the watch here waits
+from trainables.assignment import Assignment
+from trainables.attempt import Attempt
+
+for event in Attempt(Assignment.from_json(sys.stdin.read())).events():
+    print(event["event"], event["step"], flush=True)
+"""
+TPI_ARMS = """\
+  query_offset: {architecture: {name: tpi, variant: v6_query_offset}}
+  stuck: {architecture: {name: stuck_tpi}}
+plugins: [stuck_tpi.py]
+"""
+
+
+def write_impatient_study(folder: Path, *, steps: int, more: str = "") -> None:
+    limits = f"{more}resources: {{report_timeout_seconds: {TIMEOUT_SECONDS}}}\nscales:"
     (folder / "tiny.yaml").write_text(
         STUDY.format(seeds=1, steps=steps, report_every=10).replace("scales:", limits), encoding="utf-8"
     )
 
 
+def assert_stuck_in_training(stacks: str) -> None:
+    """The stack leads from the training step into the mixer and to the line that never ends."""
+    assert re.search(r"in never_comes_back.*layers/tpi\.py.*in _train_one_step", stacks, re.DOTALL), stacks
+
+
+def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_path: Path) -> None:
+    path = tmp_path / "stuck_tpi.py"
+    path.write_text(STUCK_FAMILY, encoding="utf-8")
+    plugin = activate(read_plugin(path))
+    budget = {"steps": 20, "batch_size": 4, "report_every": 10}
+    small = {"name": "stuck_tpi", "d_model": 8, "num_layers": 1}
+    fields = {"architecture": small, "task": {"name": "copy", "num_val": 20}, "budget": budget}
+    config = TrialConfig.model_validate(fields)
+    given = assignment(
+        tmp_path,
+        config=config.model_dump(mode="json"),
+        data_hash=config.task.build(None).data_hash,
+        plugins=[asdict(plugin)],
+        report_timeout_seconds=1.0,
+    )
+    command = [sys.executable, "-c", WORKER]
+    done = subprocess.run(command, check=False, input=given.to_json(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "started 0\nreport 10\n"), done.stderr
+    stacks = take_stacks(ReplicateFolder(Path(given.replicate_dir)).stacks)
+    assert place_of(stacks).endswith(STUCK_PLACE)
+    assert_stuck_in_training(stacks)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_tpi_arm_that_hangs_in_training_is_timed_out_and_the_other_arms_finish(tmp_path: Path) -> None:
+    (tmp_path / "stuck_tpi.py").write_text(STUCK_FAMILY, encoding="utf-8")
+    write_impatient_study(tmp_path, steps=20, more=TPI_ARMS)
+    done = phasesweep(["run", "tiny.yaml"], tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    events = journal_events(tmp_path / "results")
+    assert sorted(e["event"] for e in events if e["event"] in {"finished", "timed_out", "crashed"}) == [
+        *["finished"] * 3,
+        "timed_out",
+    ]
+    (end,) = (e for e in events if e["event"] == "timed_out")
+    before = [(e["event"], e["step"]) for e in events if e.get("config_id") == end["config_id"]][:-1]
+    assert before == [("started", 0), ("report", 10)], "it had learnt before"
+    assert end["message"].startswith(f"no report for {TIMEOUT_SECONDS} s; it hung at File ")
+    assert STUCK_PLACE in end["message"]
+    (log,) = (tmp_path / "results").rglob(f"replicates/{end['config_id']}/seed=0/log.txt")
+    assert_stuck_in_training(log.read_text(encoding="utf-8"))
+
+
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Path) -> None:
     """The kuramoto replicate finds a pipe where its checkpoint would be, and waits for ever to read it."""
@@ -67,6 +170,7 @@ def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Pat
     assert runs[f"tiny@laptop/{hangs}/0"]["tags"]["phasesweep.status"] == "finished"
 
 
+@pytest.mark.ray
 @pytest.mark.slow
 def test_a_frozen_process_is_ended_by_the_driver(tmp_path: Path) -> None:
     """Its own watchdog is frozen too; the other replicate goes on meanwhile."""

@@ -78,7 +78,7 @@ def outputs_and_gradients(function: Any, arguments: dict[str, Any]) -> list[Tens
 
     found = function(**{name: leaf(value) for name, value in arguments.items()})
     y = found if isinstance(found, Pair) else found[0]
-    score = (y.re * draw(*y.re.shape, seed=7) + y.im * draw(*y.im.shape, seed=8)).sum()
+    score = (y.re * draw(*y.re.shape, seed=7).to(y.re) + y.im * draw(*y.im.shape, seed=8).to(y.im)).sum()
     gradients = torch.autograd.grad(score, leaves, allow_unused=True, materialize_grads=True)
     return [y.re.detach(), y.im.detach(), *gradients]
 

@@ -181,6 +181,8 @@ def test_no_feed_forward_layers() -> None:
 def test_probes_of_the_model() -> None:
     tokens_BT = torch.arange(24).view(2, 12) % VOCAB_SIZE
     model = built(tpi(variant="v6_query_offset", decay="learned")).train()
+    with torch.no_grad():
+        model.final_norm.weight.neg_()  # so that the largest logits, those of the token itself, are negative
     found = model.probes(tokens_BT)
     assert model.training and found == model.probes(tokens_BT), "measured without dropout"
     assert {name.removeprefix("probe/") for name in found} == {

@@ -1,0 +1,280 @@
+"""Defects in the TPI family: its scan, its phases, its probes, and the tasks that it is measured on."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_SCAN = "trainables/layers/phase_scan.py"
+_SUM = "trainables/layers/decayed_sum.py"
+_MIXER = "trainables/layers/tpi.py"
+_PHASES = "trainables/layers/tpi_phases.py"
+_CONTROL = "trainables/layers/diagonal_ssm.py"
+_RECALL = "trainables/tasks/recall.py"
+_FACTS = "trainables/tasks/facts.py"
+
+_SCAN_TESTS = "tests/unit/test_phase_scan.py"
+_NUMERICS = "tests/unit/test_phase_scan_numerics.py"
+_DEFINITION = f"{_SCAN_TESTS}::test_every_decay_and_window_equals_the_definition_with_gradients"
+_LAYER_TESTS = "tests/unit/test_tpi_layer.py"
+_TPI_TESTS = "tests/unit/test_tpi.py"
+_RECALL_TESTS = "tests/unit/test_recall.py"
+_FACTS_TESTS = "tests/unit/test_copy_and_facts.py"
+
+_OF_THE_SCAN = (
+    Mutant(
+        name="newest_term_decays",
+        meaning="what is added at a step decays in that step already",
+        file=_SUM,
+        old="sums.append(torch.addcmul(x_D, decay_D, sums[-1]))",
+        new="sums.append(decay_D * (x_D + sums[-1]))",
+        caught_by=f"{_DEFINITION}[None-token_and_channel]",
+    ),
+    Mutant(
+        name="newest_term_decays_where_one_decay_is_for_all",
+        meaning="the same in the fast path: its ages begin with 1",
+        file=_SUM,
+        old="(age_W[:, None] - age_W).clamp(min=0)",
+        new="(age_W[:, None] - age_W + 1).clamp(min=0)",
+        caught_by=f"{_SCAN_TESTS}::test_exponential_memory_has_its_textbook_gain_and_impulse",
+    ),
+    Mutant(
+        name="window_of_one_more",
+        meaning="a window of W positions sums W + 1",
+        file=_SUM,
+        old="_windowed(x_TD, log_TD, window)[..., num_old:, :]",
+        new="_windowed(x_TD, log_TD, window + 1)[..., num_old:, :]",
+        caught_by=f"{_DEFINITION}[7-none]",
+    ),
+    Mutant(
+        name="blocks_pass_on_all",
+        meaning="what is carried from block to block does not decay inside the blocks",
+        file=_SUM,
+        old="_step(log_through_ND, end_ND, backwards)",
+        new="_step(0 * log_through_ND, end_ND, backwards)",
+        caught_by=f"{_SCAN_TESTS}::test_equals_the_recurrence_with_gradients_at_every_length[channel-513]",
+    ),
+    Mutant(
+        name="state_does_not_decay",
+        meaning="a sequence given in parts remembers more than the same one given at once",
+        file=_SUM,
+        old="x_TD[..., :1, :] + log_TD[..., :1, :].exp() * state.memory.unsqueeze(-2)",
+        new="x_TD[..., :1, :] + state.memory.unsqueeze(-2)",
+        caught_by=f"{_SCAN_TESTS}::test_token_by_token_equals_the_scan[None-token]",
+    ),
+    Mutant(
+        name="window_forgets_between_parts",
+        meaning="a window does not reach back into the part of the sequence before",
+        file=_SUM,
+        old="ScanState(_last(x_TD, window - 1), ",
+        new="ScanState(0 * _last(x_TD, window - 1), ",
+        caught_by=f"{_SCAN_TESTS}::test_token_by_token_equals_the_scan[9-scalar]",
+    ),
+    Mutant(
+        name="sum_in_half_precision",
+        meaning="under autocast the sum over time is formed in bfloat16",
+        file=_SUM,
+        old="torch.autocast(x_TD.device.type, enabled=False)",
+        new="torch.autocast(x_TD.device.type, enabled=torch.is_autocast_enabled(x_TD.device.type))",
+        caught_by=f"{_NUMERICS}::test_float32_survives_autocast",
+    ),
+    Mutant(
+        name="read_forwards",
+        meaning="what is read turns on by its phase, not back",
+        file=_SCAN,
+        old="_Rotation.apply(re, im, widened(read_phase), -1)",
+        new="_Rotation.apply(re, im, widened(read_phase), 1)",
+        caught_by=f"{_SCAN_TESTS}::test_unnormalised_tpi_is_a_diagonal_complex_recurrence",
+    ),
+    Mutant(
+        name="gradient_of_reading_reversed",
+        meaning="training moves the phases of reading away from where they should go",
+        file=_SCAN,
+        old="turning if ctx.sign > 0 else -turning",
+        new="turning",
+        caught_by=f"{_SCAN_TESTS}::test_every_use_of_phases_equals_the_definition_with_gradients",
+    ),
+    Mutant(
+        name="normaliser_remembers_all",
+        meaning="the sum fades and the weights that it is divided by do not",
+        file=_SCAN,
+        old="scale = (rest.pop() + NORMALISER_EPSILON).reciprocal()",
+        new="scale = (0 * rest.pop() + weight.cumsum(-2) + NORMALISER_EPSILON).reciprocal()",
+        caught_by=f"{_DEFINITION}[None-scalar]",
+    ),
+    Mutant(
+        name="phases_added_up_in_float32",
+        meaning="after thousands of positions a phase is off by a thousandth of a radian",
+        file=_SCAN,
+        old="decayed_sum(frequency_TD.double(), state=state)",
+        new="decayed_sum(frequency_TD, state=state)",
+        caught_by=f"{_NUMERICS}::test_phases_are_exact_to_a_rounding_after_16_thousand_positions",
+    ),
+)
+
+_OF_THE_MIXER = (
+    Mutant(
+        name="trajectory_in_float32",
+        meaning="the same in the TPI layer, which adds its turns up by itself",
+        file=_PHASES,
+        old="decayed_sum(frequency_TD.double())[0]",
+        new="decayed_sum(frequency_TD)[0]",
+        caught_by=f"{_LAYER_TESTS}::test_phases_of_long_sequences_keep_float32s_digits",
+    ),
+    Mutant(
+        name="read_by_the_phase_of_writing",
+        meaning="decoupled and offset queries read as the simple form does: the variants are one model",
+        file=_MIXER,
+        old="read_phase=phases.read,",
+        new="read_phase=phases.written,",
+        caught_by=f"{_LAYER_TESTS}::test_a_part_whose_weights_are_0_is_absent[to_query_frequency-constrained]",
+    ),
+    Mutant(
+        name="decoupled_queries_forget_the_start",
+        meaning="with a frequency of its own, reading leaves out the phase that the token adds",
+        file=_PHASES,
+        old="_plus(self.accumulated(self.query_frequency(x_BTD)), start)",
+        new="_plus(self.accumulated(self.query_frequency(x_BTD)), None)",
+        caught_by=f"{_LAYER_TESTS}::test_free_decoupling_with_equal_maps_is_none",
+    ),
+    Mutant(
+        name="constraint_is_none",
+        meaning="constrained decoupling lets queries go as far from the keys as they like",
+        file=_PHASES,
+        old="ADJUSTMENT = 0.1",
+        new="ADJUSTMENT = 1.0",
+        caught_by=f"{_LAYER_TESTS}::test_frequencies_are_what_their_names_say",
+    ),
+    Mutant(
+        name="offset_not_seen",
+        meaning="the published query offset is left out of the trajectory that the output sees",
+        file=_PHASES,
+        old='_plus(seen, offset) if self.form.query_offset == "trajectory" else seen',
+        new="seen",
+        caught_by=f"{_LAYER_TESTS}::test_an_offset_is_read_by_and_seen_only_where_it_is_asked",
+    ),
+    Mutant(
+        name="residual_is_single",
+        meaning="a layer does not add its input a second time where it should, as published",
+        file=_MIXER,
+        old="            y_BTD = x_BTD + y_BTD\n",
+        new="            pass\n",
+        caught_by=f"{_TPI_TESTS}::test_fields_with_an_effect_are_kept[{{'double_residual': True}}]",
+    ),
+    Mutant(
+        name="published_residual_is_single",
+        meaning="`as_published` is quietly built without its second residual",
+        file="trainables/architectures/tpi.py",
+        old='"double_residual": True,',
+        new='"double_residual": False,',
+        caught_by=f"{_TPI_TESTS}::test_fidelity_and_variant_set_defaults_that_can_be_given",
+    ),
+    Mutant(
+        name="diversity_rewarded_for_its_lack",
+        meaning="the penalty on phases that stay together pulls them together",
+        file=_MIXER,
+        old="return self.diversity_weight * together.mean()",
+        new="return -self.diversity_weight * together.mean()",
+        caught_by=f"{_LAYER_TESTS}::test_the_diversity_penalty_is_1_for_equal_phases_and_0_for_spread_ones",
+    ),
+    Mutant(
+        name="saturation_of_the_turn",
+        meaning="a phase counts as saturated by its turn, before it is squashed",
+        file=_PHASES,
+        old="(turned_TD / SQUASH_LIMIT).tanh().abs() > SATURATED",
+        new="(turned_TD / SQUASH_LIMIT).abs() > SATURATED",
+        caught_by=f"{_LAYER_TESTS}::test_published_turns_are_angles_and_published_phases_saturate",
+    ),
+    Mutant(
+        name="gradient_ratio_of_unequal_scales",
+        meaning="the offset's gradient looks 1/|a| times as strong, as published, whatever is learned",
+        file="trainables/architectures/tpi_model.py",
+        old="equalised_DD = frequency_DD / phases.scale_D",
+        new="equalised_DD = frequency_DD + 0 * phases.scale_D",
+        caught_by=f"{_TPI_TESTS}::test_the_offset_s_gradient_is_compared_at_equal_scale",
+    ),
+    Mutant(
+        name="largest_logit_of_one_sign",
+        meaning="a logit that falls without end is no warning of a NaN",
+        file="trainables/architectures/tpi_model.py",
+        old="logits_BTV.abs().amax((1, 2))",
+        new="logits_BTV.amax((1, 2))",
+        caught_by=f"{_TPI_TESTS}::test_probes_of_the_model",
+    ),
+    Mutant(
+        name="state_space_turns_backwards",
+        meaning="the diagonal control is not the recurrence that it says: its states turn the other way",
+        file=_CONTROL,
+        old="cumulative_phase(-frequency_N.expand(seq_len, -1))",
+        new="cumulative_phase(frequency_N.expand(seq_len, -1))",
+        caught_by=f"{_LAYER_TESTS}::test_the_control_decays_and_turns",
+    ),
+    Mutant(
+        name="state_space_gain_of_another_decay",
+        meaning="the diagonal control's states do not keep the variance of their inputs",
+        file=_CONTROL,
+        old="torch.expm1(-2 * rate_N)",
+        new="torch.expm1(-rate_N)",
+        caught_by="tests/contract/test_architectures.py::test_meets_contract[diagonal_ssm-reference]",
+    ),
+)
+
+_OF_THE_TASKS = (
+    Mutant(
+        name="values_among_the_keys",
+        meaning="keys are drawn from the values too: a value that was shown may be asked for",
+        file="trainables/tasks/recall_layout.py",
+        old="keys_NP = self.first_key + _permutations(size, self.num_keys, generator)",
+        new="keys_NP = self.first_key + _permutations(size, self.vocab_size - self.first_key, generator)",
+        caught_by=f"{_RECALL_TESTS}::test_examples_are_what_the_layout_says",
+    ),
+    Mutant(
+        name="stage_scored_for_the_task",
+        meaning="during a curriculum the easy stage is scored under the name of the whole task",
+        file=_RECALL,
+        old="stage._fixed = stage._fixed_training()",
+        new="stage.__init__(self.config.model_copy(update={'num_pairs': num_pairs, 'curriculum': ()}))",
+        caught_by=f"{_RECALL_TESTS}::test_curriculum_has_fewer_pairs_and_changes_nothing_that_is_scored",
+    ),
+    Mutant(
+        name="choice_among_all_values",
+        meaning="what is association without the rest also asks which values were shown",
+        file=_RECALL,
+        old="choice_hits(logits_NQV, answers_NQ, examples.shown_NK)",
+        new='answer_scores("recall", logits_NQV, answers_NQ)["recall_accuracy"]',
+        caught_by=f"{_RECALL_TESTS}::test_an_echo_recalls_nothing",
+    ),
+    Mutant(
+        name="the_first_fact_is_asked_for",
+        meaning="the answer always stands in the first sentence: no question has to be read",
+        file=_FACTS,
+        old="facts[asked][:-ANSWER_END]",
+        new="facts[asked - asked][:-ANSWER_END]",
+        caught_by=f"{_FACTS_TESTS}::test_facts_are_stated_once_and_one_is_asked_for",
+    ),
+    Mutant(
+        name="a_thing_names_its_fact",
+        meaning="no two owners of an example own the same thing, so that half of the question finds the answer",
+        file=_FACTS,
+        old="named = list(product(THINGS, owners))",
+        new="named = [(thing, owners[place % len(owners)]) for place, thing in enumerate(THINGS)]",
+        caught_by=f"{_FACTS_TESTS}::test_a_reader_finds_every_fact_and_needs_the_whole_question",
+    ),
+    Mutant(
+        name="owners_are_values",
+        meaning="names of owners are values too, so that an answer can be in its own question",
+        file=_FACTS,
+        old="words[-config.num_values :]",
+        new="words[: config.num_values]",
+        caught_by=f"{_FACTS_TESTS}::test_facts_are_stated_once_and_one_is_asked_for",
+    ),
+    Mutant(
+        name="prompts_count_as_written",
+        meaning="a sample's repetitions and 2-grams are those of the text that it was given, too",
+        file="trainables/tasks/samples.py",
+        old="samples_NT[:, self.config.prompt_tokens :], self.tokenizer",
+        new="samples_NT, self.tokenizer",
+        caught_by="tests/unit/test_generation.py::test_measures_are_of_what_the_model_wrote",
+    ),
+)
+
+MUTANTS = (*_OF_THE_SCAN, *_OF_THE_MIXER, *_OF_THE_TASKS)
