@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainables.contract import REFERENCE_LENGTHS, compare_with_reference
 from trainables.layers import order_parameters
+from trainables.layers.angles import wrap
 from trainables.layers.kuramoto import (
     Coherence,
     KuramotoMixer,
@@ -18,7 +19,6 @@ from trainables.layers.kuramoto import (
     evolve,
     num_coupled,
     pairwise_coupling,
-    wrap,
 )
 from trainables.training.randomness import initialise
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.contract import REFERENCE_LENGTHS, compare_with_reference
-from trainables.layers.kuramoto import wrap
+from trainables.layers.angles import wrap
 from trainables.layers.resonant.decay import PhaseChangeOffset, T2Decay
 from trainables.layers.resonant.lattice import PhaseLatticeMemory, hartley, laplacian_modes
 from trainables.layers.resonant.local_attention import LocalAttention

@@ -37,7 +37,7 @@ MATCHED = {
     "tpi_variants",
     "tpi_recall",
 }
-SMALLER = {"tpi_variants": {"no_ffn"}}
+SMALLER = {"tpi_variants": {"no_ffn", "as_published"}}
 """Arms of matched studies whose point is that they have fewer parameters."""
 NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3}
 """Studies in which an arm is about another task: without the unshifted loss, or with longer contexts."""

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainables.layers.angles import wrap
 from trainables.layers.diagonal_ssm import diagonal_ssm
-from trainables.layers.kuramoto import wrap
 from trainables.layers.phase_scan import Pair
 from trainables.layers.tpi import TemporalPhaseMixer
 from trainables.layers.tpi_memory import recall
@@ -192,13 +192,23 @@ def test_frequencies_are_what_their_names_say() -> None:
 
 def test_published_turns_are_angles_and_published_phases_saturate() -> None:
     built, x_BTD = mixer({"frequency": "atan2", "squash": True}), inputs(400)
-    frequency_BTD = built.phases.frequency(x_BTD)
-    assert frequency_BTD is not None and float(frequency_BTD.abs().max()) <= math.pi
+    sine_BTD, cosine_BTD = (x_BTD @ built.phases.to_frequency.weight.mT).chunk(2, dim=-1)
+    close(built.phases.frequency(x_BTD), torch.complex(cosine_BTD, sine_BTD).angle())  # type: ignore[arg-type]
     written = built.phases(x_BTD).written
     assert written is not None and float(written.abs().max()) <= 10
     turned = torch.tensor([[0.0, 10 * math.atanh(0.94), 10 * math.atanh(0.96), -1e4]]).view(1, 4, 1)
     assert float(saturation(turned)) == 0.5
     assert float(full_turns(turned)) == pytest.approx(1e4 / (2 * math.pi))
+
+
+def test_two_layers_to_a_phase_have_a_gelu_between() -> None:
+    phases, x_BTD = mixer({"frequency": "none", "phase_init": "mlp"}).phases, inputs()
+    first, _, second = phases.to_start
+    hidden_BTD = x_BTD @ first.weight.mT
+    gelu_BTD = hidden_BTD * (1 + torch.special.erf(hidden_BTD / math.sqrt(2))) / 2
+    written_BTD = phases(x_BTD).written
+    assert written_BTD is not None
+    close(written_BTD, gelu_BTD @ second.weight.mT)
 
 
 def test_the_diversity_penalty_is_1_for_equal_phases_and_0_for_spread_ones() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import statistics
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -21,7 +23,8 @@ class TPIModel(BackboneModel):
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
         """Measure the mixers, the largest logit and how strongly the loss pulls at each kind of phase.
 
-        What is measured beside the mixers is measured in evaluation mode, sequence by sequence, and then averaged.
+        What is measured beside the mixers is measured in evaluation mode, sequence by sequence, and then averaged:
+        ratios geometrically.
         """
         found = super().probes(tokens_BT)
         was_training = self.training
@@ -36,7 +39,7 @@ class TPIModel(BackboneModel):
 
 
 def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]:
-    """Return how much stronger the loss pulls at what reads than at the frequency, mean over layers.
+    """Return how much stronger the loss pulls at what reads than at the frequency, geometric mean over layers.
 
     The loss is that of the next token of `tokens_BT`, whatever the task scores.
     A gradient's strength is the root of the sum of squares over the weights of one D×D map. The weights of the
@@ -47,7 +50,7 @@ def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]
     Returns:
         Of those there are: `tpi_offset_gradient_ratio`, offset to frequency at equalised scale, and
         `tpi_offset_gradient_ratio_plain`, as published; `tpi_query_gradient_ratio`, a free reading frequency to the
-        writing one, which share their scale. A layer whose frequency has no gradient at all has no ratio.
+        writing one, which share their scale. A layer in which one of the two has no gradient at all has no ratio.
     """
     trained = [one for one in _trajectories(model) if one.form.frequency in ("linear", "gated")]
     phases = [one for one in trained if one.form.query_offset != "none" or one.form.decoupling == "free"]
@@ -60,12 +63,12 @@ def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]
 
 
 def _means(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the mean of each name over those that have it."""
+    """Return the geometric mean of each ratio over those that have it: twice and half are 1 on average."""
     by_name: dict[str, list[float]] = {}
     for measured in found:
         for name, value in measured.items():
             by_name.setdefault(name, []).append(value)
-    return {name: sum(values) / len(values) for name, values in by_name.items()}
+    return {name: statistics.geometric_mean(values) for name, values in by_name.items()}
 
 
 def _trajectories(model: BackboneModel) -> list[PhaseTrajectory]:
@@ -89,4 +92,4 @@ def _of_layer(loss: Tensor, phases: PhaseTrajectory) -> dict[str, float]:
         found["tpi_offset_gradient_ratio_plain"] = offset / frequency_DD.norm()
     if phases.form.decoupling == "free":
         found["tpi_query_gradient_ratio"] = pull(phases.to_query_frequency).norm() / frequency_DD.norm()
-    return {name: float(ratio) for name, ratio in found.items() if ratio.isfinite()}
+    return {name: float(ratio) for name, ratio in found.items() if ratio.isfinite() and ratio > 0}

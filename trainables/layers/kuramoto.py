@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from trainables.layers import order_parameters
+from trainables.layers.angles import wrap
 from trainables.layers.cumulative import cumulative_sum
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.training.randomness import Constant, Initializer, Normal
@@ -29,11 +30,6 @@ CoherenceForm = Literal["ceiling", "centre", "band"]
 
 BAND_HALF_WIDTH = 0.1
 FREQUENCY_STD = 0.1
-
-
-def wrap(phase: Tensor) -> Tensor:
-    """Return the same angles in [-π, π)."""
-    return torch.remainder(phase + math.pi, 2 * math.pi) - math.pi
 
 
 def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:

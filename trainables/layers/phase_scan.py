@@ -18,8 +18,8 @@ from typing import Any, NamedTuple, Self
 import torch
 from torch import Tensor
 
+from trainables.layers.angles import wrap
 from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
-from trainables.layers.kuramoto import wrap
 
 NORMALISER_EPSILON = 1e-8
 """Added to the normaliser. Source: TPI as published (dfbbc17)."""

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from trainables.layers.angles import wrap
 from trainables.layers.decayed_sum import decayed_sum, widened
-from trainables.layers.kuramoto import wrap
 from trainables.training.randomness import Constant, Initializer, Normal
 
 Frequency = Literal["linear", "gated", "atan2", "fixed", "none"]
@@ -141,7 +141,7 @@ class PhaseTrajectory(nn.Module):
             case "none":
                 return None
             case "fixed":
-                return self.frequency_D.expand(x_BTD.shape[1], -1)
+                return widened(self.frequency_D).expand(x_BTD.shape[1], -1)
             case "atan2":
                 return torch.atan2(*widened(self.to_frequency(x_BTD)).chunk(2, dim=-1))
             case "linear":

@@ -3,10 +3,11 @@
     The hat of mira is veko.
     The cup of tolu is sari.
     The hat of tolu is neba.
+    The cup of mira is dupa.
     The cup of tolu is ____
 
-A character is a token. A thing and an owner together name a fact: each of them may stand in others too, with
-another value, so that neither alone finds the answer. All words are of equal length, so all examples are, and
+A character is a token. A thing and an owner together name a fact: each of them stands in others too, with another
+value, so that neither alone finds the answer. All words are of equal length, so all examples are, and
 nothing is padded. The answer is generated from the text before it and the model's own characters.
 """
 
@@ -48,7 +49,7 @@ ANSWER_END = 2
 """Characters of a sentence after its value; the last sentence has none of them."""
 
 
-@register_task("facts", version=1)
+@register_task("facts", version=2)
 class FactsConfig(DrawnConfig):
     """Facts stated in sentences, and one asked for."""
 
@@ -59,7 +60,7 @@ class FactsConfig(DrawnConfig):
     num_values: int = Field(64, ge=2, le=len(WORDS) // 2)
     """Words that can be a value; none of them is a name."""
     owners_per_example: int = Field(2, ge=1)
-    """Names of one example: each owns several things if there are fewer names than facts."""
+    """Names of one example. They own the same things, but for as many as there are too many."""
 
     @model_validator(mode="after")
     def _facts_differ(self) -> FactsConfig:
@@ -77,6 +78,11 @@ class FactsConfig(DrawnConfig):
                 f"num_facts={self.num_facts} must be at most num_values={self.num_values}: values differ"
             )
         return self
+
+    @property
+    def things_per_example(self) -> int:
+        """Things of one example, as few as there can be."""
+        return math.ceil(self.num_facts / self.owners_per_example)
 
     @classmethod
     def contract_configs(cls) -> list[Self]:
@@ -117,8 +123,9 @@ class FactsTask(DrawnTask[Examples]):
 
         config = self.config
         owners = [self.owners[place] for place in some(config.owners_per_example, len(self.owners))]
-        named = list(product(THINGS, owners))
-        names = [named[place] for place in some(config.num_facts, len(named))]
+        things = [THINGS[place] for place in some(config.things_per_example, len(THINGS))]
+        named = list(product(things, owners))[: config.num_facts]  # the last thing may lack some of its owners
+        names = [named[place] for place in some(config.num_facts, config.num_facts)]
         values = [self.values[place] for place in some(config.num_facts, len(self.values))]
         facts = [sentence(*name, value) for name, value in zip(names, values, strict=True)]
         asked = int(torch.randint(config.num_facts, (), generator=generator))
@@ -154,10 +161,14 @@ class FactsTask(DrawnTask[Examples]):
         }
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what is scored by a guess among the words that can be a value, and among those stated."""
+        """Return what guesses score: among all values, those stated, and those stated of the thing or the owner."""
+        config = self.config
+        owners_named = min(config.owners_per_example, config.num_facts)
         scores = {
-            "guess a value": {"fact_exact_match": 1 / self.config.num_values},
-            "guess a value stated": {"fact_exact_match": 1 / self.config.num_facts},
+            "guess a value": {"fact_exact_match": 1 / config.num_values},
+            "guess a value stated": {"fact_exact_match": 1 / config.num_facts},
+            "guess by the thing": {"fact_exact_match": config.things_per_example / config.num_facts},
+            "guess by the owner": {"fact_exact_match": owners_named / config.num_facts},
         }
         return {
             model: {f"{split}/{name}": value for split in self.splits for name, value in metrics.items()}

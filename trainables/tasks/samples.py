@@ -25,7 +25,8 @@ FILE_NAME = "samples.txt"
 class SamplesConfig(Schema):
     """What is generated at the end of training. The draws are the same for every replicate."""
 
-    num_samples: int = Field(8, ge=1)
+    num_samples: int = Field(8, ge=1, le=64)
+    """No more than are scored at once, for which memory was estimated."""
     prompt_tokens: int = Field(32, ge=1)
     """Tokens of held-out text that each sample continues."""
     num_tokens: int = Field(256, ge=LONGEST_GRAM)
