@@ -28,6 +28,8 @@ CUT = 7
 PLAIN = small_config(budget={"steps": 20})
 NOISE = small_config(architecture=NOISY, budget={"steps": 20})
 PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20})
+TPI = {"name": "tpi", "variant": "v6_query_offset", "decay": "learned", "dropout": 0.0}
+TURNING = small_config(architecture=TPI, budget={"steps": 20})
 CHOOSING = small_config(optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best"})
 """Its best report is neither its first nor its last."""
 
@@ -138,6 +140,11 @@ def chosen(folder: Path, ranks: Ranks) -> dict[str, Any]:
         found[how] = finish(trainer(CHOOSING, ranks, sharding=how))
         found[f"{how} continued"] = resume(CHOOSING, folder / f"{how}.pt", ranks, sharding=how)
     return found
+
+
+def turning(folder: Path, ranks: Ranks) -> dict[str, Any]:
+    """Train a model whose layers scan over phases, in both ways to hold it."""
+    return {how: finish(trainer(TURNING, ranks, sharding=how)) for how in ("replicated", "fsdp")}
 
 
 Scenario = Callable[[Path, Ranks], dict[str, Any]]
@@ -256,6 +263,15 @@ def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: P
         for sharding in ("replicated", "fsdp"):
             assert_equal(found[f"{sharding} anew"], found[f"{sharding} kept"])
         assert_close(found["fsdp anew"], found["replicated anew"])
+
+
+@pytest.mark.slow
+def test_two_workers_scan_over_phases_as_one_does(tmp_path: Path) -> None:
+    alone = finish(trainer(TURNING))
+    assert "probe/tpi_offset_gradient_ratio" in alone.reports[-1].metrics
+    for found in on_workers(2, turning, tmp_path):
+        for run in found.values():
+            assert_close(run, alone, tolerance=1e-3)
 
 
 @pytest.mark.slow

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import pytest
@@ -83,6 +84,18 @@ def test_the_gradient_of_a_phase_reaches_all_earlier_frequencies() -> None:
     torch.testing.assert_close(gradient, weight.flip(1).cumsum(1).flip(1))
 
 
+@pytest.mark.parametrize("window", [None, 64])
+def test_gradients_of_long_sequences_keep_float32s_digits(window: int | None) -> None:
+    tensors = [draw(), draw(1, LENGTH, 2, seed=1), draw(1, LENGTH, 2, seed=2)]
+
+    def gradients(dtype: torch.dtype) -> tuple[Tensor, ...]:
+        log_decay, x, phase = (tensor.float().to(dtype).requires_grad_() for tensor in tensors)
+        return torch.autograd.grad(objective(0.01 * log_decay, x, phase, window), (x, phase))
+
+    for one, exact in zip(gradients(torch.float32), gradients(torch.float64), strict=True):
+        assert float((one - exact).abs().max()) < 1e-4 * float(exact.square().mean().sqrt())
+
+
 def test_float32_survives_autocast() -> None:
     x = draw(1, 1000, 2, dtype=torch.float32)
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -90,25 +103,29 @@ def test_float32_survives_autocast() -> None:
     assert torch.equal(y.re, phase_scan(x)[0].re)
 
 
-def objective(log_decay: Tensor, x: Tensor, phase: Tensor) -> Tensor:
+def objective(log_decay: Tensor, x: Tensor, phase: Tensor, window: int | None = None) -> Tensor:
     y, _ = phase_scan(
         x,
         log_decay=-log_decay.square(),
         write_phase=phase,
         read_phase=2 * phase,
         magnitude=phase.cos() + 2,
+        window=window,
         normalise=True,
     )
     return (y.re.sin() + y.im.square()).sum()
 
 
+@pytest.mark.parametrize("window", [None, 7])
 @pytest.mark.parametrize("shape", [(), (3,), (2, 100, 1)])
 @pytest.mark.parametrize("shared_input", [True, False])
-def test_fused_seeds_equal_one_after_the_other(shape: tuple[int, ...], shared_input: bool) -> None:
+def test_fused_seeds_equal_one_after_the_other(
+    shape: tuple[int, ...], shared_input: bool, window: int | None
+) -> None:
     seeds = 3
     log_decay, phase = draw(seeds, *shape), draw(2, 100, 3, seed=1)
     x = draw(2, 100, 3, seed=2) if shared_input else draw(seeds, 2, 100, 3, seed=2)
-    gradient = torch.func.grad(objective, argnums=(0, 1, 2))
+    gradient = torch.func.grad(functools.partial(objective, window=window), argnums=(0, 1, 2))
     axes = (0, None if shared_input else 0, None)
     fused = torch.func.vmap(gradient, in_dims=axes)(log_decay, x, phase)
     for seed in range(seeds):
@@ -135,12 +152,12 @@ def test_equal_bits_from_run_to_run(shape: tuple[int, ...]) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("shape", [(), (2, 100, 3)])
-def test_compiles_into_one_graph(shape: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(("shape", "window"), [((), None), ((2, 100, 3), None), ((), 7)])
+def test_compiles_into_one_graph(shape: tuple[int, ...], window: int | None) -> None:
     leaves = [draw(*shape), draw(2, 100, 3, seed=1), draw(2, 100, 3, seed=2)]
     leaves = [leaf.requires_grad_() for leaf in leaves]
     compiled = torch.compile(objective, fullgraph=True)
-    fast, slow = compiled(*leaves), objective(*leaves)
+    fast, slow = compiled(*leaves, window), objective(*leaves, window)
     torch.testing.assert_close(fast, slow)
     for one, other in zip(torch.autograd.grad(fast, leaves), torch.autograd.grad(slow, leaves), strict=True):
         torch.testing.assert_close(one, other)

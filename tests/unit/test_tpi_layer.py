@@ -11,6 +11,7 @@ from torch import Tensor
 
 from trainables.layers.angles import wrap
 from trainables.layers.diagonal_ssm import diagonal_ssm
+from trainables.layers.mixer import MixerOutput
 from trainables.layers.phase_scan import Pair
 from trainables.layers.tpi import TemporalPhaseMixer
 from trainables.layers.tpi_memory import recall
@@ -22,11 +23,11 @@ PARTED = {"to_query_frequency": "decoupling", "to_offset": "query_offset", "to_s
 """Maps that part phases, and the field that asks for each."""
 
 
-def mixer(phases: dict[str, Any] | None = None, **fields: Any) -> TemporalPhaseMixer:
+def mixer(phases: dict[str, Any] | None = None, *, seed: int = 0, **fields: Any) -> TemporalPhaseMixer:
     """Return an initialised mixer in float64, with turns of about a radian so that phases matter."""
     form = PhaseForm(**{"frequency_scale": 1.0, **(phases or {})})
     built = TemporalPhaseMixer(D, form, **{"init_std": 0.5, **fields})
-    initialise(built, 0)
+    initialise(built, seed)
     with torch.no_grad():
         for name, parameter in built.named_parameters():
             if name.endswith("weight"):
@@ -211,6 +212,25 @@ def test_two_layers_to_a_phase_have_a_gelu_between() -> None:
     close(written_BTD, gelu_BTD @ second.weight.mT)
 
 
+@pytest.mark.parametrize("options", [{"decay": "learned"}, {"window": 5}])
+def test_fused_seeds_of_a_mixer_equal_one_after_the_other(options: dict[str, Any]) -> None:
+    mixers = [
+        mixer({"query_offset": "trajectory", "phase_init": "linear"}, seed=seed, **options) for seed in (0, 1)
+    ]
+    x_BTD = inputs(40)
+    parameters, _ = torch.func.stack_module_state(mixers)
+
+    def squared(of_one: dict[str, torch.Tensor]) -> torch.Tensor:
+        found: MixerOutput = torch.func.functional_call(mixers[0], of_one, (x_BTD,))
+        return found.y_BTD.square().sum()
+
+    fused = torch.func.vmap(torch.func.grad(squared))(parameters)
+    for index, one in enumerate(mixers):
+        alone = torch.func.grad(squared)(dict(one.named_parameters()))
+        for name, gradient in alone.items():
+            close(fused[name][index], gradient)
+
+
 def test_the_diversity_penalty_is_1_for_equal_phases_and_0_for_spread_ones() -> None:
     built = mixer(diversity_weight=0.1)
     x_BTD = inputs(8)
@@ -239,8 +259,13 @@ def test_probes_of_a_mixer() -> None:
     found = {name: float(value) for name, value in built.probes(inputs()).items()}
     assert found["tpi_window"] == pytest.approx(16.0)
     assert found["tpi_phase_variance_null"] == pytest.approx(1 - math.sqrt(math.pi / 400), abs=1e-3)
-    assert 0 < found["tpi_phase_variance"] < 1
-    assert 0 <= found["tpi_phase_saturation"] <= 1 and found["tpi_full_turns"] > 0
+    phase_BTD = built.phases(inputs()).written
+    assert phase_BTD is not None
+    together = torch.exp(1j * phase_BTD).mean(1).abs().mean()
+    assert found["tpi_phase_variance"] == pytest.approx(1 - float(together))
+    turn_BTD = built.phases.frequency(inputs()).cumsum(1)  # type: ignore[union-attr]
+    assert found["tpi_full_turns"] == pytest.approx(float(turn_BTD.abs().amax((1, 2)).mean()) / (2 * math.pi))
+    assert found["tpi_phase_saturation"] == float((phase_BTD.abs() > 9.5).double().mean())
     still = mixer({"frequency": "none"})
     assert still.probes(inputs()) == {}
     spread = mixer({"frequency": "linear"})
