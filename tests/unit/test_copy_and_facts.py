@@ -60,6 +60,29 @@ def test_only_a_memory_of_the_whole_delay_solves_the_corrected_copy(delay: int) 
         assert (accuracy == 1.0) is (back == delay + 8), back
 
 
+def test_other_lengths_are_scored_in_examples_of_their_own() -> None:
+    """A delay that fits one length misses the others: each is really of its own length."""
+    task = copy_task(scored_symbols=[4, 16])
+    assert task.max_length == 16 + 5 + 16
+    for number, right in (
+        (4, "val/copy_accuracy_symbols_4"),
+        (8, "val/copy_accuracy"),
+        (16, "val/copy_accuracy_symbols_16"),
+    ):
+        found = score(task, Delayed(5 + number))
+        names = {name for name in found if name.startswith("val/copy_accuracy")}
+        assert len(names) == 3
+        assert {name for name in names if found[name] == 1.0} == {f"val/copy_accuracy{of_length}"}
+    items = {metric.name: metric.items for metric in task.metrics}
+    assert items["val/copy_accuracy_symbols_4"] == 200
+    assert items["val/copy_accuracy_symbols_16"] == 100, "as many symbols, in half as many examples"
+    assert copy_task().config.canonical() == copy_task(scored_symbols=[]).config.canonical()
+    with pytest.raises(
+        ValidationError, match=r"scored_symbols=\[8, 4\] must ascend from 1 or more, without num_symbols=8"
+    ):
+        copy_task(scored_symbols=[8, 4])
+
+
 def test_a_guess_among_the_symbols_scores_its_reference() -> None:
     class AmongSymbols(UniformModel):
         def forward(self, tokens_BT: Tensor) -> ModelOutput:

@@ -16,10 +16,11 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import Any, Literal, Self
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
@@ -36,7 +37,11 @@ FIRST_SYMBOL = 3
 
 @register_task("copy", version=1)
 class CopyConfig(DrawnConfig):
-    """Copying: at once as published, after a delay as corrected. Published lengths are 100 to 5,000."""
+    """Copying: at once as published, after a delay as corrected.
+
+    As published, training has 100 to 500 symbols, and tests have 500, 1,000, 2,000 and 5,000. Here all examples of
+    a training are of one length: `fidelity: as_published, num_symbols: 500, scored_symbols: [1000, 2000, 5000]`.
+    """
 
     name: Literal["copy"] = "copy"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -46,6 +51,18 @@ class CopyConfig(DrawnConfig):
     """Symbols of a sequence."""
     delay: int = Field(16, ge=0)
     """Blanks between the symbols and the marker that asks for them; as published there is no delay to have."""
+    scored_symbols: Annotated[tuple[int, ...], Field(strict=False)] = ()
+    """Other numbers of symbols that are scored too, ascending, each in as many examples as have the symbols of a
+    split: more than `num_symbols` are lengths that training has not seen."""
+
+    @model_validator(mode="after")
+    def _other_lengths_differ(self) -> CopyConfig:
+        others = list(self.scored_symbols)
+        if others != sorted({number for number in others if number >= 1} - {self.num_symbols}):
+            raise ValueError(
+                f"scored_symbols={others} must ascend from 1 or more, without num_symbols={self.num_symbols} itself"
+            )
+        return self
 
     @property
     def violates(self) -> frozenset[str]:
@@ -55,7 +72,7 @@ class CopyConfig(DrawnConfig):
     @classmethod
     def contract_configs(cls) -> list[Self]:
         """Return a small task of each fidelity."""
-        small = {"num_symbols": 6, "delay": 4, "num_val": 40, "num_test": 20}
+        small = {"num_symbols": 6, "delay": 4, "num_val": 40, "num_test": 20, "scored_symbols": [3, 12]}
         return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
 
     def canonical(self) -> dict[str, Any]:
@@ -63,7 +80,13 @@ class CopyConfig(DrawnConfig):
         fields = super().canonical()
         if self.fidelity == "as_published":
             del fields["delay"]
+        if not self.scored_symbols:
+            del fields["scored_symbols"]
         return fields
+
+    def length(self, num_symbols: int) -> int:
+        """Return the tokens of an example with so many symbols."""
+        return num_symbols if self.fidelity == "as_published" else 2 * num_symbols + self.delay
 
     def build(self, data_dir: object) -> CopyTask:
         """Draw the held-out examples, and those to train on if they are fixed."""
@@ -77,11 +100,33 @@ class CopyTask(DrawnTask[Examples]):
 
     def __init__(self, config: CopyConfig) -> None:
         self._num_different = config.vocab_size - FIRST_SYMBOL
-        read_again = config.delay + config.num_symbols if config.fidelity == "corrected" else 0
-        super().__init__(config, vocab_size=config.vocab_size, context_length=config.num_symbols + read_again)
+        super().__init__(config, vocab_size=config.vocab_size, context_length=config.length(config.num_symbols))
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest example that is scored."""
+        return max(map(self.config.length, (self.config.num_symbols, *self.config.scored_symbols)))
+
+    @cached_property
+    def _others(self) -> dict[Split, dict[int, Examples]]:
+        """Held-out examples with other numbers of symbols."""
+        return {
+            split: {
+                number: self._sequences(self._num_others(split, number), number, self._stream(split, f"{number}"))
+                for number in self.config.scored_symbols
+            }
+            for split in self.examples
+        }
+
+    def _num_others(self, split: Split, num_symbols: int) -> int:
+        size = len(self.examples[split])
+        return max(1, min(size, size * self.config.num_symbols // num_symbols))
 
     def _draw(self, size: int, generator: torch.Generator) -> Examples:
-        num_symbols, different = self.config.num_symbols, self._num_different
+        return self._sequences(size, self.config.num_symbols, generator)
+
+    def _sequences(self, size: int, num_symbols: int, generator: torch.Generator) -> Examples:
+        different = self._num_different
         if self.config.fidelity == "as_published":
             symbols_NS = FIRST_SYMBOL + torch.randint(different, (size, num_symbols), generator=generator)
             return Examples(tokens_NT=symbols_NS, targets_NT=symbols_NS.clone())
@@ -115,23 +160,50 @@ class CopyTask(DrawnTask[Examples]):
                 "nats/token",
                 "minimise",
             ),
+            *(
+                Kind(
+                    _other_metric(number),
+                    f"copy_accuracy of other examples, with {number} symbols",
+                    guess,
+                    examples=self._num_others(split, number),
+                    in_subset=False,
+                )
+                for number in self.config.scored_symbols
+            ),
         ]
 
     def _scores(self, model: LanguageModel, examples: Examples) -> dict[str, Tensor]:
         return answer_scores("copy", *at_targets(model, examples))
 
+    def _whole_scores(
+        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+    ) -> dict[str, Tensor]:
+        """Return the accuracy with other numbers of symbols."""
+        found = {}
+        for number, examples in self._others[split].items():
+            # As many tokens in one pass as there are in ordinary examples, for which memory was estimated.
+            at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))
+            part = {**options, "batch_size": min(options["batch_size"], at_once)}
+            found[_other_metric(number)] = self._score_all(model, examples, **part)["copy_accuracy"]
+        return found
+
     def references(self) -> dict[str, dict[str, float]]:
         """Return what is scored by a guess among the symbols, and by a model that repeats what it reads."""
         symbol, echo = 1 / self._num_different, float(self.config.fidelity == "as_published")
+        others = [_other_metric(number) for number in self.config.scored_symbols]
         scores = {
             "guess among symbols": {
-                "copy_accuracy": symbol,
+                **dict.fromkeys(["copy_accuracy", *others], symbol),
                 "copy_exact_match": symbol**self.config.num_symbols,
                 "copy_nats_per_token": math.log(self._num_different),
             },
-            "echo": {"copy_accuracy": echo, "copy_exact_match": echo},
+            "echo": dict.fromkeys(["copy_accuracy", "copy_exact_match", *others], echo),
         }
         return {
             model: {f"{split}/{name}": value for split in self.splits for name, value in metrics.items()}
             for model, metrics in scores.items()
         }
+
+
+def _other_metric(num_symbols: int) -> str:
+    return f"copy_accuracy_symbols_{num_symbols}"
