@@ -64,15 +64,11 @@ def test_other_lengths_are_scored_in_examples_of_their_own() -> None:
     """A delay that fits one length misses the others: each is really of its own length."""
     task = copy_task(scored_symbols=[4, 16])
     assert task.max_length == 16 + 5 + 16
-    for number, right in (
-        (4, "val/copy_accuracy_symbols_4"),
-        (8, "val/copy_accuracy"),
-        (16, "val/copy_accuracy_symbols_16"),
-    ):
+    for number, ending in ((4, "_symbols_4"), (8, ""), (16, "_symbols_16")):
         found = score(task, Delayed(5 + number))
         names = {name for name in found if name.startswith("val/copy_accuracy")}
         assert len(names) == 3
-        assert {name for name in names if found[name] == 1.0} == {f"val/copy_accuracy{of_length}"}
+        assert {name for name in names if found[name] == 1.0} == {f"val/copy_accuracy{ending}"}
     items = {metric.name: metric.items for metric in task.metrics}
     assert items["val/copy_accuracy_symbols_4"] == 200
     assert items["val/copy_accuracy_symbols_16"] == 100, "as many symbols, in half as many examples"
