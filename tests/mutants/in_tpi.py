@@ -255,7 +255,7 @@ _OF_THE_TASKS = (
         name="a_thing_names_its_fact",
         meaning="no two owners of an example own the same thing, so that half of the question finds the answer",
         file=_FACTS,
-        old="named = list(product(THINGS, owners))",
+        old="named = list(product(things, owners))",
         new="named = [(thing, owners[place % len(owners)]) for place, thing in enumerate(THINGS)]",
         caught_by=f"{_FACTS_TESTS}::test_a_reader_finds_every_fact_and_needs_the_whole_question",
     ),
