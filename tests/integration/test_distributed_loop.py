@@ -28,8 +28,10 @@ CUT = 7
 PLAIN = small_config(budget={"steps": 20})
 NOISE = small_config(architecture=NOISY, budget={"steps": 20})
 PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20})
-TPI = {"name": "tpi", "variant": "v6_query_offset", "decay": "learned", "dropout": 0.0}
-TURNING = small_config(architecture=TPI, budget={"steps": 20})
+TURNING = {
+    how: small_config(architecture={"name": "tpi", "variant": name, "dropout": 0.0}, budget={"steps": 20})
+    for how, name in (("replicated", "v6_query_offset"), ("fsdp", "v1_simple"))
+}
 CHOOSING = small_config(optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best"})
 """Its best report is neither its first nor its last."""
 
@@ -143,8 +145,8 @@ def chosen(folder: Path, ranks: Ranks) -> dict[str, Any]:
 
 
 def turning(folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """Train a model whose layers scan over phases, in both ways to hold it."""
-    return {how: finish(trainer(TURNING, ranks, sharding=how)) for how in ("replicated", "fsdp")}
+    """Train models whose layers scan over phases, each in a way to hold it."""
+    return {how: finish(trainer(config, ranks, sharding=how)) for how, config in TURNING.items()}
 
 
 Scenario = Callable[[Path, Ranks], dict[str, Any]]
@@ -241,6 +243,7 @@ def halves(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[st
     return folder, on_workers(2, sharded, folder)
 
 
+@pytest.mark.slow  # dividing the models takes 20 s
 def test_two_halves_of_a_model_compute_what_the_whole_does(halves: Any) -> None:
     folder, (first, second) = halves
     whole = finish(trainer(PROBED))
@@ -267,11 +270,11 @@ def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: P
 
 @pytest.mark.slow
 def test_two_workers_scan_over_phases_as_one_does(tmp_path: Path) -> None:
-    alone = finish(trainer(TURNING))
-    assert "probe/tpi_offset_gradient_ratio" in alone.reports[-1].metrics
+    alone = {how: finish(trainer(config)) for how, config in TURNING.items()}
+    assert "probe/tpi_offset_gradient_ratio" in alone["replicated"].reports[-1].metrics
     for found in on_workers(2, turning, tmp_path):
-        for run in found.values():
-            assert_close(run, alone, tolerance=1e-3)
+        for how, run in found.items():
+            assert_close(run, alone[how], tolerance=1e-3)
 
 
 @pytest.mark.slow

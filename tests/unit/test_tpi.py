@@ -242,3 +242,8 @@ def test_the_size_of_a_state_is_dropped_without_layers(name: str) -> None:
     assert isinstance(config, RecurrentConfig)
     assert config.canonical().keys().isdisjoint({"state_multiplier", "num_heads"})
     assert ARCHITECTURES.parse({"name": name, "state_multiplier": 0.5}).state_size == 64
+
+
+def test_what_has_a_single_number_to_train_or_gradients_to_probe_is_not_divided() -> None:
+    undivided = {name for name in VARIANTS if not tpi(variant=name).shardable}
+    assert undivided == {"v4_learned_decay", "v5_decoupled", "v6_query_offset", "v8_read_offset", "ema"}

@@ -112,6 +112,11 @@ class TPIConfig(BackboneConfig):
         return frozenset({"chance"} if self.linear_init == "xavier" and not self.tie_head else ())
 
     @property
+    def shardable(self) -> bool:
+        """A learned decay is a single number, which cannot be divided; probes of gradients take whole weights."""
+        return self.decay == "none" and self.query_offset == "none" and self.decoupling != "free"
+
+    @property
     def memory_neutral(self) -> frozenset[str]:
         """Starting values change no tensor; `fidelity` and `variant` only set defaults."""
         return frozenset({"fidelity", "variant", "frequency_scale", "decay_init_window"})
