@@ -268,6 +268,14 @@ _OF_THE_TASKS = (
         caught_by=f"{_FACTS_TESTS}::test_facts_are_stated_once_and_one_is_asked_for",
     ),
     Mutant(
+        name="longest_training_is_never_drawn",
+        meaning="batches to train on have fewer symbols than are scored, always",
+        file="trainables/tasks/copying.py",
+        old="torch.randint(fewest, most + 1, ()",
+        new="torch.randint(fewest, most, ()",
+        caught_by=f"{_FACTS_TESTS}::test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on",
+    ),
+    Mutant(
         name="prompts_count_as_written",
         meaning="a sample's repetitions and 2-grams are those of the text that it was given, too",
         file="trainables/tasks/samples.py",

@@ -79,6 +79,23 @@ def test_other_lengths_are_scored_in_examples_of_their_own() -> None:
         copy_task(scored_symbols=[8, 4])
 
 
+def test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on() -> None:
+    for fidelity, length in (("as_published", lambda n: n), ("corrected", lambda n: 2 * n + 5)):
+        task = copy_task(fidelity=fidelity, min_symbols=6)
+        shapes = {tuple(task.batch(3, torch.Generator().manual_seed(seed)).inputs_BT.shape) for seed in range(60)}
+        assert shapes == {(3, length(number)) for number in (6, 7, 8)}
+        assert task.context_length == task.examples["val"].tokens_NT.shape[1] == length(8), "what is scored stays"
+    same = copy_task(min_symbols=8)
+    assert same.config.canonical() == copy_task().config.canonical()
+    drawn = [task.batch(3, torch.Generator().manual_seed(0)).inputs_BT for task in (same, copy_task())]
+    assert torch.equal(*drawn), "one name, one computation"
+    assert "min_symbols" in copy_task(min_symbols=6).config.canonical()
+    with pytest.raises(ValidationError, match=r"min_symbols=9 must be at most num_symbols=8"):
+        copy_task(min_symbols=9)
+    with pytest.raises(ValidationError, match=r"min_symbols=6 needs fresh examples, and num_train=50 fixes them"):
+        copy_task(min_symbols=6, num_train=50)
+
+
 def test_a_guess_among_the_symbols_scores_its_reference() -> None:
     class AmongSymbols(UniformModel):
         def forward(self, tokens_BT: Tensor) -> ModelOutput:

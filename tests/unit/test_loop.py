@@ -163,6 +163,25 @@ def test_reports_come_when_promised_and_the_last_scores_everything() -> None:
     assert {"val/bits_per_char", "test/bits_per_char", "probe/leak"} <= reports[-1].metrics.keys()
 
 
+def test_sequences_to_train_on_may_differ_in_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every batch is trained on and counted as long as it is; here the clock says one second a report."""
+    copying = {"name": "copy", "min_symbols": 2, "num_symbols": 9, "delay": 1, "num_val": 20, "num_test": 0}
+    config = TrialConfig.model_validate({**small_config().model_dump(), "task": copying})
+    lengths: list[int] = []
+    backward = Trainer._backward
+
+    def noting_backward(trainer: Trainer, batch: Batch, weight: float) -> torch.Tensor:
+        lengths.append(batch.inputs_BT.shape[1])
+        return backward(trainer, batch, weight)
+
+    monkeypatch.setattr(Trainer, "_backward", noting_backward)
+    clock = iter(range(100))
+    monkeypatch.setattr("trainables.training.loop.time.monotonic", lambda: float(next(clock)))
+    reports = list(train(config, 0, build(config)))
+    assert len(lengths) == config.budget.steps and len(set(lengths)) > 3
+    assert sum(r.metrics[TIMED] for r in reports) == sum(lengths) * config.budget.batch_size
+
+
 def test_training_learns_and_no_model_beats_the_known_entropy() -> None:
     config = small_config(budget={"steps": 150, "report_every": 75, "batch_size": 16})
     task = build(config)

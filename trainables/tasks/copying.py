@@ -25,8 +25,8 @@ from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
 from trainables.registry import register_task
-from trainables.tasks.base import Split
-from trainables.tasks.drawn import DrawnConfig, DrawnTask, Examples, Kind, answer_scores, at_targets
+from trainables.tasks.base import Batch, Split
+from trainables.tasks.drawn import DrawnConfig, DrawnTask, Examples, Kind, answer_scores, as_batch, at_targets
 from trainables.tasks.scoring import IGNORED
 
 BLANK = 0
@@ -39,8 +39,8 @@ FIRST_SYMBOL = 3
 class CopyConfig(DrawnConfig):
     """Copying: at once as published, after a delay as corrected.
 
-    As published, training has 100 to 500 symbols, and tests have 500, 1,000, 2,000 and 5,000. Here all examples of
-    a training are of one length: `fidelity: as_published, num_symbols: 500, scored_symbols: [1000, 2000, 5000]`.
+    As published, training has 100 to 500 symbols, and tests have 500, 1,000, 2,000 and 5,000: `fidelity:
+    as_published, min_symbols: 100, num_symbols: 500, scored_symbols: [1000, 2000, 5000]`.
     """
 
     name: Literal["copy"] = "copy"
@@ -48,12 +48,28 @@ class CopyConfig(DrawnConfig):
     vocab_size: int = Field(20, ge=FIRST_SYMBOL + 2)
     """The symbols are the tokens from 3 on."""
     num_symbols: int = Field(16, ge=1)
-    """Symbols of a sequence."""
+    """Symbols of a sequence, at most of one to train on."""
+    min_symbols: int | None = Field(None, ge=1)
+    """Fewest symbols of a sequence to train on: a batch has any number from here to `num_symbols`. None: always
+    `num_symbols`."""
     delay: int = Field(16, ge=0)
     """Blanks between the symbols and the marker that asks for them; as published there is no delay to have."""
     scored_symbols: Annotated[tuple[int, ...], Field(strict=False)] = ()
     """Other numbers of symbols that are scored too, ascending, each in as many examples as have the symbols of a
     split: more than `num_symbols` are lengths that training has not seen."""
+
+    @model_validator(mode="after")
+    def _lengths_to_train_on_exist(self) -> CopyConfig:
+        if self.min_symbols is None:
+            return self
+        if self.min_symbols > self.num_symbols:
+            raise ValueError(f"min_symbols={self.min_symbols} must be at most num_symbols={self.num_symbols}")
+        if self.num_train is not None:
+            raise ValueError(
+                f"min_symbols={self.min_symbols} needs fresh examples, and num_train={self.num_train} fixes them: "
+                "leave one of them out"
+            )
+        return self
 
     @model_validator(mode="after")
     def _other_lengths_differ(self) -> CopyConfig:
@@ -82,6 +98,8 @@ class CopyConfig(DrawnConfig):
             del fields["delay"]
         if not self.scored_symbols:
             del fields["scored_symbols"]
+        if self.min_symbols in (None, self.num_symbols):
+            del fields["min_symbols"]
         return fields
 
     def length(self, num_symbols: int) -> int:
@@ -124,6 +142,14 @@ class CopyTask(DrawnTask[Examples]):
 
     def _draw(self, size: int, generator: torch.Generator) -> Examples:
         return self._sequences(size, self.config.num_symbols, generator)
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw examples to train on, all of one length."""
+        fewest, most = self.config.min_symbols, self.config.num_symbols
+        if fewest is None or fewest == most:
+            return super().batch(size, generator)
+        number = int(torch.randint(fewest, most + 1, (), generator=generator))
+        return as_batch(self._sequences(size, number, generator))
 
     def _sequences(self, size: int, num_symbols: int, generator: torch.Generator) -> Examples:
         different = self._num_different

@@ -89,7 +89,7 @@ class Trainer:
         self._loss_max = torch.full((), -math.inf, dtype=torch.float64, device=self.device)
         self._gradient_norm = torch.zeros((), device=self.device)
         self._steps_since_report = 0
-        self._reported_at = time.monotonic()
+        self._reported_at, self._tokens_since_report = time.monotonic(), 0
         self._notes: list[str] = []
 
     @property
@@ -130,8 +130,9 @@ class Trainer:
         budget = self.config.budget
         self._begin_step()
         draw = generator(self.seed, "data", str(self.step))
-        batch = self.task.at(self.step).batch(budget.batch_size, draw).part(self._share)
-        parts = batch.split(self.numerics.micro_batch_size or budget.batch_size)
+        batch = self.task.at(self.step).batch(budget.batch_size, draw)
+        self._tokens_since_report += batch.inputs_BT.numel()
+        parts = batch.part(self._share).split(self.numerics.micro_batch_size or budget.batch_size)
         step_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, part in enumerate(parts):
             of_all = self.ranks.rank * len(parts) + index
@@ -186,7 +187,7 @@ class Trainer:
         self._loss_sum.zero_()
         self._loss_max.fill_(-math.inf)
         self._steps_since_report = 0
-        self._reported_at = time.monotonic()
+        self._reported_at, self._tokens_since_report = time.monotonic(), 0
         outcome: Outcome | None = "diverged" if reason else "finished" if last else None
         notes, self._notes = tuple(self._notes), []
         artifacts = self._artifacts() if outcome == "finished" else {}
@@ -194,13 +195,13 @@ class Trainer:
 
     def _training_metrics(self) -> dict[str, float]:
         """Return how training went since the last report."""
-        budget, steps = self.config.budget, self._steps_since_report
+        steps = self._steps_since_report
         seconds = max(time.monotonic() - self._reported_at, 1e-9)
         return {
             "train/loss": float(self._loss_sum) / steps,
-            "train/learning_rate": learning_rate_at(self.config.optimizer, self.step - 1, budget.steps),
+            "train/learning_rate": learning_rate_at(self.config.optimizer, self.step - 1, self.config.budget.steps),
             "train/gradient_norm": float(self._gradient_norm),
-            "train/tokens_per_second": steps * budget.batch_size * self.task.context_length / seconds,
+            "train/tokens_per_second": self._tokens_since_report / seconds,
         }
 
     def _divergence(self) -> str:
