@@ -114,9 +114,9 @@ _OF_THE_SCAN = (
 _OF_THE_MIXER = (
     Mutant(
         name="trajectory_in_float32",
-        meaning="the same in the TPI layer, which adds its turns up by itself",
+        meaning="the TPI layer adds its turns up by itself, in their own precision",
         file=_PHASES,
-        old="decayed_sum(frequency_TD.double())[0]",
+        old="cumulative_phase(frequency_TD)[0]",
         new="decayed_sum(frequency_TD)[0]",
         caught_by=f"{_LAYER_TESTS}::test_phases_of_long_sequences_keep_float32s_digits",
     ),

@@ -17,8 +17,8 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainables.layers.angles import wrap
 from trainables.layers.decayed_sum import decayed_sum, widened
+from trainables.layers.phase_scan import cumulative_phase
 from trainables.training.randomness import Constant, Initializer, Normal
 
 Frequency = Literal["linear", "gated", "atan2", "fixed", "none"]
@@ -167,8 +167,9 @@ class PhaseTrajectory(nn.Module):
         """Return the phase that the turns add up to, squashed or wrapped, in the dtype of the frequency."""
         if frequency_TD is None:
             return None
-        turn_TD = self.turned(frequency_TD)
-        phase_TD = SQUASH_LIMIT * (turn_TD / SQUASH_LIMIT).tanh() if self.form.squash else wrap(turn_TD)
+        if not self.form.squash:
+            return cumulative_phase(frequency_TD)[0]
+        phase_TD = SQUASH_LIMIT * (self.turned(frequency_TD) / SQUASH_LIMIT).tanh()
         return phase_TD.to(frequency_TD.dtype)
 
     def reference(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
