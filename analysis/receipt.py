@@ -57,12 +57,20 @@ class Receipt:
         parts = []
         if known:
             lowest, highest = (f(arm.error or 0.0 for arm in known) for f in (min, max))
-            parts.append(f"estimates {lowest:+.0%} to {highest:+.0%} of the measured peaks")
+            parts.append(f"estimates {_beside_measured(lowest, highest)} the measured peaks")
         if self.packed_share is not None:
             parts.append(f"trials were given {self.packed_share:.0%} of the memory on offer")
         parts.append(f"{self.num_ooms} out of memory, {self.num_recovered} of them recovered")
         parts.append(f"{self.num_neighbours_hurt} neighbours hurt")
         return "memory: " + "; ".join(parts)
+
+
+def _beside_measured(lowest: float, highest: float) -> str:
+    """Return in words between which errors estimates lie."""
+    if lowest < 0 < highest:
+        return f"between {-lowest:.0%} below and {highest:.0%} above"
+    least, most = (f"{abs(error):.0%}" for error in sorted((lowest, highest), key=abs))
+    return f"{least if least == most else f'{least} to {most}'} {'below' if lowest < 0 else 'above'}"
 
 
 def receipt(state: JournalState, sweep: SweepInfo) -> Receipt:

@@ -28,6 +28,12 @@ CONTRAST_RIGHT_ALIGNED = (False, True, True, False)
 SURVIVORS = "†"
 """Marks a mean that rests on the survivors of failures."""
 
+SMOKE = "smoke"
+SMOKE_NOTE = (
+    "scale smoke shows that a study runs: models this small, trained for so few steps, answer no question, "
+    "whatever the reading"
+)
+
 _NONE = "–"
 _SHORT_READINGS: dict[str, str] = {"not separable at this n": "not separable"}
 DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
@@ -71,7 +77,8 @@ def notes_for_display(table: ResultTable) -> list[str]:
     scores = [f"{name} {format_number(value, decimals)}" for name, value in table.references.items()]
     if table.chance is not None:
         scores.append(f"chance {format_number(table.chance, decimals)}")
-    notes = [f"references: {' · '.join(scores)}"] if scores else []
+    notes = [SMOKE_NOTE] if table.scale == SMOKE else []
+    notes += [f"references: {' · '.join(scores)}"] if scores else []
     notes += [_external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
     notes += scale_notes(table.delta_kind, table.items)

@@ -16,6 +16,9 @@ from trainables.registry import ARCHITECTURES, TASKS, Registry
 _NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
 """What pydantic puts into a location beside keys: which member of a union it tried, and that a key is meant."""
 
+_FIELD = re.compile(r"^(\w+) |\b(\w+(?:\.\w+)*)=|\bunknown (\w+) '")
+"""How a message about several fields names one: as its first word, with its value, or as what is not known."""
+
 _REGISTRIES: dict[str, Registry[Any]] = {"architecture": ARCHITECTURES, "task": TASKS}
 
 
@@ -44,9 +47,10 @@ def explain_first(
     told = _of_one_union(errors, first)
     location = _location(told[0])
     key = ".".join(str(part) for part in (*prefix, *location))
-    place = where(location)
-    named = "" if not key or place.endswith(f" {key}") else f" {key}:"
-    message = f"{place}:{named} {_say(told, schema, location, data)}"
+    said = _say(told, schema, location, data)
+    place = where((*location, *_field_in(said, told[0]["input"])))
+    named = "" if not key or f" {key}" in place else f" {key}:"
+    message = f"{place}:{named} {said}"
     if context:
         message += f" ({context})"
     others = sum(_location(other)[: len(location)] != location for other in errors)
@@ -58,6 +62,20 @@ def explain_first(
 def _location(error: Any) -> KeyPath:
     """Return the keys that lead to where the error is."""
     return tuple(part for part in error["loc"] if not (isinstance(part, str) and _NO_KEY.fullmatch(part)))
+
+
+def _field_in(said: str, value: Any) -> KeyPath:
+    """Return the field that a message about a whole mapping names first, of those that the mapping has."""
+    paths = [tuple("".join(groups).split(".")) for groups in _FIELD.findall(said)]
+    return next((path for path in paths if _has(value, path)), ())
+
+
+def _has(value: Any, path: tuple[str, ...]) -> bool:
+    for name in path:
+        if not isinstance(value, dict) or name not in value:
+            return False
+        value = value[name]
+    return True
 
 
 def _of_one_union(errors: list[Any], first: Any) -> list[Any]:

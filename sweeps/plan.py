@@ -23,6 +23,8 @@ from trainables.config import TrialConfig
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""
 ASSUMED_FLOPS_PER_GPU = 2e13
+ASSUMED_SECONDS_BESIDE_TRAINING = 1.0
+"""What building, scoring and probing a small model takes."""
 SECONDS_TO_START_WORKERS = 20.0
 """From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
 reused by the next trial."""
@@ -175,13 +177,13 @@ class Plan:
         return smallest_detectable_effect(n) if n >= 2 else None
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
-        """6 floating-point operations per parameter and token, at an assumed throughput."""
+        """6 operations per parameter and token at an assumed throughput, and what is not training."""
         budget, task = planned.config.budget, planned.config.task
         length = int(getattr(task, "context_length", 1))
         operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
-        return operations / (throughput * request.workers)
+        return ASSUMED_SECONDS_BESIDE_TRAINING + operations / (throughput * request.workers)
 
     def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
         """Return the plan as `plan --json` prints it; schema in `sweeps/schemas/plan.json`."""

@@ -67,6 +67,7 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
     shared = _settings(_shared_changes(plan))
     lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
     lines += _violations(plan.arms)
+    lines += _repetitions(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
     first = f", after {len(plan.prerequisites)} trained for them to start with" if plan.prerequisites else ""
     num_compared = len(replicates) - len(plan.prerequisites)
@@ -129,10 +130,33 @@ def _violations(arms: Iterable[PlannedArm]) -> list[str]:
             found.setdefault(contract, []).append(planned.arm.name)
     lines = []
     for contract, names in found.items():
-        more = [f"{len(names) - MAX_NAMED} more"] if names[MAX_NAMED:] else []
-        shown = ", ".join([*names[:MAX_NAMED], *more])
-        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({shown})")
+        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({_some(names)})")
     return lines
+
+
+def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
+    """Return which arms are one configuration: what sets them apart changes nothing there."""
+    groups: dict[str, list[PlannedArm]] = {}
+    for planned in arms:
+        groups.setdefault(planned.config_id, []).append(planned)
+    lines = []
+    for group in groups.values():
+        if len(group) == 1:
+            continue
+        changes = [planned.arm.changes for planned in group]
+        keys = {key: None for own in changes for key in own}
+        idle = [key for key in keys if any(own.get(key) != changes[0].get(key) for own in changes)]
+        names = _some([planned.arm.name for planned in group])
+        lines.append(
+            f"one configuration, trained once: {names}" + (f"; no effect: {', '.join(idle)}" if idle else "")
+        )
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"{len(names) - MAX_NAMED} more"] if names[MAX_NAMED:] else []
+    return ", ".join([*names[:MAX_NAMED], *more])
 
 
 def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:

@@ -17,8 +17,7 @@ from trainables.assignment import Assignment
 
 PLAIN_EVERY_SECONDS = 10.0
 ENOUGH_DONE = 0.1
-"""Share of all work from which on what is left is told by what was done, even if no replicate's worth was: before,
-most of the time went into starting the session."""
+"""Share of all work from which on what is left is told by what was done, even if no replicate's worth was."""
 
 
 def format_duration(seconds: float) -> str:
@@ -57,6 +56,8 @@ class Progress:
         self.running: dict[tuple[str, int], int] = {}
         self.best: tuple[float, str] | None = None
         self.started_at = time.monotonic()
+        self._working_since: float | None = None
+        """When the first worker began: what went before, starting the session, is not done again."""
         self._printed_at = self.started_at
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
@@ -72,6 +73,7 @@ class Progress:
 
     def started(self, assignment: Assignment) -> None:
         """Note a start."""
+        self._working_since = self._working_since or time.monotonic()
         self.running[assignment.config_id, assignment.seed] = 0
         self._show()
 
@@ -124,11 +126,11 @@ class Progress:
 
     def _eta(self) -> str:
         done = self._fraction_done()
-        if done < min(ENOUGH_DONE, 1 / max(1, self.num_missing)):
+        if self._working_since is None or done < min(ENOUGH_DONE, 1 / max(1, self.num_missing)):
             return f"; forecast {format_duration(self.forecast_seconds)}"
         if done >= 1:
             return ""
-        elapsed = time.monotonic() - self.started_at
+        elapsed = time.monotonic() - self._working_since
         left = format_duration(elapsed * (1 - done) / done)
         return f"; {left} left" if left.startswith("less") else f"; about {left} left"
 

@@ -239,7 +239,7 @@ class _Resolver:
     ) -> Callable[[KeyPath], str]:
         """Return a function that says where a field of the merged configuration was written."""
 
-        def where(key: KeyPath) -> str:
+        def written(key: KeyPath) -> str | None:
             dotted = ".".join(str(part) for part in key)
             for candidate in (dotted, f"{set_prefix}.{dotted}"):
                 if candidate in self.overrides:
@@ -253,6 +253,14 @@ class _Resolver:
                 for root in families:
                     if self.source.has((*root, *key[1:])):
                         return self.source.where((*root, *key[1:]))
-            return self.source.where((*roots[-1], *key))
+            return None
+
+        def where(key: KeyPath) -> str:
+            # What is written nowhere is a default: then the innermost part that holds it is where to look.
+            for length in range(len(key), -1, -1):
+                found = written(key[:length])
+                if found is not None:
+                    return found
+            return self.source.where(roots[-1])
 
         return where

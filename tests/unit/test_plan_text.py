@@ -25,3 +25,29 @@ def test_cards_are_counted_kind_by_kind_and_cores_named_where_they_are_the_limit
     large, small = lines_of(tmp_path, monkeypatch, capsys, "4x94.5GiB,2x24GiB")
     assert large == "256 run at a time on 4 x 94.5 GiB, as many as there are cores for"
     assert small.endswith(" run at a time on 2 x 24 GiB")
+
+
+def test_arms_that_are_one_configuration_are_named_with_what_has_no_effect(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing in TPI has heads, so that their number need not divide the width either."""
+    path = write_study(tmp_path)
+    kuramoto = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}}\n"
+    arms = {
+        "plain": "name: tpi",
+        "three_heads": "name: tpi, num_heads: 3",
+        "slow": "name: tpi, decay_init_window: 9.0",
+        "fading": "name: tpi, decay: learned",
+    }
+    written = "".join(f"  {name}: {{architecture: {{{fields}}}}}\n" for name, fields in arms.items())
+    text = path.read_text(encoding="utf-8")
+    assert kuramoto in text
+    path.write_text(text.replace(kuramoto, written), encoding="utf-8")
+    said = caller(tmp_path, monkeypatch, capsys)("plan", "tiny.yaml")
+    assert said.code == 0, said.err
+    expected = (
+        "one configuration, trained once: plain, three_heads, slow; "
+        "no effect: architecture.num_heads, architecture.decay_init_window"
+    )
+    assert [line for line in said.out.splitlines() if line.startswith("one configuration")] == [expected]
+    assert "5 arms (3 distinct configurations) x 2 seeds = 6 replicates" in said.out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import jsonschema
@@ -47,9 +48,24 @@ def test_it_tells_predicted_against_measured_and_how_full_the_machine_was() -> N
     assert made.packed_share == pytest.approx(2 * 1000 * 10 / (2000 * 20))
     assert made.arms[1].measured_mib is None
     assert made.in_words() == (
-        "memory: estimates -10% to -10% of the measured peaks; trials were given 50% of the memory on offer; "
+        "memory: estimates 10% below the measured peaks; trials were given 50% of the memory on offer; "
         "0 out of memory, 0 of them recovered; 0 neighbours hurt"
     )
+
+
+@pytest.mark.parametrize(
+    ("errors", "said"),
+    [
+        ((-0.061, -0.039), "4% to 6% below"),
+        ((0.02, 0.1), "2% to 10% above"),
+        ((-0.05, 0.1), "between 5% below and 10% above"),
+        ((0.0, 0.0), "0% above"),
+    ],
+)
+def test_errors_of_estimates_are_said_in_words(errors: tuple[float, float], said: str) -> None:
+    made = receipt_of(*life("baseline", 0, FINISHED, start=0))
+    arms = tuple(dataclasses.replace(made.arms[0], error=error) for error in errors)
+    assert f"estimates {said} the measured peaks" in dataclasses.replace(made, arms=arms).in_words()
 
 
 def test_it_counts_who_ran_out_and_who_was_hurt() -> None:

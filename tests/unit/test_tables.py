@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
 from analysis.records import merge
 from analysis.results import summarise
 from analysis.tables import (
+    SMOKE_NOTE,
     TEXT_WIDTH,
     contrasts_for_display,
     format_number,
@@ -65,6 +67,12 @@ def test_text_fits_the_terminal(metric: str, suffix: str) -> None:
     text = render_text(summarise(merge(journal_events(arms, contrasts=contrasts, external=external)), metric))
     assert max(map(len, text.splitlines())) <= TEXT_WIDTH
     assert text.count("…") == (3 if suffix else 0)
+
+
+def test_a_table_of_scale_smoke_says_that_it_means_nothing() -> None:
+    table = summarise(merge(journal_events()))
+    assert table.scale == "laptop" and SMOKE_NOTE not in notes_for_display(table)
+    assert notes_for_display(replace(table, scale="smoke"))[0] == SMOKE_NOTE
 
 
 def test_text_columns_are_aligned() -> None:

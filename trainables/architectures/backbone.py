@@ -101,18 +101,20 @@ class BackboneConfig(ArchitectureConfig):
         per_unit = self.num_layers * (2 * self.d_model + self.bias)
         if self.parameter_budget < fixed + per_unit:
             raise ValueError(
-                f"parameter_budget={self.parameter_budget:,} is too small: everything but the feed-forward "
-                f"layers has {fixed:,} parameters and the narrowest feed-forward layers add {per_unit:,}"
+                f"parameter_budget={self.parameter_budget:,} is too small: this model needs {fixed + per_unit:,} "
+                f"at least, {fixed:,} of them beside the feed-forward layers"
             )
         return round((self.parameter_budget - fixed) / per_unit)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop `checkpoint_blocks`, and `ffn_multiplier` where a parameter budget overrides it.
+        """Drop `checkpoint_blocks`, heads where there are none, and a multiplier that a parameter budget overrides.
 
         Defaults that came later are dropped too: what was named before there was a choice keeps its name.
         """
         fields = super().canonical()
         del fields["checkpoint_blocks"]
+        if not self.has_heads:
+            del fields["num_heads"]
         for name in ("linear_init", "positions", "tie_head"):
             if fields[name] == BackboneConfig.model_fields[name].default:
                 del fields[name]

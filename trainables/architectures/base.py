@@ -95,12 +95,14 @@ class ArchitectureConfig(NamedConfig):
 
     learns: ClassVar[bool] = True
     """Whether a model of this class has anything to train; a control may have nothing."""
+    has_heads: ClassVar[bool] = True
+    """Whether `num_heads` counts for models of this class."""
 
     d_model: int = Field(128, ge=1)
     """Width of the residual stream."""
     num_layers: int = Field(4, ge=0)
     num_heads: int = Field(4, ge=1)
-    """Heads; must divide `d_model`."""
+    """Heads; must divide `d_model`. Of no effect where nothing has heads: tpi, gru, diagonal_ssm."""
     ffn_multiplier: float = Field(4.0, ge=0)
     """Hidden width of the feed-forward layers, in units of `d_model`; 0: there are none."""
     parameter_budget: int | None = Field(None, ge=1)
@@ -112,7 +114,7 @@ class ArchitectureConfig(NamedConfig):
 
     @model_validator(mode="after")
     def _heads_divide_width(self) -> ArchitectureConfig:
-        if self.d_model % self.num_heads:
+        if self.has_heads and self.d_model % self.num_heads:
             raise ValueError(f"num_heads={self.num_heads} must divide d_model={self.d_model}")
         return self
 

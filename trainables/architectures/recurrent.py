@@ -16,6 +16,7 @@ from trainables.registry import register_architecture
 class RecurrentConfig(BackboneConfig):
     """A recurrent mixer in all layers."""
 
+    has_heads = False
     state_multiplier: float = Field(1.0, gt=0)
     """Size of the state of a layer, in units of `d_model`."""
 
@@ -25,9 +26,8 @@ class RecurrentConfig(BackboneConfig):
         return max(1, round(self.state_multiplier * self.d_model))
 
     def canonical(self) -> dict[str, Any]:
-        """Drop the heads, of which there are none, and the size of the state where no layer has one."""
+        """Drop the size of the state where no layer has one."""
         fields = super().canonical()
-        del fields["num_heads"]
         if self.num_layers == 0:
             del fields["state_multiplier"]
         return fields

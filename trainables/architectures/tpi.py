@@ -45,11 +45,13 @@ class TPIConfig(BackboneConfig):
     arms the same.
     """
 
+    has_heads = False
     name: Literal["tpi"] = "tpi"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     """`as_published`: the model around the mixer as in the source. `corrected`: this class's defaults."""
-    variant: str = "v1_simple"
-    """A version of the source, or a control, by name; see `phasesweep families`."""
+    variant: str = Field(
+        "v1_simple", description=f"A version of the source, or a control: one of {', '.join(VARIANTS)}."
+    )
     frequency: Frequency = "linear"
     """Where a token's turn ω comes from: `linear` W x + b; `gated` that times a sigmoid of another map; `atan2` the
     angle of a pair; `fixed` drawn once, of no token; `none`: no turn (an average)."""
@@ -122,10 +124,10 @@ class TPIConfig(BackboneConfig):
         return frozenset({"fidelity", "variant", "frequency_scale", "decay_init_window"})
 
     def canonical(self) -> dict[str, Any]:
-        """Drop what cannot change the result: heads, of which there are none, and what `search_spaces.tpi` says."""
+        """Drop what cannot change the result, as `search_spaces.tpi` says."""
         fields = super().canonical()
         own = {name: fields.pop(name) for name in SEARCH}
-        del fields["fidelity"], fields["variant"], fields["num_heads"]
+        del fields["fidelity"], fields["variant"]
         if self.linear_init == "xavier":
             del fields["residual_init"]
         if self.num_layers == 0:
