@@ -67,10 +67,13 @@ class Receipt:
 
 def _beside_measured(lowest: float, highest: float) -> str:
     """Return in words between which errors estimates lie."""
-    if lowest < 0 < highest:
-        return f"between {-lowest:.0%} below and {highest:.0%} above"
-    least, most = (f"{abs(error):.0%}" for error in sorted((lowest, highest), key=abs))
-    return f"{least if least == most else f'{least} to {most}'} {'below' if lowest < 0 else 'above'}"
+    low, high = round(100 * lowest), round(100 * highest)
+    if low == high == 0:
+        return "within 1% of"
+    if low < 0 < high:
+        return f"between {-low}% below and {high}% above"
+    least, most = sorted((abs(low), abs(high)))
+    return f"{least}%{f' to {most}%' if most > least else ''} {'below' if low < 0 else 'above'}"
 
 
 def receipt(state: JournalState, sweep: SweepInfo) -> Receipt:

@@ -16,8 +16,8 @@ from trainables.registry import ARCHITECTURES, TASKS, Registry
 _NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
 """What pydantic puts into a location beside keys: which member of a union it tried, and that a key is meant."""
 
-_FIELD = re.compile(r"^(\w+) |\b(\w+(?:\.\w+)*)=|\bunknown (\w+) '")
-"""How a message about several fields names one: as its first word, with its value, or as what is not known."""
+_FIELD = re.compile(r"\bunknown (\w+) '|^(\w+) |\b(\w+(?:\.\w+)*)=")
+"""How a message about several fields names one: as what is not known, as its first word, or with its value."""
 
 _REGISTRIES: dict[str, Registry[Any]] = {"architecture": ARCHITECTURES, "task": TASKS}
 
@@ -48,7 +48,7 @@ def explain_first(
     location = _location(told[0])
     key = ".".join(str(part) for part in (*prefix, *location))
     said = _say(told, schema, location, data)
-    place = where((*location, *_field_in(said, told[0]["input"])))
+    place = where((*location, *field_in(said, told[0]["input"])))
     named = "" if not key or f" {key}" in place else f" {key}:"
     message = f"{place}:{named} {said}"
     if context:
@@ -64,8 +64,8 @@ def _location(error: Any) -> KeyPath:
     return tuple(part for part in error["loc"] if not (isinstance(part, str) and _NO_KEY.fullmatch(part)))
 
 
-def _field_in(said: str, value: Any) -> KeyPath:
-    """Return the field that a message about a whole mapping names first, of those that the mapping has."""
+def field_in(said: str, value: Any) -> KeyPath:
+    """Return the field of the mapping `value` that a message about the whole of it names first; () if none."""
     paths = [tuple("".join(groups).split(".")) for groups in _FIELD.findall(said)]
     return next((path for path in paths if _has(value, path)), ())
 

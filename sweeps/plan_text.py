@@ -145,11 +145,11 @@ def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
             continue
         changes = [planned.arm.changes for planned in group]
         keys = {key: None for own in changes for key in own}
-        idle = [key for key in keys if any(own.get(key) != changes[0].get(key) for own in changes)]
-        names = _some([planned.arm.name for planned in group])
-        lines.append(
-            f"one configuration, trained once: {names}" + (f"; no effect: {', '.join(idle)}" if idle else "")
-        )
+        differing = [key for key in keys if len({repr(own.get(key, "as the base")) for own in changes}) > 1]
+        line = f"one configuration, trained once: {_some([planned.arm.name for planned in group])}"
+        if differing:
+            line += f"; they differ in {', '.join(differing)}, which makes no difference between them"
+        lines.append(line)
     return lines
 
 

@@ -17,6 +17,7 @@ from cluster.memory_sizes import Estimates, micro_batch_size
 from cluster.packing import pack, with_larger_sizes
 from cluster.requests import ResourceError
 from sweeps.errors import UserError, nearest
+from sweeps.explain import field_in
 from sweeps.learned import corrections
 from sweeps.plan import Plan, PlannedArm
 from sweeps.prerequisites import (
@@ -246,7 +247,9 @@ def _planned(
         )
         memory = estimates.of_worker(arm.config, task, study.resources)
     except ValueError as error:
-        raise UserError(f"{study.where('architecture')}: {error} (arm '{arm.name}')") from error
+        field = field_in(str(error), arm.config.architecture.model_dump())
+        place = study.where("architecture", *map(str, field), arm=arm.name)
+        raise UserError(f"{place}: {error} (arm '{arm.name}')") from error
     if not num_parameters and arm.config.budget.steps:
         raise UserError(
             f"{study.where('budget', 'steps')}={arm.config.budget.steps}: arm '{arm.name}' has nothing to train; "

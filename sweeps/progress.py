@@ -58,6 +58,8 @@ class Progress:
         self.started_at = time.monotonic()
         self._working_since: float | None = None
         """When the first worker began: what went before, starting the session, is not done again."""
+        self._taken_over = 0.0
+        """Replicates' worth of work that checkpoints had done before."""
         self._printed_at = self.started_at
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
@@ -71,10 +73,11 @@ class Progress:
             self._live.update(self._table())
             self._live.stop()
 
-    def started(self, assignment: Assignment) -> None:
-        """Note a start."""
+    def started(self, assignment: Assignment, step: int) -> None:
+        """Note a start, at a step other than 0 where a checkpoint goes on."""
         self._working_since = self._working_since or time.monotonic()
-        self.running[assignment.config_id, assignment.seed] = 0
+        self._taken_over += step / max(1, self.steps[assignment.config_id])
+        self.running[assignment.config_id, assignment.seed] = step
         self._show()
 
     def waiting(self, num_held: int) -> None:
@@ -125,13 +128,14 @@ class Progress:
         return (ended + partial) / max(1, self.num_missing)
 
     def _eta(self) -> str:
-        done = self._fraction_done()
-        if self._working_since is None or done < min(ENOUGH_DONE, 1 / max(1, self.num_missing)):
+        done, one = self._fraction_done(), 1 / max(1, self.num_missing)
+        gained = done - self._taken_over * one
+        if self._working_since is None or gained < min(ENOUGH_DONE, one):
             return f"; forecast {format_duration(self.forecast_seconds)}"
         if done >= 1:
             return ""
         elapsed = time.monotonic() - self._working_since
-        left = format_duration(elapsed * (1 - done) / done)
+        left = format_duration(elapsed * (1 - done) / gained)
         return f"; {left} left" if left.startswith("less") else f"; about {left} left"
 
     def _packed(self) -> str:

@@ -17,8 +17,8 @@ from trainables.watchdog import place_of, take_stacks
 class Listener(Protocol):
     """What wants to know how a sweep goes, such as the progress display."""
 
-    def started(self, assignment: Assignment) -> None:
-        """A replicate has started."""
+    def started(self, assignment: Assignment, step: int) -> None:
+        """A replicate has started, at `step`."""
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
         """A replicate has reported; `event["outcome"]` is set if it has ended."""
@@ -61,7 +61,7 @@ class Recorder:
         if event["event"] == "started":
             values = {name: event[name] for name in ("step", "numerics", "host", "pid", "cap_mib")}
             self._write("started", assignment, **values)
-            self._listener.started(assignment)
+            self._listener.started(assignment, event["step"])
             return
         if event["metrics"]:
             self._writer.write_report(assignment.config_id, assignment.seed, event["step"], event["metrics"])

@@ -122,12 +122,14 @@ class Study:
     """The overrides as they were typed."""
     yaml: YamlSource
 
-    def where(self, *key: str) -> str:
-        """Return `file:line: key` of a field of the base, or the `--set` that gave it."""
+    def where(self, *key: str, arm: str | None = None) -> str:
+        """Return `file:line: key` of a field of the base, or of an arm, or the `--set` that gave it."""
         dotted = ".".join(key)
-        if dotted in self.overrides:
-            return f"--set {dotted}"
-        for root in (("scales", self.scale, "base"), ("base",), ("scales", self.scale), ()):
+        for override in (f"arms.{arm}.{dotted}", dotted):
+            if override in self.overrides:
+                return f"--set {override}"
+        own = () if arm is None else (("scales", self.scale, "arms", arm), ("arms", arm))
+        for root in (*own, ("scales", self.scale, "base"), ("base",), ("scales", self.scale), ()):
             if self.yaml.has((*root, *key)):
                 return f"{self.yaml.where((*root, *key))}: {dotted}"
         return f"{self.yaml.path}: {dotted}"

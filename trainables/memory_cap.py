@@ -124,8 +124,16 @@ class WorkerMemory:
         self.base_mib += max(0.0, _held_mib(self.device) - before_mib)
 
     def left_behind_mib(self) -> float:
-        """Return what the process holds beyond its base; to be asked between trials."""
-        return max(0.0, _held_mib(self.device) - self.base_mib)
+        """Return what the process holds beyond its base; to be asked between trials.
+
+        On the host the cap counts what lies between live blocks of the heap, too, though the kernel has it back: a
+        trial of many tensors below 1 MiB can leave the next one no room for larger ones.
+        """
+        held_mib = _held_mib(self.device) - self.base_mib
+        if self.device == "cuda" or not is_enforced(self.device):
+            return max(0.0, held_mib)
+        counted_mib = _data_mib() - self.untouched_mib - self.base_mib
+        return max(0.0, held_mib, counted_mib - SLACK_MIB)
 
 
 @functools.cache

@@ -157,9 +157,9 @@ class _MeteredProgress(Progress):
         """In the journal; the first describes the sweep."""
         self.marks: list[Mark] = []
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, assignment: Assignment, step: int) -> None:
         """Show a start."""
-        super().started(assignment)
+        super().started(assignment, step)
         self.num_events += 1
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:

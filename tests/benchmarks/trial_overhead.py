@@ -32,7 +32,7 @@ class _Ends:
     def __init__(self) -> None:
         self.times: list[float] = []
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, assignment: Assignment, step: int) -> None:
         """Nothing to note."""
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:

@@ -29,7 +29,8 @@ from tests.guides import ROOT, Block
 from tests.integration.studies import environment, two_cores
 from tests.verbs import Call, caller
 
-RUN_IN_EVERY_TEST = {"first_sweep.md"}
+READS_ITS_SWEEP = {"first_sweep.md"}
+"""Guides that look at files which only a sweep leaves."""
 BLOCK_SECONDS = 240
 KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
 
@@ -196,10 +197,11 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "guide",
-    [pytest.param(name, marks=[] if name in RUN_IN_EVERY_TEST else [pytest.mark.slow]) for name in WITH_COMMANDS],
+    WITH_COMMANDS,
 )
 def test_following_it_works(guide: str, reader: Reader) -> None:
     reader.follow(guide)
@@ -230,7 +232,7 @@ def run_what_is_quick(block: Block, folder: Path, call: Call, skipped: set[str])
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in RUN_IN_EVERY_TEST])
+@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in READS_ITS_SWEEP])
 def test_its_quick_commands_work(
     guide: str, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -71,6 +71,7 @@ def pids_of_ranks(folder: Path) -> list[int]:
     return sorted(int(pid) for pid, name in named if "RayTrainWorker" in name)
 
 
+@pytest.mark.slow
 def test_two_workers_compute_what_one_does_and_leave_nothing_behind(tmp_path: Path) -> None:
     """Bit for bit what one process computes in two micro-batches; so two such runs are equal, too."""
     write_pair(tmp_path)

@@ -75,7 +75,7 @@ def test_parameter_budget_overrides_the_multiplier() -> None:
 
 
 def test_budget_too_small_says_what_the_rest_needs() -> None:
-    with pytest.raises(ValueError, match=r"parameter_budget=1,000 is too small.*has 279,808 parameters"):
+    with pytest.raises(ValueError, match=r"parameter_budget=1,000 is too small.*needs 280,832 at least, 279,808"):
         build(TransformerConfig(parameter_budget=1000))
 
 

@@ -47,7 +47,8 @@ def test_arms_that_are_one_configuration_are_named_with_what_has_no_effect(
     assert said.code == 0, said.err
     expected = (
         "one configuration, trained once: plain, three_heads, slow; "
-        "no effect: architecture.num_heads, architecture.decay_init_window"
+        "they differ in architecture.num_heads, architecture.decay_init_window, "
+        "which makes no difference between them"
     )
     assert [line for line in said.out.splitlines() if line.startswith("one configuration")] == [expected]
     assert "5 arms (3 distinct configurations) x 2 seeds = 6 replicates" in said.out

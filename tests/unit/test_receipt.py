@@ -59,7 +59,8 @@ def test_it_tells_predicted_against_measured_and_how_full_the_machine_was() -> N
         ((-0.061, -0.039), "4% to 6% below"),
         ((0.02, 0.1), "2% to 10% above"),
         ((-0.05, 0.1), "between 5% below and 10% above"),
-        ((0.0, 0.0), "0% above"),
+        ((-0.001, 0.1), "0% to 10% above"),
+        ((-0.004, 0.004), "within 1% of"),
     ],
 )
 def test_errors_of_estimates_are_said_in_words(errors: tuple[float, float], said: str) -> None:

@@ -32,7 +32,7 @@ class Heard:
         self.started_seeds: list[int] = []
         self.outcomes: list[str | None] = []
 
-    def started(self, assignment: Assignment) -> None:
+    def started(self, assignment: Assignment, step: int) -> None:
         self.started_seeds.append(assignment.seed)
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:

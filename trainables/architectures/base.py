@@ -102,7 +102,7 @@ class ArchitectureConfig(NamedConfig):
     """Width of the residual stream."""
     num_layers: int = Field(4, ge=0)
     num_heads: int = Field(4, ge=1)
-    """Heads; must divide `d_model`. Of no effect where nothing has heads: tpi, gru, diagonal_ssm."""
+    """Heads; must divide `d_model`, but where no layer has heads."""
     ffn_multiplier: float = Field(4.0, ge=0)
     """Hidden width of the feed-forward layers, in units of `d_model`; 0: there are none."""
     parameter_budget: int | None = Field(None, ge=1)

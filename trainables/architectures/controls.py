@@ -64,6 +64,7 @@ class EchoConfig(ArchitectureConfig):
     """
 
     learns: ClassVar[bool] = False
+    has_heads: ClassVar[bool] = False
 
     name: Literal["echo"] = "echo"
     certainty: float = Field(12.0, gt=0)

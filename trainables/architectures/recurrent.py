@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field
 
@@ -16,7 +16,8 @@ from trainables.registry import register_architecture
 class RecurrentConfig(BackboneConfig):
     """A recurrent mixer in all layers."""
 
-    has_heads = False
+    has_heads: ClassVar[bool] = False
+
     state_multiplier: float = Field(1.0, gt=0)
     """Size of the state of a layer, in units of `d_model`."""
 

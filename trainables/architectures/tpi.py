@@ -9,7 +9,7 @@ Source:
 from __future__ import annotations
 
 import difflib
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -45,7 +45,8 @@ class TPIConfig(BackboneConfig):
     arms the same.
     """
 
-    has_heads = False
+    has_heads: ClassVar[bool] = False
+
     name: Literal["tpi"] = "tpi"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     """`as_published`: the model around the mixer as in the source. `corrected`: this class's defaults."""
