@@ -29,8 +29,7 @@ from tests.guides import ROOT, Block
 from tests.integration.studies import environment, two_cores
 from tests.verbs import Call, caller
 
-READS_ITS_SWEEP = {"first_sweep.md"}
-"""Guides that look at files which only a sweep leaves."""
+RUN_IN_EVERY_TEST = {"first_sweep.md"}
 BLOCK_SECONDS = 240
 KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
 
@@ -197,11 +196,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize(
     "guide",
-    WITH_COMMANDS,
+    [pytest.param(name, marks=[] if name in RUN_IN_EVERY_TEST else [pytest.mark.slow]) for name in WITH_COMMANDS],
 )
 def test_following_it_works(guide: str, reader: Reader) -> None:
     reader.follow(guide)
@@ -232,7 +230,7 @@ def run_what_is_quick(block: Block, folder: Path, call: Call, skipped: set[str])
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in READS_ITS_SWEEP])
+@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in RUN_IN_EVERY_TEST])
 def test_its_quick_commands_work(
     guide: str, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -85,6 +85,7 @@ def ooms(folder: Path, replicate: Replicate) -> list[dict[str, Any]]:
     return [e for e in events if e["event"] == "oom" and e["config_id"] == replicate.config_id]
 
 
+@pytest.mark.slow
 def test_what_needs_more_than_estimated_fails_alone_and_is_helped(tmp_path: Path) -> None:
     write_appetites(tmp_path, splits=150, grows=150)
     done = phasesweep(["run", "appetites.yaml"], tmp_path)
