@@ -294,7 +294,7 @@ class _Understudy(Task):
         max_sequences: int | None = None,
         batch_size: int = 64,
     ) -> dict[str, float]:
-        """Score a batch, beside the logits of the one before it; what was scored already takes no more again."""
+        """Score a batch; what was scored already takes no more again."""
         self._ledger.stage, self._others = "evaluation", None
         size = min(batch_size, max_sequences or batch_size, self._held_out_sequences)
         found = {"val_subset/loss": 1.0}
@@ -302,13 +302,7 @@ class _Understudy(Task):
             return found
         self._scored.add(size)
         inputs_BT, targets_BT, _ = self._zeros(size)
-        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
-        num_before = size if size < self._held_out_sequences else 0
-        before_BTV = torch.zeros(num_before, self.context_length, self.vocab_size, dtype=dtype)
-        logits_BTV = model(inputs_BT.to(device)).logits_BTV
-        del before_BTV
-        _score(logits_BTV, targets_BT.to(device))
-        del logits_BTV
+        _score(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device))
         if self.max_length > self.context_length:  # as many tokens, in fewer and longer windows
             num_long = max(1, size * self.context_length // self.max_length)
             long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long)

@@ -7,6 +7,7 @@ process import what a trial imports.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
@@ -20,6 +21,7 @@ from typing import Any
 from cluster.memory import estimate
 from cluster.memory_task import held_out_sequences, task_mib
 from trainables.config import TrialConfig
+from trainables.memory_cap import return_free_memory
 from trainables.tasks.base import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
@@ -110,7 +112,7 @@ CASES = (
     # evaluation and probes
     Case(architecture=CONTROL, width=288, depth=1, batch=2, length=2048, windows=128),
     Case(architecture=CONTROL, width=480, depth=1, batch=2, length=2048, windows=128, precision="bfloat16"),
-    Case(architecture=KURAMOTO, width=176, depth=1, batch=2, length=2048, windows=128),
+    Case(architecture=KURAMOTO, width=288, depth=1, batch=2, length=2048, windows=128),
     Case(architecture=POOL, width=288, depth=1, batch=2, length=2048, windows=128),
 )
 
@@ -174,6 +176,8 @@ def _resident_mib() -> float:
 def run_here(case: Case) -> tuple[float, float]:
     """Return the resident set before the trial and how much it grew at most, in MiB."""
     _train(case.config(width=32, batch=2, length=16, windows=3), None)
+    gc.collect()
+    return_free_memory()  # as between the trials of a worker: or what a large backbone left counts as the process
     base = _resident_mib()
     peak = PeakMemory("cpu")
     _train(case.config(), case.micro)

@@ -222,6 +222,7 @@ needs_clear_refs = pytest.mark.skipif(
 QUICK = (
     Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4, optimizer="adamw_8bit"),
     Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
+    Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=128),  # evaluation and probes
 )
 
 

@@ -215,6 +215,7 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(
         architecture={**architecture, "backbone_dtype": dtype}, width=64, depth=1, batch=4, length=length, windows=4
     )
     outcome = measure(case)
-    # Files are mapped whole and not read whole: where building is the peak, the cap counts more than is resident.
-    # Kernels in bfloat16 copy what they read, which no tensor shows; the headroom of every request is 10 %.
-    assert -0.10 < outcome.error < (0.06 if length > 16 else 0.25), outcome
+    # Files are mapped whole and not read whole: the cap counts more than is resident, of the embedding (31 MiB) all
+    # rows that no byte has, and where building is the peak most of the model. Kernels in bfloat16 copy what they
+    # read, which no tensor shows, and some processors' do not; the headroom of every request is 10 %.
+    assert -0.10 < outcome.error < (0.10 if length > 16 else 0.25), outcome
