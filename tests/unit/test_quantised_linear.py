@@ -215,7 +215,10 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(
         architecture={**architecture, "backbone_dtype": dtype}, width=64, depth=1, batch=4, length=length, windows=4
     )
     outcome = measure(case)
-    # Files are mapped whole and not read whole: the cap counts more than is resident, of the embedding (31 MiB) all
-    # rows that no byte has, and where building is the peak most of the model. Kernels in bfloat16 copy what they
-    # read, which no tensor shows, and some processors' do not; the headroom of every request is 10 %.
-    assert -0.10 < outcome.error < (0.10 if length > 16 else 0.25), outcome
+    # Files are mapped whole and not read whole: near building, the cap counts more than is resident.
+    # Elsewhere that is, of weights that stay in the file, the rows of the embedding that no byte has. Kernels in
+    # bfloat16 copy what they read, which no tensor shows; the headroom of every request is 10 %.
+    is_mapped = (quantisation, dtype) == ("none", "bfloat16") and length > 16
+    unread_mib = (16000 - 256) * 1024 * 2 / MIB if is_mapped else 0.0
+    error = (outcome.predicted_mib - unread_mib) / outcome.measured_mib - 1
+    assert -0.10 < error < (0.06 if length > 16 else 0.25), outcome
