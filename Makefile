@@ -44,7 +44,7 @@ bench: setup ## ratios, measured in one run
 	$(BIN)/python -m tests.benchmarks
 
 docs: setup ## rebuild README's tables and figures from docs/results/
-	$(BIN)/python -m analysis.publish readme
+	$(BIN)/python -m analysis.report.publish readme
 
 golden: setup ## write the golden losses and messages anew; review the diff
 	$(BIN)/python -m tests.golden.regenerate

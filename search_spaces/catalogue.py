@@ -10,7 +10,7 @@ from search_spaces.space import SearchSpace
 
 SPACES: Mapping[str, SearchSpace] = MappingProxyType(
     {
-        "kuramoto.rerun": kuramoto.RERUN,
+        "kuramoto.rerun": kuramoto.PHASE_A_GRID,
         "kuramoto.search": kuramoto.SEARCH,
         "resonant.search": resonant.SEARCH,
         "resonant.training": resonant.TRAINING,

@@ -26,7 +26,7 @@ _LEARN_COUPLING = Choice(
 )
 _NUM_OSCILLATORS = Choice((16, 32, 64), unit="oscillators a head", meaning="Phases a head.", source=_PHASE_A)
 
-RERUN = SearchSpace(
+PHASE_A_GRID = SearchSpace(
     {
         "coupling": Choice(
             (0.0, 0.5, 0.75, 1.0, 2.0),

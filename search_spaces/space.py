@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
 
+from search_spaces.conditions import Expression
 from search_spaces.dimensions import Dimension, freeze
-from search_spaces.expressions import Expression
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_DRAWS = 1000

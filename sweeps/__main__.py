@@ -1,5 +1,5 @@
 """`python -m sweeps`, the same as `phasesweep`."""
 
-from sweeps.cli import main
+from sweeps.cli.app import main
 
 main()

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
 
-from trainables.architectures.pretrained import HuggingFaceBackbone, load_backbone
+from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
 
 VOCAB, POSITIONS, WIDTH = 60, 24, 32
 SHARED: dict[str, Any] = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainables.config import TrialConfig
+from trainables.config.trial import TrialConfig
 
 KURAMOTO: dict[str, Any] = {"name": "kuramoto", "phase_layers": [1], "num_oscillators": 8}
 RESONANT: dict[str, Any] = {

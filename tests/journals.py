@@ -14,8 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainables.tasks.corpora import Corpus
-from trainables.tasks.language import LanguageConfig, LanguageTask
+from trainables.data.corpora import Corpus
+from trainables.tasks.text.language import LanguageConfig, LanguageTask
 
 METRIC = "val/bits_per_char"
 EPOCH = 1_780_000_000.0

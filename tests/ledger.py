@@ -93,7 +93,7 @@ class Ledger:
         return CONTEXT_MIB + (job.estimate_mib - CONTEXT_MIB) * self._factors[job.name] * part
 
     def place(self, asks: Iterable[Ask]) -> list[str]:
-        """Grant in order what fits, each on the fullest card that has its share free; return whose it is."""
+        """Allocation in order what fits, each on the fullest card that has its share free; return whose it is."""
         granted = []
         for ask in asks:
             fitting = [card for card in self._cards if card.fits(ask)]

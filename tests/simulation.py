@@ -1,6 +1,6 @@
 """A sweep on cards that a ledger plays: the driver's own rules, event by event, without Ray Tune.
 
-The rules under test are the real ones: `cluster.packing`, `cluster.slots` and `cluster.guard`.
+The rules under test are the real ones: `cluster.placement.size_classes`, `cluster.placement.slots` and `cluster.placement.oom`.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cluster.guard import GiveUp, Grant, Retry, Shortage, decide
 from cluster.inventory import Card, Inventory
-from cluster.packing import Packing, SizeClass, pack, with_larger_sizes
-from cluster.requests import Request
-from cluster.slots import Slots
+from cluster.placement.oom import Allocation, Fail, OutOfMemory, Retry, decide
+from cluster.placement.request import Request
+from cluster.placement.size_classes import Packing, SizeClass, pack, with_larger_sizes
+from cluster.placement.slots import Slots
 from tests.ledger import Ask, Death, Job
-from trainables.config import ResourceConfig
+from trainables.config.resources import ResourceConfig
 
 GIB = 1024
 TO_PEAK = 0.1
@@ -53,7 +53,7 @@ class Cards(Protocol):
     """Whoever plays the cards: a `tests.ledger.Ledger`, here or in another process."""
 
     def place(self, asks: Sequence[Ask]) -> list[str]:
-        """Grant in order what fits; return whose it is."""
+        """Allocation in order what fits; return whose it is."""
 
     def grow(self, job: Job, micro_batch_size: int) -> list[str]:
         """Let a trial reach its peak; return who dies of it."""
@@ -91,12 +91,14 @@ class Rules:
 
     packing: Packing
     look_ahead: float
-    decide: Callable[[Job, Grant, float], Retry | GiveUp]
+    decide: Callable[[Job, Allocation, float], Retry | Fail]
 
-    def first_grant(self, job: Job) -> Grant:
+    def first_grant(self, job: Job) -> Allocation:
         """Return what a trial is given at first."""
         size_class = self.packing.class_of(job.name)
-        return Grant(size_class=size_class.index, memory_mib=size_class.memory_mib, micro_batch_size=job.batch_size)
+        return Allocation(
+            size_class=size_class.index, memory_mib=size_class.memory_mib, micro_batch_size=job.batch_size
+        )
 
 
 def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | None = None) -> Rules:
@@ -106,9 +108,9 @@ def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | Non
     sizes = with_larger_sizes(packing, resources, inventory)
     sizes_mib = [size_class.memory_mib for size_class in sizes.classes]
 
-    def after(job: Job, had: Grant, peak_mib: float) -> Retry | GiveUp:
+    def after(job: Job, had: Allocation, peak_mib: float) -> Retry | Fail:
         return decide(
-            Shortage(had=had, peak_mib=peak_mib, suspected=False),
+            OutOfMemory(had=had, peak_mib=peak_mib, suspected=False),
             batch_size=job.batch_size,
             splits=job.splits,
             sizes_mib=sizes_mib,
@@ -125,7 +127,7 @@ def equal_fractions(jobs: Sequence[Job], inventory: Inventory, number: int) -> R
     slots = number * sum(card.count for card in inventory.gpus)
     size = SizeClass(index=0, memory_mib=memory_mib, requests=(asked,), slots=(slots,))
     packing = Packing(classes=(size,), index_of={job.name: 0 for job in jobs}, waste=0.0)
-    return Rules(packing, 2.0, lambda job, had, peak_mib: GiveUp("out of memory"))
+    return Rules(packing, 2.0, lambda job, had, peak_mib: Fail("out of memory"))
 
 
 def simulate(jobs: Iterable[Job], rules: Rules, cards: Cards) -> Outcome:
@@ -172,7 +174,7 @@ class _Simulation:
             size_class = self.grants[name].size_class
             if self.slots.has_room(size_class):
                 self.queue.remove(name)
-                self.waiting.append((name, self.slots.take(name, size_class)))
+                self.waiting.append((name, self.slots.acquire(name, size_class)))
         asks = [Ask(name, request.gpu, request.card, request.memory_mib) for name, request in self.waiting]
         granted = self.cards.place(asks)
         self.waiting = [(name, request) for name, request in self.waiting if name not in granted]
@@ -188,7 +190,7 @@ class _Simulation:
 
     def _ends(self, name: str) -> None:
         used_mib = self.cards.leave(name)
-        self.slots.give_back(name)
+        self.slots.release(name)
         grant = self.grants[name]
         seconds = self.now - self.begun.pop(name)
         self.outcome.area_seconds += seconds / self.rules.packing.classes[grant.size_class].concurrency
@@ -198,7 +200,7 @@ class _Simulation:
         had = self.grants[name]
         self._ends(name)
         decision = self.rules.decide(self.jobs[name], had, had.memory_mib)
-        if isinstance(decision, GiveUp):
+        if isinstance(decision, Fail):
             self.outcome.given_up[name] = decision.message
             return
         self.outcome.retries[decision.reason.split()[0]] += 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from sweeps.tracking import default_tracking_uri, project
+from sweeps.tracking.tracker import default_tracking_uri, project
 from tests.journals import config_id, journal_events, write_journal
 from tests.mlflow_contents import contents
 

@@ -11,20 +11,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from trainables.assignment import Assignment
-from trainables.memory_cap import ALLOCATOR_ENVIRONMENT
+from trainables.worker.assignment import Assignment
+from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT
 
 WORKER = """
 import json, resource, sys
-from trainables.assignment import Assignment
-from trainables.attempt import Attempt
+from trainables.worker.assignment import Assignment
+from trainables.worker.attempt import Attempt
 
 resource.setrlimit(resource.RLIMIT_AS, (int(sys.argv[1]),) * 2)
 trial = Attempt(Assignment.from_json(sys.stdin.readline()))
 for event in trial.events():
     print(json.dumps(event), flush=True)
     sys.stdin.readline()
-print(trial.why_spent())
+print(trial.recycle_reason())
 """
 
 BACKSTOP_BYTES = 12 * 2**30

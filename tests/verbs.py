@@ -13,9 +13,9 @@ import jsonschema
 import pytest
 import yaml
 
-from sweeps import cli
-from sweeps.json_schemas import load_schema
-from sweeps.results_folder import ResultsFolder
+from sweeps.cli import app as cli
+from sweeps.cli.json_schemas import load_schema
+from sweeps.store.folder import ResultsFolder
 from tests.conftest import forget_plugin_files
 from tests.integration.studies import write_study
 from tests.journals import write_journal

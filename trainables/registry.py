@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any, Generic, NamedTuple, TypeVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from trainables.schema import NamedConfig
 
@@ -75,7 +78,7 @@ class Registry(Generic[C]):
         """
         if name in self._entries:
             return self._entries[name]
-        from trainables.plugin_packages import load_installed
+        from trainables.plugins.packages import load_installed
 
         problems = load_installed()
         if name in self._entries:
@@ -108,3 +111,45 @@ REGISTRIES: tuple[Registry[Any], ...] = (ARCHITECTURES, TASKS)
 
 register_architecture = ARCHITECTURES.register
 register_task = TASKS.register
+
+
+GROUP = "phasesweep.plugins"
+"""The entry points by which installed packages announce themselves."""
+
+
+LIBRARY = ("analysis", "cluster", "search_spaces", "sweeps", "trainables")
+"""Our own packages."""
+
+
+ONE_FILE = f"a plugin is one file, or an installed package with an entry point of the group {GROUP}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plugin:
+    """Code from outside that registers architectures or tasks."""
+
+    kind: Literal["file", "package"]
+    name: str
+    """Name of the file, or of the installed distribution."""
+    location: str
+    """Path of the file where it was read, or the name of the Python package."""
+    version: str = ""
+    """Version of an installed distribution; a file has none."""
+    sha256: str
+    """Of the text of the file, or of all files of the package."""
+    source: str = field(default="", repr=False)
+    """Text of a file; empty for a package."""
+
+    @property
+    def module_name(self) -> str:
+        """Name of the module: a file's has its hash in it, so that two versions are two modules."""
+        if self.kind == "package":
+            return self.location
+        return f"phasesweep_plugin_{re.sub(r'[^0-9A-Za-z]', '_', Path(self.name).stem)}_{self.sha256[:12]}"
+
+    def describe(self) -> dict[str, str]:
+        """Return what identifies the code, without the code."""
+        return {"kind": self.kind, "name": self.name, "version": self.version, "sha256": self.sha256}
+
+    def __str__(self) -> str:
+        return f"{self.name}{f' {self.version}' if self.version else ''} (sha256 {self.sha256[:12]})"

@@ -10,10 +10,10 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.backbone import BackboneConfig
+from trainables.architectures.gpt import BackboneConfig
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+from trainables.randomness import Constant
 from trainables.registry import register_architecture
-from trainables.training.randomness import Constant
 
 
 class EmaMixer(Mixer):

@@ -6,10 +6,10 @@ import tempfile
 from pathlib import Path
 
 from cluster.inventory import Inventory, local_inventory
-from sweeps.plan import Plan
-from sweeps.planning import build_plan
-from sweeps.resolve import load_study
-from trainables.assignment import Assignment
+from sweeps.plan.builder import build_plan
+from sweeps.plan.plan import Plan
+from sweeps.studies.resolve import load_study
+from trainables.worker.assignment import Assignment
 
 
 def plan_of(study: str, *overrides: str, cpus: int | None = None) -> Plan:

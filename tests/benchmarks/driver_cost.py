@@ -26,16 +26,16 @@ import psutil
 from rich.console import Console
 
 from cluster.inventory import Inventory, local_inventory
-from sweeps import mlflow_store
-from sweeps.engine import new_sweep_id, run_plan
-from sweeps.plan import Plan
-from sweeps.planning import build_plan
-from sweeps.progress import Progress
-from sweeps.resolve import load_study
-from sweeps.results_folder import ResultsFolder
-from sweeps.sitting import Sitting
-from sweeps.tracking import Tracker, default_tracking_uri
-from trainables.assignment import Assignment
+from sweeps.plan.builder import build_plan
+from sweeps.plan.plan import Plan
+from sweeps.run.engine import new_sweep_id, run_plan
+from sweeps.run.limits import RunLimits
+from sweeps.run.progress import Progress
+from sweeps.store.folder import ResultsFolder
+from sweeps.studies.resolve import load_study
+from sweeps.tracking import mlflow_store
+from sweeps.tracking.tracker import Tracker, default_tracking_uri
+from trainables.worker.assignment import Assignment
 
 NUM_TRIALS = 1000
 WARM_UP = 50
@@ -197,7 +197,7 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
     meter = Meter()
     tracker = Tracker(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
     tracker.start()
-    sitting = Sitting()
+    limits = RunLimits()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
         progress = _MeteredProgress(plan, Console(file=nowhere), machine, meter, tracker)
         left = run_plan(
@@ -206,14 +206,14 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
             sweep_id=new_sweep_id(),
             address=None,
             listener=progress,
-            sitting=sitting,
-            reopenings={},
+            limits=limits,
+            reruns={},
         )
     ended = meter.read(num_trials)
     behind = tracker.close(600.0)
     if left or behind or progress.ended != {"finished": num_trials}:
         raise SystemExit(
-            f"{len(left)} of {num_trials} trials left: {sitting.why}; {dict(progress.ended)}; {behind}"
+            f"{len(left)} of {num_trials} trials left: {limits.stop_reason}; {dict(progress.ended)}; {behind}"
         )
     *early, last = progress.marks
     # The main thread only waits for the tracker, whose own clock has ended with its thread.

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.layers.kuramoto import coupling_sum, num_coupled, pairwise_coupling
+from trainables.architectures.kuramoto.mixer import coupling_sum, num_coupled, pairwise_coupling
 
 LENGTHS = (128, 512, 2048)
 SHAPE = {"cpu": (1, 4, 16), "cuda": (8, 12, 32)}

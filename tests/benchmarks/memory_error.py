@@ -18,15 +18,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.memory import estimate
-from cluster.memory_task import held_out_sequences, task_mib
-from trainables.config import TrialConfig
-from trainables.memory_cap import return_free_memory
+from cluster.memory.estimate import estimate
+from cluster.memory.task_data import held_out_sequences, task_mib
+from trainables.config.trial import TrialConfig
 from trainables.tasks.base import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
-from trainables.training.peak_memory import PeakMemory
 from trainables.units import MIB
+from trainables.worker.memory_limit import return_free_memory
+from trainables.worker.peak_memory import PeakMemory
 
 ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(128 * MIB)}
 STEPS = 2

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from cluster.inventory import local_inventory
 from tests.benchmarks.assignments import assignments_of, plan_of
-from trainables.assignment import Assignment
-from trainables.attempt import Attempt
+from trainables.worker.assignment import Assignment
+from trainables.worker.attempt import Attempt
 
 STUDY = "kuramoto_phase_a"
 

@@ -9,20 +9,11 @@ from typing import Any
 
 from ray import tune
 
-from cluster.packing import size_classes, with_headroom
-from cluster.session import Offer, ray_session
-from sweeps.engine import TUNE_ENVIRONMENT
+from cluster.connection.session import SessionResources, ray_session
+from cluster.placement.size_classes import size_classes, with_headroom
+from sweeps.run.engine import TUNE_ENVIRONMENT
 from tests.ledger import Ledger
-from tests.simulation import (
-    Outcome,
-    Rules,
-    cards_of,
-    cluster_of,
-    contract,
-    equal_fractions,
-    mixed_jobs,
-    simulate,
-)
+from tests.simulation import Outcome, Rules, cards_of, cluster_of, contract, equal_fractions, mixed_jobs, simulate
 
 NUM_JOBS = 400
 CARDS = (("large", 4, 94.5), ("small", 4, 24.0))
@@ -116,7 +107,7 @@ def report() -> str:
         "| requests | distinct | processes started | reused | time |",
         "|---|---:|---:|---:|---:|",
     ]
-    with ray_session(Offer(cpus=2, gpus=0, memory_mib=2 * max(exact)), address=None):
+    with ray_session(SessionResources(cpus=2, gpus=0, memory_mib=2 * max(exact)), address=None):
         for name, sizes in (("made to measure", exact), ("size classes", rounded)):
             processes, seconds = started(sizes)
             reused = (NUM_TRIALS - processes) / NUM_TRIALS

@@ -26,8 +26,8 @@ from tests.benchmarks.mean_field import _peak_mib
 from trainables.layers.decayed_sum import decayed_sum
 from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_scan_recurrence
-from trainables.memory_cap import ALLOCATOR_ENVIRONMENT
 from trainables.units import MIB
+from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT
 
 REPEATS = 3
 WORKERS = "of the workers"

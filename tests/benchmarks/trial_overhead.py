@@ -13,12 +13,12 @@ import ray
 from ray.train import RunConfig, ScalingConfig
 from ray.train.torch import TorchTrainer
 
-from sweeps.engine import new_sweep_id, run_plan
-from sweeps.results_folder import ResultsFolder
-from sweeps.sitting import Sitting
+from sweeps.run.engine import new_sweep_id, run_plan
+from sweeps.run.limits import RunLimits
+from sweeps.store.folder import ResultsFolder
 from tests.benchmarks.assignments import assignments_of, plan_of
-from trainables.assignment import Assignment
-from trainables.attempt import Attempt
+from trainables.worker.assignment import Assignment
+from trainables.worker.attempt import Attempt
 
 NUM_OURS = 24
 NUM_TORCH_TRAINER = 3
@@ -49,7 +49,7 @@ def ours() -> list[float]:
     plan = plan_of("nanogpt_cpu", *TINY, f"seeds={NUM_OURS}", cpus=1)
     folder = ResultsFolder(Path(tempfile.mkdtemp(prefix="phasesweep-bench-")))
     ends = _Ends()
-    run_plan(plan, folder, sweep_id=new_sweep_id(), address=None, listener=ends, sitting=Sitting(), reopenings={})
+    run_plan(plan, folder, sweep_id=new_sweep_id(), address=None, listener=ends, limits=RunLimits(), reruns={})
     return [later - earlier for earlier, later in zip(ends.times, ends.times[1:], strict=False)]
 
 

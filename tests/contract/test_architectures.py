@@ -10,17 +10,17 @@ import torch
 from torch import Tensor, nn
 
 import trainables.architectures  # noqa: F401  registers them
-from trainables import contract
-from trainables.architectures.backbone import BackboneConfig, BackboneModel
 from trainables.architectures.base import ArchitectureConfig, ModelOutput
-from trainables.contract import (
+from trainables.architectures.gpt import BackboneConfig, BackboneModel
+from trainables.contract import architectures as contract
+from trainables.contract.architectures import (
     CHECKS,
-    ContractError,
     check,
     check_architecture,
     check_violations,
     examine_architecture,
 )
+from trainables.contract.finding import ContractError
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.cumulative import BLOCK
 from trainables.layers.mixer import Mixer, MixerOutput
@@ -78,7 +78,7 @@ class _Broken(BackboneModel):
     defect: ClassVar[str]
 
     @property
-    def uses_targets(self) -> bool:  # type: ignore[override]
+    def needs_targets(self) -> bool:  # type: ignore[override]
         return type(self).defect == "targets"
 
     def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:

@@ -12,20 +12,14 @@ from torch import Tensor
 
 import trainables.tasks  # noqa: F401  registers them
 from trainables.architectures.base import LanguageModel
-from trainables.contract import ContractError
+from trainables.batch import Batch
+from trainables.contract.finding import ContractError
+from trainables.contract.tasks import CHECKS, BettingModel, check, check_task, check_violations, examine_task, score
+from trainables.data.corpora import Corpus
+from trainables.metric import Metric, Split
 from trainables.registry import TASKS
-from trainables.tasks.base import Batch, Metric, Split, Task, TaskConfig
-from trainables.tasks.contract import (
-    CHECKS,
-    BettingModel,
-    check,
-    check_task,
-    check_violations,
-    examine_task,
-    score,
-)
-from trainables.tasks.corpora import Corpus
-from trainables.tasks.language import LanguageConfig, LanguageTask
+from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.text.language import LanguageConfig, LanguageTask
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "language": [

@@ -17,18 +17,18 @@ import psutil
 import pytest
 
 from cluster.inventory import local_inventory
-from sweeps.planning import build_plan
-from sweeps.resolve import load_study
-from sweeps.results_folder import ResultsFolder
+from sweeps.plan.builder import build_plan
+from sweeps.store.folder import ResultsFolder
+from sweeps.studies.resolve import load_study
 from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import STUDY, journal_events, phasesweep, start
 from tests.mlflow_contents import contents
-from tests.unit.test_attempt import assignment
+from tests.unit.trainables.worker.test_attempt import assignment
 from tests.waiting import wait_for
-from trainables.config import TrialConfig
-from trainables.plugins import activate, read_plugin
-from trainables.replicate_folder import ReplicateFolder
-from trainables.watchdog import place_of, take_stacks
+from trainables.config.trial import TrialConfig
+from trainables.plugins.files import activate, read_plugin
+from trainables.worker.replicate_folder import ReplicateFolder
+from trainables.worker.watchdog import hang_location, read_stack_dump
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -39,7 +39,7 @@ STUCK_FAMILY = f"""\
 from itertools import count
 from typing import Literal
 
-from trainables.architectures.tpi import TPIConfig
+from trainables.architectures.tpi.config import TPIConfig
 from trainables.registry import register_architecture
 
 
@@ -64,8 +64,8 @@ STUCK_PLACE = f'stuck_tpi.py", line {STUCK_LINE} in never_comes_back'
 WORKER = """\
 import sys
 import torch._dynamo  # the optimiser loads it at its first use, which takes longer than the watch here waits
-from trainables.assignment import Assignment
-from trainables.attempt import Attempt
+from trainables.worker.assignment import Assignment
+from trainables.worker.attempt import Attempt
 
 for event in Attempt(Assignment.from_json(sys.stdin.read())).events():
     print(event["event"], event["step"], flush=True)
@@ -107,8 +107,8 @@ def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_
     command = [sys.executable, "-c", WORKER]
     done = subprocess.run(command, check=False, input=given.to_json(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout) == (1, "started 0\nreport 10\n"), done.stderr
-    stacks = take_stacks(ReplicateFolder(Path(given.replicate_dir)).stacks)
-    assert place_of(stacks).endswith(STUCK_PLACE)
+    stacks = read_stack_dump(ReplicateFolder(Path(given.replicate_dir)).stacks)
+    assert hang_location(stacks).endswith(STUCK_PLACE)
     assert_stuck_in_training(stacks)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from tests.configs import small_config
 from tests.trial_process import computed, trial_process
-from tests.unit.test_attempt import assignment
-from trainables.assignment import Assignment
-from trainables.memory_cap import SLACK_MIB
+from tests.unit.trainables.worker.test_attempt import assignment
+from trainables.worker.assignment import Assignment
+from trainables.worker.memory_limit import SLACK_MIB
 
 pytestmark = pytest.mark.timeout(300)
 

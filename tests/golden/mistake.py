@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest import mock
 
-from sweeps import cli
+from sweeps.cli import app as cli
 from tests.integration.studies import STUDY
 
 VALID = STUDY.format(seeds=2, steps=20, report_every=10)

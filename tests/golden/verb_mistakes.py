@@ -12,7 +12,7 @@ from tests.journals import journal_events, write_journal
 PLUGIN = '''\
 from typing import Literal
 
-from trainables.architectures.backbone import BackboneConfig
+from trainables.architectures.gpt import BackboneConfig
 from trainables.registry import register_architecture
 
 

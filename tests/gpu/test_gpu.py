@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from tests.configs import KURAMOTO, small_config
-from trainables.config import TrialConfig
-from trainables.layers.kuramoto import coupling_sum, num_coupled, pairwise_coupling
+from trainables.architectures.kuramoto.mixer import coupling_sum, num_coupled, pairwise_coupling
+from trainables.config.trial import TrialConfig
 from trainables.training.loop import Report, Trainer, train
 from trainables.training.numerics import Numerics
 

@@ -9,10 +9,10 @@ import torch
 
 from tests.configs import small_config
 from tests.trial_process import computed, trial_process
-from trainables.assignment import Assignment
-from trainables.config import TrialConfig
-from trainables.memory_cap import MIB, MemoryCap, ReservationError, WorkerMemory, is_out_of_memory
-from trainables.training.peak_memory import PeakMemory
+from trainables.config.trial import TrialConfig
+from trainables.worker.assignment import Assignment
+from trainables.worker.memory_limit import MIB, MemoryCap, ReservationError, WorkerMemory, is_out_of_memory
+from trainables.worker.peak_memory import PeakMemory
 
 pytestmark = [
     pytest.mark.gpu,
@@ -99,11 +99,11 @@ def test_the_cap_counts_what_the_allocator_reserves_and_goes_with_the_block() ->
     assert 12 <= len(held) <= 16
     assert cap.is_close(peak.mib())
     assert peak.mib() <= reservation_mib
-    assert worker.left_behind_mib() >= 192
+    assert worker.leaked_mib() >= 192
     held += [torch.empty(512 * MIB, dtype=torch.uint8, device="cuda")]  # the cap is lifted
     del held, caught
     torch.cuda.empty_cache()
-    assert worker.left_behind_mib() < 32
+    assert worker.leaked_mib() < 32
 
 
 def test_a_reservation_below_the_context_is_refused() -> None:

@@ -1,6 +1,6 @@
 """The memory estimate against a real card: bytes that PyTorch's allocator reserves, the context measured by itself.
 
-Imports trainables, cluster.memory, pydantic, torch and pytest only, so it runs on a bare GPU machine.
+Imports trainables, cluster.memory.estimate, pydantic, torch and pytest only, so it runs on a bare GPU machine.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 import torch
 
-from cluster.memory import estimate
-from trainables.config import TrialConfig
+from cluster.memory.estimate import estimate
+from trainables.config.trial import TrialConfig
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
-from trainables.training.peak_memory import PeakMemory
+from trainables.worker.peak_memory import PeakMemory
 
 pytestmark = [
     pytest.mark.gpu,

@@ -11,14 +11,14 @@ import torch
 from torch import Tensor
 
 from tests.configs import small_config
-from tests.unit.test_phase_scan import assert_same, case, outputs_and_gradients
-from tests.unit.test_phase_scan_numerics import LENGTH, angle_between, draw
-from trainables.config import TrialConfig
-from trainables.contract import REFERENCE_LENGTHS, build_moved, tokens
+from tests.unit.trainables.layers.test_phase_scan import assert_same, case, outputs_and_gradients
+from tests.unit.trainables.layers.test_phase_scan_numerics import LENGTH, angle_between, draw
+from trainables.config.trial import TrialConfig
+from trainables.contract.architectures import REFERENCE_LENGTHS, build_moved, tokens
 from trainables.layers.phase_scan import Pair, cumulative_phase, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 from trainables.registry import ARCHITECTURES
-from trainables.training.generation import generate
+from trainables.tasks.generation import generate
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
 

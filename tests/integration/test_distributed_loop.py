@@ -13,14 +13,14 @@ import torch
 from torch import distributed as dist
 
 from tests.configs import KURAMOTO, small_config
-from tests.unit.test_attempt import assignment
-from tests.unit.test_loop import NOISY, untimed
-from trainables.attempt import Attempt
-from trainables.config import TrialConfig
-from trainables.tasks.base import Batch
-from trainables.training.distributed import SOLO, Ranks
+from tests.unit.trainables.training.test_loop import NOISY, untimed
+from tests.unit.trainables.worker.test_attempt import assignment
+from trainables.batch import Batch
+from trainables.config.trial import TrialConfig
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
+from trainables.training.parallel.ranks import SOLO, Ranks
+from trainables.worker.attempt import Attempt
 
 CUT = 7
 """Step at which a run is cut and continued; reports are at 5, 10, 15 and 20."""

@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 import typer
 
-from sweeps import cli
-from sweeps.resolve import load_study
-from sweeps.yaml_source import YamlSource
+from sweeps.cli import app as cli
+from sweeps.studies.resolve import load_study
+from sweeps.studies.yaml_file import YamlSource
 from tests import guides
 from tests.guides import ROOT, Block
 from tests.integration.studies import environment, two_cores

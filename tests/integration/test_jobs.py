@@ -15,8 +15,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from sweeps.json_schemas import load_schema
-from sweeps.provenance import git_state
+from sweeps.cli.json_schemas import load_schema
+from sweeps.store.provenance import git_state
 from tests import guides
 from tests.guides import ROOT
 from tests.integration.head_node import Head, head_node, obeying_ctrl_c

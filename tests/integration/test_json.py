@@ -14,9 +14,9 @@ import jsonschema
 import pytest
 import typer
 
-from sweeps import cli
-from sweeps.json_schemas import DRAFT, load_schema, schema_names
-from sweeps.scaffold import scaffold
+from sweeps.cli import app as cli
+from sweeps.cli.json_schemas import DRAFT, load_schema, schema_names
+from sweeps.studies.template import scaffold
 from tests.integration.studies import phasesweep
 from tests.verbs import Call, caller
 
@@ -105,7 +105,7 @@ def test_a_schema_is_valid_strict_and_printed_by_the_verb(call: Call, name: str)
 
 
 def test_the_schema_of_a_study_is_what_study_files_meet(call: Call, folder: Path) -> None:
-    from sweeps.yaml_source import YamlSource
+    from sweeps.studies.yaml_file import YamlSource
 
     schema = json.loads(call("schema").out)
     jsonschema.Draft202012Validator.check_schema(schema)

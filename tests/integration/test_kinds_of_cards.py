@@ -12,10 +12,10 @@ from ray import tune
 from ray.cluster_utils import Cluster
 
 from cluster.inventory import ACCELERATOR_PREFIX, Card, cluster_inventory
-from cluster.packing import pack
-from cluster.slots import Slots
-from sweeps.engine import TUNE_ENVIRONMENT
-from trainables.config import ResourceConfig
+from cluster.placement.size_classes import pack
+from cluster.placement.slots import Slots
+from sweeps.run.engine import TUNE_ENVIRONMENT
+from trainables.config.resources import ResourceConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -57,7 +57,7 @@ def test_each_trial_runs_on_the_kind_that_it_was_given(tmp_path: Path, monkeypat
         needs = {f"big {i}": 40_000.0 for i in range(4)} | {f"little {i}": 7_000.0 for i in range(6)}
         packing = pack(ResourceConfig(gpus_per_trial="by_memory"), needs, inventory)
         slots = Slots(packing, look_ahead=1)
-        asked = {name: slots.take(name, packing.index_of[name]) for name in needs}
+        asked = {name: slots.acquire(name, packing.index_of[name]) for name in needs}
         results = tune.Tuner(
             tune.with_resources(Where, lambda config: tune.PlacementGroupFactory([config["resources"]])),
             param_space={"resources": tune.grid_search([request.actor_resources for request in asked.values()])},

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import ray
 
-from cluster.session import Offer, ray_session
+from cluster.connection.session import SessionResources, ray_session
 from tests.ledger import Ask, Death, Job, Ledger
 from tests.simulation import Outcome, cards_of, cluster_of, contract, mixed_jobs, simulate
 
@@ -42,7 +42,7 @@ class LedgerActor:
 
 @pytest.fixture(scope="module", autouse=True)
 def session() -> Iterator[None]:
-    with ray_session(Offer(cpus=1, gpus=0, memory_mib=512), address=None):
+    with ray_session(SessionResources(cpus=1, gpus=0, memory_mib=512), address=None):
         yield
 
 

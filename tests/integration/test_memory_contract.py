@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from analysis.records import read_journal
-from analysis.replicates import Replicate
+from analysis.records.journal import read_journal
+from analysis.records.replicates import Replicate
 from tests.integration.studies import journal_events, phasesweep
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

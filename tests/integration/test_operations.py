@@ -13,7 +13,7 @@ import jsonschema
 import psutil
 import pytest
 
-from sweeps.json_schemas import load_schema
+from sweeps.cli.json_schemas import load_schema
 from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import journal_events, phasesweep, start, write_study
 from tests.waiting import wait_for
@@ -29,7 +29,7 @@ def num_started(folder: Path) -> int:
 
 @contextmanager
 def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the study in `folder`; the driver does not outlive the block."""
+    """Run the study in `folder`; the driver does not run_while_ray_is_alive the block."""
     process = start(["run", "tiny.yaml"], folder)
     try:
         yield process

@@ -13,14 +13,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from analysis.records import read_journal
-from sweeps import cli
-from sweeps.json_schemas import load_schema
+from analysis.records.journal import read_journal
+from sweeps.cli import app as cli
+from sweeps.cli.json_schemas import load_schema
 from tests import guides
 from tests.guides import ROOT
 from tests.integration.studies import journal_events, phasesweep
-from trainables.contract import CHECKS
-from trainables.tasks.contract import CHECKS as TASK_CHECKS
+from trainables.contract.architectures import CHECKS
+from trainables.contract.tasks import CHECKS as TASK_CHECKS
 
 EXAMPLES = ROOT / "docs" / "examples"
 FAMILY = (EXAMPLES / "my_family.py").read_text(encoding="utf-8")
@@ -29,8 +29,8 @@ from typing import Literal
 
 from trainables.registry import register_task
 from trainables.tasks.base import Batch
-from trainables.tasks.corpora import Corpus
-from trainables.tasks.language import LanguageConfig, LanguageTask
+from trainables.data.corpora import Corpus
+from trainables.tasks.text.language import LanguageConfig, LanguageTask
 
 
 class MyTask(LanguageTask):

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 import yaml
 
-from analysis.records import read_journal
+from analysis.records.journal import read_journal
 from tests.integration.studies import journal_events, phasesweep, start, write_study
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]

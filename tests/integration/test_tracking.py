@@ -11,18 +11,11 @@ from pathlib import Path
 import pytest
 import yaml
 
-from analysis.records import read_journal
-from analysis.results import summarise
-from sweeps import tracking
-from sweeps.tracking import Projector, Tracker, default_tracking_uri, prepare, project
-from tests.journals import (
-    EPOCH,
-    METRIC,
-    config_id,
-    journal_events,
-    replicate_events,
-    sweep_event,
-)
+from analysis.records.journal import read_journal
+from analysis.results.arms import summarise
+from sweeps.tracking import tracker as tracking
+from sweeps.tracking.tracker import MlflowSync, Tracker, default_tracking_uri, prepare, project
+from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event
 from tests.mlflow_contents import contents
 from tests.tracked import ARMS, EVENTS, EXPERIMENT, STATUSES, SUBSET, journal, key, projected
 from tests.waiting import wait_for
@@ -272,9 +265,9 @@ def test_what_has_ended_before_it_is_seen_takes_three_requests(results: Path) ->
     """One to make the run, one for all that it holds, one for how it ended."""
     uri = default_tracking_uri(results)
     few = journal_events(ARMS, seeds=range(2))
-    first = Projector(journal(results, few), uri, "few")
+    first = MlflowSync(journal(results, few), uri, "few")
     assert first.step(final=True), first.error
-    second = Projector(journal(results, journal_events(ARMS, seeds=range(4))), uri, "more")
+    second = MlflowSync(journal(results, journal_events(ARMS, seeds=range(4))), uri, "more")
     assert second.step(final=True), second.error
     assert second.num_requests - first.num_requests == 3 * 2 * len(ARMS)
 
@@ -285,7 +278,7 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(results: Path) -> Non
     begun = [sweep_event(("baseline",), seeds=(0, 1), time=now - 100)]
     begun += replicate_events("baseline", 0, 2.4, start=now - 99, status=None)
     young = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
-    projector = Projector(journal(results, young), default_tracking_uri(results), EXPERIMENT)
+    projector = MlflowSync(journal(results, young), default_tracking_uri(results), EXPERIMENT)
     assert projector.step(), projector.error
     runs = contents(results / "mlflow.db")
     assert key("baseline", 0) in runs
@@ -299,7 +292,7 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(results: Path) -> Non
 def test_two_projectors_make_no_run_twice(results: Path) -> None:
     folder = journal(results)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking import project;"
+        "import sys; from pathlib import Path; from sweeps.tracking.tracker import project;"
         "print(project(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(folder), default_tracking_uri(results), EXPERIMENT]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.tracking import default_tracking_uri, project
+from sweeps.tracking.tracker import default_tracking_uri, project
 from tests.mlflow_contents import contents
 from tests.tracked import EXPERIMENT
 
@@ -19,7 +19,7 @@ def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) -> None:
-    code = "import sys; from sweeps.tracking import prepare; prepare(sys.argv[1])"
+    code = "import sys; from sweeps.tracking.tracker import prepare; prepare(sys.argv[1])"
     command = [sys.executable, "-c", code, default_tracking_uri(tmp_path / "results")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
     said = [process.communicate(timeout=100)[0] for process in processes]

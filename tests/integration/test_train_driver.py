@@ -17,14 +17,14 @@ import pytest
 import yaml
 
 from cluster.inventory import local_inventory
-from sweeps.planning import build_plan
-from sweeps.resolve import load_study
-from sweeps.results_folder import ResultsFolder
+from sweeps.plan.builder import build_plan
+from sweeps.store.folder import ResultsFolder
+from sweeps.studies.resolve import load_study
 from tests.faults.test_interrupts import kill_what_is_left, left_behind
 from tests.integration.head_node import Head, head_node
 from tests.integration.studies import journal_events, phasesweep, start
 from tests.waiting import wait_for
-from trainables.config import TrialConfig
+from trainables.config.trial import TrialConfig
 from trainables.training.loop import train
 from trainables.training.numerics import Numerics
 
@@ -194,7 +194,7 @@ def test_a_driver_that_is_frozen_is_ended_with_its_ranks(tmp_path: Path, at_work
 PRUNES = """\
 import sys
 from sweeps import cli, engine
-from trainables.tune_trainable import EVENT_KEY
+from trainables.worker.single_worker import EVENT_KEY
 
 pruned = set()
 
@@ -203,7 +203,7 @@ def prune_the_first_that_reports(self, trial_id, result):
         pruned.add(trial_id)
     return trial_id in pruned
 
-engine._StopWithSitting.__call__ = prune_the_first_that_reports
+engine._StopWithRun.__call__ = prune_the_first_that_reports
 cli.main()
 """
 """The installed command with a Tune stopper that ends one trial, as a pruning scheduler would."""

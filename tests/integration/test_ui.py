@@ -17,12 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
-from analysis.records import read_journal
-from analysis.results import ResultRow, summarise
+from analysis.records.journal import read_journal
+from analysis.results.arms import ResultRow, summarise
 from sweeps.errors import UserError
-from sweeps.mlflow_store import find_configurations
-from sweeps.tracking import default_tracking_uri, project
-from sweeps.ui import comparison_url, configurations_url, free_port, serve, server, ui_command
+from sweeps.tracking.mlflow_store import find_configurations
+from sweeps.tracking.server import comparison_url, configurations_url, free_port, serve, server, ui_command
+from sweeps.tracking.tracker import default_tracking_uri, project
 from tests.journals import METRIC, journal_events, write_journal
 from tests.waiting import wait_for
 
@@ -150,7 +150,7 @@ def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.
         busy.listen()
         port = busy.getsockname()[1]
         code = (
-            "import sys; from sweeps.ui import serve;"
+            "import sys; from sweeps.tracking.server import serve;"
             "serve(sys.argv[1], port=int(sys.argv[2]), say=lambda line: print(line, flush=True))"
         )
         process = subprocess.Popen(

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_SCALES, _RATES_TESTS = "analysis/scales.py", "tests/unit/test_rates.py"
-_STATISTICS, _STATISTICS_TESTS = "analysis/statistics.py", "tests/unit/test_statistics.py"
-_COMPARISONS, _RESULTS_TESTS = "analysis/comparisons.py", "tests/unit/test_results.py"
-_RECORDS, _RECORDS_TESTS = "analysis/records.py", "tests/unit/test_records.py"
+_SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/results/test_rates.py"
+_STATISTICS, _STATISTICS_TESTS = (
+    "analysis/statistics/inference.py",
+    "tests/unit/analysis/statistics/test_statistics.py",
+)
+_COMPARISONS, _RESULTS_TESTS = "analysis/results/comparison.py", "tests/unit/analysis/results/test_results.py"
+_RECORDS, _RECORDS_TESTS = "analysis/records/journal.py", "tests/unit/analysis/records/test_records.py"
 _HALF_WIDTH = f"{_STATISTICS_TESTS}::test_half_width_in_standard_deviations_is_the_published_one"
 _T_INTERVAL = "stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))"
 
@@ -211,7 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="repeated_steps_stay",
         meaning="a continued replicate's curve holds the steps of the attempt that was lost",
-        file="analysis/replicates.py",
+        file="analysis/records/replicates.py",
         old="            self.reports.pop()\n",
         new="            break\n",
         caught_by=f"{_RECORDS_TESTS}::test_a_continued_replicate_replaces_the_steps_it_repeats",

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_TASK = "trainables/tasks/language.py"
-_TEXT = "trainables/tasks/text.py"
+_TASK = "trainables/tasks/text/language.py"
+_TEXT = "trainables/tasks/text/base.py"
 _CONTRACT = "tests/contract/test_tasks.py::test_meets_contract"
-_UNIT = "tests/unit/test_language_task.py"
-_NEEDLE = "tests/unit/test_needle.py"
-_LINES = "tests/unit/test_lines.py"
-_RECALL = "tests/unit/test_recall.py"
+_UNIT = "tests/unit/trainables/tasks/text/test_language_task.py"
+_NEEDLE = "tests/unit/trainables/tasks/needle/test_needle.py"
+_LINES = "tests/unit/trainables/tasks/text/test_lines.py"
+_RECALL = "tests/unit/trainables/tasks/recall/test_recall.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -88,15 +88,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="law_of_another_text",
         meaning="the score that no model beats is that of another synthetic text",
-        file="trainables/tasks/corpora.py",
+        file="trainables/data/corpora.py",
         old="source = MarkovSource(seed)",
         new="source = MarkovSource(0)",
-        caught_by="tests/unit/test_corpora.py::test_synthetic_says_its_entropy",
+        caught_by="tests/unit/trainables/data/test_corpora.py::test_synthetic_says_its_entropy",
     ),
     Mutant(
         name="needle_in_the_input_at_query_time",
         meaning="the answer lies in the input of the model that has to generate it",
-        file="trainables/tasks/needle_scores.py",
+        file="trainables/tasks/needle/scores.py",
         old="logits_NV = model(tokens_NT).logits_BTV[:, -1]",
         new="logits_NV = model(torch.cat([tokens_NT, needle_NL], 1)).logits_BTV[:, tokens_NT.shape[1] - 1]",
         caught_by=f"{_NEEDLE}::test_the_answer_is_never_in_the_input_of_what_generates_it",
@@ -104,7 +104,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="needle_generated_from_its_own_tokens",
         meaning="each token is generated after the right ones, so that a model which finds one finds the rest",
-        file="trainables/tasks/needle_scores.py",
+        file="trainables/tasks/needle/scores.py",
         old="chosen_N = torch.where(hits[-1] > 0, wanted_N, logits_NV.argmax(1))",
         new="chosen_N = wanted_N",
         caught_by=f"{_NEEDLE}::test_generation_goes_on_from_its_own_tokens",
@@ -112,7 +112,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="a_needle_is_a_token",
         meaning="the share of right tokens is reported as the share of right needles, as published",
-        file="trainables/tasks/needle_scores.py",
+        file="trainables/tasks/needle/scores.py",
         old='"needle_exact_match": hits_NL.prod(1)',
         new='"needle_exact_match": hits_NL.mean(1)',
         caught_by=f"{_CONTRACT}[needle-chance]",
@@ -120,7 +120,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="ties_are_hits",
         meaning="a model that gives every token the same logit finds every needle",
-        file="trainables/tasks/needle_scores.py",
+        file="trainables/tasks/needle/scores.py",
         old="(k - above_N).double() / equal_N",
         new="(k - above_N).double()",
         caught_by=f"{_NEEDLE}::test_hits_share_ties_and_pass_nan_on",
@@ -128,7 +128,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="curriculum_of_what_is_scored",
         meaning="the first stages of a curriculum are also scored on shorter contexts",
-        file="trainables/tasks/needle.py",
+        file="trainables/tasks/needle/task.py",
         old="stage._train_on(chunk_length)",
         new="stage.__init__(self.config.model_copy(update={'chunk_length': chunk_length, 'curriculum': ()}))",
         caught_by=f"{_NEEDLE}::test_curriculum_lengthens_what_is_trained_on_and_nothing_else",
@@ -136,7 +136,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="padding_in_the_perplexity",
         meaning="the corrected perplexity of padded lines counts their padding",
-        file="trainables/tasks/lines.py",
+        file="trainables/tasks/text/lines.py",
         old="inputs_BT[:, 1:] if padding else echo_BT[:, 1:]",
         new="inputs_BT[:, 1:]",
         caught_by=f"{_LINES}::test_perplexities_are_those_of_a_plain_loop",
@@ -144,7 +144,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="published_perplexity_is_shifted",
         meaning="the published perplexity is taken of the next token, so that its echo cannot be shown",
-        file="trainables/tasks/lines.py",
+        file="trainables/tasks/text/lines.py",
         old="read_BT = token_nats(logits_BTV, inputs_BT)",
         new="read_BT = token_nats(logits_BTV[:, :-1], inputs_BT[:, 1:])",
         caught_by=f"{_LINES}::test_an_echo_has_published_perplexity_one_and_is_worse_than_chance_corrected",
@@ -152,7 +152,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="answers_told_though_withheld",
         meaning="the answer follows each query, so that the values left over can be guessed without any recall",
-        file="trainables/tasks/recall_layout.py",
+        file="trainables/tasks/recall/layout.py",
         old="        if self.answers_given:\n",
         new="        if not self.marker:\n",
         caught_by=f"{_RECALL}::test_elimination_pays_only_where_answers_are_given",
@@ -160,7 +160,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="recall_by_distance_to_the_end",
         meaning="distances are counted from the start of the sequence, so that no reach shows",
-        file="trainables/tasks/recall_layout.py",
+        file="trainables/tasks/recall/layout.py",
         old="distance_NQ=place_NQ - 2 * asked_NQ",
         new="distance_NQ=place_NQ",
         caught_by=f"{_RECALL}::test_a_model_of_short_reach_recalls_what_is_within_it",
@@ -171,15 +171,15 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/tasks/copying.py",
         old="targets_NT=symbols_NS.clone()",
         new="targets_NT=symbols_NS.roll(1, 1)",
-        caught_by="tests/unit/test_copy_and_facts.py::test_the_identity_solves_the_published_copy_and_nothing_else",
+        caught_by="tests/unit/trainables/tasks/test_copy_and_facts.py::test_the_identity_solves_the_published_copy_and_nothing_else",
     ),
     Mutant(
         name="prompt_padded_with_zeros",
         meaning="a short prompt is filled up with tokens that training never had, as published",
-        file="trainables/training/generation.py",
+        file="trainables/tasks/generation.py",
         old="model(tokens_BT[:, -max_length:])",
         new="model(torch.nn.functional.pad(tokens_BT, (max_length, 0))[:, -max_length:])",
-        caught_by="tests/unit/test_generation.py::test_the_prompt_is_given_as_it_is_and_never_padded",
+        caught_by="tests/unit/trainables/tasks/test_generation.py::test_the_prompt_is_given_as_it_is_and_never_padded",
     ),
     Mutant(
         name="bands_of_overlapping_windows",
@@ -187,6 +187,6 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_TASK,
         old="unfold(0, self.max_length + 1, self.max_length)",
         new="unfold(0, self.max_length + 1, self.context_length)",
-        caught_by="tests/unit/test_length_bands.py::test_bands_equal_a_plain_loop",
+        caught_by="tests/unit/trainables/tasks/test_length_bands.py::test_bands_equal_a_plain_loop",
     ),
 )

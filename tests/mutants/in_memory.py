@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_REQUESTS, _REQUESTS_TESTS = "cluster/requests.py", "tests/unit/test_requests.py"
-_PACKING, _PACKING_TESTS = "cluster/packing.py", "tests/unit/test_packing.py"
-_CAP, _CAP_TESTS = "trainables/memory_cap.py", "tests/unit/test_memory_cap.py"
-_LEDGER_TESTS = "tests/unit/test_memory_ledger.py"
+_REQUESTS, _REQUESTS_TESTS = "cluster/placement/request.py", "tests/unit/cluster/placement/test_requests.py"
+_PACKING, _PACKING_TESTS = "cluster/placement/size_classes.py", "tests/unit/cluster/placement/test_packing.py"
+_CAP, _CAP_TESTS = "trainables/worker/memory_limit.py", "tests/unit/trainables/worker/test_memory_cap.py"
+_LEDGER_TESTS = "tests/unit/cluster/memory/test_memory_ledger.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -61,18 +61,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="retry_in_the_same_size",
         meaning="what ran out of memory is tried again with as much as before",
-        file="cluster/guard.py",
+        file="cluster/placement/oom.py",
         old="size_class=had.size_class - 1, memory_mib=memory_mib",
         new="size_class=had.size_class, memory_mib=had.memory_mib",
-        caught_by="tests/unit/test_guard.py::test_else_it_gets_more_memory_and_keeps_its_micro_batch",
+        caught_by="tests/unit/cluster/placement/test_guard.py::test_else_it_gets_more_memory_and_keeps_its_micro_batch",
     ),
     Mutant(
         name="split_though_it_changes_the_gradients",
         meaning="the micro-batch is halved where dropout or noise depends on it",
-        file="cluster/guard.py",
+        file="cluster/placement/oom.py",
         old="if splits and had.micro_batch_size > 1",
         new="if had.micro_batch_size > 1",
-        caught_by="tests/unit/test_guard.py::test_it_ends_never_shrinks_memory_and_never_changes_the_batch",
+        caught_by="tests/unit/cluster/placement/test_guard.py::test_it_ends_never_shrinks_memory_and_never_changes_the_batch",
     ),
     Mutant(
         name="cap_never_lifted",
@@ -93,17 +93,17 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="spent_process_reused",
         meaning="the process that ran out of memory runs the next trial",
-        file="trainables/tune_trainable.py",
+        file="trainables/worker/single_worker.py",
         old='"done": ended and not self._why_spent}',
         new='"done": ended}',
-        caught_by="tests/unit/test_recovery.py::test_a_process_that_ran_out_of_memory_tells_its_result_and_then_ends",
+        caught_by="tests/unit/sweeps/run/test_recovery.py::test_a_process_that_ran_out_of_memory_tells_its_result_and_then_ends",
     ),
     Mutant(
         name="correction_of_the_smallest_peak",
         meaning="the smallest measured peak of a family corrects its estimates",
-        file="sweeps/learned.py",
+        file="sweeps/plan/corrections.py",
         old="factors[name] = max(factors.get(name, lowest), min(ratio, highest))",
         new="factors[name] = min(factors.get(name, highest), max(ratio, lowest))",
-        caught_by="tests/unit/test_learned.py::test_the_largest_ratio_counts_for_the_whole_family",
+        caught_by="tests/unit/sweeps/plan/test_learned.py::test_the_largest_ratio_counts_for_the_whole_family",
     ),
 )

@@ -4,34 +4,34 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_MODEL = "trainables/architectures/resonant_model.py"
-_MODEL_TESTS = "tests/unit/test_resonant_model.py"
+_MODEL = "trainables/architectures/resonant/model.py"
+_MODEL_TESTS = "tests/unit/trainables/architectures/resonant/test_resonant_model.py"
 
 MUTANTS = (
     Mutant(
         name="nobody_waits_for_a_prerequisite",
         meaning="a replicate starts before what it starts with has finished",
-        file="sweeps/agenda.py",
+        file="sweeps/run/queue.py",
         old="            elif before:\n",
         new="            elif not planned:\n",
-        caught_by="tests/unit/test_agenda.py::"
+        caught_by="tests/unit/sweeps/run/test_agenda.py::"
         "test_what_starts_with_the_weights_of_another_waits_until_that_has_finished",
     ),
     Mutant(
         name="weights_of_anybody",
         meaning="a replicate starts with the weights of another one than planned",
-        file="trainables/training/origins.py",
+        file="trainables/training/initial_weights.py",
         old="if found != origin.identity:",
         new="if not found:",
-        caught_by="tests/unit/test_origins.py::test_weights_of_another_replicate_are_refused",
+        caught_by="tests/unit/trainables/training/test_origins.py::test_weights_of_another_replicate_are_refused",
     ),
     Mutant(
         name="start_is_no_part_of_the_name",
         meaning="arms that start with different weights are one configuration",
-        file="trainables/config.py",
+        file="trainables/config/trial.py",
         old='**({"origins": dict(origins)} if origins else {})',
         new="",
-        caught_by="tests/unit/test_origins.py::test_what_it_starts_with_is_part_of_what_it_computes",
+        caught_by="tests/unit/trainables/training/test_origins.py::test_what_it_starts_with_is_part_of_what_it_computes",
     ),
     Mutant(
         name="projection_never_frozen",

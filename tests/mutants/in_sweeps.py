@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_JOURNAL, _JOURNAL_TESTS = "sweeps/journal.py", "tests/unit/test_journal.py"
-_PLAN, _PLAN_TESTS = "sweeps/plan.py", "tests/property/test_plans.py"
-_RESOLVE, _RESOLVE_TESTS = "sweeps/resolve.py", "tests/unit/test_resolve.py"
+_JOURNAL, _JOURNAL_TESTS = "sweeps/store/journal.py", "tests/unit/sweeps/store/test_journal.py"
+_PLAN, _PLAN_TESTS = "sweeps/plan/plan.py", "tests/property/test_plans.py"
+_RESOLVE, _RESOLVE_TESTS = "sweeps/studies/resolve.py", "tests/unit/sweeps/studies/test_resolve.py"
 _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -77,10 +77,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="estimate_without_optimizer",
         meaning="the memory estimate forgets the optimiser's state",
-        file="cluster/memory.py",
+        file="cluster/memory/estimate.py",
         old="optimizer_mib=optimizer / MIB",
         new="optimizer_mib=0.0",
-        caught_by="tests/unit/test_memory.py::test_parameters_and_gradients_are_exact",
+        caught_by="tests/unit/cluster/memory/test_memory.py::test_parameters_and_gradients_are_exact",
     ),
     Mutant(
         name="cores_of_the_whole_machine",
@@ -88,7 +88,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="cluster/inventory.py",
         old="cpus = min(cpus, limits.cpu_quota)",
         new="cpus = max(cpus, 1)",
-        caught_by="tests/unit/test_inventory.py::test_cgroup_2_takes_the_tightest_ancestor",
+        caught_by="tests/unit/cluster/test_inventory.py::test_cgroup_2_takes_the_tightest_ancestor",
     ),
     Mutant(
         name="masked_override_accepted",
@@ -117,7 +117,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="overrides_share_a_folder",
         meaning="results of different overrides lie in one folder",
-        file="sweeps/study.py",
+        file="sweeps/studies/study.py",
         old="text = json.dumps(self.overrides, sort_keys=True)",
         new="text = json.dumps(sorted(self.overrides))",
         caught_by=f"{_RESOLVE_TESTS}::test_overrides_name_a_folder_of_their_own",
@@ -125,23 +125,23 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="exit_code_hides_failures",
         meaning="`run` exits with 0 though replicates crashed",
-        file="sweeps/run.py",
+        file="sweeps/cli/run.py",
         old="return EXIT_FAILURES if FAILURES & ended else EXIT_DONE",
         new="return EXIT_DONE",
-        caught_by="tests/unit/test_outcome.py::test_exit_codes",
+        caught_by="tests/unit/trainables/worker/test_outcome.py::test_exit_codes",
     ),
     Mutant(
         name="divergence_is_a_failure",
         meaning="`run` exits with 1 because a configuration diverged, which is a result",
-        file="analysis/records.py",
+        file="analysis/records/journal.py",
         old='FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})',
         new='FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed", "diverged"})',
-        caught_by="tests/unit/test_outcome.py::test_exit_codes",
+        caught_by="tests/unit/trainables/worker/test_outcome.py::test_exit_codes",
     ),
     Mutant(
         name="mistake_exits_with_1",
         meaning="a user's mistake looks like a failed replicate",
-        file="sweeps/cli.py",
+        file="sweeps/cli/app.py",
         old="        sys.exit(EXIT_USER_ERROR)",
         new="        sys.exit(1)",
         caught_by="tests/integration/test_user_mistakes.py::test_mistake[unknown study]",
@@ -149,55 +149,55 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="crashes_tried_for_ever",
         meaning="`run` never gives up a replicate that crashes every time",
-        file="sweeps/missing.py",
+        file="sweeps/plan/selection.py",
         old='return replicate.status == "crashed" and replicate.crashes < MAX_CRASHES',
         new='return replicate.status == "crashed"',
-        caught_by="tests/unit/test_outcome.py::test_what_run_takes_up_again",
+        caught_by="tests/unit/trainables/worker/test_outcome.py::test_what_run_takes_up_again",
     ),
     Mutant(
         name="diverged_runs_again",
         meaning="`run` repeats a diverged replicate until it has a number",
-        file="sweeps/missing.py",
+        file="sweeps/plan/selection.py",
         old='replicate.status in {None, "preempted"}',
         new='replicate.status in {None, "preempted", "diverged"}',
-        caught_by="tests/unit/test_outcome.py::test_what_run_takes_up_again",
+        caught_by="tests/unit/trainables/worker/test_outcome.py::test_what_run_takes_up_again",
     ),
     Mutant(
         name="one_trial_more_than_allowed",
         meaning="`--max-trials N` starts N + 1 replicates",
-        file="sweeps/sitting.py",
+        file="sweeps/run/limits.py",
         old="self._num_started >= self._max_trials",
         new="self._num_started > self._max_trials",
-        caught_by="tests/unit/test_sitting.py::test_after_its_trials_it_is_full_but_not_over",
+        caught_by="tests/unit/sweeps/run/test_sitting.py::test_after_its_trials_it_is_full_but_not_over",
     ),
     Mutant(
         name="hang_counts_as_crash",
         meaning="a hang is a crash like any other: `run` waits for it a second time",
-        file="sweeps/recorder.py",
+        file="sweeps/run/recorder.py",
         old="        if stacks:\n",
         new="        if not assignment:\n",
-        caught_by="tests/unit/test_recorder.py::test_a_dead_worker_that_left_its_stacks_has_timed_out",
+        caught_by="tests/unit/sweeps/run/test_recorder.py::test_a_dead_worker_that_left_its_stacks_has_timed_out",
     ),
     Mutant(
         name="reopened_by_each_driver",
         meaning="two drivers that resume together run every reopened replicate twice",
-        file="sweeps/missing.py",
+        file="sweeps/plan/selection.py",
         old="return replicate is not None and replicate.status is not None and replicate.ended_at == self.ended_at",
         new="return replicate is not None and replicate.status is not None",
-        caught_by="tests/unit/test_agenda.py::test_an_end_is_taken_back_once_and_only_the_one_that_was_meant",
+        caught_by="tests/unit/sweeps/run/test_agenda.py::test_an_end_is_taken_back_once_and_only_the_one_that_was_meant",
     ),
     Mutant(
         name="others_claims_wait_for_nobody",
         meaning="a driver with nothing left ends, and what a dying one had claimed is left behind",
-        file="sweeps/agenda.py",
+        file="sweeps/run/queue.py",
         old="held=len(ready) - len(free)",
         new="held=0",
-        caught_by="tests/unit/test_agenda.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
+        caught_by="tests/unit/sweeps/run/test_agenda.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
     ),
     Mutant(
         name="mlflow_points_carry_the_time_of_writing",
         meaning="a replayed journal writes every point a second time",
-        file="sweeps/mlflow_store.py",
+        file="sweeps/tracking/mlflow_store.py",
         old="at = _milliseconds(point.time)",
         new="at = _milliseconds(time.time())",
         caught_by=f"{_TRACKING_TESTS}::test_a_run_whose_last_note_was_lost_is_mended",
@@ -205,7 +205,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="mlflow_points_without_their_step",
         meaning="every point of a curve has step 0",
-        file="sweeps/mlflow_store.py",
+        file="sweeps/tracking/mlflow_store.py",
         old="value, at, point.step)",
         new="value, at, 0)",
         caught_by=f"{_TRACKING_TESTS}::test_a_replicate_carries_curves_numerics_and_resources",
@@ -213,7 +213,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="mlflow_lease_shared",
         meaning="two drivers write one projection at once",
-        file="sweeps/lease.py",
+        file="sweeps/store/process_lock.py",
         old="fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
         new="fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)",
         caught_by=f"{_TRACKING_TESTS}::test_the_lease_holder_writes_the_journals_of_both_drivers",

@@ -6,19 +6,19 @@ from tests.mutants.mutant import Mutant
 
 _SCAN = "trainables/layers/phase_scan.py"
 _SUM = "trainables/layers/decayed_sum.py"
-_MIXER = "trainables/layers/tpi.py"
-_PHASES = "trainables/layers/tpi_phases.py"
-_CONTROL = "trainables/layers/diagonal_ssm.py"
-_RECALL = "trainables/tasks/recall.py"
+_MIXER = "trainables/architectures/tpi/mixer.py"
+_PHASES = "trainables/architectures/tpi/phases.py"
+_CONTROL = "trainables/architectures/controls/diagonal_ssm.py"
+_RECALL = "trainables/tasks/recall/task.py"
 _FACTS = "trainables/tasks/facts.py"
 
-_SCAN_TESTS = "tests/unit/test_phase_scan.py"
-_NUMERICS = "tests/unit/test_phase_scan_numerics.py"
+_SCAN_TESTS = "tests/unit/trainables/layers/test_phase_scan.py"
+_NUMERICS = "tests/unit/trainables/layers/test_phase_scan_numerics.py"
 _DEFINITION = f"{_SCAN_TESTS}::test_every_decay_and_window_equals_the_definition_with_gradients"
-_LAYER_TESTS = "tests/unit/test_tpi_layer.py"
-_TPI_TESTS = "tests/unit/test_tpi.py"
-_RECALL_TESTS = "tests/unit/test_recall.py"
-_FACTS_TESTS = "tests/unit/test_copy_and_facts.py"
+_LAYER_TESTS = "tests/unit/trainables/architectures/tpi/test_tpi_layer.py"
+_TPI_TESTS = "tests/unit/trainables/architectures/tpi/test_tpi.py"
+_RECALL_TESTS = "tests/unit/trainables/tasks/recall/test_recall.py"
+_FACTS_TESTS = "tests/unit/trainables/tasks/test_copy_and_facts.py"
 
 _OF_THE_SCAN = (
     Mutant(
@@ -163,7 +163,7 @@ _OF_THE_MIXER = (
     Mutant(
         name="published_residual_is_single",
         meaning="`as_published` is quietly built without its second residual",
-        file="trainables/architectures/tpi.py",
+        file="trainables/architectures/tpi/config.py",
         old='"double_residual": True,',
         new='"double_residual": False,',
         caught_by=f"{_TPI_TESTS}::test_fidelity_and_variant_set_defaults_that_can_be_given",
@@ -187,7 +187,7 @@ _OF_THE_MIXER = (
     Mutant(
         name="gradient_ratio_of_unequal_scales",
         meaning="the offset's gradient looks 1/|a| times as strong, as published, whatever is learned",
-        file="trainables/architectures/tpi_model.py",
+        file="trainables/architectures/tpi/model.py",
         old="equalised_DD = frequency_DD / phases.scale_D",
         new="equalised_DD = frequency_DD + 0 * phases.scale_D",
         caught_by=f"{_TPI_TESTS}::test_the_offset_s_gradient_is_compared_at_equal_scale",
@@ -195,7 +195,7 @@ _OF_THE_MIXER = (
     Mutant(
         name="largest_logit_of_one_sign",
         meaning="a logit that falls without end is no warning of a NaN",
-        file="trainables/architectures/tpi_model.py",
+        file="trainables/architectures/tpi/model.py",
         old="logits_BTV.abs().amax((1, 2))",
         new="logits_BTV.amax((1, 2))",
         caught_by=f"{_TPI_TESTS}::test_probes_of_the_model",
@@ -222,7 +222,7 @@ _OF_THE_TASKS = (
     Mutant(
         name="values_among_the_keys",
         meaning="keys are drawn from the values too: a value that was shown may be asked for",
-        file="trainables/tasks/recall_layout.py",
+        file="trainables/tasks/recall/layout.py",
         old="keys_NP = self.first_key + _permutations(size, self.num_keys, generator)",
         new="keys_NP = self.first_key + _permutations(size, self.vocab_size - self.first_key, generator)",
         caught_by=f"{_RECALL_TESTS}::test_examples_are_what_the_layout_says",
@@ -278,10 +278,10 @@ _OF_THE_TASKS = (
     Mutant(
         name="prompts_count_as_written",
         meaning="a sample's repetitions and 2-grams are those of the text that it was given, too",
-        file="trainables/tasks/samples.py",
+        file="trainables/tasks/text/samples.py",
         old="samples_NT[:, self.config.prompt_tokens :], self.tokenizer",
         new="samples_NT, self.tokenizer",
-        caught_by="tests/unit/test_generation.py::test_measures_are_of_what_the_model_wrote",
+        caught_by="tests/unit/trainables/tasks/test_generation.py::test_measures_are_of_what_the_model_wrote",
     ),
 )
 

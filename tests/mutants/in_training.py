@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_LOOP, _LOOP_TESTS = "trainables/training/loop.py", "tests/unit/test_loop.py"
-_RANDOM, _RANDOM_TESTS = "trainables/training/randomness.py", "tests/unit/test_randomness.py"
-_OPTIMIZERS, _OPTIMIZER_TESTS = "trainables/training/optimizers.py", "tests/unit/test_optimizers.py"
+_LOOP, _LOOP_TESTS = "trainables/training/loop.py", "tests/unit/trainables/training/test_loop.py"
+_RANDOM, _RANDOM_TESTS = "trainables/randomness.py", "tests/unit/trainables/test_randomness.py"
+_OPTIMIZERS, _OPTIMIZER_TESTS = (
+    "trainables/training/optimizers.py",
+    "tests/unit/trainables/training/test_optimizers.py",
+)
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -116,7 +119,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="checkpoint_without_optimizer",
         meaning="a continued replicate starts its optimiser anew",
-        file="trainables/training/distributed.py",
+        file="trainables/training/parallel/ranks.py",
         old="        optimizer.load_state_dict(optimizer_state)\n",
         new="",
         caught_by=f"{_LOOP_TESTS}::test_continuation_is_bit_exact_at_any_step[5-adamw-transformer]",
@@ -159,37 +162,37 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/training/probes.py",
         old="model(part.inputs_BT[:, : t + 1]).logits_BTV[:, -1]",
         new="model(part.inputs_BT).logits_BTV[:, t]",
-        caught_by="tests/unit/test_leak_probe.py::test_a_model_that_reads_the_next_token_leaks_what_it_is_worth",
+        caught_by="tests/unit/trainables/test_leak_probe.py::test_a_model_that_reads_the_next_token_leaks_what_it_is_worth",
     ),
     Mutant(
         name="stale_actor_state",
         meaning="a reused actor goes on with the model of its last trial",
-        file="trainables/attempt.py",
+        file="trainables/worker/attempt.py",
         old="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n",
         new="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n"
         "        trainer.model = globals().setdefault('_kept', trainer.model)\n",
-        caught_by="tests/unit/test_tune_trainable.py::test_a_reused_actor_computes_what_a_fresh_process_does",
+        caught_by="tests/unit/trainables/worker/test_tune_trainable.py::test_a_reused_actor_computes_what_a_fresh_process_does",
     ),
     Mutant(
         name="other_data_accepted",
         meaning="a worker trains on other data than the plan's",
-        file="trainables/attempt.py",
+        file="trainables/worker/attempt.py",
         old="if task.data_hash != given.data_hash:",
         new="if not task.data_hash:",
-        caught_by="tests/unit/test_attempt.py::test_a_worker_with_other_data_refuses",
+        caught_by="tests/unit/trainables/worker/test_attempt.py::test_a_worker_with_other_data_refuses",
     ),
     Mutant(
         name="crash_reported_as_finished",
         meaning="an exception in a layer ends the replicate as finished",
-        file="trainables/attempt.py",
+        file="trainables/worker/attempt.py",
         old='"oom" if is_out_of_memory(error) else "crashed"',
         new='"oom" if is_out_of_memory(error) else "finished"',
-        caught_by="tests/unit/test_attempt.py::test_an_exception_is_a_result_with_its_traceback_on_disk",
+        caught_by="tests/unit/trainables/worker/test_attempt.py::test_an_exception_is_a_result_with_its_traceback_on_disk",
     ),
     Mutant(
         name="config_id_without_data",
         meaning="results on one text count for another text",
-        file="trainables/config.py",
+        file="trainables/config/trial.py",
         old='{**config.canonical(), "data_hash": data_hash, ',
         new="{**config.canonical(), ",
         caught_by="tests/property/test_plans.py::test_a_configuration_is_named_by_all_that_changes_its_result",
@@ -197,7 +200,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="config_id_without_code_version",
         meaning="results of an older layer count for the new one",
-        file="trainables/config.py",
+        file="trainables/config/trial.py",
         old='"architecture_version": ARCHITECTURES.version(self.architecture.name),\n',
         new="",
         caught_by="tests/property/test_plans.py::test_a_configuration_is_named_by_all_that_changes_its_result",

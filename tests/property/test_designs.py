@@ -8,7 +8,7 @@ from collections import Counter
 from hypothesis import given
 from hypothesis import strategies as st
 
-from search_spaces.ablations import base_plus_one, fractional, full_factorial, leave_one_out, one_at_a_time, pairs
+from search_spaces.designs import base_plus_one, fractional, full_factorial, leave_one_out, one_at_a_time, pairs
 
 names = st.lists(st.sampled_from("abcdefgh"), min_size=1, max_size=5, unique=True)
 

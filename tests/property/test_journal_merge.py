@@ -11,9 +11,10 @@ from typing import Any
 from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
-from analysis.compact import compact_journal
-from analysis.records import FAILURES, RESULTS, STATUSES, JournalState, merge, read_journal
-from analysis.results import summarise
+from analysis.records.compact import compact_journal
+from analysis.records.journal import JournalState, merge, read_journal
+from analysis.records.statuses import FAILURES, RESULTS, STATUSES
+from analysis.results.arms import summarise
 from tests.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event, write_journal
 
 ARMS = ("baseline", "treatment")
@@ -99,7 +100,7 @@ def test_every_end_is_counted_and_results_are_final(journal) -> None:
         since = len(own) - own[::-1].index("reopened") if "reopened" in own else 0
         ends = [event for event in own[since:] if event in STATUSES]
         results = [event for event in ends if event in RESULTS]
-        assert (replicate.starts, replicate.reopenings) == (own.count("started"), own.count("reopened"))
+        assert (replicate.starts, replicate.reruns) == (own.count("started"), own.count("reopened"))
         assert replicate.ends == len(results)
         assert replicate.crashes == ends.count("crashed")
         assert replicate.status == (results[0] if results else ends[-1] if ends else None)

@@ -14,13 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.inventory import Inventory
-from cluster.packing import HEADROOM
+from cluster.placement.size_classes import HEADROOM
 from sweeps.errors import UserError
-from sweeps.plan import Plan
-from sweeps.planning import build_plan
-from sweeps.resolve import load_study
+from sweeps.plan.builder import build_plan
+from sweeps.plan.plan import Plan
+from sweeps.studies.resolve import load_study
 from tests.configs import small_config
-from trainables.config import TrialConfig, config_id
+from trainables.config.trial import TrialConfig, config_id
 from trainables.registry import ARCHITECTURES, TASKS
 
 KURAMOTO: dict[str, Any] = {"name": "kuramoto", "phase_layers": [0], "num_oscillators": 4}

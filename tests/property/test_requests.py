@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cluster.inventory import Card, Inventory
-from cluster.requests import Request, ResourceError, check_fits, concurrency
+from cluster.placement.request import Request, ResourceError, check_fits, concurrency
 
 REQUESTS = st.builds(
     Request,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from tests.configs import KURAMOTO, small_config
+from trainables.randomness import generator, initialise, stream_seed
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
-from trainables.training.randomness import generator, initialise, stream_seed
 
 SEEDS = st.integers(min_value=-(2**63), max_value=2**63)
 NAMES = st.lists(st.text(max_size=4), max_size=3)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from analysis.statistics import holm, mean_interval, paired_comparison
+from analysis.statistics.inference import holm, mean_interval, paired_comparison
 
 VALUES = st.floats(min_value=-1e3, max_value=1e3).map(lambda x: round(x, 3))
 SAMPLES = st.lists(VALUES, min_size=2, max_size=12)

@@ -1,5 +1,10 @@
-"""The families. Importing this package registers them."""
+"""Architectures, one module or package a family.
 
-from trainables.architectures import controls, kuramoto, recurrent, resonant, tpi, transformer
+Every module and package here is imported, so that what it registers is known: there is no list to forget.
+"""
 
-__all__ = ["controls", "kuramoto", "recurrent", "resonant", "tpi", "transformer"]
+import importlib
+import pkgutil
+
+for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
+    importlib.import_module(f"{__name__}.{_module}")

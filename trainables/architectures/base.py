@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from trainables.schema import NamedConfig
 
 if TYPE_CHECKING:
-    from trainables.tasks.base import Batch
+    from trainables.batch import Batch
 
 
 class ModelOutput(NamedTuple):
@@ -28,7 +28,7 @@ class ModelOutput(NamedTuple):
 class LanguageModel(nn.Module):
     """A model that maps tokens_BT to `ModelOutput`; its logits at t may use tokens up to t only."""
 
-    uses_targets: bool = False
+    needs_targets: bool = False
     """Whether its penalty needs the targets. Its forward pass then takes `targets_BT` as a second argument, which
     training gives and scoring does not; no logit may depend on them."""
 
@@ -51,11 +51,11 @@ class LanguageModel(nn.Module):
         return {}
 
     @property
-    def undecayed(self) -> frozenset[str]:
+    def no_weight_decay(self) -> frozenset[str]:
         """Names of parameters that weight decay leaves alone, whatever the optimiser's rule says."""
         return frozenset()
 
-    def take_over(self, role: str, state: Mapping[str, Tensor]) -> None:
+    def load_weights_from(self, role: str, state: Mapping[str, Tensor]) -> None:
         """Start with the weights of another model.
 
         Args:
@@ -67,7 +67,7 @@ class LanguageModel(nn.Module):
         """
         raise ValueError(f"{type(self).__name__} takes over no '{role}'")
 
-    def begin_step(self, step: int, draw: Callable[[], Batch]) -> str | None:
+    def on_step_start(self, step: int, draw: Callable[[], Batch]) -> str | None:
         """Prepare for optimiser step `step`, counted from 0: schedules, calibration, unfreezing.
 
         It must depend on nothing but its arguments and the state that checkpoints hold, so that a continued
@@ -147,7 +147,7 @@ class ArchitectureConfig(NamedConfig):
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the backbone that has to be trained before this is; None where there is none.
 
-        The model is given what that training ends with, by `LanguageModel.take_over`, in the role `backbone`.
+        The model is given what that training ends with, by `LanguageModel.load_weights_from`, in the role `backbone`.
         """
         return None
 

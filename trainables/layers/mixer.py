@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from trainables.training.randomness import Initializer, Normal
+from trainables.randomness import Initializer, Normal
 
 
 class MixerOutput(NamedTuple):

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from trainables.training.randomness import generator
+from trainables.randomness import generator
 
 NULL_DRAWS = 8192
 """Simulated draws behind `expected_head_averaged`; its standard error is then below .004."""

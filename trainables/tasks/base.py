@@ -3,61 +3,16 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Self
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
+from trainables.batch import Batch
+from trainables.metric import Metric, Split
 from trainables.schema import NamedConfig
-
-Split = Literal["val", "test"]
-
-
-class DataError(ValueError):
-    """A task's data is missing or unreadable; the message says where it was looked for and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Metric:
-    """A number a task reports."""
-
-    name: str
-    """As `val/bits_per_byte`."""
-    unit: str
-    direction: Literal["minimise", "maximise", "none"]
-    meaning: str
-    chance: float | None = None
-    """What a model that has learnt nothing scores; None where chance has no meaning."""
-    items: int | None = None
-    """Items a rate is over, in each seed; None where it is no rate."""
-
-
-class Batch(NamedTuple):
-    """Inputs and the targets at the same positions (already shifted); -100 marks a position not scored."""
-
-    inputs_BT: Tensor
-    targets_BT: Tensor
-    echo_BT: Tensor | None = None
-    """What a published, unshifted loss trains each position on: the input itself. None: there is no such loss."""
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
-
-    def part(self, sequences: slice) -> Batch:
-        """Return some of the sequences."""
-        return self._each(lambda tensor: tensor[sequences])
-
-    def split(self, size: int) -> list[Batch]:
-        """Return parts of `size` sequences, the last one maybe of fewer."""
-        return [self.part(slice(start, start + size)) for start in range(0, len(self.inputs_BT), size)]
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on `device`."""
-        return self._each(lambda tensor: tensor.to(device))
 
 
 class Task(ABC):

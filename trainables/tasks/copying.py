@@ -24,10 +24,18 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED, Batch
+from trainables.metric import Split
 from trainables.registry import register_task
-from trainables.tasks.base import Batch, Split
-from trainables.tasks.drawn import DrawnConfig, DrawnTask, Examples, Kind, answer_scores, as_batch, at_targets
-from trainables.tasks.scoring import IGNORED
+from trainables.tasks.synthetic import (
+    Examples,
+    MetricSpec,
+    SyntheticConfig,
+    SyntheticTask,
+    answer_scores,
+    as_batch,
+    at_targets,
+)
 
 BLANK = 0
 MARKER = 1
@@ -36,7 +44,7 @@ FIRST_SYMBOL = 3
 
 
 @register_task("copy", version=1)
-class CopyConfig(DrawnConfig):
+class CopyConfig(SyntheticConfig):
     """Copying: at once as published, after a delay as corrected.
 
     As published, training has 100 to 500 symbols, and tests have 500, 1,000, 2,000 and 5,000: `fidelity:
@@ -111,7 +119,7 @@ class CopyConfig(DrawnConfig):
         return CopyTask(self)
 
 
-class CopyTask(DrawnTask[Examples]):
+class CopyTask(SyntheticTask[Examples]):
     """Sequences of symbols to copy."""
 
     config: CopyConfig
@@ -173,13 +181,13 @@ class CopyTask(DrawnTask[Examples]):
         """Symbols that are copied."""
         return "val/copy_accuracy"
 
-    def _kinds(self, split: Split) -> list[Kind]:
+    def _kinds(self, split: Split) -> list[MetricSpec]:
         guess, num_symbols = 1 / self.vocab_size, self.config.num_symbols
         where = "at the place where they are read" if self.config.fidelity == "as_published" else "after the delay"
         return [
-            Kind("copy_accuracy", f"symbols that are predicted {where}", guess),
-            Kind("copy_exact_match", f"sequences with all {num_symbols} symbols right", guess**num_symbols),
-            Kind(
+            MetricSpec("copy_accuracy", f"symbols that are predicted {where}", guess),
+            MetricSpec("copy_exact_match", f"sequences with all {num_symbols} symbols right", guess**num_symbols),
+            MetricSpec(
                 "copy_nats_per_token",
                 "mean negative log-likelihood of a symbol",
                 math.log(self.vocab_size),
@@ -187,7 +195,7 @@ class CopyTask(DrawnTask[Examples]):
                 "minimise",
             ),
             *(
-                Kind(
+                MetricSpec(
                     _other_metric(number),
                     f"copy_accuracy of other examples, with {number} symbols",
                     guess,

@@ -22,14 +22,13 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED
+from trainables.data.tokenizers.simple import CharTokenizer
+from trainables.metric import Split
+from trainables.randomness import generator as stream
 from trainables.registry import register_task
-from trainables.tasks.base import Split
-from trainables.tasks.drawn import DrawnConfig, DrawnTask, Examples, Kind, at_targets
-from trainables.tasks.needle_scores import generated_hits
-from trainables.tasks.scoring import IGNORED
-from trainables.tasks.text import token_nats
-from trainables.tasks.tokenizers import CharTokenizer
-from trainables.training.randomness import generator as stream
+from trainables.tasks.scoring import generated_hits, token_nats
+from trainables.tasks.synthetic import Examples, MetricSpec, SyntheticConfig, SyntheticTask, at_targets
 
 THINGS = ("bag", "box", "cap", "cup", "hat", "key", "map", "pen")
 SYLLABLES = tuple(consonant + vowel for consonant, vowel in product("bdfgklmnprstvz", "aeiou"))
@@ -50,7 +49,7 @@ ANSWER_END = 2
 
 
 @register_task("facts", version=2)
-class FactsConfig(DrawnConfig):
+class FactsConfig(SyntheticConfig):
     """Facts stated in sentences, and one asked for."""
 
     name: Literal["facts"] = "facts"
@@ -94,7 +93,7 @@ class FactsConfig(DrawnConfig):
         return FactsTask(self)
 
 
-class FactsTask(DrawnTask[Examples]):
+class FactsTask(SyntheticTask[Examples]):
     """Texts that state facts and ask for one."""
 
     config: FactsConfig
@@ -136,12 +135,14 @@ class FactsTask(DrawnTask[Examples]):
         """Answers that are right in every letter."""
         return "val/fact_exact_match"
 
-    def _kinds(self, split: Split) -> list[Kind]:
+    def _kinds(self, split: Split) -> list[MetricSpec]:
         guess = 1 / self.vocab_size
         return [
-            Kind("fact_exact_match", f"answers generated with all {WORD_LENGTH} letters right", guess**WORD_LENGTH),
-            Kind("fact_letter_accuracy", "generated letters that are the answer's in their place", guess),
-            Kind(
+            MetricSpec(
+                "fact_exact_match", f"answers generated with all {WORD_LENGTH} letters right", guess**WORD_LENGTH
+            ),
+            MetricSpec("fact_letter_accuracy", "generated letters that are the answer's in their place", guess),
+            MetricSpec(
                 "fact_nats_per_token",
                 "mean negative log-likelihood of the answer's letters, those before each given",
                 math.log(self.vocab_size),

@@ -6,11 +6,11 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
-from trainables.tasks.base import Split
-
-IGNORED = -100
-"""Target of a position that is not scored."""
+from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED
+from trainables.metric import Split
 
 _MAX_NATS = 709.0
 """Above it, exp exceeds every float."""
@@ -61,3 +61,60 @@ def mean_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
 def perplexity(nats_per_token: float) -> float:
     """Return exp of `nats_per_token`: infinite where no float holds it, NaN where it is NaN."""
     return math.exp(nats_per_token) if nats_per_token < _MAX_NATS else nats_per_token * math.inf
+
+
+def hit_probability(logits_NV: Tensor, targets_N: Tensor, k: int) -> Tensor:
+    """Return the probability that each target is among the `k` highest logits, ties broken at random.
+
+    Returns:
+        float64 of shape (N,); NaN where a logit is NaN.
+    """
+    wanted_N1 = logits_NV.gather(1, targets_N[:, None])
+    above_N, equal_N = (logits_NV > wanted_N1).sum(1), (logits_NV == wanted_N1).sum(1)
+    share_N = ((k - above_N).double() / equal_N).clamp(0, 1)
+    return share_N.masked_fill(logits_NV.isnan().any(1), math.nan)
+
+
+def at_least(hits_NL: Tensor, count: int) -> Tensor:
+    """Return the probability that at least `count` of L independent events happen, given that of each."""
+    num_events = hits_NL.shape[1]
+    exactly_NK = torch.zeros(hits_NL.shape[0], num_events + 1, dtype=hits_NL.dtype, device=hits_NL.device)
+    exactly_NK[:, 0] = 1
+    for hit_N in hits_NL.unbind(1):
+        one_more_NK = functional.pad(exactly_NK, (1, 0))[:, :-1]
+        exactly_NK = exactly_NK * (1 - hit_N[:, None]) + one_more_NK * hit_N[:, None]
+    return exactly_NK[:, count:].sum(1)
+
+
+def half_of(needle_length: int) -> int:
+    """Return how many tokens of a needle are a partial success: at least half."""
+    return math.ceil(needle_length / 2)
+
+
+def generated_hits(model: LanguageModel, prefix_NP: Tensor, needle_NL: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
+    """Let the model continue each prefix greedily, token by token, and compare with the needle.
+
+    The model is given the prefix and its own tokens and nothing else. Where the needle's token shares the highest
+    logit, the model is taken to have chosen it, at the odds that `hit_probability` counts.
+
+    Returns:
+        For each generated token the probability that it is the needle's, and that the needle's is among the `top_k`
+        likeliest: two tensors of shape (N, L).
+    """
+    tokens_NT, hits, in_top = prefix_NP, [], []
+    for wanted_N in needle_NL.unbind(1):
+        logits_NV = model(tokens_NT).logits_BTV[:, -1]
+        hits.append(hit_probability(logits_NV, wanted_N, 1))
+        in_top.append(hit_probability(logits_NV, wanted_N, top_k))
+        chosen_N = torch.where(hits[-1] > 0, wanted_N, logits_NV.argmax(1))
+        tokens_NT = torch.cat([tokens_NT, chosen_N[:, None]], dim=1)
+    return torch.stack(hits, 1), torch.stack(in_top, 1)
+
+
+def token_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
+    """Return the negative log-likelihood of each target in at least float32; 0 where it is not scored."""
+    wide = torch.promote_types(logits_BTV.dtype, torch.float32)
+    nats_N = nn.functional.cross_entropy(
+        logits_BTV.flatten(0, 1).to(wide), targets_BT.flatten(), ignore_index=IGNORED, reduction="none"
+    )
+    return nats_N.view(targets_BT.shape)

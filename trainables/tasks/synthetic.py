@@ -1,112 +1,264 @@
-"""Seeded synthetic text whose entropy rate is known exactly, so that no model may beat it.
+"""Tasks whose examples are drawn, not read from a text: fixed ones to score, fresh or fixed ones to train on.
 
-The source is a Markov chain of order 2 over 8 letters. Two letters of context decide everything, so a tiny
-model learns it within a few hundred steps, while a model that only sees the last letter, or the context
-without its order, stays measurably above the entropy rate.
+A task says how examples are drawn and how a model scores on them; what all of them share is here. Scores of an
+example are tensors whose first dimension is the example, and a metric is the mean of all that they hold.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from bisect import bisect
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
-from itertools import accumulate
+import hashlib
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
 
-ALPHABET = "abcdefgh"
-DEFAULT_LENGTH = 262_144
-"""Characters of the corpus `synthetic` where nothing else is asked."""
+from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED, Batch
+from trainables.metric import Metric, Split
+from trainables.randomness import generator as stream
+from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.scoring import check_request, evenly_spaced, hit_probability, mean_nats, token_nats
 
-_SHARPNESS = 6.0  # transition weights are u ** 6: a few likely successors, every successor possible
+MIN_HELD_OUT = 20
 
 
-@dataclass(frozen=True)
-class MarkovSource:
-    """A stationary source of text in which a letter depends on the two before it."""
+class SyntheticConfig(TaskConfig):
+    """How many examples are fixed, and which."""
 
-    seed: int
+    num_train: int | None = Field(None, ge=1)
+    """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
+    num_val: int = Field(1000, ge=MIN_HELD_OUT)
+    num_test: int = Field(1000, ge=0)
+    """Examples for test, at least 20; 0: no test split."""
+    data_seed: int = Field(0, ge=0)
+    """Names the fixed examples; fresh ones follow the replicate's seed."""
 
-    @cached_property
-    def transition_PCV(self) -> NDArray[np.float64]:
-        """Probability of the next letter after (letter before last, last letter); shape (V, V, V)."""
-        # random.Random: its stream of random() is fixed across versions of Python, NumPy's is not.
-        rng = random.Random(f"transition {self.seed}")
-        size = len(ALPHABET)
-        weights = np.array([rng.random() ** _SHARPNESS for _ in range(size**3)]).reshape(size, size, size)
-        weights += 1e-3  # every transition is possible: the chain has one stationary distribution
-        return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+    @field_validator("num_test")
+    @classmethod
+    def _enough_or_none(cls, value: int) -> int:
+        if 0 < value < MIN_HELD_OUT:
+            raise ValueError(f"num_test={value} must be 0 or at least {MIN_HELD_OUT}")
+        return value
 
-    @cached_property
-    def stationary_PC(self) -> NDArray[np.float64]:
-        """Long-run probability of each pair of successive letters; shape (V, V)."""
-        size = len(ALPHABET)
-        pair_step = np.zeros((size**2, size**2))
-        for before in range(size):
-            for last in range(size):
-                row = slice(last * size, (last + 1) * size)
-                pair_step[before * size + last, row] = self.transition_PCV[before, last]
-        # pi (P - I) = 0 and sum(pi) = 1, by least squares over the stacked equations.
-        equations = np.vstack([pair_step.T - np.eye(size**2), np.ones(size**2)])
-        right_hand_side = np.append(np.zeros(size**2), 1.0)
-        pairs = np.linalg.lstsq(equations, right_hand_side, rcond=None)[0]
-        return np.asarray(pairs.reshape(size, size))
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Every example has as many scored positions."""
+        return True
 
-    @cached_property
-    def entropy_bits_per_char(self) -> float:
-        """Exact entropy rate: what the best possible model scores on endless text."""
-        transition = self.transition_PCV
-        entropy_PC = -(transition * np.log2(transition)).sum(axis=-1)
-        return float((self.stationary_PC * entropy_PC).sum())
 
-    def text(self, length: int) -> str:
-        """Draw `length` characters; a longer text begins with the shorter one."""
-        rng = random.Random(f"text {self.seed}")
-        size = len(ALPHABET)
-        pairs = list(accumulate(self.stationary_PC.ravel().tolist()))
-        start = min(bisect(pairs, rng.random()), size**2 - 1)
-        before, last = divmod(start, size)
-        rows = [[list(accumulate(row)) for row in table] for table in self.transition_PCV.tolist()]
-        letters = [before, last]
-        draw, top = rng.random, size - 1
-        for _ in range(length - 2):
-            before, last = last, min(bisect(rows[before][last], draw()), top)
-            letters.append(last)
-        return "".join(ALPHABET[letter] for letter in letters[:length])
+@dataclass(frozen=True, kw_only=True)
+class Examples:
+    """Examples of one length; each has equally many targets."""
 
-    def bits_per_char(self, text: str) -> float:
-        """Return what the source itself scores on `text`, from its third character on.
+    tokens_NT: Tensor
+    """What the model reads."""
+    targets_NT: Tensor
+    """What it has to predict at each position; -100 where nothing."""
 
-        On a finite text this, not the entropy rate, is the score that no model beats but by luck.
+    def __len__(self) -> int:
+        return len(self.tokens_NT)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Self:
+        """Return the examples with every tensor changed."""
+        return replace(self, **{item.name: change(getattr(self, item.name)) for item in fields(self)})
+
+
+E = TypeVar("E", bound=Examples)
+
+
+class MetricSpec(NamedTuple):
+    """A metric without its split. A share is over examples, also a share of answers.
+
+    The answers of one example are found or missed together: they are no independent items, and their number would
+    promise more than they tell.
+    """
+
+    name: str
+    meaning: str
+    chance: float | None
+    unit: str = "share"
+    direction: Literal["minimise", "maximise"] = "maximise"
+    examples: int | None = None
+    """What a share is over; None: all of the split."""
+    in_subset: bool = True
+    """Whether it is told of a subset too."""
+
+    def metric(self, prefix: str, which: str, num_examples: int | None) -> Metric:
+        """Return the metric of a split or its subset.
+
+        Args:
+            prefix: Of the name.
+            which: Which examples, in words.
+            num_examples: Of the split; None where whoever evaluates chooses them.
         """
-        code = _code(text)
-        probability = self.transition_PCV[code[:-2], code[1:-1], code[2:]]
-        return float(-np.log2(probability).mean())
+        is_rate = self.unit == "share" and num_examples is not None
+        return Metric(
+            name=f"{prefix}/{self.name}",
+            unit=self.unit,
+            direction=self.direction,
+            meaning=f"{self.meaning}; {which}",
+            chance=self.chance,
+            items=(self.examples or num_examples) if is_rate else None,
+        )
 
-    def line_bits(self, text: str, end: str) -> float:
-        """Return what the source scores a character of lines that end with the letter `end`, which is not scored.
 
-        Scored is each line from its second character on, by a source that knows that the line is not over: no
-        model of single lines beats it but by luck.
+class SyntheticTask(Task, Generic[E]):
+    """Held-out examples, and a source of training examples.
+
+    Args:
+        config: Of the task.
+        vocab_size: Number of different tokens.
+        context_length: Tokens of an example.
+    """
+
+    def __init__(self, config: SyntheticConfig, *, vocab_size: int, context_length: int) -> None:
+        self.config = config
+        self.vocab_size, self.context_length = vocab_size, context_length
+        sizes: dict[Split, int] = {"val": config.num_val, "test": config.num_test}
+        self.examples = {split: self._draw(size, self._stream(split)) for split, size in sizes.items() if size}
+        self._fixed = self._fixed_training()
+        self.data_hash = self._hash()
+
+    @abstractmethod
+    def _draw(self, size: int, generator: torch.Generator) -> E:
+        """Draw examples, on the CPU."""
+
+    @abstractmethod
+    def _scores(self, model: LanguageModel, examples: E) -> dict[str, Tensor]:
+        """Return every score of every example by the name of the metric that is its mean."""
+
+    @abstractmethod
+    def _kinds(self, split: Split) -> list[MetricSpec]:
+        """Return what is measured on a split."""
+
+    def _stream(self, *names: str) -> torch.Generator:
+        return stream(self.config.data_seed, type(self).__name__, *names)
+
+    def _fixed_training(self) -> E | None:
+        size = self.config.num_train
+        return None if size is None else self._draw(size, self._stream("train"))
+
+    def _hash(self) -> str:
+        digest = hashlib.sha256()
+        parts: list[tuple[str, E]] = [*self.examples.items()]
+        parts += [] if self._fixed is None else [("train", self._fixed)]
+        for split, examples in parts:
+            for tensor in (examples.tokens_NT, examples.targets_NT):
+                digest.update(f"{split} {tuple(tensor.shape)}\n".encode())
+                digest.update(tensor.numpy().tobytes())
+        return digest.hexdigest()
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The held-out splits that exist; validation always does."""
+        return tuple(self.examples)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is measured, for each held-out split and its evenly spaced subset."""
+        declared = []
+        for split, examples in self.examples.items():
+            size, kinds = len(examples), self._kinds(split)
+            declared += [kind.metric(split, f"{split} split, {size:,} examples", size) for kind in kinds]
+            some = f"{split} split, some of {size:,} examples"
+            declared += [kind.metric(f"{split}_subset", some, None) for kind in kinds if kind.in_subset]
+        return tuple(declared)
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw fresh examples, or some of the fixed ones with replacement."""
+        if self._fixed is None:
+            return as_batch(self._draw(size, generator))
+        chosen_B = torch.randint(len(self._fixed), (size,), generator=generator)
+        return as_batch(self._fixed.each(lambda tensor: tensor[chosen_B]))
+
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` evenly spaced validation examples."""
+        examples = self.examples["val"]
+        chosen_B = evenly_spaced(len(examples), num_sequences)
+        return as_batch(examples.each(lambda tensor: tensor[chosen_B]))
+
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy of the answers, in nats."""
+        return mean_nats(logits_BTV, batch.targets_BT)
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, float]:
+        """Score held-out examples.
+
+        Raises:
+            ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        code, stop = _code(end + text), ALPHABET.index(end)
-        before, last, after = code[:-2], code[1:-1], code[2:]
-        probability = self.transition_PCV[before, last, after] / (1 - self.transition_PCV[before, last, stop])
-        is_scored = (last != stop) & (after != stop)
-        return float(-np.log2(probability[is_scored]).mean())
+        cure = "set num_test above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, cure=cure)
+        chosen_N = evenly_spaced(len(self.examples[split]), max_sequences)
+        examples = self.examples[split].each(lambda tensor: tensor[chosen_N])
+        scores = self._score_all(model, examples, device, batch_size)
+        if max_sequences is None:
+            scores |= self._whole_scores(model, split, scores, device=device, batch_size=batch_size)
+        prefix = split if max_sequences is None else f"{split}_subset"
+        return {f"{prefix}/{name}": float(value.double().mean()) for name, value in scores.items()}
+
+    def _score_all(
+        self, model: LanguageModel, examples: E, device: torch.device, batch_size: int
+    ) -> dict[str, Tensor]:
+        """Return the scores of examples that are on the CPU, on the CPU."""
+        parts = []
+        for part_B in torch.arange(len(examples)).split(batch_size):
+            part = examples.each(lambda tensor, chosen_B=part_B: tensor[chosen_B].to(device))  # type: ignore[misc]
+            parts.append(self._scores(model, part))
+        return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
+
+    def _whole_scores(
+        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+    ) -> dict[str, Tensor]:
+        """Return further scores of a whole split, for which a subset is too small.
+
+        Args:
+            model: As for `evaluate`.
+            split: What was scored.
+            scores: Of all its examples.
+            options: `device` and `batch_size`, as for `evaluate`.
+        """
+        return {}
 
 
-def _code(text: str) -> NDArray[np.int64]:
-    """Return the number of each letter."""
-    return np.array([ALPHABET.index(letter) for letter in text])
+def as_batch(examples: Examples) -> Batch:
+    """Return examples as a batch to train on."""
+    return Batch(examples.tokens_NT, examples.targets_NT)
 
 
-@lru_cache(maxsize=4)
-def synthetic_text(seed: int, length: int) -> str:
-    """Return the text of `MarkovSource(seed)`; remembered, because every trial of a sweep asks for it."""
-    if length < 3 or not math.isfinite(length):
-        raise ValueError(f"synthetic text needs at least 3 characters, got {length}")
-    return MarkovSource(seed).text(length)
+def at_targets(model: LanguageModel, examples: Examples) -> tuple[Tensor, Tensor]:
+    """Return the logits where something is to be predicted, and what: shapes (N, Q, V) and (N, Q), in order."""
+    logits_NTV = model(examples.tokens_NT).logits_BTV
+    is_target_NT = examples.targets_NT != IGNORED
+    shape = (len(examples), -1)
+    return logits_NTV[is_target_NT].view(*shape, logits_NTV.shape[2]), examples.targets_NT[is_target_NT].view(shape)
+
+
+def hits_of(logits_NQV: Tensor, targets_NQ: Tensor) -> Tensor:
+    """Return the probability that each target is predicted, ties broken at random."""
+    hits_M = hit_probability(logits_NQV.flatten(0, 1), targets_NQ.flatten(), 1)
+    return hits_M.view(targets_NQ.shape)
+
+
+def answer_scores(task: str, logits_NQV: Tensor, targets_NQ: Tensor) -> dict[str, Tensor]:
+    """Return the scores that answers have in every task, named after it."""
+    hits_NQ = hits_of(logits_NQV, targets_NQ)
+    return {
+        f"{task}_accuracy": hits_NQ,
+        f"{task}_exact_match": hits_NQ.prod(1),
+        f"{task}_nats_per_token": token_nats(logits_NQV, targets_NQ),
+    }

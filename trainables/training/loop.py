@@ -12,17 +12,19 @@ from typing import Any, Literal
 
 import torch
 
+from trainables.batch import Batch
 from trainables.code_hash import code_hash
-from trainables.config import TrialConfig, config_id
-from trainables.tasks.base import Batch, Task
+from trainables.config.trial import TrialConfig, config_id
+from trainables.randomness import generator, initialise, stream_seed
+from trainables.tasks.base import Task
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
-from trainables.training.distributed import SOLO, Ranks, hold
+from trainables.training.initial_weights import WeightSource, save_weights, start_from
 from trainables.training.numerics import Numerics
 from trainables.training.optimizers import build_optimizer, learning_rate_at
-from trainables.training.origins import Origin, save_weights, start_from
+from trainables.training.parallel.ranks import SOLO, Ranks
+from trainables.training.parallel.wrap import wrap_model
 from trainables.training.probes import leak_probe, order_probes
-from trainables.training.randomness import generator, initialise, stream_seed
 
 Outcome = Literal["finished", "diverged"]
 
@@ -66,7 +68,7 @@ class Trainer:
         task: Task,
         numerics: Numerics,
         ranks: Ranks = SOLO,
-        origins: Mapping[str, Origin] | None = None,
+        origins: Mapping[str, WeightSource] | None = None,
     ) -> None:
         if numerics.workers != ranks.size:
             raise ValueError(f"numerics say {numerics.workers} workers, but there are {ranks.size}")
@@ -77,7 +79,7 @@ class Trainer:
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
         initialise(self.model, seed)
         self._start(origins or {})
-        self._held = hold(self.model, self.device, ranks, numerics.sharding)
+        self._held = wrap_model(self.model, self.device, ranks, numerics.sharding)
         self.model.train()
         if not self.num_parameters and config.budget.steps:
             raise ValueError("nothing of this model is trained: score it as it starts, with budget.steps: 0")
@@ -97,7 +99,7 @@ class Trainer:
         """Names what this replicate computes; a checkpoint of another identity is refused."""
         return f"{config_id(self.config, self.task.data_hash, self._origins)}/seed={self.seed}"
 
-    def _start(self, origins: Mapping[str, Origin]) -> None:
+    def _start(self, origins: Mapping[str, WeightSource]) -> None:
         """Take over the weights of other replicates, all that the configuration asks for and no others."""
         needed = self.config.roles
         if needed != origins.keys():
@@ -158,14 +160,14 @@ class Trainer:
         draw = generator(self.seed, "calibration", str(self.step))
         torch.manual_seed(stream_seed(self.seed, "calibration", str(self.step), "forward"))
         task, size = self.task.at(self.step), self.config.budget.batch_size
-        note = self.model.begin_step(self.step, lambda: task.batch(size, draw).to(self.device))
+        note = self.model.on_step_start(self.step, lambda: task.batch(size, draw).to(self.device))
         if note:
             self._notes.append(note)
 
     def _backward(self, batch: Batch, weight: float) -> torch.Tensor:
         """Add `weight` times the batch's gradient; return the weighted loss without the penalty."""
         with self.numerics.autocast(self.config.budget.precision):
-            output = self._held.forward(batch.inputs_BT, batch.targets_BT if self.model.uses_targets else None)
+            output = self._held.forward(batch.inputs_BT, batch.targets_BT if self.model.needs_targets else None)
             loss = self.task.loss(output.logits_BTV, batch)
         ((loss + output.penalty) * (weight * self._held.gradient_scale)).backward()
         return loss.detach().double() * weight
@@ -252,7 +254,7 @@ class Trainer:
         batch = self.task.held_out(PROBE_SEQUENCES)
         batch = batch.to(self.device)
         leak = leak_probe(self.model, batch)
-        with self._held.assembled():
+        with self._held.full_parameters():
             return leak | order_probes(self.model, batch.inputs_BT)
 
     def save(self, path: Path) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from trainables.code_hash import code_hash
-from trainables.training.distributed import Sharding
+from trainables.config.resources import Sharding
 
 
 @dataclass(frozen=True, kw_only=True)

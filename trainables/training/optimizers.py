@@ -10,7 +10,7 @@ from torch import nn
 
 if TYPE_CHECKING:
     from trainables.architectures.base import LanguageModel
-    from trainables.config import OptimizerConfig
+    from trainables.config.training import OptimizerConfig
 
 
 def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> float:
@@ -34,7 +34,7 @@ def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> fl
 
 
 def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Split the parameters into a decayed and an undecayed group.
+    """Split the parameters into a decayed and an no_weight_decay group.
 
     `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
     whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms. Neither decays
@@ -44,7 +44,7 @@ def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict
         The two groups; after them, for each learning rate that the model asks for, those that are not empty of two
         more, with that rate as `learning_rate_factor`.
     """
-    factors, exempt = model.learning_rate_factors, model.undecayed
+    factors, exempt = model.learning_rate_factors, model.no_weight_decay
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
     for name, parameter in model.named_parameters():
         if not parameter.requires_grad:

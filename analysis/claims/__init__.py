@@ -1,0 +1,1 @@
+"""Scientific claims: their kinds, their declaration, and what can be detected."""

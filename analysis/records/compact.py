@@ -1,0 +1,91 @@
+"""Compact journals: what all drivers of a sweep wrote, in one small file that can be committed.
+
+A compact journal is a journal: `read_journal` reads it, and every summary of final values comes out exactly
+as from the whole, because last reports and ends are kept as they are. Earlier reports are thinned and rounded
+to 6 significant digits; the sweep's provenance says so under `compact`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.records.description import JournalError
+from analysis.records.journal import JournalState, merge, read_events
+
+MAXIMUM_BYTES = 1_000_000
+SIGNIFICANT_DIGITS = 6
+
+_REPORTS_KEPT = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
+"""Reports kept of a replicate: the first of these with which the file is small enough."""
+
+
+def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
+    """Merge the journals of a results folder into the text of one compact journal.
+
+    Kept: the newest description of the sweep, every start, end and reopening, and of each replicate's reports
+    the last and some evenly spaced before it.
+
+    Args:
+        source: A results folder (with `journal/` in it), or a folder of journal files.
+        maximum_bytes: Size not to exceed.
+
+    Raises:
+        FileNotFoundError: If there is no journal.
+        JournalError: If a line is unreadable, or no thinning makes the journal small enough.
+    """
+    folder = source / "journal" if (source / "journal").is_dir() else source
+    files = sorted(folder.glob("*.jsonl")) if folder.is_dir() else []
+    if not files:
+        raise FileNotFoundError(f"no journal in {source}: expected {source / 'journal'}/*.jsonl")
+    events = [event for file in files for event in read_events(file)]
+    events.sort(key=lambda event: (event["time"], event["sweep_id"]))
+    state = merge(events)
+    if state.sweep is None:
+        raise JournalError(f"{folder}: no journal has a `sweep` line")
+    for kept in _REPORTS_KEPT:
+        text = _render(events, state, kept)
+        if len(text.encode()) <= maximum_bytes:
+            return text
+    raise JournalError(f"{folder}: more than {maximum_bytes} bytes even with one report a replicate")
+
+
+def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) -> str:
+    reports = [replicate.reports for replicate in state.replicates.values()]
+    chosen = {id(points[i].metrics) for points in reports for i in _spread(len(points), kept)}
+    last = {id(points[-1].metrics) for points in reports if points}
+    lines = []
+    for event in events:
+        if event["event"] in {"sweep", "interrupted"}:
+            continue
+        # The state holds the very metrics of the events that count, so identity tells which those are.
+        identity = id(event.get("metrics"))
+        if event["event"] != "report" or identity in last:
+            lines.append(event)
+        elif identity in chosen:
+            lines.append({**event, "metrics": _rounded(event["metrics"])})
+    note = {
+        "reports": sum(map(len, reports)),
+        "reports_kept": len(chosen),
+        "significant_digits": SIGNIFICANT_DIGITS,
+        "exact": "last report and end of every replicate",
+        "drivers": len({event["sweep_id"] for event in events}),
+    }
+    sweep = next(event for event in reversed(events) if event["event"] == "sweep")
+    described = {**sweep, "provenance": {**sweep.get("provenance", {}), "compact": note}}
+    return "".join(json.dumps(line, separators=(",", ":"), allow_nan=False) + "\n" for line in (described, *lines))
+
+
+def _spread(count: int, kept: int) -> list[int]:
+    """Return up to `kept` evenly spaced indices below `count`: the last, and from two on the first."""
+    if count <= kept:
+        return list(range(count))
+    if kept == 1:
+        return [count - 1]
+    return [round(i * (count - 1) / (kept - 1)) for i in range(kept)]
+
+
+def _rounded(metrics: dict[str, float]) -> dict[str, float]:
+    return {name: float(f"{value:.{SIGNIFICANT_DIGITS}g}") for name, value in metrics.items()}

@@ -1,0 +1,177 @@
+"""What a sweep says of itself in the first line of its journal: arms, metrics, contrasts, claims."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from analysis.claims.claim import Claim, ClaimError
+from analysis.records.format_1 import RESONANT, TPI
+
+FORMAT_VERSION = 1
+
+
+class JournalError(ValueError):
+    """A journal that cannot be read; the message names file and line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MetricInfo:
+    """A metric as the journal's first line describes it."""
+
+    name: str
+    unit: str
+    direction: Literal["minimise", "maximise", "none"]
+    meaning: str
+    chance: float | None = None
+    items: int | None = None
+    """Items a rate is over, in each seed; None where it is no rate, or an old journal does not say."""
+
+
+def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "none"], meaning: str) -> MetricInfo:
+    return MetricInfo(name=name, unit=unit, direction=direction, meaning=meaning)
+
+
+FAMILY_PROBES: tuple[MetricInfo, ...] = tuple(
+    _shared(f"probe/{name}", unit, "none", meaning) for name, unit, meaning in (*RESONANT, *TPI)
+)
+
+
+SHARED_METRICS: tuple[MetricInfo, ...] = (
+    _shared("train/loss", "nats/token", "minimise", "mean training loss since the last report"),
+    _shared("train/learning_rate", "1", "none", "learning rate of the last step"),
+    _shared("train/gradient_norm", "1", "none", "gradient norm of the last step, before clipping"),
+    _shared("train/scored_step", "step", "none", "optimiser steps of the weights that were scored whole"),
+    _shared("train/tokens_per_second", "token/s", "maximise", "training speed since the last report"),
+    _shared("probe/loss_future_visible", "nats/token", "minimise", "loss with the whole window as input"),
+    _shared("probe/loss_future_withheld", "nats/token", "minimise", "loss with the input cut after each position"),
+    _shared("probe/leak", "nats/token", "none", "what later tokens are worth: withheld minus visible loss"),
+    _shared("probe/coupling", "rad/time", "none", "coupling strength K, mean over layers and heads"),
+    *(
+        metric
+        for name, meaning in (
+            ("oscillators", "order parameter over the oscillators of a head"),
+            ("positions", "order parameter over the positions of a window"),
+            ("pooled", "order parameter over oscillators and positions together"),
+            ("published", "PhaseGPT's statistic: angles averaged over heads, then over oscillators"),
+        )
+        for metric in (
+            _shared(f"probe/order_{name}", "1", "none", meaning),
+            _shared(f"probe/order_{name}_null", "1", "none", f"{meaning}, for uniform random phases"),
+        )
+    ),
+    *FAMILY_PROBES,
+)
+"""Metrics of the training loop and the probes, the same in every study; a task adds its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmInfo:
+    """An arm as the journal's first line describes it."""
+
+    arm: str
+    config_id: str
+    parameters: dict[str, Any]
+    """The fields in which this arm differs from the study's base, as dotted keys."""
+    num_parameters: int
+    """Trainable parameters of the model."""
+    seeds: tuple[int, ...]
+    role: Literal["baseline", "treatment", "control", "prerequisite"] = "treatment"
+    note: str = ""
+    data_hash: str = ""
+    """Hash of the data the arm trains on."""
+    predicted_memory_mib: float | None = None
+    """Peak that the plan expects of a trial, its process included."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastInfo:
+    """A planned comparison of two arms beside those with the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference `arm` − `against` is the size of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalInfo:
+    """Values somebody else measured, that the baseline must agree with."""
+
+    name: str
+    metric: str
+    values: tuple[float, ...]
+    """One value a seed of theirs."""
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepInfo:
+    """The first line of a journal: which study, which arms, which metrics."""
+
+    study: str
+    scale: str
+    title: str
+    primary_metric: str
+    metrics: tuple[MetricInfo, ...]
+    """Those of the task; see `all_metrics`."""
+    arms: tuple[ArmInfo, ...]
+    prerequisites: tuple[ArmInfo, ...] = ()
+    """What is trained for arms to start with; not compared with anything."""
+    references: dict[str, dict[str, float]] = field(default_factory=dict)
+    """What simple models score: {reference: {metric: value}}."""
+    contrasts: tuple[ContrastInfo, ...] = ()
+    claims: tuple[Claim, ...] = ()
+    external: tuple[ExternalInfo, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    """Versions, git commit, data hash, machine."""
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def units(self) -> tuple[ArmInfo, ...]:
+        """Everything that is trained: the prerequisites, then the arms."""
+        return (*self.prerequisites, *self.arms)
+
+    @property
+    def baseline(self) -> ArmInfo:
+        """The arm the others are compared with."""
+        return next(arm for arm in self.arms if arm.role == "baseline")
+
+    def metric(self, name: str) -> MetricInfo:
+        """Return the metric called `name`.
+
+        Raises:
+            KeyError: If the study has no such metric.
+        """
+        for metric in self.all_metrics:
+            if metric.name == name:
+                return metric
+        raise KeyError(f"no metric '{name}'; known: {', '.join(m.name for m in self.all_metrics)}")
+
+    @property
+    def all_metrics(self) -> tuple[MetricInfo, ...]:
+        """The task's metrics, then the shared ones."""
+        return (*self.metrics, *SHARED_METRICS)
+
+    @classmethod
+    def from_event(cls, event: dict[str, Any]) -> SweepInfo:
+        """Read the first line of a journal.
+
+        Raises:
+            JournalError: If a key is missing or unknown: another version of phasesweep wrote it.
+        """
+        fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
+        try:
+            fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
+            for kind in ("arms", "prerequisites"):
+                given = fields.get(kind, ()) if kind == "prerequisites" else fields[kind]
+                fields[kind] = tuple(ArmInfo(**{**arm, "seeds": tuple(arm["seeds"])}) for arm in given)
+            fields["contrasts"] = tuple(ContrastInfo(**c) for c in fields.get("contrasts", ()))
+            fields["claims"] = tuple(Claim.from_mapping(c) for c in fields.get("claims", ()))
+            external = fields.get("external", ())
+            fields["external"] = tuple(ExternalInfo(**{**e, "values": tuple(e["values"])}) for e in external)
+            return cls(**fields)
+        except (KeyError, TypeError, ClaimError) as error:
+            raise JournalError(
+                f"sweep {event['sweep_id']}: another version of phasesweep described it ({error})"
+            ) from error

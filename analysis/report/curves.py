@@ -1,0 +1,209 @@
+"""Learning curves as small multiples: one panel an arm, every seed, the mean with its t band.
+
+Many arms in one panel hide each other; here each is set against the baseline's mean alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.records.description import ArmInfo, JournalError, MetricInfo, SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Replicate
+from analysis.report.plotting import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    VERMILLION,
+    WIDTH_INCHES,
+    headline,
+    save,
+    style,
+    write_csv,
+)
+from analysis.results.arms import find_metric, transform_of
+from analysis.statistics.inference import mean, mean_interval
+from analysis.statistics.transforms import Interval
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 4
+_SHOWN_FROM = 0.2
+"""Share of training after which the vertical axis fits the curves; the fall before it would flatten them."""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One arm's metric over training."""
+
+    arm: str
+    seeds: dict[int, dict[int, float]]
+    """{seed: {step: value}} of every replicate that reported the metric."""
+    unfinished: frozenset[int]
+    """Seeds that failed or have not ended; not part of the mean."""
+    means: dict[int, float]
+    """{step: mean} at the steps that every finished seed reports."""
+    intervals: dict[int, Interval | None]
+
+
+def learning_curves(
+    state: JournalState, metric: str | None, path: Path, title: str | None = None, *, confidence: float = 0.95
+) -> list[Path]:
+    """Draw a metric against optimiser steps for every arm.
+
+    Args:
+        state: The journal.
+        metric: Name of the metric; if None the one that `curve_metric` chooses.
+        path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
+        title: Printed above; the study's own title if None.
+        confidence: Coverage of the band at each step.
+
+    Returns:
+        The files written: the figure, and the CSV beside it.
+
+    Raises:
+        JournalError: If the journal holds no description of a sweep.
+        ValueError: If the metric is unknown, or no arm reports it at two steps or more.
+    """
+    if state.sweep is None:
+        raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
+    info = curve_metric(state, state.sweep) if metric is None else find_metric(state.sweep, metric)
+    arms = sorted(state.sweep.arms, key=lambda arm: arm.role != "baseline")
+    curves = [_curve(state, arm, info, confidence) for arm in arms]
+    if all(len(curve.means) < 2 for curve in curves):
+        raise ValueError(f"no arm of '{state.sweep.study}' reports {info.name} at two steps or more")
+    reference = curves[0] if arms[0].role == "baseline" else None
+    with style():
+        figure, panels = _panels(len(curves))
+        for axes, curve in zip(panels, curves, strict=True):
+            _draw(axes, curve, reference)
+        remarks = _fit(panels, curves)
+        split, is_subset, _ = info.name.partition("_subset/")
+        if is_subset:
+            remarks.insert(0, f"{split}_subset: a part of {split}")
+        if any(curve.unfinished for curve in curves):
+            remarks.append("×: seed failed or not ended, outside the mean")
+        subtitle = f"mean and {100 * confidence:g} % Student-t band at each step; thin lines: seeds"
+        if reference is not None:
+            subtitle += f"; dashed: {reference.arm}"
+        headline(figure, title or state.sweep.title, f"{subtitle}\n{'; '.join(remarks)}")
+        figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
+        figure.supylabel(f"{info.name} ({info.unit})", fontsize=9.5, x=0.008)
+        written = save(figure, path)
+    columns = ("arm", "step", "mean", "ci_low", "ci_high", "seed", "value", "in_mean")
+    return [written, write_csv(path, columns, _records(curves))]
+
+
+def curve_metric(state: JournalState, sweep: SweepInfo) -> MetricInfo:
+    """Return what is drawn over training: the primary metric, or what stands for it until the last step.
+
+    The training loop scores a whole split once, at the end, and on the way a part of it, under
+    `<split>_subset/...`.
+    """
+    split, _, name = sweep.primary_metric.partition("/")
+    subset = f"{split}_subset/{name}"
+    reports = (report for replicate in state.replicates.values() for report in replicate.reports)
+    is_reported = any(subset in report.metrics for report in reports)
+    return find_metric(sweep, subset if is_reported else sweep.primary_metric)
+
+
+def _curve(state: JournalState, arm: ArmInfo, info: MetricInfo, confidence: float) -> Curve:
+    replicates = [state.replicates.get((arm.config_id, seed)) for seed in arm.seeds]
+    seeds = {r.seed: _points(r, info.name) for r in replicates if r is not None}
+    seeds = {seed: points for seed, points in seeds.items() if points}
+    finished = {r.seed for r in replicates if r is not None and r.status == "finished"} & seeds.keys()
+    steps = sorted(set.intersection(*(set(seeds[seed]) for seed in finished))) if finished else []
+    values = {step: [seeds[seed][step] for seed in sorted(finished)] for step in steps}
+    scale = transform_of(info)
+    return Curve(
+        arm=arm.arm,
+        seeds=seeds,
+        unfinished=frozenset(seeds.keys() - finished),
+        means={step: mean(v, scale=scale) for step, v in values.items()},
+        intervals={step: mean_interval(v, confidence=confidence, scale=scale) for step, v in values.items()},
+    )
+
+
+def _points(replicate: Replicate, metric: str) -> dict[int, float]:
+    return {report.step: report.metrics[metric] for report in replicate.reports if metric in report.metrics}
+
+
+def _panels(count: int) -> tuple[Figure, list[Axes]]:
+    from matplotlib.figure import Figure
+
+    columns = min(_COLUMNS, count)
+    rows = math.ceil(count / columns)
+    top, bottom, panel = 1.05, 0.55, 1.65
+    height = top + bottom + panel * rows
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(
+        left=0.085, right=0.985, top=1 - top / height, bottom=bottom / height, wspace=0.1, hspace=0.32
+    )
+    panels: list[Axes] = list(grid.flat)
+    for inner in grid[:, 1:].flat:
+        inner.tick_params(axis="y", length=0)
+    for unused in panels[count:]:
+        unused.set_visible(False)
+    for above_gap in panels[max(0, count - columns) : count]:
+        above_gap.tick_params(labelbottom=True)
+    return figure, panels[:count]
+
+
+def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
+    is_reference = curve is reference
+    colour = INK if is_reference else BLUE
+    axes.set_title(curve.arm, fontsize=9, loc="left", pad=4, color=INK)
+    axes.grid(color=FAINT, linewidth=0.5)
+    if reference is not None and not is_reference:
+        axes.plot(*_xy(reference.means), color=GREY, linewidth=1.1, linestyle=(0, (4, 2)), zorder=3)
+    for seed, points in curve.seeds.items():
+        if seed in curve.unfinished:
+            axes.plot(*_xy(points), color=VERMILLION, linewidth=0.9, zorder=4)
+            axes.plot(*_xy(dict([max(points.items())])), "x", color=VERMILLION, markersize=6, mew=1.6, zorder=5)
+        else:
+            axes.plot(*_xy(points), color=colour, linewidth=0.5, alpha=0.45, zorder=2)
+    bands = {step: interval for step, interval in curve.intervals.items() if interval is not None}
+    lows, highs = [b.low for b in bands.values()], [b.high for b in bands.values()]
+    axes.fill_between(list(bands), lows, highs, color=colour, alpha=0.18, linewidth=0, zorder=2)
+    axes.plot(*_xy(curve.means), color=colour, linewidth=1.6, zorder=4)
+
+
+def _fit(panels: Sequence[Axes], curves: Sequence[Curve]) -> list[str]:
+    """Fit the vertical axis to the later training; return a remark if that cuts a curve."""
+    last = max(step for curve in curves for step in curve.means)
+    later = [v for curve in curves for step, v in curve.means.items() if step >= _SHOWN_FROM * last]
+    low, high = min(later), max(later)
+    margin = 0.12 * (high - low) or 0.1
+    panels[0].set_ylim(low - margin, high + margin)
+    everything = [v for curve in curves for v in curve.means.values()]
+    is_cut = min(everything) < low - margin or max(everything) > high + margin
+    return ["the axis cuts the first steps"] if is_cut else []
+
+
+def _xy(points: dict[int, float]) -> tuple[list[int], list[float]]:
+    return list(points), list(points.values())
+
+
+def _records(curves: Sequence[Curve]) -> Iterator[tuple[Any, ...]]:
+    for curve in curves:
+        for seed, points in sorted(curve.seeds.items()):
+            for step, value in points.items():
+                interval = curve.intervals.get(step)
+                bounds = (interval.low, interval.high) if interval else (None, None)
+                yield (
+                    curve.arm,
+                    step,
+                    curve.means.get(step),
+                    *bounds,
+                    seed,
+                    value,
+                    seed not in curve.unfinished,
+                )

@@ -1,0 +1,251 @@
+"""Figures of a result table, with every seed shown.
+
+Each figure is a vector file with the data it shows as CSV beside it. Equal input gives equal bytes. No
+message rests on colour alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from analysis.report.plotting import (
+    BLUE,
+    FAINT,
+    GREY,
+    INK,
+    VERMILLION,
+    WIDTH_INCHES,
+    headline,
+    save,
+    style,
+    write_csv,
+)
+from analysis.report.tables import SURVIVORS, decimals_for, format_delta, format_number
+from analysis.results.arms import ResultRow, ResultTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLOURS = {"better": BLUE, "worse": VERMILLION, "higher": BLUE, "lower": VERMILLION, "baseline": INK}
+_READINGS = {"not separable at this n": "not separable"}
+_SIDES = {
+    "minimise": ("← better", "worse →"),
+    "maximise": ("← worse", "better →"),
+    "none": ("← lower", "higher →"),
+}
+_CHARACTER_INCHES = 0.076  # mean advance of DejaVu Sans at 9.5 points
+
+
+def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
+    """Draw each arm's difference to the baseline: interval, mean, and every seed's paired difference.
+
+    Args:
+        table: A table with a baseline and at least one arm compared with it.
+        path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
+        title: Printed above; the study's own title if None.
+
+    Returns:
+        The files written: the figure, and the CSV beside it.
+
+    Raises:
+        ValueError: If no arm has a difference to show.
+    """
+    rows = [row for row in table.rows if row.role != "baseline"]
+    if not any(row.delta is not None for row in rows):
+        raise ValueError(f"study '{table.study}' has no difference to a baseline to draw")
+    factor, unit = (100.0, " (%)") if table.delta_kind == "relative" else (1.0, f" ({table.unit})")
+    with style():
+        figure, axes = _canvas(rows, side_text_inches=2.4)
+        axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
+        for height, row in enumerate(rows):
+            low, high = _scaled(row.delta_ci_low, factor), _scaled(row.delta_ci_high, factor)
+            estimate = (_scaled(row.delta, factor), low, high)
+            _estimate(axes, height, row, estimate, [factor * d for d in row.differences.values()])
+            text = f"{format_delta(row, table)}\n{_remark(row)}"
+            _side_text(axes, height, text, _colour(row))
+        headline(figure, title or table.title, f"difference to {_baseline_name(table)}, {_basis(table)}")
+        axes.set_xlabel(f"Δ {table.metric}{unit}")
+        _name_sides(axes, *_SIDES[table.direction])
+        written = save(figure, path)
+    return [written, write_csv(path, _FOREST_COLUMNS, _forest_records(table, rows))]
+
+
+def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
+    """Draw each arm's mean: interval, every seed's value, and what simple references score.
+
+    References far outside the arms' range are named below the axis instead of drawn.
+
+    Returns:
+        The files written: the figure, and the CSV beside it.
+
+    Raises:
+        ValueError: If no arm has a value.
+    """
+    rows = list(table.rows)
+    values = [value for row in rows for value in row.values.values()]
+    if not values:
+        raise ValueError(f"study '{table.study}' has no finished replicate to draw")
+    references = dict(table.references)
+    if table.chance is not None:
+        references["chance"] = table.chance
+    with style():
+        figure, axes = _canvas(rows, side_text_inches=2.3)
+        decimals = decimals_for(table)
+        for height, row in enumerate(rows):
+            _estimate(axes, height, row, (row.mean, row.ci_low, row.ci_high), list(row.values.values()))
+            _side_text(axes, height, _mean_text(row, decimals), _colour(row))
+        outside = _reference_lines(axes, references, values, decimals)
+        headline(figure, title or table.title, f"mean over seeds, {_basis(table)}")
+        better = {"minimise": " ← better", "maximise": " better →", "none": ""}[table.direction]
+        axes.set_xlabel(f"{table.metric} ({table.unit}){better}{outside}")
+        written = save(figure, path)
+    return [written, write_csv(path, _ARMS_COLUMNS, _arms_records(rows))]
+
+
+_FOREST_COLUMNS = ("arm", "delta", "ci_low", "ci_high", "p_adjusted", "reading", "seed", "seed_difference")
+_ARMS_COLUMNS = ("arm", "mean", "ci_low", "ci_high", "n", "n_failed", "reading", "seed", "value")
+
+
+def _forest_records(table: ResultTable, rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        estimate = (row.arm, row.delta, row.delta_ci_low, row.delta_ci_high, row.p_adjusted, row.reading)
+        for seed, difference in row.differences.items() or [(None, None)]:
+            yield (*estimate, seed, difference)
+
+
+def _arms_records(rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
+    for row in rows:
+        estimate = (row.arm, row.mean, row.ci_low, row.ci_high, row.n, row.n_failed, row.reading)
+        for seed, value in row.values.items() or [(None, None)]:
+            yield (*estimate, seed, value)
+
+
+def _canvas(rows: Sequence[ResultRow], *, side_text_inches: float) -> tuple[Figure, Axes]:
+    from matplotlib.figure import Figure
+
+    row_inches, top, bottom = 0.44, 0.80, 0.80
+    left = min(2.6, 0.25 + _CHARACTER_INCHES * max(len(row.arm) for row in rows))
+    height = top + bottom + row_inches * len(rows)
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    axes = figure.add_axes(
+        (
+            left / WIDTH_INCHES,
+            bottom / height,
+            (WIDTH_INCHES - left - side_text_inches) / WIDTH_INCHES,
+            row_inches * len(rows) / height,
+        )
+    )
+    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
+    axes.set_yticks(range(len(rows)), [row.arm for row in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    for height_of_row in range(0, len(rows), 2):
+        axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
+    return figure, axes
+
+
+def _estimate(
+    axes: Axes,
+    height: float,
+    row: ResultRow,
+    estimate: tuple[float | None, float | None, float | None],
+    points: Sequence[float],
+) -> None:
+    """Draw one row: the mean with its interval (`estimate`: mean, low, high) above, the seeds below."""
+    colour, (centre, low, high) = _colour(row), estimate
+    axes.plot(points, [height + 0.22] * len(points), "o", color=colour, alpha=0.55, markersize=4, mew=0, zorder=3)
+    if low is not None and high is not None:
+        axes.plot([low, high], [height - 0.1] * 2, color=colour, linewidth=2.2, zorder=4)
+    if centre is not None:
+        hollow = row.reading in {"failures", "incomplete"}
+        face = "white" if hollow else colour
+        axes.plot([centre], [height - 0.1], "D", color=colour, mfc=face, markersize=6.5, mew=1.5, zorder=5)
+
+
+def _reference_lines(axes: Axes, references: dict[str, float], values: Sequence[float], decimals: int) -> str:
+    """Draw the references near the arms; return a line naming the others, empty if there is none."""
+    low, high = min(values), max(values)
+    margin = 0.35 * ((high - low) or abs(high) or 1.0)
+    outside = []
+    for name, value in sorted(references.items(), key=lambda item: item[1]):
+        if low - margin <= value <= high + margin:
+            axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+            axes.annotate(
+                name,
+                (value, 1),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, 3),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8.5,
+                color=INK,
+            )
+        else:
+            outside.append(f"{name} {format_number(value, decimals)}")
+    return f"\noutside this range: {', '.join(outside)}" if outside else ""
+
+
+def _name_sides(axes: Axes, left: str, right: str) -> None:
+    for text, alignment, shift in ((left, "right", -6), (right, "left", 6)):
+        axes.annotate(
+            text,
+            (0, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(shift, 4),
+            textcoords="offset points",
+            ha=alignment,
+            fontsize=8.5,
+            color=INK,
+        )
+
+
+def _side_text(axes: Axes, height: float, text: str, colour: str) -> None:
+    axes.annotate(
+        text,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(10, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=colour,
+        linespacing=1.35,
+        annotation_clip=False,
+    )
+
+
+def _mean_text(row: ResultRow, decimals: int) -> str:
+    if row.mean is None:
+        return _remark(row)
+    text = format_number(row.mean, decimals)
+    if row.ci_low is not None and row.ci_high is not None:
+        text += f" [{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
+    return f"{text}\n{_remark(row)}"
+
+
+def _remark(row: ResultRow) -> str:
+    planned = sum(row.statuses.values())
+    n = f"n = {row.n}" if row.n == planned else f"n = {row.n} of {planned}"
+    if row.n_failed:
+        n = f"{SURVIVORS} {n}"
+    return f"{_READINGS.get(row.reading, row.reading)}, {n}"
+
+
+def _basis(table: ResultTable) -> str:
+    scale = "" if table.items is None else " on the logit"
+    return f"{100 * table.confidence:g} % Student-t interval{scale}; dots: seeds"
+
+
+def _baseline_name(table: ResultTable) -> str:
+    return table.baseline.arm if table.baseline else "the baseline"
+
+
+def _colour(row: ResultRow) -> str:
+    return _COLOURS.get(row.reading, GREY)
+
+
+def _scaled(value: float | None, factor: float) -> float | None:
+    return None if value is None else factor * value

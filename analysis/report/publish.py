@@ -1,0 +1,313 @@
+"""Publish results: compact a journal, and rebuild the tables and figures of the documentation from it.
+
+    python -m analysis.report.publish compact RESULTS_FOLDER docs/results/NAME.jsonl
+    python -m analysis.report.publish readme [--check]
+
+A page holds blocks between markers that stand alone on their lines:
+
+    <!-- table: NAME -->
+    <!-- /table -->
+
+Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes, of the primary metric or, as
+NAME[METRIC], of another one. Kinds of blocks:
+
+    table       the arms with their intervals, and the planned contrasts, as Markdown
+    contrasts   the planned contrasts alone, as Markdown
+    figure      a forest plot of every arm's difference to the baseline
+    arms        a figure of every arm's mean, its seeds and the references
+    curves      a figure of the primary metric over training
+    provenance  one line: how many runs, how they ended, what they cost, with what they were made
+    terminal    the table as `phasesweep results` prints it
+    probes      leak, order parameters beside their nulls, and coupling of every arm
+    beside      studies of the same arms in one table: <!-- beside: NAME + OTHER -->
+
+Markers inside fenced code are left alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from analysis.records.compact import compact_journal
+from analysis.records.description import JournalError, SweepInfo
+from analysis.records.journal import JournalState, read_journal
+from analysis.records.replicates import Replicate
+from analysis.report.curves import curve_metric, learning_curves
+from analysis.report.figures import arms, forest
+from analysis.report.tables import render_beside, render_contrasts, render_markdown, render_text
+from analysis.results.arms import ResultTable, summarise
+from analysis.results.comparison import SIGNIFICANCE_LEVEL
+from analysis.results.probes import probes_markdown
+from analysis.statistics.inference import smallest_detectable_effect
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"
+_MARKER = re.compile(rf"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>{_NAME}(?: \+ {_NAME})*))? -->$")
+
+_SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal holds them all
+
+
+class PublishError(ValueError):
+    """A page or a journal that cannot be published; the message names file, line and cure."""
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a renderer needs: the results, and where its figures go."""
+
+    name: str
+    state: JournalState
+    staging: Path
+    """Folder into which figures are written."""
+    link: str
+    """The figures' folder as seen from the page."""
+    metric: str | None = None
+    """The metric that is shown; None: the primary one."""
+
+    def sweep(self) -> SweepInfo:
+        """Return the description of the sweep.
+
+        Raises:
+            JournalError: If the journal has none.
+        """
+        if self.state.sweep is None:
+            raise JournalError("the journal has no `sweep` line")
+        return self.state.sweep
+
+    def table(self) -> ResultTable:
+        """Return the summary of the metric that is shown."""
+        return summarise(self.state, self.metric)
+
+    def image(self, kind: str, description: str, draw: Callable[[Path], object]) -> str:
+        """Draw a figure into the staging folder and return its Markdown."""
+        metric = f"-{self.metric.replace('/', '-')}" if self.metric else ""
+        file = f"{self.name}{metric}-{kind}.svg"
+        draw(self.staging / file)
+        return f"![{description}]({self.link}/{file})\n"
+
+
+def _render_provenance(block: Block) -> str:
+    """Return one line: how many runs, how they ended, what they cost, with what and when they were made."""
+    sweep, table = block.sweep(), block.table()
+    planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
+    replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
+    ends = Counter(replicate.status or "not ended" for replicate in replicates)
+    endings = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
+    configurations = {config_id for config_id, _ in planned}
+    seeds = {seed for _, seed in planned}
+    is_crossed = len(planned) == len(configurations) * len(seeds)
+    size = f" × {len(seeds)} seeds" if is_crossed else f" with {len(planned)} replicates"
+    parts = [f"{len(configurations)} configurations{size} ({endings})"]
+    pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
+    if pairs >= 2:
+        effect = smallest_detectable_effect(pairs)
+        adjusted = smallest_detectable_effect(pairs, alpha=SIGNIFICANCE_LEVEL / table.family_size)
+        parts.append(
+            f"{pairs} pairs of seeds find {effect:.2f} SD of their difference with power .8, "
+            f"{adjusted:.2f} SD at Holm's hardest step"
+        )
+    parts.append(_cost(replicates))
+    kinds = {repr(sorted(r.numerics.items())) for r in replicates if r.numerics}
+    if len(kinds) > 1:
+        parts.append(f"{len(kinds)} kinds of numerics (equal in law, not bit for bit)")
+    versions = sweep.provenance.get("versions", {})
+    parts += [f"{package} {versions[package]}" for package in _SHOWN_VERSIONS if package in versions]
+    ended = [r.ended_at for r in replicates if r.ended_at is not None]
+    if ended:
+        parts.append(datetime.fromtimestamp(max(ended), tz=UTC).date().isoformat())
+    commit = sweep.provenance.get("git_commit")
+    changes = " with local changes" if sweep.provenance.get("git_dirty") else ""
+    parts.append(f"commit {commit[:12]}{changes}" if commit else "commit not recorded")
+    return " · ".join(parts) + "\n"
+
+
+def _cost(replicates: Sequence[Replicate]) -> str:
+    timed = [(r.seconds, r.numerics.get("threads")) for r in replicates if r.seconds is not None]
+    threads = [count for _, count in timed if count is not None]
+    if len(threads) < len(timed):
+        return f"{sum(seconds for seconds, _ in timed):.0f} seconds of wall time, threads not recorded"
+    cost = sum(seconds * count for (seconds, _), count in zip(timed, threads, strict=True))
+    return f"{cost:.0f} core-seconds"
+
+
+def _render_forest(block: Block) -> str:
+    table = block.table()
+    return block.image(
+        "forest", f"{table.metric}: difference of each arm to the baseline", lambda path: forest(table, path)
+    )
+
+
+def _render_arms(block: Block) -> str:
+    table = block.table()
+    return block.image("arms", f"{table.metric}: mean of each arm", lambda path: arms(table, path))
+
+
+def _render_curves(block: Block) -> str:
+    metric = curve_metric(block.state, block.sweep()).name
+    return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, None, path))
+
+
+def _of_one(render: Callable[[Block], str]) -> Callable[[Sequence[Block]], str]:
+    """Return a renderer that refuses more than one journal."""
+
+    def rendered(blocks: Sequence[Block]) -> str:
+        if len(blocks) != 1:
+            raise ValueError(f"this block shows one journal, got {', '.join(block.name for block in blocks)}")
+        return render(blocks[0])
+
+    return rendered
+
+
+RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
+    "table": _of_one(lambda block: render_markdown(block.table())),
+    "contrasts": _of_one(lambda block: render_contrasts(block.table())),
+    "figure": _of_one(_render_forest),
+    "arms": _of_one(_render_arms),
+    "curves": _of_one(_render_curves),
+    "provenance": _of_one(_render_provenance),
+    "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
+    "probes": _of_one(lambda block: probes_markdown(block.state)),
+    "beside": lambda blocks: render_beside([block.table() for block in blocks]),
+}
+"""What each kind of block becomes. A new kind is one entry."""
+
+
+OF_GUIDES = frozenset({"file", "test"})
+"""Markers in guides, for those who run their commands."""
+
+
+def rebuild(root: Path, *, check: bool = False) -> list[Path]:
+    """Rebuild every block in README.md and the pages under docs/, and the figures they show.
+
+    Args:
+        root: The repository.
+        check: Write nothing.
+
+    Returns:
+        The files that changed, or with `check` would change.
+
+    Raises:
+        PublishError: If a marker is malformed or its journal is missing or unreadable.
+    """
+    pages = [page for page in (root / "README.md", *sorted((root / "docs").rglob("*.md"))) if page.is_file()]
+    changed = []
+    with tempfile.TemporaryDirectory() as folder:
+        staging = Path(folder)
+        contents = {page: _rebuild_page(root, page, staging).encode() for page in pages}
+        for figure in sorted(staging.iterdir()):
+            contents[root / "docs" / "figures" / figure.name] = figure.read_bytes()
+    for path, content in contents.items():
+        if path.is_file() and path.read_bytes() == content:
+            continue
+        changed.append(path)
+        if not check:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+    return changed
+
+
+def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
+    output: list[str] = []
+    opened: tuple[str, str] | None = None
+    is_fenced = False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(keepends=True), start=1):
+        where = f"{page.relative_to(root)}:{number}"
+        marker = _MARKER.match(line.rstrip("\n"))
+        if opened is not None:
+            if marker is None:
+                continue  # what stood in the block before
+            if not marker["close"] or marker["kind"] != opened[0]:
+                raise PublishError(f"{where}: expected <!-- /{opened[0]} --> before this line")
+            opened = None
+        elif line.lstrip().startswith("```"):
+            is_fenced = not is_fenced
+        elif marker is not None and not is_fenced:
+            opened = _open(marker, where)
+        output.append(line)
+        if opened is not None:
+            output.append(f"\n{_render(root, page, staging, opened, where=where)}\n")
+    if opened is not None:
+        raise PublishError(f"{page.relative_to(root)}: <!-- {opened[0]}: {opened[1]} --> is never closed")
+    return "".join(output)
+
+
+def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
+    """Return kind and name of the block a marker opens; None for a comment that only looks like one."""
+    kind, name = marker["kind"], marker["name"]
+    if kind in OF_GUIDES:
+        return None
+    if kind in RENDERERS and marker["close"]:
+        raise PublishError(f"{where}: <!-- /{kind} --> closes nothing")
+    if kind in RENDERERS and not name:
+        raise PublishError(f"{where}: <!-- {kind} --> needs a name, as in <!-- {kind}: NAME -->")
+    if name and kind not in RENDERERS:
+        raise PublishError(f"{where}: unknown block '{kind}'; known: {', '.join(RENDERERS)}")
+    return (kind, name) if name else None
+
+
+def _render(root: Path, page: Path, staging: Path, block: tuple[str, str], *, where: str) -> str:
+    kind, names = block
+    link = Path(os.path.relpath(root / "docs" / "figures", page.parent)).as_posix()
+    try:
+        blocks = []
+        for shown in names.split(" + "):
+            name, _, metric = shown.rstrip("]").partition("[")
+            blocks.append(Block(name, _read(root, name, where=where), staging, link, metric or None))
+        return RENDERERS[kind](blocks)
+    except PublishError:
+        raise
+    except ValueError as error:  # JournalError is one: the results do not hold what this block shows
+        raise PublishError(f"{where}: {error}") from error
+
+
+def _read(root: Path, name: str, *, where: str) -> JournalState:
+    journal = root / "docs" / "results" / f"{name}.jsonl"
+    if not journal.is_file():
+        raise PublishError(
+            f"{where}: no {journal.relative_to(root)}; make it with "
+            f"`python -m analysis.report.publish compact RESULTS_FOLDER {journal.relative_to(root)}`"
+        )
+    return read_journal(journal)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return its exit code: 0 done, 1 `--check` found changes, 2 bad input."""
+    parser = argparse.ArgumentParser(prog="python -m analysis.report.publish", description="Publish results.")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    compact = verbs.add_parser("compact", help="merge the journals of a results folder into one small file")
+    compact.add_argument("results", type=Path, help="results folder, as results/STUDY/SCALE")
+    compact.add_argument("target", type=Path, help="file to write, as docs/results/NAME.jsonl")
+    readme = verbs.add_parser("readme", help="rebuild tables and figures in README.md and docs/")
+    readme.add_argument("--check", action="store_true", help="write nothing; exit 1 if anything would change")
+    readme.add_argument("--root", type=Path, default=Path(), help="repository (default: this folder)")
+    options = parser.parse_args(arguments)
+    try:
+        if options.verb == "compact":
+            _write_compact(options.results, options.target)
+            return 0
+        changed = rebuild(options.root, check=options.check)
+    except (FileNotFoundError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    for path in changed:
+        print(f"{'would change' if options.check else 'wrote'} {path}")
+    return 1 if options.check and changed else 0
+
+
+def _write_compact(results: Path, target: Path) -> None:
+    text = compact_journal(results)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(text, encoding="utf-8")
+    print(f"wrote {target} ({len(text.encode()) / 1000:.0f} kB)")
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

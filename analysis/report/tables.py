@@ -1,0 +1,323 @@
+"""A result table as aligned text, as GitHub Markdown, or as cells for another renderer.
+
+All three show the same cells: those of `rows_for_display` under `title_for_display`, those of
+`contrasts_for_display` under `contrasts_title` where contrasts are planned, and `notes_for_display`.
+"""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from collections.abc import Sequence
+from typing import Literal
+
+from analysis.results.arms import ContrastRow, ExternalRow, ResultRow, ResultTable
+from analysis.results.comparison import SIGNIFICANCE_LEVEL, Conclusion
+
+TEXT_WIDTH = 100
+"""Columns of a terminal that a text table fits in."""
+
+HEADERS = ("arm", "mean", "95 % interval", "n", "Δ to the baseline", "reading")
+RIGHT_ALIGNED = (False, True, True, True, True, False)
+"""Alignment of the columns of `HEADERS`."""
+
+CONTRAST_HEADERS = ("contrast", "Δ", "pairs", "reading")
+CONTRAST_RIGHT_ALIGNED = (False, True, True, False)
+"""Alignment of the columns of `CONTRAST_HEADERS`."""
+
+SURVIVORS = "†"
+"""Marks a mean that rests on the survivors of failures."""
+
+SMOKE = "smoke"
+SMOKE_NOTE = (
+    "scale smoke shows that a study runs: models this small, trained for so few steps, answer no question, "
+    "whatever the reading"
+)
+
+_NONE = "–"
+_SHORT_READINGS: dict[str, str] = {"not separable at this n": "not separable"}
+DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
+
+
+def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells, one row an arm, the baseline first.
+
+    Means show 4 significant digits, the same decimals in every row; differences show one decimal more,
+    because pairing makes them that much more precise.
+    """
+    headers = [h.replace("95 %", _percent(table.confidence)) for h in HEADERS]
+    decimals = decimals_for(table)
+    return headers, [_cells(row, table, decimals) for row in table.rows]
+
+
+def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells of the planned contrasts, one row each; no rows where none is planned."""
+    rows = []
+    for row in table.contrasts:
+        delta = format_difference(row.delta, row.ci_low, row.ci_high, table)
+        rows.append([_name(row), delta, str(row.n_pairs), short_reading(row.reading)])
+    return list(CONTRAST_HEADERS), rows
+
+
+def contrasts_title(table: ResultTable) -> str:
+    """Return one line that says how the planned contrasts are read."""
+    count = len(table.contrasts)
+    return f"planned contrasts, paired by seed, Holm-adjusted over {count} contrast{'s' if count > 1 else ''}"
+
+
+def title_for_display(table: ResultTable) -> str:
+    """Return one line that says what the numbers are."""
+    direction = DIRECTIONS[table.direction]
+    return f"{table.study} @ {table.scale} · {table.metric}, {table.unit}, {direction}"
+
+
+def notes_for_display(table: ResultTable) -> list[str]:
+    """Return the lines below the table: references, method, and everything a reader must not miss."""
+    decimals = decimals_for(table)
+    scores = [f"{name} {format_number(value, decimals)}" for name, value in table.references.items()]
+    if table.chance is not None:
+        scores.append(f"chance {format_number(table.chance, decimals)}")
+    notes = [SMOKE_NOTE] if table.scale == SMOKE else []
+    notes += [f"references: {' · '.join(scores)}"] if scores else []
+    notes += [_external_note(row, table) for row in table.external]
+    notes.append(_method_note(table))
+    notes += scale_notes(table.delta_kind, table.items)
+    notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
+    notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
+    if table.shared:
+        shared = " and ".join(table.shared)
+        notes.append(
+            f"{shared}: trained once for the arms that start with it, a fixed factor of which n is no sample"
+        )
+    if table.stale:
+        notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
+    return notes
+
+
+def render_text(table: ResultTable) -> str:
+    """Render for a terminal of `TEXT_WIDTH` columns; long arm names are cut, never the numbers."""
+    lines = [title_for_display(table), "", *_aligned(*rows_for_display(table), RIGHT_ALIGNED)]
+    if table.contrasts:
+        cells = contrasts_for_display(table)
+        lines += ["", contrasts_title(table), "", *_aligned(*cells, CONTRAST_RIGHT_ALIGNED)]
+    lines += ["", *(_wrap(note) for note in notes_for_display(table))]
+    return "\n".join(lines) + "\n"
+
+
+def render_markdown(table: ResultTable) -> str:
+    """Render as a GitHub Markdown table, with its notes below as a list."""
+    lines = [f"**{_escape(title_for_display(table))}**", ""]
+    lines += markdown_table(*rows_for_display(table), RIGHT_ALIGNED)
+    if table.contrasts:
+        lines += ["", *_contrasts_markdown(table)]
+    lines += ["", *(f"- {_escape(note)}" for note in notes_for_display(table))]
+    return "\n".join(lines) + "\n"
+
+
+def render_contrasts(table: ResultTable) -> str:
+    """Render the planned contrasts alone as a GitHub Markdown table, with what each is the size of.
+
+    Raises:
+        ValueError: If the study plans none.
+    """
+    if not table.contrasts:
+        raise ValueError(f"study '{table.study}' plans no contrasts")
+    meanings = [f"- {_escape(_name(row))}: {_escape(row.meaning)}" for row in table.contrasts]
+    return "\n".join([*_contrasts_markdown(table), "", *meanings]) + "\n"
+
+
+def _contrasts_markdown(table: ResultTable) -> list[str]:
+    rows = markdown_table(*contrasts_for_display(table), CONTRAST_RIGHT_ALIGNED)
+    return [f"**{_escape(contrasts_title(table))}**", "", *rows]
+
+
+def short_reading(reading: Conclusion) -> str:
+    """Return a reading as it stands in a table's cell."""
+    return _SHORT_READINGS.get(reading, reading)
+
+
+def decimals_for(table: ResultTable) -> int:
+    """Return the decimals that show 4 significant digits of the baseline's mean (or the first there is)."""
+    means = [row.mean for row in table.rows if row.mean is not None]
+    return decimals_of(means[0] if means else 0.0)
+
+
+def decimals_of(value: float) -> int:
+    """Return the decimals that show 4 significant digits of `value`."""
+    if value == 0.0:
+        return 4
+    return min(6, max(0, 3 - math.floor(math.log10(abs(value)))))
+
+
+def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
+    """Format with fixed decimals and a true minus sign; a value that rounds to 0 carries no sign.
+
+    From a million on (a perplexity that exploded) the format is scientific, so that columns stay narrow.
+    """
+    style = f".{decimals}f" if abs(value) < 1e6 else ".2e"
+    text = f"{value:{'+' if signed else ''}{style}}"
+    if float(text) == 0.0:
+        text = text.lstrip("+-")
+    return text.replace("-", "−")
+
+
+def format_delta(row: ResultRow, table: ResultTable) -> str:
+    """Format the difference to the baseline with its interval; relative changes in per cent."""
+    return format_difference(row.delta, row.delta_ci_low, row.delta_ci_high, table)
+
+
+def format_difference(difference: float | None, low: float | None, high: float | None, table: ResultTable) -> str:
+    """Format a difference of the table's `delta_kind` with its interval; relative changes in per cent."""
+    return format_change(difference, low, high, kind=table.delta_kind, decimals=decimals_for(table) + 1)
+
+
+def format_change(
+    difference: float | None,
+    low: float | None,
+    high: float | None,
+    *,
+    kind: Literal["difference", "relative"],
+    decimals: int,
+) -> str:
+    """Format a difference with its interval; a relative one in per cent, with 2 decimals."""
+    if difference is None:
+        return _NONE
+    factor, decimals, unit = (100, 2, " %") if kind == "relative" else (1, decimals, "")
+
+    def show(value: float) -> str:
+        return format_number(factor * value, decimals, signed=True)
+
+    if low is None or high is None:
+        return show(difference) + unit
+    return f"{show(difference)}{unit} [{show(low)}, {show(high)}]"
+
+
+def _cells(row: ResultRow, table: ResultTable, decimals: int) -> list[str]:
+    mean = _NONE if row.mean is None else format_number(row.mean, decimals) + _marker(row).strip()
+    interval = _NONE
+    if row.ci_low is not None and row.ci_high is not None:
+        interval = f"[{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
+    planned = sum(row.statuses.values())
+    n = str(row.n) if row.n == planned else f"{row.n}/{planned}"
+    return [row.arm, mean, interval, n, format_delta(row, table), short_reading(row.reading)]
+
+
+def _marker(row: ResultRow) -> str:
+    return f"{SURVIVORS} " if row.n_failed and row.mean is not None else ""
+
+
+def _name(row: ContrastRow) -> str:
+    return f"{row.arm} − {row.against}"
+
+
+def _external_note(row: ExternalRow, table: ResultTable) -> str:
+    decimals = decimals_for(table) + 1
+    spread = "" if row.std is None else f" (sd {format_number(row.std, decimals)})"
+    note = f"external: {row.name}, {row.n} seeds: {format_number(row.mean, decimals)}{spread}"
+    if row.difference is not None:
+        difference = format_difference(row.difference, row.ci_low, row.ci_high, table)
+        note += f"; ours − theirs {difference}"
+        note += ", no test" if row.p is None else f", Welch p {row.p:.2g}"
+    return f"{note}; ours: {row.note}" if row.note else note
+
+
+def scale_notes(delta_kind: Literal["difference", "relative"], items: int | None) -> list[str]:
+    """Return what means and Δ are where they are not plain averages; `items` are those of a rate, in each seed."""
+    if items is not None:
+        return [
+            f"rates over {items:,} items a seed: intervals and tests use one logit a seed, ln((hits + ½)/(misses "
+            "+ ½)), and never pool items over seeds; a mean is the mean logit brought back, the rate of a typical "
+            "seed; Δ is the difference of two such rates"
+        ]
+    if delta_kind == "relative":
+        return ["means are geometric; Δ is the relative change of the geometric mean"]
+    return []
+
+
+def _method_note(table: ResultTable) -> str:
+    tests = sorted({row.comparison for row in table.rows if row.comparison})
+    if not tests:
+        return f"{_percent(table.confidence)} intervals over seeds: Student-t"
+    comparisons = "1 comparison" if table.family_size == 1 else f"{table.family_size} comparisons"
+    pairing = "paired by seed" if tests == ["paired t"] else f"tests: {' and '.join(tests)}"
+    return (
+        f"Δ: arm − baseline, {pairing}; {_percent(table.confidence)} Student-t intervals over seeds, not adjusted; "
+        f"better and worse: Holm-adjusted p < {SIGNIFICANCE_LEVEL:g} over {comparisons}; "
+        "not separable is no proof of equality"
+    )
+
+
+def _percent(confidence: float) -> str:
+    return f"{100 * confidence:g} %"
+
+
+def _aligned(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+    """Return the lines of a table at most `TEXT_WIDTH` wide: only its first column may be cut."""
+    widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
+    gaps = 2 * (len(widths) - 1)
+    widths[0] = max(8, min(widths[0], TEXT_WIDTH - gaps - sum(widths[1:])))
+    lines = []
+    for cells in (headers, ["─" * width for width in widths], *rows):
+        cut = [_cut(cells[0], widths[0]), *cells[1:]]
+        lines.append("  ".join(map(_pad, cut, widths, right_aligned)).rstrip())
+    return lines
+
+
+def markdown_table(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+    """Return the lines of a GitHub Markdown table; the first column is set as code."""
+    rule = "|" + "|".join("---:" if right else "---" for right in right_aligned) + "|"
+    body = [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
+    return [_markdown_row(headers), rule, *body]
+
+
+def _pad(text: str, width: int, right: bool) -> str:
+    return text.rjust(width) if right else text.ljust(width)
+
+
+def _cut(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _wrap(note: str) -> str:
+    return textwrap.fill(note, TEXT_WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*")
+
+
+def _markdown_row(cells: list[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def render_beside(tables: Sequence[ResultTable]) -> str:
+    """Return a Markdown table with a row an arm and, for each study, its mean, its Δ and how that reads.
+
+    Every Δ is to the baseline of its own study. Arms are those of the first study, then what the others add.
+
+    Raises:
+        ValueError: If the studies report different metrics or units: their columns could not be read together.
+    """
+    metrics = {(table.metric, table.unit) for table in tables}
+    if len(metrics) != 1:
+        shown = ", ".join(f"{table.study}: {table.metric} in {table.unit}" for table in tables)
+        raise ValueError(f"studies beside each other need one metric in one unit, got {shown}")
+    headers = ["arm", *(cell for table in tables for cell in (f"`{table.study}`", "Δ", "reading"))]
+    rows = {table.study: {row.arm: row for row in table.rows} for table in tables}
+    names = dict.fromkeys(row.arm for table in tables for row in table.rows)
+    body = [
+        [name, *(cell for table in tables for cell in _cells(rows[table.study].get(name), table))] for name in names
+    ]
+    ((metric, unit),) = metrics
+    note = f"{metric}, {unit}; mean [95 % interval]; Δ is to the baseline of the same study, paired by seed."
+    return "\n".join([*markdown_table(headers, body, [False, *[True, True, False] * len(tables)]), "", note]) + "\n"
+
+
+def _cells(row: ResultRow | None, table: ResultTable) -> list[str]:
+    if row is None or row.mean is None:
+        return ["–", "–", "–" if row is None else short_reading(row.reading)]
+    decimals = decimals_for(table)
+    mean = format_number(row.mean, decimals)
+    if row.ci_low is not None and row.ci_high is not None:
+        mean += f" [{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
+    return [mean, format_delta(row, table), short_reading(row.reading)]

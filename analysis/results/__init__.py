@@ -1,0 +1,1 @@
+"""Numbers of arms and sweeps, compared."""

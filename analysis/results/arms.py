@@ -1,0 +1,377 @@
+"""What a journal says about one metric: a row an arm, with intervals and paired comparisons.
+
+No replicate vanishes: each planned seed is counted as finished, failed or still to run, and a mean over
+survivors is marked as one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from analysis.records.description import ExternalInfo, JournalError, MetricInfo, SweepInfo
+from analysis.records.journal import JournalState
+from analysis.results.comparison import (
+    ComparisonSpec,
+    Conclusion,
+    Sample,
+    adjust,
+    compare,
+    conclude,
+    degenerate_reason,
+    take_sample,
+)
+from analysis.statistics.inference import Comparison, mean, mean_interval, standard_deviation, welch_comparison
+from analysis.statistics.transforms import LINEAR, LOG, Logit, Transform
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultRow:
+    """One arm. Values are None where they do not exist; never NaN."""
+
+    config_id: str
+    arm: str
+    role: str
+    parameters: dict[str, Any]
+    num_parameters: int
+    n: int
+    """Replicates finished with the metric."""
+    n_failed: int
+    """Replicates diverged, crashed, out of memory, timed out, or finished without the metric."""
+    statuses: dict[str, int]
+    """Planned replicates by status, `pending` for those that have not ended."""
+    values: dict[int, float]
+    """{seed: value} of the n replicates."""
+    mean: float | None
+    """Geometric mean where the metric is treated on the log scale; of a rate, that of a typical seed."""
+    std: float | None
+    """Sample standard deviation over seeds, in the metric's unit."""
+    ci_low: float | None
+    ci_high: float | None
+    ci_method: str | None
+    delta: float | None
+    """Mean of arm − baseline over shared seeds; the relative change where `delta_kind` is "relative"; of a rate,
+    the difference of those of a typical seed."""
+    delta_ci_low: float | None
+    delta_ci_high: float | None
+    differences: dict[int, float]
+    """{seed: arm − baseline} of the shared seeds, of the same kind as `delta`."""
+    n_pairs: int
+    p: float | None
+    """Two-sided, unadjusted."""
+    p_adjusted: float | None
+    """Holm over all `family_size` comparisons that the study declares; None where p is."""
+    comparison: str | None
+    """The test behind p: "paired t", or "Welch t" where the arms were planned on disjoint seeds."""
+    seed_correlation: float | None
+    reading: Conclusion
+    peak_memory_mib: float | None
+    """Largest over the replicates."""
+    seconds: float | None
+    """Mean wall time of a replicate."""
+    note: str
+    """What a reader must know before using the row; empty if nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContrastRow:
+    """A planned comparison of two arms, neither of which needs to be the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference is the size of."""
+    n_pairs: int
+    delta: float | None
+    """Mean of `arm` − `against` over shared seeds; of the table's `delta_kind`."""
+    ci_low: float | None
+    ci_high: float | None
+    p: float | None
+    """Two-sided, unadjusted."""
+    p_adjusted: float | None
+    """Holm over the declared contrasts; None where p is."""
+    reading: Conclusion
+    note: str
+    """What a reader must know before using the row; empty if nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalRow:
+    """What somebody else measured on the table's metric, beside our baseline."""
+
+    name: str
+    source: str
+    n: int
+    mean: float
+    std: float | None
+    baseline_n: int
+    """Our replicates with a value; 0 before the first."""
+    baseline_mean: float | None
+    difference: float | None
+    """Ours − theirs, of the table's `delta_kind`."""
+    ci_low: float | None
+    ci_high: float | None
+    p: float | None
+    """Welch's, two-sided: seeds of theirs and ours have nothing in common."""
+    note: str
+    """What keeps our mean from being that of all planned seeds; empty if nothing does."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResultTable:
+    """All arms of a study at one scale, for one metric."""
+
+    study: str
+    scale: str
+    title: str
+    metric: str
+    unit: str
+    direction: Literal["minimise", "maximise", "none"]
+    meaning: str
+    chance: float | None
+    references: dict[str, float]
+    """What simple models score on this metric."""
+    items: int | None
+    """Items of a seed that the metric is a rate over; None where it is no rate."""
+    confidence: float
+    delta_kind: Literal["difference", "relative"]
+    family_size: int
+    """Configurations planned beside the baseline's: the comparisons that Holm's adjustment counts."""
+    shared: tuple[str, ...]
+    """What was trained once for arms to start with: a fixed factor, which no interval covers."""
+    stale: int
+    """Replicates in the journal that the newest study does not plan; ignored."""
+    rows: tuple[ResultRow, ...]
+    """The baseline first, then the study's order."""
+    contrasts: tuple[ContrastRow, ...]
+    """Planned comparisons of two arms, adjusted among themselves."""
+    external: tuple[ExternalRow, ...]
+    """What others measured on this metric."""
+
+    @property
+    def baseline(self) -> ResultRow | None:
+        """The arm the others are compared with; None if the study names none."""
+        return next((row for row in self.rows if row.role == "baseline"), None)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the table as `results --json` prints it."""
+        table = dataclasses.asdict(self)
+        table["rows"] = [_row_to_json(row) for row in table["rows"]]
+        lists = {name: list(table[name]) for name in ("contrasts", "external", "shared")}
+        return {**table, **lists}
+
+
+def summarise(state: JournalState, metric: str | None = None, *, confidence: float = 0.95) -> ResultTable:
+    """Summarise one metric over all arms of the newest sweep.
+
+    Args:
+        state: The journal.
+        metric: Name of the metric; the study's primary metric if None.
+        confidence: Coverage of every interval, between 0 and 1.
+
+    Raises:
+        JournalError: If the journal holds no description of a sweep.
+        ValueError: If the study has no such metric; the message gives the nearest one.
+    """
+    if state.sweep is None:
+        raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
+    sweep = state.sweep
+    info = find_metric(sweep, metric or sweep.primary_metric)
+    question = ComparisonSpec(info, transform_of(info), confidence)
+    arms = sorted(sweep.arms, key=lambda arm: arm.role != "baseline")  # stable: study order otherwise
+    is_shared = info not in sweep.metrics
+    samples = {arm.arm: take_sample(state, arm, info.name, is_optional=is_shared) for arm in arms}
+    base = samples[arms[0].arm] if arms and arms[0].role == "baseline" else None
+    comparisons = {name: compare(sample, base, question) for name, sample in samples.items()}
+    adjusted = _adjust_family(samples, comparisons, base)
+    planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
+    return ResultTable(
+        study=sweep.study,
+        scale=sweep.scale,
+        title=sweep.title,
+        metric=info.name,
+        unit=info.unit,
+        direction=info.direction,
+        meaning=info.meaning,
+        chance=info.chance,
+        references={name: scores[info.name] for name, scores in sweep.references.items() if info.name in scores},
+        items=info.items,
+        confidence=confidence,
+        delta_kind="relative" if question.scale == LOG else "difference",
+        family_size=len(adjusted),
+        shared=tuple(f"{unit.arm} (seed {seed})" for unit in sweep.prerequisites for seed in unit.seeds),
+        stale=len(state.replicates.keys() - planned),
+        rows=tuple(
+            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), question)
+            for name, sample in samples.items()
+        ),
+        contrasts=_contrasts(sweep, samples, question),
+        external=tuple(
+            _external(theirs, base, question) for theirs in sweep.external if theirs.metric == info.name
+        ),
+    )
+
+
+def transform_of(metric: MetricInfo) -> Transform:
+    """Return the scale on which a metric's errors are taken to be normal."""
+    if metric.items is not None:
+        return Logit(metric.items)
+    return LOG if metric.unit == "perplexity" else LINEAR
+
+
+def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
+    """Return the metric called `name`.
+
+    Raises:
+        ValueError: If the study has no such metric; the message gives the nearest one.
+    """
+    known = [metric.name for metric in sweep.all_metrics]
+    if name in known:
+        return sweep.metric(name)
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+    raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {hint}")
+
+
+def _adjust_family(
+    samples: Mapping[str, Sample], comparisons: Mapping[str, Comparison | None], base: Sample | None
+) -> dict[str, float | None]:
+    """Return {config_id: adjusted p} of the declared family: every configuration but the baseline's.
+
+    Arms that are one configuration are one hypothesis, and one that is the baseline's tests nothing.
+    """
+    raw: dict[str, float | None] = {}
+    for name, sample in samples.items():
+        if base is not None and sample.arm.config_id != base.arm.config_id:
+            comparison = comparisons[name]
+            raw[sample.arm.config_id] = comparison.p if comparison else None
+    return dict(zip(raw, adjust(list(raw.values())), strict=True))
+
+
+def _row(
+    sample: Sample,
+    base: Sample | None,
+    comparison: Comparison | None,
+    p_adjusted: float | None,
+    question: ComparisonSpec,
+) -> ResultRow:
+    values = list(sample.values.values())
+    interval = mean_interval(values, confidence=question.confidence, scale=question.scale)
+    delta_interval = comparison.interval if comparison else None
+    differences = _differences(sample, base, question)
+    reading: Conclusion = "no baseline" if base is None else "baseline"
+    if base is not None and sample is not base:
+        reading = conclude(sample, base, comparison, p_adjusted, question)
+    seconds = [r.seconds for r in sample.replicates if r.seconds is not None]
+    peaks = [r.peak_memory_mib for r in sample.replicates if r.peak_memory_mib is not None]
+    return ResultRow(
+        config_id=sample.arm.config_id,
+        arm=sample.arm.arm,
+        role=sample.arm.role,
+        parameters=sample.arm.parameters,
+        num_parameters=sample.arm.num_parameters,
+        n=len(values),
+        n_failed=sample.num_failed,
+        statuses=dict(sorted(sample.statuses.items())),
+        values=sample.values,
+        mean=mean(values, scale=question.scale) if values else None,
+        std=standard_deviation(values),
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        ci_method=interval.method if interval else None,
+        delta=comparison.difference if comparison else None,
+        delta_ci_low=delta_interval.low if delta_interval else None,
+        delta_ci_high=delta_interval.high if delta_interval else None,
+        differences=differences,
+        n_pairs=len(differences),
+        p=comparison.p if comparison else None,
+        p_adjusted=p_adjusted,
+        comparison=comparison.method if comparison else None,
+        seed_correlation=comparison.seed_correlation if comparison else None,
+        reading=reading,
+        peak_memory_mib=max(peaks, default=None),
+        seconds=sum(seconds) / len(seconds) if seconds else None,
+        note=_note(
+            sample.shortfall, interval.note if interval else "", degenerate_reason(comparison, "the baseline")
+        ),
+    )
+
+
+def _differences(sample: Sample, base: Sample | None, question: ComparisonSpec) -> dict[int, float]:
+    if base is None or sample is base:
+        return {}
+    return {
+        seed: question.scale.difference([value], [base.values[seed]])
+        for seed, value in sample.values.items()
+        if seed in base.values
+    }
+
+
+def _contrasts(
+    sweep: SweepInfo, samples: Mapping[str, Sample], question: ComparisonSpec
+) -> tuple[ContrastRow, ...]:
+    unknown = {name for c in sweep.contrasts for name in (c.arm, c.against)} - samples.keys()
+    if unknown:
+        raise JournalError(f"study '{sweep.study}': a contrast names no arm of the sweep: {', '.join(unknown)}")
+    pairs = [(samples[contrast.arm], samples[contrast.against]) for contrast in sweep.contrasts]
+    comparisons = [compare(sample, other, question) for sample, other in pairs]
+    adjusted = adjust([comparison.p if comparison else None for comparison in comparisons])
+    rows = []
+    for contrast, (sample, other), comparison, p_adjusted in zip(
+        sweep.contrasts, pairs, comparisons, adjusted, strict=True
+    ):
+        interval = comparison.interval if comparison else None
+        is_unpaired = comparison is not None and comparison.method == "Welch t"
+        shortfalls = [f"{s.arm.arm}: {s.shortfall}" for s in (sample, other) if s.shortfall]
+        unpaired = "unpaired, by Welch's test: the arms were planned on disjoint seeds" if is_unpaired else ""
+        rows.append(
+            ContrastRow(
+                arm=contrast.arm,
+                against=contrast.against,
+                meaning=contrast.meaning,
+                n_pairs=len(sample.values.keys() & other.values.keys()),
+                delta=comparison.difference if comparison else None,
+                ci_low=interval.low if interval else None,
+                ci_high=interval.high if interval else None,
+                p=comparison.p if comparison else None,
+                p_adjusted=p_adjusted,
+                reading=conclude(sample, other, comparison, p_adjusted, question),
+                note=_note(*shortfalls, degenerate_reason(comparison, contrast.against), unpaired),
+            )
+        )
+    return tuple(rows)
+
+
+def _external(theirs: ExternalInfo, base: Sample | None, question: ComparisonSpec) -> ExternalRow:
+    ours = list(base.values.values()) if base is not None else []
+    comparison = None
+    if ours:
+        comparison = welch_comparison(ours, theirs.values, confidence=question.confidence, scale=question.scale)
+    interval = comparison.interval if comparison else None
+    return ExternalRow(
+        name=theirs.name,
+        source=theirs.source,
+        n=len(theirs.values),
+        mean=mean(theirs.values, scale=question.scale),
+        std=standard_deviation(theirs.values),
+        baseline_n=len(ours),
+        baseline_mean=mean(ours, scale=question.scale) if ours else None,
+        difference=comparison.difference if comparison else None,
+        ci_low=interval.low if interval else None,
+        ci_high=interval.high if interval else None,
+        p=comparison.p if comparison else None,
+        note=base.shortfall if base is not None else "the study names no baseline",
+    )
+
+
+def _note(*remarks: str) -> str:
+    return "; ".join(remark for remark in remarks if remark)
+
+
+def _row_to_json(row: dict[str, Any]) -> dict[str, Any]:
+    for key in ("values", "differences"):
+        row[key] = {str(seed): value for seed, value in row[key].items()}
+    return row

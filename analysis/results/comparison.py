@@ -1,0 +1,188 @@
+"""How the planned replicates of one arm compare with another arm's: rules that every table shares."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from analysis.records.description import ArmInfo, MetricInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Replicate
+from analysis.records.statuses import FAILURES
+from analysis.statistics.inference import Comparison, holm, paired_comparison, welch_comparison
+from analysis.statistics.transforms import Transform
+
+SIGNIFICANCE_LEVEL = 0.05
+"""Level of the Holm-adjusted p below which two arms are called different."""
+
+PENDING = "pending"
+"""Stands in `statuses` for planned replicates that have not ended."""
+
+Conclusion = Literal[
+    "baseline",
+    "better",
+    "worse",
+    "higher",
+    "lower",
+    "not separable at this n",
+    "not attainable",
+    "failures",
+    "incomplete",
+    "not measured",
+    "identical",
+    "no baseline",
+    "not comparable",
+]
+"""What a comparison says, in plain words; no verdict on a claim.
+
+`better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` where it has none).
+`not attainable`: no t-test exists, as with fewer than two pairs. `failures`: a replicate of either arm failed;
+a mean over survivors is neither better nor worse, even where equally many failed. `incomplete`: planned seeds
+are still to run, and testing early inflates the error. `not measured`: one of the arms has nothing to which the
+metric applies, such as phases. `not comparable`: the arms saw different data. `identical`: every replicate
+equals the other arm's exactly.
+"""
+
+
+@dataclass(frozen=True)
+class ComparisonSpec:
+    """What is asked of every arm."""
+
+    metric: MetricInfo
+    scale: Transform
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The planned replicates of one arm, and what they scored."""
+
+    arm: ArmInfo
+    replicates: list[Replicate]
+    values: dict[int, float]
+    """{seed: value} of the finished replicates."""
+    statuses: Counter[str]
+    is_measured: bool
+    """False where the metric does not apply to the arm: replicates finished, and none reports it."""
+
+    @property
+    def num_without_metric(self) -> int:
+        """Replicates that finished without a metric they should have."""
+        return self.statuses["finished"] - len(self.values) if self.is_measured else 0
+
+    @property
+    def num_failed(self) -> int:
+        """Replicates that will give no value unless they run again."""
+        return sum(self.statuses[s] for s in ("diverged", *FAILURES)) + self.num_without_metric
+
+    @property
+    def num_open(self) -> int:
+        """Planned seeds without an end so far."""
+        ended = self.statuses["finished"] + sum(self.statuses[s] for s in ("diverged", *FAILURES))
+        return len(self.arm.seeds) - ended
+
+    @property
+    def shortfall(self) -> str:
+        """What keeps the values from being those of all planned seeds; empty if nothing does."""
+        planned, remarks = len(self.arm.seeds), []
+        if self.num_failed:
+            counts = [f"{self.statuses[s]} {s}" for s in ("diverged", *sorted(FAILURES)) if self.statuses[s]]
+            if self.num_without_metric:
+                counts.append(f"{self.num_without_metric} finished without the metric")
+            rest = "; the mean is over survivors" if self.values else ""
+            remarks.append(f"{self.num_failed} of {planned} failed ({', '.join(counts)}){rest}")
+        if self.num_open:
+            remarks.append(f"{self.num_open} of {planned} seeds not finished yet")
+        if not self.is_measured:
+            remarks.append("does not report this metric")
+        return "; ".join(remarks)
+
+
+def take_sample(state: JournalState, arm: ArmInfo, metric: str, *, is_optional: bool) -> Sample:
+    """Collect what an arm's planned replicates say about a metric.
+
+    Args:
+        state: The journal.
+        arm: Its seeds are the planned ones.
+        metric: Read from the last report of each finished replicate.
+        is_optional: The metric may not apply to an arm. A task's own metrics apply to every arm.
+    """
+    found = {seed: state.replicates.get((arm.config_id, seed)) for seed in arm.seeds}
+    replicates = [replicate for replicate in found.values() if replicate is not None]
+    finished = [replicate for replicate in replicates if replicate.status == "finished"]
+    values = {r.seed: r.final_metrics[metric] for r in finished if metric in r.final_metrics}
+    statuses = Counter(r.status or PENDING if r is not None else PENDING for r in found.values())
+    return Sample(arm, replicates, values, statuses, bool(values) or not (is_optional and finished))
+
+
+def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Comparison | None:
+    """Compare two arms by the seeds they share; unpaired only where they were planned on disjoint seeds."""
+    if base is None or sample is base or not sample.values or not base.values:
+        return None
+    if set(sample.arm.seeds).isdisjoint(base.arm.seeds):  # unpaired by design, not by failures
+        return welch_comparison(
+            list(sample.values.values()),
+            list(base.values.values()),
+            confidence=question.confidence,
+            scale=question.scale,
+        )
+    shared = sorted(sample.values.keys() & base.values.keys())
+    if not shared:
+        return None
+    return paired_comparison(
+        [sample.values[seed] for seed in shared],
+        [base.values[seed] for seed in shared],
+        confidence=question.confidence,
+        scale=question.scale,
+    )
+
+
+def adjust(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjust the p-values of a declared family by Holm.
+
+    A comparison without a p-value was planned all the same: it counts as p = 1, and stays without one. So
+    the failure of one arm never makes another's difference look surer.
+    """
+    adjusted = holm([1.0 if p is None else p for p in p_values])
+    return [None if p is None else q for p, q in zip(p_values, adjusted, strict=True)]
+
+
+def conclude(
+    sample: Sample, base: Sample, comparison: Comparison | None, p_adjusted: float | None, question: ComparisonSpec
+) -> Conclusion:
+    """Put the comparison of `sample` with `base` into words."""
+    reading: Conclusion
+    if sample.num_failed or base.num_failed:
+        reading = "failures"
+    elif sample.num_open or base.num_open:
+        reading = "incomplete"
+    elif not (sample.is_measured and base.is_measured):
+        reading = "not measured"
+    elif comparison is None or comparison.n < 2:
+        reading = "not attainable"
+    elif comparison.identical:
+        reading = "identical"
+    elif p_adjusted is None:
+        reading = "not attainable"
+    elif p_adjusted >= SIGNIFICANCE_LEVEL:
+        reading = "not separable at this n"
+    else:
+        reading = _side(comparison.difference > 0, question.metric.direction)
+    return reading
+
+
+def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Conclusion:
+    if direction == "none":
+        return "higher" if higher else "lower"
+    return "better" if higher == (direction == "maximise") else "worse"
+
+
+def degenerate_reason(comparison: Comparison | None, other: str) -> str:
+    """Return why a comparison with `other` has no ordinary test; empty if it has one or says so itself."""
+    if comparison is not None and comparison.identical:
+        return f"equals {other} exactly on every seed"
+    if comparison is not None and comparison.n >= 2 and comparison.p is None:
+        return "no t-test: nothing varies over seeds"
+    return ""

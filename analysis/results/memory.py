@@ -1,0 +1,124 @@
+"""The receipt of a sweep's memory: predicted against measured, how full the machine was, and who was hurt.
+
+A trial that needs more than was reserved for it ends by itself, with an exception. Where a trial's process is
+killed from outside instead, by the kernel or by Ray for want of memory, somebody took what was reserved for it:
+it was hurt by a neighbour. Under the contract that never happens. Not every killed process was hurt (a person
+can kill one), so the count is an upper bound.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from analysis.records.description import SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Replicate
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmMemory:
+    """The memory of one arm's replicates."""
+
+    arm: str
+    predicted_mib: float | None
+    reserved_mib: int | None
+    """The most that a replicate of it might use."""
+    measured_mib: float | None
+    """The highest peak."""
+    error: float | None
+    """(predicted − measured) / measured: below 0 where the estimate was too low."""
+    num_ooms: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """What a sweep reserved, used and lost."""
+
+    arms: tuple[ArmMemory, ...]
+    packed_share: float | None
+    """Memory reserved, over the time it was, of what was offered from the first start to the last end."""
+    num_ooms: int
+    """Attempts that ran out of memory, each alone."""
+    num_recovered: int
+    """Replicates that ran out of memory and have a result all the same."""
+    num_neighbours_hurt: int
+    """Processes that were killed from outside."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the receipt as a JSON object."""
+        described = dataclasses.asdict(self)
+        return {**described, "arms": list(described["arms"])}
+
+    def in_words(self) -> str:
+        """Return the receipt in a line."""
+        known = [arm for arm in self.arms if arm.error is not None]
+        parts = []
+        if known:
+            lowest, highest = (f(arm.error or 0.0 for arm in known) for f in (min, max))
+            parts.append(f"estimates {_beside_measured(lowest, highest)} the measured peaks")
+        if self.packed_share is not None:
+            parts.append(f"trials were given {self.packed_share:.0%} of the memory on offer")
+        parts.append(f"{self.num_ooms} out of memory, {self.num_recovered} of them recovered")
+        parts.append(f"{self.num_neighbours_hurt} neighbours hurt")
+        return "memory: " + "; ".join(parts)
+
+
+def _beside_measured(lowest: float, highest: float) -> str:
+    """Return in words between which errors estimates lie."""
+    low, high = round(100 * lowest), round(100 * highest)
+    if low == high == 0:
+        return "within 1% of"
+    if low < 0 < high:
+        return f"between {-low}% below and {high}% above"
+    least, most = sorted((abs(low), abs(high)))
+    return f"{least}%{f' to {most}%' if most > least else ''} {'below' if low < 0 else 'above'}"
+
+
+def receipt(state: JournalState, sweep: SweepInfo) -> Receipt:
+    """Return the receipt of a study's replicates.
+
+    Args:
+        state: The journal.
+        sweep: Its newest description.
+    """
+    replicates = [replicate for replicate in state.replicates.values() if replicate.starts]
+    return Receipt(
+        arms=tuple(
+            _arm_memory(arm.arm, arm.predicted_memory_mib, [r for r in replicates if r.config_id == arm.config_id])
+            for arm in sweep.units
+        ),
+        packed_share=_packed_share(replicates, sweep.provenance.get("offered_mib")),
+        num_ooms=sum(replicate.num_ooms for replicate in replicates),
+        num_recovered=sum(1 for r in replicates if r.num_ooms and r.status in {"finished", "diverged"}),
+        num_neighbours_hurt=sum(replicate.num_killed for replicate in replicates),
+    )
+
+
+def _arm_memory(arm: str, predicted_mib: float | None, replicates: Iterable[Replicate]) -> ArmMemory:
+    replicates = list(replicates)
+    peaks = [r.peak_memory_mib for r in replicates if r.status == "finished" and r.peak_memory_mib is not None]
+    measured = max(peaks, default=None)
+    has_error = predicted_mib is not None and measured
+    return ArmMemory(
+        arm=arm,
+        predicted_mib=predicted_mib,
+        reserved_mib=max((r.cap_mib for r in replicates if r.cap_mib is not None), default=None),
+        measured_mib=measured,
+        error=(predicted_mib - measured) / measured if has_error else None,  # type: ignore[operator]
+        num_ooms=sum(replicate.num_ooms for replicate in replicates),
+    )
+
+
+def _packed_share(replicates: Iterable[Replicate], offered_mib: int | None) -> float | None:
+    spans = [
+        (r.cap_mib * r.numerics.get("workers", 1), r.started_at, r.ended_at)
+        for r in replicates
+        if r.cap_mib is not None and r.started_at is not None and r.ended_at is not None
+    ]
+    if not spans or not offered_mib:
+        return None
+    duration = max(end for _, _, end in spans) - min(start for _, start, _ in spans)
+    return sum(cap * (end - start) for cap, start, end in spans) / (offered_mib * duration) if duration else None

@@ -1,0 +1,63 @@
+"""What the probes found in every arm, each order parameter beside the value of random phases.
+
+Coupling is learnt in some arms and fixed in others; the study says which.
+"""
+
+from __future__ import annotations
+
+from analysis.records.description import JournalError
+from analysis.records.journal import JournalState
+from analysis.statistics.inference import mean, mean_interval
+
+_ORDERS = ("oscillators", "positions", "published")
+_HEADERS = (
+    "arm",
+    "leak, nats/token",
+    "R over oscillators",
+    "R over positions",
+    "published statistic",
+    "coupling K",
+)
+
+
+def probes_markdown(state: JournalState) -> str:
+    """Return a Markdown table: mean over seeds with a 95 % Student-t interval, and the null in brackets.
+
+    Raises:
+        JournalError: If the journal has no `sweep` line.
+    """
+    if state.sweep is None:
+        raise JournalError("the journal has no `sweep` line")
+    lines = [f"| {' | '.join(_HEADERS)} |", "|---" + "|---:" * (len(_HEADERS) - 1) + "|"]
+    for arm in state.sweep.arms:
+        replicates = [state.replicates.get((arm.config_id, seed)) for seed in arm.seeds]
+        finished = [r.final_metrics for r in replicates if r is not None and r.status == "finished"]
+        cells = [f"`{arm.arm}`", _cell(finished, "probe/leak")]
+        cells += [_with_null(finished, f"probe/order_{name}") for name in _ORDERS]
+        cells.append(_cell(finished, "probe/coupling"))
+        lines.append(f"| {' | '.join(cells)} |")
+    lines.append("")
+    lines.append(
+        "Mean over finished seeds ± half a 95 % Student-t interval, on validation windows; in brackets the value "
+        "of uniform random phases. Leak: what the tokens after a position are worth to its prediction."
+    )
+    return "\n".join(lines) + "\n"
+
+
+def _values(finished: list[dict[str, float]], metric: str) -> list[float]:
+    return [metrics[metric] for metrics in finished if metric in metrics]
+
+
+def _cell(finished: list[dict[str, float]], metric: str) -> str:
+    values = _values(finished, metric)
+    if not values:
+        return "–"
+    interval = mean_interval(values)
+    half = "" if interval is None else f" ± {(interval.high - interval.low) / 2:.3f}"
+    return f"{mean(values) + 0.0:.3f}{half}".replace("-0.000", "0.000").replace("-", "−")
+
+
+def _with_null(finished: list[dict[str, float]], metric: str) -> str:
+    nulls = _values(finished, f"{metric}_null")
+    cell = _cell(finished, metric)
+    return f"{cell} ({mean(nulls):.3f})" if nulls else cell

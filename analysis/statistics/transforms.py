@@ -1,0 +1,300 @@
+"""The scales on which what varies over seeds is taken to be normal, and the way back to the metric's unit.
+
+A rate, such as the share of needles found, is counted over the items of one seed, `Logit.items`. Items are nested
+in their seed: how they scatter says how well *one* seed's rate is known, never how much seeds differ. So a seed's
+rate enters as one number, and nothing here ever adds up the items of several seeds.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+
+_RELATIVE_ROUNDING = 1e-12
+"""A spread below this share of the values themselves is floating-point rounding, not variation."""
+
+FEW = 3
+"""Hits (or misses) of a seed below which its logit is mostly the half hit that is added to them."""
+
+_ANGLES = 4096
+"""Points on the edge of an ellipse; its extremes are missed by less than 3e-7 of its size."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A two-sided confidence interval."""
+
+    low: float
+    high: float
+    method: str
+    note: str = ""
+    """What a reader must know of how it came about; empty if nothing."""
+
+
+class JointMeans(NamedTuple):
+    """The means of two arms on a scale, and their interval: an ellipse around (treatment, baseline)."""
+
+    treatment: float
+    baseline: float
+    treatment_reach: float
+    """Student's quantile times the standard error of the treatment's mean."""
+    baseline_reach: float
+    correlation: float
+    """Of the two means; 0 where the arms share no seeds."""
+
+
+class Transform(ABC):
+    """A scale, as a way there and back."""
+
+    suffix: ClassVar[str] = ""
+    """Follows the name of a test that was made on this scale."""
+    is_coarse: ClassVar[bool] = False
+    """Whether different models can score exactly the same, as no hit at all, on every seed."""
+
+    def forward(self, values: Sequence[float]) -> np.ndarray:
+        """Put values on the scale.
+
+        Raises:
+            ValueError: If there are none, one is not finite, or one lies outside what the scale is made for.
+        """
+        array = np.asarray(values, dtype=float)
+        if array.ndim != 1 or array.size == 0:
+            raise ValueError("needs at least one value, in one dimension")
+        if not np.isfinite(array).all():
+            raise ValueError("a value is not finite: a diverged replicate is a failure, never part of a mean")
+        return self._forward(array)
+
+    def mean(self, values: Sequence[float]) -> float:
+        """Return the mean over seeds, back in the metric's unit."""
+        return self.back(float(self.forward(values).mean()))
+
+    def difference(self, treatment: Sequence[float], baseline: Sequence[float]) -> float:
+        """Return what separates the means of two arms, as `change` defines it."""
+        return self.change(float(self.forward(treatment).mean()), float(self.forward(baseline).mean()))
+
+    def interval(
+        self, bounds: tuple[float, float] | None, values: Sequence[float], confidence: float
+    ) -> Interval | None:
+        """Bring the t-interval of a mean back to the metric's unit.
+
+        Args:
+            bounds: The interval on the scale; None where the values do not vary.
+            values: Those it was made from.
+            confidence: Its coverage.
+
+        Returns:
+            The interval; None where there is none, or a bound exceeds every float.
+        """
+        if bounds is None:
+            return None
+        try:
+            return Interval(self.back(bounds[0]), self.back(bounds[1]), f"t{self.suffix}")
+        except OverflowError:
+            return None
+
+    def difference_interval(self, bounds: tuple[float, float], joint: JointMeans, test: str) -> Interval | None:
+        """Bring the interval of a difference back to the unit of `change`.
+
+        Args:
+            bounds: The test's own interval of the difference of the two means, on the scale.
+            joint: Where both means may lie; the same test, not yet reduced to their difference.
+            test: Name of the test.
+
+        Returns:
+            The interval; None where a bound exceeds every float. It holds 0 exactly if the test does not reject.
+        """
+        try:
+            low, high = self._change_bounds(bounds, joint)
+        except OverflowError:
+            return None
+        return Interval(low, high, f"{test}{self.suffix}")
+
+    @abstractmethod
+    def back(self, mean: float) -> float:
+        """Bring a mean back to the metric's unit."""
+
+    @abstractmethod
+    def change(self, treatment: float, baseline: float) -> float:
+        """Return what separates two means that are given on the scale, in the unit that tables show."""
+
+    @abstractmethod
+    def _forward(self, array: np.ndarray) -> np.ndarray: ...
+
+    @abstractmethod
+    def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]: ...
+
+
+@dataclass(frozen=True)
+class Linear(Transform):
+    """The values as they are; arms are separated by the difference."""
+
+    def back(self, mean: float) -> float:
+        """Return the arithmetic mean as it is."""
+        return mean
+
+    def change(self, treatment: float, baseline: float) -> float:
+        """Return the difference."""
+        return treatment - baseline
+
+    def _forward(self, array: np.ndarray) -> np.ndarray:
+        return array
+
+    def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]:
+        return bounds
+
+
+@dataclass(frozen=True)
+class Log(Transform):
+    """Logarithms, for metrics that multiply, such as perplexity; arms are separated by the relative change."""
+
+    suffix: ClassVar[str] = " on the log scale"
+
+    def back(self, mean: float) -> float:
+        """Return the geometric mean.
+
+        Raises:
+            OverflowError: If it exceeds every float.
+        """
+        return math.exp(mean)
+
+    def change(self, treatment: float, baseline: float) -> float:
+        """Return the relative change, .02 meaning 2 % more.
+
+        Raises:
+            OverflowError: If it exceeds every float.
+        """
+        return math.expm1(treatment - baseline)
+
+    def _forward(self, array: np.ndarray) -> np.ndarray:
+        if (array <= 0).any():
+            raise ValueError("the log scale needs values above 0")
+        logarithms: np.ndarray = np.log(array)
+        return logarithms
+
+    def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]:
+        return math.expm1(bounds[0]), math.expm1(bounds[1])
+
+
+@dataclass(frozen=True)
+class Logit(Transform):
+    """Jeffreys logits of rates: ln((k + ½)/(m − k + ½)) for k hits of m items in a seed.
+
+    The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. The mean is the mean logit
+    brought back: the rate of a typical seed (of the median seed, if logits are normal), not that of all items
+    together. Arms are separated by the difference of two such rates. Where all seeds score the same there is
+    nothing to average, and the mean is what they scored; the logit brought back misses it by up to half an item.
+
+    Source:
+        Gart & Zweifel (1967), Biometrika 54:181-187, for the half hit.
+    """
+
+    items: int
+    """Items of one seed, m."""
+
+    suffix: ClassVar[str] = " on the logit scale"
+    is_coarse: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        if self.items < 1:
+            raise ValueError(f"a rate is over at least 1 item, got {self.items}")
+
+    def mean(self, values: Sequence[float]) -> float:
+        """Return the rate of a typical seed."""
+        logits = self.forward(values)
+        return float(values[0]) if is_constant(logits) else self.back(float(logits.mean()))
+
+    def difference(self, treatment: Sequence[float], baseline: Sequence[float]) -> float:
+        """Return the difference of the rates of a typical seed; brought back alike, unless neither arm varies."""
+        if is_constant(self.forward(treatment)) and is_constant(self.forward(baseline)):
+            return float(treatment[0]) - float(baseline[0])
+        return super().difference(treatment, baseline)
+
+    def back(self, mean: float) -> float:
+        """Return the rate of a logit."""
+        return 1 / (1 + math.exp(-mean)) if mean >= 0 else math.exp(mean) / (1 + math.exp(mean))
+
+    def change(self, treatment: float, baseline: float) -> float:
+        """Return the difference of the two rates."""
+        return self.back(treatment) - self.back(baseline)
+
+    def interval(
+        self, bounds: tuple[float, float] | None, values: Sequence[float], confidence: float
+    ) -> Interval | None:
+        """Bring a t-interval back; where a seed has few hits, or few misses, widen it to what its items allow.
+
+        With fewer than `FEW` hits a logit is mostly the half hit that was added, and Student's t knows nothing of
+        how good that guess is. The interval then also holds Clopper and Pearson's, of the mean hits among the
+        items of *one* seed; where such seeds are all equal, as those without any hit, there is nothing else. So
+        the interval covers at least 93 % at every rate, not 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
+        """
+        found = super().interval(bounds, values, confidence)
+        hits = self.items * np.asarray(values, dtype=float).clip(0, 1)
+        fewest_hits, fewest_misses = float(hits.min()), float(self.items - hits.max())
+        if min(fewest_hits, fewest_misses) >= FEW:
+            return found
+        low, high = clopper_pearson(float(hits.mean()), self.items, confidence)
+        exact = f"Clopper-Pearson on one seed's {self.items:,} items"
+        what = "hits" if fewest_hits <= fewest_misses else "misses"
+        if found is None:
+            seen = "all seeds have the same few" if min(fewest_hits, fewest_misses) > 0 else "no seed has any"
+            return Interval(low, high, exact, f"{seen} {what}: the interval is {exact}")
+        method = f"{found.method}, widened to {exact}"
+        note = f"a seed has fewer than {FEW} {what}: the interval is widened to {exact}"
+        return Interval(min(low, found.low), max(high, found.high), method, note)
+
+    def _forward(self, array: np.ndarray) -> np.ndarray:
+        if array.min() < -_RELATIVE_ROUNDING or array.max() > 1 + _RELATIVE_ROUNDING:
+            raise ValueError("a rate lies between 0 and 1")
+        hits = self.items * array.clip(0, 1)
+        logits: np.ndarray = np.log((hits + 0.5) / (self.items - hits + 0.5))
+        return logits
+
+    def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]:
+        """Return the smallest and the largest difference of two rates that both lie in the joint interval.
+
+        The same difference of logits is worth different differences of rates, depending on their level, and the
+        level is uncertain too. The edge of the ellipse touches equal rates exactly where the test's p is its level.
+        Few hits need no widening here: the half hits of two arms cancel (simulated coverage 95 to 96 %, from a
+        tenth of a hit a seed on).
+        """
+        angle_A = np.linspace(-math.pi, math.pi, _ANGLES, endpoint=False)
+        lag = math.acos(max(-1.0, min(1.0, joint.correlation)))
+        treatment_A = joint.treatment + joint.treatment_reach * np.cos(angle_A)
+        baseline_A = joint.baseline + joint.baseline_reach * np.cos(angle_A - lag)
+        change_A = _rates(treatment_A) - _rates(baseline_A)
+        return float(change_A.min()), float(change_A.max())
+
+
+LINEAR, LOG = Linear(), Log()
+
+
+def is_constant(values: np.ndarray, magnitude: np.ndarray | None = None) -> bool:
+    """Say whether values vary by no more than rounding does, relative to `magnitude` (themselves if None)."""
+    reference = values if magnitude is None else magnitude
+    return bool(np.ptp(values) <= _RELATIVE_ROUNDING * np.abs(reference).max())
+
+
+def clopper_pearson(hits: float, items: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the exact interval of a rate from `hits` of `items` independent items; `hits` may be a fraction.
+
+    Source:
+        Clopper & Pearson (1934), Biometrika 26:404-413.
+    """
+    from scipy import stats
+
+    tail = (1 - confidence) / 2
+    low = float(stats.beta.ppf(tail, hits, items - hits + 1)) if hits > 0 else 0.0
+    high = float(stats.beta.isf(tail, hits + 1, items - hits)) if hits < items else 1.0
+    return low, high
+
+
+def _rates(logits: np.ndarray) -> np.ndarray:
+    from scipy import special
+
+    rates: np.ndarray = special.expit(logits)
+    return rates

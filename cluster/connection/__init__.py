@@ -1,0 +1,1 @@
+"""Ray: addresses, sessions and jobs."""

@@ -1,0 +1,214 @@
+"""The Ray session of a driver: a private local one, or the cluster that RAY_ADDRESS names."""
+
+from __future__ import annotations
+
+import logging
+import os
+import queue
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import ray
+from ray._private.services import canonicalize_bootstrap_address_or_die
+from ray._raylet import Config, GcsClient  # type: ignore[attr-defined]  # its stub is incomplete
+from ray.exceptions import AuthenticationError, GetTimeoutError, RayError, RpcError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from cluster.connection.address import (
+    CONNECT_SECONDS,
+    ClusterError,
+    answers,
+    authenticate,
+    join_address,
+    token_advice,
+)
+from cluster.inventory import Card, Inventory, cluster_inventory, local_inventory
+from cluster.memory.cuda_context import with_contexts
+
+OBJECT_STORE_BYTES = 256 * 2**20
+"""Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
+
+LOOK_SECONDS = 180.0
+"""How long a node may need to say what cards it has: it starts a process and opens a CUDA context."""
+
+CHECK_EVERY_SECONDS = 2.0
+PATIENCE_SECONDS = 30.0
+"""How long Ray may not answer before it counts as dead. After 60 s it ends the process that asks."""
+
+
+class RayFailure(RuntimeError):  # noqa: N818  Ray's failure, not an error of the call that finds it
+    """Ray itself has died; the message says what of it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SessionResources:
+    """What a local session offers to trials: exactly what the plan will use, so that nothing waits for ever."""
+
+    cpus: int
+    gpus: int
+    memory_mib: int
+
+
+@contextmanager
+def ray_session(
+    offer: SessionResources, *, address: str | None, worker_environment: Mapping[str, str] = MappingProxyType({})
+) -> Iterator[None]:
+    """Hold a Ray session for the duration of the block, quiet on the terminal.
+
+    Args:
+        offer: Resources of a local session.
+        address: Cluster to join, or None for a local session of our own. A local session says
+            `address="local"` outright: otherwise a file that a dead cluster left in Ray's temporary
+            folder would send us to it.
+        worker_environment: Variables that workers' processes start with.
+
+    Raises:
+        ClusterError: If the cluster cannot be joined; the message says what to do.
+        RayFailure: If a session of our own does not start in time.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
+    if address:
+        _join(address, {**quiet, "runtime_env": {"env_vars": dict(worker_environment)}})
+    else:
+        os.environ.update(worker_environment)  # inherited, which is faster than a runtime environment
+        _start(offer, quiet)
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _start(offer: SessionResources, quiet: dict[str, Any]) -> None:
+    try:
+        ray.init(
+            address="local",
+            num_cpus=offer.cpus,
+            num_gpus=offer.gpus,
+            _memory=offer.memory_mib * 2**20,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **quiet,
+        )
+    except Exception as error:  # Ray raises no narrower class for this
+        if "timed out during startup" not in str(error):
+            raise
+        load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
+        raise RayFailure(f"Ray did not start within its 30 s: this machine is busy ({load}); try again") from error
+
+
+def send_token() -> None:
+    """Have Ray send this user's token from now on.
+
+    Raises:
+        ClusterError: If a token is demanded and there is none.
+    """
+    authenticate(os.environ, Path.home())
+    Config.initialize("")  # Ray has read RAY_AUTH_MODE when it was imported
+
+
+def _join(address: str, quiet: dict[str, Any]) -> None:
+    """Join a cluster, or say why not.
+
+    `ray.init` would ask twenty times, for 13 minutes if something else listens there, and then not say that it was
+    the token; where it finds no token at all, it ends the process. So each is asked first, once.
+    """
+    join_address(address)
+    send_token()
+    try:
+        known = canonicalize_bootstrap_address_or_die(address)
+        if not answers(known, CONNECT_SECONDS):
+            raise ClusterError(f"nothing listens at {known}")
+        GcsClient(address=known)
+        ray.init(address=known, **quiet)
+    except AuthenticationError as error:
+        raise ClusterError(token_advice(os.environ, Path.home())) from error
+    except RpcError as error:
+        raise ClusterError(
+            f"what listens there is no head node ({error}); the port is that of `ray start --head`"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:
+        if isinstance(error, ClusterError):
+            raise
+        raise ClusterError(" ".join(str(error).split())) from error
+
+
+def cluster_nodes(address: str) -> Inventory:
+    """Return what the cluster at `address` offers.
+
+    Raises:
+        ClusterError: If it cannot be joined; the message says what to do.
+    """
+    with ray_session(SessionResources(cpus=0, gpus=0, memory_mib=0), address=address):
+        nodes = [node for node in ray.nodes() if node["Alive"]]
+        looks = {node["NodeID"]: _look_at(node["NodeID"]) for node in nodes if node["Resources"].get("GPU")}
+        try:
+            cards = dict(zip(looks, ray.get(list(looks.values()), timeout=LOOK_SECONDS), strict=True))
+        except (GetTimeoutError, RayError) as error:
+            words = " ".join(str(error).split())
+            raise ClusterError(f"a node with cards could not be asked for their memory: {words}") from error
+        return cluster_inventory((node["Resources"], cards.get(node["NodeID"], ())) for node in nodes)
+
+
+def _look_at(node_id: str) -> ray.ObjectRef[tuple[Card, ...]]:
+    """Have a node say which cards it has, how much of their memory is free, and what a context takes of it."""
+    there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
+    return _cards_here.options(scheduling_strategy=there).remote()
+
+
+@ray.remote(num_cpus=0, max_retries=0)
+def _cards_here() -> tuple[Card, ...]:
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all cards from who asks for none
+    return with_contexts(local_inventory()).gpus
+
+
+def run_while_ray_is_alive(work: Callable[[], None]) -> None:
+    """Do `work`, which waits for Ray, in a thread of its own, and give it up if Ray itself dies.
+
+    Raises:
+        RayFailure: Ray has died. A call that waits for it may never return: its thread is left behind.
+        Exception: What `work` raised while Ray was well.
+    """
+    ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
+
+    def do() -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  raised again below, in the thread that waits
+            ended.put(error)
+        else:
+            ended.put(None)
+
+    threading.Thread(target=do, name="ray-work", daemon=True).start()
+    answered_at = time.monotonic()
+    while True:
+        try:
+            error = ended.get(timeout=CHECK_EVERY_SECONDS)
+        except queue.Empty:
+            silence = _unresponsive_component()
+            if not silence:
+                answered_at = time.monotonic()
+            elif time.monotonic() - answered_at > PATIENCE_SECONDS:
+                raise RayFailure(silence) from None
+            continue
+        if error is None:
+            return
+        if silence := _unresponsive_component():
+            raise RayFailure(silence) from error
+        raise error
+
+
+def _unresponsive_component() -> str:
+    """Return what of Ray does not answer; empty if all does."""
+    context = ray.get_runtime_context()
+    if not answers(context.gcs_address, CONNECT_SECONDS):
+        return f"Ray's head at {context.gcs_address} has died"
+    if not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == context.get_node_id()):
+        return "Ray's process on this machine (raylet) has died"
+    return ""

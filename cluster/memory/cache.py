@@ -1,0 +1,64 @@
+"""Estimates remembered between processes: a few hundred bytes each, in the user's cache folder."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from cluster.memory.estimate import MemoryEstimate
+from trainables.code_hash import code_hash
+
+
+def cache_folder() -> Path:
+    """Return where estimates are kept: `$XDG_CACHE_HOME/phasesweep/estimates`, by default below `~/.cache`."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "phasesweep" / "estimates"
+
+
+class EstimateCache:
+    """Estimates by key, one file each.
+
+    Another version of PyTorch, of the code that trains or of the code that estimates has keys of its own. The files
+    may be removed at any time; a folder that cannot be written holds none, and costs the time only.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder or cache_folder()
+
+    def find(self, key: str) -> MemoryEstimate | None:
+        """Return what was kept under `key`; None if nothing was, or it cannot be read."""
+        try:
+            text = self._path(key).read_text(encoding="utf-8")
+        except OSError:
+            return None
+        return MemoryEstimate(**json.loads(text))
+
+    def keep(self, key: str, found: MemoryEstimate) -> None:
+        """Keep an estimate under `key`; a reader sees all of it or nothing."""
+        path = self._path(key)
+        temporary = path.with_suffix(f".{os.getpid()}.tmp")
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary.write_text(json.dumps(asdict(found)), encoding="utf-8")
+            temporary.replace(path)
+        except OSError:
+            return  # a read-only home, a full disk: the next process estimates again
+
+    def _path(self, key: str) -> Path:
+        text = f"{torch.__version__} {code_hash()} {_estimating_code()} {key}"
+        return self._folder / f"{hashlib.sha256(text.encode()).hexdigest()[:32]}.json"
+
+
+@functools.cache
+def _estimating_code() -> str:
+    """Return the hash of the modules that estimate."""
+    digest = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("memory*.py")):
+        digest.update(source.read_bytes())
+    return digest.hexdigest()

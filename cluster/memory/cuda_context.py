@@ -1,0 +1,87 @@
+"""What a CUDA context and its libraries take of a card before any tensor. Measured, not assumed, where a card is.
+
+It differs by driver, kind of card and PyTorch, by several hundred MiB; a cap that leaves it out is too generous by
+as much for every trial on the card.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from cluster.inventory import Inventory, ask_nvidia_smi
+from trainables.units import MIB
+
+ASSUMED_MIB = 600.0
+"""For cards that are only imagined, or that could not be asked."""
+
+_MEASURE_SECONDS = 120
+
+
+def of_cards(inventory: Inventory) -> float:
+    """Return the largest context of the cards in `inventory`, in MiB; the assumed one where none was measured."""
+    return max((card.context_mib for card in inventory.gpus if card.context_mib is not None), default=ASSUMED_MIB)
+
+
+def with_contexts(inventory: Inventory) -> Inventory:
+    """Return this machine's inventory with the context as measured on its first visible card, if it has any.
+
+    A process of its own opens the context and ends with it; that takes some seconds.
+    """
+    if not inventory.gpus:
+        return inventory
+    command = [sys.executable, "-m", "cluster.memory.cuda_context"]
+    root = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_MEASURE_SECONDS, check=False, env=environment
+        )
+    except subprocess.TimeoutExpired:
+        return replace(inventory, notes=(*inventory.notes, "opening a CUDA context took too long to be measured"))
+    if done.returncode != 0:
+        said = done.stderr.strip().splitlines()
+        note = f"the CUDA context could not be measured: {said[-1] if said else done.returncode}"
+        return replace(inventory, notes=(*inventory.notes, note))
+    context_mib = float(done.stdout.splitlines()[-1])
+    return replace(inventory, gpus=tuple(replace(card, context_mib=context_mib) for card in inventory.gpus))
+
+
+def measure() -> float:
+    """Open a context on the first visible card of this process; return the MiB that it took beside tensors.
+
+    Other programs that take or free memory on the card at this very moment are counted with it.
+
+    Raises:
+        RuntimeError: If CUDA does not start on it.
+    """
+    rows = ask_nvidia_smi("index,uuid,memory.free")
+    uuid, before_mib = first_visible(rows, os.environ.get("CUDA_VISIBLE_DEVICES"))
+    os.environ["CUDA_VISIBLE_DEVICES"] = uuid
+    import torch  # only in the process that measures, and only once it sees no other card
+
+    matrix = torch.ones(64, 64, device="cuda")
+    (matrix @ matrix).sum().item()  # cuBLAS and the kernels' modules are loaded with their first use
+    torch.cuda.synchronize()
+    return before_mib - (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / MIB
+
+
+def first_visible(rows: str, visible: str | None) -> tuple[str, float]:
+    """Return UUID and free MiB of the first visible card in the lines `index, uuid, free MiB` of `nvidia-smi`.
+
+    Raises:
+        RuntimeError: If none is visible.
+    """
+    wanted = None if visible is None else visible.split(",")[0].strip()
+    for index, uuid, free in csv.reader(rows.splitlines(), skipinitialspace=True):
+        if wanted is None or index == wanted or (wanted and uuid.startswith(wanted)):
+            return uuid, float(free)
+    raise RuntimeError(f"no card is visible (CUDA_VISIBLE_DEVICES={visible})")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{measure():.1f}\n")

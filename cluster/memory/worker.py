@@ -1,0 +1,101 @@
+"""The memory of one worker of a trial as a study asks for it; what needs the same is estimated once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from cluster.memory.allocators import Device
+from cluster.memory.cache import EstimateCache
+from cluster.memory.estimate import PROCESS_MIB, MemoryEstimate, estimate, size_key
+from cluster.memory.task_data import held_out_sequences, task_mib
+from trainables.config.resources import ResourceConfig
+from trainables.config.trial import TrialConfig
+from trainables.tasks.base import Task
+
+
+def micro_batch_size(config: TrialConfig, resources: ResourceConfig) -> int:
+    """Return the sequences in one forward pass of a worker."""
+    share = config.budget.batch_size // resources.workers
+    return min(resources.micro_batch_size or share, share)
+
+
+@dataclass(frozen=True)
+class _TaskFacts:
+    """What of a task a size depends on, and the task itself, so that no other takes its identity."""
+
+    task: Task
+    held_out_sequences: int
+    task_mib: float
+
+
+class Estimates:
+    """Estimates of workers' memory, by what decides them.
+
+    Args:
+        process_mib: What a worker process needs before it has a model; on a card, its context.
+        cache: What earlier processes have estimated.
+    """
+
+    def __init__(self, process_mib: float = PROCESS_MIB, cache: EstimateCache | None = None) -> None:
+        self._process_mib = process_mib
+        self._cache = cache or EstimateCache()
+        self._found: dict[str, MemoryEstimate] = {}
+        self._facts: dict[int, _TaskFacts] = {}
+
+    def of_worker(self, config: TrialConfig, task: Task, resources: ResourceConfig) -> MemoryEstimate:
+        """Return what each worker of a trial needs.
+
+        Args:
+            config: The configuration.
+            task: Of the configuration, with its data loaded.
+            resources: What the study asks for.
+
+        Raises:
+            EstimateError: If the model's forward pass reads the values of tensors.
+            ValueError: If the model cannot be built.
+        """
+        device: Device = "cuda" if resources.gpus_per_trial else "cpu"
+        sizes: dict[str, Any] = {
+            "vocab_size": task.vocab_size,
+            "context_length": task.context_length,
+            "max_length": task.max_length,
+            "micro_batch_size": micro_batch_size(config, resources),
+            "held_out_sequences": self._of(task).held_out_sequences,
+            "device": device,
+        }
+        key = size_key(config, **sizes)
+        bare = self._found.get(key) or self._cache.find(key)
+        if bare is None:
+            bare = estimate(config, **sizes, process_mib=0.0)
+            self._cache.keep(key, bare)
+        self._found[key] = bare
+        data_mib = 0.0 if resources.gpus_per_trial else self._of(task).task_mib
+        whole = replace(bare, context_mib=self._process_mib, workspace_mib=bare.workspace_mib + data_mib)
+        return of_one_worker(whole, resources)
+
+    def _of(self, task: Task) -> _TaskFacts:
+        if id(task) not in self._facts:
+            self._facts[id(task)] = _TaskFacts(task, held_out_sequences(task), task_mib(task))
+        return self._facts[id(task)]
+
+
+def of_one_worker(estimate: MemoryEstimate, resources: ResourceConfig) -> MemoryEstimate:
+    """Return what each worker needs of a model that one process would hold.
+
+    Args:
+        estimate: For a forward pass of one worker's part of the batch.
+        resources: Says how many workers there are, and how they hold the model.
+    """
+    if resources.workers == 1:
+        return estimate
+    if resources.sharding == "replicated":
+        # From the first step on each worker keeps the gradients, and the exchange of them takes copies of some.
+        return replace(estimate, workspace_mib=estimate.workspace_mib + estimate.parameters_mib)
+    share = 1 / resources.workers
+    return replace(
+        estimate,
+        parameters_mib=estimate.parameters_mib * (1 + share),  # the probes at the end assemble the whole model
+        gradients_mib=estimate.gradients_mib * share,
+        optimizer_mib=estimate.optimizer_mib * share,
+    )

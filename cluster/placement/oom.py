@@ -1,0 +1,155 @@
+"""What to do after a trial ran out of memory: a smaller micro-batch, more memory, or a clear end. Decisions only.
+
+Never silently: every retry says what it changes. Never a change of what is compared: the effective batch stays, and
+the micro-batch is touched only where the gradients do not depend on it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+Place = Literal["card", "machine", "worker"]
+
+_LIMITS: dict[Place, str] = {
+    "card": "one card offers",
+    "machine": "one machine offers",
+    "worker": "a worker of this study is given",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Allocation:
+    """What one worker of a trial is given."""
+
+    size_class: int
+    """Which of the sizes its memory is, the largest first, from 0."""
+    memory_mib: int
+    micro_batch_size: int
+    """Sequences in one forward pass, at most the worker's part of the batch."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutOfMemory:
+    """How a trial ran out of memory."""
+
+    had: Allocation
+    peak_mib: float | None
+    """Measured, process or context included; what it could not get is not in it."""
+    suspected: bool
+    """Whether only its closeness to the cap speaks for a lack of memory."""
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Try again, in a fresh process, from the last checkpoint."""
+
+    allocation: Allocation
+    reason: str
+    """What is changed, and what that means for the result."""
+
+
+@dataclass(frozen=True)
+class Fail:
+    """Do not try again."""
+
+    message: str
+    """What was needed, what there is, and what to change."""
+
+
+def sizes_to_grow_into(classes_mib: Sequence[int], largest_mib: int) -> tuple[int, ...]:
+    """Return the sizes that a trial may be given: a sweep's classes, and doubles of the largest up to all there is.
+
+    Args:
+        classes_mib: Memory of the sweep's size classes, the largest first.
+        largest_mib: The most that one worker can be given: the freest card, or the largest machine.
+
+    Returns:
+        The largest first.
+    """
+    spare: list[int] = []
+    size_mib = classes_mib[0]
+    while size_mib < largest_mib:
+        size_mib = min(2 * size_mib, largest_mib)
+        spare.append(size_mib)
+    return (*reversed(spare), *classes_mib)
+
+
+def decide(
+    out_of_memory: OutOfMemory,
+    *,
+    batch_size: int,
+    splits: bool,
+    sizes_mib: Sequence[int],
+    place: Place,
+    was_suspected: bool = False,
+) -> Retry | Fail:
+    """Return what to do with a replicate that ran out of memory.
+
+    Args:
+        out_of_memory: What happened.
+        batch_size: Sequences of one worker's part of an optimiser step. It is never changed.
+        splits: Whether the gradients are equal however the batch is split: of the architecture and of the task.
+        sizes_mib: What a worker can be given, the largest first; `Allocation.size_class` counts in it.
+        place: What holds the memory; `worker` where a trial has several of them.
+        was_suspected: Whether this replicate was tried again on suspicion before.
+    """
+    had = out_of_memory.had
+    if out_of_memory.suspected and was_suspected:
+        return Fail(
+            f"failed again near its memory limit ({_used(out_of_memory)}): more memory did not help, so look for the "
+            "cause in log.txt; resume --oom tries again"
+        )
+    if splits and had.micro_batch_size > 1 and not out_of_memory.suspected:
+        return _with_smaller_micro_batch(had, batch_size)
+    if had.size_class > 0:
+        return _with_more_memory(out_of_memory, sizes_mib[had.size_class - 1], splits=splits)
+    return Fail(_too_large(out_of_memory, splits=splits, place=place))
+
+
+def _with_smaller_micro_batch(had: Allocation, batch_size: int) -> Retry:
+    before, now = had.micro_batch_size, math.ceil(had.micro_batch_size / 2)
+    passes = f"{math.ceil(batch_size / now)} instead of {math.ceil(batch_size / before)} forward passes"
+    return Retry(
+        replace(had, micro_batch_size=now),
+        f"micro_batch_size {before} -> {now} (gradients accumulated over {passes}; equal within rounding)",
+    )
+
+
+def _with_more_memory(out_of_memory: OutOfMemory, memory_mib: int, *, splits: bool) -> Retry:
+    had = out_of_memory.had
+    if out_of_memory.suspected:
+        why = f"it failed near its limit, {_used(out_of_memory)}"
+    elif splits:
+        why = "micro_batch_size is 1"
+    else:
+        why = "its gradients depend on the micro-batch, which stays"
+    allocation = replace(had, size_class=had.size_class - 1, memory_mib=memory_mib)
+    return Retry(allocation, f"memory {had.memory_mib} -> {memory_mib} MiB ({why}; the result is the same)")
+
+
+def _too_large(out_of_memory: OutOfMemory, *, splits: bool, place: Place) -> str:
+    had = out_of_memory.had
+    if splits:
+        cure = "choose a smaller --scale or model, a shorter context, or optimizer.name: adamw_8bit"
+    else:
+        cure = (
+            "its gradients depend on the micro-batch, so set resources.micro_batch_size lower for the whole study, "
+            "or choose a smaller --scale"
+        )
+    needs = "may need" if out_of_memory.suspected else "needs"
+    return (
+        f"{needs} more than {had.memory_mib} MiB with micro_batch_size={had.micro_batch_size} ({_used(out_of_memory)}), "
+        f"and that is the most that {_LIMITS[place]}; {cure}"
+    )
+
+
+def _used(out_of_memory: OutOfMemory) -> str:
+    had = f"of {out_of_memory.had.memory_mib} MiB"
+    return (
+        f"an unknown part {had}"
+        if out_of_memory.peak_mib is None
+        else f"it used {out_of_memory.peak_mib:.0f} {had}"
+    )

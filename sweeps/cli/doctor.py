@@ -1,0 +1,354 @@
+"""Is this machine fit for a sweep? Findings and cures, as data; the command line prints them.
+
+Imports none of the heavy libraries: a doctor must be able to speak when they are broken.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from packaging.requirements import Requirement
+
+from cluster.connection.address import (
+    TOKEN_CURE,
+    ClusterError,
+    answers,
+    is_authentication_off,
+    jobs_address,
+    join_address,
+    token_place,
+)
+from cluster.inventory import Inventory, local_inventory
+from trainables.units import MIB
+
+CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
+MIN_PYTHON = (3, 11)
+MIN_FREE_MEMORY_MIB = 1024
+MIN_FREE_DISK_MIB = 1024
+MIN_SHARED_MEMORY_MIB = 256
+"""Ray's object store, as `cluster.connection.session` sizes it; that module cannot be imported here, it needs Ray."""
+
+TIMEOUT_SECONDS = 2.0
+HUB = "https://huggingface.co"
+
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+_MOST_NAMES = 8
+_ON_CARDS = "studies and scales that ask for a GPU"
+_OF_THE_HUB = "data sets and models of the hub that are neither in its cache nor in PHASESWEEP_DATA"
+
+
+@dataclass(frozen=True)
+class Check:
+    """One finding."""
+
+    name: str
+    ok: bool | None
+    """False: sweeps will fail. None: worth knowing."""
+    detail: str
+    cure: str = ""
+    """What to do; empty where there is nothing to do."""
+    lost: str = ""
+    """What will not work although sweeps run; empty where nothing is lost."""
+
+
+def run_checks(
+    *,
+    results_root: str | Path,
+    data_dir: str | None,
+    tracking_uri: str,
+    environ: Mapping[str, str] = os.environ,
+    timeout_seconds: float = TIMEOUT_SECONDS,
+) -> list[Check]:
+    """Examine this machine; changes nothing and takes at most about two time-outs.
+
+    Args:
+        results_root: Where results go: a path, or the URI of a remote folder.
+        data_dir: `PHASESWEEP_DATA`, if set.
+        tracking_uri: Where MLflow stores.
+        environ: The environment.
+        timeout_seconds: How long to wait for a server.
+    """
+    machine = local_inventory()
+    return [
+        check_python(sys.version_info[:2]),
+        *check_packages(_own_requirements(), _installed_version),
+        check_cores(machine),
+        check_memory(machine),
+        check_gpus(machine),
+        check_shared_memory(Path("/dev/shm")),
+        check_results(results_root),
+        check_tracking(tracking_uri),
+        check_ray_address_file(environ, timeout_seconds),
+        check_ray_address(environ, timeout_seconds),
+        check_ray_token(environ, Path.home()),
+        check_data(data_dir),
+        check_hub(environ, timeout_seconds),
+        check_git(shutil.which("git")),
+    ]
+
+
+def summary(checks: Iterable[Check]) -> str:
+    """Return the findings in a line: what is to be mended, or what will not work, or that nothing is amiss."""
+    checks = list(checks)
+    if any(check.ok is False for check in checks):
+        return "something is wrong; each line above says how to mend it"
+    lost = [check.lost for check in checks if check.lost]
+    return f"sweeps run here, but not with {', nor with '.join(lost)}" if lost else "all is well"
+
+
+def check_python(version: tuple[int, ...]) -> Check:
+    """Python is new enough."""
+    text = ".".join(map(str, version))
+    wanted = ".".join(map(str, MIN_PYTHON))
+    return Check(
+        "python", version >= MIN_PYTHON, text, f"needs {wanted} or newer: make PYTHON=python{wanted} setup"
+    )
+
+
+def _own_requirements() -> list[str] | None:
+    try:
+        return metadata.requires("phasesweep")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _installed_version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def check_packages(requirements: Iterable[str] | None, installed: Callable[[str], str | None]) -> list[Check]:
+    """Each package a sweep leans on is there, in a version phasesweep declares it needs.
+
+    Args:
+        requirements: What phasesweep's own metadata require; None if it is not installed.
+        installed: Returns the version of a package, or None.
+    """
+    if requirements is None:
+        return [Check("phasesweep", False, "not installed, so its requirements are unknown", "make setup")]
+    wanted = {requirement.name: requirement for requirement in map(Requirement, requirements)}
+    return [_check_package(wanted[name], installed(name)) for name in CHECKED_PACKAGES]
+
+
+def _check_package(wanted: Requirement, version: str | None) -> Check:
+    if version is None:
+        return Check(wanted.name, False, f"not installed; needs {wanted.specifier}", "make setup")
+    fits = wanted.specifier.contains(version, prereleases=True)
+    detail = version if fits else f"{version}; needs {wanted.specifier}"
+    return Check(wanted.name, fits, detail, "" if fits else "make setup")
+
+
+def check_cores(machine: Inventory) -> Check:
+    """How many cores this process may use, within affinity and control group."""
+    total = os.cpu_count() or machine.cpus
+    limited = f" of {total}: affinity or a control group allows no more" if machine.cpus < total else ""
+    return Check("cores", True, f"{machine.cpus}{limited}")
+
+
+def check_memory(machine: Inventory) -> Check:
+    """There is memory for a worker and a small model."""
+    return Check(
+        "memory",
+        machine.memory_mib >= MIN_FREE_MEMORY_MIB,
+        f"{machine.memory_mib} MiB free",
+        f"a sweep needs {MIN_FREE_MEMORY_MIB} MiB: end other programs, or raise the container's limit",
+    )
+
+
+def check_gpus(machine: Inventory) -> Check:
+    """Which cards there are; none is no error."""
+    if machine.notes:
+        cure = "mend the driver, or run on the CPU as now"
+        return Check("gpu", None, "; ".join(machine.notes), cure, _ON_CARDS)
+    if not machine.gpus:
+        return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_CARDS)
+    cards = [f"{card.count} x {card.kind}, {card.free_mib} MiB free" for card in machine.gpus]
+    return Check("gpu", True, "; ".join(cards))
+
+
+def check_shared_memory(folder: Path) -> Check:
+    """Ray's object store fits into shared memory; otherwise it falls back to slower disk."""
+    name = "shared memory"
+    if not folder.is_dir():
+        return Check(name, None, f"no {folder}: Ray keeps its objects on disk, which is slower")
+    free_mib = shutil.disk_usage(folder).free // MIB
+    if free_mib >= MIN_SHARED_MEMORY_MIB:
+        return Check(name, True, f"{free_mib} MiB free in {folder}")
+    detail = f"{free_mib} MiB free in {folder}; Ray wants {MIN_SHARED_MEMORY_MIB} MiB and will use disk"
+    return Check(name, None, detail, "in a container: docker run --shm-size=1g")
+
+
+def check_results(results_root: str | Path) -> Check:
+    """Results can be written, will run_while_ray_is_alive a job's working folder, and have room."""
+    name, text = "results", str(results_root)
+    cure = "set PHASESWEEP_RESULTS to an absolute folder that you can write"
+    if "://" in text:
+        return Check(name, None, f"{text} is remote and was not tried")
+    path = Path(text)
+    if not path.is_absolute():
+        return Check(name, False, f"{text} is relative: a Ray job's working folder is temporary", cure)
+    try:
+        existing = next(folder for folder in (path, *path.parents) if folder.exists())
+        with tempfile.TemporaryFile(dir=existing):
+            pass
+    except OSError as error:
+        return Check(name, False, f"{path} cannot be written: {error.strerror}", cure)
+    free_mib = shutil.disk_usage(existing).free // MIB
+    return Check(
+        name,
+        free_mib >= MIN_FREE_DISK_MIB,
+        f"{path}, {free_mib} MiB free",
+        f"a sweep needs {MIN_FREE_DISK_MIB} MiB: free some, or set PHASESWEEP_RESULTS elsewhere",
+    )
+
+
+def check_tracking(uri: str) -> Check:
+    """MLflow stores in a database or on a server: today's MLflow refuses folders of files."""
+    scheme = urlsplit(uri).scheme.split("+")[0]
+    if scheme in {*_DATABASES, "http", "https", "databricks"} or uri == "databricks":
+        return Check("mlflow store", True, _without_password(uri))
+    return Check(
+        "mlflow store",
+        False,
+        f"{uri} is a folder of files, which MLflow no longer writes",
+        "unset MLFLOW_TRACKING_URI, or set it to sqlite:////absolute/path/mlflow.db or a server's address",
+    )
+
+
+def _without_password(uri: str) -> str:
+    parts = urlsplit(uri)
+    if parts.password is None:
+        return uri
+    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+
+
+def check_ray_address_file(environ: Mapping[str, str], timeout_seconds: float) -> Check:
+    """No dead cluster left its address behind, where `ray` commands and `ray.init()` would follow it."""
+    name = "ray leftovers"
+    base = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # as Ray itself looks it up
+    file = Path(base) / "ray" / "ray_current_cluster"
+    try:
+        address = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return Check(name, True, "none")
+    except OSError as error:
+        return Check(name, None, f"{file} cannot be read: {error.strerror}", f"as its owner: rm {file}")
+    if answers(address, timeout_seconds):
+        return Check(name, True, f"a cluster runs at {address}")
+    detail = f"{file} names {address}, where nothing answers; `ray` commands would try to join it"
+    return Check(name, None, detail, f"rm {file}")
+
+
+def check_ray_address(environ: Mapping[str, str], timeout_seconds: float) -> Check:
+    """The cluster named by RAY_ADDRESS is there, and named in a way that some verb can use."""
+    name, address = "ray cluster", environ.get("RAY_ADDRESS", "")
+    if not address:
+        return Check(name, True, "RAY_ADDRESS is not set; each sweep starts its own local session")
+    try:
+        url = jobs_address(address)
+    except ClusterError:
+        return _check_joining(name, address, timeout_seconds)
+    problem = fetch_problem(url, timeout_seconds)
+    if problem is None:
+        return Check(
+            name, True, f"{url} answers; `submit` sends sweeps there, `plan` and `run` want RAY_ADDRESS unset"
+        )
+    return Check(name, False, f"{url} does not answer ({problem})", "correct or unset RAY_ADDRESS")
+
+
+def _check_joining(name: str, address: str, timeout_seconds: float) -> Check:
+    try:
+        join_address(address)
+    except ClusterError as error:
+        return Check(name, False, f"RAY_ADDRESS={address}: {error}", "correct or unset RAY_ADDRESS")
+    if address == "auto" or answers(address, timeout_seconds):
+        return Check(name, True, f"{address}; `run` joins it, on its nodes")
+    return Check(name, False, f"nothing listens at {address}", "correct or unset RAY_ADDRESS")
+
+
+def check_ray_token(environ: Mapping[str, str], home: Path) -> Check:
+    """A cluster named by RAY_ADDRESS can be entered: Ray authenticates by token since 2.59."""
+    name = "ray token"
+    if not environ.get("RAY_ADDRESS"):
+        return Check(name, True, "not needed: RAY_ADDRESS is not set")
+    if is_authentication_off(environ):
+        return Check(name, None, "RAY_AUTH_MODE=disabled: anyone who reaches an open cluster runs code there")
+    try:
+        place = token_place(environ, home)
+    except ClusterError as error:
+        return Check(name, False, str(error), TOKEN_CURE)
+    if place is None:
+        demanded = environ.get("RAY_AUTH_MODE", "").lower() == "token"
+        return Check(name, False if demanded else None, "none found", TOKEN_CURE)
+    return Check(name, True, f"from {place}; whether it is this cluster's, only the cluster can tell")
+
+
+def check_data(data_dir: str | None) -> Check:
+    """The user's own corpora are where PHASESWEEP_DATA says."""
+    if not data_dir:
+        return Check("local data", None, "PHASESWEEP_DATA is not set; embedded corpora and the hub only")
+    cure = "correct or unset PHASESWEEP_DATA"
+    path = Path(data_dir)
+    if not path.is_dir():
+        return Check("local data", False, f"no folder {path}", cure)
+    try:
+        names = sorted(entry.name for entry in path.iterdir())
+    except OSError as error:
+        return Check("local data", False, f"{path} cannot be read: {error.strerror}", cure)
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return Check("local data", True, f"{path}: {', '.join(names[:_MOST_NAMES]) or 'empty'}{more}")
+
+
+def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
+    """Whether the Hugging Face hub answers; studies on local or embedded text do not need it."""
+    if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
+        return Check(
+            "hub", None, "HF_HUB_OFFLINE is set: cached data sets only", "unset HF_HUB_OFFLINE", _OF_THE_HUB
+        )
+    url = environ.get("HF_ENDPOINT") or HUB
+    problem = fetch_problem(url, timeout_seconds)
+    if problem is None:
+        return Check("hub", True, f"{url} answers")
+    cure = "use local data through PHASESWEEP_DATA, or an embedded corpus"
+    return Check("hub", None, f"{url} does not answer ({problem})", cure, _OF_THE_HUB)
+
+
+def fetch_problem(url: str, timeout_seconds: float) -> str | None:
+    """Return why `url` does not answer in time, or None. Any HTTP status is an answer."""
+    problem: list[str | None] = ["time-out"]
+
+    def fetch() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=timeout_seconds):
+                problem[0] = None
+        except urllib.error.HTTPError:
+            problem[0] = None
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))
+
+    # a thread, because looking a name up knows no time-out
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(timeout_seconds)
+    return problem[0]
+
+
+def check_git(program: str | None) -> Check:
+    """Results can name the commit they came from."""
+    if program:
+        return Check("git", True, program)
+    return Check("git", None, "not found; results will not name their commit", "install git")

@@ -1,0 +1,211 @@
+"""The verb `estimate`: where the memory of a trial goes, and what would shrink it. Starts nothing."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from cluster.memory.estimate import MemoryEstimate
+from cluster.memory.worker import Estimates, micro_batch_size
+from sweeps.console import Emit, text_table
+from sweeps.errors import UserError, nearest
+from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
+from sweeps.studies.resolve import load_study
+from sweeps.studies.study import Study
+from trainables.config.resources import ResourceConfig
+from trainables.config.trial import TrialConfig
+from trainables.tasks.base import Task
+
+PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
+
+MIN_SAVED_MIB = 1.0
+"""What a change saves at least to be worth a line."""
+
+LEGEND = (
+    "context: the process itself, before any model; workspace: what is needed for a moment beside the rest; "
+    "peak in probes: while the trained model is measured at the end"
+)
+
+MAX_NAMED = 4
+"""Arms that a row names before it counts the rest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """What the workers of some arms need alike."""
+
+    arms: tuple[str, ...]
+    num_parameters: tuple[int, ...]
+    """Of each arm."""
+    memory: MemoryEstimate
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one of `sizes` in `estimate --json`."""
+        return {
+            "arms": list(self.arms),
+            "num_parameters": list(self.num_parameters),
+            "memory": self.memory.as_dict(),
+            "peak_stage": self.memory.peak_stage,
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A change of a study, and what it would do."""
+
+    setting: str
+    """As `--set` takes it."""
+    meaning: str
+    """What else changes; empty: what is computed stays the same but for rounding."""
+    memory: MemoryEstimate
+    saved_mib: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return one of `changes` in `estimate --json`."""
+        return {
+            "setting": self.setting,
+            "meaning": self.meaning,
+            "memory": self.memory.as_dict(),
+            "peak_stage": self.memory.peak_stage,
+            "saved_mib": round(self.saved_mib, 1),
+        }
+
+
+def estimate(
+    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, arm: str | None = None
+) -> None:
+    """Print the sizes of a study's trials, largest first, and what would shrink one of them.
+
+    Args:
+        out: Where text goes.
+        emit: Prints JSON instead.
+        name: The study.
+        scale: Of the study.
+        sets: Overrides.
+        arm: Whose changes to list; None: the largest's.
+
+    Raises:
+        UserError: On any mistake; the study need not fit on this machine.
+    """
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says at import which optional kernels it lacks
+    data_dir = data_dir_from_environment()
+    study = with_absolute_paths(load_study(name, scale, sets), data_dir)
+    _check_arm(study, arm)
+    tasks = load_tasks(study, data_dir)
+    sizes = _sizes(study, tasks)
+    chosen = arm or sizes[0].arms[0]
+    before = next(size.memory for size in sizes if chosen in size.arms)
+    config = next(one.config for one in study.arms if one.name == chosen)
+    task = next(tasks[task_key(one)] for one in study.arms if one.name == chosen)
+    changes = _changes(config, task, study.resources, before)
+    if emit:
+        emit(
+            {
+                "study": study.name,
+                "scale": study.scale,
+                "device": "cuda" if study.resources.gpus_per_trial else "cpu",
+                "micro_batch_size": micro_batch_size(config, study.resources),
+                "sizes": [size.to_json() for size in sizes],
+                "arm": chosen,
+                "changes": [change.to_json() for change in changes],
+            }
+        )
+        return
+    out.print(
+        f"{study.name}@{study.folder_name}: memory of one worker at its peak, MiB", style="bold", markup=False
+    )
+    out.print(_size_table(sizes))
+    out.print(LEGEND, markup=False)
+    out.print(f"\nwhat would shrink '{chosen}' ({before.total_mib:.0f} MiB at its peak, in {before.peak_stage}):")
+    _print_changes(out, changes)
+
+
+def _check_arm(study: Study, arm: str | None) -> None:
+    names = [one.name for one in study.arms]
+    if arm is not None and arm not in names:
+        raise UserError(f"--arm {arm}: study '{study.name}' has no such arm; {nearest(arm, names)}")
+
+
+def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
+    """Return the distinct sizes, the largest first."""
+    together: dict[MemoryEstimate, list[tuple[str, int]]] = {}
+    for planned in plan_units(study, tasks, Estimates()).arms:
+        together.setdefault(planned.memory, []).append((planned.arm.name, planned.num_parameters))
+    found = [
+        Size(
+            arms=tuple(name for name, _ in members),
+            num_parameters=tuple(count for _, count in members),
+            memory=memory,
+        )
+        for memory, members in together.items()
+    ]
+    return sorted(found, key=lambda size: -size.memory.total_mib)
+
+
+def _changes(config: TrialConfig, task: Task, resources: ResourceConfig, before: MemoryEstimate) -> list[Change]:
+    """Return what could be changed of a trial, with the memory it would then need."""
+    estimates = Estimates()
+    found = []
+    for setting, meaning, changed, asked in _alternatives(config, resources):
+        memory = estimates.of_worker(changed, task, asked)
+        saved = before.total_mib - memory.total_mib
+        found.append(Change(setting=setting, meaning=meaning, memory=memory, saved_mib=saved))
+    return found
+
+
+def _alternatives(
+    config: TrialConfig, resources: ResourceConfig
+) -> Iterator[tuple[str, str, TrialConfig, ResourceConfig]]:
+    """Yield (setting, meaning, configuration, resources) of every change that is possible."""
+    whole = micro_batch_size(config, resources)
+    noise = "" if config.architecture.microbatch_invariant else "its noise is drawn for each part of the batch"
+    for divisor in (2, 4):
+        if whole >= divisor:
+            smaller = whole // divisor
+            asked = resources.model_copy(update={"micro_batch_size": smaller})
+            yield f"resources.micro_batch_size={smaller}", noise, config, asked
+    if getattr(config.architecture, "checkpoint_blocks", None) is False:
+        architecture = config.architecture.model_copy(update={"checkpoint_blocks": True})
+        meaning = "each block is computed twice; the result stays the same"
+        changed = config.model_copy(update={"architecture": architecture})
+        yield "architecture.checkpoint_blocks=true", meaning, changed, resources
+    if config.optimizer.name == "adamw" and resources.sharding != "fsdp":
+        optimizer = config.optimizer.model_copy(update={"name": "adamw_8bit"})
+        meaning = "the optimiser's state is rounded: another configuration"
+        yield "optimizer.name=adamw_8bit", meaning, config.model_copy(update={"optimizer": optimizer}), resources
+    if config.budget.precision == "float32":
+        budget = config.budget.model_copy(update={"precision": "bfloat16"})
+        meaning = "the forward pass is rounded: another configuration"
+        yield "budget.precision=bfloat16", meaning, config.model_copy(update={"budget": budget}), resources
+
+
+def _size_table(sizes: list[Size]) -> Table:
+    table = text_table("arms", *PARTS, "peak in", right=range(1, len(PARTS) + 1))
+    for size in sizes:
+        parts = size.memory.as_dict()
+        more = [f"{len(size.arms) - MAX_NAMED} more"] if size.arms[MAX_NAMED:] else []
+        names = ", ".join([*size.arms[:MAX_NAMED], *more])
+        table.add_row(names, *(f"{parts[f'{part}_mib']:.1f}" for part in PARTS), size.memory.peak_stage)
+    return table
+
+
+def _print_changes(out: Console, changes: list[Change]) -> None:
+    """Print what each change saves, and in one line those that save nothing."""
+    table = text_table("--set", "total", "saves", "peak in", "and", right=[1, 2])
+    useless = []
+    for change in changes:
+        total, saved = change.memory.total_mib, change.saved_mib
+        meaning = change.meaning or "nothing else changes but rounding"
+        if saved < MIN_SAVED_MIB:
+            useless.append(change.setting)
+        else:
+            table.add_row(change.setting, f"{total:.1f}", f"{saved:.1f}", change.memory.peak_stage, meaning)
+    if table.row_count:
+        out.print(table)
+    if useless:
+        out.print(f"would save nothing: {', '.join(useless)}", markup=False)

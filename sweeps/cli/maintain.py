@@ -1,0 +1,87 @@
+"""The verbs that maintain results: what to delete, and the MLflow page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+
+from sweeps.cli.stored_sweep import StoredSweep, load_results
+from sweeps.console import Emit, format_mib, text_table
+from sweeps.errors import UserError
+from sweeps.store.cleanup import Keep, Leftover, _forecast, leftovers, remove
+from sweeps.store.leases import living_drivers
+from sweeps.store.usage import usage_mib
+from sweeps.studies.resolve import load_study
+
+ROWS_SHOWN = 20
+
+
+def gc(
+    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, keep: str, dry_run: bool
+) -> None:
+    """Remove what nothing needs any more, and say what the study takes and will take."""
+    policy = Keep.parse(keep)
+    stored = load_results(name, scale, sets)
+    found = leftovers(stored, policy)
+    at_work = [str(driver) for driver in living_drivers(stored.folder.claims)]
+    try:
+        removed = found if dry_run else remove(stored, found)
+    except OSError as error:
+        raise UserError(f"gc: cannot remove everything from {stored.folder.path}: {error}") from error
+    usage, rest = usage_mib(stored.folder), _forecast(stored)
+    freed_mib = sum(item.mib for item in removed)
+    if emit:
+        emit(
+            {
+                "study": stored.study.name,
+                "scale": stored.study.scale,
+                "folder": str(stored.folder.path),
+                "keep": policy.text,
+                "dry_run": dry_run,
+                "at_work": at_work,
+                "removed": [
+                    {"path": str(item.path), "reason": item.reason, "mib": round(item.mib, 3)} for item in removed
+                ],
+                "freed_mib": round(freed_mib, 3),
+                "usage_mib": {kind: round(mib, 3) for kind, mib in usage.items()},
+                "forecast": rest.to_json(),
+            }
+        )
+        return
+    out.print(f"{stored.experiment} in {stored.folder.path}", style="bold", markup=False)
+    _print_leftovers(out, stored, removed)
+    what = f"{len(removed)} {'thing' if len(removed) == 1 else 'things'}, {format_mib(freed_mib)}"
+    if not removed:
+        out.print("nothing to remove", markup=False)
+    else:
+        out.print(f"would remove {what}; nothing was removed" if dry_run else f"removed {what}", markup=False)
+    for driver in at_work:
+        out.print(f"at work: {driver}; until it ends nothing can be removed", markup=False)
+    now = ", ".join(f"{kind} {format_mib(mib)}" for kind, mib in usage.items() if mib >= 0.1)
+    out.print(f"on disk: {now or 'next to nothing'} (mlflow is shared by all studies)\n{rest}", markup=False)
+
+
+def _print_leftovers(out: Console, stored: StoredSweep, found: Sequence[Leftover]) -> None:
+    if not found:
+        return
+    table = text_table("what", "where", "size", right=[2])
+    for item in found[:ROWS_SHOWN]:
+        table.add_row(item.reason, str(item.path.relative_to(stored.folder.path)), format_mib(item.mib))
+    out.print(table)
+    if len(found) > ROWS_SHOWN:
+        out.print(f"… and {len(found) - ROWS_SHOWN} more; --json lists them all", markup=False)
+    out.print()
+
+
+def ui(out: Console, name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
+    """Serve the MLflow page until Ctrl-C."""
+    from sweeps.tracking import server
+    from sweeps.tracking import tracker as tracking
+
+    uri = tracking.tracking_uri_from_environment()
+    experiment = None
+    if name is not None:
+        study = load_study(name, scale, sets)
+        experiment = f"{study.name}@{study.folder_name}"
+    server.serve(uri, experiment=experiment, port=port, say=lambda line: out.print(line, markup=False))

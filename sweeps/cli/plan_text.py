@@ -1,0 +1,184 @@
+"""A plan in words: its arms, the budget, and what it can settle."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from rich.table import Table
+
+from analysis.records.journal import JournalState
+from cluster.inventory import Inventory
+from cluster.placement.request import Request, is_limited_by_cores
+from sweeps.console import format_duration, text_table
+from sweeps.plan.plan import Plan, PlannedArm, previous_hash
+from trainables.plugins.files import Plugin
+
+MAX_NAMED = 4
+"""Arms that a line names before it counts the rest."""
+
+
+def arms_table(plan: Plan) -> Table:
+    """Return the arms with their sizes; what all arms of the grid change is said once, in `budget`."""
+    table = text_table("arm", "role", "config_id", "parameters", "memory", "changes", right=[3, 4])
+    shared = _shared_changes(plan)
+    for planned in plan.units:
+        arm = planned.arm
+        left_out = shared if plan.study.grid and arm.name in plan.study.grid.arms else {}
+        changes = {key: value for key, value in arm.changes.items() if key not in left_out}
+        memory = f"{planned.need_mib:.0f} MiB"
+        table.add_row(
+            arm.name, arm.role, planned.config_id, f"{planned.num_parameters:,}", memory, _settings(changes)
+        )
+    return table
+
+
+def _shared_changes(plan: Plan) -> dict[str, Any]:
+    """Return what every arm of the grid changes alike."""
+    grid = plan.study.grid
+    arms = [planned.arm for planned in plan.arms if grid and planned.arm.name in grid.arms]
+    first = arms[0].changes if len(arms) > 1 else {}
+    return {
+        key: value
+        for key, value in first.items()
+        if all(key in arm.changes and arm.changes[key] == value for arm in arms)
+    }
+
+
+def _settings(changes: dict[str, Any]) -> str:
+    return ", ".join(f"{key.rpartition('.')[2]}={value}" for key, value in changes.items())
+
+
+def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
+    """Return configurations, seeds, requests and costs, one a line.
+
+    Args:
+        plan: The plan.
+        state: The study's journal.
+        machine: What trials can have.
+    """
+    replicates = plan.replicates
+    seconds, basis = plan.forecast_seconds(state)
+    cost = plan.core_seconds(state)
+    configurations = len({planned.config_id for planned in plan.arms})
+    distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
+    shared = _settings(_shared_changes(plan))
+    lines = [f"grid: {plan.study.grid.describe()}, each with {shared}"] if plan.study.grid else []
+    lines += _violations(plan.arms)
+    lines += _repetitions(plan.arms)
+    lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
+    first = f", after {len(plan.prerequisites)} trained for them to start with" if plan.prerequisites else ""
+    num_compared = len(replicates) - len(plan.prerequisites)
+    lines += [
+        f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {num_compared} replicates{first}",
+        *_size_classes(plan, machine),
+        *_corrections(plan),
+        f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds, "
+        f"{cost / len(replicates):,.0f} a replicate",
+        smallest_effect(plan),
+    ]
+    return "\n".join(lines)
+
+
+def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
+    """Return what trials ask for and how many run at once, size by size and card by card."""
+    lines = []
+    for size_class in plan.packing.classes:
+        number = list(plan.packing.index_of.values()).count(size_class.index)
+        who = "each asks" if len(plan.packing.classes) == 1 else f"{number} of the configurations ask"
+        for request, slots in zip(size_class.requests, size_class.slots, strict=True):
+            workers = f"{request.workers} workers of " if request.workers > 1 else ""
+            gpu = f", {request.gpu:g} GPU" if request.gpu else ""
+            driver = f", and {request.driver_mib} MiB to drive them" if request.workers > 1 else ""
+            limit = ", as many as there are cores for" if is_limited_by_cores(request, machine) else ""
+            lines.append(
+                f"{who} for {workers}{request.cpu:g} CPU{gpu}, {request.memory_mib} MiB{driver}; "
+                f"{slots} run at a time on {_place(request, machine)}{limit}"
+            )
+    if len(plan.packing.classes) > 1:
+        lines.append(f"rounding to these sizes wastes {plan.packing.waste:.0%} of the memory that is asked for")
+    return lines
+
+
+def _place(request: Request, machine: Inventory) -> str:
+    """Return where trials run: on the CPU, or on which cards and how many of them."""
+    if not request.gpu:
+        return "cpu"
+    kinds: dict[str, int] = {}
+    for card in machine.gpus:
+        if request.card in {None, card.kind}:
+            kinds[card.kind] = kinds.get(card.kind, 0) + card.count
+    return " and ".join(f"{count} x {kind}" for kind, count in kinds.items())
+
+
+def _corrections(plan: Plan) -> list[str]:
+    """Return what measured peaks have changed of the estimates."""
+    factors = {p.config.architecture.name: p.correction for p in plan.arms if p.correction != 1.0}
+    return [
+        f"memory of {name}: {factor:.2f} times what is estimated beyond the process, as measured before"
+        for name, factor in sorted(factors.items())
+    ]
+
+
+def _violations(arms: Iterable[PlannedArm]) -> list[str]:
+    """Return which arms are known to break a contract: their score is not what it seems."""
+    found: dict[str, list[str]] = {}
+    for planned in arms:
+        for contract in sorted(planned.config.architecture.violates):
+            found.setdefault(contract, []).append(planned.arm.name)
+    lines = []
+    for contract, names in found.items():
+        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({_some(names)})")
+    return lines
+
+
+def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
+    """Return which arms are one configuration: what sets them apart changes nothing there."""
+    groups: dict[str, list[PlannedArm]] = {}
+    for planned in arms:
+        groups.setdefault(planned.config_id, []).append(planned)
+    lines = []
+    for group in groups.values():
+        if len(group) == 1:
+            continue
+        changes = [planned.arm.changes for planned in group]
+        keys = {key: None for own in changes for key in own}
+        differing = [key for key in keys if len({repr(own.get(key, "as the base")) for own in changes}) > 1]
+        line = f"one configuration, trained once: {_some([planned.arm.name for planned in group])}"
+        if differing:
+            line += f"; they differ in {', '.join(differing)}, which makes no difference between them"
+        lines.append(line)
+    return lines
+
+
+def _some(names: list[str]) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"{len(names) - MAX_NAMED} more"] if names[MAX_NAMED:] else []
+    return ", ".join([*names[:MAX_NAMED], *more])
+
+
+def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:
+    """Return which arms a plugin is in, and whether it was edited since they ran last."""
+    arms = ", ".join(p.arm.name for p in plan.arms if plugin in p.config.plugins.values())
+    previous = previous_hash(plugin, state)
+    edited = f"; it has changed since the last run (sha256 {previous[:12]}): they run anew" if previous else ""
+    return f"plugin {plugin}, in the arms {arms}{edited}"
+
+
+def smallest_effect(plan: Plan) -> str:
+    """Return what the comparisons with the baseline can find."""
+    effect = plan.smallest_detectable_effect_sd
+    if effect is None:
+        return "one seed: no interval and no comparison is attainable; give at least 2 seeds"
+    return (
+        f"smallest effect that {len(plan.study.seeds)} paired seeds detect: {effect:.2f} standard deviations "
+        "of the paired differences (power .8, level .05, before Holm's adjustment)"
+    )
+
+
+def claims_table(plan: Plan) -> Table:
+    """Return what these seeds can find of each claim; sd is the standard deviation over seeds."""
+    table = text_table("claim", "kind", "settled at", f"with {len(plan.study.seeds)} seeds")
+    for claim, found in plan.attainable:
+        table.add_row(claim.id, claim.kind.replace("_", " "), claim.settled_at, found.text)
+    return table

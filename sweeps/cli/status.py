@@ -1,0 +1,267 @@
+"""The verb `status`: how far a study is and what runs where, from journal and claims alone.
+
+It needs neither data nor Ray, and tells of every driver that shares the results folder, on whatever machine.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.console import Console
+
+from analysis.records.replicates import Key, Replicate
+from sweeps.console import Emit, format_duration, text_table
+from sweeps.plan.selection import is_missing
+from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.store.leases import Driver, claims_in, living_drivers
+from sweeps.store.reader import JournalReader, JournalView
+from sweeps.studies.resolve import load_study
+from sweeps.studies.study import Study
+
+
+@dataclass(frozen=True)
+class Row:
+    """A planned replicate."""
+
+    config_id: str | None
+    """None before the first run."""
+    arm: str
+    seed: int
+    status: str
+    """How it ended, or: `running`, `queued` (claimed, not started), `stale` (claimed by a driver that has died),
+    `unfinished` (started, and nobody has it), `waiting`."""
+    step: int | None
+    seconds: float | None
+    message: str
+
+
+@dataclass(frozen=True)
+class Running:
+    """A replicate that a worker is at."""
+
+    config_id: str
+    arm: str
+    seed: int
+    sweep_id: str
+    host: str
+    pid: int | None
+    device: str
+    step: int
+    seconds_since_report: float
+    predicted_memory_mib: float | None
+
+
+@dataclass(frozen=True)
+class Host:
+    """What runs on one machine."""
+
+    host: str
+    num_running: int
+    memory_mib: float
+    """Sum of the predicted peaks."""
+
+
+@dataclass(frozen=True)
+class Status:
+    """Everything that `status` tells."""
+
+    study: Study
+    folder: ResultsFolder
+    rows: list[Row]
+    running: list[Running]
+    drivers: list[Driver]
+    stale_claims: list[tuple[Key, str]]
+    """(config_id, seed) and the driver that claimed it and has died."""
+    num_missing: int
+    now: float
+    """Unix seconds."""
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many replicates there are of each status."""
+        return dict(sorted(Counter(row.status for row in self.rows).items()))
+
+    @property
+    def hosts(self) -> list[Host]:
+        """What runs on each machine."""
+        by_host: dict[str, list[Running]] = {}
+        for item in self.running:
+            by_host.setdefault(item.host, []).append(item)
+        return [
+            Host(host, len(items), round(sum(item.predicted_memory_mib or 0.0 for item in items), 1))
+            for host, items in sorted(by_host.items())
+        ]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return what `status --json` prints; schema in `sweeps/schemas/status.json`."""
+        return {
+            "study": self.study.name,
+            "scale": self.study.scale,
+            "folder": str(self.folder.path),
+            "statuses": self.counts,
+            "num_replicates": len(self.rows),
+            "num_missing": self.num_missing,
+            "replicates": [asdict(row) for row in self.rows],
+            "running": [asdict(item) for item in self.running],
+            "hosts": [asdict(host) for host in self.hosts],
+            "drivers": [
+                {
+                    "sweep_id": driver.sweep_id,
+                    "host": driver.host,
+                    "pid": driver.pid,
+                    "started_at": driver.started_at,
+                    "seconds_since_heartbeat": self._age(driver.heartbeat_at),
+                }
+                for driver in self.drivers
+            ],
+            "stale_claims": [
+                {"config_id": config_id, "seed": seed, "sweep_id": sweep_id}
+                for (config_id, seed), sweep_id in self.stale_claims
+            ],
+        }
+
+    def _age(self, then: float) -> float:
+        return round(max(0.0, self.now - then), 1)
+
+    def print(self, out: Console) -> None:
+        """Print it for a person."""
+        out.print(f"{self.study.name}@{self.study.folder_name} in {self.folder.path}", style="bold", markup=False)
+        table = text_table("arm", "seed", "status", "step", "seconds", "message", right=[1, 3, 4])
+        for row in self.rows:
+            step = "–" if row.step is None else str(row.step)
+            seconds = "–" if row.seconds is None else f"{row.seconds:.1f}"
+            table.add_row(row.arm, str(row.seed), row.status, step, seconds, row.message)
+        out.print(table)
+        if self.running:
+            out.print()
+            out.print(self._running_table())
+        out.print()
+        for line in self._summary():
+            out.print(line, markup=False)
+
+    def _running_table(self) -> Any:
+        headers = ("running", "seed", "step", "host", "pid", "device", "last report", "memory")
+        table = text_table(*headers, right=[1, 2, 4, 7])
+        for item in self.running:
+            memory = "–" if item.predicted_memory_mib is None else f"{item.predicted_memory_mib:.0f} MiB"
+            age = f"{format_duration(item.seconds_since_report)} ago"
+            place = (item.host, str(item.pid), item.device)
+            table.add_row(item.arm, str(item.seed), str(item.step), *place, age, memory)
+        return table
+
+    def _summary(self) -> Iterable[str]:
+        for host in self.hosts:
+            yield f"{host.host}: {host.num_running} running, {host.memory_mib:.0f} MiB predicted"
+        for driver in self.drivers:
+            since = format_duration(self._age(driver.started_at))
+            beat = format_duration(self._age(driver.heartbeat_at))
+            yield f"at work: {driver}, for {since}, last heartbeat {beat} ago"
+        for (config_id, seed), sweep_id in self.stale_claims:
+            yield f"stale claim: {config_id} seed {seed} of {sweep_id}, which has died; the next run takes it"
+        counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
+        at_work = "" if self.drivers else "; no driver is at work"
+        yield f"{counts}; {self.num_missing} to run{at_work}"
+
+
+def status(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
+    """Show how far a study is and what runs where."""
+    study = load_study(name, scale, sets)
+    folder = ResultsFolder.of(results_root(), study)
+    found = look(study, folder)
+    if emit:
+        emit(found.to_json())
+    else:
+        found.print(out)
+
+
+def look(study: Study, folder: ResultsFolder) -> Status:
+    """Read journal and claims of a study."""
+    reader = JournalReader(folder.journal)
+    if folder.journal.is_dir():
+        reader.poll(final=True)
+    drivers = living_drivers(folder.claims)
+    claims = claims_in(folder.claims)
+    living = {driver.sweep_id for driver in drivers}
+    scene = _Scene(reader.view, claims, living, time.time())
+    keys = _planned_keys(study, reader.view)
+    return Status(
+        study=study,
+        folder=folder,
+        rows=[scene.row(key) for key in keys],
+        running=[scene.running(key) for key in keys if scene.word(key) == "running"],
+        drivers=drivers,
+        stale_claims=sorted((key, sweep_id) for key, sweep_id in claims.items() if sweep_id not in living),
+        num_missing=sum(is_missing(reader.view.state.replicates.get(key)) for key in keys),
+        now=scene.now,
+    )
+
+
+def _planned_keys(study: Study, view: JournalView) -> list[Key]:
+    """Return (config_id, seed) of every replicate; before the first run an arm's name stands for its id."""
+    sweep = view.state.sweep
+    names = [arm.config_id for arm in sweep.arms] if sweep else [arm.name for arm in study.arms]
+    before = [(arm.config_id, seed) for arm in sweep.prerequisites for seed in arm.seeds] if sweep else []
+    return [*before, *((name, seed) for seed in study.seeds for name in dict.fromkeys(names))]
+
+
+class _Scene:
+    """What journal and claims together say of each replicate."""
+
+    def __init__(self, view: JournalView, claims: dict[Key, str], living: set[str], now: float) -> None:
+        self.view, self.claims, self.living, self.now = view, claims, living, now
+        sweep = view.state.sweep
+        self.arms = {arm.config_id: arm for arm in reversed(sweep.units)} if sweep else {}
+
+    def word(self, key: Key) -> str:
+        """Return the status of a replicate; see Row."""
+        replicate = self.view.state.replicates.get(key)
+        if replicate is not None and replicate.status is not None and not _has_restarted(replicate):
+            return replicate.status
+        claimed_by = self.claims.get(key)
+        if claimed_by is None:
+            return "unfinished" if replicate is not None and replicate.starts else "waiting"
+        if claimed_by not in self.living:
+            return "stale"
+        has_started = replicate is not None and replicate.started_at is not None
+        return "running" if has_started and self.view.owners.get(key) == claimed_by else "queued"
+
+    def row(self, key: Key) -> Row:
+        """Return what is known of a planned replicate."""
+        replicate = self.view.state.replicates.get(key)
+        arm = self.arms.get(key[0])
+        return Row(
+            config_id=arm.config_id if arm else None,
+            arm=arm.arm if arm else key[0],
+            seed=key[1],
+            status=self.word(key),
+            step=replicate.reports[-1].step if replicate and replicate.reports else None,
+            seconds=replicate.seconds if replicate else None,
+            message=replicate.message if replicate else "",
+        )
+
+    def running(self, key: Key) -> Running:
+        """Return where a running replicate is and how far."""
+        replicate = self.view.state.replicates[key]
+        arm = self.arms[key[0]]
+        last = replicate.reports[-1] if replicate.reports else None
+        heard_at = max(replicate.started_at or 0.0, last.time if last else 0.0)
+        return Running(
+            config_id=key[0],
+            arm=arm.arm,
+            seed=key[1],
+            sweep_id=self.view.owners[key],
+            host=replicate.host,
+            pid=replicate.pid,
+            device=str(replicate.numerics.get("device", "")),
+            step=last.step if last else 0,
+            seconds_since_report=round(max(0.0, self.now - heard_at), 1),
+            predicted_memory_mib=arm.predicted_memory_mib,
+        )
+
+
+def _has_restarted(replicate: Replicate) -> bool:
+    return (replicate.started_at or 0.0) > (replicate.ended_at or 0.0)

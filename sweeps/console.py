@@ -1,0 +1,80 @@
+"""What verbs print with: plain tables for people, an emitter for JSON."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+if TYPE_CHECKING:
+    pass
+
+from collections.abc import Callable
+
+Emit = Callable[[Any], None]
+"""Prints a value as JSON and nothing else."""
+
+
+def text_table(*headers: str, right: Iterable[int] = ()) -> Table:
+    """Return an empty table without lines; the columns whose numbers are in `right` align right."""
+    made = Table(box=None, pad_edge=False, header_style="bold")
+    aligned = set(right)
+    for index, header in enumerate(headers):
+        made.add_column(header, justify="right" if index in aligned else "left", overflow="fold")
+    return made
+
+
+def format_mib(mib: float) -> str:
+    """Return `0 MiB`, `<0.1 MiB`, `0.4 MiB`, `12 MiB` or `3.4 GiB`."""
+    if mib < 0.1:
+        return "<0.1 MiB" if mib else "0 MiB"
+    if mib >= 1024:
+        return f"{mib / 1024:,.1f} GiB"
+    return f"{mib:.0f} MiB" if mib >= 10 else f"{mib:.1f} MiB"
+
+
+NAME = "phasesweep"
+
+
+def proposed(*words: str) -> str:
+    """Return a command line of this program to type next.
+
+    Args:
+        words: The verb, and what follows it.
+    """
+    return shlex.join([*_called_as(), *words])
+
+
+def _called_as() -> list[str]:
+    """Return how this program was called: by name if that is on the PATH, else as it was typed.
+
+    Another program that calls our functions is proposed the name.
+    """
+    called = Path(sys.argv[0])
+    if called.parts[-2:] == ("sweeps", "__main__.py"):
+        return ["python", "-m", "sweeps"]
+    if called.name != NAME:
+        return [NAME]
+    found = shutil.which(called.name)
+    if found and Path(found).resolve() == called.resolve():
+        return [called.name]
+    absolute = called.absolute()
+    inside = absolute.is_relative_to(Path.cwd())
+    return [str(absolute.relative_to(Path.cwd()) if inside else absolute)]
+
+
+def format_duration(seconds: float) -> str:
+    """Return `less than a second`, `42 s`, `3 min 05 s` or `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 1:
+        return "less than a second"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

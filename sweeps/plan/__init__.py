@@ -1,0 +1,1 @@
+"""What will run, and what it needs."""

@@ -1,0 +1,251 @@
+"""The plan of a study: what will run, what it needs, how long it takes. Building it starts nothing."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.claims.claim import Claim
+from analysis.claims.power import DetectableEffect, detectable_effect
+from analysis.records.description import SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Key
+from analysis.statistics.inference import smallest_detectable_effect
+from cluster.memory.estimate import MemoryEstimate
+from cluster.placement.request import Request
+from cluster.placement.size_classes import Packing, SizeClass
+from sweeps.fields import flatten
+from sweeps.plan.dependencies import Dependency
+from sweeps.studies.study import Arm, Study
+from trainables.config.trial import TrialConfig
+from trainables.plugins.files import Plugin
+
+ASSUMED_FLOPS_PER_CORE = 2e10
+"""Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""
+ASSUMED_FLOPS_PER_GPU = 2e13
+ASSUMED_SECONDS_BESIDE_TRAINING = 1.0
+"""What building, scoring and probing a small model takes."""
+SECONDS_TO_START_WORKERS = 20.0
+"""From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
+reused by the next trial."""
+
+
+@dataclass(frozen=True)
+class PlannedArm:
+    """An arm with all that depends on its data."""
+
+    arm: Arm
+    config_id: str
+    data_hash: str
+    memory: MemoryEstimate
+    """Of one worker, by the estimate alone."""
+    num_parameters: int
+    dependencies: tuple[Dependency, ...] = ()
+    """Whose weights it starts with."""
+    seed: int | None = None
+    """The one seed of a prerequisite; None: the seeds of the study."""
+    correction: float = 1.0
+    """What measured peaks of its family say of the estimate's growth beyond the process or context."""
+
+    @property
+    def need_mib(self) -> float:
+        """Memory that one worker is expected to need: the estimate, corrected by what was measured."""
+        context_mib = self.memory.context_mib
+        return context_mib + (self.memory.total_mib - context_mib) * self.correction
+
+    @property
+    def config(self) -> TrialConfig:
+        """The configuration."""
+        return self.arm.config
+
+    def seeds(self, study: Study) -> tuple[int, ...]:
+        """Return the seeds that it runs with."""
+        return study.seeds if self.seed is None else (self.seed,)
+
+    def depends_on(self, seed: int) -> list[Key]:
+        """Return the replicates that must have finished before this one starts."""
+        return [key for need in self.dependencies if (key := need.key(seed)) is not None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that `run` will do, and nothing that it has done."""
+
+    study: Study
+    arms: tuple[PlannedArm, ...]
+    prerequisites: tuple[PlannedArm, ...]
+    """What is trained for arms to start with, once each."""
+    packing: Packing
+    """Who asks for how much; by `config_id`."""
+    sizes: Packing
+    """The same, with larger sizes before the largest: what a trial can be given that runs out of memory."""
+    device: str
+    sweep: SweepInfo
+    data_dir: Path | None
+
+    @property
+    def request(self) -> Request:
+        """What the largest trials ask for; all of them ask for the same cores and workers."""
+        return self.packing.classes[0].requests[0]
+
+    @property
+    def concurrency(self) -> int:
+        """The most trials that run at once: as many as fit of the smallest."""
+        return max(size_class.concurrency for size_class in self.packing.classes)
+
+    @property
+    def replicates(self) -> list[tuple[PlannedArm, int]]:
+        """Every (arm, seed): first the prerequisites, then the largest size class first, in it seed by seed, the
+        baseline first; arms that compute the same appear once.
+
+        Large ones fill the gaps that they leave with small ones, not the other way round. Seed by seed, a sweep
+        that is cut short still holds paired replicates.
+        """
+        unique: dict[str, PlannedArm] = {}
+        for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
+            unique.setdefault(planned.config_id, planned)
+        before = [(planned, seed) for planned in self.prerequisites for seed in planned.seeds(self.study)]
+        known = {(planned.config_id, seed) for planned, seed in before}
+        return before + [
+            (planned, seed)
+            for size_class in self.packing.classes
+            for seed in self.study.seeds
+            for planned in unique.values()
+            if self.size_class(planned) is size_class and (planned.config_id, seed) not in known
+        ]
+
+    @property
+    def units(self) -> tuple[PlannedArm, ...]:
+        """Everything that is trained: the prerequisites, then the arms."""
+        return (*self.prerequisites, *self.arms)
+
+    @property
+    def kept(self) -> frozenset[Key]:
+        """The replicates whose weights others start with."""
+        return frozenset(key for planned, seed in self.replicates for key in planned.depends_on(seed))
+
+    def size_class(self, planned: PlannedArm) -> SizeClass:
+        """Return the class of an arm."""
+        return self.packing.class_of(planned.config_id)
+
+    @property
+    def keys(self) -> list[tuple[str, int]]:
+        """(config_id, seed) of every replicate."""
+        return [(planned.config_id, seed) for planned, seed in self.replicates]
+
+    def forecast_seconds(self, state: JournalState | None = None) -> tuple[float, str]:
+        """Return the forecast wall time of the whole study and what it rests on.
+
+        A configuration that has not run yet is assumed to take what its size says, at the pace of those that have.
+        """
+        each, num_measured = self._seconds_each(state or JournalState())
+        total = sum(each[p.config_id] / self.size_class(p).concurrency for p, _ in self.replicates)
+        return total, f"{num_measured} of {len(each)} configurations measured"
+
+    def _seconds_each(self, state: JournalState) -> tuple[dict[str, float], int]:
+        """Return the forecast wall time of one replicate of each configuration, and how many were measured."""
+        measured = self._measured_seconds(state)
+        assumed = {planned.config_id: self._assumed_seconds(planned) for planned in self.units}
+        pace = sum(measured.values()) / sum(assumed[one] for one in measured) if measured else 1.0
+        starting = SECONDS_TO_START_WORKERS if self.request.workers > 1 else 0.0
+        each = {one: measured.get(one, pace * seconds) + starting for one, seconds in assumed.items()}
+        return each, len(measured)
+
+    def _measured_seconds(self, state: JournalState) -> dict[str, float]:
+        """Return the mean wall time of the finished replicates of each configuration of the plan."""
+        found: dict[str, list[float]] = {planned.config_id: [] for planned in self.units}
+        for replicate in state.replicates.values():
+            if replicate.status == "finished" and replicate.seconds and replicate.config_id in found:
+                found[replicate.config_id].append(replicate.seconds)
+        return {config_id: sum(seen) / len(seen) for config_id, seen in found.items() if seen}
+
+    def core_seconds(self, state: JournalState | None = None) -> float:
+        """Return the forecast cost of the whole study: what it keeps busy, cores times seconds."""
+        each, _ = self._seconds_each(state or JournalState())
+        cores = self.request.cpu * self.request.workers
+        return cores * sum(each[planned.config_id] for planned, _ in self.replicates)
+
+    @property
+    def detectable_effect(self) -> list[tuple[Claim, DetectableEffect]]:
+        """What each claim's test can find with these seeds."""
+        return [(claim, detectable_effect(claim, len(self.study.seeds))) for claim in self.study.claims]
+
+    @property
+    def smallest_detectable_effect_sd(self) -> float | None:
+        """Smallest paired difference these seeds detect, in its standard deviations; None below 2 seeds."""
+        n = len(self.study.seeds)
+        return smallest_detectable_effect(n) if n >= 2 else None
+
+    def _assumed_seconds(self, planned: PlannedArm) -> float:
+        """6 operations per parameter and token at an assumed throughput, and what is not training."""
+        budget, task = planned.config.budget, planned.config.task
+        length = int(getattr(task, "context_length", 1))
+        operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
+        request = self.size_class(planned).requests[0]
+        throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
+        return ASSUMED_SECONDS_BESIDE_TRAINING + operations / (throughput * request.workers)
+
+    def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
+        """Return the plan as `plan --json` prints it; schema in `sweeps/schemas/plan.json`."""
+        seconds, basis = self.forecast_seconds(state)
+        return {
+            "study": self.study.name,
+            "scale": self.study.scale,
+            "device": self.device,
+            "prerequisites": [self._describe(planned) for planned in self.prerequisites],
+            "configurations": [self._describe(planned) for planned in self.arms],
+            "grid": self.study.grid.to_json() if self.study.grid else None,
+            "plugins": [
+                {**plugin.describe(), "previous_sha256": previous_hash(plugin, state or JournalState())}
+                for plugin in self.study.plugins
+            ],
+            "num_trials": len(self.replicates),
+            "num_replicates": len(self.replicates),
+            "concurrency": self.concurrency,
+            "size_classes": [self._describe_class(size_class) for size_class in self.packing.classes],
+            "waste": round(self.packing.waste, 4),
+            "forecast_seconds": round(seconds, 1),
+            "forecast_core_seconds": round(self.core_seconds(state), 1),
+            "forecast_basis": basis,
+            "smallest_detectable_effect_sd": self.smallest_detectable_effect_sd,
+            "claims": [
+                {"id": claim.id, "kind": claim.kind, "settled_at": claim.settled_at, **asdict(found)}
+                for claim, found in self.detectable_effect
+            ],
+        }
+
+    def _describe(self, planned: PlannedArm) -> dict[str, Any]:
+        return {
+            "config_id": planned.config_id,
+            "arm": planned.arm.name,
+            "parameters": flatten(planned.arm.config.model_dump(mode="json")),
+            "num_parameters": planned.num_parameters,
+            "seeds": list(planned.seeds(self.study)),
+            "starts_with": {need.role: need.identity for need in planned.dependencies},
+            "memory": planned.memory.as_dict(),
+            "correction": round(planned.correction, 4),
+            "size_class": self.size_class(planned).index,
+            "request": _asked(self.size_class(planned).requests[0]),
+        }
+
+    def _describe_class(self, size_class: SizeClass) -> dict[str, Any]:
+        places = zip(size_class.requests, size_class.slots, strict=True)
+        return {
+            "size_class": size_class.index,
+            "memory_mib": size_class.memory_mib,
+            "num_configurations": list(self.packing.index_of.values()).count(size_class.index),
+            "concurrency": size_class.concurrency,
+            "places": [{"card": request.card, "gpu": request.gpu, "concurrency": n} for request, n in places],
+        }
+
+
+def _asked(request: Request) -> dict[str, Any]:
+    return {"workers": request.workers, "cpu": request.cpu, "gpu": request.gpu, "memory_mib": request.memory_mib}
+
+
+def previous_hash(plugin: Plugin, state: JournalState) -> str | None:
+    """Return the hash that the newest sweep had of a plugin which has changed since; None if it has not."""
+    known = state.sweep.provenance.get("plugins", []) if state.sweep else []
+    found = [one["sha256"] for one in known if (one["kind"], one["name"]) == (plugin.kind, plugin.name)]
+    return next((sha256 for sha256 in found if sha256 != plugin.sha256), None)

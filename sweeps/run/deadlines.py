@@ -1,0 +1,104 @@
+"""The driver's own deadline for each trial: a process that is frozen as a whole cannot watch itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+
+from trainables.worker.assignment import Assignment
+from trainables.worker.watchdog import BEYOND_WATCHDOG_SECONDS
+
+REFRESH_EVERY_SECONDS = 1.0
+
+MARGIN_SECONDS = 15.0
+"""How much longer than a worker's own watchdog the driver waits: the watchdog leaves stacks, so it comes first."""
+
+START_SECONDS = 180.0
+"""What the processes of a trial of several workers may need to start, once Ray has granted what they ask for."""
+
+
+@dataclass
+class _Trial:
+    """What is known of a trial that has a process."""
+
+    silent_seconds: float = 0.0
+    has_spoken: bool = False
+    process: str = ""
+    """Where it works, once it has said so."""
+
+
+class Deadlines:
+    """Measures how long each trial has been silent, and tells which of them have missed their deadline.
+
+    A trial's time begins when it has its process: waiting in Tune's queue is no silence. Time in which the driver
+    itself was not at work, because it was stopped or its machine slept, counts for nobody.
+
+    Args:
+        assignments: Trial id → what it runs; grows as trials are made.
+        clock: Seconds that never run backwards.
+    """
+
+    def __init__(self, assignments: Mapping[str, Assignment], clock: Callable[[], float] = time.monotonic) -> None:
+        self._assignments, self._clock = assignments, clock
+        self._trials: dict[str, _Trial] = {}
+        self._refreshed_at = clock()
+
+    @property
+    def are_due(self) -> bool:
+        """Whether it is time to look again."""
+        return self._clock() - self._refreshed_at >= REFRESH_EVERY_SECONDS
+
+    def started(self, trial_id: str) -> None:
+        """Note that a trial has its process, and nothing to say yet."""
+        self._trials[trial_id] = _Trial()
+
+    def heard(self, trial_id: str, process: str = "") -> None:
+        """Note that a trial has said something, and where it works if that was it."""
+        trial = self._trials.setdefault(trial_id, _Trial())
+        trial.silent_seconds, trial.has_spoken = 0.0, True
+        trial.process = process or trial.process
+
+    def missed(self, at_work: Collection[str]) -> dict[str, str]:
+        """Return {trial id: what is known of its end} of those in `at_work` that have just missed their deadline.
+
+        Args:
+            at_work: The trials that have a process now.
+        """
+        now = self._clock()
+        seconds = min(now - self._refreshed_at, 2 * REFRESH_EVERY_SECONDS)
+        self._refreshed_at = now
+        before, self._trials = self._trials, {}
+        missed = {}
+        for trial_id in at_work:
+            trial = self._trials[trial_id] = before.get(trial_id, _Trial())
+            limit = limit_seconds(self._assignments[trial_id], has_spoken=trial.has_spoken)
+            was_in_time = trial.silent_seconds <= limit
+            trial.silent_seconds += seconds
+            if was_in_time and trial.silent_seconds > limit:
+                missed[trial_id] = _what_is_known(self._assignments[trial_id], trial)
+        return missed
+
+
+def limit_seconds(assignment: Assignment, *, has_spoken: bool) -> float:
+    """Return the longest silence of a trial before the driver ends it.
+
+    Args:
+        assignment: What it runs.
+        has_spoken: Whether anything has been heard of it since it got its process.
+    """
+    seconds = assignment.report_timeout_seconds + MARGIN_SECONDS
+    if assignment.workers == 1:
+        return seconds
+    return seconds + BEYOND_WATCHDOG_SECONDS + (0.0 if has_spoken else START_SECONDS)
+
+
+def _what_is_known(assignment: Assignment, trial: _Trial) -> str:
+    silence = f"nothing was heard of it for {trial.silent_seconds:.0f} s"
+    if assignment.workers > 1 and not trial.has_spoken:
+        return f"{silence}: its {assignment.workers} workers have not started; the driver ended it"
+    who = f"process {trial.process}" if trial.process else "its process"
+    if assignment.workers > 1:
+        who = f"one of its {assignment.workers} workers (the first is {who}) or what drives them"
+    limit = f"{assignment.report_timeout_seconds:g} s without a report"
+    return f"{silence}, and no watchdog ended it after {limit}: {who} was frozen; the driver ended it"

@@ -1,0 +1,342 @@
+"""The engine: runs what a plan is missing on Ray Tune and writes everything that happens to the journal."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import logging
+import os
+import shutil
+import tempfile
+import time
+import traceback
+import uuid
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+
+from analysis.records.replicates import Key
+from cluster.connection.address import ClusterError
+from cluster.connection.session import RayFailure, SessionResources, ray_session, run_while_ray_is_alive
+from cluster.placement.oom import Fail, Retry
+from cluster.placement.slots import Slots
+from sweeps.plan.plan import Plan
+from sweeps.plan.selection import Rerun
+from sweeps.run.deadlines import Deadlines
+from sweeps.run.limits import RunLimits
+from sweeps.run.memory_retry import MemoryRetries
+from sweeps.run.queue import REFRESH_EVERY_SECONDS, Leased, WorkQueue
+from sweeps.run.recorder import Listener, Recorder
+from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
+from sweeps.store.folder import ResultsFolder
+from sweeps.store.journal import JournalWriter
+from sweeps.store.leases import ReplicateLeases
+from sweeps.store.reader import JournalReader
+from trainables.worker.assignment import ACTOR_KEY, EVENT_KEY, GROUP_KEY, Assignment
+from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT, WorkerRecycledError
+from trainables.worker.single_worker import ReplicateTrainable
+
+if TYPE_CHECKING:
+    from trainables.worker.multi_worker import WorkerGroups
+
+TUNE_ENVIRONMENT = {
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state is disposable
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also gives claims back
+    "TUNE_WARN_THRESHOLD_S": "10",
+    "RAY_AIR_NEW_OUTPUT": "0",
+}
+
+_MACHINE_IS_LOST = ("its node has died", "its owner has died")
+"""What Ray says of an actor that has not died by itself."""
+
+
+def new_sweep_id() -> str:
+    """Return a name for a driver's journal that sorts by time and never repeats."""
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:6]}"
+
+
+def run_plan(
+    plan: Plan,
+    folder: ResultsFolder,
+    *,
+    sweep_id: str,
+    address: str | None,
+    listener: Listener,
+    limits: RunLimits,
+    reruns: Mapping[Key, Rerun],
+) -> set[Key]:
+    """Run everything that the plan misses, until it is done or the run ends. The journal says how it went.
+
+    Args:
+        plan: What to run.
+        folder: Where; prepared.
+        sweep_id: Name of this driver's journal.
+        address: Ray cluster to use, or None for a session of our own.
+        listener: Told about every start and report.
+        limits: Limits, and the way to stop; says afterwards why it ended.
+        reruns: What has ended and shall run again.
+
+    Returns:
+        What was to run and has no end; empty if all is done.
+    """
+    writer = JournalWriter(folder.journal, sweep_id)
+
+    def stop(by: str) -> None:
+        limits.stop(f"by {by}")
+
+    try:
+        writer.write_sweep(plan.sweep)
+        with ReplicateLeases(folder.claims, sweep_id, on_stop=stop) as claims:
+            queue = WorkQueue(plan, JournalReader(folder.journal), claims, reruns)
+            recorder = Recorder(writer, claims, listener)
+            _Engine(plan, folder, queue, recorder, listener, limits).run(address)
+            left = queue.left()
+        if left:
+            writer.write("interrupted", reason=limits.stop_reason)
+    finally:
+        writer.close()
+    return left
+
+
+class _Engine(DriverOnly, tune.Callback):
+    """Feeds Tune, and hands what Tune reports to the recorder."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: ResultsFolder,
+        queue: WorkQueue,
+        recorder: Recorder,
+        listener: Listener,
+        limits: RunLimits,
+    ) -> None:
+        self.plan, self.folder, self.queue, self.recorder = plan, folder, queue, recorder
+        self.listener, self.limits = listener, limits
+        self.searcher: ReplicateSearcher
+        self._deadlines: Deadlines
+        self._worker_groups: WorkerGroups | None = None
+        self._silenced: dict[str, str] = {}
+        self.memory_retries = MemoryRetries(plan)
+
+    def run(self, address: str | None) -> None:
+        """Run until nothing is left, for this driver or another, or the run ends.
+
+        Whatever fails on the way, what was reported is in the journal: the failure is written to driver.log,
+        and is the reason why the run ended.
+        """
+        os.environ.update(TUNE_ENVIRONMENT)
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # how each worker died, the journal says
+        scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
+        try:
+            with self.limits.interruptible():
+                if not self._await_work():
+                    return
+            # Ray installs its own signal handlers when it starts: ours must come after.
+            with (
+                ray_session(self._offer(), address=address, worker_environment=ALLOCATOR_ENVIRONMENT),
+                self.limits.interruptible(),
+            ):
+                for number in itertools.count():
+                    run_while_ray_is_alive(self._tuner(scratch / str(number)).fit)
+                    if not self._await_work():
+                        break
+        except Exception as error:  # noqa: BLE001  nothing is lost, and the user is told how to go on
+            self._note_failure(error)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _await_work(self) -> bool:
+        """Return True once there is something to start; False if there never will be, or the run ends."""
+        told = False
+        while not self.limits.stop_requested and not self.limits.start_limit_reached:
+            status = self.queue.refresh()
+            if status.blocked and not status.free and not status.held:
+                self.limits.fail(f"{'; '.join(status.blocked)}; mend that, and continue with resume --failed")
+            if status.free or not status.held:
+                return status.free > 0
+            if not told:
+                self.listener.waiting(status.held)
+                told = True
+            time.sleep(REFRESH_EVERY_SECONDS)
+        return False
+
+    def _offer(self) -> SessionResources:
+        """Return what the largest need of any class of trials is."""
+        asked = [(one.concurrency, request) for one in self.plan.sizes.classes for request in one.requests]
+        return SessionResources(
+            cpus=max(slots * request.workers * request.cpu for slots, request in asked),
+            gpus=max(request.cards(slots) for slots, request in asked),
+            memory_mib=max(slots * request.host_memory_mib for slots, request in asked),
+        )
+
+    def _trainable(self) -> Any:
+        """Return what runs a replicate, with what it asks of Ray."""
+        if self.plan.request.workers == 1:
+            return tune.with_resources(ReplicateTrainable, _bundles)
+        from trainables.worker.multi_worker import (  # Ray Train, which others do without
+            WorkerGroups,
+            WorkersTrainable,
+        )
+
+        self._worker_groups = WorkerGroups()
+        return tune.with_resources(WorkersTrainable, _bundles)
+
+    def _slots(self) -> Slots:
+        """Twice the slots: a trial waits, started, for the next free actor, and no core idles.
+
+        A driver of several workers would wait with all its processes, for the workers' resources: none does.
+        """
+        return Slots(self.plan.sizes, look_ahead=2 if self.plan.request.workers == 1 else 1)
+
+    def _tuner(self, scratch: Path) -> Any:
+        """Return a Tune run that lasts until the queue has nothing more to hand out."""
+        self.searcher = ReplicateSearcher(
+            self.queue, self._slots(), self.memory_retries.size_class, self.limits, self._begin
+        )
+        self._deadlines = Deadlines(self.searcher.suggested)
+        return tune.Tuner(
+            self._trainable(),
+            tune_config=tune.TuneConfig(
+                search_alg=self.searcher,
+                num_samples=-1,
+                reuse_actors=self.plan.request.workers == 1,
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=str(scratch),
+                callbacks=[self],
+                stop=_StopWithRun(self.limits),
+                verbose=0,
+            ),
+        )
+
+    def _begin(self, leased: Leased) -> Assignment:
+        assignment = self._assignment(leased)
+        self.recorder.begin(assignment, leased.rerun, last_event_at=leased.last_event_at)
+        return assignment
+
+    def _assignment(self, leased: Leased) -> Assignment:
+        planned, seed, resources = leased.planned, leased.seed, self.plan.study.resources
+        allocation = self.memory_retries.allocation((planned.config_id, seed))
+        is_whole = allocation.micro_batch_size == self.memory_retries.micro_batch_size(planned)
+        return Assignment(
+            config_id=planned.config_id,
+            seed=seed,
+            config=planned.config.model_dump(mode="json"),
+            data_hash=planned.data_hash,
+            data_dir=str(self.plan.data_dir) if self.plan.data_dir else None,
+            replicate_dir=str(self.folder.replicate(planned.config_id, seed)),
+            device=self.plan.device,
+            threads=resources.cpus_per_trial,
+            micro_batch_size=resources.micro_batch_size if is_whole else allocation.micro_batch_size,
+            deterministic=resources.deterministic,
+            report_timeout_seconds=resources.report_timeout_seconds,
+            workers=resources.workers,
+            sharding=resources.sharding,
+            memory_mib=allocation.memory_mib,
+            context_mib=planned.memory.context_mib if self.plan.device == "cuda" else 0.0,
+            origins={need.role: asdict(need.origin(seed, self.folder)) for need in planned.dependencies},
+            keep_weights=resources.keep_weights or (planned.config_id, seed) in self.plan.kept,
+            plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
+        )
+
+    def _note_failure(self, error: Exception) -> None:
+        log = self.folder.path / "driver.log"
+        with log.open("a", encoding="utf-8") as file:
+            file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} the run failed\n")
+            file.write("".join(traceback.format_exception(error)))
+        why = f"the run failed: {_last_line(str(error)) or type(error).__name__} (more in {log})"
+        # Ray's death is an interruption: the same command goes on. Anything else may fail again in the same way.
+        end = self.limits.stop if isinstance(error, RayFailure | ClusterError) else self.limits.fail
+        end(why)
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Kill the process of each trial that has been silent for too long; Tune then tells of its death."""
+        if not self._deadlines.are_due:
+            return
+        actors = {trial.trial_id: trial.temporary_state.ray_actor for trial in trials}
+        missed = self._deadlines.missed([trial_id for trial_id, actor in actors.items() if actor is not None])
+        for trial_id, what_is_known in missed.items():
+            self._silenced[trial_id] = what_is_known
+            ray.kill(actors[trial_id])
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial has its process."""
+        self._deadlines.started(trial.trial_id)
+        if self._worker_groups:
+            self._worker_groups.started(trial.trial_id)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Note that a trial has ended in order, or is being stopped."""
+        if self._worker_groups:
+            self._worker_groups.ended(trial.trial_id)
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """Write a trainable's event to the journal."""
+        if self._worker_groups and GROUP_KEY in result:
+            self._deadlines.heard(trial.trial_id)
+            self._worker_groups.name(trial.trial_id, result[GROUP_KEY])
+            return
+        event = json.loads(result[EVENT_KEY])
+        is_start = event["event"] == "started"
+        self._deadlines.heard(trial.trial_id, f"{event['pid']} on {event['host']}" if is_start else "")
+        self._record(self.searcher.suggested[trial.trial_id], event)
+
+    def _record(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Write an event to the journal; what ran out of memory is tried again if that can help."""
+        decision = self.memory_retries.consider(assignment, event) if event.get("outcome") else None
+        match decision:
+            case Retry(reason=reason):
+                self.recorder.record(assignment, {**event, "retry": reason})
+                self.queue.try_again((assignment.config_id, assignment.seed))
+            case Fail(message=message):
+                self.recorder.record(assignment, {**event, "message": f"{event['message']}; {message}"})
+            case None:
+                self.recorder.record(assignment, event)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """Record a worker process that died. Once the run is over, it is we who end them."""
+        if self._worker_groups:
+            self._worker_groups.died(trial.trial_id)
+        if not self.limits.stop_requested:
+            last_words = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
+            if WorkerRecycledError.__name__ in last_words:
+                return  # it told its result before; the replicate may already run again
+            self.recorder.record_death(
+                self.searcher.suggested[trial.trial_id],
+                _last_line(last_words) or "no message",
+                lost_machine=any(words in last_words for words in _MACHINE_IS_LOST),
+                silence=self._silenced.get(trial.trial_id, ""),
+            )
+
+
+def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
+    """Return what Tune's own actor asks of Ray."""
+    return tune.PlacementGroupFactory([config[ACTOR_KEY]])
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+class _StopWithRun(DriverOnly, tune.Stopper):
+    """Ends the Tune run when the run is over."""
+
+    def __init__(self, limits: RunLimits) -> None:
+        self._limits = limits
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether everything has to stop now."""
+        return self._limits.stop_requested

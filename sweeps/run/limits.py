@@ -1,0 +1,102 @@
+"""One limits of a driver: how long and how much it may run, and why it stops."""
+
+from __future__ import annotations
+
+import math
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from sweeps.errors import UserError
+
+
+class RunLimits:
+    """From the command to its end.
+
+    It is over once somebody asks for it (Ctrl-C, `stop`, the time limit, a failure of Ray): what runs then
+    is stopped in order and can be continued. It is full once it has started as many replicates as it may:
+    these run to their end.
+
+    Args:
+        max_hours: Wall time from now; None: no limit.
+        max_trials: Replicates to start; None: no limit.
+
+    Raises:
+        UserError: If a limit is no positive, finite number.
+    """
+
+    def __init__(self, *, max_hours: float | None = None, max_trials: int | None = None) -> None:
+        if max_hours is not None and not 0 < max_hours < math.inf:
+            raise UserError(f"--max-hours must be a positive number of hours, got {max_hours:g}")
+        if max_trials is not None and max_trials < 1:
+            raise UserError(f"--max-trials must be at least 1, got {max_trials}")
+        self._max_hours, self._max_trials = max_hours, max_trials
+        self._deadline = math.inf if max_hours is None else time.monotonic() + 3600 * max_hours
+        self._num_started = 0
+        self._stopped_because = ""
+        self._has_failed = False
+
+    def stop(self, reason: str) -> None:
+        """End the run; callable from any thread. The first reason counts."""
+        self._stopped_because = self._stopped_because or reason
+
+    def fail(self, reason: str) -> None:
+        """End the run because the run cannot go on, and nobody asked for that."""
+        if not self._stopped_because:
+            self._has_failed = True
+            self.stop(reason)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether a failure ended it, and not somebody who asked, a limit or the death of Ray."""
+        return self._has_failed
+
+    @property
+    def stop_requested(self) -> bool:
+        """Whether everything has to stop now."""
+        if time.monotonic() >= self._deadline:
+            self.stop(f"--max-hours {self._max_hours:g} reached")
+        return bool(self._stopped_because)
+
+    @property
+    def start_limit_reached(self) -> bool:
+        """Whether no more replicates may start, though those that run may end."""
+        return self._max_trials is not None and self._num_started >= self._max_trials
+
+    def count_start(self) -> None:
+        """Note that a replicate starts."""
+        self._num_started += 1
+
+    @property
+    def why(self) -> str:
+        """Why the run ended before everything was done; empty if nothing ended it."""
+        if self.stop_requested:
+            return self._stopped_because
+        return f"--max-trials {self._max_trials} reached" if self.start_limit_reached else ""
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Turn the first SIGINT or SIGTERM into an orderly stop; a second one acts as it always does."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        previous = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+        def stop(number: int, frame: Any) -> None:
+            self.stop(f"by {signal.Signals(number).name}")
+            os.write(sys.stderr.fileno(), b"\nstopping in order; once more to stop at once\n")
+            for each, handler in previous.items():
+                signal.signal(each, handler)
+
+        for number in previous:
+            signal.signal(number, stop)
+        try:
+            yield
+        finally:
+            for number, handler in previous.items():
+                signal.signal(number, handler)

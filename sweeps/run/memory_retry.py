@@ -1,0 +1,74 @@
+"""What each replicate is given, and what it is given next when that was too little."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from analysis.records.replicates import Key
+from cluster.placement.oom import Allocation, Fail, OutOfMemory, Retry, decide
+from sweeps.plan.plan import Plan, PlannedArm
+from trainables.worker.assignment import Assignment
+
+
+class MemoryRetries:
+    """Remembers for one limits what every replicate is given.
+
+    Args:
+        plan: What runs, and which sizes there are.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._planned = {planned.config_id: planned for planned in plan.units}
+        self._grants: dict[Key, Allocation] = {}
+        self._suspected: set[Key] = set()
+
+    def size_class(self, key: Key) -> int:
+        """Return the size class of a replicate now."""
+        return self.allocation(key).size_class
+
+    def allocation(self, key: Key) -> Allocation:
+        """Return what a replicate is given now."""
+        if key in self._grants:
+            return self._grants[key]
+        size_class = self._plan.sizes.class_of(key[0])
+        return Allocation(
+            size_class=size_class.index,
+            memory_mib=size_class.memory_mib,
+            micro_batch_size=self.micro_batch_size(self._planned[key[0]]),
+        )
+
+    def micro_batch_size(self, planned: PlannedArm) -> int:
+        """Return the sequences of one forward pass that the study asks for."""
+        share = self._share(planned)
+        return min(self._plan.study.resources.micro_batch_size or share, share)
+
+    def _share(self, planned: PlannedArm) -> int:
+        return planned.config.budget.batch_size // self._plan.study.resources.workers
+
+    def consider(self, assignment: Assignment, event: dict[str, Any]) -> Retry | Fail | None:
+        """Decide what follows from the end of a replicate; None if it did not run out of memory.
+
+        A `Retry` is what the replicate is given from now on.
+        """
+        if event["outcome"] != "oom":
+            return None
+        key = (assignment.config_id, assignment.seed)
+        planned = self._planned[assignment.config_id]
+        config = planned.config
+        out_of_memory = OutOfMemory(
+            had=self.allocation(key), peak_mib=event["peak_memory_mib"], suspected=event.get("suspected", False)
+        )
+        decision = decide(
+            out_of_memory,
+            batch_size=self._share(planned),
+            splits=config.architecture.microbatch_invariant and config.task.microbatch_invariant,
+            sizes_mib=[one.memory_mib for one in self._plan.sizes.classes],
+            place="worker" if assignment.workers > 1 else "card" if assignment.device == "cuda" else "machine",
+            was_suspected=key in self._suspected,
+        )
+        if out_of_memory.suspected:
+            self._suspected.add(key)
+        if isinstance(decision, Retry):
+            self._grants[key] = decision.allocation
+        return decision

@@ -1,0 +1,161 @@
+"""Live progress: a rich display on a terminal, plain lines anywhere else."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+
+from analysis.records.description import MetricInfo
+from cluster.inventory import Inventory
+from sweeps.console import format_duration
+from sweeps.plan.plan import Plan
+from trainables.worker.assignment import Assignment
+
+PLAIN_EVERY_SECONDS = 10.0
+ENOUGH_DONE = 0.1
+"""Share of all work from which on what is left is told by what was done, even if no replicate's worth was."""
+
+
+class Progress:
+    """Follows a run and says how far it is, what has failed, when it will be done and the best so far.
+
+    Args:
+        plan: What runs.
+        num_missing: Replicates to run.
+        console: Where to print.
+        machine: What was there for trials when the run began.
+    """
+
+    def __init__(self, plan: Plan, num_missing: int, console: Console, machine: Inventory) -> None:
+        self.console = console
+        self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.units}
+        self.offered_mib = machine.offered_mib(on_cards=plan.device == "cuda")
+        self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
+        self.compared = {planned.config_id for planned in plan.arms}
+        self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.units)}
+        self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.units}
+        self.forecast_seconds = plan.forecast_seconds()[0]
+        self.num_missing = num_missing
+        self.ended: Counter[str] = Counter()
+        self.running: dict[tuple[str, int], int] = {}
+        self.best: tuple[float, str] | None = None
+        self.started_at = time.monotonic()
+        self._working_since: float | None = None
+        """When the first worker began: what went before, starting the session, is not done again."""
+        self._taken_over = 0.0
+        """Replicates' worth of work that checkpoints had done before."""
+        self._printed_at = self.started_at
+        self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
+
+    def __enter__(self) -> Progress:
+        if self._live:
+            self._live.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._live:
+            self._live.update(self._table())
+            self._live.stop()
+
+    def started(self, assignment: Assignment, step: int) -> None:
+        """Note a start, at a step other than 0 where a checkpoint goes on."""
+        self._working_since = self._working_since or time.monotonic()
+        self._taken_over += step / max(1, self.steps[assignment.config_id])
+        self.running[assignment.config_id, assignment.seed] = step
+        self._show()
+
+    def waiting(self, num_held: int) -> None:
+        """Say that this driver waits for others."""
+        self.console.print(
+            f"waiting for {num_held} replicates of another driver; if it dies, this one takes over",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Note a report; if it is the last, print a line about it when not on a terminal."""
+        key = (assignment.config_id, assignment.seed)
+        if event["outcome"] is None:
+            self.running[key] = event["step"]
+            self._show()
+            return
+        self.running.pop(key, None)
+        self.ended[event["outcome"]] += 1
+        value = event["metrics"].get(self.metric.name)
+        arm = self.arms[assignment.config_id]
+        if value is not None and event["outcome"] == "finished" and assignment.config_id in self.compared:
+            self._note_best(value, arm)
+        if self._live is None or event["outcome"] != "finished":
+            shown = f"{self.metric.name} {value:.4f}" if value is not None else event["message"]
+            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            self.console.print(
+                f"[{done}] {arm} seed {assignment.seed}: {event['outcome']}, {shown}{self._eta()}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
+            self._printed_at = time.monotonic()
+        self._show()
+
+    def _note_best(self, value: float, arm: str) -> None:
+        if self.metric.direction == "none":
+            return
+        sign = 1 if self.metric.direction == "minimise" else -1
+        if self.best is None or sign * value < sign * self.best[0]:
+            self.best = (value, arm)
+
+    def _fraction_done(self) -> float:
+        ended = sum(self.ended.values())
+        steps = {key[0]: self.steps[key[0]] for key in self.running}
+        partial = sum(step / max(1, steps[key[0]]) for key, step in self.running.items())
+        return (ended + partial) / max(1, self.num_missing)
+
+    def _eta(self) -> str:
+        done, one = self._fraction_done(), 1 / max(1, self.num_missing)
+        gained = done - self._taken_over * one
+        if self._working_since is None or gained < min(ENOUGH_DONE, one):
+            return f"; forecast {format_duration(self.forecast_seconds)}"
+        if done >= 1:
+            return ""
+        elapsed = time.monotonic() - self._working_since
+        left = format_duration(elapsed * (1 - done) / gained)
+        return f"; {left} left" if left.startswith("less") else f"; about {left} left"
+
+    def _packed(self) -> str:
+        """Return what the running replicates have asked for, of what was offered."""
+        asked = sum(self.asked_mib[config_id] for config_id, _ in self.running)
+        if not self.offered_mib:
+            return f"{asked:,} MiB"
+        return f"{asked:,} of {self.offered_mib:,} MiB ({asked / self.offered_mib:.0%})"
+
+    def _show(self) -> None:
+        if self._live:
+            self._live.update(self._table())
+        elif time.monotonic() - self._printed_at >= PLAIN_EVERY_SECONDS:
+            self._printed_at = time.monotonic()
+            running = ", ".join(
+                f"{self.arms[config]} seed {seed} step {step}/{self.steps[config]}"
+                for (config, seed), step in self.running.items()
+            )
+            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            line = f"[{done}] running: {running}; {self._packed()} packed{self._eta()}"
+            self.console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        ended = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items())) or "none ended yet"
+        elapsed = format_duration(time.monotonic() - self.started_at)
+        table.add_row("done", f"{sum(self.ended.values())}/{self.num_missing} ({ended})")
+        table.add_row("time", f"{elapsed}{self._eta()}")
+        for (config, seed), step in self.running.items():
+            table.add_row("running", f"{self.arms[config]}, seed {seed}: step {step} of {self.steps[config]}")
+        table.add_row("memory packed", self._packed())
+        if self.best:
+            table.add_row("best so far", f"{self.metric.name} {self.best[0]:.4f} ({self.best[1]}, one seed)")
+        return table

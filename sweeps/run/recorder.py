@@ -1,0 +1,121 @@
+"""Turns what workers say, and how they die, into journal events; nothing of Ray."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.records.replicates import Key
+from analysis.records.statuses import RESULTS
+from sweeps.plan.selection import Rerun
+from sweeps.store.journal import JournalWriter
+from sweeps.store.leases import ReplicateLeases
+from trainables.worker.assignment import Assignment
+from trainables.worker.replicate_folder import ReplicateFolder
+from trainables.worker.watchdog import hang_location, read_stack_dump
+
+
+class Listener(Protocol):
+    """What wants to know how a sweep goes, such as the progress display."""
+
+    def started(self, assignment: Assignment, step: int) -> None:
+        """A replicate has started, at `step`."""
+
+    def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """A replicate has reported; `event["outcome"]` is set if it has ended."""
+
+    def waiting(self, num_held: int) -> None:
+        """Nothing is left to start but what other drivers hold."""
+
+
+class Recorder:
+    """Writes a sweep's events and gives a claim back once the result it stands for is durable."""
+
+    def __init__(self, writer: JournalWriter, claims: ReplicateLeases, listener: Listener) -> None:
+        self._writer, self._claims, self._listener = writer, claims, listener
+        self._ended: set[Key] = set()
+
+    def begin(self, assignment: Assignment, rerun: Rerun | None, *, last_event_at: float = 0.0) -> None:
+        """Expect another end of a replicate; if it is reopened, take back the one that it had.
+
+        Args:
+            assignment: The replicate.
+            rerun: Why it runs again although it had ended.
+            last_event_at: Time of the newest event about it, maybe by a driver that is dead now.
+        """
+        self._ended.discard((assignment.config_id, assignment.seed))
+        self._writer.follow(last_event_at)
+        if rerun is None:
+            return
+        if rerun.from_scratch:
+            _checkpoint(assignment).unlink(missing_ok=True)
+        self._write(
+            "reopened",
+            assignment,
+            reason=rerun.reason,
+            anew=rerun.from_scratch,
+            message=rerun.detail,
+        )
+
+    def record(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        """Write what a worker said."""
+        if event["event"] == "started":
+            values = {name: event[name] for name in ("step", "numerics", "host", "pid", "cap_mib")}
+            self._write("started", assignment, **values)
+            self._listener.started(assignment, event["step"])
+            return
+        if event["metrics"]:
+            self._writer.write_report(assignment.config_id, assignment.seed, event["step"], event["metrics"])
+        if event["outcome"]:
+            self._end(assignment, event)
+        self._listener.reported(assignment, event)
+
+    def record_death(
+        self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str = ""
+    ) -> None:
+        """Write that a worker's process is gone: by its own watchdog, by the system, by a fault, by the driver.
+
+        Args:
+            assignment: What it ran; nothing is written if that had ended before.
+            last_words: What is known of the end of the process.
+            lost_machine: Its whole machine is gone, or Ray there: no fault of the replicate.
+            silence: Set if the driver ended it because nothing was heard of it any more; what is known of that.
+        """
+        if (assignment.config_id, assignment.seed) in self._ended:
+            return
+        folder = ReplicateFolder(Path(assignment.replicate_dir))
+        stacks = read_stack_dump(folder.stacks)
+        if stacks:
+            outcome = "timed_out"
+            message = f"no report for {assignment.report_timeout_seconds:g} s; it hung at {hang_location(stacks)}"
+            folder.log(f"{message}\n{stacks}")
+        elif silence:
+            outcome, message = "timed_out", silence
+        elif lost_machine:
+            outcome, message = "preempted", f"its machine was lost: {last_words}"
+        else:
+            outcome = "crashed"
+            message = f"the worker process died, killed by the system or by itself: {last_words}"
+        killed = outcome == "crashed"
+        unknown = dict.fromkeys(("seconds", "cpu_seconds", "peak_memory_mib"))
+        said: dict[str, Any] = {"outcome": outcome, "message": message, "killed": killed}
+        event: dict[str, Any] = {"step": 0, "metrics": {}, **said, **unknown}
+        self._end(assignment, event)
+        self._listener.reported(assignment, event)
+
+    def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")
+        extra = {name: event[name] for name in ("suspected", "retry", "killed") if event.get(name)}
+        self._write(event["outcome"], assignment, **{name: event[name] for name in fields}, **extra)
+        self._ended.add((assignment.config_id, assignment.seed))
+        if event["outcome"] in RESULTS:
+            # Only now is the result durable; until now the checkpoint was what a killed driver would need.
+            _checkpoint(assignment).unlink(missing_ok=True)
+        self._claims.release(assignment.config_id, assignment.seed)
+
+    def _write(self, event: str, assignment: Assignment, **fields: Any) -> None:
+        self._writer.write(event, config_id=assignment.config_id, seed=assignment.seed, **fields)
+
+
+def _checkpoint(assignment: Assignment) -> Path:
+    return ReplicateFolder(Path(assignment.replicate_dir)).checkpoint

@@ -1,0 +1,1 @@
+"""One results folder on disk: journal, leases, what may be deleted."""

@@ -1,0 +1,64 @@
+"""The durable record of a sweep: one append-only file per driver, and claims so that nothing runs twice."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import time
+import uuid
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from analysis.records.description import SweepInfo
+from analysis.records.journal import clean_metrics
+
+
+class JournalWriter:
+    """Appends events to `journal/<sweep_id>.jsonl`; each is on disk before the call returns."""
+
+    def __init__(self, folder: Path, sweep_id: str) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.sweep_id = sweep_id
+        self.path = folder / f"{sweep_id}.jsonl"
+        self._file = self.path.open("x", encoding="utf-8")
+        self._lock = threading.Lock()
+        self._last_time = 0.0
+
+    def follow(self, event_time: float) -> None:
+        """Write from now on only later than `event_time`: that of an event of another driver, whose clock may be
+        fast, on which ours build. Readers order events by their times.
+        """
+        with self._lock:
+            self._last_time = max(self._last_time, event_time)
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Append one event. Times never run backwards, whatever the machine's clock does."""
+        with self._lock:
+            self._last_time = max(self._last_time + 1e-6, time.time())
+            record = {"time": round(self._last_time, 6), "sweep_id": self.sweep_id, "event": event, **fields}
+            self._file.write(json.dumps(record, allow_nan=False) + "\n")
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def write_sweep(self, info: SweepInfo) -> None:
+        """Write the first line: what this sweep is."""
+        self.write("sweep", **asdict(info))
+
+    def write_report(self, config_id: str, seed: int, step: int, metrics: dict[str, float]) -> None:
+        """Write a report; metrics that are not finite are named, since JSON has no NaN."""
+        finite, not_finite = clean_metrics(metrics)
+        extra: dict[str, Any] = {"not_finite": not_finite} if not_finite else {}
+        self.write("report", config_id=config_id, seed=seed, step=step, metrics=finite, **extra)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that a reader sees all of it or none of it."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

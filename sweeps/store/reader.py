@@ -1,0 +1,164 @@
+"""Follows a journal while drivers write it: reads only what is new, and adds it up exactly."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from analysis.records.description import JournalError, SweepInfo
+from analysis.records.journal import JournalState, parse_line
+from analysis.records.replicates import Key, Replicate
+
+
+@dataclass
+class SweepRun:
+    """One launch of the study by one driver."""
+
+    sweep_id: str
+    info: SweepInfo
+    started_at: float
+    """Unix seconds, as `last_event_at` and `interrupted_at`."""
+    last_event_at: float
+    interrupted_at: float | None = None
+
+
+@dataclass
+class JournalView:
+    """What the events so far add up to: the journal's state, and who did what when."""
+
+    state: JournalState = field(default_factory=JournalState)
+    sweeps: dict[str, SweepRun] = field(default_factory=dict)
+    """By time of their start."""
+    first_started: dict[Key, float] = field(default_factory=dict)
+    owners: dict[Key, str] = field(default_factory=dict)
+    """The sweep that started the replicate last."""
+    last_event: dict[Key | str, tuple[float, str]] = field(default_factory=dict)
+    """(time, sweep_id) of the newest event of each replicate, and of the sweeps' descriptions."""
+
+    def accepts(self, event: dict[str, Any]) -> bool:
+        """Return whether `event` is no older than what it builds on: events of other replicates commute."""
+        return (event["time"], event["sweep_id"]) >= self.last_event.get(_subject(event), (0.0, ""))
+
+    def apply(self, event: dict[str, Any]) -> None:
+        """Add one event that `accepts` accepts."""
+        self.last_event[_subject(event)] = (event["time"], event["sweep_id"])
+        self.state.apply(event)
+        sweep = self.sweeps.get(event["sweep_id"])
+        if event["event"] == "sweep":
+            info = self.state.sweep
+            assert info is not None  # state.apply has just set it
+            self.sweeps[event["sweep_id"]] = SweepRun(event["sweep_id"], info, event["time"], event["time"])
+        elif sweep is None:
+            raise JournalError(f"sweep {event['sweep_id']}: an event comes before the sweep's description")
+        else:
+            sweep.last_event_at = event["time"]
+            self._note(event, sweep)
+
+    def _note(self, event: dict[str, Any], sweep: SweepRun) -> None:
+        if event["event"] == "interrupted":
+            sweep.interrupted_at = event["time"]
+        elif event["event"] == "started":
+            key = (event["config_id"], event["seed"])
+            self.first_started.setdefault(key, event["time"])
+            self.owners[key] = event["sweep_id"]
+
+    def interrupted_at(self, replicate: Replicate) -> float | None:
+        """Return when the driver that runs `replicate` said that it stops; None if it did not."""
+        sweep = self.sweeps.get(self.owners.get((replicate.config_id, replicate.seed), ""))
+        return sweep.interrupted_at if sweep else None
+
+
+def _subject(event: dict[str, Any]) -> Key | str:
+    if event["event"] == "sweep":
+        return "sweep"
+    if event["event"] == "interrupted":
+        return event["sweep_id"]
+    return (event["config_id"], event["seed"])
+
+
+def _share(event: dict[str, Any]) -> dict[str, Any]:
+    """Return `event` with one object for equal texts: most are names that every report or replicate repeats."""
+    return {name: _shared(value) for name, value in event.items()}
+
+
+def _shared(value: Any) -> Any:
+    if isinstance(value, str):
+        return sys.intern(value)
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(inner) for name, inner in value.items()}
+    return value
+
+
+class JournalReader:
+    """Reads a journal bit by bit. The result equals reading it at once, in whatever order files grow."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.view = JournalView()
+        self.num_events = 0
+        self._offsets: dict[Path, int] = {}
+
+    def poll(self, *, final: bool = False) -> set[Key]:
+        """Read what is new and return the replicates that it touches.
+
+        Args:
+            final: Also take a last line without its end of line, if it is complete. While a driver writes,
+                that line may still grow.
+
+        Raises:
+            JournalError: If a line is unreadable.
+        """
+        try:
+            events = self._read(final)
+            if not all(self.view.accepts(event) for event in events):
+                self._forget()  # a second driver's older event about the same replicate has come late
+                events = self._read(final)
+            return self._apply(events)
+        except JournalError:
+            self._forget()
+            raise
+
+    def has_grown(self) -> bool:
+        """Return whether any file holds more than has been read."""
+        return any(file.stat().st_size > self._offsets.get(file, 0) for file in self._files())
+
+    def _forget(self) -> None:
+        self._offsets.clear()
+        self.view = JournalView()
+        self.num_events = 0
+
+    def _apply(self, events: list[dict[str, Any]]) -> set[Key]:
+        for event in events:
+            self.view.apply(event)
+        self.num_events += len(events)
+        stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
+        touched = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
+        return touched | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}
+
+    def _files(self) -> list[Path]:
+        return [self.path] if self.path.is_file() else sorted(self.path.glob("*.jsonl"))
+
+    def _read(self, final: bool) -> list[dict[str, Any]]:
+        events = [_share(event) for file in self._files() for event in self._new_events_of(file, final)]
+        return sorted(events, key=lambda event: (event["time"], event["sweep_id"]))
+
+    def _new_events_of(self, file: Path, final: bool) -> Iterator[dict[str, Any]]:
+        offset = self._offsets.get(file, 0)
+        with file.open("rb") as stream:
+            stream.seek(offset)
+            new = stream.read()
+        complete, _, reader = new.rpartition(b"\n")
+        for line in complete.split(b"\n"):
+            if line:  # a line taken by `final` leaves its end of line behind
+                yield parse_line(line, where=f"{file}, after byte {offset}")
+        self._offsets[file] = offset + len(new) - len(reader)
+        if final and reader:
+            try:
+                event = parse_line(reader, where=str(file))
+            except JournalError:
+                return  # torn: the driver died while writing it, so it never took effect
+            self._offsets[file] += len(reader)
+            yield event

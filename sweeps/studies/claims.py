@@ -1,0 +1,116 @@
+"""The `claims:` of a study: read, their arms found, and checked against what the study has."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from analysis.claims.claim import STEP, Claim, ClaimError
+from analysis.records.description import MetricInfo
+from sweeps.errors import UserError, nearest
+from sweeps.fields import flatten
+from sweeps.studies.yaml_file import YamlSource
+from trainables.config.trial import TrialConfig
+
+if TYPE_CHECKING:
+    from sweeps.studies.schema import StudyFile
+    from sweeps.studies.study import Arm, Study
+
+_NUMBERED = ("trend", "flatness")
+"""Kinds whose `over` must be a number in every arm."""
+
+
+def read_claims(file: StudyFile, source: YamlSource, arms: Iterable[Arm]) -> tuple[Claim, ...]:
+    """Return the claims of a study, with patterns such as `K*_N32` replaced by the arms that they match.
+
+    Raises:
+        UserError: If a claim is not whole, or names an arm, a field or a scale that the study lacks.
+    """
+    configs = {arm.name: arm.config for arm in arms}
+    claims = []
+    for claim_id, fields in file.claims.items():
+        try:
+            claim = _with_arms(Claim.from_mapping(fields, claim_id=claim_id), configs)
+            _check(claim, configs, file.scales)
+        except ClaimError as error:
+            raise UserError(f"{source.where(('claims', claim_id, error.field))}: {error}") from error
+        claims.append(claim)
+    return tuple(claims)
+
+
+def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
+    """Check that every metric which a claim reads exists, and that every comparison has a better side.
+
+    Raises:
+        UserError: If not.
+    """
+    known = {metric.name: metric for metric in metrics}
+    for claim in study.claims:
+        for name in claim.metric_names:
+            if name not in known:
+                field = "metric" if name in (claim.metric or "").split(" - ") else "over"
+                raise _located(study, claim, field, f"unknown metric '{name}'; {nearest(name, known)}")
+        has_side = claim.metric in known and known[claim.metric].direction != "none"
+        if claim.kind in {"superiority", "non_inferiority", "pairwise"} and not (has_side or claim.direction):
+            message = f"missing; '{claim.metric}' has no better side, so say lower or higher"
+            raise _located(study, claim, "direction", message)
+
+
+def _located(study: Study, claim: Claim, field: str, message: str) -> UserError:
+    where = study.yaml.where(("claims", claim.id, field))
+    return UserError(f"{where}: {ClaimError(claim.id, field, message)}")
+
+
+def _with_arms(claim: Claim, configs: Mapping[str, TrialConfig]) -> Claim:
+    found: dict[str, Any] = {}
+    for field in ("arms", "against", "controls"):
+        matching = [arm for name in getattr(claim, field) for arm in _matches(claim, field, name, configs)]
+        found[field] = tuple(dict.fromkeys(matching))
+    if claim.arm is not None and claim.arm not in configs:
+        raise ClaimError(claim.id, "arm", f"no arm '{claim.arm}'; {nearest(claim.arm, configs)}")
+    return replace(claim, **found)
+
+
+def _matches(claim: Claim, field: str, name: str, configs: Mapping[str, TrialConfig]) -> list[str]:
+    if name in configs:
+        return [name]
+    matching = [arm for arm in configs if fnmatchcase(arm, name)]
+    if not matching:
+        raise ClaimError(claim.id, field, f"no arm '{name}'; {nearest(name, configs)}")
+    return matching
+
+
+def _check(claim: Claim, configs: Mapping[str, TrialConfig], scales: Iterable[str]) -> None:
+    if claim.settled_at not in scales:
+        raise ClaimError(
+            claim.id,
+            "settled_at",
+            f"the study has no scale '{claim.settled_at}'; {nearest(claim.settled_at, scales)}",
+        )
+    if claim.over is not None and claim.over != STEP and not claim.is_over_metric:
+        _check_field(claim, "over", claim.over, configs, numbered=claim.kind in _NUMBERED)
+    for name in claim.effect:
+        _check_field(claim, "effect", name, configs, numbered=False)
+    about = (*((claim.arm,) if claim.arm else ()), *claim.arms)
+    for arm in about if claim.fidelity != "any" else ():
+        own = getattr(configs[arm].architecture, "fidelity", claim.fidelity)
+        if own != claim.fidelity:
+            raise ClaimError(claim.id, "fidelity", f"arm '{arm}' is {own}, but the claim is about {claim.fidelity}")
+
+
+def _check_field(
+    claim: Claim, field: str, name: str, configs: Mapping[str, TrialConfig], *, numbered: bool
+) -> None:
+    """Check that every arm of the claim has the configuration field `name`, and that it varies."""
+    values = []
+    for arm in claim.arms:
+        flat = flatten(configs[arm].model_dump(mode="json"))
+        if name not in flat:
+            raise ClaimError(claim.id, field, f"arm '{arm}' has no field '{name}'; {nearest(name, flat)}")
+        values.append(flat[name])
+    if numbered and not all(isinstance(value, int | float) for value in values):
+        raise ClaimError(claim.id, field, f"'{name}' is no number in every arm")
+    if len(set(map(repr, values))) < 2:
+        raise ClaimError(claim.id, field, f"'{name}' is {values[0]!r} in every arm of the claim")

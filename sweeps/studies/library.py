@@ -1,0 +1,115 @@
+"""Studies that come with installed packages.
+
+An entry point of the group `phasesweep.studies` has as its value a Python package that holds YAML files, such as
+`my_package.studies`; its name says nothing.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from dataclasses import dataclass
+from importlib import resources
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+from sweeps.errors import UserError, nearest
+from sweeps.studies.study import SCALES, Scale
+
+GROUP = "phasesweep.studies"
+
+
+@dataclass(frozen=True)
+class InstalledStudy:
+    """A study file of an installed package."""
+
+    name: str
+    package: str
+    """The distribution."""
+    path: Path
+
+
+@functools.cache
+def installed_studies() -> tuple[InstalledStudy, ...]:
+    """Return the studies of all installed packages; two packages may have studies of one name.
+
+    Raises:
+        UserError: If an entry point names no package that holds YAML files.
+    """
+    points = sorted(entry_points(group=GROUP), key=lambda point: (point.value, point.name))
+    return tuple(study for point in points for study in _studies_of(point))
+
+
+def find_installed(name: str) -> Path | None:
+    """Return the file of the installed study `name`; None if there is none.
+
+    Raises:
+        UserError: If several packages have one.
+    """
+    found = [study for study in installed_studies() if study.name == name]
+    if len(found) > 1:
+        places = " and ".join(f"{study.package} ({study.path})" for study in found)
+        raise UserError(f"study '{name}' is in {places}: give the path of one")
+    return found[0].path if found else None
+
+
+def _studies_of(point: EntryPoint) -> list[InstalledStudy]:
+    package = point.dist.name if point.dist else point.value
+    try:
+        spec = importlib.util.find_spec(point.value)
+    except (ImportError, ValueError) as error:
+        raise UserError(_broken(package, point, str(error))) from error
+    folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
+    paths = sorted(path for folder in folders for path in folder.glob("*.yaml"))
+    if not paths:
+        raise UserError(_broken(package, point, "no package of that name holds YAML files"))
+    return [InstalledStudy(path.stem, package, path) for path in paths]
+
+
+def _broken(package: str, point: EntryPoint, reason: str) -> str:
+    return (
+        f"installed package '{package}': entry point '{point.name} = {point.value}' of the group {GROUP}: "
+        f"{reason}; mend or uninstall the package"
+    )
+
+
+def library() -> dict[str, Path]:
+    """Return the studies that come with phasesweep, by name."""
+    folder = resources.files("sweeps.studies")
+    paths = (Path(str(item)) for item in folder.iterdir() if item.name.endswith(".yaml"))
+    return {path.stem: path for path in sorted(paths)}
+
+
+def find(name_or_path: str) -> Path:
+    """Return the file of a study given by path or by name: of the library, then of installed packages.
+
+    Raises:
+        UserError: If there is no such study.
+    """
+    known = library()
+    if name_or_path in known:
+        return known[name_or_path]
+    path = Path(name_or_path)
+    if path.suffix in {".yaml", ".yml"} or "/" in name_or_path:
+        if path.is_file():
+            return path
+        raise UserError(f"no study file {path} (looked in {Path.cwd()})")
+    pass
+
+    installed = find_installed(name_or_path)
+    if installed is not None:
+        return installed
+    names = [*known, *(study.name for study in installed_studies())]
+    raise UserError(f"unknown study '{name_or_path}'; {nearest(name_or_path, names)} (or give a .yaml path)")
+
+
+def check_scale(scale: str) -> Scale:
+    """Return `scale` if it is one.
+
+    Raises:
+        UserError: If it is not.
+    """
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")

@@ -1,0 +1,154 @@
+"""A study as it is written: the fields of its YAML file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from search_spaces.designs import MIN_RESOLUTION, Design
+from sweeps.fields import SECTIONS
+from sweeps.studies.study import Contrast, External, Role, Scale
+from trainables.schema import Schema
+
+
+class ConfigOverlay(Schema):
+    """Parts of a TrialConfig, not yet validated: they are merged first."""
+
+    architecture: dict[str, Any] = {}
+    task: dict[str, Any] = {}
+    optimizer: dict[str, Any] = {}
+    budget: dict[str, Any] = {}
+    pretraining: dict[str, Any] = {}
+    """How a backbone is trained first, where the architecture wants one."""
+    resume_from: dict[str, Any] = {}
+    """Whose weights to start with."""
+
+    def as_overlay(self) -> dict[str, Any]:
+        """Return only what is written."""
+        return {name: getattr(self, name) for name in SECTIONS if getattr(self, name)}
+
+
+class ArmSpec(ConfigOverlay):
+    """An arm: what it changes of the base."""
+
+    role: Literal["baseline", "treatment", "control"] = "treatment"
+    """Exactly one arm is the baseline that the others are compared with."""
+    note: str = ""
+
+
+class ArmOverlay(ConfigOverlay):
+    """What a scale changes of an arm."""
+
+
+_LABEL = re.compile(r"[A-Za-z0-9_-]*")
+
+
+class GridField(Schema):
+    """The values of one field of a grid; a design's baseline has the first."""
+
+    values: list[Any] = Field(min_length=1)
+    label: str | None = None
+    """Stands before the value in an arm's name, as K in `K0p5`; the field's own name unless given. A value
+    that is a word needs none."""
+    labels: list[str] | None = None
+    """How each value is called in an arm's name instead; empty: it is not mentioned."""
+
+    @model_validator(mode="after")
+    def _one_label_a_value(self) -> GridField:
+        if self.labels is not None and (self.label is not None or len(self.labels) != len(self.values)):
+            raise ValueError("give `label`, or `labels` with one for each of the values")
+        for text in (*(self.labels or ()), self.label or ""):
+            if not _LABEL.fullmatch(text):
+                raise ValueError(f"a label has letters, digits, _ and - only, got {text!r}")
+        return self
+
+
+class GridCondition(Schema):
+    """Fields that vary only while something holds; elsewhere they stay as the base has them."""
+
+    fields: list[str] = Field(min_length=1)
+    """Names, or patterns such as `architecture.coherence_*`."""
+    only_if: str
+    """Expression over fields declared before, such as `architecture.coupling != 0`."""
+
+
+class GridForbidden(Schema):
+    """A combination that is left out."""
+
+    when: str
+    """Expression over the fields that is true of the combination."""
+    reason: str
+
+
+class GridMark(Schema):
+    """What some of the arms are called or are for."""
+
+    when: str
+    """Expression over the fields. A field that makes no difference to an arm is unknown in it."""
+    role: Role | None = None
+    note: str | None = None
+    name: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
+    """Name in place of the generated one; the expression must then be true of one arm only."""
+
+
+class GridSpec(ConfigOverlay):
+    """Arms made from a design over fields. What stands beside the fields is shared by all of them."""
+
+    design: Design = "full_factorial"
+    resolution: int | None = Field(None, ge=MIN_RESOLUTION)
+    """Of a fractional design: any `resolution` - 1 fields appear in all their combinations equally often."""
+    name: str = Field("", pattern=_LABEL.pattern)
+    """Begins the name of every arm."""
+    role: Role = "treatment"
+    note: str = ""
+    fields: dict[str, GridField] = Field(min_length=1)
+    """Dotted fields of a trial's configuration, such as `architecture.coupling`."""
+    when: list[GridCondition] = []
+    forbid: list[GridForbidden] = []
+    marks: list[GridMark] = []
+    """Every mark that is true of an arm applies, later ones winning."""
+
+
+class ScaleSpec(Schema):
+    """What a scale changes of the study."""
+
+    note: str = ""
+    seeds: int | list[int] | None = None
+    base: ConfigOverlay = ConfigOverlay()
+    architectures: dict[str, dict[str, Any]] = {}
+    arms: dict[str, ArmOverlay] = {}
+    external: list[External] = []
+    resources: dict[str, Any] = {}
+
+
+class StudyFile(Schema):
+    """A study as written.
+
+    Fields are merged in this order, later ones winning: `base`, the scale's `base`, `architectures.<name>`
+    (fields shared by all arms of that architecture), the scale's `architectures.<name>`, the arm, the
+    scale's arm, `--set`.
+    """
+
+    format_version: Literal[1]
+    study: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    title: str
+    description: str = ""
+    source: str = ""
+    metric: str | None = None
+    """Metric of the results table; by default the task's own."""
+    plugins: list[str] = []
+    """Python files with architectures and tasks of your own, relative to this file."""
+    seeds: int | list[int]
+    """A number n stands for the seeds 0 … n-1. All arms share the seeds."""
+    base: ConfigOverlay
+    architectures: dict[str, dict[str, Any]] = {}
+    arms: dict[str, ArmSpec] = {}
+    grid: GridSpec | None = None
+    """More arms, made from a design over fields."""
+    contrasts: list[Contrast] = []
+    claims: dict[str, dict[str, Any]] = {}
+    """Statements to be settled, by id; fields and kinds are those of `analysis.claims.claim`."""
+    resources: dict[str, Any] = {}
+    scales: dict[Scale, ScaleSpec]

@@ -1,0 +1,358 @@
+"""What MLflow should hold for a journal, as plain records: no MLflow, no input or output but config.yaml.
+
+One run a configuration, its replicates below it, and one run a sweep beside them. A record is a function of
+the journal alone, so that writing it twice, from anywhere, is writing it once.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from analysis.records.description import ArmInfo, SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Replicate, ReportPoint
+from analysis.records.statuses import FAILURES, RESULTS
+from analysis.results.arms import ResultRow, ResultTable, summarise
+from sweeps.fields import flatten
+from sweeps.store.reader import JournalView, SweepRun
+from sweeps.tracking import notes as descriptions
+
+Level = Literal["configuration", "replicate", "sweep"]
+RunStatus = Literal["SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+MAX_PARAMETER_CHARACTERS = 6000
+MAX_TAG_CHARACTERS = 8000
+MAX_NAME_CHARACTERS = 250
+CONFIGURATIONS_VIEW = "configurations"
+"""Key of the shared view of an experiment that shows its configurations."""
+
+PROBE_PREFIX = "with/"
+"""Begins the name of a probe's mean over seeds, as in `with/probe/leak.ci_high`.
+
+MLflow's comparison page sorts metrics by name, and fifty rows of probes would push the scores out of sight.
+"""
+
+POSITION_TAG = "mlflow.phasesweep.position"
+"""Place of a configuration in its study. MLflow does not list tags that begin with `mlflow.`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """One MLflow run as it should be."""
+
+    key: str
+    level: Level
+    name: str
+    started_at: float
+    """Unix seconds."""
+    ended_at: float | None
+    status: RunStatus
+    parent: str | None = None
+    """Key of the run above."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    curve: Sequence[ReportPoint] = ()
+    """Reports, of which a run that already holds the first ones is sent the rest."""
+    summary: ReportPoint | None = None
+    """Numbers that replace what the run holds under the same names."""
+
+
+@lru_cache(maxsize=4096)  # few names, each in every replicate
+def mlflow_name(name: str) -> str:
+    """Return `name` as MLflow accepts it for metrics, parameters and tags.
+
+    Allowed are letters, digits and `/ _ - . : ` and space, in a form that is a plain relative path.
+    """
+    allowed = re.sub(r"[^/\w.\- :]", "_", name)[:MAX_NAME_CHARACTERS]
+    return posixpath.normpath(allowed).lstrip("/.") or "_"
+
+
+def _texts(tree: dict[str, Any]) -> dict[str, str]:
+    """Return {dotted key: text} of a nested mapping; lists and None as JSON, texts as they are."""
+    return {k: v if isinstance(v, str) else json.dumps(v, default=str) for k, v in flatten(tree).items()}
+
+
+def _parameters(tree: dict[str, Any]) -> dict[str, str]:
+    """Return the fields that fit MLflow's limit; a longer one is in config.yaml and the journal only."""
+    flat = _texts(tree)
+    return {mlflow_name(k): v for k, v in flat.items() if len(v) <= MAX_PARAMETER_CHARACTERS}
+
+
+def _tags(tree: dict[str, Any]) -> dict[str, str]:
+    return {mlflow_name(key): value[:MAX_TAG_CHARACTERS] for key, value in _texts(tree).items() if value}
+
+
+class RunRecords:
+    """Turns what a journal adds up to into run records.
+
+    Args:
+        experiment: `study@scale`; prefix of every key.
+        replicates_dir: Where `<config_id>/seed=<k>/config.yaml` will lie; may never exist.
+    """
+
+    def __init__(self, experiment: str, replicates_dir: Path) -> None:
+        self.experiment = experiment
+        self._replicates_dir = replicates_dir
+        self._resolved: dict[str, dict[str, Any]] = {}
+
+    def configuration_key(self, config_id: str) -> str:
+        """Return the key of a configuration's run."""
+        return f"{self.experiment}/{config_id}"
+
+    def sweeps(self, view: JournalView) -> list[RunRecord]:
+        """Return the records of all sweeps."""
+        return [self._sweep(sweep, view) for sweep in view.sweeps.values()]
+
+    def replicates(self, view: JournalView, keys: Iterable[tuple[str, int]]) -> list[RunRecord]:
+        """Return the records of the replicates named by (config_id, seed)."""
+        return [self._replicate(view.state.replicates[key], view) for key in sorted(keys)]
+
+    def configurations(self, view: JournalView) -> list[RunRecord]:
+        """Return the records of all configurations of all sweeps, summarised over their replicates."""
+        sweep = view.state.sweep
+        if sweep is None:
+            return []
+        tables = [summarise(view.state, name) for name in _summarised(view.state, sweep)]
+        return [
+            self._configuration(config_id, arms, tables, view)
+            for config_id, arms in _arms_by_configuration(view).items()
+        ]
+
+    def resolved(self, config_id: str) -> dict[str, Any]:
+        """Return the configuration's full fields; empty until a replicate has written its config.yaml."""
+        if config_id not in self._resolved:
+            for path in sorted((self._replicates_dir / config_id).glob("seed=*/config.yaml")):
+                config = yaml.safe_load(path.read_text(encoding="utf-8"))
+                if isinstance(config, dict):  # an empty file: a killed worker's; another seed has a whole one
+                    self._resolved[config_id] = {k: v for k, v in config.items() if k not in {"config_id", "seed"}}
+                    break
+        return self._resolved.get(config_id, {})
+
+    def _common(self, key: str, level: Level, sweep: SweepInfo, note: str) -> dict[str, Any]:
+        tags: dict[str, Any] = {
+            "phasesweep.key": key,
+            "phasesweep.level": level,
+            "phasesweep.study": sweep.study,
+            "phasesweep.scale": sweep.scale,
+            "mlflow.note.content": note,
+            "mlflow.source.name": "phasesweep",
+            "mlflow.source.type": "LOCAL",
+        }
+        commit = sweep.provenance.get("git_commit")
+        if commit:
+            tags["mlflow.source.git.commit"] = commit
+        return tags
+
+    def _configuration(
+        self, config_id: str, arms: list[ArmInfo], tables: list[ResultTable], view: JournalView
+    ) -> RunRecord:
+        first = next(s for s in view.sweeps.values() if any(a.config_id == config_id for a in s.info.units))
+        newest = view.state.sweep or first.info
+        key = self.configuration_key(config_id)
+        replicates = [r for r in view.state.replicates.values() if r.config_id == config_id]
+        ended = [r for r in replicates if _has_ended(r)]
+        ended_at = max((r.ended_at or 0.0 for r in ended), default=first.started_at)
+        status = _status_of_all(arms, replicates, ended)
+        rows = _rows(tables, config_id)
+        arm = arms[0]
+        note = descriptions.configuration(arm, newest, rows, replicates)
+        own = {"phasesweep.arm": arm.arm, "phasesweep.role": arm.role, "phasesweep.config_id": config_id}
+        arms_in_order = list(_arms_by_configuration(view))
+        own[POSITION_TAG] = f"{arms_in_order.index(config_id):06d}"
+        return RunRecord(
+            key=key,
+            level="configuration",
+            name=" = ".join(a.arm for a in arms),
+            started_at=first.started_at,
+            ended_at=ended_at if status in {"FINISHED", "FAILED"} else None,
+            status=status,
+            parameters=_parameters({**arm.parameters, **self.resolved(config_id)}),
+            tags=_tags({**self._common(key, "configuration", newest, note), **own}),
+            summary=_summary(rows, newest.primary_metric, len(ended), ended_at),
+        )
+
+    def _replicate(self, replicate: Replicate, view: JournalView) -> RunRecord:
+        config_id, seed = replicate.config_id, replicate.seed
+        owner = view.sweeps[view.owners.get((config_id, seed), next(reversed(view.sweeps)))]
+        arm = _arms_by_configuration(view)[config_id][0]
+        parent = self.configuration_key(config_id)
+        key = f"{parent}/{seed}"
+        word, status, ended_at = _outcome(replicate, view)
+        provenance = {k: v for k, v in owner.info.provenance.items() if k in {"git_dirty"}}
+        own = {
+            "phasesweep.arm": arm.arm,
+            "phasesweep.config_id": config_id,
+            "phasesweep.sweep": owner.sweep_id,
+            "phasesweep.status": word,
+            "phasesweep.message": replicate.message,
+            "phasesweep": {**provenance, "data_hash": arm.data_hash},
+            "predicted_peak_memory_mib": arm.predicted_memory_mib,
+            "numerics": replicate.numerics,
+        }
+        return RunRecord(
+            key=key,
+            level="replicate",
+            name=f"{arm.arm} · seed {seed}",
+            started_at=view.first_started.get((config_id, seed), owner.started_at),
+            ended_at=ended_at,
+            status=status,
+            parent=parent,
+            parameters=_parameters({"seed": seed, "config_id": config_id, **arm.parameters}),
+            tags=_tags({**self._common(key, "replicate", owner.info, replicate.message), **own}),
+            curve=replicate.reports,
+            summary=_resources(replicate),
+        )
+
+    def _sweep(self, sweep: SweepRun, view: JournalView) -> RunRecord:
+        planned = {(arm.config_id, seed) for arm in sweep.info.units for seed in arm.seeds}
+        known = [view.state.replicates[key] for key in planned & view.state.replicates.keys()]
+        ended = [replicate for replicate in known if _has_ended(replicate)]
+        failed = sum(replicate.status in FAILURES for replicate in ended)
+        status: RunStatus = "RUNNING"
+        if sweep.interrupted_at is not None:
+            status = "KILLED"
+        elif len(ended) == len(planned):
+            status = "FAILED" if failed else "FINISHED"
+        key = f"{self.experiment}/sweep/{sweep.sweep_id}"
+        note = descriptions.sweep(sweep.info, view.state)
+        own = {"provenance": sweep.info.provenance}
+        counts = {
+            "replicates/planned": float(len(planned)),
+            "replicates/ended": float(len(ended)),
+            "replicates/failed": float(failed),
+            "replicates/diverged": float(sum(r.status == "diverged" for r in ended)),
+        }
+        return RunRecord(
+            key=key,
+            level="sweep",
+            name=f"sweep {sweep.sweep_id}",
+            started_at=sweep.started_at,
+            ended_at=sweep.last_event_at if status != "RUNNING" else None,
+            status=status,
+            tags=_tags({**self._common(key, "sweep", sweep.info, note), **own}),
+            summary=ReportPoint(len(ended), sweep.last_event_at, counts),
+        )
+
+
+def experiment_tags(state: JournalState) -> dict[str, str]:
+    """Return the experiment's description and its shared view: the configurations with their intervals."""
+    sweep = state.sweep
+    if sweep is None:
+        return {}
+    metric = sweep.primary_metric
+    names = [metric, f"{metric}.ci_low", f"{metric}.ci_high", f"{metric}.std", "n_seeds", "n_failed"]
+    differing = sorted({name for arm in sweep.arms for name in flatten(arm.parameters)})
+    columns = [f"metrics.`{mlflow_name(name)}`" for name in names]
+    columns += [f"params.`{mlflow_name(name)}`" for name in differing]
+    best_first = sweep.metric(metric).direction != "maximise"
+    view = {
+        "searchFilter": "tags.phasesweep.level = 'configuration'",
+        "orderByKey": columns[0],
+        "orderByAsc": best_first,
+        "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": {column: max(90, 7 * len(column) - 35) for column in columns},
+        "runsHiddenMode": "SHOW_ALL",
+    }
+    return {
+        "mlflow.note.content": descriptions.experiment(state),
+        "mlflow.experimentKind": "custom_model_development",
+        f"mlflow.sharedViewState.{CONFIGURATIONS_VIEW}": json.dumps(view),
+    }
+
+
+def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
+    """Return the arms of each configuration, in the order and words of the newest sweep that has it."""
+    found: dict[str, list[ArmInfo]] = {}
+    for sweep in reversed(view.sweeps.values()):
+        own: dict[str, list[ArmInfo]] = {}
+        for arm in sweep.info.units:
+            own.setdefault(arm.config_id, []).append(arm)
+        found |= {config_id: arms for config_id, arms in own.items() if config_id not in found}
+    return found
+
+
+def _has_ended(replicate: Replicate) -> bool:
+    if replicate.status in RESULTS:
+        return True
+    restarted = (replicate.started_at or 0.0) > (replicate.ended_at or 0.0)
+    will_be_tried_again = replicate.status == "preempted" or bool(replicate.retry)
+    return replicate.status is not None and not will_be_tried_again and not restarted
+
+
+def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, float | None]:
+    """Return the replicate's status in our word and in MLflow's, and when it ended.
+
+    A diverged replicate has finished: it is a result. MLflow's red is for what has none.
+    """
+    if _has_ended(replicate):
+        word = str(replicate.status)
+        return word, "FINISHED" if word in RESULTS else "FAILED", replicate.ended_at
+    if replicate.reruns and replicate.started_at is None:
+        return "reopened", "SCHEDULED", None
+    interrupted_at = view.interrupted_at(replicate)
+    if interrupted_at is not None:
+        return "interrupted", "KILLED", interrupted_at
+    if (replicate.started_at or 0.0) > (replicate.ended_at or 0.0):
+        return "running", "RUNNING", None
+    return replicate.status or "preempted", "KILLED", replicate.ended_at
+
+
+def _status_of_all(arms: list[ArmInfo], replicates: list[Replicate], ended: list[Replicate]) -> RunStatus:
+    planned = {seed for arm in arms for seed in arm.seeds}
+    if not planned <= {replicate.seed for replicate in ended}:
+        return "RUNNING" if replicates else "SCHEDULED"
+    return "FAILED" if any(r.status in FAILURES for r in ended) else "FINISHED"
+
+
+def _summarised(state: JournalState, sweep: SweepInfo) -> list[str]:
+    """Return the metrics that a configuration has means of: the primary one, then others that a result reports.
+
+    Training's own (`train/...`) are left to the replicates' curves: their last values tell nothing of an arm
+    that the scores do not.
+    """
+    reported = {name for r in state.replicates.values() if r.status == "finished" for name in r.final_metrics}
+    names = [metric.name for metric in sweep.all_metrics if not metric.name.startswith("train/")]
+    return [sweep.primary_metric, *(n for n in names if n in reported and n != sweep.primary_metric)]
+
+
+def _name_in_summary(metric: str) -> str:
+    """Return what a configuration calls the mean of a metric: a probe's sorts behind the scores."""
+    return f"{PROBE_PREFIX}{metric}" if metric.startswith("probe/") else metric
+
+
+def _rows(tables: Iterable[ResultTable], config_id: str) -> dict[str, ResultRow]:
+    """Return {metric: the configuration's row}; arms that are one configuration have equal rows."""
+    return {table.metric: row for table in tables for row in reversed(table.rows) if row.config_id == config_id}
+
+
+def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_at: float) -> ReportPoint | None:
+    """Return what the replicates of a configuration add up to; its step counts those that have ended."""
+    if primary not in rows:
+        return None
+    row = rows[primary]
+    values: dict[str, float | None] = {"n_seeds": float(row.n), "n_failed": float(row.n_failed)}
+    # MLflow sorts metrics by name: these two come after val/, so that the intervals are seen first.
+    values |= {"wall_seconds": row.seconds, "worst_peak_memory_mib": row.peak_memory_mib}
+    for metric, result in rows.items():
+        name = _name_in_summary(metric)
+        values |= {name: result.mean, f"{name}.std": result.std}
+        values |= {f"{name}.ci_low": result.ci_low, f"{name}.ci_high": result.ci_high}
+    return ReportPoint(num_ended, ended_at, {k: v for k, v in values.items() if v is not None})
+
+
+def _resources(replicate: Replicate) -> ReportPoint | None:
+    if replicate.ended_at is None:
+        return None
+    used = {"seconds": replicate.seconds, "peak_memory_mib": replicate.peak_memory_mib}
+    step = replicate.reports[-1].step if replicate.reports else 0
+    return ReportPoint(step, replicate.ended_at, {k: v for k, v in used.items() if v is not None})

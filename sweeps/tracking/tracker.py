@@ -1,0 +1,291 @@
+"""MLflow as a projection of the journal: one writer, in batches, and never a reason for a sweep to stop."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from analysis.records.replicates import Key, Replicate
+from sweeps.console import proposed
+from sweeps.store.folder import results_root
+from sweeps.store.process_lock import Lease
+from sweeps.store.reader import JournalReader
+from sweeps.tracking.mlflow_store import RunStore, SyncCounts, load, open_client
+from sweeps.tracking.run_records import RunRecords, experiment_tags
+
+POLL_SECONDS = 1.0
+REQUESTS_PER_SECOND = 1.0
+"""How many MLflow gets while a sweep runs: after a step with more, the tracker pauses, and collects."""
+LONGEST_PAUSE_SECONDS = 10.0
+"""How far behind the journal MLflow is at most, whatever the requests."""
+YOUNG_SECONDS = 5.0
+"""A replicate that began later than that ago is left for the next step: ended by then, it costs less."""
+LONGEST_BACKOFF_SECONDS = 60.0
+SUMMARY_SHARE = 0.02
+"""Most of the tracker's time that describing all configurations may take while the sweep runs."""
+
+
+def default_tracking_uri(results_root: Path, override: str | None = None) -> str:
+    """Return `override` (the value of MLFLOW_TRACKING_URI), or else a database in the results."""
+    return override or f"sqlite:///{results_root.absolute()}/mlflow.db"
+
+
+def tracking_uri_from_environment() -> str:
+    """Return `MLFLOW_TRACKING_URI`, or a database beside all results."""
+    return default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def prepare(tracking_uri: str) -> None:
+    """Make the database and its schema if there is none yet; call it before any process writes there.
+
+    Raises:
+        mlflow.exceptions.MlflowException: If the database has another version's schema or is not writable.
+    """
+    open_client(tracking_uri)
+
+
+@dataclass(frozen=True)
+class ProjectionSummary:
+    """What MLflow holds after a projection."""
+
+    num_events: int
+    """Events in the journal."""
+    num_missing: int
+    """Of these, events that MLflow may not hold yet."""
+    error: str = ""
+    """Why some are missing."""
+    delegated_to: str = ""
+    """The other process that writes this journal's projection; how far it is has not been checked."""
+    num_runs: int = 0
+    """Runs that this projection made or changed."""
+    num_metrics: int = 0
+    """Numbers that it sent."""
+
+    def __bool__(self) -> bool:
+        """Whether there is something that a person should know."""
+        return bool(self.num_missing or self.error or self.delegated_to)
+
+    def __str__(self) -> str:
+        """What a person should know; empty if MLflow holds everything."""
+        if self.delegated_to:
+            return f"written by {self.delegated_to}, which sees this sweep too"
+        if not self:
+            return ""
+        behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
+        return f"{behind}; replay with `{proposed('sync')}` ({self.error})"
+
+
+class MlflowSync:
+    """Brings MLflow up to the journal, step by step. Not safe for use by several threads at once.
+
+    Args:
+        journal_dir: Folder of `.jsonl` files inside a results folder, or one file (a compact journal).
+        tracking_uri: Where MLflow writes.
+        experiment: Name of the experiment, `study@scale`.
+    """
+
+    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
+        self._uri = tracking_uri
+        self._experiment = experiment
+        self._reader = JournalReader(journal_dir)
+        self._projection = RunRecords(experiment, journal_dir.parent / "replicates")
+        self._store: RunStore | None = None
+        self._written = SyncCounts()
+        self._unwritten: set[Key] = set()
+        self._num_written = 0
+        self._summarised_events = 0
+        self._next_summary = 0.0
+        self.error = ""
+        """Why the last step failed; empty if it did not."""
+
+    def step(self, *, final: bool = False) -> bool:
+        """Send what is new; return whether that went well, and never raise.
+
+        Args:
+            final: Send everything: also what has only just begun, the descriptions of the configurations,
+                however long they take, and a last line that lacks its end.
+        """
+        try:
+            self._unwritten |= self._reader.poll(final=final)
+            self._write(final)
+            self.error = ""
+        except Exception as error:  # noqa: BLE001  a sweep outlives its tracker; `summary` names what is missing
+            first_line = str(error).partition("\n")[0][:300]
+            self.error = f"{type(error).__name__}: {first_line}"
+            self._store = None  # what MLflow holds must be asked anew: a part of a step may be in
+        return not self.error
+
+    def _write(self, final: bool) -> None:
+        view = self._reader.following
+        if not view.sweeps:
+            return
+        if self._store is None:
+            self._store = RunStore(self._uri, self._experiment, list(view.sweeps), self._written)
+            self._unwritten |= view.state.replicates.keys()
+            self._summarised_events = 0
+        self._write_configurations(self._store, final)
+        young = set() if final else self._young()
+        for record in self._projection.replicates(view, self._unwritten - young):
+            self._store.write(record)
+        self._unwritten = young
+        self._num_written = self._reader.num_events - self._count_events(young)
+
+    def _young(self) -> set[Key]:
+        """Return which of the unwritten replicates have only just begun."""
+        replicates, now = self._reader.view.state.replicates, time.time()
+        return {key for key in self._unwritten if _is_young(replicates[key], now)}
+
+    def _count_events(self, keys: set[Key]) -> int:
+        """Return how many events young replicates have: a start, and reports."""
+        replicates = self._reader.view.state.replicates
+        return sum(1 + len(replicates[key].reports) for key in keys)
+
+    def _write_configurations(self, store: RunStore, final: bool) -> None:
+        """Describe experiment, sweeps and configurations, less often the longer it takes."""
+        new = any(self._projection.configuration_key(key[0]) not in store for key in self._unwritten)
+        due = final or new or time.monotonic() >= self._next_summary
+        if not due or self._summarised_events == self._reader.num_events:
+            return
+        started = time.monotonic()
+        view = self._reader.following
+        store.describe_experiment(experiment_tags(view.state))
+        for record in [*self._projection.configurations(view), *self._projection.sweeps(view)]:
+            store.write(record)
+        self._summarised_events = self._reader.num_events
+        now = time.monotonic()
+        self._next_summary = now + (now - started) / SUMMARY_SHARE
+
+    @property
+    def num_requests(self) -> int:
+        """Requests to MLflow so far."""
+        return self._written.num_requests
+
+    def has_news(self) -> bool:
+        """Return whether the journal has grown since the last step."""
+        return self._reader.has_grown()
+
+    def summary(self) -> ProjectionSummary:
+        """Return how far MLflow is behind the events read."""
+        missing = self._reader.num_events - self._num_written
+        return ProjectionSummary(
+            self._reader.num_events,
+            missing,
+            self.error,
+            num_runs=len(self._written.runs),
+            num_metrics=self._written.num_metrics,
+        )
+
+
+def _is_young(replicate: Replicate, now: float) -> bool:
+    if replicate.started_at is None or replicate.started_at <= (replicate.ended_at or 0.0):
+        return False
+    return 0 <= now - replicate.started_at < YOUNG_SECONDS
+
+
+def pause_after(num_requests: int) -> float:
+    """Return for how many seconds a step with so many requests is enough."""
+    return min(max(POLL_SECONDS, num_requests / REQUESTS_PER_SECOND), LONGEST_PAUSE_SECONDS)
+
+
+def _exempt_what_is_loaded() -> None:
+    """Keep the garbage collector from what Ray's, MLflow's and SciPy's modules are made of.
+
+    These hundreds of thousands of objects stay to the end. To look at all of them once more whenever MLflow's have
+    added some takes a third of a second each time, in which no thread runs.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def _lease(journal_dir: Path) -> Lease:
+    return Lease(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
+
+
+def project(journal_dir: Path, tracking_uri: str, experiment: str) -> ProjectionSummary:
+    """Bring MLflow up to the journal and return what is missing; only a missing journal is an error.
+
+    Raises:
+        FileNotFoundError: If there is no journal.
+    """
+    if not journal_dir.exists():
+        raise FileNotFoundError(f"no journal at {journal_dir}")
+    tracker = Tracker(journal_dir, tracking_uri, experiment)
+    tracker.finish()
+    return tracker.summary()
+
+
+class Tracker:
+    """Keeps MLflow up to date while a sweep runs, from a thread of its own.
+
+    Of all the drivers in a results folder one holds the lease; it writes what every driver's journal says.
+    The others wait for the lease.
+    """
+
+    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
+        self._projector = MlflowSync(journal_dir, tracking_uri, experiment)
+        self._lease = _lease(journal_dir)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
+        self._delegated = False
+
+    def start(self) -> None:
+        """Start the thread."""
+        load()
+        self._thread.start()
+
+    def close(self, timeout_seconds: float = 60.0) -> ProjectionSummary:
+        """Send all that is left, and return what is missing once that is done or the time is over."""
+        self._stop.set()
+        self._thread.join(timeout_seconds)
+        summary = self.summary()
+        if not self._thread.is_alive():
+            return summary
+        slow = f"it was still writing after {timeout_seconds:.0f} s"
+        return replace(summary, error=summary.error or slow)
+
+    def summary(self) -> ProjectionSummary:
+        """Return how far MLflow is behind the events read so far."""
+        summary = self._projector.summary()
+        if self._delegated:
+            return replace(summary, num_missing=0, error="", delegated_to=self._lease.holder())
+        return summary
+
+    def _run(self) -> None:
+        wait_seconds, is_first = POLL_SECONDS, True
+        while not self._stop.wait(wait_seconds):
+            num_requests = self._projector.num_requests
+            if not self._acquire() or self._projector.step():
+                wait_seconds = pause_after(self._projector.num_requests - num_requests)
+            else:
+                wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
+            if is_first:
+                is_first = False
+                _exempt_what_is_loaded()
+        self.finish()
+
+    def _acquire(self) -> bool:
+        """Take the lease; a folder that does not allow it is an error of the projection, not of the sweep."""
+        try:
+            return self._lease.acquire()
+        except OSError as error:
+            self._projector.error = f"{type(error).__name__}: {error}"
+            return False
+
+    def finish(self) -> None:
+        """Write everything that the journal holds now, unless another process is the writer."""
+        while True:
+            if not self._acquire():
+                self._delegated = not self._projector.error
+                return
+            self._delegated = False
+            try:
+                written = self._projector.step(final=True)
+            finally:
+                self._lease.release()
+            # A driver that ended just now saw the lease taken and left its last events to us.
+            if not written or not self._projector.has_news():
+                return

@@ -1,0 +1,315 @@
+"""Compact journals and the blocks of the documentation made from them."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from analysis.records.compact import compact_journal
+from analysis.records.description import JournalError
+from analysis.records.journal import read_journal
+from analysis.report import publish
+from analysis.report.publish import RENDERERS, PublishError, main, rebuild
+from analysis.report.tables import render_text
+from analysis.results.arms import summarise
+from analysis.results.probes import probes_markdown
+from tests.journals import EPOCH, PHASE_A, journal_events, replicate_events, sweep_event, write_journal
+
+README = """# Title
+
+<!-- a comment of the author's -->
+<!-- table: phase_a -->
+stale
+<!-- /table -->
+Text between stays.
+<!-- figure: phase_a -->
+<!-- /figure -->
+<!-- provenance: phase_a -->
+<!-- /provenance -->
+
+```
+<!-- table: NAME -->
+<!-- /table -->
+```
+"""
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    """A results folder that two drivers wrote: one died, the other went on."""
+    events = journal_events(statuses={("coupling_2", 1): "diverged"})
+    write_journal(tmp_path / "results" / "journal" / "b.jsonl", [{**e, "sweep_id": "b"} for e in events])
+    first = [sweep_event(sweep_id="a", time=EPOCH - 500)]
+    first += replicate_events("baseline", 0, 2.9, status=None, sweep_id="a", start=EPOCH - 400)
+    first.append({"time": EPOCH - 300, "sweep_id": "a", "event": "interrupted"})
+    write_journal(tmp_path / "results" / "journal" / "a.jsonl", first)
+    return tmp_path / "results"
+
+
+@pytest.fixture
+def repository(tmp_path: Path, results: Path) -> Path:
+    root = tmp_path / "repository"
+    assert main(["compact", str(results), str(root / "docs" / "results" / "phase_a.jsonl")]) == 0
+    (root / "README.md").write_text(README)
+    (root / "docs" / "study.md").write_text("<!-- curves: phase_a -->\n<!-- /curves -->\n")
+    return root
+
+
+def test_compact_summarises_exactly_as_the_whole(results: Path, tmp_path: Path) -> None:
+    compact = tmp_path / "compact.jsonl"
+    compact.write_text(compact_journal(results))
+    whole, again = read_journal(results / "journal"), read_journal(compact)
+    assert summarise(again).to_json() == summarise(whole).to_json()
+    assert again.replicates.keys() == whole.replicates.keys()
+    replicate = again.replicates["baseline-id", 0]
+    assert (replicate.starts, replicate.ends) == (2, 1)
+    assert replicate.numerics["threads"] == 1
+    assert again.sweep is not None
+    assert again.sweep.provenance["compact"]["drivers"] == 2
+
+
+def test_compact_thins_only_as_far_as_needed_and_says_so(tmp_path: Path) -> None:
+    steps = range(0, 2000, 10)
+    events = [sweep_event(["baseline"], seeds=range(3))]
+    for seed in range(3):
+        events += replicate_events("baseline", seed, 2.5, steps=steps)
+    write_journal(tmp_path / "journal" / "a.jsonl", events)
+    sizes = []
+    for maximum_bytes in (1_000_000, 30_000, 6_000):
+        text = compact_journal(tmp_path, maximum_bytes=maximum_bytes)
+        path = tmp_path / "compact.jsonl"
+        path.write_text(text)
+        state = read_journal(path)
+        reports = state.replicates["baseline-id", 0].reports
+        assert len(text.encode()) <= maximum_bytes
+        assert reports[-1].step == 1990
+        assert reports[-1].metrics == events[-2]["metrics"] | reports[-1].metrics
+        assert len(reports) == 1 or reports[0].step == 0
+        assert state.sweep is not None
+        note = state.sweep.provenance["compact"]
+        assert (note["reports"], note["reports_kept"]) == (600, 3 * len(reports))
+        assert state.sweep.provenance["git_commit"] == "0123456789abcdef"
+        sizes.append(len(reports))
+    assert sizes[0] == 100 > sizes[1] > sizes[2] >= 1
+
+
+def test_compact_rounds_curves_but_no_last_report(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "compact.jsonl"
+    path.write_text(compact_journal(results))
+    whole, again = (read_journal(p).replicates["coupling_0-id", 2].reports for p in (results / "journal", path))
+    assert again[-1] == whole[-1]
+    on_the_way = "val_subset/bits_per_char"
+    assert again[1].metrics[on_the_way] != whole[1].metrics[on_the_way]
+    assert again[1].metrics[on_the_way] == pytest.approx(whole[1].metrics[on_the_way], rel=1e-5)
+
+
+def test_compact_refuses_what_it_cannot_do(tmp_path: Path, results: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="no journal in"):
+        compact_journal(tmp_path / "nowhere")
+    with pytest.raises(JournalError, match="more than 100 bytes"):
+        compact_journal(results, maximum_bytes=100)
+    write_journal(tmp_path / "other" / "a.jsonl", replicate_events("baseline", 0, 2.5))
+    with pytest.raises(JournalError, match="no journal has a `sweep` line"):
+        compact_journal(tmp_path / "other")
+
+
+def test_blocks_are_rebuilt_once_and_then_stay(repository: Path) -> None:
+    assert main(["readme", "--check", "--root", str(repository)]) == 1
+    assert (repository / "README.md").read_text() == README  # --check writes nothing
+    assert not (repository / "docs" / "figures").exists()
+    changed = {path.relative_to(repository).as_posix() for path in rebuild(repository)}
+    figures = {
+        f"docs/figures/phase_a-{kind}.{suffix}" for kind in ("forest", "curves") for suffix in ("svg", "csv")
+    }
+    assert changed == {"README.md", "docs/study.md", *figures}
+    assert rebuild(repository) == []
+    assert main(["readme", "--check", "--root", str(repository)]) == 0
+
+
+def test_blocks_hold_what_the_journal_says(repository: Path) -> None:
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert "stale" not in text
+    assert "Text between stays." in text
+    assert "| `coupling_2` | 2.7" in text
+    assert "† coupling_2: 1 of 5 failed (1 diverged)" in text
+    assert "](docs/figures/phase_a-forest.svg)" in text
+    assert "8 configurations × 5 seeds (1 diverged, 39 finished)" in text
+    assert "2390 core-seconds · torch 2.13.0 · ray 2.60.0 · 2026-05-28 · commit 0123456789ab" in text
+    assert text.endswith("```\n<!-- table: NAME -->\n<!-- /table -->\n```\n")
+    assert "](figures/phase_a-curves.svg)" in (repository / "docs" / "study.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "stale", ["README.md", "docs/figures/phase_a-forest.svg", "docs/figures/phase_a-curves.csv"]
+)
+def test_check_finds_whatever_is_out_of_date(
+    repository: Path, stale: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rebuild(repository)
+    path = repository / stale
+    path.write_text(path.read_text().replace("coupling", "coupled").replace("2.", "3."))
+    assert main(["readme", "--check", "--root", str(repository)]) == 1
+    assert capsys.readouterr().out == f"would change {path}\n"
+
+
+@pytest.mark.parametrize(
+    ("page", "message"),
+    [
+        ("<!-- table: nothing -->\n<!-- /table -->\n", r"README.md:1: no docs/results/nothing.jsonl; make it with"),
+        ("<!-- table: phase_a -->\n", r"README.md: <!-- table: phase_a --> is never closed"),
+        ("<!-- table: phase_a -->\n<!-- /figure -->\n", r"README.md:2: expected <!-- /table --> before"),
+        ("\n<!-- /table -->\n", r"README.md:2: <!-- /table --> closes nothing"),
+        ("<!-- table -->\n", r"README.md:1: <!-- table --> needs a name"),
+        ("<!-- tabel: phase_a -->\n", r"README.md:1: unknown block 'tabel'; known: table, contrasts"),
+    ],
+)
+def test_malformed_pages_are_refused_with_their_line(repository: Path, page: str, message: str) -> None:
+    (repository / "README.md").write_text(page)
+    with pytest.raises(PublishError, match=message):
+        rebuild(repository)
+    assert main(["readme", "--root", str(repository)]) == 2
+    assert (repository / "README.md").read_text() == page
+
+
+def test_results_that_cannot_be_shown_are_refused_with_their_line(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_journal(repository / "docs" / "results" / "empty.jsonl", [sweep_event()])
+    (repository / "README.md").write_text("<!-- figure: empty -->\n<!-- /figure -->\n")
+    assert main(["readme", "--root", str(repository)]) == 2
+    assert "README.md:1: study 'kuramoto_phase_a' has no difference" in capsys.readouterr().err
+
+
+def test_cost_without_threads_is_said_to_be_wall_time(repository: Path) -> None:
+    events = journal_events()
+    for event in events:
+        event.get("numerics", {}).pop("threads", None)
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "2420 seconds of wall time, threads not recorded" in (repository / "README.md").read_text()
+
+
+def test_an_unclean_commit_is_said_to_be_one(repository: Path) -> None:
+    events = journal_events()
+    events[0]["provenance"]["git_dirty"] = True
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "commit 0123456789ab with local changes\n" in (repository / "README.md").read_text()
+
+
+def test_unequal_numerics_are_counted(repository: Path) -> None:
+    events = journal_events()
+    events[1]["numerics"]["threads"] = 2
+    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
+    rebuild(repository)
+    assert "2 kinds of numerics" in (repository / "README.md").read_text()
+
+
+def test_curves_are_called_what_they_draw(repository: Path) -> None:
+    rebuild(repository)
+    page = (repository / "docs" / "study.md").read_text()
+    assert "![val_subset/bits_per_char over training](figures/phase_a-curves.svg)" in page
+
+
+def test_terminal_blocks_show_the_table_as_the_command_prints_it(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- terminal: phase_a -->\n<!-- /terminal -->\n")
+    rebuild(repository)
+    table = render_text(summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl")))
+    expected = f"<!-- terminal: phase_a -->\n\n```text\n{table}```\n\n<!-- /terminal -->\n"
+    assert (repository / "README.md").read_text() == expected
+    assert main(["readme", "--check", "--root", str(repository)]) == 0
+
+
+def test_probe_blocks_show_every_arm(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- probes: phase_a -->\n<!-- /probes -->\n")
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert probes_markdown(read_journal(repository / "docs" / "results" / "phase_a.jsonl")) in text
+    assert all(f"| `{arm}` |" in text for arm in PHASE_A)
+
+
+def test_two_studies_stand_beside_each_other(repository: Path) -> None:
+    mended = [sweep_event(["baseline", "coupling_2", "only_here"], study="mended")]
+    mended += replicate_events("baseline", 0, 2.5) + replicate_events("baseline", 1, 2.6)
+    mended += replicate_events("coupling_2", 0, 2.3) + replicate_events("coupling_2", 1, 2.42)
+    write_journal(repository / "docs" / "results" / "mended.jsonl", mended)
+    page = "<!-- beside: phase_a + mended -->\n<!-- /beside -->\n"
+    (repository / "README.md").write_text(page)
+    rebuild(repository)
+    lines = (repository / "README.md").read_text().splitlines()
+    header = "| arm | `kuramoto_phase_a` | Δ | reading | `mended` | Δ | reading |"
+    rows = {cells[1].strip(" `"): cells[2:-1] for cells in (line.split("|") for line in lines) if len(cells) == 9}
+    assert header in lines
+    assert list(rows) == ["arm", "---", *PHASE_A, "only_here"]
+    published = summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl"))
+    coupling_2 = next(row for row in published.rows if row.arm == "coupling_2")
+    assert f"{coupling_2.delta:+.4f}" in rows["coupling_2"][1]
+    assert rows["coupling_2"][3].startswith(" 2.360 [")
+    assert "−0.1900 [" in rows["coupling_2"][4]
+    assert rows["kuramoto_32"][3:] == [" – ", " – ", " – "]
+    assert rows["only_here"][:3] == [" – ", " – ", " – "]
+
+
+def test_a_block_can_show_another_metric(repository: Path) -> None:
+    page = repository / "docs" / "guides" / "study.md"
+    page.parent.mkdir()
+    page.write_text("<!-- table: phase_a[val/nats_per_token] -->\n<!-- /table -->\n<!-- file: my.yaml -->\n")
+    rebuild(repository)
+    assert "phase_a @ laptop · val/nats_per_token, nats/token" in page.read_text()
+    page.write_text("<!-- table: phase_a[val/nats] -->\n<!-- /table -->\n")
+    with pytest.raises(PublishError, match=r"study\.md:1: .*no metric 'val/nats'"):
+        rebuild(repository)
+
+
+def test_contrasts_stand_alone(repository: Path) -> None:
+    contrast = {"arm": "coupling_2", "against": "coupling_0", "meaning": "what coupling is worth"}
+    events = [sweep_event(["baseline", "coupling_2", "coupling_0"], contrasts=[contrast])]
+    for seed, shift in enumerate((0.0, 0.01, 0.03)):
+        events += replicate_events("baseline", seed, 2.5)
+        events += replicate_events("coupling_2", seed, 2.7 + shift) + replicate_events("coupling_0", seed, 2.5)
+    write_journal(repository / "docs" / "results" / "planned.jsonl", events)
+    (repository / "README.md").write_text("<!-- contrasts: planned -->\n<!-- /contrasts -->\n")
+    rebuild(repository)
+    text = (repository / "README.md").read_text()
+    assert "| `coupling_2 − coupling_0` | +0.2133 [" in text
+    assert "- coupling_2 − coupling_0: what coupling is worth" in text
+    assert "baseline" not in text
+
+
+def test_contrasts_that_nobody_planned_are_refused(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- contrasts: phase_a -->\n<!-- /contrasts -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: study 'kuramoto_phase_a' plans no contrasts"):
+        rebuild(repository)
+
+
+def test_studies_of_other_metrics_are_not_put_beside_each_other(repository: Path) -> None:
+    write_journal(repository / "docs" / "results" / "other.jsonl", [sweep_event(primary_metric="train/loss")])
+    (repository / "README.md").write_text("<!-- beside: phase_a + other -->\n<!-- /beside -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: studies beside each other need one metric"):
+        rebuild(repository)
+
+
+def test_blocks_of_one_journal_refuse_two(repository: Path) -> None:
+    (repository / "README.md").write_text("<!-- table: phase_a + phase_a -->\n<!-- /table -->\n")
+    with pytest.raises(PublishError, match=r"README.md:1: this block shows one journal, got phase_a, phase_a"):
+        rebuild(repository)
+
+
+def test_every_kind_of_block_is_documented() -> None:
+    documented = re.findall(r"^    ([a-z]+) {2,}\S", publish.__doc__ or "", re.MULTILINE)
+    assert documented == list(RENDERERS)
+
+
+def test_a_new_kind_of_block_is_one_entry(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RENDERERS, "study", lambda blocks: f"{blocks[0].name} is {blocks[0].table().study}\n")
+    (repository / "README.md").write_text("<!-- study: phase_a -->\n<!-- /study -->\n")
+    rebuild(repository)
+    assert "phase_a is kuramoto_phase_a" in (repository / "README.md").read_text()
+
+
+def test_compact_of_a_missing_folder_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compact", str(tmp_path / "none"), str(tmp_path / "x.jsonl")]) == 2
+    assert "error: no journal in" in capsys.readouterr().err

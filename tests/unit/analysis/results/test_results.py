@@ -1,0 +1,359 @@
+"""The summary of a journal: counts, intervals, paired differences and readings."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import jsonschema
+import pytest
+
+from analysis.records.description import JournalError
+from analysis.records.journal import JournalState, merge
+from analysis.results.arms import ResultRow, ResultTable, summarise
+from tests.journals import EPOCH, METRIC, PHASE_A, config_id, journal_events, replicate_events, sweep_event
+
+NANOGPT = {"name": "nanoGPT", "metric": METRIC, "values": [2.0, 3.0, 4.0, 5.0, 6.0], "source": "its README"}
+DESIGN_KEYS = {"study", "scale", "metric", "unit", "direction", "chance", "rows"}
+DESIGN_ROW_KEYS = {"config_id", "arm", "parameters", "n", "n_failed", "statuses", "mean", "std"}
+DESIGN_ROW_KEYS |= {"ci_low", "ci_high", "ci_method", "delta", "delta_ci_low", "delta_ci_high"}
+DESIGN_ROW_KEYS |= {"p", "p_adjusted", "peak_memory_mib", "seconds"}
+TWO = {"baseline": 2.5, "treatment": 2.4}
+
+
+def table_of(*arguments: Any, metric: str | None = None, **options: Any) -> ResultTable:
+    return summarise(merge(journal_events(*arguments, **options)), metric)
+
+
+def row_of(table: ResultTable, arm: str) -> ResultRow:
+    return next(row for row in table.rows if row.arm == arm)
+
+
+def test_numbers_by_hand() -> None:
+    values = {("baseline", 0): 2.0, ("baseline", 1): 3.0, ("baseline", 2): 4.0}
+    values |= {("treatment", 0): 1.9, ("treatment", 1): 2.8, ("treatment", 2): 3.7}
+    table = table_of(TWO, seeds=range(3), values=values)
+    baseline, treatment = table.rows
+    assert (baseline.mean, baseline.std) == (pytest.approx(3.0), pytest.approx(1.0))
+    assert baseline.ci_low == pytest.approx(3 - 2.4841, abs=1e-4)
+    assert baseline.ci_high == pytest.approx(3 + 2.4841, abs=1e-4)
+    assert (baseline.delta, baseline.p, baseline.reading) == (None, None, "baseline")
+    assert treatment.delta == pytest.approx(-0.2)
+    assert treatment.delta_ci_low == pytest.approx(-0.2 - 2.4841 * 0.1, abs=1e-4)
+    assert treatment.p == pytest.approx(0.07418, abs=1e-5)
+    assert treatment.p_adjusted == treatment.p
+    assert treatment.differences == {s: pytest.approx(d) for s, d in {0: -0.1, 1: -0.2, 2: -0.3}.items()}
+    assert treatment.n_pairs == 3
+    assert treatment.reading == "not separable at this n"
+    assert treatment.peak_memory_mib == 502.0
+    assert treatment.seconds == pytest.approx(60.25)
+
+
+def test_json_has_the_documented_keys_and_no_nan() -> None:
+    table = table_of(statuses={("coupling_2", s): "diverged" for s in range(5)})
+    document = json.loads(json.dumps(table.to_json(), allow_nan=False))
+    assert document.keys() >= DESIGN_KEYS
+    assert all(row.keys() >= DESIGN_ROW_KEYS for row in document["rows"])
+    assert document["references"] == {"3-gram": 2.9564, "5-gram": 2.4076}
+    assert document["rows"][0]["values"].keys() == {"0", "1", "2", "3", "4"}
+    lost = document["rows"][3]
+    assert (lost["arm"], lost["n"], lost["n_failed"], lost["mean"]) == ("coupling_2", 0, 5, None)
+
+
+@pytest.mark.parametrize("status", ["diverged", "crashed", "oom", "timed_out"])
+def test_a_failed_seed_never_vanishes(status: str) -> None:
+    table = table_of(TWO, statuses={("treatment", 3): status})
+    row = row_of(table, "treatment")
+    assert (row.n, row.n_failed, row.n_pairs) == (4, 1, 4)
+    assert row.statuses == {status: 1, "finished": 4}
+    assert row.reading == "failures"
+    assert row.note == f"1 of 5 failed (1 {status}); the mean is over survivors"
+    assert 3 not in row.values
+
+
+def test_equally_many_failures_are_no_fair_comparison_either() -> None:
+    statuses = {("baseline", 0): "diverged", ("treatment", 1): "diverged"}
+    row = row_of(table_of({"baseline": 2.5, "treatment": 2.0}, statuses=statuses), "treatment")
+    assert (row.n, row.n_failed, row.n_pairs, row.reading) == (4, 1, 3, "failures")
+    assert row.p_adjusted is not None
+    assert row.p_adjusted < 0.05
+
+
+def test_survivors_are_paired_by_seed() -> None:
+    """Every seed shifts both arms by 1; the treatment is .2 lower, give or take .01."""
+    values = {("baseline", seed): 2.0 + seed for seed in range(5)}
+    values |= {("treatment", seed): 1.8 + seed + 0.01 * (-1) ** seed for seed in range(5)}
+    statuses = {("baseline", 0): "crashed", ("treatment", 4): "crashed"}
+    row = row_of(table_of(TWO, values=values, statuses=statuses), "treatment")
+    assert row.n_pairs == 3
+    assert row.delta == pytest.approx(-0.2, abs=0.01)
+    assert row.delta_ci_high is not None and row.delta_ci_high < 0
+
+
+def test_failures_of_the_baseline_spoil_every_comparison() -> None:
+    table = table_of(statuses={("baseline", 0): "diverged"})
+    assert {row.reading for row in table.rows[1:]} == {"failures"}
+
+
+def test_a_finished_replicate_without_the_metric_is_a_failure() -> None:
+    row = row_of(table_of(TWO, values={("treatment", 1): None}), "treatment")
+    assert (row.n, row.n_failed, row.reading) == (4, 1, "failures")
+    assert "1 finished without the metric" in row.note
+
+
+@pytest.mark.parametrize("status", [None, "preempted"])
+def test_seeds_still_to_run_make_a_row_incomplete(status: str | None) -> None:
+    row = row_of(table_of(TWO, statuses={("treatment", 4): status}), "treatment")
+    assert (row.n, row.n_failed, row.reading) == (4, 0, "incomplete")
+    assert sum(row.statuses.values()) == 5
+    assert row.note == "1 of 5 seeds not finished yet"
+
+
+def test_an_empty_journal_still_names_every_arm() -> None:
+    table = summarise(merge([sweep_event()]))
+    assert [row.arm for row in table.rows] == list(PHASE_A)
+    assert all(row.statuses == {"pending": 5} and row.mean is None for row in table.rows)
+    assert (table.rows[1].reading, table.family_size) == ("incomplete", 7)
+
+
+@pytest.mark.parametrize(
+    ("direction", "lower_reads", "higher_reads"),
+    [("minimise", "better", "worse"), ("maximise", "worse", "better"), ("none", "lower", "higher")],
+)
+def test_the_metric_s_direction_decides_what_is_better(direction: str, lower_reads: str, higher_reads: str) -> None:
+    table = table_of({"baseline": 2.5, "low": 2.3, "high": 2.7}, direction=direction)
+    assert row_of(table, "low").reading == lower_reads
+    assert row_of(table, "high").reading == higher_reads
+    low = row_of(table, "low").delta
+    assert low is not None
+    assert low < 0
+
+
+def test_holm_runs_over_the_whole_table() -> None:
+    table = table_of()
+    rows = [row for row in table.rows if row.p is not None]
+    assert table.family_size == len(rows) == 7
+    smallest = min(rows, key=lambda row: row.p or 0)
+    assert smallest.p_adjusted == pytest.approx(7 * (smallest.p or 0))
+
+
+def test_an_arm_without_a_p_stays_in_holm_s_family() -> None:
+    lost = {("coupling_2", seed): "diverged" for seed in range(5)}
+    whole, table = table_of(), table_of(statuses=lost)
+    assert (row_of(table, "coupling_2").p, row_of(table, "coupling_2").p_adjusted) == (None, None)
+    assert table.family_size == whole.family_size == 7
+    best = row_of(table, "prefix_mean_pool")
+    assert best.p == min(row.p for row in table.rows if row.p is not None)
+    assert best.p_adjusted == pytest.approx(7 * (best.p or 0))
+
+
+def test_one_seed_has_no_test() -> None:
+    row = row_of(table_of(TWO, seeds=[0]), "treatment")
+    assert (row.n, row.n_pairs, row.p, row.ci_method, row.reading) == (1, 1, None, None, "not attainable")
+    assert row.delta is not None
+
+
+def test_arms_that_are_one_configuration_share_rows_but_not_hypotheses() -> None:
+    shared = {"zero_a": "zero", "zero_b": "zero"}
+    table = table_of({"baseline": 2.5, "zero_a": 2.3, "zero_b": 2.3, "other": 2.4}, config_ids=shared)
+    first, second = row_of(table, "zero_a"), row_of(table, "zero_b")
+    assert first.values == second.values
+    assert (first.p, first.p_adjusted) == (second.p, second.p_adjusted)
+    assert table.family_size == 2
+    assert len(table.rows) == 4
+
+
+def test_an_arm_that_is_the_baseline_under_another_name_tests_nothing() -> None:
+    table = table_of({"baseline": 2.5, "alias": 2.5, "other": 2.4}, config_ids={"alias": config_id("baseline")})
+    alias = row_of(table, "alias")
+    assert (alias.delta, alias.p_adjusted, alias.reading, table.family_size) == (0.0, None, "identical", 1)
+
+
+def test_a_treatment_that_does_nothing_reads_identical() -> None:
+    values = {(arm, seed): 2.5 + 0.01 * seed for arm in TWO for seed in range(5)}
+    row = row_of(table_of(TWO, values=values), "treatment")
+    assert (row.reading, row.delta_ci_low, row.p) == ("identical", None, 1.0)
+    assert row.note == "equals the baseline exactly on every seed"
+
+
+def test_a_constant_difference_is_no_proof() -> None:
+    values = {("baseline", s): 2.0 + s for s in range(5)} | {("treatment", s): 1.5 + s for s in range(5)}
+    row = row_of(table_of(TWO, values=values), "treatment")
+    assert (row.p, row.reading) == (None, "not attainable")
+    assert "no t-test" in row.note
+
+
+def test_disjoint_seeds_are_compared_unpaired() -> None:
+    events = journal_events(TWO)
+    events[0]["arms"][1]["seeds"] = [10, 11, 12]
+    for seed in (10, 11, 12):
+        events += replicate_events("treatment", seed, 2.0 + 0.001 * seed, start=EPOCH + 2000 + seed)
+    table = summarise(merge(events))
+    row = row_of(table, "treatment")
+    assert (row.comparison, row.n_pairs, row.reading) == ("Welch t", 0, "better")
+    assert table.stale == 5
+
+
+def test_replicates_that_the_newest_sweep_does_not_plan_are_counted_not_used() -> None:
+    events = journal_events({"baseline": 2.5, "treatment": 2.4, "dropped": 2.2})
+    newest = sweep_event(["baseline", "treatment"], seeds=range(4), sweep_id="b", time=EPOCH + 9999)
+    table = summarise(merge([*events, newest]))
+    assert [row.arm for row in table.rows] == ["baseline", "treatment"]
+    assert all(row.n == 4 for row in table.rows)
+    assert table.stale == 5 + 2
+
+
+def test_the_baseline_comes_first_wherever_the_study_puts_it() -> None:
+    events = journal_events({"a": 2.5, "b": 2.4, "c": 2.3})
+    for arm, role in zip(events[0]["arms"], ("treatment", "baseline", "control"), strict=True):
+        arm["role"] = role
+    table = summarise(merge(events))
+    assert [row.arm for row in table.rows] == ["b", "a", "c"]
+    assert row_of(table, "c").delta == pytest.approx(-0.1, abs=0.02)
+    assert table.baseline is table.rows[0]
+
+
+def test_without_a_baseline_nothing_is_compared() -> None:
+    events = journal_events(TWO)
+    events[0]["arms"][0]["role"] = "treatment"
+    table = summarise(merge(events))
+    assert {row.reading for row in table.rows} == {"no baseline"}
+    assert table.baseline is None
+
+
+def test_perplexity_is_summarised_on_the_log_scale() -> None:
+    bits = table_of(TWO)
+    perplexity = table_of(TWO, metric="val/perplexity")
+    assert (bits.delta_kind, perplexity.delta_kind) == ("difference", "relative")
+    for row, in_bits in zip(perplexity.rows, bits.rows, strict=True):
+        assert in_bits.mean is not None
+        assert in_bits.ci_high is not None
+        assert row.mean == pytest.approx(2**in_bits.mean)
+        assert row.ci_high == pytest.approx(2**in_bits.ci_high)
+        assert row.p == (None if in_bits.p is None else pytest.approx(in_bits.p))
+    delta = bits.rows[1].delta
+    assert delta is not None
+    assert perplexity.rows[1].delta == pytest.approx(2**delta - 1)
+
+
+def test_bad_questions_are_answered_with_the_cure() -> None:
+    with pytest.raises(ValueError, match="did you mean 'val/perplexity'"):
+        table_of(TWO, metric="val/perplexty")
+    with pytest.raises(JournalError, match="no `sweep` line"):
+        summarise(JournalState())
+    assert table_of(TWO).metric == METRIC
+
+
+THREE = {"baseline": 2.5, "winner": 2.4, "control": 2.4}
+THREE_VALUES = {
+    (arm, seed): value + seed for seed in range(3) for arm, value in (("baseline", 9.0), ("control", 2.0))
+}
+THREE_VALUES |= {("winner", 0): 1.9, ("winner", 1): 2.8, ("winner", 2): 3.7}
+
+
+def contrast(arm: str, against: str) -> dict[str, str]:
+    return {"arm": arm, "against": against, "meaning": f"what {arm} has and {against} lacks"}
+
+
+def test_contrasts_by_hand() -> None:
+    """Differences -.1, -.2, -.3: mean -.2, sd .1, t = 3.4641 with 2 degrees of freedom, p = .0742."""
+    planned = [contrast("winner", "control"), contrast("control", "winner")]
+    table = table_of(THREE, seeds=range(3), values=THREE_VALUES, contrasts=planned)
+    first, second = table.contrasts
+    assert (first.arm, first.against, first.n_pairs) == ("winner", "control", 3)
+    assert first.meaning == "what winner has and control lacks"
+    assert first.delta == pytest.approx(-0.2)
+    assert first.ci_low == pytest.approx(-0.2 - 2.4841 * 0.1, abs=1e-4)
+    assert first.ci_high == pytest.approx(-0.2 + 2.4841 * 0.1, abs=1e-4)
+    assert first.p == pytest.approx(0.07418, abs=1e-5)
+    assert first.p_adjusted == pytest.approx(2 * 0.07418, abs=2e-5)  # Holm over the contrasts, not the rows
+    assert (first.reading, first.note) == ("not separable at this n", "")
+    assert second.delta == pytest.approx(0.2)
+    assert table.family_size == 2
+
+
+def test_a_contrast_reads_by_the_metric_s_direction_and_relative_on_the_log_scale() -> None:
+    planned = [contrast("kuramoto_32", "prefix_mean_pool")]
+    assert [row.reading for row in table_of(contrasts=planned).contrasts] == ["better"]
+    assert [row.reading for row in table_of(contrasts=planned, direction="maximise").contrasts] == ["worse"]
+    bits = table_of(contrasts=planned).contrasts[0].delta
+    perplexity = table_of(contrasts=planned, metric="val/perplexity").contrasts[0].delta
+    assert bits is not None
+    assert perplexity == pytest.approx(2**bits - 1)
+
+
+def test_failures_on_either_side_of_a_contrast_are_told_and_keep_their_place_in_its_family() -> None:
+    statuses = {("coupling_2", seed): "diverged" for seed in range(5)} | {("repulsive", 3): "crashed"}
+    planned = [contrast("kuramoto_32", other) for other in ("coupling_2", "repulsive", "prefix_mean_pool")]
+    lost, survivors, whole = table_of(statuses=statuses, contrasts=planned).contrasts
+    assert (lost.delta, lost.p, lost.p_adjusted, lost.reading) == (None, None, None, "failures")
+    assert lost.note == "coupling_2: 5 of 5 failed (5 diverged)"
+    assert (survivors.n_pairs, survivors.reading) == (4, "failures")
+    assert survivors.note == "repulsive: 1 of 5 failed (1 crashed); the mean is over survivors"
+    assert (whole.reading, whole.note) == ("better", "")
+    ranked = sorted(row.p for row in (survivors, whole) if row.p is not None)
+    assert min(row.p_adjusted for row in (survivors, whole) if row.p_adjusted) == pytest.approx(3 * ranked[0])
+
+
+def test_contrasts_of_disjoint_seeds_say_so_and_unknown_arms_are_refused() -> None:
+    events = journal_events(TWO, contrasts=[contrast("treatment", "baseline")])
+    events[0]["arms"][1]["seeds"] = [10, 11, 12]
+    for seed in (10, 11, 12):
+        events += replicate_events("treatment", seed, 2.0 + 0.001 * seed, start=EPOCH + 2000 + seed)
+    row = summarise(merge(events)).contrasts[0]
+    assert (row.n_pairs, row.reading) == (0, "better")
+    assert row.note == "unpaired, by Welch's test: the arms were planned on disjoint seeds"
+    with pytest.raises(JournalError, match="names no arm of the sweep: tretment"):
+        table_of(TWO, contrasts=[contrast("tretment", "baseline")])
+
+
+def test_what_others_measured_by_hand() -> None:
+    """Means 3 and 4, variances 1 and 2.5, n 3 and 5: t = -1 / sqrt(5/6), df = (5/6)^2 / (1/18 + 1/16)."""
+    values = {("baseline", 0): 2.0, ("baseline", 1): 3.0, ("baseline", 2): 4.0}
+    other = {**NANOGPT, "metric": "val/nats_per_token"}
+    table = table_of(TWO, seeds=range(3), values=values, external=[NANOGPT, other])
+    assert len(table.external) == 1  # the other is of another metric
+    row = table.external[0]
+    assert (row.name, row.source, row.n, row.mean) == ("nanoGPT", "its README", 5, 4.0)
+    assert row.std == pytest.approx(2.5**0.5)
+    assert (row.baseline_n, row.baseline_mean) == (3, 3.0)
+    assert row.difference == pytest.approx(-1.0)
+    assert row.p == pytest.approx(0.3161, abs=1e-4)  # t = 1.0954 with 5.882 degrees of freedom
+    assert row.ci_low == pytest.approx(-1 - 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
+    assert row.ci_high == pytest.approx(-1 + 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
+    assert row.note == ""
+
+
+def test_what_others_measured_is_told_before_we_have_and_with_our_failures() -> None:
+    row = summarise(merge([sweep_event(external=[NANOGPT])])).external[0]
+    assert (row.mean, row.baseline_n, row.baseline_mean, row.difference, row.p) == (4.0, 0, None, None, None)
+    assert row.note == "5 of 5 seeds not finished yet"
+    row = table_of(statuses={("baseline", 1): "diverged"}, external=[NANOGPT]).external[0]
+    assert (row.baseline_n, row.note) == (4, "1 of 5 failed (1 diverged); the mean is over survivors")
+
+
+def test_a_metric_that_does_not_apply_to_an_arm_is_no_failure() -> None:
+    arms = {"baseline": 2.5, "kuramoto_32": 2.4, "kuramoto_64": 2.4}
+    table = table_of(arms, metric="probe/order_positions", contrasts=[contrast("kuramoto_32", "kuramoto_64")])
+    baseline, phases = table.rows[0], table.rows[1]
+    assert (baseline.n, baseline.n_failed, baseline.note) == (0, 0, "does not report this metric")
+    assert (phases.n, phases.reading, phases.note) == (5, "not measured", "")
+    assert table.contrasts[0].n_pairs == 5
+    partly = journal_events(arms)
+    for event in partly:
+        if event.get("config_id") == config_id("kuramoto_32") and event.get("seed") == 0:
+            event.get("metrics", {}).pop("probe/order_positions", None)
+    row = row_of(summarise(merge(partly), "probe/order_positions"), "kuramoto_32")
+    assert (row.n_failed, row.reading) == (1, "failures")
+
+
+@pytest.mark.parametrize("finished", [True, False])
+def test_json_fits_the_schema_that_is_shipped(finished: bool) -> None:
+    schema = json.loads((resources.files("sweeps") / "schemas" / "results.json").read_text(encoding="utf-8"))
+    ids = {arm: f"{index:012x}" for index, arm in enumerate(PHASE_A)}
+    described = {"contrasts": [contrast("kuramoto_32", "coupling_0")], "external": [NANOGPT], "config_ids": ids}
+    events = journal_events(**described) if finished else [sweep_event(**described)]
+    document = summarise(merge(events)).to_json()
+    assert len(document["contrasts"]) == len(document["external"]) == 1
+    jsonschema.validate(document, schema)

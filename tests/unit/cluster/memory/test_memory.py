@@ -1,0 +1,243 @@
+"""The estimate of a trial's memory: exact where it can be, and near what real processes grow by."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import fields
+from typing import Any, Literal
+
+import pytest
+import torch
+from torch import nn
+
+from cluster.memory.dry_run import dry_run
+from cluster.memory.estimate import EstimateError, MemoryEstimate, estimate, size_key
+from cluster.memory.task_data import held_out_sequences, task_mib
+from tests.benchmarks.memory_error import CASES, CONTROL, PUBLISHED, Case, measure
+from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.config.trial import TrialConfig
+from trainables.layers import order_parameters
+from trainables.randomness import Constant
+from trainables.registry import ARCHITECTURES
+from trainables.training.loop import Trainer
+from trainables.training.numerics import Numerics
+
+MIB = 2**20
+
+
+def trial(*, batch_size: int = 16, optimizer: str = "adamw", length: int = 64, **architecture: Any) -> TrialConfig:
+    return TrialConfig.model_validate(
+        {
+            "architecture": {"name": "transformer", "d_model": 64, "num_heads": 4, **architecture},
+            "task": {"name": "language", "context_length": length, "max_bytes": 4000},
+            "optimizer": {"name": optimizer},
+            "budget": {"steps": 2, "batch_size": batch_size, "report_every": 2},
+        }
+    )
+
+
+def estimated(config: TrialConfig, **options: Any) -> MemoryEstimate:
+    """With few validation windows, so that the peak is in training."""
+    given = {"vocab_size": 50, "context_length": config.task.context_length, "process_mib": 0.0}  # type: ignore[attr-defined]
+    return estimate(config, **{**given, "held_out_sequences": 1, **options})
+
+
+@pytest.mark.parametrize("name", ["transformer", "kuramoto", "mean_pool"])
+def test_parameters_and_gradients_are_exact(name: str) -> None:
+    config = trial(name=name)
+    model = config.architecture.build(vocab_size=50, max_seq_len=64)
+    parameters = list(model.parameters())
+    trained = sum(p.nbytes for p in parameters)
+    found = estimated(config)
+    assert found.peak_stage == "training"
+    assert found.gradients_mib * MIB == trained
+    assert found.optimizer_mib * MIB == 2 * trained + 4 * len(parameters)  # and each one's count of steps
+    assert found.parameters_mib * MIB == trained + sum(b.nbytes for b in model.buffers())
+
+
+def test_8bit_state_is_that_of_the_real_optimiser() -> None:
+    """Large tensors in 8 bits with a scale for every 256, small ones in 32."""
+    config = trial(optimizer="adamw_8bit", d_model=100, num_layers=1)
+    task = config.task.build(None)
+    trainer = Trainer(config, 0, task, Numerics())
+    list(trainer.reports())
+    states = [
+        t for state in trainer.optimizer.state.values() for t in state.values() if isinstance(t, torch.Tensor)
+    ]
+    real = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in states}
+    assert {t.dtype for t in states} == {torch.uint8, torch.float32}
+    assert estimated(config, vocab_size=task.vocab_size).optimizer_mib * MIB == sum(real.values())
+
+
+class _Squares(LanguageModel):
+    """Keeps exactly what autograd needs of `depth` squares, plus the loss."""
+
+    def __init__(self, vocab_size, depth):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, vocab_size)
+        self.depth = depth
+
+    def forward(self, tokens_BT):
+        x_BTV = self.embedding(tokens_BT)
+        for _ in range(self.depth):
+            x_BTV = x_BTV**2
+        return ModelOutput(x_BTV, x_BTV.new_zeros(()))
+
+
+class _Peeks(LanguageModel):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(4, 4))
+        self.initializers = {"weight": Constant(0.0)}
+
+    def forward(self, tokens_BT):
+        logits_BTV = self.weight[tokens_BT]
+        if logits_BTV.sum().item() > 0:
+            logits_BTV = -logits_BTV
+        return ModelOutput(logits_BTV, logits_BTV.new_zeros(()))
+
+
+@pytest.fixture
+def plugins(monkeypatch):
+    """Two architectures of a user's own, forgotten after the test."""
+    monkeypatch.setattr(ARCHITECTURES, "_entries", dict(ARCHITECTURES._entries))
+    monkeypatch.setattr(ARCHITECTURES, "_versions", dict(ARCHITECTURES._versions))
+
+    @ARCHITECTURES.register("squares", version=1)
+    class SquaresConfig(ArchitectureConfig):
+        name: Literal["squares"] = "squares"
+
+        def build(self, *, vocab_size, max_seq_len):
+            return _Squares(vocab_size, self.num_layers)
+
+    @ARCHITECTURES.register("peeks", version=1)
+    class PeeksConfig(ArchitectureConfig):
+        name: Literal["peeks"] = "peeks"
+
+        def build(self, *, vocab_size, max_seq_len):
+            return _Peeks()
+
+
+def test_activations_are_what_the_backward_pass_needs(plugins: None) -> None:
+    """A square keeps its input; the loss keeps log-probabilities; the last output is the logits."""
+    config = trial(name="squares", num_layers=3, batch_size=32, length=128)
+    found = estimated(config, vocab_size=64)
+    tensor_mib = 32 * 128 * 64 * 4 / MIB
+    assert found.activations_mib == pytest.approx(5 * tensor_mib, rel=0.05)
+
+
+def test_a_model_that_reads_values_is_refused_with_advice(plugins: None) -> None:
+    with pytest.raises(EstimateError, match=r"'peeks' reads the values of tensors.*torch\.where"):
+        estimated(trial(name="peeks"), vocab_size=4)
+
+
+def test_activations_follow_the_micro_batch_and_the_rest_does_not() -> None:
+    config = trial(batch_size=64)
+    whole, half = estimated(config), estimated(config, micro_batch_size=32)
+    assert whole.peak_stage == half.peak_stage == "training"
+    assert half.activations_mib == pytest.approx(whole.activations_mib / 2, rel=0.05)
+    assert (half.optimizer_mib, half.gradients_mib) == (whole.optimizer_mib, whole.gradients_mib)
+    assert estimated(config, micro_batch_size=99) == whole
+
+
+def test_evaluation_and_probes_are_in_the_peak() -> None:
+    """Both go through 64 sequences at once, and the logits of one batch are gone before the next is scored."""
+    config = trial(batch_size=1, length=128)
+    trained, one, more = (estimated(config, held_out_sequences=number) for number in (1, 64, 9999))
+    logits_mib = 64 * 128 * 50 * 4 / MIB
+    assert (trained.peak_stage, one.peak_stage, more.peak_stage) == ("training", "probes", "probes")
+    assert (one.gradients_mib, one.activations_mib) == (0.0, 0.0)
+    assert trained.total_mib + 2 * logits_mib < one.total_mib < more.total_mib < one.total_mib + 0.5 * logits_mib
+    assert more == estimated(config, held_out_sequences=256)
+
+
+@pytest.mark.parametrize("name", ["transformer", "kuramoto"])
+def test_probes_need_no_more_than_scoring(name: str) -> None:
+    """So that no trial is larger for being probed on four times as many sequences, but for their tokens."""
+    config = trial(name=name, batch_size=1, length=128)
+    sizes: dict[str, Any] = {"vocab_size": 50, "context_length": 128, "micro_batch_size": 1, "device": "cpu"}
+    held = dry_run(config, held_out_sequences=256, **sizes).held
+    tokens = 2 * 256 * 128 * torch.long.itemsize
+    assert 0.8 * held["evaluation"] < held["probes"] < held["evaluation"] + tokens
+
+
+def test_parts_add_up_and_nothing_is_allocated() -> None:
+    huge = trial(d_model=32768, num_heads=16, num_layers=4, batch_size=512, length=2048)
+    found = estimated(huge, task_mib=7.0, process_mib=300.0)
+    assert found.total_mib > 1e6
+    parts = found.as_dict()
+    total = parts.pop("total_mib")
+    assert set(parts) == {item.name for item in fields(found) if item.name.endswith("_mib")}
+    assert total == pytest.approx(sum(parts.values()), abs=0.5)
+    assert found.total_mib == pytest.approx(estimated(huge).total_mib + 307.0)
+
+
+def test_an_estimate_leaves_no_trace_in_its_process() -> None:
+    """Random state, settings, and what a module remembers for ever after computing it once."""
+    order_parameters.expected_head_averaged.cache_clear()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    random, threads, benchmark = torch.get_rng_state(), torch.get_num_threads(), torch.backends.cudnn.benchmark
+    estimated(trial(name="kuramoto", num_oscillators=5))
+    assert torch.equal(random, torch.get_rng_state())
+    assert (threads, benchmark) == (torch.get_num_threads(), torch.backends.cudnn.benchmark)
+    assert deterministic == torch.are_deterministic_algorithms_enabled()
+    remembered = order_parameters.expected_head_averaged(4, 5)
+    order_parameters.expected_head_averaged.cache_clear()
+    assert remembered == order_parameters.expected_head_averaged(4, 5) != 1.0
+
+
+def test_the_key_of_a_size_has_all_that_matters_and_nothing_else() -> None:
+    def key(config: TrialConfig, **options: Any) -> str:
+        return size_key(config, **{"vocab_size": 50, "context_length": 64, **options})
+
+    config = trial(name="kuramoto")
+    rate = config.optimizer.model_copy(update={"learning_rate": 0.5})
+    longer = config.budget.model_copy(update={"steps": 999})
+    assert key(config) == key(config.model_copy(update={"optimizer": rate, "budget": longer}))
+    assert key(config) == key(trial(name="kuramoto", coupling=0.3, sign="repulsive"))
+    assert key(config) == key(config, micro_batch_size=16, held_out_sequences=10_000)
+    others = [trial(name="kuramoto", batch_size=8), trial(name="kuramoto", optimizer="adamw_8bit"), trial()]
+    different = [key(other) for other in others]
+    different += [key(config, micro_batch_size=8), key(config, held_out_sequences=9), key(config, vocab_size=9)]
+    assert len({key(config), *different}) == 7
+
+
+def test_a_task_is_as_large_as_its_text_and_tokens() -> None:
+    config = trial()
+    large = config.task.model_copy(update={"max_bytes": 1_000_000})
+    task = large.build(None)
+    # the text, its two splits, and a byte for each token of a small vocabulary
+    assert task_mib(task) == pytest.approx(3e6 / MIB, rel=0.1)
+    assert task_mib(task) > 100 * task_mib(nothing := config.task.model_copy(update={"max_bytes": 200}).build(None))
+    assert held_out_sequences(task) == 256
+    assert held_out_sequences(nothing) == 1
+
+
+needs_clear_refs = pytest.mark.skipif(
+    not os.access("/proc/self/clear_refs", os.W_OK), reason="needs Linux's clear_refs"
+)
+
+
+QUICK = (
+    Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4, optimizer="adamw_8bit"),
+    Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
+    Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=128),  # evaluation and probes
+)
+
+
+@needs_clear_refs
+@pytest.mark.parametrize("case", QUICK, ids=str)
+def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
+    outcome = measure(case)
+    assert outcome.measured_mib > 200
+    assert abs(outcome.error) < 0.06, outcome
+
+
+@needs_clear_refs
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_every_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
+    outcome = measure(case)
+    assert outcome.base_mib + outcome.measured_mib >= 5 * outcome.base_mib, "a small peak shows little"
+    assert abs(outcome.error) < 0.06, outcome

@@ -1,0 +1,180 @@
+"""`export`: everything the journal knows, as tidy rows; nothing is dropped and nothing changes on the way."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.results.arms import summarise
+from analysis.results.export import to_columns
+from sweeps.store.folder import ResultsFolder
+from tests.journals import METRIC, config_id, journal_events, replicate_events
+from tests.verbs import Call, caller, write_results
+
+ARMS = {"baseline": 2.48, "coupling_2": 2.73}
+STATUSES: dict[tuple[str, int], str | None] = {("coupling_2", 0): "diverged", ("coupling_2", 1): None}
+RESOLVED = {
+    "baseline": {
+        "role": "baseline",
+        "note": "",
+        "architecture": {"name": "a", "layers": [1]},
+        "budget": {"steps": 9},
+    },
+    "coupling_2": {"role": "treatment", "note": "", "architecture": {"name": "b", "coupling": 2.0}, "budget": {}},
+}
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> ResultsFolder:
+    """Seed 3 of coupling_2 has not started; one replicate is of an arm that the study no longer plans."""
+    events = journal_events(ARMS, seeds=range(4), statuses=STATUSES)
+    events = [e for e in events if (e.get("config_id"), e.get("seed")) != (config_id("coupling_2"), 3)]
+    events += replicate_events("last_week", 0, 2.2)
+    return write_results(tmp_path, events, arms=RESOLVED)
+
+
+@pytest.fixture
+def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(tmp_path, monkeypatch, capsys)
+
+
+def exported(call: Call, path: Path, *arguments: str) -> list[dict[str, Any]]:
+    """Return the rows of an exported Parquet file, checked against what the verb says of it."""
+    from pyarrow import parquet
+
+    said = call("export", "tiny.yaml", "--to", str(path), *arguments, "--json").json("export")
+    table = parquet.read_table(path)
+    assert (said["rows"], said["columns"]) == (table.num_rows, table.column_names)
+    assert said["path"] == str(path.resolve())
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
+
+
+def test_every_replicate_is_a_row_with_parameters_metrics_and_numerics(
+    call: Call, results: ResultsFolder, tmp_path: Path
+) -> None:
+    rows = exported(call, tmp_path / "r.parquet")
+    assert Counter((row["arm"], row["status"], row["planned"]) for row in rows) == {
+        ("baseline", "finished", True): 4,
+        ("coupling_2", "diverged", True): 1,
+        ("coupling_2", "pending", True): 2,
+        ("coupling_2", "finished", True): 1,
+        (None, "finished", False): 1,
+    }
+    state = results.state()
+    for row in rows:
+        replicate = state.replicates.get((row["config_id"], row["seed"]))
+        assert row[METRIC] == (replicate.final_metrics.get(METRIC) if replicate else None)
+        assert row["seconds"] == (replicate.seconds if replicate else None)
+        assert row["peak_memory_mib"] == (replicate.peak_memory_mib if replicate else None)
+        assert row["numerics.threads"] == (1 if replicate else None)
+    by_arm = {row["arm"]: row for row in rows}
+    assert (by_arm["baseline"]["architecture.layers"], by_arm["baseline"]["budget.steps"]) == ("[1]", 9)
+    assert (by_arm["coupling_2"]["architecture.coupling"], by_arm["coupling_2"]["budget.steps"]) == (2.0, None)
+    assert {(row["study"], row["scale"]) for row in rows} == {("tiny", "laptop")}
+
+
+def test_csv_says_the_same_as_parquet(call: Call, results: ResultsFolder, tmp_path: Path) -> None:
+    rows = exported(call, tmp_path / "r.parquet")
+    out = call("export", "tiny.yaml", "--to", "r.csv").out
+    assert out == f"9 rows (replicates), {len(rows[0])} columns: {tmp_path / 'r.csv'}\n"
+    with (tmp_path / "r.csv").open(newline="", encoding="utf-8") as file:
+        read = list(csv.DictReader(file))
+    assert list(read[0]) == list(rows[0])
+    for text, row in zip(read, rows, strict=True):
+        assert text["arm"] == (row["arm"] or "")
+        assert text["architecture.layers"] == (row["architecture.layers"] or "")
+        assert (float(text[METRIC]) if text[METRIC] else None) == row[METRIC]  # to the last bit
+        assert text["planned"] == str(row["planned"]).lower()
+
+
+def test_configurations_carry_the_statistics_of_the_table(
+    call: Call, results: ResultsFolder, tmp_path: Path
+) -> None:
+    rows = exported(call, tmp_path / "c.parquet", "--what", "configurations")
+    table = summarise(results.state())
+    assert [row["arm"] for row in rows] == [row.arm for row in table.rows]
+    for found, row in zip(rows, table.rows, strict=True):
+        assert (found[METRIC], found[f"{METRIC}.n"]) == (row.mean, row.n)
+        for name in ("std", "ci_low", "ci_high", "delta", "delta_ci_low", "p_adjusted", "reading"):
+            assert found[f"{METRIC}.{name}"] == getattr(row, name)
+        assert (found["n_planned"], found["n_failed"]) == (4, row.n_failed)
+    assert rows[0]["architecture.name"] == "a"
+
+
+def test_curves_have_a_row_for_each_report(call: Call, results: ResultsFolder, tmp_path: Path) -> None:
+    rows = exported(call, tmp_path / "v.parquet", "--what", "curves")
+    reports = {key: r.reports for key, r in results.state().replicates.items()}
+    assert len(rows) == sum(map(len, reports.values()))
+    for row in rows:
+        point = next(p for p in reports[row["config_id"], row["seed"]] if p.step == row["step"])
+        assert {name: row[name] for name in point.metrics} == point.metrics
+        assert row["time"] == point.time
+
+
+def test_an_existing_file_is_replaced_only_by_force_and_never_half(
+    call: Call, results: ResultsFolder, tmp_path: Path
+) -> None:
+    (tmp_path / "r.csv").write_text("mine", encoding="utf-8")
+    called = call("export", "tiny.yaml", "--to", "r.csv")
+    assert called.code == 2 and "r.csv: is there already; give another name, or --force" in called.err
+    assert (tmp_path / "r.csv").read_text(encoding="utf-8") == "mine"
+    assert call("export", "tiny.yaml", "--to", "r.csv", "--force").code == 0
+    assert "study" in (tmp_path / "r.csv").read_text(encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "results", "tiny.yaml"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--to", "r.xlsx"], "--to r.xlsx: the name must end in .csv or .parquet"),
+        (["--to", "r.csv", "--what", "curve"], "--what curve: did you mean 'curves'?"),
+        (["--to", "nowhere/r.csv"], "--to nowhere/r.csv: cannot be written"),
+    ],
+)
+def test_mistakes(call: Call, results: ResultsFolder, arguments: list[str], says: str) -> None:
+    called = call("export", "tiny.yaml", *arguments)
+    assert (called.code, called.out) == (2, "")
+    assert says in called.err
+
+
+def test_curves_of_a_sweep_without_reports_are_not_written(call: Call, tmp_path: Path) -> None:
+    write_results(tmp_path, journal_events(ARMS, seeds=range(1))[:1])
+    called = call("export", "tiny.yaml", "--to", "v.csv", "--what", "curves")
+    assert called.code == 2 and "tiny@laptop has no curves to export yet; nothing was written" in called.err
+    assert not (tmp_path / "v.csv").exists()
+
+
+def test_columns_have_one_type_each_and_an_order() -> None:
+    rows: list[dict[str, Any]] = [
+        {
+            "seed": 0,
+            "numerics.threads": 1,
+            "val/x": 1.0,
+            "a.flag": True,
+            "a.mixed": 1,
+            "a.number": 1,
+            "a.list": [1],
+        },
+        {"seed": 1, "val/x": None, "a.mixed": "one", "a.number": 0.5, "a.list": None, "a.late": {"k": 2}},
+    ]
+    columns = to_columns(rows)
+    assert list(columns) == [
+        "seed",
+        "a.flag",
+        "a.mixed",
+        "a.number",
+        "a.list",
+        "a.late",
+        "val/x",
+        "numerics.threads",
+    ]
+    assert columns["a.mixed"] == ["1", "one"]
+    assert columns["a.number"] == [1.0, 0.5] and all(type(v) is float for v in columns["a.number"])
+    assert columns["a.list"] == ["[1]", None]
+    assert columns["a.late"] == [None, '{"k": 2}']
+    assert columns["a.flag"] == [True, None]

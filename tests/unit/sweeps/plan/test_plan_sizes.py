@@ -1,0 +1,91 @@
+"""A plan sizes each shape once, and what it takes to cost nothing costs nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.records.journal import merge
+from cluster.inventory import local_inventory
+from cluster.memory import worker as memory_sizes
+from cluster.memory.cache import EstimateCache
+from cluster.memory.estimate import MemoryEstimate, estimate
+from cluster.memory.worker import Estimates
+from sweeps.plan.builder import build_plan
+from sweeps.studies.resolve import load_study
+from trainables.config.trial import TrialConfig
+from trainables.registry import ARCHITECTURES
+
+OTHER_VALUES = {
+    "fidelity": "as_published",
+    "coupling": 0.0,
+    "sign": "repulsive",
+    "dt": 0.5,
+    "coherence_target": 0.2,
+    "variant": "v10_gated",
+    "frequency_scale": 0.5,
+    "decay_init_window": 16.0,
+}
+TASK = {"name": "language", "corpus": "synthetic", "context_length": 16}
+
+
+def memory(architecture: Any) -> MemoryEstimate:
+    config = TrialConfig(
+        architecture=architecture, task=TASK, budget={"steps": 2, "batch_size": 2, "report_every": 1}
+    )
+    return estimate(config, vocab_size=8, context_length=16)
+
+
+@pytest.mark.parametrize("name", [name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).learns])
+def test_memory_neutral_fields_change_no_estimate(name: str) -> None:
+    fields = {"name": name, "d_model": 16, "num_layers": 2, "num_heads": 2}
+    if name == "kuramoto":
+        fields |= {"coherence_weight": 0.1, "num_oscillators": 4}
+    architecture = ARCHITECTURES.parse(fields)
+    before = memory(architecture)
+    for field in architecture.memory_neutral:
+        changed = architecture.model_copy(update={field: OTHER_VALUES[field]})
+        assert changed != architecture
+        assert memory(changed) == before, field
+
+
+def test_arms_of_one_shape_are_sized_once_and_then_remembered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Three widths, causal or not, the transformer and the mean pool: 8 shapes for 53 arms."""
+    sized = []
+
+    def counted(config: TrialConfig, **sizes: Any) -> MemoryEstimate:
+        sized.append(config)
+        return estimate(config, **sizes)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(memory_sizes, "estimate", counted)
+    study = load_study("kuramoto_corrected", "smoke")
+    made = build_plan(study, local_inventory(), None)
+    assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 53
+    assert len(sized) == 8
+    again = build_plan(study, local_inventory(), None)
+    assert len(sized) == 8
+    assert [planned.memory for planned in again.arms] == [planned.memory for planned in made.arms]
+    alone = Estimates(cache=EstimateCache(tmp_path / "another"))
+    for planned in made.arms[-2:]:
+        task = planned.config.task.build(None)
+        assert planned.memory == alone.of_worker(planned.config, task, study.resources), planned.arm.name
+    assert len(sized) == 10
+
+
+def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
+    made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
+    before, basis = made.forecast_seconds()
+    assert basis == "0 of 4 configurations measured"
+    baseline = next(planned for planned in made.arms if planned.arm.role == "baseline")
+    alone = before * made.concurrency / len(made.replicates)  # quickstart's arms are matched: equal times assumed
+    ended = {"time": 1.0, "sweep_id": "s", "event": "finished", "config_id": baseline.config_id, "seed": 0}
+    stale = {**ended, "config_id": "0123456789ab", "seconds": 1e9}
+    state = merge([{**ended, "seconds": 10 * alone}, stale])
+    after, basis = made.forecast_seconds(state)
+    assert basis == "1 of 4 configurations measured"
+    assert after == pytest.approx(10 * before, rel=0.02)

@@ -1,0 +1,50 @@
+"""What a plan refuses, and what it proposes instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from cluster.inventory import Inventory, imagined_inventory
+from sweeps.errors import UserError
+from sweeps.plan.builder import build_plan
+from sweeps.studies.resolve import load_study
+from tests.integration.studies import write_study
+
+
+def test_what_fits_nowhere_is_refused_with_a_micro_batch_that_would_fit(tmp_path: Path) -> None:
+    study = load_study(str(write_study(tmp_path)), "laptop", ["budget.batch_size=131072"])
+    small = Inventory(cpus=2, memory_mib=1536)
+    with pytest.raises(UserError) as refused:
+        build_plan(study, small, None)
+    said = re.search(
+        r"arm '(\w+)': needs (\d+) MiB of memory per trial, this machine has 1536 MiB free; .*"
+        r"with --set resources\.micro_batch_size=(\d+) it asks for (\d+) MiB and fits",
+        str(refused.value),
+    )
+    assert said, refused.value
+    assert int(said[2]) > 1536 >= int(said[4])
+    cured = load_study(
+        str(tmp_path / "tiny.yaml"), "laptop", ["budget.batch_size=131072", f"resources.micro_batch_size={said[3]}"]
+    )
+    assert build_plan(cured, small, None).concurrency >= 1
+
+
+def test_where_memory_is_not_the_reason_no_micro_batch_is_proposed(tmp_path: Path) -> None:
+    study = load_study(str(write_study(tmp_path)), "laptop", ["resources.cpus_per_trial=4"])
+    with pytest.raises(UserError) as refused:
+        build_plan(study, Inventory(cpus=2, memory_mib=1536), None)
+    assert "micro_batch_size" not in str(refused.value)
+
+
+def test_a_plan_for_cards_that_are_not_here_counts_their_context(tmp_path: Path) -> None:
+    sets = ["resources.gpus_per_trial=by_memory", "resources.max_trials_per_gpu=3"]
+    study = load_study(str(write_study(tmp_path)), "laptop", sets)
+    plan = build_plan(study, imagined_inventory("2x24GiB,1x8GiB"), None)
+    assert plan.device == "cuda"
+    assert plan.arms[0].memory.context_mib == 600.0
+    (only,) = plan.packing.classes
+    assert dict(zip((r.card for r in only.requests), only.slots, strict=True)) == {"24 GiB": 6, "8 GiB": 3}
+    assert plan.sweep.provenance["offered_mib"] == 56 * 1024

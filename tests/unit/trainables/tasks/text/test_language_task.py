@@ -1,0 +1,319 @@
+"""The language task: splits, windows, units, and what its configuration refuses."""
+
+from __future__ import annotations
+
+import math
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.config.training import BudgetConfig
+from trainables.config.trial import TrialConfig, config_id
+from trainables.contract.tasks import TwoTokenModel, UniformModel, score
+from trainables.data.corpora import Corpus
+from trainables.data.errors import DataError
+from trainables.data.markov import MarkovSource
+from trainables.tasks.text.base import split_text
+from trainables.tasks.text.language import LanguageConfig, LanguageTask
+
+
+class Recorder(UniformModel):
+    """Remembers every sequence it is shown."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__(vocab_size)
+        self.seen: list[Tensor] = []
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        self.seen.append(tokens_BT)
+        return super().forward(tokens_BT)
+
+
+class SourceModel(LanguageModel):
+    """The law of the synthetic text itself, with one token of context missing at the start of a window."""
+
+    def __init__(self, source: MarkovSource) -> None:
+        super().__init__()
+        self.log_p_PCV = torch.from_numpy(source.transition_PCV).log()
+        pair_PC = torch.from_numpy(source.stationary_PC)
+        joint_CV = torch.einsum("pc,pcv->cv", pair_PC, self.log_p_PCV.exp())
+        self.log_p_CV = (joint_CV / joint_CV.sum(1, keepdim=True)).log()
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        first_BV = self.log_p_CV[tokens_BT[:, :1]]
+        rest_BTV = self.log_p_PCV[tokens_BT[:, :-1], tokens_BT[:, 1:]]
+        return ModelOutput(torch.cat([first_BV, rest_BTV], dim=1), torch.zeros(()))
+
+
+def test_source_reaches_the_entropy_rate_and_nothing_beats_it() -> None:
+    task = LanguageConfig(context_length=256, val_fraction=0.3).build(None)
+    source = MarkovSource(0)
+    bits = score(task, SourceModel(source))["val/bits_per_char"]
+    own = source.bits_per_char(task.texts["val"])
+    # Only the first place of each window lacks context: at most 1 window in 256 places, at most 3 bits dearer.
+    assert own <= bits < own + 2 * 3 / 256
+    assert own == pytest.approx(source.entropy_bits_per_char, rel=0.01)
+
+
+@pytest.mark.parametrize(("length", "stride"), [(8, 8), (8, 3), (8, 1), (500, 500), (499, 499), (7, 7)])
+def test_every_token_but_the_first_is_scored_once(length: int, stride: int) -> None:
+    config = LanguageConfig(max_bytes=5_000, context_length=length, stride=stride)
+    task = config.build(None)
+    tokens = task.tokens["val"].long()
+    places: list[int] = []
+    start = 0
+    for batch in task._windows("val", None, batch_size=1):
+        inputs, targets = batch.inputs_BT[0], batch.targets_BT[0]
+        assert torch.equal(inputs, tokens[start : start + len(inputs)])
+        scored = (targets != -100).nonzero()[:, 0]
+        assert torch.equal(targets[scored], tokens[start + 1 + scored])
+        assert start == 0 or len(scored) <= stride
+        places += (start + 1 + scored).tolist()
+        start += stride
+    assert places == list(range(1, len(tokens)))
+
+
+def test_longer_context_never_hurts_the_source() -> None:
+    """A smaller stride gives each token more context: the source's own score falls towards its bound."""
+    tasks = [LanguageConfig(max_bytes=20_000, context_length=8, stride=stride).build(None) for stride in (8, 4)]
+    disjoint, overlapping = (score(task, SourceModel(MarkovSource(0)))["val/bits_per_char"] for task in tasks)
+    own = MarkovSource(0).bits_per_char(tasks[0].texts["val"])
+    assert own < overlapping < disjoint - 0.05
+
+
+def test_subset_is_evenly_spaced_and_named_apart() -> None:
+    task = LanguageConfig(max_bytes=20_000, context_length=10).build(None)
+    model = Recorder(task.vocab_size)
+    found = score(task, model, max_sequences=4)
+    assert {name.split("/")[0] for name in found} == {"val_subset"}
+    windows = task.tokens["val"][:-1].long()
+    assert torch.equal(model.seen[0], torch.stack([windows[s : s + 10] for s in (0, 500, 1000, 1500)]))
+
+
+def test_subset_of_all_windows_equals_the_full_score() -> None:
+    task = LanguageConfig(max_bytes=3_000, context_length=10).build(None)
+    full, subset = (score(task, TwoTokenModel(8), max_sequences=n) for n in (None, 10_000))
+    assert [*full.values()] == [*subset.values()]
+
+
+def test_units_of_one_total(tmp_path: Path) -> None:
+    """With accents, characters and bytes differ; all four metrics follow from one total by hand."""
+    (tmp_path / "accents.txt").write_text("aéa€" * 250, encoding="utf-8")
+    task = LanguageConfig(corpus="file:accents.txt", context_length=8).build(tmp_path)
+    scored = task.texts["val"][1:]
+    found = score(task, UniformModel(3))
+    assert found["val/nats_per_token"] == pytest.approx(math.log(3))
+    assert found["val/perplexity"] == pytest.approx(3)
+    assert found["val/bits_per_char"] == pytest.approx(math.log2(3))
+    assert found["val/bits_per_byte"] == pytest.approx(math.log2(3) * len(scored) / len(scored.encode()))
+
+
+class ByteLaw(LanguageModel):
+    """Draws every byte alone, an odd one with half the weight, for a tokenizer whose tokens are single bytes."""
+
+    def __init__(self, task: LanguageTask) -> None:
+        super().__init__()
+        tokens = np.arange(task.vocab_size, dtype=np.int32)
+        letters = [task.tokenizer.decode(tokens[place : place + 1]) for place in tokens]
+        self.weight_V = torch.tensor([1.0 if ord(letter) % 2 == 0 else 0.5 for letter in letters])
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        return ModelOutput(self.weight_V.log().expand(*tokens_BT.shape, -1), torch.zeros(()))
+
+
+def test_total_is_the_same_whichever_tokenizer_reports(tmp_path: Path) -> None:
+    """Equal laws over an ASCII text score equal bits per byte, though the three vocabularies differ."""
+    every_byte = "".join(map(chr, range(128)))
+    (tmp_path / "text.txt").write_bytes(("oscillators that drift apart do not lock. " * 60 + every_byte).encode())
+    scores = []
+    for tokenizer in ("char", "byte", "bpe"):
+        fields = {"tokenizer": tokenizer, "bpe_vocab_size": 256, "context_length": 8}
+        task = LanguageConfig(corpus="file:text.txt", **fields).build(tmp_path)
+        found = score(task, ByteLaw(task))
+        # char knows the 128 bytes of ASCII, the others 256, of which U+FFFD (odd) stands for each of the rest
+        spare = math.log2((128 * 0.75 + (task.vocab_size - 128) * 0.5) / (128 * 0.75))
+        scores.append({name: value - spare for name, value in found.items() if "bits" in name})
+    assert scores[0] == pytest.approx(scores[1], rel=1e-5)
+    assert scores[1] == pytest.approx(scores[2], rel=1e-6)
+
+
+def test_bits_are_the_total_over_exact_counts(tmp_path: Path) -> None:
+    """Nats per token times tokens is one total, whatever it is divided by, merges and accents included."""
+    (tmp_path / "text.txt").write_text(
+        "die Phase schließt sich dem mittleren Feld an, é€😀 " * 60, encoding="utf-8"
+    )
+    for tokenizer in ("char", "byte", "bpe"):
+        task = LanguageConfig(
+            corpus="file:text.txt", tokenizer=tokenizer, bpe_vocab_size=300, context_length=8
+        ).build(tmp_path)
+        found = score(task, TwoTokenModel(task.vocab_size))
+        scored = task.tokens["val"].numpy()[1:]
+        text = task.texts["val"]
+        first = task.tokens["val"].numpy()[:1]
+        num_bytes = len(text.encode()) - int(task.tokenizer.bytes_per_token_V[first].sum())
+        num_chars = len(text) - int(task.tokenizer.chars_per_token_V[first].sum())
+        total_bits = found["val/nats_per_token"] * len(scored) / math.log(2)
+        assert found["val/bits_per_byte"] * num_bytes == pytest.approx(total_bits)
+        assert found["val/bits_per_char"] * num_chars == pytest.approx(total_bits)
+
+
+def test_chance_of_bpe_depends_on_bytes_per_token() -> None:
+    task = LanguageConfig(max_bytes=20_000, tokenizer="bpe", bpe_vocab_size=300).build(None)
+    chance = {metric.name: metric.chance for metric in task.metrics}
+    tokens = task.tokens["val"].numpy()[1:]
+    num_bytes = task.tokenizer.bytes_per_token_V[tokens].sum()
+    assert chance["val/bits_per_byte"] == pytest.approx(math.log2(300) * len(tokens) / num_bytes)
+    assert task.primary_metric == "val/bits_per_byte"
+    assert LanguageConfig(max_bytes=20_000).build(None).primary_metric == "val/bits_per_char"
+
+
+def test_diverged_model_scores_infinite_perplexity() -> None:
+    class Overflowing(UniformModel):
+        def forward(self, tokens_BT: Tensor) -> ModelOutput:
+            output = super().forward(tokens_BT)
+            output.logits_BTV[..., 0] = 1e5
+            return output
+
+    task = LanguageConfig(max_bytes=3_000).build(None)
+    found = score(task, Overflowing(8))
+    assert found["val/perplexity"] == math.inf
+    assert math.isfinite(found["val/bits_per_char"])
+
+
+@pytest.mark.parametrize(
+    ("val", "test", "sizes"),
+    [(0.1, 0.0, (900, 100, None)), (0.05, 0.05, (900, 50, 50)), (0.1, 0.1, (800, 100, 100))],
+)
+def test_cuts_follow_nanogpt(val: float, test: float, sizes: tuple[int, ...]) -> None:
+    texts = split_text(Corpus("x", "x" * 1000), val_fraction=val, test_fraction=test)
+    assert (len(texts["train"]), len(texts["val"])) == sizes[:2]
+    assert (len(texts["test"]) if "test" in texts else None) == sizes[2]
+
+
+def test_declared_splits_are_not_cut() -> None:
+    corpus = Corpus("x", "train" * 10, val="valid", test="test")
+    assert split_text(corpus, val_fraction=0.5, test_fraction=0.2) == {
+        "train": "train" * 10,
+        "val": "valid",
+        "test": "test",
+    }
+    only_test = Corpus("x", "t" * 100, test="test")
+    sizes = {k: len(v) for k, v in split_text(only_test, val_fraction=0.1, test_fraction=0.2).items()}
+    assert sizes == {"train": 90, "val": 10, "test": 4}
+
+
+def test_batches_start_anywhere_with_equal_chance() -> None:
+    task = LanguageConfig(max_bytes=100, context_length=80, val_fraction=0.1).build(None)
+    generator = torch.Generator().manual_seed(0)
+    train = task.tokens["train"].long()
+    starts = [
+        int((train.unfold(0, 80, 1) == row).all(1).nonzero()[0]) for row in task.batch(2000, generator).inputs_BT
+    ]
+    counts = np.bincount(starts, minlength=10)
+    assert len(counts) == 10  # the last start still has its last target
+    assert counts.min() > 140 and counts.max() < 260  # 200 expected, standard deviation 13
+
+
+def trial(**task: Any) -> TrialConfig:
+    return TrialConfig(
+        architecture={"name": "transformer"},  # type: ignore[arg-type]
+        task={"name": "language", **task},  # type: ignore[arg-type]
+        budget=BudgetConfig(steps=1, batch_size=1, report_every=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"bpe_vocab_size": 300}, {}, True),
+        ({"bpe_vocab_size": 300, "tokenizer": "bpe"}, {"tokenizer": "bpe"}, False),
+        ({"stride": 64}, {}, True),
+        ({"stride": 32}, {}, False),
+        ({"corpus": "file:/a/text.txt"}, {"corpus": "file:/b/text.txt"}, True),
+        ({"corpus": "wikitext2", "val_fraction": 0.2}, {"corpus": "wikitext2"}, True),
+        ({"val_fraction": 0.2}, {}, False),
+        ({"corpus": "synthetic:1"}, {}, False),
+    ],
+)
+def test_only_fields_with_effect_name_a_configuration(one: Any, other: Any, equal: bool) -> None:
+    assert (config_id(trial(**one), "0") == config_id(trial(**other), "0")) is equal
+
+
+def test_data_hash_follows_content_and_cuts(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.txt").write_text("abcdefgh" * 300)
+    (tmp_path / "as_long.txt").write_text("abcdefhg" * 300)
+    base = {"context_length": 8}
+
+    def data_hash(**fields: Any) -> str:
+        return LanguageConfig(**{**base, **fields}).build(tmp_path).data_hash
+
+    assert data_hash(corpus="file:a.txt") == data_hash(corpus="file:b.txt")
+    assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:as_long.txt")
+    assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", val_fraction=0.2)
+    assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", max_bytes=1000)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"corpus": "tiny_shakespear"}, "did you mean 'tiny_shakespeare'"),
+        ({"corpus": "file:"}, "unknown corpus 'file:'"),
+        ({"corpus": "synthetic:x"}, "synthetic:SEED"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, "must add up to less than 1"),
+        ({"stride": 65}, "stride=65 must be at most context_length=64"),
+        ({"tokenizer": "word"}, "unknown tokenizer 'word'; known: bpe, byte, char, hf:PATH_OR_REPOSITORY"),
+        ({"tokenizer": "bytes"}, "unknown tokenizer 'bytes'; did you mean 'byte'"),
+        ({"tokenizer": "hf:"}, "unknown tokenizer 'hf:'"),
+        ({"context": 3}, "Extra inputs"),
+        ({"bpe_vocab_size": 100}, "greater than or equal to 256"),
+        ({"max_bytes": 1.5}, "valid integer"),
+    ],
+)
+def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        LanguageConfig(**fields)
+
+
+def test_too_short_a_text_is_a_data_error() -> None:
+    with pytest.raises(DataError, match=r"train split has 45 tokens and needs 65 \(context_length=64"):
+        LanguageConfig(max_bytes=50).build(None)
+    for percent, size in ((1, 1), (2, 2)):
+        with pytest.raises(DataError, match=f"val split has {size} tokens and needs 3;"):
+            LanguageConfig(max_bytes=100, val_fraction=percent / 100).build(None)
+
+
+def test_evaluate_refuses_misuse() -> None:
+    task = LanguageConfig(max_bytes=3_000).build(None)
+    with pytest.raises(ValueError, match="evaluation mode"):
+        task.evaluate(UniformModel(8), split="val", device=torch.device("cpu"))
+    with pytest.raises(ValueError, match="no test split"):
+        score(task, UniformModel(8), "test")
+    with pytest.raises(ValueError, match="max_sequences >= 1"):
+        score(task, UniformModel(8), max_sequences=0)
+
+
+def test_importing_the_tasks_is_cheap() -> None:
+    """The libraries behind the hub and BPE are slow to import: only a corpus that needs them pays."""
+    code = "import sys, trainables.tasks; print({'datasets', 'tokenizers', 'huggingface_hub'} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"
+
+
+def test_a_relative_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run in other folders than the user: the driver makes the path absolute, the identity stays."""
+    (tmp_path / "text.txt").write_text("to be or not to be " * 40, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    given = LanguageConfig(corpus="file:text.txt", context_length=8)
+    absolute = given.with_absolute_paths(None)
+    monkeypatch.chdir("/")
+    assert absolute.build(None).data_hash
+    assert absolute.canonical() == given.canonical()

@@ -1,0 +1,78 @@
+"""Controls: the simplest mixers that could explain a family's result without its mechanism."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
+from trainables.layers.cumulative import cumulative_mean
+from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+from trainables.registry import register_architecture
+
+
+@register_architecture("mean_pool", version=1)
+class MeanPoolConfig(BackboneConfig):
+    """Attention everywhere but in `pool_layers`, which see the mean of the prefix through a small MLP.
+
+    It stands where `kuramoto` has its oscillators: both compress the past into a mean, here without phases or
+    dynamics.
+    """
+
+    name: Literal["mean_pool"] = "mean_pool"
+    pool_layers: LayerIndices = ()
+    """0-based layers that hold the prefix mean instead of attention. Unless given: the middle layer."""
+    pool_width: int = Field(128, ge=1)
+    """Hidden width of the mixer's MLP."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        return with_middle_layer(cls, "pool_layers", fields) if isinstance(fields, dict) else fields
+
+    @model_validator(mode="after")
+    def _pool_layers_exist(self) -> MeanPoolConfig:
+        check_layers_exist(self, "pool_layers")
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop the width where no layer has it."""
+        fields = super().canonical()
+        if not self.pool_layers:
+            del fields["pool_width"]
+        return fields
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return the prefix mean for a pool layer, attention for any other."""
+        if layer not in self.pool_layers:
+            return super().build_mixer(layer)
+        return MeanPoolMixer(
+            self.d_model, self.pool_width, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
+        )
+
+
+class MeanPoolMixer(Mixer):
+    """y_t = W_out GELU(W_in [x_t, mean of x_j over j <= t]): causal, O(T)."""
+
+    def __init__(self, d_model: int, width: int, *, init_std: float, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(2 * d_model, width, bias=bias)
+        self.gelu = nn.GELU()
+        self.out = ResidualProjection(width, d_model, init_std=init_std, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Mix; time and memory O(T)."""
+        wide = torch.promote_types(x_BTD.dtype, torch.float32)
+        mean_BTD = cumulative_mean(x_BTD.to(wide).transpose(1, 2)).transpose(1, 2).to(x_BTD.dtype)
+        return MixerOutput(self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))))
+
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Mix, taking the mean of every prefix by itself."""
+        mean_BTD = torch.stack([x_BTD[:, : t + 1].mean(1) for t in range(x_BTD.shape[1])], 1)
+        y_BTD: Tensor = self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))
+        return y_BTD

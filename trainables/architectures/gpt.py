@@ -1,0 +1,300 @@
+"""The GPT backbone that every family shares: a family changes its mixers, and nothing else.
+
+Source:
+    Radford et al. (2019), "Language models are unsupervised multitask learners" (pre-LN blocks, learned
+    positions, tied head, GELU).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import torch
+from pydantic import model_validator
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.layers.attention import CausalSelfAttention
+from trainables.layers.bypass import NoMixer
+from trainables.layers.mixer import Mixer, ResidualProjection
+from trainables.layers.positions import Positions, build_positions
+from trainables.randomness import INIT_STD, Constant, Normal
+from trainables.registry import register_architecture
+
+
+def num_parameters(*modules: nn.Module) -> int:
+    """Count the parameters of `modules`, tied ones once in each module."""
+    return sum(parameter.numel() for module in modules for parameter in module.parameters())
+
+
+class BackboneConfig(ArchitectureConfig):
+    """A family built on the shared backbone; it overrides `build_mixer`."""
+
+    residual_init: Literal["scaled", "plain"] = "scaled"
+    """How the last weights of a residual branch start: `scaled` as GPT-2's, smaller the deeper the model, or
+    `plain`, like every other matrix."""
+    linear_init: Literal["gpt2", "xavier"] = "gpt2"
+    """How linear layers start: as GPT-2's; or normal with Glorot's variance, 2 / (inputs + outputs), whatever
+    `residual_init` says."""
+    positions: Positions = "learned"
+    """What tells where a token stands. Only learned positions end at the length of the training."""
+    tie_head: bool = True
+    """Whether the rows of the output head are those of the token embedding."""
+    checkpoint_blocks: bool = False
+    """Whether the backward pass computes each block anew instead of keeping what the forward pass made in it: less
+    memory, about a third more time, the same result."""
+
+    @model_validator(mode="after")
+    def _budget_has_a_width(self) -> BackboneConfig:
+        if self.parameter_budget is not None and self.ffn_multiplier == 0:
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, but "
+                "ffn_multiplier=0 asks for no feed-forward layers; drop one of the two"
+            )
+        return self
+
+    @property
+    def residual_std(self) -> float:
+        """Standard deviation at which the last weights of every residual branch start.
+
+        `scaled` is 0.02 / sqrt(2 * num_layers): the residual stream keeps its scale however many branches (two
+        a layer) are added to it.
+
+        Source:
+            Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
+        """
+        return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * max(1, self.num_layers))
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return the mixer of 0-based `layer`; causal softmax attention unless a family says otherwise."""
+        return CausalSelfAttention(
+            self.d_model, self.num_heads, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
+        )
+
+    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
+        """Build the model.
+
+        Raises:
+            ValueError: If `parameter_budget` cannot be met.
+        """
+        return BackboneModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+
+    def num_extra_parameters(self, vocab_size: int) -> int:
+        """Return the parameters that a family has beside the backbone; a parameter budget pays for them too."""
+        return 0
+
+    def ffn_width(self, num_other: int) -> int:
+        """Return the hidden width of the feed-forward layers.
+
+        Args:
+            num_other: Parameters of everything else, which a parameter budget has to pay for first.
+
+        Raises:
+            ValueError: If `parameter_budget` leaves nothing for the feed-forward layers, or there are none.
+        """
+        if self.parameter_budget is None:
+            return max(1, round(self.ffn_multiplier * self.d_model)) if self.ffn_multiplier else 0
+        if self.num_layers == 0:
+            raise ValueError("parameter_budget needs num_layers >= 1: it is met by the feed-forward width")
+        fixed = num_other + self.num_layers * self.d_model * self.bias
+        per_unit = self.num_layers * (2 * self.d_model + self.bias)
+        if self.parameter_budget < fixed + per_unit:
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is too small: this model needs {fixed + per_unit:,} "
+                f"at least, {fixed:,} of them beside the feed-forward layers"
+            )
+        return round((self.parameter_budget - fixed) / per_unit)
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop `checkpoint_blocks`, heads where there are none, and a multiplier that a parameter budget overrides.
+
+        Defaults that came later are dropped too: what was named before there was a choice keeps its name.
+        """
+        fields = super().canonical()
+        del fields["checkpoint_blocks"]
+        if not self.has_heads:
+            del fields["num_heads"]
+        for name in ("linear_init", "positions", "tie_head"):
+            if fields[name] == BackboneConfig.model_fields[name].default:
+                del fields[name]
+        if self.parameter_budget is not None:
+            del fields["ffn_multiplier"]
+        return fields
+
+
+def _start_as_xavier(model: nn.Module) -> None:
+    """Declare of every linear layer how it starts.
+
+    Normal where the source draws uniformly: the variance is the same, and it is what decides the scale of the sums.
+
+    Source:
+        Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
+    """
+    for part in model.modules():
+        if isinstance(part, nn.Linear):
+            declared: Any = part
+            std = math.sqrt(2 / (part.in_features + part.out_features))
+            declared.initializers = {"weight": Normal(std), "bias": Constant(0.0)}
+
+
+class FeedForward(nn.Module):
+    """Two linear layers with an exact GELU between them."""
+
+    def __init__(self, d_model: int, width: int, *, init_std: float, dropout: float, bias: bool) -> None:
+        super().__init__()
+        self.up = nn.Linear(d_model, width, bias=bias)
+        self.gelu = nn.GELU()
+        self.down = ResidualProjection(width, d_model, init_std=init_std, bias=bias)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> Tensor:
+        """Transform each position by itself."""
+        y_BTD: Tensor = self.dropout(self.down(self.gelu(self.up(x_BTD))))
+        return y_BTD
+
+
+class Block(nn.Module):
+    """A pre-norm residual block: norm, mixer, and then, unless there is none, norm, feed-forward."""
+
+    def __init__(self, mixer: Mixer, ffn: FeedForward | None, *, d_model: int, bias: bool) -> None:
+        super().__init__()
+        self.mixer_norm = nn.Identity() if isinstance(mixer, NoMixer) else nn.LayerNorm(d_model, bias=bias)
+        self.mixer = mixer
+        self.ffn_norm = None if ffn is None else nn.LayerNorm(d_model, bias=bias)
+        self.ffn = ffn
+
+    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the residual stream after the block, and the mixer's penalty."""
+        mixed = self.mixer(self.mixer_norm(x_BTD))
+        x_BTD = x_BTD + mixed.y_BTD
+        if self.ffn is not None and self.ffn_norm is not None:
+            x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
+        return x_BTD, mixed.penalty
+
+
+class BackboneModel(LanguageModel):
+    """Token and position embedding, blocks, final norm, and a head that may be tied to the token embedding."""
+
+    def __init__(self, config: BackboneConfig, *, vocab_size: int, max_seq_len: int) -> None:
+        super().__init__()
+        d_model, num_layers, bias = config.d_model, config.num_layers, config.bias
+        self.d_model = d_model
+        self.checkpoint_blocks = config.checkpoint_blocks
+        self.token_embedding = nn.Embedding(vocab_size, d_model)
+        self.position_embedding = build_positions(config.positions, max_seq_len, d_model)
+        self.embedding_dropout = nn.Dropout(config.dropout)
+        self.final_norm = nn.LayerNorm(d_model, bias=bias)
+        self.output = None if config.tie_head else nn.Linear(d_model, vocab_size, bias=False)
+        mixers = [config.build_mixer(layer) for layer in range(num_layers)]
+        num_norms = 1 + num_layers + sum(not isinstance(mixer, NoMixer) for mixer in mixers)
+        heads = [] if self.output is None else [self.output]
+        num_other = num_parameters(self.token_embedding, self.position_embedding, *heads, *mixers)
+        num_other += config.num_extra_parameters(vocab_size) + num_norms * num_parameters(self.final_norm)
+        width = config.ffn_width(num_other)
+        self.blocks = nn.ModuleList(
+            Block(
+                mixer,
+                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.dropout, bias=bias)
+                if width
+                else None,
+                d_model=d_model,
+                bias=bias,
+            )
+            for mixer in mixers
+        )
+        if config.linear_init == "xavier":
+            _start_as_xavier(self)
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        """Predict the next token at every position.
+
+        Raises:
+            ValueError: If the sequence is longer than the model's positions.
+        """
+        h_BTD, penalty = self.through(self.embed(tokens_BT))
+        return ModelOutput(self.head(h_BTD), penalty)
+
+    def through(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the blocks make of the embedding, after the final norm, and the sum of their penalties."""
+        penalty = torch.zeros((), device=x_BTD.device)
+        for block in self.blocks:
+            x_BTD, block_penalty = self._through(block, x_BTD)
+            if block_penalty is not None:
+                penalty = penalty + block_penalty
+        return self.final_norm(x_BTD), penalty
+
+    def transform(self, x_BTD: Tensor) -> Tensor:
+        """Return what the blocks make of the embedding, after the final norm."""
+        return self.through(x_BTD)[0]
+
+    def head(self, h_BTD: Tensor) -> Tensor:
+        """Return the logits."""
+        return nn.functional.linear(h_BTD, self.head_VD)
+
+    @property
+    def embedding_VD(self) -> Tensor:
+        """The rows of the token embedding."""
+        return self.token_embedding.weight
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The rows of the output head."""
+        return self.token_embedding.weight if self.output is None else self.output.weight
+
+    def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return what a block does; what it draws in training it draws again when it is computed anew."""
+        if self.checkpoint_blocks and torch.is_grad_enabled():
+            return checkpoint(block, x_BTD, use_reentrant=False)
+        return block(x_BTD)
+
+    def embed(self, tokens_BT: Tensor) -> Tensor:
+        """Return the input of the first block.
+
+        Raises:
+            ValueError: If the sequence is longer than the model's positions.
+        """
+        x_BTD: Tensor = self.embedding_dropout(self.position_embedding.add_to(self.token_embedding(tokens_BT)))
+        return x_BTD
+
+    @torch.no_grad()
+    def probes(self, tokens_BT: Tensor) -> dict[str, float]:
+        """Measure every mixer on `tokens_BT`, in evaluation mode.
+
+        Returns:
+            `probe/<name>`, the mean over the layers that have it and their heads, and, for what is measured
+            head by head, `probe/<name>/layer<l>/head<h>`, both counted from 0.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            found = self._mixer_probes(tokens_BT)
+        finally:
+            self.train(was_training)
+        measured: dict[str, float] = {}
+        for name in dict.fromkeys(name for probes in found.values() for name in probes):
+            layers = {layer: probes[name] for layer, probes in found.items() if name in probes}
+            means = [float(value.mean()) for value in layers.values()]
+            measured[f"probe/{name}"] = sum(means) / len(means)
+            for layer, value_H in layers.items():
+                for head, value in enumerate(value_H.tolist() if value_H.ndim else []):
+                    measured[f"probe/{name}/layer{layer}/head{head}"] = value
+        return measured
+
+    def _mixer_probes(self, tokens_BT: Tensor) -> dict[int, dict[str, Tensor]]:
+        """Return what each layer's mixer measures on its own input."""
+        x_BTD = self.embed(tokens_BT)
+        found: dict[int, dict[str, Tensor]] = {}
+        for layer, block in enumerate(self.blocks):
+            assert isinstance(block, Block)
+            found[layer] = block.mixer.probes(block.mixer_norm(x_BTD))
+            x_BTD, _ = block(x_BTD)
+        return found
+
+
+@register_architecture("transformer", version=1)
+class TransformerConfig(BackboneConfig):
+    """The shared backbone with its default mixer."""
+
+    name: Literal["transformer"] = "transformer"

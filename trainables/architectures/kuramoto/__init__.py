@@ -1,0 +1,5 @@
+"""Kuramoto phase attention."""
+
+from trainables.architectures.kuramoto.config import KuramotoConfig
+
+__all__ = ["KuramotoConfig"]

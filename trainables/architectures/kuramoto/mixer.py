@@ -1,0 +1,244 @@
+"""Kuramoto phase mixing: every position carries oscillators, coupled through a mean field over positions.
+
+Shapes: B batch, H heads, N oscillators of a head, T positions. Time comes last (phase_BHNT), where a prefix
+mean is cheapest. Phases are in radians and are not wrapped between steps: the dynamics see them through their
+cosine and sine only, so one wrap at the readout gives the same result.
+
+Source:
+    Kuramoto (1984), "Chemical oscillations, waves, and turbulence", chapter 5; as a token mixer:
+    PhaseGPT, src/phase_attention.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from trainables.layers import order_parameters
+from trainables.layers.angles import wrap
+from trainables.layers.cumulative import cumulative_sum
+from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+from trainables.randomness import Constant, Initializer, Normal
+
+Sign = Literal["attractive", "repulsive"]
+Readout = Literal["angle", "cos_sin"]
+CoherenceForm = Literal["ceiling", "centre", "band"]
+
+BAND_HALF_WIDTH = 0.1
+FREQUENCY_STD = 0.1
+
+
+def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
+    """Return how many positions, itself among them, each position is coupled to; broadcasts to T."""
+    num_positions = phase_xT.shape[-1]
+    first = 1 if causal else num_positions
+    return torch.arange(first, num_positions + 1, dtype=phase_xT.dtype, device=phase_xT.device)
+
+
+def coupling_sum(phase_xT: Tensor, *, causal: bool) -> Tensor:
+    """Return Σ_j sin(θ_j − θ_i) over the positions j (j <= i if `causal`), in O(T).
+
+    With Z = Σ_j e^{iθ_j} the sum is Im(e^{−iθ_i} Z): a token needs the summed field only, never the other
+    tokens one by one.
+    """
+    cos, sin = phase_xT.cos(), phase_xT.sin()
+    if causal:
+        sum_cos, sum_sin = cumulative_sum(cos), cumulative_sum(sin)
+    else:
+        sum_cos, sum_sin = cos.sum(-1, keepdim=True), sin.sum(-1, keepdim=True)
+    return torch.addcmul(sum_sin * cos, sum_cos, sin, value=-1)
+
+
+def pairwise_coupling(phase_xT: Tensor, *, causal: bool) -> Tensor:
+    """Compute the mean of sin(θ_j − θ_i) over j from the definition, with an explicit T×T matrix."""
+    difference_xTT = phase_xT.unsqueeze(-2) - phase_xT.unsqueeze(-1)  # [i, j] = θ_j − θ_i
+    weight_xTT = torch.ones_like(difference_xTT)
+    if causal:
+        weight_xTT = weight_xTT.tril()
+    return (difference_xTT.sin() * weight_xTT).sum(-1) / weight_xTT.sum(-1)
+
+
+def evolve(
+    phase_BHNT: Tensor,
+    frequency: Tensor,
+    strength: Tensor,
+    *,
+    dt: float,
+    num_steps: int,
+    causal: bool,
+    phase_noise: float = 0.0,
+) -> Tensor:
+    """Advance the phases by explicit Euler steps of θ̇ = ω + K mean_j sin(θ_j − θ_i).
+
+    Args:
+        phase_BHNT: Start, radians.
+        frequency: ω in radians per unit of model time; any shape that broadcasts to the phases.
+        strength: K in radians per unit of model time, likewise. Positive attracts, negative repels.
+        dt: Step in units of model time.
+        num_steps: Number of steps.
+        causal: Whether the mean field at t, in every step, covers the positions up to t only.
+        phase_noise: Standard deviation, in radians, of a normal kick added to every phase after every step;
+            drawn from torch's default generator.
+
+    Returns:
+        The phases after the last step, radians, not wrapped.
+    """
+    drift = dt * frequency
+    gain = dt * strength / num_coupled(phase_BHNT, causal=causal)  # mean and step size in one small factor
+    for _ in range(num_steps):
+        phase_BHNT = torch.addcmul(phase_BHNT + drift, gain, coupling_sum(phase_BHNT, causal=causal))
+        if phase_noise > 0:
+            phase_BHNT = phase_BHNT + phase_noise * torch.randn_like(phase_BHNT)
+    return phase_BHNT
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coherence:
+    """A regulariser of the mean order parameter R over oscillators: weight times a squared distance."""
+
+    weight: float
+    target: float
+    form: CoherenceForm
+    """`ceiling` acts above the target only, `centre` on both sides, `band` beyond target ± 0.1."""
+
+    def penalty(self, order: Tensor) -> Tensor:
+        """Return the penalty, in nats a token, at the order parameter `order`."""
+        excess = order - self.target
+        match self.form:
+            case "ceiling":
+                distance = excess.clamp(min=0)
+            case "centre":
+                distance = excess
+            case "band":
+                distance = (excess.abs() - BAND_HALF_WIDTH).clamp(min=0)
+        return self.weight * distance.square()
+
+
+class KuramotoMixer(Mixer):
+    """Mixes positions by the synchronisation of their oscillators, then reads the phases out linearly.
+
+    Phases start at π·tanh(W x + b), take `num_steps` steps, and are projected back to the width: as
+    (cos θ, sin θ), or as raw angles (`angle`), which jump at ±π.
+
+    Args:
+        d_model: Width D.
+        num_heads: Heads H; each has its own coupling strength.
+        num_oscillators: Oscillators N of a head.
+        init_std: Standard deviation at which the weights of the output projection start.
+        coupling: Initial coupling strength K0 of every head, radians per unit of model time.
+        learn_coupling: Whether K is a parameter or stays at K0.
+        sign: `attractive` is the textbook's mean_j sin(θ_j − θ_i); `repulsive` the code's as published.
+        causal: As in `evolve`.
+        num_steps: As in `evolve`.
+        dt: As in `evolve`.
+        readout: What is projected.
+        phase_noise: As in `evolve`; in training only.
+        frequency_jitter: Relative standard deviation of the frequencies, drawn anew for every forward pass in
+            training, from torch's default generator.
+        coherence: The regulariser, or None.
+        coherence_has_gradient: False: the regulariser sees detached phases and teaches nothing, as published.
+        dropout: After the output projection.
+        bias: Biases in both projections.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        num_oscillators: int,
+        *,
+        init_std: float,
+        coupling: float,
+        learn_coupling: bool,
+        sign: Sign,
+        causal: bool,
+        num_steps: int,
+        dt: float,
+        readout: Readout,
+        phase_noise: float = 0.0,
+        frequency_jitter: float = 0.0,
+        coherence: Coherence | None = None,
+        coherence_has_gradient: bool = True,
+        dropout: float = 0.0,
+        bias: bool = False,
+    ) -> None:
+        super().__init__()
+        self.num_heads, self.num_oscillators = num_heads, num_oscillators
+        self.polarity = 1.0 if sign == "attractive" else -1.0
+        self.causal, self.num_steps, self.dt, self.readout = causal, num_steps, dt, readout
+        self.phase_noise, self.frequency_jitter = phase_noise, frequency_jitter
+        self.coherence, self.coherence_has_gradient = coherence, coherence_has_gradient
+        size = num_heads * num_oscillators
+        self.to_phase = nn.Linear(d_model, size, bias=bias)
+        self.frequency_HN = nn.Parameter(torch.zeros(num_heads, num_oscillators))
+        self.initializers: dict[str, Initializer] = {"frequency_HN": Normal(FREQUENCY_STD)}
+        if learn_coupling:
+            self.coupling_H = nn.Parameter(torch.full((num_heads,), coupling))
+            self.initializers["coupling_H"] = Constant(coupling)
+        else:
+            self.register_buffer("coupling_H", torch.full((num_heads,), coupling))
+        features = 2 * size if readout == "cos_sin" else size
+        self.out = ResidualProjection(features, d_model, init_std=init_std, bias=bias)
+        self.out_dropout = nn.Dropout(dropout)
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Mix; time and memory O(T)."""
+        phase_BHNT = self.phases(x_BTD, perturbed=self.training)
+        penalty = None
+        if self.coherence is not None:
+            seen_BHNT = phase_BHNT if self.coherence_has_gradient else phase_BHNT.detach()
+            penalty = self.coherence.penalty(order_parameters.over_oscillators(seen_BHNT).mean())
+        feature_BCT = self.features(phase_BHNT)
+        y_BTD = self.out_dropout(self.out(feature_BCT.transpose(1, 2).to(x_BTD.dtype)))
+        return MixerOutput(y_BTD, penalty)
+
+    def phases(self, x_BTD: Tensor, *, perturbed: bool = False) -> Tensor:
+        """Return the phases after the last step as phase_BHNT, radians, not wrapped, float32 or wider.
+
+        Args:
+            x_BTD: The mixer's input.
+            perturbed: Whether noise and jitter act.
+        """
+        start_BCT = self.to_phase(x_BTD).transpose(1, 2).contiguous()
+        wide = torch.promote_types(start_BCT.dtype, torch.float32)  # a mean over time loses bfloat16's digits
+        start_BHNT = math.pi * start_BCT.to(wide).tanh().unflatten(1, (self.num_heads, self.num_oscillators))
+        frequency_HN1 = self.frequency_HN.to(wide).unsqueeze(-1)
+        if perturbed and self.frequency_jitter > 0:
+            frequency_HN1 = frequency_HN1 * (1 + self.frequency_jitter * torch.randn_like(frequency_HN1))
+        return evolve(
+            start_BHNT,
+            frequency_HN1,
+            self.polarity * self.coupling_H.to(wide).view(-1, 1, 1),
+            dt=self.dt,
+            num_steps=self.num_steps,
+            causal=self.causal,
+            phase_noise=self.phase_noise if perturbed else 0.0,
+        )
+
+    def features(self, phase_BHNT: Tensor) -> Tensor:
+        """Return what the output projection reads, as feature_BCT."""
+        if self.readout == "angle":
+            return wrap(phase_BHNT).flatten(1, 2)
+        return torch.cat((phase_BHNT.cos().flatten(1, 2), phase_BHNT.sin().flatten(1, 2)), dim=1)
+
+    def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return the order parameters, each with its null, and the coupling strength of every head."""
+        phase_BHNT = wrap(self.phases(x_BTD))
+        return {**order_parameters.measure(phase_BHNT), "coupling": self.coupling_H.detach()}
+
+    def reference(self, x_BTD: Tensor) -> Tensor:
+        """Mix without noise from the definition, pair by pair, wrapping at every step."""
+        start_BTHN = (math.pi * self.to_phase(x_BTD).tanh()).unflatten(-1, (self.num_heads, self.num_oscillators))
+        phase_BHNT = start_BTHN.permute(0, 2, 3, 1)
+        strength_H11 = self.polarity * self.coupling_H.view(-1, 1, 1)
+        for _ in range(self.num_steps):
+            pull_BHNT = strength_H11 * pairwise_coupling(phase_BHNT, causal=self.causal)
+            phase_BHNT = wrap(phase_BHNT + self.dt * (self.frequency_HN.unsqueeze(-1) + pull_BHNT))
+        angle_BTC = phase_BHNT.flatten(1, 2).transpose(1, 2)
+        feature_BTC = angle_BTC if self.readout == "angle" else torch.cat((angle_BTC.cos(), angle_BTC.sin()), -1)
+        y_BTD: Tensor = self.out(feature_BTC)
+        return y_BTD

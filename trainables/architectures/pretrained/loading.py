@@ -1,0 +1,210 @@
+"""Opening a Hugging Face causal LM: with its weights, or without them where only shapes count."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensor
+
+from trainables.architectures.pretrained.quantised_linear import (
+    TYPE_4BIT,
+    Quantisation,
+    from_bitsandbytes,
+    unfilled,
+)
+from trainables.data.pretrained_files import find_source, weight_files
+
+Dtype = Literal["float32", "bfloat16"]
+
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+_CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
+"""How the classes end that save a causal LM; a model without a head may have it tied to the embedding."""
+
+
+class LoadedModel(NamedTuple):
+    """A model, in evaluation mode and without dropout."""
+
+    model: Any
+    """Of `transformers`; its quantised layers are `QuantisedLinear`."""
+    has_data: bool
+    """Whether its weights were read; false on the meta device and on fake tensors."""
+
+
+def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) -> LoadedModel:
+    """Open a causal LM on the device on which tensors are made now.
+
+    Args:
+        source: A local folder or a repository of the hub; see `find_source`.
+        quantisation: Of the linear layers that `transformers` would replace: all but the head.
+        dtype: Of the other weights, and of the computation.
+
+    Raises:
+        ValueError: If there is no such model, it is no causal LM, or its weights do not fit its configuration.
+    """
+    probe = torch.empty(0)
+    has_data = not (probe.is_meta or isinstance(probe, FakeTensor))
+    folder = find_source(source, weights=not probe.is_meta)
+    config = _read_config(source, folder)
+    if has_data:
+        return LoadedModel(_load(source, folder, config, quantisation, _DTYPES[dtype]), has_data)
+    with torch.device("meta"):
+        model = _build(config, _DTYPES[dtype])
+        _replace_unfilled(model, quantisation)
+    if not probe.is_meta:
+        files = torch.empty(_mapped_bytes(folder, config, quantisation, _DTYPES[dtype]), dtype=torch.uint8)
+        _allocate(model)
+        del files
+    return LoadedModel(model.eval(), has_data)
+
+
+def _read_config(source: str, folder: Path) -> Any:
+    """Read a model's configuration, and switch its dropout off."""
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise ValueError(
+            f"backbone 'hf:{source}': cannot read {folder / 'config.json'}: {_first_line(error)}"
+        ) from None
+    saved_as = config.architectures or ["Model"]
+    if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or not saved_as[0].endswith(_CAUSAL):
+        what = f"a {config.architectures[0]}" if config.architectures else f"of type '{config.model_type}'"
+        raise ValueError(
+            f"backbone 'hf:{source}' is {what}, no causal LM; choose a model that predicts the next token, such as "
+            "GPT-2, Llama, Qwen2 or Mistral"
+        )
+    if getattr(config, "quantization_config", None) is not None:
+        raise ValueError(
+            f"backbone 'hf:{source}' was saved with quantised weights; name the original, and choose "
+            "quantisation '8bit' or '4bit'"
+        )
+    for name, value in config.to_dict().items():
+        if "drop" in name and isinstance(value, float):
+            setattr(config, name, 0.0)
+    return config
+
+
+def _build(config: Any, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_config(config, dtype=dtype)
+
+
+def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> Any:
+    """Read a model and its weights; those that are quantised one after another, as they are read."""
+    from safetensors import SafetensorError
+    from transformers import AutoModelForCausalLM
+
+    options = {} if quantisation == "none" else {"quantization_config": _asked(quantisation, dtype)}
+    with _quiet_transformers():
+        try:
+            model, info = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # the message below names them
+                device_map="cpu",
+                **options,
+            )
+        except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+            raise ValueError(
+                f"backbone 'hf:{source}': cannot read the weights in {folder}: {_first_line(error)}"
+            ) from None
+    if lacking := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
+        raise ValueError(
+            f"backbone 'hf:{source}': the weights in {folder} do not fit its config.json: {len(lacking)} tensors "
+            f"are missing or of another shape, such as {lacking[0]}; save the whole causal LM"
+        )
+    for name, module in list(model.named_modules()):
+        if type(module).__module__.startswith("bitsandbytes."):
+            model.set_submodule(name, from_bitsandbytes(module))
+    if quantisation != "none":
+        _leave_files(model)
+    return model
+
+
+def _leave_files(model: nn.Module) -> None:
+    """Copy what still lies in mapped files, such as the embedding: it alone would hold all of each file."""
+    for module in model.modules():
+        for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
+            if tensor.is_floating_point():  # codes were made here
+                tensor.data = tensor.data.clone()
+
+
+def _mapped_bytes(folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> int:
+    """Return what the files of the weights take while a model is made of them; 0 where they are its memory."""
+    if quantisation == "none" and config.dtype == dtype:
+        return 0
+    return sum(path.stat().st_size for path in weight_files(folder))
+
+
+def _asked(quantisation: Quantisation, dtype: torch.dtype) -> Any:
+    from transformers import BitsAndBytesConfig
+
+    return BitsAndBytesConfig(
+        load_in_8bit=quantisation == "8bit",
+        load_in_4bit=quantisation == "4bit",
+        bnb_4bit_quant_type=TYPE_4BIT,
+        bnb_4bit_compute_dtype=dtype,
+    )
+
+
+def _replace_unfilled(model: Any, quantisation: Quantisation) -> None:
+    """Put layers without data where `_load` would put quantised ones."""
+    if quantisation == "none":
+        return
+    from transformers.pytorch_utils import Conv1D
+    from transformers.quantizers.base import HfQuantizer
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    kept = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    for name, module in list(model.named_modules()):
+        if not (isinstance(module, Conv1D) or type(module) is nn.Linear) or not should_convert_module(name, kept):
+            continue
+        outputs, inputs = reversed(module.weight.shape) if isinstance(module, Conv1D) else module.weight.shape
+        bias_dtype = None if module.bias is None else module.bias.dtype
+        layer = unfilled(quantisation, outputs=outputs, inputs=inputs, bias_dtype=bias_dtype)
+        model.set_submodule(name, layer)
+
+
+def _allocate(model: nn.Module) -> None:
+    """Give every tensor of a model on the meta device memory on the CPU, tied ones once; their values are unset."""
+    made: dict[int, Tensor] = {}
+    for module in model.modules():
+        for tensors in (module._parameters, module._buffers):
+            for name, tensor in tensors.items():
+                if tensor is None:
+                    continue
+                if id(tensor) not in made:
+                    empty = torch.empty_like(tensor, device="cpu")
+                    made[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
+                tensors[name] = made[id(tensor)]  # type: ignore[assignment]
+
+
+@contextmanager
+def _quiet_transformers() -> Iterator[None]:
+    from transformers.utils import logging
+
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,224 @@
+"""A Hugging Face causal LM with the interface of our own backbone: embed, transform, head.
+
+What is built between its embedding and its first block is trained beside it. Where a model is built without data
+(on the meta device to count parameters, on fake tensors to estimate memory), the configuration alone is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from trainables.architectures.pretrained.loading import Dtype, load_pretrained
+from trainables.architectures.pretrained.quantised_linear import Quantisation
+
+AttentionUse = Literal["kept", "identity", "none"]
+"""What is left of a pretrained block's attention: all of it; its normed input, h + norm(h), as published; or
+nothing, h."""
+
+ATTENTION_NAMES = ("self_attn", "attn")
+_PROBE_TOKENS = 4
+
+
+class HuggingFaceBackbone(nn.Module):
+    """A causal LM in three parts, so that more can be put between its embedding and its first block.
+
+    The residual stream outside of it is float32, whatever type it computes in: phases and small gates do not
+    survive bfloat16. Its dropout is off; what is trained beside it has dropout of its own.
+    """
+
+    keeps_its_parameters = True
+
+    def __init__(self, model: Any, *, vocab_size: int, frozen: bool) -> None:
+        super().__init__()
+        self.model = model.requires_grad_(not frozen)
+        self.vocab_size = vocab_size
+        """Of the task: logits and rows of tokens beyond it are left out."""
+
+    @property
+    def d_model(self) -> int:
+        """Width of the residual stream."""
+        return int(self.model.get_input_embeddings().weight.shape[1])
+
+    @property
+    def max_positions(self) -> int | None:
+        """Tokens of the longest sequence it knows; None: any."""
+        return _max_positions(self.model.config)
+
+    @property
+    def embedding_VD(self) -> Tensor:
+        """The rows of the token embedding, in the model's type; never quantised."""
+        rows_VD: Tensor = self.model.get_input_embeddings().weight
+        return rows_VD[: self.vocab_size]
+
+    @property
+    def head_VD(self) -> Tensor:
+        """The rows of the head, in the model's type; never quantised."""
+        rows_VD: Tensor = self.model.get_output_embeddings().weight
+        return rows_VD[: self.vocab_size]
+
+    def embed(self, tokens_BT: Tensor) -> Tensor:
+        """Return the embedding of every token, in float32; positions are the blocks' business."""
+        x_BTD: Tensor = self.model.get_input_embeddings()(tokens_BT)
+        return _wide(x_BTD)
+
+    def transform(self, x_BTD: Tensor) -> Tensor:
+        """Return the blocks' output after the final norm, in float32."""
+        # `use_cache` would have every block remember its keys and values, for generation.
+        output = self.model.base_model(inputs_embeds=x_BTD.to(self.embedding_VD.dtype), use_cache=False)
+        h_BTD: Tensor = output.last_hidden_state
+        return _wide(h_BTD)
+
+    def head(self, h_BTD: Tensor) -> Tensor:
+        """Return the logits over the task's vocabulary, in float32."""
+        bias_V: Tensor | None = getattr(self.model.get_output_embeddings(), "bias", None)
+        head_VD = self.head_VD
+        bias_V = None if bias_V is None else bias_V[: self.vocab_size]
+        return _wide(nn.functional.linear(h_BTD.to(head_VD.dtype), head_VD, bias_V))
+
+
+def _wide(tensor: Tensor) -> Tensor:
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
+
+
+def load_backbone(
+    source: str,
+    *,
+    vocab_size: int,
+    max_seq_len: int,
+    quantisation: Quantisation = "none",
+    dtype: Dtype = "float32",
+    attention: AttentionUse = "kept",
+    frozen: bool = True,
+    checkpoint_blocks: bool = False,
+) -> HuggingFaceBackbone:
+    """Load a Hugging Face causal LM as a backbone.
+
+    Args:
+        source: A local folder or a repository of the hub; see `find_source`.
+        vocab_size: Symbols of the task; at most the model's. Logits and rows beyond them are left out.
+        max_seq_len: Tokens of the longest sequence; at most the model's positions.
+        quantisation: Of the linear layers in the blocks, by bitsandbytes; embedding and head stay as they are.
+        dtype: Of the other weights, and of the computation.
+        attention: What is left of each block's attention.
+        frozen: Whether the model's own weights stay as they are; gradients flow through them all the same.
+        checkpoint_blocks: Whether the backward pass computes each block anew: less memory, more time.
+
+    Raises:
+        ValueError: If there is no such model, it is no causal LM with an embedding and a list of blocks, or the
+            task does not fit into it; the message says what to do.
+    """
+    if quantisation != "none" and not frozen:
+        raise ValueError(
+            f"weights in {quantisation} have no gradients: freeze the backbone, or choose quantisation 'none'"
+        )
+    opened = load_pretrained(source, quantisation=quantisation, dtype=dtype)
+    model = opened.model
+    _check_sizes(source, model.config, vocab_size=vocab_size, max_seq_len=max_seq_len)
+    blocks = _blocks(source, model)
+    if opened.has_data:
+        _check_behaviour(source, model)
+    for block in blocks:
+        if attention != "kept":
+            _bypass_attention(block, keep_input=attention == "identity")
+        if checkpoint_blocks:
+            block.forward = _ComputedAnew(block.forward)  # a method, so that the names of parameters stay
+    return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen)
+
+
+class _Bypass(nn.Module):
+    """Stands where a block's attention was."""
+
+    def __init__(self, *, keep_input: bool) -> None:
+        super().__init__()
+        self.keep_input = keep_input
+
+    def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
+        """Return the normed input or zero, and no attention weights."""
+        return hidden_states if self.keep_input else torch.zeros_like(hidden_states), None
+
+
+class _ComputedAnew:
+    """Calls a block's forward pass so that the backward pass computes it anew."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward = forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled():
+            return checkpoint(self.forward, *args, use_reentrant=False, **kwargs)
+        return self.forward(*args, **kwargs)
+
+
+def _has_attention(block: nn.Module) -> bool:
+    return any(name in ATTENTION_NAMES for name, _ in block.named_children())
+
+
+def _bypass_attention(block: nn.Module, *, keep_input: bool) -> None:
+    for name, _ in list(block.named_children()):
+        if name in ATTENTION_NAMES:
+            setattr(block, name, _Bypass(keep_input=keep_input))
+
+
+def _blocks(source: str, model: Any) -> nn.ModuleList:
+    """Return the list of a model's layers, found by its length and by what is in it."""
+    num_layers = model.config.num_hidden_layers
+    for module in model.modules():
+        if isinstance(module, nn.ModuleList) and len(module) == num_layers and all(map(_has_attention, module)):
+            return module
+    raise ValueError(
+        f"backbone 'hf:{source}': {type(model).__name__} has no list of {num_layers} blocks with a module "
+        f"'{ATTENTION_NAMES[0]}' or '{ATTENTION_NAMES[1]}' each, as GPT-2, Llama, Qwen2 and Mistral have; choose a "
+        "causal LM that is built so"
+    )
+
+
+def _max_positions(config: Any) -> int | None:
+    positions: int | None = getattr(config, "max_position_embeddings", None)
+    return positions
+
+
+def _check_sizes(source: str, config: Any, *, vocab_size: int, max_seq_len: int) -> None:
+    if vocab_size > config.vocab_size:
+        raise ValueError(
+            f"backbone 'hf:{source}' knows {config.vocab_size:,} tokens, and the task has {vocab_size:,}; choose "
+            "the backbone's own tokenizer, or one with fewer tokens"
+        )
+    positions = _max_positions(config)
+    if positions is not None and max_seq_len > positions:
+        raise ValueError(
+            f"backbone 'hf:{source}' has {positions:,} positions, and the task's sequences have {max_seq_len:,} "
+            "tokens; shorten the task's context"
+        )
+
+
+@torch.no_grad()
+def _check_behaviour(source: str, model: Any) -> None:
+    """Run a few tokens through the whole model and through its three parts.
+
+    Some models scale or cap their logits, or map the embedding to another width, between the parts; and an encoder
+    built as a causal LM sees later tokens.
+    """
+    parts = HuggingFaceBackbone(model, vocab_size=model.config.vocab_size, frozen=True)
+    tokens_BT = torch.arange(_PROBE_TOKENS).expand(2, -1).remainder(parts.vocab_size).clone()
+    tokens_BT[1, -1] = (tokens_BT[1, -1] + 1) % parts.vocab_size
+    logits_BTV = parts.head(parts.transform(parts.embed(tokens_BT)))
+    if not _close(logits_BTV, model(input_ids=tokens_BT, use_cache=False).logits):
+        what = "does more between its embedding and its logits than its blocks, a norm and a linear head"
+    elif not _close(logits_BTV[0, :-1], logits_BTV[1, :-1]):
+        what = "lets a position see later tokens"
+    else:
+        return
+    raise ValueError(
+        f"backbone 'hf:{source}': {type(model).__name__} {what}; choose a causal LM built as GPT-2, Llama, Qwen2 "
+        "or Mistral are"
+    )
+
+
+def _close(given: Tensor, expected: Tensor) -> bool:
+    """Far above what bfloat16 rounds, and far below what a scale or a later token changes."""
+    return torch.allclose(given, expected.float(), rtol=0.02, atol=0.02)

@@ -1,0 +1,163 @@
+"""What the resonant family has beside its backbone, made from its configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from trainables.architectures.resonant.block.block import AFRBBlock, Stillness
+from trainables.architectures.resonant.block.phase_embedding import Cascade, PhaseEmbedding
+from trainables.architectures.resonant.block.schedule import BlockSchedule
+from trainables.architectures.resonant.fields import PhaseChangeConfig, PVMConfig
+from trainables.architectures.resonant.memory.base import Memory
+from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
+from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
+from trainables.architectures.resonant.memory.phase_vector import HybridMemory, PhaseVectorMemory
+from trainables.architectures.resonant.readout.infonce import InfoNCE
+from trainables.architectures.resonant.readout.query import build_query
+from trainables.architectures.resonant.readout.readout import Readout
+from trainables.architectures.resonant.readout.ridge import RidgeProjection
+from trainables.layers.local_attention import LocalAttention
+from trainables.randomness import INIT_STD
+
+if TYPE_CHECKING:
+    from trainables.architectures.resonant.config import ResonantConfig
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The trained parts beside a backbone."""
+
+    blocks: nn.ModuleList
+    readout: Readout | None
+    infonce: InfoNCE | None
+
+    def modules(self) -> list[nn.Module]:
+        """Return those that there are."""
+        return [part for part in (self.blocks, self.readout, self.infonce) if part is not None]
+
+
+def build_parts(config: ResonantConfig, d_model: int, vocab_size: int) -> Parts:
+    """Return the parts for a backbone of width `d_model`.
+
+    Raises:
+        ValueError: If a part cannot have that width.
+    """
+    blocks = nn.ModuleList(_block(config, d_model, index) for index in range(config.num_blocks))
+    return Parts(blocks, _readout(config, d_model, vocab_size), _infonce(config, d_model))
+
+
+def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
+    own = Cascade.of_block(
+        index,
+        alpha=config.alpha,
+        gamma=config.gamma,
+        omega=config.omega,
+        cascade_lambda=config.cascade_lambda,
+        cascade_kappa=config.cascade_kappa,
+        phase_delta=config.phase_delta,
+        omega_delta=config.omega_delta,
+    )
+    embedding = PhaseEmbedding(
+        d_model,
+        alpha=own.alpha,
+        omega=own.omega,
+        phase=own.phase,
+        time=config.time,
+        omega_range=_omega_range(config, own.omega) if config.learn_omega else None,
+        learn_phase=config.learn_phase,
+        bias=config.bias,
+    )
+    still = config.stillness
+    schedule = BlockSchedule(
+        warm_steps=(still.warm_steps if still else 0) + index * config.block_warm_delta_steps,
+        ramp_steps=config.block_ramp_steps,
+        phase_ramp_steps=config.phase_ramp_steps,
+        phase_glide=config.phase_delta,
+        counter=config.counter,
+    )
+    return AFRBBlock(
+        d_model,
+        embedding=embedding if config.gamma > 0 else None,
+        gamma=own.gamma,
+        mixer=config.mixer,
+        causal=config.causal,
+        memories=_memories(config, d_model),
+        schedule=schedule,
+        stillness=Stillness(ema=still.ema, floor=still.floor) if still and config.gamma > 0 else None,
+        bias=config.bias,
+        init_std=config.residual_std,
+    )
+
+
+def _omega_range(config: ResonantConfig, omega: float) -> tuple[float, float]:
+    """Return within which a block's ω is learned: that of the first block, moved along with its start."""
+    moved = omega - config.omega
+    return config.omega_min + moved, config.omega_max + moved
+
+
+def _memories(config: ResonantConfig, d_model: int) -> list[Memory]:
+    memories: list[Memory] = []
+    if config.pvm is not None:
+        memories.append(_pvm(config, config.pvm, d_model))
+    if config.plm is not None:
+        plm = config.plm.model_dump()
+        memories.append(PhaseLatticeMemory(d_model, init_std=config.residual_std, bias=config.bias, **plm))
+    return memories
+
+
+def _pvm(config: ResonantConfig, pvm: PVMConfig, d_model: int) -> Memory:
+    memory = PhaseVectorMemory(
+        d_model,
+        t2=None if pvm.t2 is None else T2Decay(**pvm.t2.model_dump()),
+        pcm=None if pvm.pcm is None else _pcm(pvm.pcm, d_model),
+        **pvm.model_dump(exclude={"t2", "pcm", "local_attention"}),
+    )
+    local = pvm.local_attention
+    if local is None:
+        return memory
+    attention = LocalAttention(
+        d_model,
+        config.num_heads,
+        local.window,
+        init_std=config.residual_std,
+        dropout=config.dropout,
+        bias=config.bias,
+    )
+    return HybridMemory(memory, attention, weight=local.weight)
+
+
+def _pcm(given: PhaseChangeConfig, d_model: int) -> PhaseChangeOffset:
+    init_std = 0.0 if given.published else INIT_STD
+    return PhaseChangeOffset(d_model, gate_init=given.gate_init, init_std=init_std, published=given.published)
+
+
+def _readout(config: ResonantConfig, d_model: int, vocab_size: int) -> Readout | None:
+    given, ridge = config.readout, config.ridge
+    if given is None:
+        return None
+    projection = RidgeProjection(d_model, projection="random", unfreeze_step=0)
+    if ridge is not None:
+        projection = RidgeProjection(d_model, **ridge.model_dump(exclude={"warmup_batches", "target"}))
+    return Readout(
+        d_model,
+        vocab_size,
+        query=build_query(config.query.mode, d_model, config.query.window),
+        projection=projection,
+        **given.model_dump(exclude={"source"}),
+    )
+
+
+def _infonce(config: ResonantConfig, d_model: int) -> InfoNCE | None:
+    given = config.infonce
+    if given is None:
+        return None
+    return InfoNCE(
+        d_model,
+        dim=given.dim,
+        num_negatives=given.negatives,
+        temperature=given.temperature,
+        embedding=given.embedding,
+    )

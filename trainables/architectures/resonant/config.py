@@ -1,0 +1,306 @@
+"""The `resonant` family (AFRB, PVM, PLM): blocks of a phase signal and memories between a backbone's embedding and
+its first layer.
+
+Source:
+    attention-free-phase-blocks: src/afrb.py, src/phase_memory.py, src/train.py, docs/USAGE.md. As published the
+    readout belongs to the batch's first sequence and to ids of the answer's own tokens, memories outlive samples,
+    phases count forward passes, and attention is replaced by its input; `corrected` mends all of it.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+
+from search_spaces.nested import from_fields, to_fields
+from search_spaces.resonant import SEARCH
+from trainables.architectures.base import ArchitectureConfig, LanguageModel
+from trainables.architectures.gpt import BackboneConfig, TransformerConfig, num_parameters
+from trainables.architectures.pretrained.loading import Dtype
+from trainables.architectures.pretrained.quantised_linear import Quantisation
+from trainables.architectures.resonant.block.schedule import ScheduleCounter
+from trainables.architectures.resonant.build import build_parts
+from trainables.architectures.resonant.fields import (
+    HUGGING_FACE,
+    PRETRAIN,
+    SCRATCH,
+    InfoNCEConfig,
+    LocalMixer,
+    PLMConfig,
+    PVMConfig,
+    QueryConfig,
+    ReadoutConfig,
+    RidgeConfig,
+    StillnessConfig,
+    Time,
+)
+from trainables.data.pretrained_files import absolute_source, source_hash
+from trainables.layers.bypass import IdentityMixer, NoMixer
+from trainables.layers.mixer import Mixer
+from trainables.registry import register_architecture
+
+PUBLISHED: dict[str, Any] = {
+    "attention": "identity",
+    "causal": False,
+    "counter": "forward_passes",
+    "bias": True,
+    "pvm": {
+        "rotation": "post",
+        "counter": "global",
+        "reset": False,
+        "t2": {"published": True},
+        "pcm": {"published": True},
+    },
+    "readout": {"positions": "last", "mask": "window", "of": "first", "top_k_over": "vocabulary"},
+    "ridge": {"target": "embedding", "unfreeze_step": None},
+    "infonce": {"embedding": "sliced"},
+}
+"""What `as_published` sets, of groups only where a configuration has them; what is left are sizes and strengths."""
+
+OF_BACKBONE = (
+    "d_model",
+    "num_layers",
+    "num_heads",
+    "ffn_multiplier",
+    "residual_init",
+    "linear_init",
+    "positions",
+    "tie_head",
+)
+"""Fields of a backbone of our own; a Hugging Face one decides these by itself."""
+
+
+def with_published(given: Any, published: dict[str, Any]) -> Any:
+    """Return `given` with what `published` sets and it does not; groups that it does not have stay absent."""
+    filled = dict(given)
+    for name, value in published.items():
+        if not isinstance(value, dict):
+            filled.setdefault(name, value)
+        elif isinstance(filled.get(name), dict):
+            filled[name] = with_published(filled[name], value)
+    return filled
+
+
+def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
+    """Return whether a field that no search moves belongs to a group that is there, or to none."""
+    group = name.rpartition(".")[0]
+    return not group or kept.get(group) is True
+
+
+@register_architecture("resonant", version=1)
+class ResonantConfig(BackboneConfig):
+    """A backbone with resonant blocks after its embedding and, maybe, a readout of their memories at its end."""
+
+    name: Literal["resonant"] = "resonant"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published` sets the defaults of `PUBLISHED`; each can still be given."""
+    backbone: str = SCRATCH
+    """`scratch`: our own, trained with the rest. `pretrain`: our own, trained before (`pretraining` says how), then
+    frozen. `hf:PATH` or `hf:OWNER/NAME`: a Hugging Face causal LM, frozen; its sizes are its own."""
+    freeze_backbone: bool | None = None
+    """Whether only what is beside the backbone is trained. Unless given: for all but `scratch`."""
+    quantisation: Quantisation = "none"
+    """Of a Hugging Face backbone's linear layers, by bitsandbytes."""
+    backbone_dtype: Dtype = "float32"
+    """Of a Hugging Face backbone."""
+    attention: Literal["kept", "identity", "none"] = "kept"
+    """Of the backbone's layers, once it is trained: kept; replaced by its normed input (as published); or by 0."""
+    num_blocks: int = Field(1, ge=0)
+    """Resonant blocks."""
+    alpha: float = Field(0.04, ge=0, le=1)
+    """Share of the phase embedding in the first block's phase signal."""
+    gamma: float = Field(0.20, ge=0, lt=1)
+    """Where the gate of the first block's phase signal starts; 0: no phase signal."""
+    omega: float = 6.0
+    """Radians per unit of (logarithmic) time, of the first block."""
+    time: Time = "log"
+    mixer: LocalMixer = "glu"
+    causal: bool = True
+    """Whether a convolution (`mixer: conv`) sees the past only."""
+    learn_omega: bool = False
+    omega_min: float = 5.6
+    omega_max: float = 6.4
+    omega_learning_rate_factor: float = Field(1.0, gt=0)
+    """Learning rate of ω in units of the optimiser's; 1e-3 as published."""
+    learn_phase: bool = True
+    """Whether α and φ are trained; as published they are parameters that no gradient reaches."""
+    cascade_lambda: float = 0.0
+    """α falls by e^-λ from block to block."""
+    cascade_kappa: float = 0.0
+    """γ falls by e^-κ from block to block."""
+    phase_delta: float = 0.0
+    """Added to φ from block to block, and how far each block's phase glides in training, radians."""
+    omega_delta: float = 0.0
+    """Added to ω from block to block."""
+    stillness: StillnessConfig | None = None
+    block_warm_delta_steps: int = Field(0, ge=0)
+    """Steps by which each block's phase signal comes in later than the one's before."""
+    block_ramp_steps: int = Field(300, ge=0)
+    phase_ramp_steps: int = Field(300, ge=0)
+    counter: ScheduleCounter = "steps"
+    """What these count: optimiser steps, or, as published, forward passes in training."""
+    phase_alignment_weight: float = Field(0.0, ge=0)
+    """Weight of the mean square of the blocks' φ in the loss."""
+    pvm: PVMConfig | None = None
+    plm: PLMConfig | None = None
+    readout: ReadoutConfig | None = None
+    query: QueryConfig = QueryConfig()
+    ridge: RidgeConfig | None = None
+    infonce: InfoNCEConfig | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        """Write out what `as_published` sets."""
+        if not isinstance(fields, dict) or fields.get("fidelity") != "as_published":
+            return fields
+        return with_published({"learn_phase": False, **fields}, PUBLISHED)
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> ResonantConfig:
+        if self.backbone not in {SCRATCH, PRETRAIN} and not self.backbone.startswith(HUGGING_FACE):
+            raise ValueError(f"backbone={self.backbone}: write scratch, pretrain, hf:PATH or hf:OWNER/NAME")
+        if self.quantisation != "none" and not self.is_hugging_face:
+            raise ValueError(f"quantisation={self.quantisation} is for backbones hf:…; this one is {self.backbone}")
+        if self.parameter_budget is not None and self.backbone != SCRATCH:
+            raise ValueError("parameter_budget needs backbone=scratch: another one's width is given")
+        if self.readout is not None:
+            sources = {"pvm": ["pvm"], "plm": ["plm"], "both": ["pvm", "plm"]}[self.readout.source]
+            missing = [name for name in sources if getattr(self, name) is None]
+            if missing or self.num_blocks == 0:
+                needed = " and ".join(missing) or "num_blocks"
+                raise ValueError(f"readout.source={self.readout.source} needs {needed}: no such memory is there")
+        if self.plm is not None and not self.is_hugging_face:
+            cells = self.plm.grid_x * self.plm.grid_y
+            if self.d_model % (2 * cells):
+                raise ValueError(f"plm has {cells} cells: d_model={self.d_model} must be a multiple of {2 * cells}")
+        for name in ("ridge", "infonce"):
+            if getattr(self, name) is not None and self.readout is None:
+                raise ValueError(f"{name} is about what is read: it needs a readout")
+        if self.ridge is not None and self.readout is not None and self.readout.head == "separate":
+            raise ValueError("ridge has no part with readout.head=separate, which maps what is read by itself")
+        return self
+
+    @property
+    def is_hugging_face(self) -> bool:
+        """Whether the backbone is a Hugging Face model."""
+        return self.backbone.startswith(HUGGING_FACE)
+
+    @property
+    def source(self) -> str:
+        """Where the Hugging Face backbone comes from; a local folder with its whole path."""
+        return absolute_source(self.backbone.removeprefix(HUGGING_FACE))
+
+    @property
+    def is_frozen(self) -> bool:
+        """Whether the backbone is not trained."""
+        return self.backbone != SCRATCH if self.freeze_backbone is None else self.freeze_backbone
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """A symmetric convolution sees the next token; a readout of the first trace, another sequence."""
+        broken = set()
+        if self.num_blocks and self.mixer == "conv" and not self.causal:
+            broken.add("causality")
+        if self.readout is not None and self.readout.of == "first":
+            broken.add("batch_independence")
+        return frozenset(broken)
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Counters and memories that outlive a forward pass, negatives that are drawn for each, forbid a split."""
+        keeps_count = self.counter == "forward_passes" and self.num_blocks > 0 and self.gamma > 0
+        keeps_state = self.pvm is not None and (not self.pvm.reset or self.pvm.counter == "global")
+        fades = self.pvm is not None and self.pvm.t2 is not None and self.pvm.t2.published
+        still = self.stillness is not None
+        return super().microbatch_invariant and not (keeps_count or keeps_state or fades or still or self.infonce)
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop what cannot change the result, and name a Hugging Face backbone by its weights.
+
+        What depends on what, `search_spaces.resonant` says.
+        """
+        fields = super().canonical()
+        del fields["fidelity"], fields["freeze_backbone"]
+        own = from_fields(
+            {name: fields.pop(name) for name in ResonantConfig.__annotations__ if name in fields}, SEARCH
+        )
+        kept = SEARCH.canonical({name: own[name] for name in SEARCH if name in own})
+        rest = {name: value for name, value in own.items() if name not in SEARCH and _group_is_kept(name, kept)}
+        if self.mixer != "conv" or self.num_blocks == 0:
+            del rest["causal"]
+        if "omega_min" not in kept:
+            del rest["omega_learning_rate_factor"]
+        rest["is_frozen"] = self.is_frozen
+        if self.is_hugging_face:
+            rest["backbone"] = HUGGING_FACE + source_hash(self.source)
+            fields = {name: value for name, value in fields.items() if name not in self._without_effect(kept)}
+        else:
+            del rest["quantisation"], rest["backbone_dtype"]
+        return {**fields, **to_fields({**kept, **rest}, SEARCH)}
+
+    def _without_effect(self, kept: dict[str, Any]) -> set[str]:
+        """Return which fields of a backbone of our own a Hugging Face one, and what is beside it, never read.
+
+        Blocks begin as weights of a model of `num_layers` layers do, and local attention has `num_heads` heads.
+        """
+        read = {"num_layers", "residual_init"} if self.num_blocks else set()
+        if kept.get("pvm.local_attention"):
+            read.add("num_heads")
+        return set(OF_BACKBONE) - read
+
+    @property
+    def shardable(self) -> bool:
+        """Gates are single numbers, and blocks are entered by `run`."""
+        return False
+
+    def with_absolute_paths(self) -> ResonantConfig:
+        """Make the folder of a Hugging Face backbone absolute."""
+        if not self.is_hugging_face:
+            return self
+        return self.model_copy(update={"backbone": HUGGING_FACE + self.source})
+
+    def to_pretrain(self) -> ArchitectureConfig | None:
+        """Return the transformer whose weights the backbone takes."""
+        if self.backbone != PRETRAIN:
+            return None
+        sizes = (*OF_BACKBONE, "dropout", "bias", "checkpoint_blocks")
+        return TransformerConfig(**{name: getattr(self, name) for name in sizes})
+
+    @classmethod
+    def contract_configs(cls, **sizes: Any) -> list[Self]:
+        """Return each fidelity without a readout, and with everything there is."""
+        memories = {"pvm": {}, "readout": {}, "ridge": {"unfreeze_step": 0}, "infonce": {"dim": 8, "negatives": 4}}
+        options: list[dict[str, Any]] = [
+            {},
+            {"pvm": {}, "attention": "none", "mixer": "conv"},
+            {"num_blocks": 2, "plm": {"grid_x": 2, "grid_y": 2}, **memories, "attention": "identity"},
+        ]
+        shape = {"d_model": 16, "num_layers": 1, "num_heads": 2, "block_ramp_steps": 0, **sizes}
+        fidelities = ("corrected", "as_published")
+        return [
+            cls.model_validate({**shape, "fidelity": one, **option}) for one in fidelities for option in options
+        ]
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return what mixes positions in a layer of the backbone."""
+        if self.attention == "kept":
+            return super().build_mixer(layer)
+        return IdentityMixer() if self.attention == "identity" else NoMixer()
+
+    def num_extra_parameters(self, vocab_size: int) -> int:
+        """Return the parameters of blocks, readout and contrastive loss."""
+        with torch.device("meta"):
+            return num_parameters(*build_parts(self, self.d_model, vocab_size).modules())
+
+    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
+        """Build the model.
+
+        Raises:
+            ValueError: If parts do not fit each other or the task, or there is no such Hugging Face model.
+        """
+        from trainables.architectures.resonant.model import ResonantModel
+
+        return ResonantModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)

@@ -1,0 +1,196 @@
+"""The groups of fields of the resonant family; `resonant.ResonantConfig` has the rest.
+
+Defaults are those of `corrected`, with the values that the usage guide recommends. What `as_published` changes of
+them stands in `resonant.PUBLISHED`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    pass
+
+
+from pydantic import Field
+
+from trainables.schema import Schema
+
+
+class StillnessConfig(Schema):
+    """A low-pass filter of the phase signal over training steps."""
+
+    ema: float = Field(gt=0, le=1)
+    """Share ρ of the new signal in the average."""
+    floor: float = Field(0.0, ge=0, le=1)
+    """Least share of the average in what is used."""
+    warm_steps: int = Field(0, ge=0)
+    """Steps before the phase signal comes in at all."""
+
+
+class T2Config(Schema):
+    """A decay by position in place of the memory's constant one."""
+
+    mode: Literal["exp", "resonant"] = "exp"
+    steps: float = Field(1500.0, gt=0)
+    """Time constant of `exp`, in tokens."""
+    k: float = Field(1e-3, ge=0)
+    alpha: float = Field(0.08, ge=0, le=1)
+    omega: float = 6.0
+    phase: float = 1.0472
+    """Radians."""
+    published: bool = False
+    """Acts in training only, by the number of forward passes."""
+
+
+class PhaseChangeConfig(Schema):
+    """A learned offset of what is read (PCM)."""
+
+    gate_init: float = 0.5
+    published: bool = False
+    """Starts at 0, and acts in training only."""
+
+
+class LocalAttentionConfig(Schema):
+    """Windowed causal attention beside the memory: the guide's hybrid."""
+
+    window: int = Field(32, ge=1)
+    """Tokens seen."""
+    weight: float = Field(0.3, ge=0, le=1)
+    """Share of the attention in what the two give."""
+
+
+class PVMConfig(Schema):
+    """Phase-vector memory in every block."""
+
+    alpha: float = Field(0.3, ge=0)
+    """Write strength."""
+    beta: float = Field(0.85, ge=0, le=1)
+    """Retention a token."""
+    omega: float = 6.0
+    """Radians per unit of (logarithmic) time."""
+    phase: float = 0.0
+    """Radians."""
+    gate_init: float = -2.0
+    """Of the gate that adds what is read; its strength is the sigmoid."""
+    input_scale: float = 4.0
+    rotation: Rotation = "write"
+    """What is turned: what is written (as documented), what is read (`post`, as published), or nothing."""
+    time: Time = "log"
+    counter: Counter = "local"
+    """Whether the phase counts positions, or also forward passes (`global`, as published)."""
+    reset: bool = True
+    """Whether every sequence starts with an empty memory; as published the batches before leave something."""
+    t2: T2Config | None = None
+    pcm: PhaseChangeConfig | None = None
+    local_attention: LocalAttentionConfig | None = None
+
+
+class PLMConfig(Schema):
+    """Phase-lattice memory in every block, after the phase-vector memory if there is one."""
+
+    grid_x: int = Field(4, ge=1)
+    grid_y: int = Field(4, ge=1)
+    alpha: float = Field(0.10, ge=0)
+    beta: float = Field(0.90, ge=0, le=1)
+    omega: float = 6.0
+    kappa: float = Field(0.05, ge=0)
+    gate_init: float = -2.0
+
+
+class ReadoutConfig(Schema):
+    """What the memories add to the logits."""
+
+    source: Literal["pvm", "plm", "both"] = "pvm"
+    over: Over = "trace"
+    """`trace` reads all past states, O(T·d) memory; `state` the current one, O(d)."""
+    positions: Positions = "all"
+    mask: Mask = "none"
+    window: int = Field(16, ge=1)
+    """Tokens whose ids the mask lets through."""
+    top_k: int = Field(0, ge=0)
+    top_k_over: TopKOver = "trace"
+    scale: float = Field(1.0, gt=0)
+    head: Head = "shared"
+    freeze_steps: int = Field(0, ge=0)
+    of: TraceOf = "own"
+    """Whose trace a sequence reads; as published that of the batch's first."""
+
+
+class QueryConfig(Schema):
+    """What asks the memories."""
+
+    mode: QueryMode = "mean"
+    window: int = Field(16, ge=1)
+    """Last tokens that the query is made of."""
+
+
+class RidgeConfig(Schema):
+    """The projection from what is read to an embedding (KISS-Ridge)."""
+
+    projection: Projection = "ridge"
+    """`random` and `identity` are the controls."""
+    max_pairs: int = Field(512, ge=1)
+    l2: float = Field(1e-3, gt=0)
+    warmup_batches: int = Field(10, ge=0)
+    """Forward passes in training before the first calibration; they matter where something counts them."""
+    unfreeze_step: int | None = Field(100, ge=0)
+    """First step that trains the projection; null: none does."""
+    recalibrate_every: int = Field(0, ge=0)
+    """Steps; 0: never."""
+    target: Literal["head", "embedding"] = "head"
+    """What is predicted: the row of the output head, or, as published, of the input embedding."""
+
+
+class InfoNCEConfig(Schema):
+    """The contrastive loss between what is read and the answer."""
+
+    weight: float = Field(0.3, gt=0)
+    negatives: int = Field(128, ge=1)
+    temperature: float = Field(0.08, gt=0)
+    dim: int = Field(512, ge=1)
+    embedding: Embedding = "projected"
+    """As published the first `dim` numbers of a head row stand for it (`sliced`)."""
+
+
+PRETRAIN, SCRATCH, HUGGING_FACE = "pretrain", "scratch", "hf:"
+"""Where a backbone comes from; the last is a prefix."""
+
+
+LocalMixer = Literal["glu", "conv", "mlp"]
+
+
+Embedding = Literal["projected", "sliced"]
+
+
+Time = Literal["log", "linear"]
+
+
+Rotation = Literal["none", "post", "write"]
+
+
+Counter = Literal["local", "global"]
+
+
+QueryMode = Literal["mean", "ema", "phase_weighted", "mlp", "learned"]
+
+
+Over = Literal["trace", "state"]
+
+
+Positions = Literal["all", "last"]
+
+
+Mask = Literal["none", "window"]
+
+
+Head = Literal["shared", "separate"]
+
+
+TraceOf = Literal["own", "first"]
+
+
+TopKOver = Literal["trace", "vocabulary"]
+
+
+Projection = Literal["ridge", "random", "identity"]

@@ -1,0 +1,185 @@
+"""What the family's metrics mean: each with unit, range, and the value that a model without structure gives.
+
+The published definitions are not public (coherence, saturation, entropy flow) or not what their names say (memory
+norm, curvature peak); these are definitions of this project unless a source is named. All are pure functions.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import _disable_current_modes
+
+from trainables.layers.order_parameters import expected_resultant, resultant
+from trainables.randomness import generator
+
+SATURATED = 0.95
+"""A γ above this counts as saturated."""
+
+NEAR_TOKENS = 4
+"""A peak of curvature at most this far from a position is at it, as published."""
+
+NULL_DRAWS = 16
+"""Most simulated matrices behind `expected_effective_rank`; they differ by far less than 1 %."""
+
+NULL_NUMBERS = 2**20
+"""Most numbers drawn for it beyond the first matrix: the larger they are, the less they differ."""
+
+
+# --- phase coherence ---
+
+
+def pair_phase(h_BTD: Tensor) -> Tensor:
+    """Return the phase of every pair (k, k + D/2) as phase_BTP: atan2 in radians, P = D // 2 pairs."""
+    half = h_BTD.shape[-1] // 2
+    wide_BTD = h_BTD.to(torch.promote_types(h_BTD.dtype, torch.float32))
+    return torch.atan2(wide_BTD[..., half : 2 * half], wide_BTD[..., :half])
+
+
+def phase_coherence(h_BTD: Tensor) -> Tensor:
+    """Return R over positions, mean over pairs and sequences: |mean_t e^{iθ}|, a scalar from 0 to 1.
+
+    It is 1 where no phase moves. The order of the positions does not matter to it, so shuffling whole positions
+    is no null; see `coherence_null` and `shuffled_coherence`.
+    """
+    return resultant(pair_phase(h_BTD), 1).mean()
+
+
+def coherence_null(num_positions: int) -> float:
+    """Return what `phase_coherence` expects of independent uniform phases: about sqrt(π / 4T)."""
+    return expected_resultant(num_positions)
+
+
+def shuffled_coherence(h_BTD: Tensor, draw: torch.Generator) -> Tensor:
+    """Return `phase_coherence` after the two members of each pair were shuffled over time, apart from each other.
+
+    What is left is what channels with an offset give without any phase: a coherence no higher than this one is
+    that of a constant vector in every state, not of an oscillation.
+
+    Args:
+        h_BTD: Hidden states.
+        draw: Generator of the permutations, on the CPU.
+    """
+    order_BTD = torch.rand(h_BTD.shape, generator=draw).argsort(dim=1).to(h_BTD.device)
+    return phase_coherence(h_BTD.gather(1, order_BTD))
+
+
+def null_corrected(value: Tensor | float, null: float) -> Tensor | float:
+    """Return (value − null) / (1 − null): 0 at the null, 1 at full order, below 0 under the null."""
+    return (value - null) / (1 - null)
+
+
+# --- γ ---
+
+
+def gamma_mean(gamma_N: Tensor) -> Tensor:
+    """Return the mean over blocks of γ, the weight of the phase term: from 0 to 1.
+
+    Raises:
+        ValueError: If there is no block: nothing is measured then, and 0 would be a lie.
+    """
+    _require_blocks(gamma_N)
+    return gamma_N.mean()
+
+
+def gamma_saturation(gamma_N: Tensor) -> Tensor:
+    """Return the share of blocks whose γ is above .95: from 0 to 1; 0 at the initial γ = .2.
+
+    Raises:
+        ValueError: If there is no block.
+    """
+    _require_blocks(gamma_N)
+    return (gamma_N > SATURATED).float().mean()
+
+
+def _require_blocks(gamma_N: Tensor) -> None:
+    if gamma_N.numel() == 0:
+        raise ValueError("γ of no block: a model without blocks has none to report")
+
+
+# --- memory ---
+
+
+def reach(decay: float, share: float = 0.01) -> int:
+    """Return the smallest distance, in tokens, at which less than `share` of a token is left; 29 at decay .85."""
+    return math.floor(math.log(share) / math.log(decay)) + 1
+
+
+def readable_tokens(d_model: int, decay: float) -> float:
+    """Return the distance k at which the best linear detector's signal-to-noise ratio falls to 1, in tokens.
+
+    sqrt(D) · decay^k · sqrt(1 − decay²) = 1 for independent inputs of one size: about 20 tokens at decay .85 and
+    D = 2,048. A hit rate that does not fall with depth beyond it comes from elsewhere: it is a leak.
+    """
+    return math.log(math.sqrt(d_model * (1 - decay**2))) / -math.log(decay)
+
+
+# --- hidden states ---
+
+
+def entropy_flow(h_BTD: Tensor) -> Tensor:
+    """Return the mean change from one position to the next of the entropy of softmax |h_t|, nats a token.
+
+    The changes add up to that between the last and the first position, divided by T − 1. Stationary states give 0;
+    no value exceeds ln(D) / (T − 1) in size.
+    """
+    entropy_BT = torch.special.entr(h_BTD.abs().float().softmax(-1)).sum(-1)
+    return entropy_BT.diff(dim=1).mean()
+
+
+def effective_rank(h_ND: Tensor) -> Tensor:
+    """Return exp of the entropy of the normalised singular values: from 1 to min(N, D).
+
+    A coherence near 1 with an effective rank near 1 is a collapse, not synchronisation.
+
+    Source:
+        Roy and Vetterli (2007), "The effective rank", EUSIPCO, pages 606-610.
+    """
+    singular_R = torch.linalg.svdvals(h_ND.to(torch.promote_types(h_ND.dtype, torch.float32)))
+    return torch.special.entr(singular_R / singular_R.sum()).sum().exp()
+
+
+@functools.cache
+def expected_effective_rank(num_rows: int, num_columns: int) -> float:
+    """Return the effective rank of a matrix of independent normal numbers, by a seeded simulation."""
+    with _disable_current_modes():  # a constant, remembered: not to be computed where tensors are only pretended
+        draw = generator(0, "null", "effective_rank", str(num_rows), str(num_columns))
+        num_draws = max(1, min(NULL_DRAWS, NULL_NUMBERS // (num_rows * num_columns)))
+        matrices = torch.randn(num_draws, num_rows, num_columns, generator=draw)
+        return float(torch.stack([effective_rank(matrix) for matrix in matrices]).mean())
+
+
+# --- curvature of the trace ---
+
+
+def curvature(trace_BTD: Tensor) -> Tensor:
+    """Return κ_t = ‖z_{t+2} − 2 z_{t+1} + z_t‖ as kappa_BU with U = T − 2; entry u is about position u + 1.
+
+    It measures how jagged the trace is: independent states give sqrt(6 D) standard deviations at every position.
+    """
+    return torch.linalg.vector_norm(trace_BTD.diff(n=2, dim=1), dim=-1)
+
+
+def curvature_entropy(kappa_BU: Tensor) -> Tensor:
+    """Return the entropy of κ / Σκ over ln U, mean over sequences: 1 for a constant κ, 0 for one single peak.
+
+    In many dimensions κ of noise hardly varies, so that it is near 1 without any event: see
+    `curvature_entropy_null`.
+    """
+    share_BU = kappa_BU / kappa_BU.sum(1, keepdim=True)
+    return torch.special.entr(share_BU).sum(1).mean() / math.log(kappa_BU.shape[1])
+
+
+def curvature_entropy_null(num_curvatures: int, d_model: int) -> float:
+    """Return the `curvature_entropy` of independent or smoothed normal noise, 1 − 1 / (4 D ln U) for large D.
+
+    The logged .9997 is what noise in 130 dimensions gives.
+
+    Source:
+        κ is then a multiple of a χ variable with D degrees of freedom, of relative variance 1 / (2 D), and an
+        entropy falls short of its largest value by half of that.
+    """
+    return 1 - 1 / (4 * d_model * math.log(num_curvatures))

@@ -1,0 +1,249 @@
+"""The model of the `resonant` family: a backbone with blocks after its embedding and a readout at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
+from trainables.architectures.resonant.answers import answer_start, at_answer, check_answers, mean_row
+from trainables.architectures.resonant.block.block import AFRBBlock
+from trainables.architectures.resonant.build import build_parts
+from trainables.architectures.resonant.fields import SCRATCH
+from trainables.architectures.resonant.probes import measure
+from trainables.architectures.resonant.readout.ridge import RECALIBRATION_SHARE, RidgeProjection
+
+if TYPE_CHECKING:
+    from trainables.architectures.resonant.config import ResonantConfig
+    from trainables.batch import Batch
+
+CALIBRATION_SEQUENCES = 64
+"""Most sequences of one forward pass in calibration, as in evaluation: it needs no more memory than that."""
+
+
+class ResonantModel(LanguageModel):
+    """Embedding, resonant blocks, the backbone's layers and head; plus the logits that a readout adds."""
+
+    def __init__(self, config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> None:
+        super().__init__()
+        self.config = config
+        self.backbone = _backbone(config, vocab_size=vocab_size, max_seq_len=max_seq_len)
+        parts = build_parts(config, self.backbone.d_model, vocab_size)
+        self.blocks, self.readout, self.infonce = parts.blocks, parts.readout, parts.infonce
+        self.needs_targets = config.infonce is not None
+        self._resumed: frozenset[str] = frozenset()
+
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
+        """Predict the next token at every position.
+
+        Args:
+            tokens_BT: The inputs.
+            targets_BT: In training with a contrastive loss, what that loss is about; logits do not depend on it.
+        """
+        h_BTD, traces = self.states(tokens_BT)
+        logits_BTV = self.backbone.head(h_BTD)
+        penalty = self._phase_penalty(logits_BTV)
+        if self.readout is not None:
+            read_BSD = self.read(h_BTD, traces)
+            logits_BTV = logits_BTV + self.readout.logits(read_BSD, tokens_BT, self.backbone.head)
+            if targets_BT is not None:
+                penalty = penalty + self._contrast(read_BSD, targets_BT)
+        return ModelOutput(logits_BTV, penalty)
+
+    def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Return the last hidden states h_BTD, and of every block its memories' traces, by memory."""
+        x_BTD = self.backbone.embed(tokens_BT)
+        traces = []
+        for block in self.resonant_blocks():
+            output = block.run(x_BTD)
+            x_BTD = x_BTD + output.y_BTD
+            traces.append(output.traces)
+        return self.backbone.transform(x_BTD), traces
+
+    def resonant_blocks(self) -> Iterator[AFRBBlock]:
+        """Yield the blocks."""
+        for block in self.blocks:
+            assert isinstance(block, AFRBBlock)
+            yield block
+
+    def read(self, h_BTD: Tensor, traces: list[dict[str, Tensor]]) -> Tensor:
+        """Return what is read of the memories, the mean over blocks and sources; read_BSD, S = T or 1."""
+        assert self.readout is not None and self.config.readout is not None
+        source = self.config.readout.source
+        names = ("pvm", "plm") if source == "both" else (source,)
+        reads = [self.readout.read(h_BTD, trace[name]) for trace in traces for name in names]
+        return torch.stack(reads).mean(0)
+
+    @torch.no_grad()
+    def memory_vectors(self, tokens_BT: Tensor) -> dict[str, Tensor]:
+        """Return what each sequence leaves in the blocks' memories, memory_NBD by memory, for other uses; N blocks.
+
+        Raises:
+            ValueError: If there is no memory.
+        """
+        x_BTD = self.backbone.embed(tokens_BT)
+        found: dict[str, list[Tensor]] = {}
+        for block in self.resonant_blocks():
+            output = block.run(x_BTD)
+            x_BTD = x_BTD + output.y_BTD
+            for name, state in output.state.memories.items():
+                found.setdefault(name, []).append(state.memory_BD)
+        if not found:
+            raise ValueError("there is no memory to extract: this configuration has neither pvm nor plm")
+        return {name: torch.stack(vectors) for name, vectors in found.items()}
+
+    def _phase_penalty(self, like: Tensor) -> Tensor:
+        penalty = like.new_zeros((), dtype=torch.float32)
+        if self.config.phase_alignment_weight == 0 or not self.config.learn_phase:
+            return penalty
+        embeddings = (block.embedding for block in self.resonant_blocks())
+        squares = [torch.as_tensor(embedding.phase).square() for embedding in embeddings if embedding is not None]
+        return penalty + self.config.phase_alignment_weight * torch.stack(squares).mean() if squares else penalty
+
+    def _contrast(self, read_BSD: Tensor, targets_BT: Tensor) -> Tensor:
+        """Return the contrastive loss: what is read where the answer begins, against the answer's head rows."""
+        assert self.infonce is not None and self.config.infonce is not None
+        read_BD = at_answer(read_BSD, targets_BT)
+        rows_VD = self.backbone.head_VD.to(read_BD.dtype)
+        ids_BN = self.infonce.draw_negatives(len(read_BD), len(rows_VD), read_BD.device)
+        loss = self.infonce(read_BD, mean_row(rows_VD, targets_BT), rows_VD[ids_BN])
+        weighted: Tensor = self.config.infonce.weight * loss
+        return weighted
+
+    def on_step_start(self, step: int, draw: Callable[[], Batch]) -> str | None:
+        """Set ramps and freezing for `step`, and calibrate the projection where that is due."""
+        for block in self.resonant_blocks():
+            block.set_step(step)
+        if self.readout is None:
+            return None
+        self.readout.set_step(step)
+        if self.infonce is not None:
+            self.infonce.frozen = step < self.readout.freeze_steps
+        if step == 0 and (self.config.ridge or self.config.infonce):
+            check_answers(draw().targets_BT)
+        projection, ridge = self.readout.projection, self.config.ridge
+        if ridge is None or not isinstance(projection, RidgeProjection) or not projection.pairs_due(step):
+            return None
+        if step == 0 and "projection" in self._resumed:
+            return None  # it has been calibrated where it comes from, and maybe trained since
+        with torch.no_grad():
+            if step == 0:
+                for _ in range(ridge.warmup_batches):
+                    self(draw().split(CALIBRATION_SEQUENCES)[0].inputs_BT)
+            z_ND, e_ND = self._pairs(projection.pairs_due(step), draw)
+        found = projection.calibrate(z_ND, e_ND, share=1.0 if step == 0 else RECALIBRATION_SHARE)
+        rest = ", ".join(f"{name} {value:.3g}" for name, value in found.items() if name != "pairs")
+        return f"[KISS-RIDGE] step {step}: calibrated pvm2emb on {len(z_ND)} pairs, λ = {ridge.l2:g}: {rest}"
+
+    def _pairs(self, count: int, draw: Callable[[], Batch]) -> tuple[Tensor, Tensor]:
+        """Return what is read where an answer begins, and the embedding of its first token, `count` of each."""
+        assert self.config.ridge is not None
+        rows_VD = self.backbone.head_VD if self.config.ridge.target == "head" else self.backbone.embedding_VD
+        reads: list[Tensor] = []
+        targets: list[Tensor] = []
+        self.eval()
+        try:
+            while sum(map(len, reads)) < count:
+                for part in draw().split(CALIBRATION_SEQUENCES):
+                    reads.append(at_answer(self.read(*self.states(part.inputs_BT)), part.targets_BT))
+                    first_B1 = answer_start(part.targets_BT).unsqueeze(1)
+                    targets.append(rows_VD[part.targets_BT.gather(1, first_B1).squeeze(1)])
+        finally:
+            self.train()
+        return torch.cat(reads)[:count], torch.cat(targets)[:count]
+
+    @property
+    def frozen_state(self) -> frozenset[str]:
+        """The names of a frozen backbone's weights: they lie where they came from. So adapters are kept alone."""
+        if not self.config.is_frozen or self.config.backbone == SCRATCH:
+            return frozenset()
+        return frozenset(f"backbone.{name}" for name in self.backbone.state_dict())
+
+    @property
+    def state_groups(self) -> dict[str, tuple[str, ...]]:
+        """Blocks with their memories, the projection, the query and the contrastive loss; the backbone if trained.
+
+        A separate readout head belongs to a task, and starts fresh.
+        """
+        groups: dict[str, tuple[str, ...]] = {"blocks": ("blocks.",)}
+        if self.readout is not None:
+            groups |= {"projection": ("readout.projection.",), "query": ("readout.query.",)}
+        if self.infonce is not None:
+            groups["infonce"] = ("infonce.",)
+        if not self.config.is_frozen:
+            groups["backbone"] = ("backbone.",)
+        return groups
+
+    def resumed(self, groups: Collection[str]) -> None:
+        """Remember what was taken over: such a projection is not calibrated before the first step."""
+        self._resumed = frozenset(groups)
+
+    @property
+    def learning_rate_factors(self) -> dict[str, float]:
+        """That of every learned ω."""
+        factor = self.config.omega_learning_rate_factor
+        return {name: factor for name, _ in self.named_parameters() if name.endswith(".embedding.omega")}
+
+    @property
+    def no_weight_decay(self) -> frozenset[str]:
+        """What is frozen by a gradient of 0, for a while or for good: weight decay would move it all the same."""
+        if self.readout is None:
+            return frozenset()
+        projection = self.readout.projection
+        held: tuple[str, ...] = ("readout.separate.", "infonce.") if self.readout.freeze_steps else ()
+        if isinstance(projection, RidgeProjection) and projection.unfreeze_step != 0:
+            held += ("readout.projection.",)
+        return frozenset(name for name, _ in self.named_parameters() if name.startswith(held))
+
+    def load_weights_from(self, role: str, state: Mapping[str, Tensor]) -> None:
+        """Take the weights of a backbone that was trained before.
+
+        Of its tokens and positions the first ones are taken, as many as this model has; of attention, nothing where
+        there is none here.
+        """
+        if role != "backbone":
+            super().load_weights_from(role, state)
+        own = self.backbone.state_dict()
+        taken = {}
+        for name, value in own.items():
+            if name not in state or state[name].shape[1:] != value.shape[1:] or len(state[name]) < len(value):
+                there = tuple(state[name].shape) if name in state else "absent"
+                raise ValueError(
+                    f"backbone: '{name}' is {there} there and {tuple(value.shape)} here; pretrain it with equal "
+                    "sizes and at least as many tokens and positions (task.tokenizer, task.context_length)"
+                )
+            taken[name] = state[name][: len(value)] if value.ndim else state[name]
+        self.backbone.load_state_dict(taken)
+
+    @torch.no_grad()
+    def probes(self, tokens_BT: Tensor) -> dict[str, float]:
+        """Measure what the guide's metrics mean, in evaluation mode; see `resonant_probes`."""
+        was_training = self.training
+        self.eval()
+        try:
+            return measure(self, tokens_BT)
+        finally:
+            self.train(was_training)
+
+
+def _backbone(config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> BackboneModel | HuggingFaceBackbone:
+    """Return the backbone, not yet with the weights of one that was trained before."""
+    if config.is_hugging_face:
+        return load_backbone(
+            config.source,
+            vocab_size=vocab_size,
+            max_seq_len=max_seq_len,
+            quantisation=config.quantisation,
+            dtype=config.backbone_dtype,
+            attention=config.attention,
+            frozen=config.is_frozen,
+            checkpoint_blocks=config.checkpoint_blocks,
+        )
+    backbone = BackboneModel(config, vocab_size=vocab_size, max_seq_len=max_seq_len)
+    backbone.requires_grad_(not config.is_frozen)
+    return backbone

@@ -1,0 +1,130 @@
+"""What the usage guide's metrics mean, measured on a model of the `resonant` family.
+
+Every number that a model without structure could have stands beside that number; see `layers.resonant.measures`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.resonant import measures
+from trainables.architectures.resonant.memory.base import Memory
+from trainables.randomness import generator
+
+if TYPE_CHECKING:
+    from trainables.architectures.resonant.model import ResonantModel
+
+MAX_ROWS = 2048
+"""Hidden states whose effective rank is measured: it takes a singular value decomposition."""
+
+
+def measure(model: ResonantModel, tokens_BT: Tensor) -> dict[str, float]:
+    """Return `probe/<name>` for `tokens_BT`; the model is in evaluation mode and records no gradients."""
+    h_BTD, traces = model.states(tokens_BT)
+    found = _of_states(h_BTD)
+    gammas = [block.gamma() for block in model.resonant_blocks() if block.embedding is not None]
+    if gammas:
+        gamma_N = torch.stack(gammas).float()
+        found["gamma_mean"] = measures.gamma_mean(gamma_N)
+        found["gamma_saturation"] = measures.gamma_saturation(gamma_N)
+    found |= _of_memories(model, tokens_BT)
+    for name in ("pvm", "plm"):
+        own = [trace[name] for trace in traces if name in trace]
+        if own and tokens_BT.shape[1] > 3:
+            kappa_BU = torch.cat([measures.curvature(trace_BTD) for trace_BTD in own])
+            found[f"{name}_curvature_entropy"] = measures.curvature_entropy(kappa_BU)
+            found[f"{name}_curvature_entropy_null"] = measures.curvature_entropy_null(
+                kappa_BU.shape[1], own[0].shape[-1]
+            )
+    memories = [part for block in model.resonant_blocks() for part in block.memories if isinstance(part, Memory)]
+    if memories:
+        found["memory_state_bytes"] = float(sum(memory.state_bytes(1) for memory in memories))
+    found |= _beyond_reach(model, tokens_BT)
+    return {f"probe/{name}": float(value) for name, value in found.items()}
+
+
+def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
+    """Measure order and rank of the last hidden states; a model without any block has them too."""
+    null = measures.coherence_null(h_BTD.shape[1])
+    coherence = measures.phase_coherence(h_BTD)
+    rows_ND = h_BTD.flatten(0, 1)[:MAX_ROWS]
+    found: dict[str, Tensor | float] = {
+        "phase_coherence": coherence,
+        "phase_coherence_null": null,
+        "phase_coherence_above_null": measures.null_corrected(coherence, null),
+        "phase_coherence_shuffled": measures.shuffled_coherence(h_BTD, generator(0, "probe", "coherence")),
+        "effective_rank": measures.effective_rank(rows_ND),
+        "effective_rank_null": measures.expected_effective_rank(*rows_ND.shape),
+    }
+    if h_BTD.shape[1] > 1:
+        found["entropy_flow"] = measures.entropy_flow(h_BTD)
+    return found
+
+
+def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+    """Return what the memories measure of themselves, the mean over blocks."""
+    x_BTD = model.backbone.embed(tokens_BT)
+    seen: dict[str, list[Tensor]] = {}
+    for block in model.resonant_blocks():
+        u_BTD: Tensor = block.mixer(block.norm_in(x_BTD))
+        for memory in block.memories:
+            assert isinstance(memory, Memory)
+            for name, value in memory.probes(u_BTD).items():
+                seen.setdefault(name, []).append(value.float())
+            u_BTD = memory(u_BTD).y_BTD
+        x_BTD = x_BTD + block.run(x_BTD).y_BTD
+    return {name: torch.stack(values).mean() for name, values in seen.items()}
+
+
+def _decays(model: ResonantModel) -> list[float]:
+    """Return what each memory of a block keeps from token to token; of a lattice, its slowest wave."""
+    return [memory.beta for memory in (model.config.pvm, model.config.plm) if memory is not None]
+
+
+def _reach(model: ResonantModel) -> int | None:
+    """Return after how many tokens the memories have lost 99 % of one; None if their decay is not constant.
+
+    What stands one after the other adds up: blocks, their memories, and a mixer that looks back. Local attention
+    stands beside the phase-vector memory: the longer of the two counts.
+    """
+    pvm, decays = model.config.pvm, _decays(model)
+    fades = pvm is not None and pvm.t2 is not None
+    if fades or not decays or not all(0 < decay < 1 for decay in decays) or model.config.num_blocks == 0:
+        return None
+    reaches = [measures.reach(decay) for decay in decays]
+    if pvm is not None and pvm.local_attention is not None:
+        reaches[0] = max(reaches[0], pvm.local_attention.window - 1)
+    return sum(sum(reaches) + block.mixer.num_recent for block in model.resonant_blocks())
+
+
+def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+    """Measure how much the last logits depend on tokens that memories of constant decay have forgotten.
+
+    All tokens farther back than the memories' reach (1 % left) are replaced, then all others but the last: the
+    change of the last logits in the first case, in units of the second. What the last state of such a memory can
+    tell of the far tokens is next to nothing; a number that is not comes from a leak, from the backbone's
+    attention, or from a readout over the trace, which is an attention over all past states: each of them holds its
+    own tokens. It means nothing where sequences end in padding, which is then all that is near.
+    """
+    reach, seq_len = _reach(model), tokens_BT.shape[1]
+    if reach is None:
+        return {}
+    slowest = max(_decays(model))
+    found: dict[str, Tensor | float] = {
+        "memory_reach_tokens": float(reach),
+        "memory_readable_tokens": measures.readable_tokens(model.backbone.d_model, slowest),
+    }
+    if seq_len < reach + 2:
+        return found
+    near = slice(seq_len - 1 - reach, seq_len - 1)
+    shuffled_BT = tokens_BT.roll(1, 0) if len(tokens_BT) > 1 else tokens_BT.flip(1)
+    far_BT, near_BT = shuffled_BT.clone(), tokens_BT.clone()
+    far_BT[:, near.start :] = tokens_BT[:, near.start :]
+    near_BT[:, near] = shuffled_BT[:, near]
+    last_BV, far_BV, near_BV = (model(one).logits_BTV[:, -1] for one in (tokens_BT, far_BT, near_BT))
+    change = (far_BV - last_BV).norm(dim=-1).mean() / (near_BV - last_BV).norm(dim=-1).mean().clamp(min=1e-12)
+    found["influence_beyond_reach"] = change
+    return found

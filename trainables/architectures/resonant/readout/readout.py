@@ -1,0 +1,188 @@
+"""The readout: asks a memory with a query and turns what it gives into logits beside the model's own.
+
+Source:
+    attention-free-phase-blocks, `phase_memory.py` (`readout`) and `train.py` (`apply_readout_to_logits`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from trainables.architectures.resonant.fields import Head, Mask, Over, Positions, TopKOver, TraceOf
+from trainables.architectures.resonant.readout.freezing import zero_gradient_if
+from trainables.architectures.resonant.readout.ridge import RidgeProjection
+from trainables.randomness import INIT_STD, Constant, Initializer, Normal
+
+CLAMP = 10.0
+"""Largest size of a logit that a readout adds, before its scale."""
+
+SEPARATE_WIDTH = 512
+"""Width between trace and vocabulary of a `separate` head."""
+
+
+def keep_top(score: Tensor, k: int) -> Tensor:
+    """Return `score` with all but its k largest entries along the last axis at -inf; k = 0 keeps all."""
+    if k == 0 or k >= score.shape[-1]:
+        return score
+    value, index = score.topk(k, dim=-1)
+    return torch.full_like(score, -math.inf).scatter(-1, index, value)
+
+
+def read_trace(query_BSD: Tensor, trace_BTD: Tensor, *, top_k: int = 0) -> Tensor:
+    """Return what S queries read of the trace: Σ over j of softmax_j(cos(q, m_j)) · m_j, at temperature 1.
+
+    The queries are those of the last S positions; each reads up to its own position. Cosines lie between -1 and 1,
+    so that no position of n gets more than e² / (n - 1 + e²) of the weight: without `top_k` a long trace is read
+    almost evenly. Time and memory O(S·T).
+
+    Args:
+        query_BSD: Queries of any length.
+        trace_BTD: The memory after every position.
+        top_k: Positions a query reads, those of the largest cosines; 0: all.
+    """
+    num_queries, num_positions = query_BSD.shape[1], trace_BTD.shape[1]
+    wide = torch.promote_types(query_BSD.dtype, torch.float32)
+    query_BSD = functional.normalize(query_BSD.to(wide), dim=-1)
+    cosine_BST = query_BSD @ functional.normalize(trace_BTD.to(wide), dim=-1).transpose(1, 2)
+    position_T = torch.arange(num_positions, device=trace_BTD.device)
+    future_ST = position_T > position_T[num_positions - num_queries :, None]
+    weight_BST = keep_top(cosine_BST.masked_fill(future_ST, -math.inf), top_k).softmax(-1)
+    return (weight_BST @ trace_BTD.to(wide)).to(trace_BTD.dtype)
+
+
+def seen_ids(tokens_BT: Tensor, window: int, num_queries: int, vocab_size: int) -> Tensor:
+    """Return which ids stand among the `window` tokens up to each of the last `num_queries` positions, seen_BSV."""
+    num_positions = tokens_BT.shape[1]
+    position_S = torch.arange(num_positions - num_queries, num_positions, device=tokens_BT.device)
+    lag_N = torch.arange(window, device=tokens_BT.device)
+    # before its start a sequence repeats its first token, which such a window holds anyway
+    id_BSN = tokens_BT[:, (position_S[:, None] - lag_N).clamp(min=0)]
+    seen_BSV = torch.zeros(len(tokens_BT), num_queries, vocab_size, dtype=torch.bool, device=tokens_BT.device)
+    return seen_BSV.scatter_(2, id_BSN, True)
+
+
+class SeparateHead(nn.Module):
+    """Logits from what was read: D → 512, layer norm, GELU, → V, without biases.
+
+    While `frozen` is set its parameters are not trained, see `freezing`.
+    """
+
+    def __init__(self, d_model: int, vocab_size: int) -> None:
+        super().__init__()
+        self.frozen = False
+        self.inner_DE = nn.Parameter(torch.empty(d_model, SEPARATE_WIDTH))
+        self.scale_E = nn.Parameter(torch.empty(SEPARATE_WIDTH))
+        self.shift_E = nn.Parameter(torch.empty(SEPARATE_WIDTH))
+        self.outer_EV = nn.Parameter(torch.empty(SEPARATE_WIDTH, vocab_size))
+        self.initializers: dict[str, Initializer] = {
+            "inner_DE": Normal(INIT_STD),
+            "scale_E": Constant(1.0),
+            "shift_E": Constant(0.0),
+            "outer_EV": Normal(INIT_STD),
+        }
+
+    def forward(self, read_BSD: Tensor) -> Tensor:
+        """Return logits_BSV."""
+        inner_DE, scale_E, shift_E, outer_EV = (
+            zero_gradient_if(parameter, frozen=self.frozen)
+            for parameter in (self.inner_DE, self.scale_E, self.shift_E, self.outer_EV)
+        )
+        normed_BSE = functional.layer_norm(read_BSD @ inner_DE, (SEPARATE_WIDTH,), scale_E, shift_E)
+        return functional.gelu(normed_BSE) @ outer_EV
+
+
+class Readout(nn.Module):
+    """Adds to the logits what a memory answers to a query.
+
+    Args:
+        d_model: Width D.
+        vocab_size: Size of the vocabulary V, for the `separate` head.
+        query: Maps h_BTD to a query at every position.
+        projection: Maps what was read to the space of the embeddings (`pvm2emb`), before the `shared` head.
+        over: `trace` reads all past states by cosine, O(T·d) memory; `state` reads the current one, O(d), and
+            has no use for a query.
+        positions: Where logits are added: at `all`, or at the `last` only, as published.
+        mask: `window` lets only ids seen in the last `window` tokens through; all others get the least logit, as
+            published. Where the answer is among those tokens, this hands it to the model.
+        window: Tokens whose ids the mask lets through.
+        top_k: How many to keep; 0: all.
+        top_k_over: Positions of the `trace` that are read, or ids of the `vocabulary` (as the published flag
+            does): the rest get the least logit.
+        scale: Multiplies the logits after they were clamped to ±10, so that the least is -10 times it.
+        head: `shared` is the model's own; `separate` a network of its own (`SeparateHead`) from what was read,
+            without projection. As published the separate head is built and never used.
+        of: Whose trace a sequence reads: its `own`, or that of the batch's `first`, as published.
+        freeze_steps: First steps in which the separate head is not trained; the projection has a rule of its own.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        vocab_size: int,
+        *,
+        query: nn.Module,
+        projection: RidgeProjection,
+        over: Over = "trace",
+        positions: Positions = "all",
+        mask: Mask = "none",
+        window: int = 16,
+        top_k: int = 0,
+        top_k_over: TopKOver = "trace",
+        scale: float = 1.0,
+        head: Head = "shared",
+        of: TraceOf = "own",
+        freeze_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        self.over, self.positions, self.mask, self.of = over, positions, mask, of
+        self.window, self.top_k, self.top_k_over, self.scale = window, top_k, top_k_over, scale
+        self.freeze_steps = freeze_steps
+        self.query = query if over == "trace" else None
+        self.projection = projection if head == "shared" else nn.Identity()
+        self.separate = SeparateHead(d_model, vocab_size) if head == "separate" else None
+
+    def set_step(self, step: int) -> None:
+        """Freeze or thaw, as it is right before 0-based `step`."""
+        if isinstance(self.projection, RidgeProjection):
+            self.projection.set_step(step)
+        if self.separate is not None:
+            self.separate.frozen = step < self.freeze_steps
+
+    def read(self, h_BTD: Tensor, trace_BTD: Tensor) -> Tensor:
+        """Return what is read of one trace, read_BSD; S is T, or 1 where only the last position is read.
+
+        Over several blocks, the reads are averaged.
+
+        Args:
+            h_BTD: Hidden states that ask.
+            trace_BTD: The memory after every position, rotated as it is read.
+        """
+        if self.of == "first":
+            trace_BTD = trace_BTD[:1].expand_as(trace_BTD)
+        last = -1 if self.positions == "last" else 0
+        if self.query is None:
+            return trace_BTD[:, last:]
+        query_BSD = self.query(h_BTD)[:, last:]
+        return read_trace(query_BSD, trace_BTD, top_k=self.top_k if self.top_k_over == "trace" else 0)
+
+    def logits(self, read_BSD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+        """Return the logits to be added for what was read, logits_BTV; 0 at positions that were not read.
+
+        Args:
+            read_BSD: What `read` returned.
+            tokens_BT: The inputs, for the mask.
+            head: The language-model head, from width D to the vocabulary.
+        """
+        logits_BSV = head(self.projection(read_BSD)) if self.separate is None else self.separate(read_BSD)
+        if self.mask == "window":
+            seen_BSV = seen_ids(tokens_BT, self.window, read_BSD.shape[1], logits_BSV.shape[2])
+            logits_BSV = logits_BSV.masked_fill(~seen_BSV, -math.inf)
+        if self.top_k_over == "vocabulary":
+            logits_BSV = keep_top(logits_BSV, self.top_k)
+        logits_BSV = self.scale * logits_BSV.clamp(-CLAMP, CLAMP)
+        return functional.pad(logits_BSV, (0, 0, tokens_BT.shape[1] - read_BSD.shape[1], 0))

@@ -1,0 +1,186 @@
+"""The `tpi` family (temporal phase integration): every layer mixes positions by phases that tokens add up.
+
+Source:
+    TPI (hartflow) and its notes on decoupling. As published a block adds its normed input twice, positions are
+    fixed waves, the head is untied, linear layers start as Glorot's and there are no feed-forward layers (version 0
+    had some, as wide as the model); `corrected` is the same mixer on the backbone that the other families have.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import Annotated, Any, ClassVar, Literal, Self
+
+from pydantic import Field, model_validator
+
+from search_spaces.tpi import SEARCH, VARIANTS
+from trainables.architectures.base import LanguageModel
+from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.tpi.mixer import Decay, Magnitude, TemporalPhaseMixer
+from trainables.architectures.tpi.phases import Decoupling, Frequency, PhaseForm, PhaseInit, QueryOffset
+from trainables.layers.mixer import Mixer
+from trainables.registry import register_architecture
+
+AS_PUBLISHED: dict[str, Any] = {
+    "double_residual": True,
+    "positions": "sinusoidal",
+    "tie_head": False,
+    "linear_init": "xavier",
+    "bias": True,
+    "ffn_multiplier": 0.0,
+}
+"""What the published code is beside its mixer. The published table of positions ends at 2,048; here it goes on. The
+published head has a bias, and Glorot's uniform start is here a normal one of the same variance."""
+
+Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
+"""YAML has no tuples, so a list of integers is read as one."""
+
+
+@register_architecture("tpi", version=1)
+class TPIConfig(BackboneConfig):
+    """Temporal phase integration in all layers.
+
+    `variant` sets the defaults of the fields in `VARIANTS`, `fidelity: as_published` of those in `AS_PUBLISHED`;
+    each field can still be given. Those of `AS_PUBLISHED` but the first are of the whole model: give its other
+    arms the same.
+    """
+
+    has_heads: ClassVar[bool] = False
+
+    name: Literal["tpi"] = "tpi"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published`: the model around the mixer as in the source. `corrected`: this class's defaults."""
+    variant: str = Field(
+        "v1_simple", description=f"A version of the source, or a control: one of {', '.join(VARIANTS)}."
+    )
+    frequency: Frequency = "linear"
+    """Where a token's turn ω comes from: `linear` W x + b; `gated` that times a sigmoid of another map; `atan2` the
+    angle of a pair; `fixed` drawn once, of no token; `none`: no turn (an average)."""
+    frequency_scale: float = Field(0.001, gt=0)
+    """Where the trained factor a of each channel's turns starts, in radians a token; of `fixed` turns the standard
+    deviation."""
+    squash: bool = False
+    """Whether the sum s of the turns becomes 10·tanh(s / 10) radians."""
+    decoupling: Decoupling = "none"
+    """Frequency by which phases are read: that of writing, a `free` one, or `constrained` to ω + 0.1·W x."""
+    phase_init: PhaseInit = "none"
+    """What a token adds to the phase of its own position: nothing, a linear map, or two with a GELU between."""
+    query_offset: QueryOffset = "none"
+    """What a token adds to the phase that it reads by, and with `trajectory` to what the output sees, too."""
+    window: int | None = Field(None, ge=1)
+    """Positions in the sum, the present one among them. Unless given: all of the past."""
+    decay: Decay = "none"
+    """Whether the past fades by one trained factor a layer."""
+    decay_init_window: float = Field(64.0, gt=1)
+    """Tokens 1 / (1 − λ) that the factor λ starts with."""
+    magnitude: Magnitude = "sigmoid"
+    """Weight of a token in the sum: 5·σ(W x + b), or 1."""
+    normalise: bool = True
+    """Whether the sum is divided by the sum of the weights."""
+    expansion: Widths = ()
+    """Hidden widths of the output map, in units of `d_model`, with a GELU after each; none: one linear map."""
+    expansion_norm: bool = False
+    """Whether a norm comes before each hidden layer of the output map."""
+    double_residual: bool = False
+    """Whether a layer adds its normed input a second time, as published."""
+    memory_size: int = Field(0, ge=0)
+    """Size of keys and values of an explicit associative memory beside the sum; 0: none."""
+    diversity_weight: float = Field(0.0, ge=0)
+    """Weight of the penalty on phases that stay together over time, summed over layers, in nats a token. Phases
+    that are not trained have none."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        """Write out what the variant and the fidelity set."""
+        if not isinstance(fields, dict):
+            return fields
+        published = AS_PUBLISHED if fields.get("fidelity") == "as_published" else {}
+        variant = fields.get("variant", cls.model_fields["variant"].default)
+        return {**published, **(VARIANTS.get(variant, {}) if isinstance(variant, str) else {}), **fields}
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> TPIConfig:
+        if self.variant not in VARIANTS:
+            near = difflib.get_close_matches(self.variant, VARIANTS, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(VARIANTS)}"
+            raise ValueError(f"unknown variant '{self.variant}'; {hint}")
+        if self.decoupling != "none" and self.frequency not in ("linear", "gated"):
+            raise ValueError(f"decoupling={self.decoupling} needs frequency=linear or gated, not {self.frequency}")
+        return self
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """An untied head that starts as wide as Glorot's is sure of itself untrained."""
+        return frozenset({"chance"} if self.linear_init == "xavier" and not self.tie_head else ())
+
+    @property
+    def shardable(self) -> bool:
+        """A learned decay is a single number, which cannot be divided; probes of gradients take whole weights."""
+        return self.decay == "none" and self.query_offset == "none" and self.decoupling != "free"
+
+    @property
+    def memory_neutral(self) -> frozenset[str]:
+        """Starting values change no tensor; `fidelity` and `variant` only set defaults."""
+        return frozenset({"fidelity", "variant", "frequency_scale", "decay_init_window"})
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop what cannot change the result, as `search_spaces.tpi` says."""
+        fields = super().canonical()
+        own = {name: fields.pop(name) for name in SEARCH}
+        del fields["fidelity"], fields["variant"]
+        if self.linear_init == "xavier":
+            del fields["residual_init"]
+        if self.num_layers == 0:
+            return fields
+        return {**fields, **SEARCH.canonical(own)}
+
+    @classmethod
+    def contract_configs(cls, **sizes: Any) -> list[Self]:
+        """Return every variant, plain and in one layer; the default and the published one with all options, too."""
+        small = {"d_model": 8, "num_layers": 1, "num_heads": 2, "ffn_multiplier": 1.0, **sizes}
+        single = [{"variant": name, "dropout": 0.0} for name in VARIANTS]
+        options: list[dict[str, Any]] = [
+            {"fidelity": "as_published", "d_model": 16, "num_layers": 2, "ffn_multiplier": 0.0},
+            {"fidelity": "as_published", "d_model": 16, "variant": "v6_query_offset", "ffn_multiplier": 0.0},
+            {"num_layers": 2, "bias": True, "dropout": 0.1, "window": 5, "decay": "learned"},
+        ]
+        return [cls.model_validate({**small, **option}) for option in (*single, *options)]
+
+    def build_mixer(self, layer: int) -> Mixer:
+        """Return the phase mixer, the same in every layer."""
+        form = PhaseForm(
+            frequency=self.frequency,
+            frequency_scale=self.frequency_scale,
+            squash=self.squash,
+            decoupling=self.decoupling,
+            phase_init=self.phase_init,
+            query_offset=self.query_offset,
+        )
+        return TemporalPhaseMixer(
+            self.d_model,
+            form,
+            init_std=self.residual_std,
+            window=self.window,
+            decay=self.decay,
+            decay_init_window=self.decay_init_window,
+            magnitude=self.magnitude,
+            normalise=self.normalise,
+            expansion=self.expansion,
+            expansion_norm=self.expansion_norm,
+            memory_size=self.memory_size,
+            diversity_weight=self.diversity_weight,
+            double_residual=self.double_residual,
+            dropout=self.dropout,
+            bias=self.bias,
+        )
+
+    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
+        """Build the model.
+
+        Raises:
+            ValueError: If `parameter_budget` cannot be met.
+        """
+        from trainables.architectures.tpi.model import TPIModel
+
+        return TPIModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)

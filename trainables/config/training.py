@@ -1,0 +1,69 @@
+"""Optimiser and budget of a trial."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+import trainables.architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+from trainables.schema import Schema
+
+
+class OptimizerConfig(Schema):
+    """The optimiser and its learning-rate schedule."""
+
+    name: Literal["adamw", "adamw_8bit"] = "adamw"
+    """`adamw_8bit` keeps its state in 8 bits (bitsandbytes)."""
+    learning_rate: float = Field(1e-3, gt=0)
+    """Peak learning rate, reached after the warm-up."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    beta2: float = Field(0.99, ge=0, lt=1)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled weight decay, multiplied by the learning rate."""
+    weight_decay_on: Literal["matrices", "all_but_bias"] = "matrices"
+    """`all_but_bias` also decays norms, couplings and frequencies, as PhaseGPT's code does."""
+    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    warmup_steps: int = Field(0, ge=0)
+    """Optimiser steps of linear warm-up."""
+    final_fraction: float = Field(0.1, ge=0, le=1)
+    """Learning rate at the last step as a fraction of the peak; unused by `constant`."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Gradients are scaled down to at most this global L2 norm."""
+
+
+class BudgetConfig(Schema):
+    """How long a replicate trains and how often it reports."""
+
+    steps: int = Field(ge=0)
+    """Optimiser steps; 0 scores the model as it starts, as a control."""
+    batch_size: int = Field(ge=1)
+    """Sequences in one optimiser step, whatever the micro-batch."""
+    report_every: int = Field(ge=1)
+    """Optimiser steps between reports; the last step always reports."""
+    eval_sequences: int = Field(64, ge=1)
+    """Sequences of the evenly spaced validation subset scored at each report. The last report scores all."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """`bfloat16` runs the forward pass under autocast; parameters stay in float32."""
+    divergence_loss: float = Field(20.0, gt=0)
+    """A training loss above this, in nats a token, ends the replicate as diverged; so does a non-finite one."""
+    score_at: Literal["last", "best"] = "last"
+    """Which weights the last report scores whole, probes and keeps: those of the last step, or those of the report
+    with the best validation subset, by the task's primary metric. Choose by `best`, and judge on the test split."""
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result; the last step is not said, as before there was a choice."""
+        fields = self.model_dump(mode="json")
+        if self.score_at == "last":
+            del fields["score_at"]
+        return fields
+
+
+def _check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
+    if optimizer.warmup_steps >= budget.steps > 0:
+        raise ValueError(
+            f"optimizer.warmup_steps={optimizer.warmup_steps} must be below budget.steps={budget.steps}, or the "
+            "learning rate never reaches its peak"
+        )

@@ -1,0 +1,125 @@
+"""TrialConfig: everything that decides what a trial computes, except its seed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+import trainables.architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+from trainables.architectures.base import ArchitectureConfig
+from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
+from trainables.config.training import BudgetConfig, OptimizerConfig, _check_warm_up
+from trainables.plugins.files import Plugin, origin_of
+from trainables.registry import ARCHITECTURES, TASKS
+from trainables.schema import Schema
+from trainables.tasks.base import TaskConfig
+
+
+class PretrainingConfig(Schema):
+    """How the backbone is trained that an architecture wants trained before it is used.
+
+    It is trained once, with one seed, and shared by all arms and seeds that ask for the same one: a fixed factor of
+    the study, of which the replicates are no sample.
+    """
+
+    task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
+    seed: int = Field(0, ge=0)
+    """Seed of the one replicate that trains it."""
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> PretrainingConfig:
+        _check_warm_up(self.optimizer, self.budget)
+        return self
+
+
+class TrialConfig(Schema):
+    """One point of the space: architecture, task, optimiser and budget; the seed is not part of it."""
+
+    architecture: Annotated[SerializeAsAny[ArchitectureConfig], BeforeValidator(ARCHITECTURES.parse)]
+    task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
+    pretraining: PretrainingConfig | None = None
+    """How the backbone is trained; for architectures that want one trained, and not counted for others."""
+    resume_from: ResumeConfig | None = None
+    """Whose weights to start with; by default the seed's own."""
+
+    @model_validator(mode="after")
+    def _backbone_is_trained_somehow(self) -> TrialConfig:
+        if self.architecture.to_pretrain() is not None and self.pretraining is None:
+            raise ValueError(
+                f"architecture '{self.architecture.name}' wants its backbone trained first: say how under "
+                "pretraining, as {task: …, optimizer: …, budget: …}"
+            )
+        return self
+
+    @property
+    def backbone(self) -> TrialConfig | None:
+        """What trains the backbone; None where there is none to train."""
+        given = self.pretraining
+        architecture = None if given is None else self.architecture.to_pretrain()
+        if given is None or architecture is None:
+            return None
+        return TrialConfig(
+            architecture=architecture, task=given.task, optimizer=given.optimizer, budget=given.budget
+        )
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> TrialConfig:
+        _check_warm_up(self.optimizer, self.budget)
+        return self
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Roles in which weights of other replicates are needed before the first step."""
+        return frozenset(
+            role
+            for role, needed in ((BACKBONE, self.backbone is not None), (RESUME, self.resume_from is not None))
+            if needed
+        )
+
+    @property
+    def plugins(self) -> dict[str, Plugin]:
+        """The plugins that define the architecture and the task, by part; empty where both are the library's."""
+        origins = {"architecture": origin_of(type(self.architecture)), "task": origin_of(type(self.task))}
+        return {part: plugin for part, plugin in origins.items() if plugin is not None}
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, with the versions of the code that reads them.
+
+        Code from outside also counts with its hash: who edits a plugin need not think of its version.
+        """
+        return {
+            **self._start(),
+            **{f"{part}_plugin": plugin.sha256 for part, plugin in self.plugins.items()},
+            "architecture": self.architecture.canonical(),
+            "architecture_version": ARCHITECTURES.version(self.architecture.name),
+            "task": self.task.canonical(),
+            "task_version": TASKS.version(self.task.name),
+            "optimizer": self.optimizer.model_dump(mode="json"),
+            "budget": self.budget.canonical(),
+        }
+
+    def _start(self) -> dict[str, Any]:
+        """Return what is taken over; whose weights they are, `config_id` is told."""
+        return {} if self.resume_from is None else {"states": sorted(self.resume_from.states)}
+
+
+def config_id(config: TrialConfig, data_hash: str, origins: Mapping[str, str] | None = None) -> str:
+    """Return the name of a configuration: equal for equal results, 12 hexadecimal digits.
+
+    Args:
+        config: The configuration; fields without effect (a sign at zero coupling) do not count.
+        data_hash: Hash of the data the task trains on, so that other data is another configuration.
+        origins: Whose weights it starts with, by role, as `Need.identity` names them.
+    """
+    named = {**config.canonical(), "data_hash": data_hash, **({"origins": dict(origins)} if origins else {})}
+    text = json.dumps(named, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,0 +1,1 @@
+"""What every architecture and task has to pass."""

@@ -1,0 +1,1 @@
+"""Corpora, hub files and tokenizers."""

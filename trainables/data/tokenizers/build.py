@@ -1,0 +1,64 @@
+"""A tokenizer by its name."""
+
+from __future__ import annotations
+
+import difflib
+
+from trainables.data.errors import DataError
+from trainables.data.tokenizers.base import Tokenizer
+from trainables.data.tokenizers.bpe import BpeTokenizer
+from trainables.data.tokenizers.simple import ByteTokenizer, CharTokenizer
+
+EMBEDDED = ("bpe", "byte", "char")
+
+
+PRETRAINED = "hf:"
+"""Before the folder or repository of a pretrained model whose tokenizer is meant."""
+
+
+def check_tokenizer_name(spec: str) -> str:
+    """Return `spec` if it names a tokenizer, existing or not.
+
+    Raises:
+        ValueError: If it does not; the message gives the nearest name.
+    """
+    if spec in EMBEDDED or (spec.startswith(PRETRAINED) and spec != PRETRAINED):
+        return spec
+    near = difflib.get_close_matches(spec, EMBEDDED, n=1)
+    hint = f"did you mean '{near[0]}'? " if near else ""
+    raise ValueError(f"unknown tokenizer '{spec}'; {hint}known: {', '.join(EMBEDDED)}, hf:PATH_OR_REPOSITORY")
+
+
+def absolute_tokenizer(spec: str) -> str:
+    """Return the name of a tokenizer with the path of a local folder made absolute."""
+    from trainables.data.pretrained_files import absolute_source
+
+    source = spec.removeprefix(PRETRAINED)
+    return spec if source == spec else f"{PRETRAINED}{absolute_source(source)}"
+
+
+def build_tokenizer(
+    name: str, *, corpus_text: tuple[str, ...], training_text: str, bpe_vocab_size: int
+) -> Tokenizer:
+    """Return the tokenizer called `name`.
+
+    Args:
+        name: `char`, `byte`, `bpe`, or `hf:` and the folder or repository of a pretrained model.
+        corpus_text: All splits; `char` takes its symbols from them.
+        training_text: `bpe` learns its merges from this and nothing else.
+        bpe_vocab_size: Most tokens of `bpe`.
+
+    Raises:
+        DataError: If the corpus is empty, or a pretrained tokenizer cannot be had.
+    """
+    if not training_text:
+        raise DataError("the training split is empty; there is nothing to build a tokenizer from")
+    if name == "byte":
+        return ByteTokenizer()
+    if name == "char":
+        return CharTokenizer("".join(sorted(set().union(*corpus_text))))
+    if name == "bpe":
+        return BpeTokenizer(training_text, bpe_vocab_size)
+    from trainables.data.tokenizers.pretrained import load_pretrained
+
+    return load_pretrained(name.removeprefix(PRETRAINED))

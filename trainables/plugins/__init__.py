@@ -1,0 +1,1 @@
+"""Architectures and tasks from outside this repository."""

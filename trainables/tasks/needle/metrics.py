@@ -1,0 +1,191 @@
+"""What the metrics of the needle task are called, what they mean, and what models score that retrieve nothing."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.metric import Metric, Split
+from trainables.tasks.needle.layout import Layout
+from trainables.tasks.scoring import at_least, half_of
+
+NUM_DEPTHS = 5
+FIRST_EXAMPLES = 50
+"""Held-out examples that the published hit rate is taken over."""
+FIRST_ECHO = f"echo_rate_first{FIRST_EXAMPLES}"
+
+
+def depth_metric(depth: int) -> str:
+    """Return the name of the exact match in part `depth`, counted from 0, of the context."""
+    return f"needle_exact_match_depth_{depth + 1}"
+
+
+class _MetricSpec(NamedTuple):
+    """A metric without its split. A share is over examples, also a share of tokens.
+
+    The tokens of one needle are found or missed together: they are no independent items, and their number would
+    promise more than they tell. So an example is the item, of which a part can be right.
+    """
+
+    name: str
+    meaning: str
+    chance: float
+    unit: str = "share"
+    direction: Literal["minimise", "maximise"] = "maximise"
+    examples: int | None = None
+    """What a share is over; None: all of the split."""
+
+    def items(self, num_examples: int) -> int | None:
+        """Return the items of a share in a split of `num_examples`; None for what is no share."""
+        return (self.examples or num_examples) if self.unit == "share" else None
+
+
+def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec]:
+    """Return the published metrics."""
+    length = layout.needle_length
+    guesses_NL = torch.full((1, length), 1 / vocab_size, dtype=torch.float64)
+    half = float(at_least(guesses_NL, half_of(length)))
+    echo = "tokens of the needle in the context that are predicted at the place where they are read"
+    return [
+        _MetricSpec("echo_rate", f"{echo}: the published hit rate, an echo", 1 / vocab_size),
+        _MetricSpec(f"echo_rate_top{top_k}", f"{echo}, among the {top_k} likeliest", top_k / vocab_size),
+        _MetricSpec(
+            "partial_success", f"needles with at least half of their {length} tokens echoed, as published", half
+        ),
+        _MetricSpec(
+            "unshifted_perplexity",
+            "exp of the mean nats of the token just read, in the answer or, without one, everywhere; as published",
+            vocab_size,
+            "perplexity",
+            "minimise",
+        ),
+    ]
+
+
+def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec]:
+    """Return the metrics of what is generated after the query."""
+    length = layout.needle_length
+    return [
+        _MetricSpec(
+            "needle_exact_match", f"needles generated with all of {length} tokens right", vocab_size**-length
+        ),
+        _MetricSpec(
+            "needle_token_accuracy", "generated tokens that are the needle's in their place", 1 / vocab_size
+        ),
+        _MetricSpec(
+            f"needle_top{top_k}_accuracy",
+            f"tokens of the needle among the {top_k} likeliest when theirs is generated",
+            top_k / vocab_size,
+        ),
+        _MetricSpec(
+            "needle_nats_per_token",
+            "mean negative log-likelihood of the answer's tokens, those before each given",
+            math.log(vocab_size),
+            "nats/token",
+            "minimise",
+        ),
+    ]
+
+
+def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_MetricSpec]:
+    """Return the metrics that a subset is too small for."""
+    first = min(FIRST_EXAMPLES, len(place_N))
+    meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
+    kinds = [_MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first)]
+    if layout.query:
+        counts = torch.bincount(layout.depth_bins(place_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
+        part = f"of {NUM_DEPTHS} of the context, 1 the earliest"
+        chance = vocab_size**-layout.needle_length
+        kinds += [
+            _MetricSpec(
+                depth_metric(depth),
+                f"needle_exact_match of needles in part {depth + 1} {part}",
+                chance,
+                examples=count,
+            )
+            for depth, count in enumerate(counts)
+        ]
+    return kinds
+
+
+def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
+    """Return the metrics of every held-out split and of its subset; chance is a uniform guess over the vocabulary.
+
+    A rate over a subset does not say its number of items: whoever evaluates chooses it.
+
+    Args:
+        layout: Of the examples that are scored.
+        places: Where the needle of each example is, in each split.
+        vocab_size: Number of different tokens.
+        top_k: Likeliest tokens that count as a hit of the `top` metrics.
+    """
+    kinds = _echo_kinds(layout, vocab_size, top_k)
+    if layout.query:
+        kinds += _retrieval_kinds(layout, vocab_size, top_k)
+    declared = []
+    for split, place_N in places.items():
+        size = len(place_N)
+        all_kinds = (*kinds, *_whole_kinds(layout, vocab_size, place_N))
+        whole = [(split, kind, f"{size:,} examples", kind.items(size)) for kind in all_kinds]
+        subset = [(f"{split}_subset", kind, f"some of {size:,} examples", None) for kind in kinds]
+        declared += [
+            Metric(
+                name=f"{prefix}/{kind.name}",
+                unit=kind.unit,
+                direction=kind.direction,
+                meaning=f"{kind.meaning}; {split} split, {examples}",
+                chance=kind.chance,
+                items=items,
+            )
+            for prefix, kind, examples, items in (*whole, *subset)
+        ]
+    return tuple(declared)
+
+
+def reference_scores(layout: Layout, splits: tuple[Split, ...], *, top_k: int) -> dict[str, dict[str, float]]:
+    """Return the expected scores of models that retrieve nothing, as {model: {metric: value}}.
+
+    `guess among symbols` knows which tokens there are. `guess a place` copies the stretch of context that starts at
+    one of the needle's possible places, drawn at random: without a marker no model generates the needle better.
+    `echo` repeats what it reads; after the query it goes on repeating the query's last token.
+    """
+    symbol, place = 1 / layout.num_symbols, 1 / layout.num_places
+    whole = symbol**layout.needle_length
+    names = {
+        "guess among symbols": {
+            "echo_rate": symbol,
+            FIRST_ECHO: symbol,
+            f"echo_rate_top{top_k}": min(1.0, top_k * symbol),
+            "unshifted_perplexity": float(layout.num_symbols),
+        },
+        "echo": {
+            "echo_rate": 1.0,
+            FIRST_ECHO: 1.0,
+            f"echo_rate_top{top_k}": 1.0,
+            "partial_success": 1.0,
+            "unshifted_perplexity": 1.0,
+        },
+    }
+    if layout.query:
+        names["guess among symbols"] |= {
+            "needle_exact_match": whole,
+            "needle_token_accuracy": symbol,
+            f"needle_top{top_k}_accuracy": min(1.0, top_k * symbol),
+            "needle_nats_per_token": math.log(layout.num_symbols),
+        }
+        names["guess a place"] = {
+            "needle_exact_match": place + (1 - place) * whole,
+            "needle_token_accuracy": place + (1 - place) * symbol,
+        }
+        names["echo"] |= {
+            "needle_exact_match": 0.0 if layout.marker else whole,
+            "needle_token_accuracy": 0.0 if layout.marker else symbol,
+        }
+    return {
+        model: {f"{split}/{metric}": value for split in splits for metric, value in scores.items()}
+        for model, scores in names.items()
+    }

@@ -1,0 +1,137 @@
+"""What the metrics of the recall task are called, what they mean, and what models score that recall nothing.
+
+There are two chance lines. A model that knows which tokens are values guesses one of V / 2. A model that also
+remembers which values it was shown, but not with which key, guesses one of K: a share of 1 / K shows no recall,
+only a memory of a set. Where answers are given there is a third, (1/K + 1/(K-1) + …) / Q: answers seen so far are
+ruled out without any recall (.34 at K = Q = 8, where 1/K is .125). So answers are withheld by default.
+"""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from trainables.metric import Split
+from trainables.tasks.recall.layout import Layout, RecallExamples
+from trainables.tasks.synthetic import MetricSpec
+
+NUM_DISTANCES = 4
+
+
+def distance_metric(quarter: int) -> str:
+    """Return the name of the accuracy in quarter `quarter`, counted from 0, of the distances."""
+    return f"recall_accuracy_distance_{quarter + 1}"
+
+
+def pairs_metric(num_pairs: int) -> str:
+    """Return the name of the accuracy in examples with `num_pairs` pairs."""
+    return f"recall_accuracy_pairs_{num_pairs}"
+
+
+def by_distance(distance_NQ: Tensor) -> tuple[Tensor, ...]:
+    """Return which queries, counted through all examples, are in each quarter when ordered by distance."""
+    return distance_NQ.flatten().argsort(stable=True).tensor_split(NUM_DISTANCES)
+
+
+def shown_share(examples: RecallExamples) -> float:
+    """Return how often an answer is right that is drawn from the values shown, each time a value was shown.
+
+    It is 1 / K where they differ.
+    """
+    answers_NQ = examples.targets_NT[examples.targets_NT >= 0].view(examples.distance_NQ.shape)
+    return float((answers_NQ[:, :, None] == examples.shown_NK[:, None, :]).double().mean())
+
+
+def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...]) -> list[MetricSpec]:
+    """Return what is measured on held-out examples; chance is a uniform guess over the vocabulary.
+
+    Args:
+        layout: Of the examples.
+        examples: Of the split.
+        scored_pairs: Other numbers of pairs that are scored.
+    """
+    guess, num_queries = 1 / layout.vocab_size, layout.num_queries
+    asked = f"of {num_queries} queries for {layout.num_pairs} pairs"
+    declared = [
+        MetricSpec("recall_accuracy", f"answers that are right, {asked}", guess),
+        MetricSpec("recall_exact_match", f"examples with all answers right, {asked}", guess**num_queries),
+        MetricSpec(
+            "recall_choice_accuracy",
+            "answers that are right if one of the values shown has to be chosen: association without the rest",
+            shown_share(examples),
+        ),
+        MetricSpec(
+            "recall_nats_per_token",
+            "mean negative log-likelihood of an answer",
+            math.log(layout.vocab_size),
+            "nats/token",
+            "minimise",
+        ),
+    ]
+    distance_M = examples.distance_NQ.flatten()
+    for quarter, chosen in enumerate(by_distance(examples.distance_NQ)):
+        nearest, farthest = int(distance_M[chosen[0]]), int(distance_M[chosen[-1]])
+        meaning = f"recall_accuracy of queries {nearest} to {farthest} tokens after their pair"
+        num_examples = len((chosen // num_queries).unique())
+        declared.append(
+            MetricSpec(distance_metric(quarter), meaning, guess, examples=num_examples, in_subset=False)
+        )
+    declared += [
+        MetricSpec(
+            pairs_metric(number), f"recall_accuracy of other examples, with {number} pairs", guess, in_subset=False
+        )
+        for number in scored_pairs
+    ]
+    return declared
+
+
+def reference_scores(
+    layouts: tuple[Layout, ...], examples: dict[Split, RecallExamples]
+) -> dict[str, dict[str, float]]:
+    """Return the expected scores of models that recall nothing, as {model: {metric: value}}.
+
+    Args:
+        layouts: Of the task's own number of pairs first, then of others that are scored.
+        examples: Of the first layout, for each split.
+    """
+    layout, *others = layouts
+    value, num_queries = 1 / layout.num_values, layout.num_queries
+    names = [distance_metric(quarter) for quarter in range(NUM_DISTANCES)]
+    scores: dict[str, dict[str, float]] = {}
+    for split, found in examples.items():
+        shown = shown_share(found)
+        guesses = {
+            "guess a value": {
+                **dict.fromkeys(["recall_accuracy", *names, *(pairs_metric(o.num_pairs) for o in others)], value),
+                "recall_exact_match": value**num_queries,
+                "recall_choice_accuracy": shown,
+                "recall_nats_per_token": math.log(layout.num_values),
+            },
+            "guess a value shown": {"recall_accuracy": shown, "recall_choice_accuracy": shown},
+        }
+        if layout.unique_values:
+            guesses["guess a value shown"] |= {
+                **dict.fromkeys(names, shown),
+                **{pairs_metric(other.num_pairs): 1 / other.num_pairs for other in others},
+                "recall_exact_match": shown**num_queries,
+                "recall_nats_per_token": math.log(layout.num_pairs),
+            }
+            if layout.answers_given:
+                guesses["guess a value not yet given"] = _left_over(layout)
+        for model, metrics in guesses.items():
+            row = scores.setdefault(model, {})
+            row |= {f"{split}/{name}": score for name, score in metrics.items()}
+    return scores
+
+
+def _left_over(layout: Layout) -> dict[str, float]:
+    """Return the scores of a guess among the values that no answer has taken yet."""
+    left = [layout.num_pairs - place for place in range(layout.num_queries)]
+    accuracy = sum(1 / number for number in left) / len(left)
+    return {
+        "recall_accuracy": accuracy,
+        "recall_choice_accuracy": accuracy,
+        "recall_exact_match": 1 / math.prod(left),
+        "recall_nats_per_token": sum(map(math.log, left)) / len(left),
+    }

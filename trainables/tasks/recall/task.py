@@ -1,0 +1,229 @@
+"""The recall task: multi-query associative recall (MQAR). Pairs of a key and a value, and then keys: which value?
+
+`corrected`, the default, is the task of the literature on attention-free models, in which attention is known to
+succeed. `as_published` is the associative recall of the TPI notes: a marker before each query, values that repeat,
+uniform gaps, 2,000 training examples; its published size is `vocab_size: 50, num_pairs: 20, num_queries: 5,
+context_length: 50`. Its target stands at the key too, and is withheld: the task is sound, and what leaked was the
+transformer that it was compared with, which was given the targets as decoder input. `recall_layout` draws the
+examples, `recall_metrics` says what the scores mean and what a guess is worth.
+
+Source:
+    Arora et al. (2023), "Zoology: measuring and improving recall in efficient language models", arXiv:2312.04927.
+"""
+
+from __future__ import annotations
+
+import copy
+from functools import cached_property
+from typing import Annotated, Any, Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.metric import Split
+from trainables.registry import register_task
+from trainables.tasks.base import Task
+from trainables.tasks.recall.layout import Filler, Layout, RecallExamples
+from trainables.tasks.recall.metrics import by_distance, distance_metric, kinds, pairs_metric, reference_scores
+from trainables.tasks.synthetic import MetricSpec, SyntheticConfig, SyntheticTask, answer_scores, at_targets
+
+AS_PUBLISHED: dict[str, Any] = {"marker": True, "unique_values": False, "power": 1.0, "num_train": 2000}
+"""What the associative recall of the TPI notes is, at any size."""
+
+Counts = Annotated[tuple[int, ...], Field(strict=False)]
+
+
+@register_task("recall", version=1)
+class RecallConfig(SyntheticConfig):
+    """Multi-query associative recall; `fidelity: as_published` sets the defaults of every field in `AS_PUBLISHED`.
+
+    Sizes of the literature: a vocabulary of 8,192 and (context_length, num_pairs) of (64, 4), (128, 8), (256, 16)
+    or (512, 64).
+    """
+
+    name: Literal["recall"] = "recall"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    vocab_size: int = Field(128, ge=4)
+    """The lower half are keys, the upper half values; token 0 is blank."""
+    context_length: int = Field(64, ge=4)
+    """Tokens of an example."""
+    num_pairs: int = Field(8, ge=1)
+    num_queries: int | None = Field(None, ge=1)
+    """Keys that are asked for, each once. None: all of them."""
+    answers: Literal["withheld", "given"] = "withheld"
+    """`withheld`: what follows a query is filler, as in the literature. `given`: it is the answer, so that training
+    is next-token prediction; then answers can be guessed by elimination."""
+    filler: Filler = "blank"
+    """What stands where neither a pair nor a query does: a blank; keys that the example does not use; or, as in the
+    literature, any token, which now and then is a key that the example does use."""
+    power: float = Field(0.01, gt=0, le=1)
+    """Gaps follow a power law: slot i is chosen in proportion to i^(power - 1). 1: all slots alike."""
+    marker: bool = False
+    """Whether a marker stands before each query."""
+    unique_values: bool = True
+    """Whether the values of an example differ."""
+    curriculum: Counts = ()
+    """Numbers of pairs to train on first, ascending, each for a number of steps; then comes `num_pairs`."""
+    curriculum_steps_per_stage: int = Field(500, ge=1)
+    """Optimiser steps of a stage of the curriculum."""
+    scored_pairs: Counts = ()
+    """Smaller numbers of pairs that are scored too, in examples of their own, ascending."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _resolve_defaults(cls, fields: Any) -> Any:
+        """Write out the defaults that depend on the fidelity."""
+        if not isinstance(fields, dict) or fields.get("fidelity") != "as_published":
+            return fields
+        return {**AS_PUBLISHED, **fields}
+
+    @model_validator(mode="after")
+    def _consistent(self) -> RecallConfig:
+        for name in ("curriculum", "scored_pairs"):
+            counts = list(getattr(self, name))
+            if counts != sorted({count for count in counts if 1 <= count < self.num_pairs}):
+                raise ValueError(
+                    f"{name}={counts} must ascend from 1 or more and stay below num_pairs={self.num_pairs}"
+                )
+        if self.num_queries is not None and self.num_queries > self.num_pairs:
+            raise ValueError(f"num_queries={self.num_queries} must be at most num_pairs={self.num_pairs}")
+        layout = self.layout(self.num_pairs)
+        if layout.num_slots < layout.num_queries:
+            needed = 2 * layout.num_pairs + layout.slot_width * layout.num_queries
+            raise ValueError(
+                f"context_length={self.context_length} must be at least {needed}: {layout.num_pairs} pairs of 2 "
+                f"tokens, and {layout.num_queries} queries of {layout.slot_width}"
+            )
+        spare = 1 if self.filler == "other_keys" else 0
+        keys, values = layout.num_pairs + spare, layout.num_pairs if self.unique_values else 1
+        if layout.num_keys < keys or layout.num_values < values:
+            raise ValueError(
+                f"vocab_size={self.vocab_size} has {layout.num_keys} keys and {layout.num_values} values; "
+                f"num_pairs={self.num_pairs} needs at least {keys} and {values}"
+            )
+        return self
+
+    @property
+    def withholds_answers(self) -> bool:
+        """Whether a query is followed by filler, not by its answer."""
+        return self.answers == "withheld"
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return small tasks: answers withheld and given, filler of each kind, and as published."""
+        small = {"vocab_size": 24, "num_pairs": 4, "context_length": 20, "num_val": 40, "num_test": 20}
+        variants: list[dict[str, Any]] = [
+            {"curriculum": [1, 2], "curriculum_steps_per_stage": 50, "scored_pairs": [2]},
+            {"answers": "given", "filler": "other_keys", "num_queries": 3},
+            {"fidelity": "as_published", "num_train": 30, "filler": "any_token"},
+            {"fidelity": "as_published", "answers": "given"},
+        ]
+        return [cls.model_validate({**small, **variant}) for variant in variants]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result; `fidelity` only sets defaults."""
+        fields = {**super().canonical(), "num_queries": self.layout(self.num_pairs).num_queries}
+        del fields["fidelity"]
+        if not self.curriculum:
+            del fields["curriculum_steps_per_stage"]
+        return fields
+
+    def layout(self, num_pairs: int) -> Layout:
+        """Return the positions of an example with `num_pairs` pairs; at most as many are asked for."""
+        return Layout(
+            length=self.context_length,
+            vocab_size=self.vocab_size,
+            num_pairs=num_pairs,
+            num_queries=min(self.num_queries or num_pairs, num_pairs),
+            marker=self.marker,
+            answers_given=self.answers == "given",
+            unique_values=self.unique_values,
+            power=self.power,
+            filler=self.filler,
+        )
+
+    def build(self, data_dir: object) -> RecallTask:
+        """Draw the held-out examples, and those to train on if they are fixed."""
+        return RecallTask(self)
+
+
+class RecallTask(SyntheticTask[RecallExamples]):
+    """Held-out examples, and a source of training examples to which a curriculum gives fewer pairs."""
+
+    config: RecallConfig
+
+    def __init__(self, config: RecallConfig) -> None:
+        self.layout = self._train_layout = config.layout(config.num_pairs)
+        super().__init__(config, vocab_size=config.vocab_size, context_length=config.context_length)
+        self._stages = tuple(self._stage(num_pairs) for num_pairs in config.curriculum)
+
+    def _draw(self, size: int, generator: torch.Generator) -> RecallExamples:
+        return self._train_layout.draw(size, generator)
+
+    def _stage(self, num_pairs: int) -> RecallTask:
+        stage = copy.copy(self)
+        stage._train_layout = self.config.layout(num_pairs)
+        stage._fixed = stage._fixed_training()
+        return stage
+
+    @cached_property
+    def _others(self) -> dict[Split, dict[int, RecallExamples]]:
+        """Held-out examples with other numbers of pairs."""
+        return {
+            split: {
+                number: self.config.layout(number).draw(len(examples), self._stream(split, f"{number} pairs"))
+                for number in self.config.scored_pairs
+            }
+            for split, examples in self.examples.items()
+        }
+
+    @property
+    def primary_metric(self) -> str:
+        """Answers that are right."""
+        return "val/recall_accuracy"
+
+    def at(self, step: int) -> Task:
+        """Return the task with the pairs of the curriculum's stage; what is scored always has all of them."""
+        stage = step // self.config.curriculum_steps_per_stage
+        return self._stages[stage] if stage < len(self._stages) else self
+
+    def _kinds(self, split: Split) -> list[MetricSpec]:
+        return kinds(self.layout, self.examples[split], self.config.scored_pairs)
+
+    def _scores(self, model: LanguageModel, examples: RecallExamples) -> dict[str, Tensor]:
+        logits_NQV, answers_NQ = at_targets(model, examples)
+        return {
+            **answer_scores("recall", logits_NQV, answers_NQ),
+            "recall_choice_accuracy": choice_hits(logits_NQV, answers_NQ, examples.shown_NK),
+        }
+
+    def _whole_scores(
+        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+    ) -> dict[str, Tensor]:
+        """Return the accuracy by distance and by number of pairs."""
+        hits_M = scores["recall_accuracy"].flatten()
+        quarters = by_distance(self.examples[split].distance_NQ)
+        found = {distance_metric(quarter): hits_M[chosen] for quarter, chosen in enumerate(quarters)}
+        for number, examples in self._others[split].items():
+            found[pairs_metric(number)] = self._score_all(model, examples, **options)["recall_accuracy"]
+        return found
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return what models are expected to score that recall nothing; see `recall_metrics`."""
+        numbers = (self.config.num_pairs, *self.config.scored_pairs)
+        return reference_scores(tuple(map(self.config.layout, numbers)), self.examples)
+
+
+def choice_hits(logits_NQV: Tensor, answers_NQ: Tensor, shown_NK: Tensor) -> Tensor:
+    """Return the probability that each answer is the likeliest of the values shown, ties broken at random.
+
+    A value that is shown twice has two chances in a tie.
+    """
+    num_queries = answers_NQ.shape[1]
+    logits_NQK = logits_NQV.gather(2, shown_NK[:, None].expand(-1, num_queries, -1))
+    is_best_NQK = logits_NQK == logits_NQK.amax(2, keepdim=True)
+    is_right_NQK = shown_NK[:, None] == answers_NQ[..., None]
+    # No logit equals a NaN, so 0 / 0 tells that there was one.
+    return (is_best_NQK & is_right_NQK).sum(2).double() / is_best_NQK.sum(2)

@@ -1,0 +1,278 @@
+"""What the tasks on text share: a corpus that is cut and tokenized, and one total in several units.
+
+- *Splits.* A split that the corpus declares is used as it is. Else the text is cut, in characters and before it is
+  tokenized, so that every tokenizer sees the same splits: training is the first
+  `int(n * (1 - val_fraction - test_fraction))` characters, then validation, then the last
+  `int(n * test_fraction)` characters for test.
+- *Units.* Totals are kept in float64. Bits per character and per byte divide the total by the characters and
+  UTF-8 bytes of the scored tokens, whatever the tokenizer; perplexity is exp of the mean per *token*.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator, model_validator
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED, Batch
+from trainables.data.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file
+from trainables.data.hub import is_local_repository
+from trainables.data.tokenizers.base import Tokenizer
+from trainables.data.tokenizers.build import absolute_tokenizer, build_tokenizer, check_tokenizer_name
+from trainables.metric import Metric, Split
+from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.scoring import check_request, mean_nats, perplexity, token_nats
+
+UNITS = (
+    ("nats_per_token", "nats/token", "mean negative log-likelihood of a token"),
+    ("bits_per_char", "bits/character", "negative log-likelihood in bits, per character"),
+    ("bits_per_byte", "bits/byte", "negative log-likelihood in bits, per byte of UTF-8"),
+    ("perplexity", "perplexity", "exp of the mean nats per token; incomparable between tokenizers"),
+)
+
+
+class TextConfig(TaskConfig):
+    """Which text, how it is cut, and what its tokens are."""
+
+    corpus: str = "synthetic"
+    """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
+    `hub:REPOSITORY[:CONFIGURATION]`."""
+    tokenizer: str = "char"
+    """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY`, that of a pretrained model."""
+    bpe_vocab_size: int = Field(1024, ge=256, le=65536)
+    """Most tokens of a `bpe` tokenizer, which is trained on the training split."""
+    val_fraction: float = Field(0.1, gt=0, lt=1)
+    """Share of the characters for validation, unless the corpus declares that split."""
+    test_fraction: float = Field(0.0, ge=0, lt=1)
+    """Share of the characters for test, unless the corpus declares that split. 0: no test split."""
+    max_bytes: int | None = Field(None, ge=1)
+    """Leading bytes of each declared split to use; for `synthetic`, how many to generate. None: all."""
+
+    @field_validator("corpus")
+    @classmethod
+    def _known_corpus(cls, value: str) -> str:
+        return check_corpus_name(value)
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _known_tokenizer(cls, value: str) -> str:
+        return check_tokenizer_name(value)
+
+    @model_validator(mode="after")
+    def _fractions_leave_some(self) -> Self:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction} must add up to "
+                "less than 1: the rest is trained on"
+            )
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result.
+
+        The place of a file is not one of them: its content is, and that is in the data hash.
+        """
+        fields: dict[str, Any] = self.model_dump(mode="json")
+        if self.tokenizer != "bpe":
+            del fields["bpe_vocab_size"]
+        if self.tokenizer.startswith("hf:"):
+            fields["tokenizer"] = "hf"
+        if self.corpus in DECLARED_SPLITS:
+            del fields["val_fraction"], fields["test_fraction"]
+        if self.corpus.startswith("file:"):
+            fields["corpus"] = "file"
+        elif self.corpus.startswith("hub:") and is_local_repository(self.corpus.removeprefix("hub:")):
+            fields["corpus"] = "hub"
+        return fields
+
+    def with_absolute_paths(self, data_dir: Path | None) -> Self:
+        """Return the configuration with the paths of a local corpus and tokenizer made absolute."""
+        changes = {"tokenizer": absolute_tokenizer(self.tokenizer)}
+        prefix, _, rest = self.corpus.partition(":")
+        if prefix == "file":
+            changes["corpus"] = f"file:{find_file(rest, data_dir)}"
+        elif prefix == "hub" and is_local_repository(rest):
+            folder, colon, configuration = rest.partition(":")
+            absolute = Path(folder).expanduser().resolve()
+            changes["corpus"] = f"hub:{absolute}{colon}{configuration}"
+        return self.model_copy(update=changes)
+
+
+def split_text(corpus: Corpus, *, val_fraction: float, test_fraction: float) -> dict[str, str]:
+    """Return the text of `train`, `val` and, if there is one, `test`; see the module's conventions."""
+    text, texts = corpus.train, {}
+    val_fraction = val_fraction if corpus.val is None else 0.0
+    test_fraction = test_fraction if corpus.test is None else 0.0
+    # Rounded, because 1 - .05 - .05 is .8999999999999999 and would move the cut by one character.
+    train_end = int(len(text) * round(1 - val_fraction - test_fraction, 12))
+    test_start = len(text) - int(len(text) * test_fraction)
+    texts["train"] = text[:train_end]
+    texts["val"] = text[train_end:test_start] if corpus.val is None else corpus.val
+    if corpus.test is not None:
+        texts["test"] = corpus.test
+    elif test_fraction > 0:
+        texts["test"] = text[test_start:]
+    return texts
+
+
+@dataclass
+class TextTotal:
+    """Sums over scored tokens."""
+
+    nats: Tensor
+    tokens: int = 0
+    chars: int = 0
+    num_bytes: int = 0
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Return the total in every unit."""
+        nats = float(self.nats)
+        bits = nats / math.log(2)
+        per_token = nats / self.tokens
+        return {
+            f"{prefix}/nats_per_token": per_token,
+            f"{prefix}/bits_per_char": bits / self.chars,
+            f"{prefix}/bits_per_byte": bits / self.num_bytes,
+            f"{prefix}/perplexity": perplexity(per_token),
+        }
+
+
+class TextTask(Task):
+    """A corpus, cut and tokenized. A task on it says which sequences there are."""
+
+    units: ClassVar[tuple[tuple[str, str, str], ...]] = UNITS
+    """Name, unit and meaning of each metric; lower is better."""
+
+    def __init__(self, config: TextConfig, corpus: Corpus, texts: dict[str, str]) -> None:
+        self.corpus = corpus
+        self.texts = texts
+        self.tokenizer: Tokenizer = build_tokenizer(
+            config.tokenizer,
+            corpus_text=tuple(texts.values()),
+            training_text=texts["train"],
+            bpe_vocab_size=config.bpe_vocab_size,
+        )
+        self.vocab_size = self.tokenizer.vocab_size
+        self.data_hash = _hash_splits(texts)
+        if self.tokenizer.sha256 is not None:
+            self.data_hash = hashlib.sha256(f"{self.data_hash}{self.tokenizer.sha256}".encode()).hexdigest()
+
+    @property
+    @abstractmethod
+    def provenance(self) -> dict[str, Any]:
+        """Where the text came from, its size and its hash."""
+
+    @abstractmethod
+    def _windows(self, split: Split, max_sequences: int | None, batch_size: int) -> Iterator[Batch]:
+        """Yield what is scored, on the CPU: all of it, or up to `max_sequences` evenly spaced sequences."""
+
+    @abstractmethod
+    def _scored_tokens(self, split: Split) -> Tensor:
+        """Return the scored tokens of a whole split, in one dimension."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The held-out splits that exist; validation always does."""
+        return ("val", "test") if "test" in self.texts else ("val",)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The units for each held-out split and its evenly spaced subset.
+
+        Chance is a uniform guess over the vocabulary; that of a subset is taken over the whole split.
+        """
+        declared = []
+        for split in self.splits:
+            chance = self._chance(split)
+            for suffix, part in (("", "all of it"), ("_subset", "evenly spaced windows of it")):
+                declared += [
+                    Metric(
+                        name=f"{split}{suffix}/{name}",
+                        unit=unit,
+                        direction="minimise",
+                        meaning=f"{meaning}; {split} split, {part}",
+                        chance=chance.get(f"{split}/{name}", float(self.vocab_size)),
+                    )
+                    for name, unit, meaning in self.units
+                ]
+        return tuple(declared)
+
+    def _chance(self, split: Split) -> dict[str, float]:
+        scored = self._scored_tokens(split)
+        total = TextTotal(torch.tensor(len(scored) * math.log(self.vocab_size), dtype=torch.float64))
+        self._count(total, scored)
+        return total.metrics(split)
+
+    @property
+    def primary_metric(self) -> str:
+        """Bits per character where tokens are characters, else bits per byte."""
+        return "val/bits_per_char" if self.tokenizer.name == "char" else "val/bits_per_byte"
+
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` evenly spaced validation sequences of full length."""
+        return next(self._windows("val", num_sequences, num_sequences))
+
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy in nats over the targets that are not -100."""
+        return mean_nats(logits_BTV, batch.targets_BT)
+
+    @torch.no_grad()
+    def evaluate(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, float]:
+        """Score every token of `split` that has a target, or those of evenly spaced sequences.
+
+        Raises:
+            ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
+        """
+        cure = "set test_fraction above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, cure=cure)
+        total = self._total(device)
+        for batch in self._windows(split, max_sequences, batch_size):
+            self._add(total, model(batch.inputs_BT.to(device)).logits_BTV, batch)
+        return total.metrics(split if max_sequences is None else f"{split}_subset")
+
+    def _total(self, device: torch.device) -> TextTotal:
+        return TextTotal(torch.zeros((), dtype=torch.float64, device=device))
+
+    def _add(self, total: TextTotal, logits_BTV: Tensor, batch: Batch) -> None:
+        """Add the scored tokens of a batch, which is on the CPU."""
+        total.nats += token_nats(logits_BTV, batch.targets_BT.to(logits_BTV.device)).double().sum()
+        self._count(total, batch.targets_BT[batch.targets_BT != IGNORED])
+
+    def _count(self, total: TextTotal, scored: Tensor) -> None:
+        tokens = scored.numpy()
+        total.tokens += tokens.size
+        total.chars += int(self.tokenizer.chars_per_token_V[tokens].sum())
+        total.num_bytes += int(self.tokenizer.bytes_per_token_V[tokens].sum())
+
+    def _compact(self, text: str) -> Tensor:
+        """Tokenize into the smallest integers that hold the vocabulary: a corpus may have 10^8 tokens."""
+        small = np.uint8 if self.vocab_size <= 256 else np.int32
+        return torch.from_numpy(self.tokenizer.encode(text).astype(small))
+
+
+def _hash_splits(texts: dict[str, str]) -> str:
+    digest = hashlib.sha256()
+    for split, text in texts.items():
+        content = text.encode("utf-8")
+        digest.update(f"{split} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()

@@ -1,0 +1,265 @@
+"""Language modelling: predict the next character, byte or BPE token.
+
+Conventions (they decide the numbers, so they are stated once: those of every text in `text`, these here):
+
+- *Scored tokens.* Every token of a split is scored exactly once, but for its first, which has no context.
+- *Windows.* Window k reads `context_length` tokens from token k * stride on and predicts the one after each.
+  The first window scores all its predictions, a later one only its last `stride`; so with
+  stride = context_length no token has context from another window (nanoGPT's convention), and a smaller
+  stride gives tokens more context, a lower score and a higher cost. The last window may be shorter.
+- *Beyond the training length.* With `evaluation_length`, each split is also read in disjoint windows of that many
+  tokens, and scored by position: band 1 is the positions that training has too, band 2 as many after them, and so
+  on. What is left of the split after the last whole window is left out, so that all bands are of the same windows.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.batch import IGNORED, Batch
+from trainables.data.corpora import Corpus, load_corpus
+from trainables.data.errors import DataError
+from trainables.data.tokenizers.simple import ByteTokenizer
+from trainables.metric import Metric, Split
+from trainables.registry import register_task
+from trainables.tasks.scoring import evenly_spaced, token_nats
+from trainables.tasks.text.base import TextConfig, TextTask, TextTotal, split_text
+from trainables.tasks.text.ngrams import reference_scores
+from trainables.tasks.text.samples import FILE_NAME, Sampler, SamplesConfig
+
+MIN_HELD_OUT_TOKENS = 3
+"""Of a split that is scored: the law of the synthetic text gives a character a probability after two others."""
+
+
+@register_task("language", version=1)
+class LanguageConfig(TextConfig):
+    """A corpus, cut and tokenized."""
+
+    name: Literal["language"] = "language"
+    context_length: int = Field(64, ge=1)
+    """Tokens in a training sequence and in an evaluation window."""
+    stride: int | None = Field(None, ge=1)
+    """Tokens from one evaluation window to the next. None: `context_length`, disjoint windows."""
+    evaluation_length: int | None = Field(None, ge=2)
+    """Tokens of longer windows that are scored by position, and for which the model is built. None: none."""
+    samples: SamplesConfig | None = None
+    """What is generated at the end of training. None: nothing."""
+
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> LanguageConfig:
+        if self.stride is not None and self.stride > self.context_length:
+            raise ValueError(
+                f"stride={self.stride} must be at most context_length={self.context_length}: "
+                "a larger one would skip tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _longer_windows_are_longer(self) -> LanguageConfig:
+        if self.evaluation_length is not None and self.evaluation_length <= self.context_length:
+            raise ValueError(
+                f"evaluation_length={self.evaluation_length} must be more than "
+                f"context_length={self.context_length}, which is always scored"
+            )
+        return self
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Every position of a training sequence is scored."""
+        return True
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, the stride written out."""
+        fields = {**super().canonical(), "stride": self.stride or self.context_length}
+        for name in ("evaluation_length", "samples"):
+            if fields[name] is None:
+                del fields[name]
+        return fields
+
+    def build(self, data_dir: Path | None) -> LanguageTask:
+        """Load the corpus, cut and tokenize it."""
+        return LanguageTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
+
+
+class LanguageTask(TextTask):
+    """A tokenized corpus; its conventions are the module's."""
+
+    def __init__(self, config: LanguageConfig, corpus: Corpus) -> None:
+        texts = split_text(corpus, val_fraction=config.val_fraction, test_fraction=config.test_fraction)
+        super().__init__(config, corpus, texts)
+        self.config = config
+        self.context_length = config.context_length
+        self.stride = config.stride or config.context_length
+        self.tokens = {split: self._compact(text) for split, text in self.texts.items()}
+        self._check_lengths()
+        self._sampler = None
+        if config.samples is not None:
+            self._sampler = Sampler(config.samples, self.tokens["val"], self.tokenizer, self.max_length)
+        # A view of every training sequence and its next token: a batch is one gather.
+        self._sequences = self.tokens["train"].unfold(0, self.context_length + 1, 1)
+
+    def _check_lengths(self) -> None:
+        for split, tokens in self.tokens.items():
+            name = "context_length" if split == "train" else "evaluation_length"
+            length = getattr(self.config, name)
+            needed = MIN_HELD_OUT_TOKENS if length is None else length + 1
+            reason = "" if length is None else f" ({name}={length}, and one to predict)"
+            if len(tokens) < needed:
+                raise DataError(
+                    f"corpus '{self.config.corpus}': the {split} split has {len(tokens)} tokens and needs "
+                    f"{needed}{reason}; use a longer text or change val_fraction, test_fraction or max_bytes"
+                )
+
+    @property
+    def max_length(self) -> int:
+        """Tokens of the longest window that is scored."""
+        return self.config.evaluation_length or self.context_length
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the text came from, its size and its hash."""
+        return {
+            **self.corpus.provenance,
+            "sha256": self.corpus.sha256,
+            "split_tokens": {split: len(tokens) for split, tokens in self.tokens.items()},
+            "vocab_size": self.vocab_size,
+        }
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` sequences from uniformly distributed starts, with replacement, as nanoGPT does."""
+        starts = torch.randint(len(self._sequences), (size,), generator=generator)
+        sequences = self._sequences[starts].long()
+        return Batch(sequences[:, :-1].contiguous(), sequences[:, 1:].contiguous())
+
+    def _scored_tokens(self, split: Split) -> Tensor:
+        return self.tokens[split][1:]
+
+    def _windows(self, split: Split, max_sequences: int | None, batch_size: int) -> Iterator[Batch]:
+        """Yield the evaluation windows in batches; a last, shorter window is a batch of its own."""
+        tokens, length, stride = self.tokens[split], self.context_length, self.stride
+        num_targets = len(tokens) - 1
+        starts = stride * evenly_spaced(1 + max(0, math.ceil((num_targets - length) / stride)), max_sequences)
+        is_short = starts + length > num_targets
+        for group in (starts[~is_short], starts[is_short]):
+            for chosen in group.split(batch_size) if len(group) else ():
+                size = min(length, num_targets - int(chosen[-1]))
+                sequences = tokens[chosen[:, None] + torch.arange(size + 1)].long()
+                targets_BT = sequences[:, 1:].clone()
+                targets_BT[chosen > 0, : length - stride] = IGNORED  # scored by the window before
+                yield Batch(sequences[:, :-1], targets_BT)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The units; with longer windows those by position, and with samples their measures."""
+        longer = [metric for split in self.splits for metric in self._band_metrics(split)]
+        return (*super().metrics, *longer, *(self._sampler.metrics if self._sampler else ()))
+
+    @property
+    def _bands(self) -> tuple[slice, ...]:
+        """Positions of each band of the longer windows; none where there are no such windows."""
+        longest, length = self.config.evaluation_length, self.context_length
+        starts = () if longest is None else range(0, longest, length)
+        return tuple(slice(start, min(start + length, self.max_length)) for start in starts)
+
+    @property
+    def _unit(self) -> str:
+        """The unit of the primary metric, in which bands are scored."""
+        return self.primary_metric.partition("/")[2]
+
+    def _band_metrics(self, split: Split) -> list[Metric]:
+        """Declare the score of each band, and what the last is above the first."""
+        if not self._bands:
+            return []
+        bits = math.log2(self.vocab_size)
+        unit = "bits/character" if self._unit == "bits_per_char" else "bits/byte"
+        windows_NT = self._long_windows(split)[:, 1:]
+        where = f"{split} split, {len(windows_NT):,} windows of {self.max_length} tokens"
+        declared = []
+        for number, band in enumerate(self._bands, start=1):
+            total = self._total(torch.device("cpu"))
+            self._count(total, windows_NT[:, band].flatten())
+            units = total.chars if self._unit == "bits_per_char" else total.num_bytes
+            declared.append(
+                Metric(
+                    name=f"{split}/{self._unit}_band_{number}",
+                    unit=unit,
+                    direction="minimise",
+                    meaning=f"{self._unit} at positions {band.start + 1} to {band.stop}; {where}",
+                    chance=bits * total.tokens / units,
+                )
+            )
+        meaning = f"{self._unit} in the last band minus that in the first; {where}"
+        name = f"{split}/{self._unit}_drift"
+        return [*declared, Metric(name=name, unit=unit, direction="minimise", meaning=meaning)]
+
+    def _long_windows(self, split: Split) -> Tensor:
+        """Return every whole window, with the token after it; a view."""
+        return self.tokens[split].unfold(0, self.max_length + 1, self.max_length)
+
+    def evaluate(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, float]:
+        """Score as `TextTask` does; of a whole split also longer windows by position, and validation samples."""
+        found = super().evaluate(
+            model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
+        )
+        if max_sequences is not None:
+            return found
+        if self._bands:
+            found |= self._score_bands(model, split, device, batch_size)
+        if split == "val" and self._sampler is not None:
+            found |= self._sampler.score(model, device)
+        return found
+
+    @torch.no_grad()
+    def _score_bands(
+        self, model: LanguageModel, split: Split, device: torch.device, batch_size: int
+    ) -> dict[str, float]:
+        """Return the score of each band, and what the last is above the first."""
+        totals: list[TextTotal] = [self._total(device) for _ in self._bands]
+        # As many tokens in one pass as there are in ordinary windows, for which memory was estimated.
+        size = max(1, batch_size * self.context_length // self.max_length)
+        for windows_BT in self._long_windows(split).split(size):
+            inputs_BT, targets_BT = windows_BT[:, :-1].long(), windows_BT[:, 1:].long()
+            nats_BT = token_nats(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device)).double()
+            for total, band in zip(totals, self._bands, strict=True):
+                total.nats += nats_BT[:, band].sum()
+                self._count(total, targets_BT[:, band].flatten())
+        values = [total.metrics(split)[f"{split}/{self._unit}"] for total in totals]
+        found = {f"{split}/{self._unit}_band_{number}": value for number, value in enumerate(values, start=1)}
+        return {**found, f"{split}/{self._unit}_drift": values[-1] - values[0]}
+
+    @torch.no_grad()
+    def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
+        """Return the samples, if there are to be any."""
+        if self._sampler is None:
+            return {}
+        return {FILE_NAME: self._sampler.text(self._sampler.draw(model, device))}
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return the scores of n-gram models, of the source itself where its law is known, and of samples of text.
+
+        They model characters for a `char` tokenizer and bytes for the others; see `ngrams`.
+        """
+        own = {} if self._sampler is None else {"the text itself": self._sampler.references()}
+        return own | reference_scores(
+            self.texts,
+            tokenizer=self.tokenizer if self.config.tokenizer == "char" else ByteTokenizer(),
+            per_token=self.config.tokenizer in {"char", "byte"},
+            source=self.corpus.source,
+        )

@@ -1,0 +1,285 @@
+"""Language modelling line by line, each line padded to one length: the published "language" task, taken apart.
+
+A line that is not blank is a sequence of its own; it is cut to `context_length` tokens, or filled up with padding.
+As published, padding is trained on and scored, and the score compares the prediction at a token with that same
+token, not with the next one: a model that repeats its input has perplexity 1, and padding alone pulls it toward 1.
+`corrected` predicts the next token and leaves the padding out. Both report all four perplexities, of the next token
+or the one just read, without padding or with it, so that a published figure can be explained.
+
+Tokens of a line are scored from its second on; a line shorter than two tokens has none, and is left out.
+
+Source:
+    attention-free-phase-blocks, src/train.py, `--task language`: the first 5,000 and 500 lines of WikiText-2,
+    padded to 256 tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import torch
+from pydantic import Field, field_validator
+from torch import Tensor
+
+from trainables.batch import IGNORED, Batch
+from trainables.data.corpora import Corpus, load_corpus
+from trainables.data.errors import DataError
+from trainables.data.tokenizers.simple import ByteTokenizer
+from trainables.metric import Split
+from trainables.registry import register_task
+from trainables.tasks.scoring import evenly_spaced, perplexity, token_nats
+from trainables.tasks.text.base import UNITS, TextConfig, TextTask, TextTotal, split_text
+from trainables.tasks.text.ngrams import reference_scores
+
+MIN_TOKENS = 2
+"""Of a line that is kept: one to read and one to predict."""
+SYNTHETIC_BREAK = "a"
+
+_EXTRA_UNITS = (
+    ("perplexity_with_padding", "perplexity", "exp of the mean nats of the next token, padding included"),
+    ("unshifted_perplexity", "perplexity", "exp of the mean nats of the token just read: an echo"),
+    (
+        "unshifted_perplexity_with_padding",
+        "perplexity",
+        "exp of the mean nats of the token just read, padding included: an echo, the published perplexity",
+    ),
+)
+
+
+@register_task("lines", version=1)
+class LinesConfig(TextConfig):
+    """The lines of a corpus, each padded to the same length."""
+
+    name: Literal["lines"] = "lines"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published`: padding is trained on, and the primary metric is the published, unshifted perplexity."""
+    context_length: int = Field(64, ge=MIN_TOKENS)
+    """Tokens of a line; a longer one is cut, a shorter one padded."""
+    line_break: str | None = None
+    """The one character, in ASCII, that ends a line. None: a line feed; for `synthetic`, which has none, the letter
+    a."""
+    max_train_lines: int | None = Field(5000, ge=1)
+    """Leading lines of the training split to use. None: all."""
+    max_held_out_lines: int | None = Field(500, ge=1)
+    """Leading lines of the validation split to use, and of the test split. None: all."""
+
+    @field_validator("line_break")
+    @classmethod
+    def _one_byte(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode("utf-8")) != 1:
+            raise ValueError(f"line_break={value!r} must be one character in ASCII")
+        return value
+
+    @property
+    def break_character(self) -> str:
+        """The character that ends a line."""
+        if self.line_break is not None:
+            return self.line_break
+        return SYNTHETIC_BREAK if self.corpus.partition(":")[0] == "synthetic" else "\n"
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """The published score rewards an echo."""
+        return frozenset({"echo"} if self.fidelity == "as_published" else ())
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """As published every position but the last is scored; else lines have as many as they are long."""
+        return self.fidelity == "as_published"
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return a small task of each fidelity."""
+        small = {"max_bytes": 5_000, "context_length": 12, "test_fraction": 0.1, "max_held_out_lines": 40}
+        return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, the line break written out."""
+        return {**super().canonical(), "line_break": self.break_character}
+
+    def build(self, data_dir: Path | None) -> LinesTask:
+        """Load the corpus, cut it into lines and tokenize them."""
+        return LinesTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
+
+
+@dataclass
+class _Mean:
+    """Sum and number of some tokens' nats."""
+
+    nats: Tensor
+    num: int = 0
+
+    def add(self, nats_N: Tensor) -> None:
+        self.nats += nats_N.double().sum()
+        self.num += nats_N.numel()
+
+    @property
+    def perplexity(self) -> float:
+        return perplexity(float(self.nats) / self.num)
+
+
+@dataclass
+class _LinesTotal(TextTotal):
+    """Sums over scored tokens, and what the published perplexities count, by their names."""
+
+    published: dict[str, _Mean] = field(default_factory=dict)
+
+    def metrics(self, prefix: str) -> dict[str, float]:
+        """Return the total in every unit, and each published perplexity."""
+        found = {f"{prefix}/{name}": mean.perplexity for name, mean in self.published.items()}
+        return super().metrics(prefix) | found
+
+
+class LinesTask(TextTask):
+    """Lines of one length; the conventions are the module's."""
+
+    units: ClassVar[tuple[tuple[str, str, str], ...]] = (*UNITS, *_EXTRA_UNITS)
+
+    def __init__(self, config: LinesConfig, corpus: Corpus) -> None:
+        whole = split_text(corpus, val_fraction=config.val_fraction, test_fraction=config.test_fraction)
+        self.config = config
+        self.context_length = config.context_length
+        super().__init__(
+            config, corpus, {split: _first_lines(split, text, config) for split, text in whole.items()}
+        )
+        self.padding = self._padding_token()
+        self.lengths: dict[str, Tensor] = {}
+        """Tokens of each line without its padding, for each split."""
+        self.lines: dict[str, Tensor] = {}
+        """Padded lines of shape (N, T), for each split."""
+        for split, text in self.texts.items():
+            self.lines[split], self.lengths[split] = self._padded(split, text)
+
+    def _padding_token(self) -> int:
+        if self.tokenizer.padding is not None:
+            return self.tokenizer.padding
+        tokens = self.tokenizer.encode(self.config.break_character)
+        if len(tokens) != 1:
+            raise DataError(
+                f"tokenizer '{self.config.tokenizer}' declares no padding, and writes a line break as "
+                f"{len(tokens)} tokens; give it a pad_token in tokenizer_config.json"
+            )
+        return int(tokens[0])
+
+    def _padded(self, split: str, text: str) -> tuple[Tensor, Tensor]:
+        """Return the lines of a split, cut or padded, and how many tokens of each are its own."""
+        given = [self.tokenizer.encode(line) for line in text.split(self.config.break_character)[:-1]]
+        kept = [torch.from_numpy(tokens[: self.context_length]) for tokens in given if len(tokens) >= MIN_TOKENS]
+        if not kept:
+            raise DataError(
+                f"corpus '{self.config.corpus}': no line of the {split} split has {MIN_TOKENS} tokens; use another "
+                "text, or set line_break"
+            )
+        lines_NT = torch.full((len(kept), self.context_length), self.padding)
+        for line_T, tokens in zip(lines_NT, kept, strict=True):
+            line_T[: len(tokens)] = tokens
+        return lines_NT, torch.tensor([len(tokens) for tokens in kept])
+
+    @property
+    def provenance(self) -> dict[str, Any]:
+        """Where the text came from, its size and its hash."""
+        return {
+            **self.corpus.provenance,
+            "sha256": self.corpus.sha256,
+            "split_lines": {split: len(lines_NT) for split, lines_NT in self.lines.items()},
+            "vocab_size": self.vocab_size,
+        }
+
+    @property
+    def primary_metric(self) -> str:
+        """Bits per character or byte; as published, the perplexity of the token just read, padding included."""
+        if self.config.fidelity == "as_published":
+            return "val/unshifted_perplexity_with_padding"
+        return super().primary_metric
+
+    def _batch(self, split: str, chosen_B: Tensor, *, padding: bool) -> Batch:
+        """Return lines with their next tokens as targets, and with the tokens themselves as echoes.
+
+        Args:
+            split: Where they are from.
+            chosen_B: Their indices.
+            padding: Whether padding is a target too.
+        """
+        inputs_BT, lengths_B1 = self.lines[split][chosen_B], self.lengths[split][chosen_B, None]
+        is_text_BT = torch.arange(self.context_length) < lengths_B1
+        echo_BT = inputs_BT.masked_fill(~is_text_BT, IGNORED)
+        targets_BT = torch.full_like(inputs_BT, IGNORED)
+        targets_BT[:, :-1] = inputs_BT[:, 1:] if padding else echo_BT[:, 1:]
+        return Batch(inputs_BT, targets_BT, echo_BT)
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw `size` lines with replacement."""
+        chosen_B = torch.randint(len(self.lines["train"]), (size,), generator=generator)
+        return self._batch("train", chosen_B, padding=self.config.fidelity == "as_published")._replace(echo_BT=None)
+
+    def _windows(self, split: Split, max_sequences: int | None, batch_size: int) -> Iterator[Batch]:
+        for chosen_B in evenly_spaced(len(self.lines[split]), max_sequences).split(batch_size):
+            yield self._batch(split, chosen_B, padding=False)
+
+    def _scored_tokens(self, split: Split) -> Tensor:
+        targets_NT = self._batch(split, torch.arange(len(self.lines[split])), padding=False).targets_BT
+        return targets_NT[targets_NT != IGNORED]
+
+    def _total(self, device: torch.device) -> _LinesTotal:
+        zero = torch.zeros((), dtype=torch.float64, device=device)
+        published = {name: _Mean(zero.clone()) for name, _, _ in _EXTRA_UNITS}
+        return _LinesTotal(zero.clone(), published=published)
+
+    def _add(self, total: TextTotal, logits_BTV: Tensor, batch: Batch) -> None:
+        super()._add(total, logits_BTV, batch)
+        assert isinstance(total, _LinesTotal) and batch.echo_BT is not None
+        inputs_BT = batch.inputs_BT.to(logits_BTV.device)
+        next_BT = token_nats(logits_BTV[:, :-1], inputs_BT[:, 1:])
+        read_BT = token_nats(logits_BTV, inputs_BT)
+        is_text_BT = (batch.echo_BT != IGNORED).to(logits_BTV.device)
+        counted = {
+            "perplexity_with_padding": next_BT,
+            "unshifted_perplexity": read_BT[is_text_BT],
+            "unshifted_perplexity_with_padding": read_BT,
+        }
+        for name, nats in counted.items():
+            total.published[name].add(nats)
+
+    def references(self) -> dict[str, dict[str, float]]:
+        """Return the scores of n-gram models, and of the source itself where its law is known.
+
+        They model characters for a `char` tokenizer and bytes for the others; see `ngrams`.
+        """
+        tokenizer = self.tokenizer if self.config.tokenizer == "char" else ByteTokenizer()
+        end = self.config.break_character
+        texts = {split: "".join(f"{line}{end}" for line in self._cut_lines(split)) for split in self.lines}
+        return reference_scores(
+            texts,
+            tokenizer=tokenizer,
+            per_token=self.config.tokenizer in {"char", "byte"},
+            source=self.corpus.source,
+            line_break=end,
+        )
+
+    def _cut_lines(self, split: str) -> Iterator[str]:
+        """Yield the text of each line as far as it is scored."""
+        for line_T, length in zip(self.lines[split], self.lengths[split].tolist(), strict=True):
+            yield self.tokenizer.decode(line_T[:length].numpy().astype(np.int32))
+
+
+def _first_lines(split: str, text: str, config: LinesConfig) -> str:
+    """Return the leading lines of a split that are not blank and hold two characters, each with its end.
+
+    Raises:
+        DataError: If there are none.
+    """
+    most = config.max_train_lines if split == "train" else config.max_held_out_lines
+    end = config.break_character
+    given = text.split(end) if end in text else []
+    lines = list(islice((line for line in given if line.strip() and len(line) >= MIN_TOKENS), most))
+    if not lines:
+        raise DataError(
+            f"corpus '{config.corpus}': the {split} split has no lines of {MIN_TOKENS} characters or more that end "
+            f"with {end!r}; set line_break to a character that ends its lines, or use another text"
+        )
+    return "".join(f"{line}{end}" for line in lines)

@@ -1,0 +1,146 @@
+"""Samples of a language model: what it writes after stretches of held-out text, measured and kept."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.data.errors import DataError
+from trainables.data.tokenizers.base import Tokenizer
+from trainables.metric import Metric
+from trainables.randomness import generator as stream
+from trainables.schema import Schema
+from trainables.tasks.generation import generate
+from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
+
+MAX_NGRAM = 4
+FILE_NAME = "samples.txt"
+
+
+class SamplesConfig(Schema):
+    """What is generated at the end of training. The draws are the same for every replicate."""
+
+    num_samples: int = Field(8, ge=1, le=64)
+    """No more than are scored at once, for which memory was estimated."""
+    prompt_tokens: int = Field(32, ge=1)
+    """Tokens of held-out text that each sample continues."""
+    num_tokens: int = Field(256, ge=MAX_NGRAM)
+    """Tokens generated for each sample."""
+    top_k: int | None = Field(40, ge=1)
+    """Draw from the `top_k` likeliest tokens. None: from all."""
+    temperature: float = Field(1.0, ge=0)
+    """What the logits are divided by; 0: always the likeliest token."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of a prompt and its continuation."""
+        return self.prompt_tokens + self.num_tokens
+
+
+class _Measure(NamedTuple):
+    name: str
+    unit: str
+    direction: Literal["minimise", "maximise", "none"]
+    meaning: str
+
+
+_MEASURES = (
+    _Measure(
+        "sample_repeated_4grams", "share", "minimise", "4-grams of tokens that stood earlier in the same sample"
+    ),
+    _Measure(
+        "sample_distinct_2grams", "share", "none", "different 2-grams of tokens in all samples, of all 2-grams"
+    ),
+    _Measure("sample_unigram_kl", "bits", "minimise", "divergence of the samples' tokens from the held-out text's"),
+    _Measure("sample_bigram_kl", "bits", "minimise", "divergence of the samples' 2-grams from the held-out text's"),
+)
+
+
+class Sampler:
+    """Draws and measures samples that continue a held-out text.
+
+    Args:
+        config: What to generate.
+        held_out_T: The text's tokens.
+        tokenizer: Of the text.
+        max_length: Most tokens that a model can be given.
+
+    Raises:
+        DataError: If the text is too short.
+    """
+
+    def __init__(self, config: SamplesConfig, held_out_T: Tensor, tokenizer: Tokenizer, max_length: int) -> None:
+        self.config, self.held_out_T, self.tokenizer, self.max_length = config, held_out_T, tokenizer, max_length
+        num_starts = len(held_out_T) - config.length + 1
+        if num_starts < 1:
+            raise DataError(
+                f"the val split has {len(held_out_T)} tokens, and samples need {config.length}: use a longer text, "
+                "or lower samples.num_tokens or samples.prompt_tokens"
+            )
+        starts_N = torch.arange(config.num_samples) * num_starts // config.num_samples
+        self.text_NT = held_out_T[starts_N[:, None] + torch.arange(config.length)].long()
+        """Prompts with the text that really follows them."""
+
+    @property
+    def metrics(self) -> tuple[Metric, ...]:
+        """What is measured of validation samples."""
+        return tuple(
+            Metric(name=f"val/{name}", unit=unit, direction=direction, meaning=meaning)
+            for name, unit, direction, meaning in _MEASURES
+        )
+
+    def draw(self, model: LanguageModel, device: torch.device) -> Tensor:
+        """Return prompts with the model's continuations, on the CPU; every call draws the same.
+
+        Raises:
+            FloatingPointError: If the model gives logits that are not finite.
+        """
+        config = self.config
+        return generate(
+            model,
+            self.text_NT[:, : config.prompt_tokens].to(device),
+            config.num_tokens,
+            max_length=self.max_length,
+            top_k=config.top_k,
+            temperature=config.temperature,
+            generator=stream(0, "samples"),
+        ).cpu()
+
+    def score(self, model: LanguageModel, device: torch.device) -> dict[str, float]:
+        """Return the measures of the model's samples; NaN each if it has diverged."""
+        try:
+            return self.measure(self.draw(model, device))
+        except FloatingPointError:
+            return {metric.name: math.nan for metric in self.metrics}
+
+    def measure(self, samples_NT: Tensor) -> dict[str, float]:
+        """Return the measures of samples, of which the prompts do not count."""
+        written_NT, vocab_size = samples_NT[:, self.config.prompt_tokens :], self.tokenizer.vocab_size
+        values = (
+            repeated_share(written_NT, MAX_NGRAM),
+            distinct_share(written_NT, 2),
+            divergence_bits(written_NT, self.held_out_T, 1, vocab_size),
+            divergence_bits(written_NT, self.held_out_T, 2, vocab_size),
+        )
+        return {metric.name: value for metric, value in zip(self.metrics, values, strict=True)}
+
+    def references(self) -> dict[str, float]:
+        """Return the measures of what really follows the prompts."""
+        return self.measure(self.text_NT)
+
+    def text(self, samples_NT: Tensor) -> str:
+        """Return samples to read: each prompt, what the model wrote and what the text goes on with."""
+        cut, parts = self.config.prompt_tokens, []
+        for number, (sample_T, text_T) in enumerate(zip(samples_NT, self.text_NT, strict=True), start=1):
+            sections = (("prompt", text_T[:cut]), ("model", sample_T[cut:]), ("text", text_T[cut:]))
+            parts += [f"--- {number} {name}\n{self._decoded(tokens_T)}\n" for name, tokens_T in sections]
+        return "".join(parts)
+
+    def _decoded(self, tokens_T: Tensor) -> str:
+        return self.tokenizer.decode(tokens_T.numpy().astype(np.int32))

@@ -1,0 +1,139 @@
+"""Weights of other replicates that one starts with: a backbone trained before it, or what it fine-tunes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from trainables.architectures.base import LanguageModel
+from trainables.code_hash import code_hash
+from trainables.config.initial_weights import RESUME
+from trainables.training.checkpoints import FORMAT_VERSION, save_checkpoint
+
+
+class WeightSourceError(ValueError):
+    """Weights that are missing, or do not fit; the message says which, and what to do."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeightSource:
+    """Where weights lie, and whose they must be."""
+
+    path: str
+    identity: str
+    """`<config_id>/seed=<k>`, or `sha256:<hash>` of a file that the user named."""
+    named: str
+    """What it is to the configuration that starts with it, whatever the seed: a part of its `config_id`."""
+
+
+class Weights(NamedTuple):
+    """What `save_weights` has written of a model."""
+
+    state: dict[str, Tensor]
+    """All of it, as `state_dict` names it."""
+    buffers: frozenset[str]
+    """Names of what is no parameter: counters and averages that belong to the training it came from."""
+
+
+def sha256_of(path: Path) -> str:
+    """Return what identifies a file of weights by its content."""
+    with path.open("rb") as file:
+        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+
+
+def save_weights(
+    path: Path, model: Mapping[str, Tensor], *, buffers: Collection[str], identity: str, code: str
+) -> None:
+    """Write what a replicate has learnt, whole or not at all.
+
+    Args:
+        path: The file.
+        model: The state of the model.
+        buffers: What of it is no parameter.
+        identity: Whose it is.
+        code: Hash of the code that has learnt it.
+    """
+    state = {"identity": identity, "code": code, "model": dict(model), "buffers": sorted(buffers)}
+    save_checkpoint(path, state)
+
+
+def load_weights(origin: WeightSource) -> Weights:
+    """Read weights that `save_weights` wrote, into host memory.
+
+    Raises:
+        WeightSourceError: If there are none, or they are of something else.
+    """
+    path = Path(origin.path)
+    if not path.is_file():
+        raise WeightSourceError(
+            f"{path}: no weights there; move its sweep's journal away, so that it is trained again"
+        )
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    if state.get("format_version") != FORMAT_VERSION:
+        raise WeightSourceError(
+            f"{path}: format {state.get('format_version')}, this version reads {FORMAT_VERSION}"
+        )
+    found = sha256_of(path) if origin.identity.startswith("sha256:") else state["identity"]
+    if found != origin.identity:
+        raise WeightSourceError(f"{path} holds the weights of {found}, not of {origin.identity}")
+    if not origin.identity.startswith("sha256:") and state["code"] != code_hash():
+        raise WeightSourceError(
+            f"{path} was learnt by other code ({state['code']}, this is {code_hash()}); make it again with "
+            "resume --changed"
+        )
+    return Weights(state["model"], frozenset(state.get("buffers", ())))  # older files do not name them
+
+
+def start_from(model: LanguageModel, origins: Mapping[str, WeightSource], groups: Sequence[str]) -> None:
+    """Give a model the weights that it starts with.
+
+    Args:
+        model: Initialised.
+        origins: By role.
+        groups: Names of `LanguageModel.state_groups` to take over in the role `resume`; empty: all.
+
+    Raises:
+        WeightSourceError: If they are missing, or do not fit.
+    """
+    for role, origin in sorted(origins.items()):  # the backbone first
+        weights = load_weights(origin)
+        try:
+            if role == RESUME:
+                _resume(model, weights, groups)
+            else:
+                model.load_weights_from(role, weights.state)
+        except ValueError as error:
+            raise WeightSourceError(f"{origin.path}: {error}") from error
+
+
+def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> None:
+    """Take over the parameters of `groups`; counters and averages start anew, as the optimiser does."""
+    known = model.state_groups
+    unknown = [group for group in groups if group not in known]
+    if unknown:
+        raise ValueError(f"resume_from.states: no group {', '.join(unknown)}; known: {', '.join(known)}")
+    chosen = tuple(groups or known)
+    prefixes = tuple(prefix for group in chosen for prefix in known[group])
+    own = model.state_dict()
+    parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    left = weights.buffers | (own.keys() - parameters)
+    taken = {name: value for name, value in weights.state.items() if name.startswith(prefixes) and name not in left}
+    wanted = {name for name in parameters if name.startswith(prefixes)} - model.frozen_state
+    missing = sorted(wanted.symmetric_difference(taken))
+    if missing:
+        names = ", ".join(missing[:3])
+        raise ValueError(f"resume_from: only one of the two models has {names}; choose other states")
+    for name, value in taken.items():
+        if own[name].shape != value.shape:
+            raise ValueError(
+                f"resume_from: '{name}' has shape {tuple(value.shape)} there and {tuple(own[name].shape)} here; "
+                "choose other states, or equal sizes"
+            )
+    model.load_state_dict({**own, **taken})
+    model.resumed(chosen)

@@ -1,0 +1,60 @@
+"""The model of a trial of one process."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.training.parallel.ranks import SOLO, Ranks
+
+
+class SingleProcessModel:
+    """The model of a trial of one process, and what the classes below change of that."""
+
+    def __init__(self, module: LanguageModel, ranks: Ranks = SOLO) -> None:
+        self.module = module
+        self.gradient_scale = float(ranks.size)
+        """What the loss is multiplied by, so that the mean of gradients over the ranks is their sum."""
+
+    def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
+        """Run the forward pass of a training step; only a model that uses targets is given them."""
+        output: ModelOutput = self._called(*((tokens_BT,) if targets_BT is None else (tokens_BT, targets_BT)))
+        return output
+
+    @property
+    def _called(self) -> nn.Module:
+        return self.module
+
+    def accumulating(self) -> AbstractContextManager[Any]:
+        """Return the context of a micro-batch that others of the same step follow."""
+        return nullcontext()
+
+    def full_parameters(self) -> AbstractContextManager[Any]:
+        """Return the context in which methods of the model other than its forward pass may run."""
+        return nullcontext()
+
+    def clip_gradients(self, max_norm: float) -> Tensor:
+        """Scale the gradients down to a global L2 norm of `max_norm`; return the norm before."""
+        return torch.nn.utils.clip_grad_norm_(self.module.parameters(), max_norm)
+
+    def state(self, optimizer: Optimizer, *, keep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the state of the whole model and of its optimiser, as one process would hold it.
+
+        Args:
+            optimizer: Of this model.
+            keep: Whether this rank needs it. All ranks must call; one that does not keep may get less.
+        """
+        frozen = self.module.frozen_state
+        model = {name: value for name, value in self.module.state_dict().items() if name not in frozen}
+        return model, optimizer.state_dict()
+
+    def load_state(self, optimizer: Optimizer, model: dict[str, Any], optimizer_state: dict[str, Any]) -> None:
+        """Take over what `state` returned, in a trial of any number of processes."""
+        own = self.module.state_dict()
+        self.module.load_state_dict({**{name: own[name] for name in self.module.frozen_state}, **model})
+        optimizer.load_state_dict(optimizer_state)

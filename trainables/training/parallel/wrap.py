@@ -1,0 +1,29 @@
+"""A model, wrapped for the processes that train it."""
+
+from __future__ import annotations
+
+import torch
+
+from trainables.architectures.base import LanguageModel
+from trainables.config.resources import Sharding
+from trainables.training.parallel.ranks import Ranks
+from trainables.training.parallel.replicated import ReplicatedModel
+from trainables.training.parallel.whole import SingleProcessModel
+
+
+def wrap_model(module: LanguageModel, device: torch.device, ranks: Ranks, sharding: Sharding) -> SingleProcessModel:
+    """Move a model to its device, in the way in which the processes of a trial hold it together.
+
+    Args:
+        module: The whole model, drawn, in host memory; divided in place if `sharding` is `fsdp`.
+        device: This process's.
+        ranks: The processes.
+        sharding: Without effect on a trial of one process.
+    """
+    if ranks.size == 1:
+        return SingleProcessModel(module.to(device))
+    if sharding == "fsdp":
+        from trainables.training.parallel.sharded import ShardedModel  # a second of imports that others do without
+
+        return ShardedModel(module, ranks, device)
+    return ReplicatedModel(module.to(device), ranks)

@@ -1,0 +1,60 @@
+"""The Ray Tune trainable of a one-worker trial. Its actor is reused from trial to trial."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from ray import tune
+
+from trainables.worker.assignment import CONFIG_KEY, EVENT_KEY, Assignment
+from trainables.worker.attempt import Attempt
+from trainables.worker.memory_limit import WorkerRecycledError
+
+
+class ReplicateTrainable(tune.Trainable):
+    """Runs assignments one after another in one process.
+
+    Tune neither checkpoints nor restores it: a replicate continues from its own folder, whoever starts it.
+
+    A process that no other trial may run in (it ran out of memory, or kept what its trial used) tells the trial's
+    end without `done`, and then fails: Tune keeps a process whose trial is done, and ends one that failed.
+    """
+
+    _attempt: Attempt
+    _events: Iterator[dict[str, Any]]
+    _why_spent: str
+
+    def setup(self, config: dict[str, Any]) -> None:
+        """Take an assignment; the work, and so every failure of it, happens in `step`."""
+        self._attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]))
+        self._events = self._attempt.events()
+        self._why_spent = ""
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Take the next assignment in the same process; the model of the last one goes first."""
+        del self._events, self._attempt
+        self.setup(new_config)
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Return the next event of the attempt.
+
+        Raises:
+            WorkerRecycledError: After the last event, if this process must end; see the class.
+        """
+        if self._why_spent:
+            raise WorkerRecycledError(f"this process ends, {self._why_spent}; the result was told before")
+        event = next(self._events)
+        ended = event.get("outcome") is not None
+        if ended:
+            next(self._events, None)  # beyond the last event it gives back what it holds
+            self._why_spent = self._attempt.recycle_reason()
+        return {EVENT_KEY: json.dumps(event), "done": ended and not self._why_spent}
+
+    def save_checkpoint(self, checkpoint_dir: str) -> None:
+        """Nothing: see the class."""
+
+    def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
+        """Nothing: see the class."""

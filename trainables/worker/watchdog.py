@@ -1,0 +1,66 @@
+"""A hang is never silent: the process that waits too long for a report ends, and leaves its stacks behind.
+
+The watch is kept by a thread of the interpreter that needs no lock of Python's, so it sees every kind of hang:
+a blocked read, a lock that nobody frees, a kernel that does not come back.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+BEYOND_WATCHDOG_SECONDS = 60.0
+"""How much longer than that a rank waits for another: who hangs leaves its stacks before the others give up."""
+
+_OUR_WORK = str(Path("trainables", "watchdog.py"))
+"""Part of the stack that works on a replicate; the other threads serve Ray and PyTorch."""
+
+
+def watched(events: Iterator[T], *, seconds: float, stacks: Path) -> Iterator[T]:
+    """Yield what `events` yields, and end this process if it waits longer than `seconds` for one of them.
+
+    The time between two events in which nobody asks for the next one does not count: a worker may idle.
+
+    Args:
+        events: What to watch.
+        seconds: The longest wait.
+        stacks: File that then holds the stack of every thread. It is empty while all is well, and gone after
+            the last event.
+    """
+    with stacks.open("w", encoding="utf-8") as file:
+        while True:
+            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+            try:
+                event = next(events, None)
+            except Exception:
+                stacks.unlink()
+                raise
+            finally:
+                faulthandler.cancel_dump_traceback_later()
+            if event is None:
+                break
+            yield event
+    stacks.unlink()
+
+
+def read_stack_dump(path: Path) -> str:
+    """Return the stacks that a hang left in `path`, and remove them; empty if there was no hang."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return ""
+    if text:
+        path.unlink()
+    return text
+
+
+def hang_location(stacks: str) -> str:
+    """Return where the replicate hung: the innermost line of the thread that worked on it."""
+    threads = [block.splitlines() for block in stacks.split("\n\n")]
+    ours = [lines for lines in threads if any(_OUR_WORK in line for line in lines)] or threads[-1:]
+    frames = [line.strip() for line in ours[0] if line.strip().startswith("File ")]
+    return frames[0] if frames else "in no Python code"
