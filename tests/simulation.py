@@ -1,6 +1,6 @@
 """A sweep on cards that a ledger plays: the driver's own rules, event by event, without Ray Tune.
 
-The rules under test are the real ones: `cluster.placement.size_classes`, `cluster.placement.slots` and `cluster.placement.oom`.
+The rules under test are the real ones: `size_classes`, `slots` and `oom` of `cluster.placement`.
 """
 
 from __future__ import annotations

@@ -6,7 +6,18 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-_COMPUTING = ("config.py", "schema.py", "architectures", "layers", "tasks", "training")
+_COMPUTING = (
+    "batch.py",
+    "metric.py",
+    "schema.py",
+    "randomness.py",
+    "config",
+    "data",
+    "layers",
+    "architectures",
+    "tasks",
+    "training",
+)
 """What decides a number; the rest of this package carries assignments and results."""
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
 from trainables.schema import NamedConfig
 
@@ -24,6 +24,10 @@ class Registration(NamedTuple):
 
 class Registry(Generic[C]):
     """Names of one kind (architectures, tasks) and the configuration class behind each."""
+
+    load_missing: ClassVar[Callable[[], tuple[str, ...]]] = staticmethod(lambda: ())
+    """Called when a name is unknown; returns what went wrong. `plugins.packages` sets it to load what is installed:
+    a registry knows nothing of plugins."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -78,9 +82,7 @@ class Registry(Generic[C]):
         """
         if name in self._entries:
             return self._entries[name]
-        from trainables.plugins.packages import load_installed
-
-        problems = load_installed()
+        problems = Registry.load_missing()
         if name in self._entries:
             return self._entries[name]
         near = difflib.get_close_matches(name, self.names(), n=1)

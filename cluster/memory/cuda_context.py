@@ -35,7 +35,7 @@ def with_contexts(inventory: Inventory) -> Inventory:
     if not inventory.gpus:
         return inventory
     command = [sys.executable, "-m", "cluster.memory.cuda_context"]
-    root = str(Path(__file__).parents[1])
+    root = str(Path(__file__).parents[2])
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     try:
         done = subprocess.run(

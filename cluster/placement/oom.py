@@ -99,8 +99,8 @@ def decide(
     had = out_of_memory.had
     if out_of_memory.suspected and was_suspected:
         return Fail(
-            f"failed again near its memory limit ({_used(out_of_memory)}): more memory did not help, so look for the "
-            "cause in log.txt; resume --oom tries again"
+            f"failed again near its memory limit ({_used(out_of_memory)}): more memory did not help, so look "
+            "for the cause in log.txt; resume --oom tries again"
         )
     if splits and had.micro_batch_size > 1 and not out_of_memory.suspected:
         return _with_smaller_micro_batch(had, batch_size)
@@ -141,8 +141,8 @@ def _too_large(out_of_memory: OutOfMemory, *, splits: bool, place: Place) -> str
         )
     needs = "may need" if out_of_memory.suspected else "needs"
     return (
-        f"{needs} more than {had.memory_mib} MiB with micro_batch_size={had.micro_batch_size} ({_used(out_of_memory)}), "
-        f"and that is the most that {_LIMITS[place]}; {cure}"
+        f"{needs} more than {had.memory_mib} MiB with micro_batch_size={had.micro_batch_size} "
+        f"({_used(out_of_memory)}), and that is the most that {_LIMITS[place]}; {cure}"
     )
 
 

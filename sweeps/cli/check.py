@@ -18,9 +18,10 @@ from trainables.contract.architectures import examine_architecture
 from trainables.contract.finding import Finding, Outcome
 from trainables.contract.tasks import examine_task
 from trainables.data.errors import DataError
-from trainables.plugins.files import Plugin, PluginError, last_line_in, registered_by
+from trainables.plugins.files import last_line_in, registered_by
 from trainables.plugins.packages import installed, load_distribution
-from trainables.registry import ARCHITECTURES, Registry
+from trainables.plugins.rules import PluginError
+from trainables.registry import ARCHITECTURES, Plugin, Registry
 from trainables.schema import NamedConfig
 
 _WORDS: dict[Outcome, str] = {

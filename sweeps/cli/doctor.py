@@ -37,7 +37,7 @@ MIN_PYTHON = (3, 11)
 MIN_FREE_MEMORY_MIB = 1024
 MIN_FREE_DISK_MIB = 1024
 MIN_SHARED_MEMORY_MIB = 256
-"""Ray's object store, as `cluster.connection.session` sizes it; that module cannot be imported here, it needs Ray."""
+"""Ray's object store, as `cluster.connection.session` sizes it; that module needs Ray and is not imported here."""
 
 TIMEOUT_SECONDS = 2.0
 HUB = "https://huggingface.co"

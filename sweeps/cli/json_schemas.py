@@ -16,7 +16,7 @@ SAME_AS = {"run": "results", "resume": "results"}
 
 def schema_names() -> list[str]:
     """Return everything that `load_schema` knows: `study`, and each verb that prints JSON."""
-    folder = resources.files("sweeps") / "schemas"
+    folder = resources.files("sweeps.cli") / "schemas"
     files = (item.name.removesuffix(".json") for item in folder.iterdir() if item.name.endswith(".json"))
     return sorted({"study", *SAME_AS, *files})
 
@@ -31,6 +31,6 @@ def load_schema(name: str) -> dict[str, Any]:
         raise UserError(f"no schema '{name}'; {nearest(name, schema_names())}")
     if name == "study":
         return {"$schema": DRAFT, **StudyFile.model_json_schema()}
-    file = resources.files("sweeps") / "schemas" / f"{SAME_AS.get(name, name)}.json"
+    file = resources.files("sweeps.cli") / "schemas" / f"{SAME_AS.get(name, name)}.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema

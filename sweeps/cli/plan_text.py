@@ -12,7 +12,7 @@ from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.console import format_duration, text_table
 from sweeps.plan.plan import Plan, PlannedArm, previous_hash
-from trainables.plugins.files import Plugin
+from trainables.registry import Plugin
 
 MAX_NAMED = 4
 """Arms that a line names before it counts the rest."""

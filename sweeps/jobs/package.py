@@ -27,7 +27,7 @@ MAX_UPLOAD_BYTES = 100 * MIB
 MAX_NAMED = 5
 """Files that a message names."""
 
-_ROOT = Path(__file__).resolve().parents[1]
+_ROOT = Path(__file__).resolve().parents[2]
 """The checkout, or `site-packages`."""
 
 

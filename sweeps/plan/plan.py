@@ -19,7 +19,7 @@ from sweeps.fields import flatten
 from sweeps.plan.dependencies import Dependency
 from sweeps.studies.study import Arm, Study
 from trainables.config.trial import TrialConfig
-from trainables.plugins.files import Plugin
+from trainables.registry import Plugin
 
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""

@@ -179,10 +179,7 @@ class _Engine(DriverOnly, tune.Callback):
         """Return what runs a replicate, with what it asks of Ray."""
         if self.plan.request.workers == 1:
             return tune.with_resources(ReplicateTrainable, _bundles)
-        from trainables.worker.multi_worker import (  # Ray Train, which others do without
-            WorkerGroups,
-            WorkersTrainable,
-        )
+        from trainables.worker.multi_worker import WorkerGroups, WorkersTrainable
 
         self._worker_groups = WorkerGroups()
         return tune.with_resources(WorkersTrainable, _bundles)

@@ -14,7 +14,7 @@ from sweeps.errors import UserError
 from sweeps.store.journal import write_whole
 from sweeps.studies.study import Study
 from sweeps.studies.yaml_file import yaml_problem
-from trainables.plugins.files import Plugin
+from trainables.registry import Plugin
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets it for the command of a job, and for nothing else."""

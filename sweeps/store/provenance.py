@@ -16,12 +16,16 @@ SUBMITTED_FROM = "PHASESWEEP_SUBMITTED_FROM"
 """Variable in which `submit` tells a job the git state of the submitter's checkout: the job runs in a copy."""
 
 
+_ROOT = Path(__file__).resolve().parents[2]
+"""The checkout, or `site-packages`."""
+
+
 def _git(*arguments: str) -> str | None:
     """Return what git says about this code, or None where it is no git checkout or git is missing."""
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=Path(__file__).parent,
+            cwd=_ROOT,
             capture_output=True,
             text=True,
             timeout=10,
@@ -35,7 +39,7 @@ def _git(*arguments: str) -> str | None:
 def _is_our_checkout() -> bool:
     """Return whether git speaks of this code: an installed copy may lie inside somebody else's repository."""
     toplevel = _git("rev-parse", "--show-toplevel")
-    return toplevel is not None and Path(toplevel).resolve() == Path(__file__).resolve().parent.parent
+    return toplevel is not None and Path(toplevel).resolve() == _ROOT
 
 
 def git_state() -> dict[str, Any]:

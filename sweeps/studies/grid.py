@@ -27,8 +27,8 @@ Canonical = Callable[[dict[str, Any], str], str]
 """Gives the canonical form of the configuration that an overlay makes; the text says which point it is."""
 
 
-def expand(grid: GridSpec, where: Where, canonical: Canonical) -> Expansion:
-    """Make the arms of a grid.
+def expand(grid: GridSpec, where: Where, canonical: Canonical) -> tuple[Expansion, dict[str, ArmSpec]]:
+    """Make the arms of a grid; return what it came to, and the arms by name.
 
     Args:
         grid: As written.
@@ -50,7 +50,7 @@ class _Expander:
         self.space = self._space()
         self.marks = [(self._expression(index, mark), mark) for index, mark in enumerate(grid.marks)]
 
-    def expansion(self) -> Expansion:
+    def expansion(self) -> tuple[Expansion, dict[str, ArmSpec]]:
         try:
             design = points(
                 self.grid.design,
@@ -73,7 +73,7 @@ class _Expander:
                     f"{self._say(shown[name])} and {self._say(point)} are both named '{name}'; give other labels",
                 )
             arms[name], shown[name] = arm, point
-        return Expansion(arms, len(design), len(design) - len(allowed))
+        return Expansion(tuple(arms), len(design), len(design) - len(allowed)), arms
 
     def _groups(self, design: list[Point]) -> Iterable[list[Point]]:
         """Return the points that compute the same together, in the design's order."""

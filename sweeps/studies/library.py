@@ -75,7 +75,7 @@ def _broken(package: str, point: EntryPoint, reason: str) -> str:
 
 def library() -> dict[str, Path]:
     """Return the studies that come with phasesweep, by name."""
-    folder = resources.files("sweeps.studies")
+    folder = resources.files("sweeps.studies") / "library"
     paths = (Path(str(item)) for item in folder.iterdir() if item.name.endswith(".yaml"))
     return {path.stem: path for path in sorted(paths)}
 

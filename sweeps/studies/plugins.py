@@ -7,7 +7,9 @@ from pathlib import Path
 
 from sweeps.errors import UserError
 from sweeps.studies.yaml_file import YamlSource
-from trainables.plugins.files import Plugin, PluginError, activate, read_plugin
+from trainables.plugins.files import activate, read_plugin
+from trainables.plugins.rules import PluginError
+from trainables.registry import Plugin
 
 _given: dict[str, Plugin] = {}
 """The plugins of this command line, by the path that was typed."""

@@ -74,8 +74,8 @@ class _Resolver:
             )
         self.spec = self.file.scales[scale]
         self.set_base, self.set_arms, self.set_study = self._sort_overrides()
-        self.grid = self._grid()
-        self.arms: dict[str, ArmSpec] = {**self.file.arms, **(self.grid.arms if self.grid else {})}
+        self.grid, grid_arms = self._grid()
+        self.arms: dict[str, ArmSpec] = {**self.file.arms, **grid_arms}
         self._check_names()
         for key in self.overrides:
             if key.partition(".")[0] in SECTIONS:
@@ -101,9 +101,9 @@ class _Resolver:
                 )
         return base, arms, study
 
-    def _grid(self) -> Expansion | None:
+    def _grid(self) -> tuple[Expansion | None, dict[str, ArmSpec]]:
         if self.file.grid is None:
-            return None
+            return None, {}
 
         def canonical(overlay: dict[str, Any], context: str) -> str:
             config = self._config(overlay, {}, context, [("grid",)], "grid")

@@ -10,11 +10,10 @@ from typing import Any, Literal
 from pydantic import Field
 
 from analysis.claims.claim import Claim
-from sweeps.studies.schema import ArmSpec
 from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
-from trainables.plugins.files import Plugin
+from trainables.registry import Plugin
 from trainables.schema import Schema
 
 Scale = Literal["smoke", "laptop", "gpu", "paper"]
@@ -134,7 +133,8 @@ class Study:
 class Expansion:
     """What a grid came to."""
 
-    arms: dict[str, ArmSpec]
+    arms: tuple[str, ...]
+    """Their names."""
     num_points: int
     """Points of the design, before anything was left out."""
     num_forbidden: int

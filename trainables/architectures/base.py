@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self, TypeVar, get_args
 
 import torch
 from pydantic import Field, model_validator
@@ -95,6 +95,9 @@ class ArchitectureConfig(NamedConfig):
 
     learns: ClassVar[bool] = True
     """Whether a model of this class has anything to train; a control may have nothing."""
+    model_class: ClassVar[Any] = None
+    """What `build` makes of a family whose model stands in a file apart, set by `@builds` there: a configuration
+    imports no model."""
     has_heads: ClassVar[bool] = True
     """Whether `num_heads` counts for models of this class."""
 
@@ -147,7 +150,7 @@ class ArchitectureConfig(NamedConfig):
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the backbone that has to be trained before this is; None where there is none.
 
-        The model is given what that training ends with, by `LanguageModel.load_weights_from`, in the role `backbone`.
+        The model is given what that training ends with by `LanguageModel.load_weights_from`, as `backbone`.
         """
         return None
 
@@ -179,3 +182,16 @@ def count_parameters(config: ArchitectureConfig, *, vocab_size: int, max_seq_len
     with torch.device("meta"):
         model = config.build(vocab_size=vocab_size, max_seq_len=max_seq_len)
     return sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
+
+
+M = TypeVar("M", bound=type[LanguageModel])
+
+
+def builds(config_class: type[ArchitectureConfig]) -> Callable[[M], M]:
+    """Make the decorated class the model of `config_class`."""
+
+    def add(model_class: M) -> M:
+        config_class.model_class = model_class
+        return model_class
+
+    return add

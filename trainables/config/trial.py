@@ -14,8 +14,8 @@ import trainables.tasks  # noqa: F401  registers the tasks, as the line above th
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
 from trainables.config.training import BudgetConfig, OptimizerConfig, _check_warm_up
-from trainables.plugins.files import Plugin, origin_of
-from trainables.registry import ARCHITECTURES, TASKS
+from trainables.plugins.files import origin_of
+from trainables.registry import ARCHITECTURES, TASKS, Plugin
 from trainables.schema import Schema
 from trainables.tasks.base import TaskConfig
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from trainables.config.resources import Sharding
 from trainables.config.trial import TrialConfig
-from trainables.plugins.files import Plugin, activate
+from trainables.plugins.files import activate
+from trainables.registry import Plugin
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 BEYOND_WATCHDOG_SECONDS = 60.0
 """How much longer than that a rank waits for another: who hangs leaves its stacks before the others give up."""
 
-_OUR_WORK = str(Path("trainables", "watchdog.py"))
+_OUR_WORK = str(Path("trainables", "worker", "watchdog.py"))
 """Part of the stack that works on a replicate; the other threads serve Ray and PyTorch."""
 
 

@@ -6,14 +6,13 @@ import ast
 import re
 import tomllib
 from functools import cache
-from pathlib import Path
 
 import pytest
 import yaml
 
 from analysis.records.journal import EVENTS
+from tests.guides import ROOT
 
-ROOT = Path(__file__).parents[2]
 PACKAGES = ("search_spaces", "trainables", "cluster", "sweeps", "analysis")
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
 

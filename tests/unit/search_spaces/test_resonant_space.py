@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import re
 import types
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -15,6 +14,7 @@ from pydantic import BaseModel
 
 from search_spaces.nested import from_fields, is_switch, to_fields
 from search_spaces.resonant import RECOMMENDED, SEARCH, TRAINING
+from tests.guides import ROOT
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.config.resources import ResourceConfig
@@ -203,7 +203,7 @@ def test_every_sample_survives_the_way_there_and_back(seed: int) -> None:
 
 # --- the guide ---
 
-GUIDE = (Path(__file__).parents[2] / "docs" / "guides" / "resonant.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guides" / "resonant.md").read_text(encoding="utf-8")
 
 FLAGS = """
     n-afrb alpha gamma omega lr steps seq bs ga seed save resume eval-only warmup-steps grad-clip cascade-kappa

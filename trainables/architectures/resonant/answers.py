@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from trainables.batch import IGNORED
-
-if TYPE_CHECKING:
-    pass
 
 
 def answer_start(targets_BT: Tensor) -> Tensor:

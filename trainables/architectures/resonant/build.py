@@ -3,27 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from torch import nn
 
 from trainables.architectures.resonant.block.block import AFRBBlock, Stillness
-from trainables.architectures.resonant.block.phase_embedding import Cascade, PhaseEmbedding
 from trainables.architectures.resonant.block.schedule import BlockSchedule
+from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.fields import PhaseChangeConfig, PVMConfig
 from trainables.architectures.resonant.memory.base import Memory
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
 from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
 from trainables.architectures.resonant.memory.phase_vector import HybridMemory, PhaseVectorMemory
+from trainables.architectures.resonant.phase_embedding import Cascade, PhaseEmbedding
 from trainables.architectures.resonant.readout.infonce import InfoNCE
 from trainables.architectures.resonant.readout.query import build_query
 from trainables.architectures.resonant.readout.readout import Readout
 from trainables.architectures.resonant.readout.ridge import RidgeProjection
 from trainables.layers.local_attention import LocalAttention
 from trainables.randomness import INIT_STD
-
-if TYPE_CHECKING:
-    from trainables.architectures.resonant.config import ResonantConfig
 
 
 @dataclass(frozen=True)

@@ -11,17 +11,15 @@ from __future__ import annotations
 
 from typing import Any, Literal, Self
 
-import torch
 from pydantic import Field, model_validator
 
 from search_spaces.nested import from_fields, to_fields
 from search_spaces.resonant import SEARCH
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
-from trainables.architectures.gpt import BackboneConfig, TransformerConfig, num_parameters
+from trainables.architectures.gpt import BackboneConfig, TransformerConfig
 from trainables.architectures.pretrained.loading import Dtype
 from trainables.architectures.pretrained.quantised_linear import Quantisation
 from trainables.architectures.resonant.block.schedule import ScheduleCounter
-from trainables.architectures.resonant.build import build_parts
 from trainables.architectures.resonant.fields import (
     HUGGING_FACE,
     PRETRAIN,
@@ -292,8 +290,8 @@ class ResonantConfig(BackboneConfig):
 
     def num_extra_parameters(self, vocab_size: int) -> int:
         """Return the parameters of blocks, readout and contrastive loss."""
-        with torch.device("meta"):
-            return num_parameters(*build_parts(self, self.d_model, vocab_size).modules())
+        found: int = self.model_class.num_extra_parameters(self, vocab_size)
+        return found
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model.
@@ -301,6 +299,5 @@ class ResonantConfig(BackboneConfig):
         Raises:
             ValueError: If parts do not fit each other or the task, or there is no such Hugging Face model.
         """
-        from trainables.architectures.resonant.model import ResonantModel
-
-        return ResonantModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+        model: LanguageModel = self.model_class(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+        return model

@@ -6,11 +6,7 @@ them stands in `resonant.PUBLISHED`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
-if TYPE_CHECKING:
-    pass
-
+from typing import Literal
 
 from pydantic import Field
 

@@ -8,24 +8,25 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput
-from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.base import LanguageModel, ModelOutput, builds
+from trainables.architectures.gpt import BackboneModel, num_parameters
 from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
 from trainables.architectures.resonant.answers import answer_start, at_answer, check_answers, mean_row
 from trainables.architectures.resonant.block.block import AFRBBlock
 from trainables.architectures.resonant.build import build_parts
+from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.fields import SCRATCH
 from trainables.architectures.resonant.probes import measure
 from trainables.architectures.resonant.readout.ridge import RECALIBRATION_SHARE, RidgeProjection
 
 if TYPE_CHECKING:
-    from trainables.architectures.resonant.config import ResonantConfig
     from trainables.batch import Batch
 
 CALIBRATION_SEQUENCES = 64
 """Most sequences of one forward pass in calibration, as in evaluation: it needs no more memory than that."""
 
 
+@builds(ResonantConfig)
 class ResonantModel(LanguageModel):
     """Embedding, resonant blocks, the backbone's layers and head; plus the logits that a readout adds."""
 
@@ -37,6 +38,12 @@ class ResonantModel(LanguageModel):
         self.blocks, self.readout, self.infonce = parts.blocks, parts.readout, parts.infonce
         self.needs_targets = config.infonce is not None
         self._resumed: frozenset[str] = frozenset()
+
+    @staticmethod
+    def num_extra_parameters(config: ResonantConfig, vocab_size: int) -> int:
+        """Return the parameters of blocks, readout and contrastive loss, for a backbone of our own."""
+        with torch.device("meta"):
+            return num_parameters(*build_parts(config, config.d_model, vocab_size).modules())
 
     def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
         """Predict the next token at every position.

@@ -5,23 +5,42 @@ Every number that a model without structure could have stands beside that number
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
+from trainables.architectures.base import ModelOutput
+from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.pretrained.model import HuggingFaceBackbone
 from trainables.architectures.resonant import measures
+from trainables.architectures.resonant.block.block import AFRBBlock
+from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.memory.base import Memory
 from trainables.randomness import generator
-
-if TYPE_CHECKING:
-    from trainables.architectures.resonant.model import ResonantModel
 
 MAX_ROWS = 2048
 """Hidden states whose effective rank is measured: it takes a singular value decomposition."""
 
 
-def measure(model: ResonantModel, tokens_BT: Tensor) -> dict[str, float]:
+class Probed(Protocol):
+    """What is measured: a model of this family."""
+
+    config: ResonantConfig
+    backbone: BackboneModel | HuggingFaceBackbone
+
+    def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Return the last hidden states and each block's traces, by memory."""
+
+    def resonant_blocks(self) -> Iterator[AFRBBlock]:
+        """Yield the blocks."""
+
+    def __call__(self, tokens_BT: Tensor) -> ModelOutput:
+        """Run a forward pass."""
+
+
+def measure(model: Probed, tokens_BT: Tensor) -> dict[str, float]:
     """Return `probe/<name>` for `tokens_BT`; the model is in evaluation mode and records no gradients."""
     h_BTD, traces = model.states(tokens_BT)
     found = _of_states(h_BTD)
@@ -64,7 +83,7 @@ def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
     return found
 
 
-def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
     """Return what the memories measure of themselves, the mean over blocks."""
     x_BTD = model.backbone.embed(tokens_BT)
     seen: dict[str, list[Tensor]] = {}
@@ -79,12 +98,12 @@ def _of_memories(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | 
     return {name: torch.stack(values).mean() for name, values in seen.items()}
 
 
-def _decays(model: ResonantModel) -> list[float]:
+def _decays(model: Probed) -> list[float]:
     """Return what each memory of a block keeps from token to token; of a lattice, its slowest wave."""
     return [memory.beta for memory in (model.config.pvm, model.config.plm) if memory is not None]
 
 
-def _reach(model: ResonantModel) -> int | None:
+def _reach(model: Probed) -> int | None:
     """Return after how many tokens the memories have lost 99 % of one; None if their decay is not constant.
 
     What stands one after the other adds up: blocks, their memories, and a mixer that looks back. Local attention
@@ -100,7 +119,7 @@ def _reach(model: ResonantModel) -> int | None:
     return sum(sum(reaches) + block.mixer.num_recent for block in model.resonant_blocks())
 
 
-def _beyond_reach(model: ResonantModel, tokens_BT: Tensor) -> dict[str, Tensor | float]:
+def _beyond_reach(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
     """Measure how much the last logits depend on tokens that memories of constant decay have forgotten.
 
     All tokens farther back than the memories' reach (1 % left) are replaced, then all others but the last: the

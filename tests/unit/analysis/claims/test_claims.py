@@ -151,10 +151,10 @@ def test_what_seeds_attain_agrees_with_the_tables(kind, fields, seeds, value):
 
 
 def test_what_cannot_be_attained_is_said():
-    assert not attainable(of_kind("superiority"), 1).is_possible
-    assert not attainable(of_kind("failure_rate", bound=0.5), 5).is_possible  # .478 even if all five fail
+    assert not detectable_effect(of_kind("superiority"), 1).is_possible
+    assert not detectable_effect(of_kind("failure_rate", bound=0.5), 5).is_possible  # .478 even if all five fail
     assert detectable_effect(of_kind("failure_rate", bound=0.5), 6).is_possible
     assert detectable_effect(of_kind("failure_rate", bound=0.5, direction="lower"), 6).is_possible
-    assert not attainable(of_kind("association"), 5).is_possible
+    assert not detectable_effect(of_kind("association"), 5).is_possible
     one, two = detectable_effect(of_kind("superiority"), 5), detectable_effect(of_kind("pairwise"), 5)
     assert two.value > one.value, "Holm's hardest comparison must cost something"

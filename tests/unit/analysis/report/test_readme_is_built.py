@@ -9,8 +9,8 @@ import pytest
 from analysis.records.journal import read_journal
 from analysis.report.publish import main
 from analysis.results.arms import summarise
+from tests.guides import ROOT
 
-ROOT = Path(__file__).parents[2]
 PHASE_A = sorted((ROOT / "docs" / "results").glob("kuramoto_phase_a*.jsonl"))
 
 

@@ -3,14 +3,12 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import pytest
 
 from cluster.inventory import Card, Inventory
 from sweeps.cli import doctor
-
-ROOT = Path(__file__).parents[2]
+from tests.guides import ROOT
 
 
 def test_all_checks_run_and_every_failure_has_a_cure(tmp_path):

@@ -15,10 +15,9 @@ from ray._private.runtime_env.packaging import create_package
 
 from sweeps.errors import UserError
 from sweeps.jobs.package import MAX_UPLOAD_BYTES, pack
+from tests.guides import ROOT
 from tests.integration.studies import write_study
 from trainables.registry import LIBRARY
-
-ROOT = Path(__file__).parents[2]
 
 
 def test_it_holds_the_packages_and_the_users_files_and_nothing_else(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""MemoryRetries from an out-of-memory: half the micro-batch from the last checkpoint on changes rounding and nothing
+"""Recovery from an out-of-memory: half the micro-batch from the last checkpoint on changes rounding and nothing
 else, where the flags say so, and really more where they do not; and it happens in a fresh process.
 """
 

@@ -19,7 +19,8 @@ from sweeps.studies import library as studies
 from sweeps.studies.library import find
 from tests.unit.sweeps.studies.test_plugins import MINE, trial
 from trainables.plugins import packages as plugin_packages
-from trainables.plugins.files import PluginError, activate
+from trainables.plugins.files import activate
+from trainables.plugins.rules import PluginError
 from trainables.registry import ARCHITECTURES, REGISTRIES
 
 

@@ -15,13 +15,15 @@ from sweeps.errors import UserError
 from sweeps.jobs.package import pack
 from sweeps.studies.plugins import use
 from tests.configs import small_config
+from tests.guides import ROOT
 from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.config.trial import TrialConfig, config_id
-from trainables.plugins.files import Plugin, PluginError, activate, origin_of, read_plugin, registered_by
-from trainables.registry import ARCHITECTURES, REGISTRIES
+from trainables.plugins.files import activate, origin_of, read_plugin, registered_by
+from trainables.plugins.rules import PluginError
+from trainables.registry import ARCHITECTURES, REGISTRIES, Plugin
 from trainables.worker.attempt import Attempt
 
-EXAMPLE = (Path(__file__).parents[2] / "docs" / "examples" / "my_family.py").read_text(encoding="utf-8")
+EXAMPLE = (ROOT / "docs" / "examples" / "my_family.py").read_text(encoding="utf-8")
 TINY = """\
 from typing import Literal
 

@@ -17,10 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.resonant.block.local_mixers import DepthwiseConv, GatedLinear, PositionwiseMLP
-from trainables.architectures.resonant.block.phase_embedding import PhaseEmbedding
 from trainables.architectures.resonant.block.schedule import BlockSchedule
 from trainables.architectures.resonant.fields import LocalMixer
 from trainables.architectures.resonant.memory.base import Memory, MemoryState
+from trainables.architectures.resonant.phase_embedding import PhaseEmbedding
 from trainables.layers.mixer import Mixer, MixerOutput
 from trainables.randomness import Constant, Initializer
 

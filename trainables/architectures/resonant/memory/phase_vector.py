@@ -14,10 +14,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.resonant.block.phase_embedding import phase_at
 from trainables.architectures.resonant.fields import Counter, Rotation, Time
 from trainables.architectures.resonant.memory.base import Memory, MemoryOutput, MemoryState
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
+from trainables.architectures.resonant.phase_embedding import phase_at
 from trainables.layers.decayed_sum import ScanState, widened
 from trainables.layers.local_attention import LocalAttention
 from trainables.layers.phase_scan import Pair, phase_scan
