@@ -40,7 +40,7 @@ class Replicate:
     status: str | None = None
     """None while it has not ended."""
     starts: int = 0
-    reopenings: int = 0
+    reruns: int = 0
     """How often somebody has taken back how it ended, to run it again."""
     ends: int = 0
     """How often it has ended with a result since it was reopened; more than 1 would break `exactly once`."""
@@ -92,7 +92,7 @@ class Replicate:
             self.config_id,
             self.seed,
             starts=self.starts,
-            reopenings=self.reopenings + 1,
+            reruns=self.reruns + 1,
             reports=[] if anew else self.reports,
             attempts=[] if anew else self.attempts,
         )

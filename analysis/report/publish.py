@@ -43,7 +43,7 @@ from analysis.records.journal import JournalState, read_journal
 from analysis.records.replicates import Replicate
 from analysis.report.curves import curve_metric, learning_curves
 from analysis.report.figures import arms, forest
-from analysis.report.tables import render_beside, render_contrasts, render_markdown, render_text
+from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
 from analysis.results.arms import ResultTable, summarise
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
 from analysis.results.probes import probes_markdown
@@ -175,7 +175,7 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "provenance": _of_one(_render_provenance),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
     "probes": _of_one(lambda block: probes_markdown(block.state)),
-    "beside": lambda blocks: render_beside([block.table() for block in blocks]),
+    "beside": lambda blocks: render_side_by_side([block.table() for block in blocks]),
 }
 """What each kind of block becomes. A new kind is one entry."""
 

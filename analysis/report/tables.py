@@ -290,7 +290,7 @@ def _markdown_row(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def render_beside(tables: Sequence[ResultTable]) -> str:
+def render_side_by_side(tables: Sequence[ResultTable]) -> str:
     """Return a Markdown table with a row an arm and, for each study, its mean, its Δ and how that reads.
 
     Every Δ is to the baseline of its own study. Arms are those of the first study, then what the others add.
@@ -306,14 +306,15 @@ def render_beside(tables: Sequence[ResultTable]) -> str:
     rows = {table.study: {row.arm: row for row in table.rows} for table in tables}
     names = dict.fromkeys(row.arm for table in tables for row in table.rows)
     body = [
-        [name, *(cell for table in tables for cell in _cells(rows[table.study].get(name), table))] for name in names
+        [name, *(cell for table in tables for cell in _side_by_side_cells(rows[table.study].get(name), table))]
+        for name in names
     ]
     ((metric, unit),) = metrics
     note = f"{metric}, {unit}; mean [95 % interval]; Δ is to the baseline of the same study, paired by seed."
     return "\n".join([*markdown_table(headers, body, [False, *[True, True, False] * len(tables)]), "", note]) + "\n"
 
 
-def _cells(row: ResultRow | None, table: ResultTable) -> list[str]:
+def _side_by_side_cells(row: ResultRow | None, table: ResultTable) -> list[str]:
     if row is None or row.mean is None:
         return ["–", "–", "–" if row is None else short_reading(row.reading)]
     decimals = decimals_for(table)

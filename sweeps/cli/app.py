@@ -282,9 +282,9 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Remove checkpoints that nothing continues from and what the dead left; forecast what the rest will take."""
-    from sweeps.store import cleanup as retention
+    from sweeps.cli import maintain
 
-    retention.gc(out, emit if as_json else None, study, scale, sets or [], keep=keep, dry_run=dry_run)
+    maintain.gc(out, emit if as_json else None, study, scale, sets or [], keep=keep, dry_run=dry_run)
 
 
 @app.command()
@@ -339,10 +339,10 @@ def new(
     as_json: Json = False,
 ) -> None:
     """Write a commented study file, valid at every scale: an architecture against the transformer."""
-    from sweeps.studies import template as scaffold
+    from sweeps.cli.new import new as write_study
 
     emitter = emit if as_json else None
-    scaffold.new(out, emitter, name, source=source, to=to, architecture=architecture, task=task)
+    write_study(out, emitter, name, source=source, to=to, architecture=architecture, task=task)
 
 
 @app.command()
@@ -354,9 +354,9 @@ def ui(
     plugin: Plugins = None,
 ) -> None:
     """Serve the MLflow page on loopback, opened on the configurations, until Ctrl-C."""
-    from sweeps.cli import views
+    from sweeps.cli import maintain
 
-    views.ui(out, study, scale, sets or [], port)
+    maintain.ui(out, study, scale, sets or [], port)
 
 
 @app.command()

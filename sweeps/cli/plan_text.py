@@ -179,6 +179,6 @@ def smallest_effect(plan: Plan) -> str:
 def claims_table(plan: Plan) -> Table:
     """Return what these seeds can find of each claim; sd is the standard deviation over seeds."""
     table = text_table("claim", "kind", "settled at", f"with {len(plan.study.seeds)} seeds")
-    for claim, found in plan.attainable:
+    for claim, found in plan.detectable_effects:
         table.add_row(claim.id, claim.kind.replace("_", " "), claim.settled_at, found.text)
     return table

@@ -167,7 +167,7 @@ class Plan:
         return cores * sum(each[planned.config_id] for planned, _ in self.replicates)
 
     @property
-    def detectable_effect(self) -> list[tuple[Claim, DetectableEffect]]:
+    def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:
         """What each claim's test can find with these seeds."""
         return [(claim, detectable_effect(claim, len(self.study.seeds))) for claim in self.study.claims]
 
@@ -211,7 +211,7 @@ class Plan:
             "smallest_detectable_effect_sd": self.smallest_detectable_effect_sd,
             "claims": [
                 {"id": claim.id, "kind": claim.kind, "settled_at": claim.settled_at, **asdict(found)}
-                for claim, found in self.detectable_effect
+                for claim, found in self.detectable_effects
             ],
         }
 

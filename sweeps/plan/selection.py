@@ -52,7 +52,7 @@ class Rerun:
     """The end that is taken back; a later one, by another driver, stands."""
 
     @property
-    def anew(self) -> bool:
+    def from_scratch(self) -> bool:
         """Whether it starts from the first step: what another code has computed is no beginning."""
         return self.reason == "changed"
 

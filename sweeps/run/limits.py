@@ -73,7 +73,7 @@ class RunLimits:
         self._num_started += 1
 
     @property
-    def why(self) -> str:
+    def stop_reason(self) -> str:
         """Why the run ended before everything was done; empty if nothing ended it."""
         if self.stop_requested:
             return self._stopped_because

@@ -59,7 +59,7 @@ class ReplicateSearcher(DriverOnly, Searcher):
     def suggest(self, trial_id: str) -> Any:
         """Return the next assignment as a Tune configuration, None for "ask again", or FINISHED."""
         has_enough = len(self.suggested) >= TRIALS_PER_TUNE_RUN
-        if self._limits.stop_requested or self._limits.is_full or has_enough:
+        if self._limits.stop_requested or self._limits.start_limit_reached or has_enough:
             return Searcher.FINISHED
         if self._slots.is_full:
             return None

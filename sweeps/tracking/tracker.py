@@ -120,7 +120,7 @@ class MlflowSync:
         return not self.error
 
     def _write(self, final: bool) -> None:
-        view = self._reader.following
+        view = self._reader.view
         if not view.sweeps:
             return
         if self._store is None:
@@ -151,7 +151,7 @@ class MlflowSync:
         if not due or self._summarised_events == self._reader.num_events:
             return
         started = time.monotonic()
-        view = self._reader.following
+        view = self._reader.view
         store.describe_experiment(experiment_tags(view.state))
         for record in [*self._projection.configurations(view), *self._projection.sweeps(view)]:
             store.write(record)

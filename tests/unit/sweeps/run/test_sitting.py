@@ -58,10 +58,10 @@ def test_a_failure_is_no_interruption() -> None:
     failed, stopped = RunLimits(), RunLimits()
     failed.fail("it broke")
     failed.stop("by somebody")
-    assert (failed.is_over, failed.has_failed, failed.why) == (True, True, "it broke")
+    assert (failed.stop_requested, failed.has_failed, failed.stop_reason) == (True, True, "it broke")
     stopped.stop("by somebody")
     stopped.fail("it broke while it stopped")
-    assert (stopped.has_failed, stopped.why) == (False, "by somebody")
+    assert (stopped.has_failed, stopped.stop_reason) == (False, "by somebody")
 
 
 def test_the_first_signal_stops_in_order_and_the_second_acts_as_always(capfd: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from analysis.records.journal import read_events
-from sweeps.store import journal
+from sweeps.store import leases
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 
@@ -82,7 +82,7 @@ def test_the_claims_of_a_killed_driver_fall(tmp_path: Path) -> None:
         assert b.claim("c", 0)
 
 
-@pytest.mark.parametrize(("age_seconds", "taken"), [(1.0, False), (journal.STALE_SECONDS + 5, True)])
+@pytest.mark.parametrize(("age_seconds", "taken"), [(1.0, False), (leases.STALE_SECONDS + 5, True)])
 def test_a_driver_on_another_machine_lives_by_its_heartbeat(
     age_seconds: float, taken: bool, tmp_path: Path
 ) -> None:
@@ -128,8 +128,8 @@ def test_drivers_that_claim_and_release_at_once_never_hold_one_claim_together(tm
 
 
 def test_a_driver_that_was_silent_too_long_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journal, "HEARTBEAT_SECONDS", 0.02)
-    monkeypatch.setattr(journal, "STALE_SECONDS", 0.2)
+    monkeypatch.setattr(leases, "HEARTBEAT_SECONDS", 0.02)
+    monkeypatch.setattr(leases, "STALE_SECONDS", 0.2)
     asked: list[str] = []
 
     def unwritable(path: Path) -> None:

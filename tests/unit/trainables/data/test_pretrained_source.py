@@ -16,7 +16,7 @@ import torch
 from transformers import BertConfig, BertForMaskedLM, CohereConfig, CohereForCausalLM, GPT2Model, LlamaModel
 
 from tests.backbones import CONFIGS, QUANTISED, SHARED, VOCAB, WIDTH, load, save_backbones
-from trainables.architectures.pretrained.loading import open_pretrained
+from trainables.architectures.pretrained.loading import load_pretrained
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.pretrained_files import absolute_source, find_source, source_hash
 
@@ -187,5 +187,5 @@ def test_the_hash_is_of_the_weights_and_not_of_the_place(
 
 def test_a_headless_gpt2_has_its_head_in_its_embedding(tmp_path: Path) -> None:
     GPT2Model(CONFIGS["gpt2"]).save_pretrained(tmp_path)
-    model = open_pretrained(str(tmp_path), quantisation="none", dtype="float32").model
+    model = load_pretrained(str(tmp_path), quantisation="none", dtype="float32").model
     assert model.lm_head.weight is model.transformer.wte.weight
