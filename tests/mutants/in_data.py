@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="needle_in_the_input_at_query_time",
         meaning="the answer lies in the input of the model that has to generate it",
-        file="trainables/tasks/needle/scores.py",
+        file="trainables/tasks/scoring.py",
         old="logits_NV = model(tokens_NT).logits_BTV[:, -1]",
         new="logits_NV = model(torch.cat([tokens_NT, needle_NL], 1)).logits_BTV[:, tokens_NT.shape[1] - 1]",
         caught_by=f"{_NEEDLE}::test_the_answer_is_never_in_the_input_of_what_generates_it",
@@ -104,7 +104,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="needle_generated_from_its_own_tokens",
         meaning="each token is generated after the right ones, so that a model which finds one finds the rest",
-        file="trainables/tasks/needle/scores.py",
+        file="trainables/tasks/scoring.py",
         old="chosen_N = torch.where(hits[-1] > 0, wanted_N, logits_NV.argmax(1))",
         new="chosen_N = wanted_N",
         caught_by=f"{_NEEDLE}::test_generation_goes_on_from_its_own_tokens",
@@ -120,7 +120,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="ties_are_hits",
         meaning="a model that gives every token the same logit finds every needle",
-        file="trainables/tasks/needle/scores.py",
+        file="trainables/tasks/scoring.py",
         old="(k - above_N).double() / equal_N",
         new="(k - above_N).double()",
         caught_by=f"{_NEEDLE}::test_hits_share_ties_and_pass_nan_on",

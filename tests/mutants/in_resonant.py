@@ -44,7 +44,7 @@ MUTANTS = (
     Mutant(
         name="read_one_token_late",
         meaning="the memory is read when the answer's first token has been seen",
-        file=_MODEL,
+        file="trainables/architectures/resonant/answers.py",
         old="return (targets_BT != IGNORED).long().argmax(1)",
         new="return (targets_BT != IGNORED).long().argmax(1) + 1",
         caught_by=f"{_MODEL_TESTS}::test_what_is_read_is_taken_where_the_answer_begins",

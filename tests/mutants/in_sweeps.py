@@ -13,7 +13,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="claim_not_exclusive",
         meaning="two drivers run the same replicate at once",
-        file=_JOURNAL,
+        file="sweeps/store/leases.py",
         old="                if self._is_alive(self._owner_of(path)):\n                    return False\n",
         new="",
         caught_by=f"{_JOURNAL_TESTS}::test_a_claim_is_exclusive_until_released",
@@ -21,7 +21,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="claims_of_the_dead_stay",
         meaning="what a killed driver had claimed is never run",
-        file=_JOURNAL,
+        file="sweeps/store/leases.py",
         old="    except psutil.NoSuchProcess:\n        return False\n",
         new="    except psutil.NoSuchProcess:\n        return True\n",
         caught_by=f"{_JOURNAL_TESTS}::test_the_claims_of_a_killed_driver_fall",
@@ -29,7 +29,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="claims_released_by_anyone",
         meaning="a driver gives back what another one is running",
-        file=_JOURNAL,
+        file="sweeps/store/leases.py",
         old="if self._owner_of(path) == self.sweep_id:\n",
         new="if path.exists():\n",
         caught_by=f"{_JOURNAL_TESTS}::test_only_the_owner_releases",
@@ -133,7 +133,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="divergence_is_a_failure",
         meaning="`run` exits with 1 because a configuration diverged, which is a result",
-        file="analysis/records/journal.py",
+        file="analysis/records/statuses.py",
         old='FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})',
         new='FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed", "diverged"})',
         caught_by="tests/unit/trainables/worker/test_outcome.py::test_exit_codes",

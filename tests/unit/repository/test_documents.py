@@ -60,12 +60,11 @@ def test_every_path_that_the_page_names_exists() -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_the_page_lists_every_module_of_a_package(package: str) -> None:
-    section = PAGE.partition(f"### `{package}/`")[2].partition("\n### ")[0]
-    listed = re.findall(r"`(\w+(?:\.py|/))`", section)
-    modules = {path.name for path in (ROOT / package).glob("*.py") if path.stem not in {"__init__", "__main__"}}
-    folders = {f"{path.parent.name}/" for path in (ROOT / package).glob("*/__init__.py")}
-    assert sorted(listed) == sorted(modules | folders)
+def test_the_page_lists_every_package(package: str) -> None:
+    section = PAGE.partition(f"### `{package}/`")[2].partition("\n## ")[0].partition("\n### ")[0]
+    listed = re.findall(r"^\| `([\w/]+)/` \|", section, flags=re.MULTILINE)
+    folders = [path.parent.relative_to(ROOT / package).as_posix() for path in (ROOT / package).rglob("*/__init__.py")]
+    assert sorted(listed) == sorted(folders)
 
 
 def test_the_page_explains_every_event_of_the_journal() -> None:
