@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from search_spaces import kuramoto, resonant, tpi, training
+import search_spaces
 from search_spaces.space import SearchSpace
 
-SPACES: Mapping[str, SearchSpace] = MappingProxyType(
-    {
-        "kuramoto.rerun": kuramoto.PHASE_A_GRID,
-        "kuramoto.search": kuramoto.SEARCH,
-        "resonant.search": resonant.SEARCH,
-        "resonant.training": resonant.TRAINING,
-        "tpi.search": tpi.SEARCH,
-        "training": training.TRAINING,
-    }
-)
+
+def _gather() -> dict[str, SearchSpace]:
+    """Return what the modules of this package declare as `SPACES`: `<module>.<key>`, `<module>` where it is empty."""
+    found: dict[str, SearchSpace] = {}
+    for name in sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__)):
+        if name != "catalogue":
+            spaces = getattr(importlib.import_module(f"search_spaces.{name}"), "SPACES", {})
+            found |= {f"{name}.{key}" if key else name: space for key, space in sorted(spaces.items())}
+    return found
+
+
+SPACES: Mapping[str, SearchSpace] = MappingProxyType(_gather())

@@ -115,3 +115,5 @@ SEARCH = SearchSpace(
     ),
 )
 """Every field of the family's own that a search may move."""
+
+SPACES = {"search": SEARCH, "phase_a": PHASE_A_GRID}

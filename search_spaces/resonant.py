@@ -305,3 +305,5 @@ RECOMMENDED: Mapping[str, Any] = MappingProxyType(
     }
 )
 """What the usage guide recommends, of `SEARCH` and `TRAINING`."""
+
+SPACES = {"search": SEARCH, "training": TRAINING}

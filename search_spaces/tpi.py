@@ -151,3 +151,5 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
 V0 to V10 are those of the source, the next two other ideas of its notes. The last three are controls: a fading
 average without phases, the plain mean of the past, and phases that no token moves.
 """
+
+SPACES = {"search": SEARCH}

@@ -36,3 +36,5 @@ TRAINING = SearchSpace(
     }
 )
 """Dotted names are fields of a trial's configuration."""
+
+SPACES = {"": TRAINING}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 
 class Schema(BaseModel):
@@ -24,6 +25,18 @@ class NamedConfig(Schema):
 
     name: str
     """Registered name; chooses the class that reads the other keys."""
+    published: ClassVar[Mapping[str, Any]] = {}
+    """Defaults that `fidelity: as_published` sets; each can still be given."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _write_out_defaults(cls, fields: Any) -> Any:
+        return cls.with_defaults(fields) if isinstance(fields, dict) else fields
+
+    @classmethod
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return `fields` with the defaults that depend on other fields written out."""
+        return {**cls.published, **fields} if fields.get("fidelity") == "as_published" else fields
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result; equal results have equal canonical forms."""

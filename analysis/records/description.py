@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from analysis.claims.claim import Claim, ClaimError
-from analysis.records.format_1 import RESONANT, TPI
+from analysis.records.format_1 import PROBES
 
 FORMAT_VERSION = 1
 
@@ -26,15 +26,12 @@ class MetricInfo:
     chance: float | None = None
     items: int | None = None
     """Items a rate is over, in each seed; None where it is no rate, or an old journal does not say."""
+    null: str | None = None
+    """Of a probe: the probe that holds its value in a model without structure."""
 
 
 def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "none"], meaning: str) -> MetricInfo:
     return MetricInfo(name=name, unit=unit, direction=direction, meaning=meaning)
-
-
-FAMILY_PROBES: tuple[MetricInfo, ...] = tuple(
-    _shared(f"probe/{name}", unit, "none", meaning) for name, unit, meaning in (*RESONANT, *TPI)
-)
 
 
 SHARED_METRICS: tuple[MetricInfo, ...] = (
@@ -46,23 +43,8 @@ SHARED_METRICS: tuple[MetricInfo, ...] = (
     _shared("probe/loss_future_visible", "nats/token", "minimise", "loss with the whole window as input"),
     _shared("probe/loss_future_withheld", "nats/token", "minimise", "loss with the input cut after each position"),
     _shared("probe/leak", "nats/token", "none", "what later tokens are worth: withheld minus visible loss"),
-    _shared("probe/coupling", "rad/time", "none", "coupling strength K, mean over layers and heads"),
-    *(
-        metric
-        for name, meaning in (
-            ("oscillators", "order parameter over the oscillators of a head"),
-            ("positions", "order parameter over the positions of a window"),
-            ("pooled", "order parameter over oscillators and positions together"),
-            ("published", "PhaseGPT's statistic: angles averaged over heads, then over oscillators"),
-        )
-        for metric in (
-            _shared(f"probe/order_{name}", "1", "none", meaning),
-            _shared(f"probe/order_{name}_null", "1", "none", f"{meaning}, for uniform random phases"),
-        )
-    ),
-    *FAMILY_PROBES,
 )
-"""Metrics of the training loop and the probes, the same in every study; a task adds its own."""
+"""Metrics of the training loop and its probes, the same in every study; tasks and families add their own."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,6 +98,8 @@ class SweepInfo:
     metrics: tuple[MetricInfo, ...]
     """Those of the task; see `all_metrics`."""
     arms: tuple[ArmInfo, ...]
+    probes: tuple[MetricInfo, ...] | None = None
+    """What the arms' families measure of themselves; None in a journal from before families declared it."""
     prerequisites: tuple[ArmInfo, ...] = ()
     """What is trained for arms to start with; not compared with anything."""
     references: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -150,8 +134,9 @@ class SweepInfo:
 
     @property
     def all_metrics(self) -> tuple[MetricInfo, ...]:
-        """The task's metrics, then the shared ones."""
-        return (*self.metrics, *SHARED_METRICS)
+        """The task's metrics, then the shared ones and those of the families."""
+        probes = (MetricInfo(**probe) for probe in PROBES) if self.probes is None else self.probes
+        return (*self.metrics, *SHARED_METRICS, *probes)
 
     @classmethod
     def from_event(cls, event: dict[str, Any]) -> SweepInfo:
@@ -163,6 +148,8 @@ class SweepInfo:
         fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
         try:
             fields["metrics"] = tuple(MetricInfo(**m) for m in fields["metrics"])
+            if fields.get("probes") is not None:
+                fields["probes"] = tuple(MetricInfo(**probe) for probe in fields["probes"])
             for kind in ("arms", "prerequisites"):
                 given = fields.get(kind, ()) if kind == "prerequisites" else fields[kind]
                 fields[kind] = tuple(ArmInfo(**{**arm, "seeds": tuple(arm["seeds"])}) for arm in given)

@@ -1,8 +1,27 @@
-"""Order parameters that single families measure of themselves: name, unit, meaning. None has a better direction."""
+"""Probes of the three families as they were when journals did not describe them: for those journals only."""
 
 from __future__ import annotations
 
-RESONANT: tuple[tuple[str, str, str], ...] = (
+from typing import Any
+
+_PROBES: tuple[tuple[str, str, str], ...] = (
+    ("coupling", "rad/time", "coupling strength K, mean over layers and heads"),
+    ("order_oscillators", "1", "order parameter over the oscillators of a head"),
+    ("order_oscillators_null", "1", "order parameter over the oscillators of a head, for uniform random phases"),
+    ("order_positions", "1", "order parameter over the positions of a window"),
+    ("order_positions_null", "1", "order parameter over the positions of a window, for uniform random phases"),
+    ("order_pooled", "1", "order parameter over oscillators and positions together"),
+    (
+        "order_pooled_null",
+        "1",
+        "order parameter over oscillators and positions together, for uniform random phases",
+    ),
+    ("order_published", "1", "PhaseGPT's statistic: angles averaged over heads, then over oscillators"),
+    (
+        "order_published_null",
+        "1",
+        "PhaseGPT's statistic: angles averaged over heads, then over oscillators, for uniform random phases",
+    ),
     ("phase_coherence", "1", "|mean over time of e^iθ| of the last hidden states' pairs, mean over pairs"),
     ("phase_coherence_null", "1", "phase_coherence expected of independent phases"),
     ("phase_coherence_above_null", "1", "(phase_coherence − null) / (1 − null)"),
@@ -25,9 +44,6 @@ RESONANT: tuple[tuple[str, str, str], ...] = (
     ("memory_reach_tokens", "tokens", "distance at which a constant decay leaves less than 1 % of a token"),
     ("memory_readable_tokens", "tokens", "distance at which the best linear detector's signal is its noise"),
     ("influence_beyond_reach", "1", "change of the last logits by tokens beyond it, over that by those within"),
-)
-
-TPI: tuple[tuple[str, str, str], ...] = (
     ("tpi_window", "tokens", "learned window 1 / (1 − λ), mean over layers"),
     ("tpi_phase_variance", "1", "circular variance of the written phase over positions, mean over channels"),
     ("tpi_phase_variance_null", "1", "tpi_phase_variance expected of independent uniform phases"),
@@ -41,4 +57,9 @@ TPI: tuple[tuple[str, str, str], ...] = (
     ),
     ("tpi_offset_gradient_ratio_plain", "1", "the same without dividing by the frequency's factor, as published"),
     ("tpi_query_gradient_ratio", "1", "pull of the loss on a free reading frequency over that on the writing one"),
+)
+
+PROBES: tuple[dict[str, Any], ...] = tuple(
+    {"name": f"probe/{name}", "unit": unit, "direction": "none", "meaning": meaning}
+    for name, unit, meaning in _PROBES
 )

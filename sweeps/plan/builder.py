@@ -275,6 +275,12 @@ def _describe_unit(planned: PlannedArm, study: Study) -> ArmInfo:
     )
 
 
+def _probes(units: tuple[PlannedArm, ...]) -> tuple[MetricInfo, ...]:
+    """Return what the families of these arms measure of themselves, each once."""
+    declared = {probe.name: probe for unit in units for probe in unit.config.architecture.probes}
+    return tuple(MetricInfo(**vars(probe)) for probe in declared.values())
+
+
 def _describe(
     study: Study,
     prerequisites: tuple[PlannedArm, ...],
@@ -293,6 +299,7 @@ def _describe(
         title=study.title,
         primary_metric=primary,
         metrics=metrics,
+        probes=_probes((*prerequisites, *arms)),
         arms=tuple(_describe_unit(planned, study) for planned in arms),
         prerequisites=tuple(_describe_unit(planned, study) for planned in prerequisites),
         references=task.references(),

@@ -10,6 +10,8 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from search_spaces.space import SearchSpace
+from trainables.metric import Metric
 from trainables.schema import NamedConfig
 
 if TYPE_CHECKING:
@@ -98,6 +100,10 @@ class ArchitectureConfig(NamedConfig):
     model_class: ClassVar[Any] = None
     """What `build` makes of a family whose model stands in a file apart, set by `@builds` there: a configuration
     imports no model."""
+    spaces: ClassVar[Mapping[str, SearchSpace]] = {}
+    """What may vary, by name; `search` is what a search moves."""
+    probes: ClassVar[tuple[Metric, ...]] = ()
+    """What models of this class measure of themselves (`LanguageModel.probes`)."""
     has_heads: ClassVar[bool] = True
     """Whether `num_heads` counts for models of this class."""
 

@@ -247,6 +247,20 @@ def check_round_trip(config: ArchitectureConfig) -> None:
         raise ContractError("equal configurations have different canonical forms")
 
 
+def check_probes(config: ArchitectureConfig) -> None:
+    """What a model measures of itself must be declared, with each null that a declaration names."""
+    declared = {probe.name: probe for probe in config.probes}
+    measured = {name.partition("/layer")[0] for name in build_moved(config).probes(tokens("inputs"))}
+    for name in sorted(measured):
+        if name not in declared:
+            raise ContractError(
+                f"the model measures '{name}', which {type(config).__name__}.probes does not declare"
+            )
+        null = declared[name].null
+        if null is not None and null not in measured:
+            raise ContractError(f"'{name}' declares '{null}' as its null, which the model does not measure")
+
+
 def check_violations(config: ArchitectureConfig) -> None:
     """What `violates` declares must be names of contracts."""
     unknown = config.violates - CHECKS.keys()
@@ -263,6 +277,7 @@ CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "gradients": check_gradients,
     "reference": check_reference,
     "checkpoint": check_checkpoint,
+    "probes": check_probes,
     "chance": check_chance,
     "round_trip": check_round_trip,
 }

@@ -63,7 +63,9 @@ def test_every_path_that_the_page_names_exists() -> None:
 def test_the_page_lists_every_package(package: str) -> None:
     section = PAGE.partition(f"### `{package}/`")[2].partition("\n## ")[0].partition("\n### ")[0]
     listed = re.findall(r"^\| `([\w/]+)/` \|", section, flags=re.MULTILINE)
-    folders = [path.parent.relative_to(ROOT / package).as_posix() for path in (ROOT / package).rglob("*/__init__.py")]
+    folders = [
+        path.parent.relative_to(ROOT / package).as_posix() for path in (ROOT / package).rglob("*/__init__.py")
+    ]
     assert sorted(listed) == sorted(folders)
 
 

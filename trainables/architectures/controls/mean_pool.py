@@ -29,10 +29,10 @@ class MeanPoolConfig(BackboneConfig):
     pool_width: int = Field(128, ge=1)
     """Hidden width of the mixer's MLP."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
-        return with_middle_layer(cls, "pool_layers", fields) if isinstance(fields, dict) else fields
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Write out the middle layer."""
+        return with_middle_layer(cls, "pool_layers", super().with_defaults(fields))
 
     @model_validator(mode="after")
     def _pool_layers_exist(self) -> MeanPoolConfig:

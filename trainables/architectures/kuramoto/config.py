@@ -13,8 +13,9 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces.kuramoto import SEARCH
+from search_spaces.kuramoto import SEARCH, SPACES
 from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.kuramoto.metrics import PROBES
 from trainables.architectures.kuramoto.mixer import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
 from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
 from trainables.layers.mixer import Mixer
@@ -45,6 +46,10 @@ class KuramotoConfig(BackboneConfig):
     `as_published` with `causal: true` is the published layer without its leak. Two of them, `bias` and
     `residual_init`, are of the whole model: give its other arms the same.
     """
+
+    spaces = SPACES
+    published = AS_PUBLISHED
+    probes = PROBES
 
     name: Literal["kuramoto"] = "kuramoto"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -78,14 +83,10 @@ class KuramotoConfig(BackboneConfig):
     coherence_form: CoherenceForm = "ceiling"
     """`ceiling` acts above R* only, `centre` on both sides, `band` beyond R* ± 0.1."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
-        """Write out the defaults that depend on other fields."""
-        if not isinstance(fields, dict):
-            return fields
-        published = AS_PUBLISHED if fields.get("fidelity") == "as_published" else {}
-        return with_middle_layer(cls, "phase_layers", {**published, **fields})
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Write out what the fidelity sets, and the middle layer."""
+        return with_middle_layer(cls, "phase_layers", super().with_defaults(fields))
 
     @model_validator(mode="after")
     def _phase_layers_exist(self) -> KuramotoConfig:

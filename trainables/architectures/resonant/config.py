@@ -14,7 +14,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from search_spaces.nested import from_fields, to_fields
-from search_spaces.resonant import SEARCH
+from search_spaces.resonant import SEARCH, SPACES
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
 from trainables.architectures.gpt import BackboneConfig, TransformerConfig
 from trainables.architectures.pretrained.loading import Dtype
@@ -34,6 +34,7 @@ from trainables.architectures.resonant.fields import (
     StillnessConfig,
     Time,
 )
+from trainables.architectures.resonant.metrics import PROBES
 from trainables.data.pretrained_files import absolute_source, source_hash
 from trainables.layers.bypass import IdentityMixer, NoMixer
 from trainables.layers.mixer import Mixer
@@ -90,6 +91,10 @@ def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
 @register_architecture("resonant", version=1)
 class ResonantConfig(BackboneConfig):
     """A backbone with resonant blocks after its embedding and, maybe, a readout of their memories at its end."""
+
+    spaces = SPACES
+    published = PUBLISHED
+    probes = PROBES
 
     name: Literal["resonant"] = "resonant"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -148,13 +153,12 @@ class ResonantConfig(BackboneConfig):
     ridge: RidgeConfig | None = None
     infonce: InfoNCEConfig | None = None
 
-    @model_validator(mode="before")
     @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Write out what `as_published` sets."""
-        if not isinstance(fields, dict) or fields.get("fidelity") != "as_published":
+        if fields.get("fidelity") != "as_published":
             return fields
-        return with_published({"learn_phase": False, **fields}, PUBLISHED)
+        return with_published({"learn_phase": False, **fields}, cls.published)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ResonantConfig:

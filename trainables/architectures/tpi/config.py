@@ -13,9 +13,10 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces.tpi import SEARCH, VARIANTS
+from search_spaces.tpi import SEARCH, SPACES, VARIANTS
 from trainables.architectures.base import LanguageModel
 from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.tpi.metrics import PROBES
 from trainables.architectures.tpi.mixer import Decay, Magnitude, TemporalPhaseMixer
 from trainables.architectures.tpi.phases import Decoupling, Frequency, PhaseForm, PhaseInit, QueryOffset
 from trainables.layers.mixer import Mixer
@@ -46,6 +47,9 @@ class TPIConfig(BackboneConfig):
     """
 
     has_heads: ClassVar[bool] = False
+    spaces = SPACES
+    published = AS_PUBLISHED
+    probes = PROBES
 
     name: Literal["tpi"] = "tpi"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -89,13 +93,10 @@ class TPIConfig(BackboneConfig):
     """Weight of the penalty on phases that stay together over time, summed over layers, in nats a token. Phases
     that are not trained have none."""
 
-    @model_validator(mode="before")
     @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Write out what the variant and the fidelity set."""
-        if not isinstance(fields, dict):
-            return fields
-        published = AS_PUBLISHED if fields.get("fidelity") == "as_published" else {}
+        published = cls.published if fields.get("fidelity") == "as_published" else {}
         variant = fields.get("variant", cls.model_fields["variant"].default)
         return {**published, **(VARIANTS.get(variant, {}) if isinstance(variant, str) else {}), **fields}
 

@@ -62,6 +62,8 @@ class NeedleConfig(TaskConfig):
     needle of 16.
     """
 
+    published = AS_PUBLISHED
+
     name: Literal["needle"] = "needle"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     vocab_size: int = Field(256, ge=2 * MIN_RESERVED + QUERY_SYMBOLS)
@@ -95,14 +97,6 @@ class NeedleConfig(TaskConfig):
     """Chunk lengths to train on first, ascending, each for a number of steps; then comes `chunk_length`."""
     curriculum_steps_per_stage: int = Field(500, ge=1)
     """Optimiser steps of a stage of the curriculum."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
-        """Write out the defaults that depend on the fidelity."""
-        if not isinstance(fields, dict) or fields.get("fidelity") != "as_published":
-            return fields
-        return {**AS_PUBLISHED, **fields}
 
     @model_validator(mode="after")
     def _consistent(self) -> NeedleConfig:

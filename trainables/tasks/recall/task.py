@@ -43,6 +43,8 @@ class RecallConfig(SyntheticConfig):
     or (512, 64).
     """
 
+    published = AS_PUBLISHED
+
     name: Literal["recall"] = "recall"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     vocab_size: int = Field(128, ge=4)
@@ -70,14 +72,6 @@ class RecallConfig(SyntheticConfig):
     """Optimiser steps of a stage of the curriculum."""
     scored_pairs: Counts = ()
     """Smaller numbers of pairs that are scored too, in examples of their own, ascending."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _resolve_defaults(cls, fields: Any) -> Any:
-        """Write out the defaults that depend on the fidelity."""
-        if not isinstance(fields, dict) or fields.get("fidelity") != "as_published":
-            return fields
-        return {**AS_PUBLISHED, **fields}
 
     @model_validator(mode="after")
     def _consistent(self) -> RecallConfig:
