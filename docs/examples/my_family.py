@@ -10,8 +10,11 @@ from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from search_spaces.dimensions import Real
+from search_spaces.space import SearchSpace
 from trainables.architectures.gpt import BackboneConfig
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+from trainables.metric import probe
 from trainables.randomness import Constant
 from trainables.registry import register_architecture
 
@@ -47,10 +50,17 @@ class EmaMixer(Mixer):
         y_BTD: Tensor = self.out(torch.stack(states, 1))
         return y_BTD
 
+    def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Return how far back the average reaches."""
+        return {"ema_window": (1 / (1 - self.decay_logit_D.sigmoid())).mean()}
+
 
 @register_architecture("ema", version=1)
 class EmaConfig(BackboneConfig):
     """The shared backbone with an exponential moving average in place of attention."""
+
+    spaces = {"search": SearchSpace({"decay": Real(0.5, 0.99, meaning="Where the weight of the past starts.")})}
+    probes = (probe("ema_window", "tokens", "1 / (1 − a), mean over channels and layers"),)
 
     name: Literal["ema"] = "ema"
     decay: float = Field(0.8, gt=0, lt=1)
