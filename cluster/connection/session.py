@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import queue
@@ -82,6 +83,9 @@ def ray_session(
     try:
         yield
     finally:
+        # A handle that is freed while Ray shuts down ends the whole process, from C++ ("The core worker has already
+        # been shutdown"). Tune's objects form cycles, so those handles are freed here and not at some later moment.
+        gc.collect()
         ray.shutdown()
 
 
@@ -185,7 +189,8 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
         else:
             ended.put(None)
 
-    threading.Thread(target=do, name="ray-work", daemon=True).start()
+    thread = threading.Thread(target=do, name="ray-work", daemon=True)
+    thread.start()
     answered_at = time.monotonic()
     while True:
         try:
@@ -197,6 +202,7 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
             elif time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise RayFailure(silence) from None
             continue
+        thread.join()  # it may hold the last handle of an actor, which must be gone before Ray is
         if error is None:
             return
         if silence := _unresponsive_component():

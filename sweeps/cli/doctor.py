@@ -192,7 +192,7 @@ def check_shared_memory(folder: Path) -> Check:
 
 
 def check_results(results_root: str | Path) -> Check:
-    """Results can be written, will run_while_ray_is_alive a job's working folder, and have room."""
+    """Results can be written, will outlive a job's working folder, and have room."""
     name, text = "results", str(results_root)
     cure = "set PHASESWEEP_RESULTS to an absolute folder that you can write"
     if "://" in text:

@@ -29,7 +29,7 @@ def num_started(folder: Path) -> int:
 
 @contextmanager
 def driver(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Run the study in `folder`; the driver does not run_while_ray_is_alive the block."""
+    """Run the study in `folder`; the driver does not outlive the block."""
     process = start(["run", "tiny.yaml"], folder)
     try:
         yield process
