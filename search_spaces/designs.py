@@ -10,6 +10,7 @@ Source:
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Literal, get_args
 
@@ -80,7 +81,7 @@ def leave_one_out(switches: Levels) -> list[Point]:
     return list(_around(on_first, most_changes=1))
 
 
-def fractional(switches: Levels, resolution: int = MIN_RESOLUTION) -> list[Point]:
+def fractional(switches: Levels, resolution: int = MIN_RESOLUTION, at_most: int | None = None) -> list[Point]:
     """Return the smallest regular fraction of the full factorial found with at least `resolution`.
 
     Any `resolution` − 1 factors appear in all their combinations equally often. So at resolution 3 main
@@ -89,15 +90,16 @@ def fractional(switches: Levels, resolution: int = MIN_RESOLUTION) -> list[Point
     Args:
         switches: Two levels a factor.
         resolution: At least 3; above the number of factors it is the full factorial.
+        at_most: The most points; None: no limit.
 
     Raises:
-        ValueError: As `base_plus_one`, or if `resolution` < 3.
+        ValueError: As `base_plus_one`, or if `resolution` < 3, or if there are more points.
     """
     _check(switches)
     _check_two_levels(switches)
     if resolution < MIN_RESOLUTION:
         raise ValueError(f"resolution must be at least {MIN_RESOLUTION}, got {resolution}")
-    words = _generators(len(switches), resolution)
+    words = _generators(len(switches), min(resolution, len(switches) + 1), at_most)
     runs = 2 ** max(word.bit_length() for word in words)
     return [
         {
@@ -108,22 +110,44 @@ def fractional(switches: Levels, resolution: int = MIN_RESOLUTION) -> list[Point
     ]
 
 
-def points(design: Design, levels: Levels, *, resolution: int | None = None) -> list[Point]:
+def points(
+    design: Design, levels: Levels, *, resolution: int | None = None, at_most: int | None = None
+) -> list[Point]:
     """Return the points of the design called `design`.
 
     Args:
         design: One of `DESIGNS`.
         levels: Levels of each factor, the baseline's first.
         resolution: For `fractional` only; 3 unless given.
+        at_most: The most points; None: no limit.
 
     Raises:
-        ValueError: If the design cannot have these levels, or has no resolution.
+        ValueError: If the design cannot have these levels, or has no resolution, or has more points.
     """
     if design == "fractional":
-        return fractional(levels, MIN_RESOLUTION if resolution is None else resolution)
+        return fractional(levels, MIN_RESOLUTION if resolution is None else resolution, at_most)
     if resolution is not None:
         raise ValueError(f"only a fractional design has a resolution, not {design}")
+    if at_most is not None and (count := _count(design, levels)) > at_most:
+        raise ValueError(_too_many(f"{count:,}" if count < _EXACT else f"about {float(count):.0e}", at_most))
     return _BY_NAME[design](levels)
+
+
+_EXACT = 10**9
+"""Counts below this are said exactly."""
+
+
+def _too_many(count: str, at_most: int) -> str:
+    return f"has {count} points, and at most {at_most:,} are made; take out factors or levels"
+
+
+def _count(design: Design, levels: Levels) -> int:
+    """Return how many points a design around a baseline, or over everything, has."""
+    others = [len(values) - 1 for values in levels.values()]
+    if design == "full_factorial":
+        return min(math.prod(other + 1 for other in others), 10**300)
+    pairs_of = (sum(others) ** 2 - sum(other**2 for other in others)) // 2 if design == "pairs" else 0
+    return 1 + sum(others) + pairs_of
 
 
 _BY_NAME: dict[str, Callable[[Levels], list[Point]]] = {
@@ -144,11 +168,14 @@ def _around(levels: Levels, *, most_changes: int) -> Iterator[Point]:
                 yield {**baseline, **dict(zip(changed, values, strict=True))}
 
 
-def _generators(count: int, resolution: int) -> list[int]:
+def _generators(count: int, resolution: int, at_most: int | None) -> list[int]:
     """Return one word a factor, as bit masks over the run's number: the factor is the parity of those bits.
 
     A word is taken if no `resolution` − 2 or fewer of those before it add up (XOR) to it; taken greedily from 1
     on, the words span every bit they use, so no run is repeated.
+
+    Raises:
+        ValueError: If there are more than `at_most` runs.
     """
     words: list[int] = []
     sums: list[set[int]] = [{0}, *(set() for _ in range(resolution - 2))]  # sums[k]: of k different words
@@ -157,6 +184,8 @@ def _generators(count: int, resolution: int) -> list[int]:
         word += 1
         if any(word in reachable for reachable in sums):
             continue
+        if at_most is not None and 2 ** word.bit_length() > at_most:
+            raise ValueError(_too_many(f"at least {2 ** word.bit_length():,}", at_most))
         words.append(word)
         for k in range(len(sums) - 1, 0, -1):
             sums[k] |= {word ^ other for other in sums[k - 1]}

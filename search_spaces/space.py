@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import random
 import re
 from collections.abc import Iterator, Mapping
@@ -12,6 +11,7 @@ from typing import Any
 
 from search_spaces.conditions import Expression
 from search_spaces.dimensions import Dimension, freeze
+from search_spaces.suggestions import nearest
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_DRAWS = 1000
@@ -97,9 +97,7 @@ class SearchSpace:
                 raise ValueError(f"condition {expression.text!r}: {self._unknown(name)}")
 
     def _unknown(self, name: str) -> str:
-        near = difflib.get_close_matches(name, self.dimensions, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(self.dimensions)}"
-        return f"unknown name {name!r}; {hint}"
+        return f"unknown name {name!r}; {nearest(name, self.dimensions)}"
 
     def __len__(self) -> int:
         return len(self.dimensions)

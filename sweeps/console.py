@@ -14,6 +14,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     pass
 
+import math
 from collections.abc import Callable
 
 Emit = Callable[[Any], None]
@@ -27,6 +28,19 @@ def text_table(*headers: str, right: Iterable[int] = ()) -> Table:
     for index, header in enumerate(headers):
         made.add_column(header, justify="right" if index in aligned else "left", overflow="fold")
     return made
+
+
+def without_infinities(value: Any) -> tuple[Any, int]:
+    """Return `value` with null for every NaN and infinity, which JSON does not have, and how many there were."""
+    if isinstance(value, float):
+        return (value, 0) if math.isfinite(value) else (None, 1)
+    if isinstance(value, dict):
+        pairs = {key: without_infinities(item) for key, item in value.items()}
+        return {key: item for key, (item, _) in pairs.items()}, sum(count for _, count in pairs.values())
+    if isinstance(value, list | tuple):
+        items = [without_infinities(item) for item in value]
+        return [item for item, _ in items], sum(count for _, count in items)
+    return value, 0
 
 
 def format_mib(mib: float) -> str:

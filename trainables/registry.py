@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import sys
 from collections.abc import Callable, Mapping
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
 
+from search_spaces.suggestions import nearest
 from trainables.schema import NamedConfig
 
 C = TypeVar("C", bound=NamedConfig)
@@ -85,9 +85,7 @@ class Registry(Generic[C]):
         problems = Registry.load_missing()
         if name in self._entries:
             return self._entries[name]
-        near = difflib.get_close_matches(name, self.names(), n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(self.names())}"
-        raise ValueError("; ".join((f"unknown {self.kind} '{name}'; {hint}", *problems)))
+        raise ValueError("; ".join((f"unknown {self.kind} '{name}'; {nearest(name, self.names())}", *problems)))
 
     def version(self, name: str) -> int:
         """Return the version registered with `name`."""
@@ -102,7 +100,9 @@ class Registry(Generic[C]):
         """
         if isinstance(value, NamedConfig):
             return value  # type: ignore[return-value]
-        if not isinstance(value, dict) or not isinstance(value.get("name"), str):
+        if isinstance(value, dict) and not isinstance(value.get("name", ""), str):
+            raise ValueError(f"name must be one of {', '.join(self.names())}, got {value['name']!r}")
+        if not isinstance(value, dict) or "name" not in value:
             raise ValueError(f"needs a mapping with a `name`: one of {', '.join(self.names())}")
         return self.get(value["name"]).model_validate(value)
 

@@ -7,7 +7,6 @@ one that lacks such a field, or has one that its test does not read, is refused.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -15,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, get_args
 
 from analysis.claims.kinds import KINDS, Direction, Fidelity, Kind, MarginUnit, Statistic
+from analysis.suggestions import did_you_mean
 
 STEP = "step"
 """Value of `over` for a trend along training."""
@@ -121,9 +121,7 @@ class Claim:
         known = [field.name for field in dataclasses.fields(cls)]
         for key in given:
             if key not in known:
-                near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-                raise ClaimError(shown, str(key), f"unknown key; {hint}")
+                raise ClaimError(shown, str(key), f"unknown key; {did_you_mean(str(key), known)}")
         for name in ("id", "statement", "source", "kind", "settled_at"):
             if name not in given:
                 raise ClaimError(shown, name, "missing; every claim needs it")
@@ -164,8 +162,7 @@ class Claim:
         for name, choices in _CHOICES.items():
             value = getattr(self, name)
             if value is not None and value not in choices:
-                near = difflib.get_close_matches(str(value), choices, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(choices)}"
+                hint = did_you_mean(str(value), choices)
                 raise self._error(name, f"unknown {name.replace('_', ' ')} {value!r}; {hint}")
         for name in _TEXTS:
             value = getattr(self, name)

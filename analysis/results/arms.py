@@ -7,7 +7,6 @@ survivors is marked as one.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -26,6 +25,7 @@ from analysis.results.comparison import (
 )
 from analysis.statistics.inference import Comparison, mean, mean_interval, standard_deviation, welch_comparison
 from analysis.statistics.transforms import LINEAR, LOG, Logit, Transform
+from analysis.suggestions import did_you_mean
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,9 +231,7 @@ def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
     known = [metric.name for metric in sweep.all_metrics]
     if name in known:
         return sweep.metric(name)
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {hint}")
+    raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {did_you_mean(name, known)}")
 
 
 def _adjust_family(

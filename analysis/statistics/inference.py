@@ -53,7 +53,13 @@ def mean(values: Sequence[float], *, scale: Transform = LINEAR) -> float:
 
 def standard_deviation(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n − 1 in the denominator); None below two values."""
-    return float(np.std(values, ddof=1)) if len(values) >= 2 else None
+    if len(values) < 2:
+        return None
+    # Divided by a power of 2, which rounds nothing: the squares of very large values exceed every float.
+    _, exponent = math.frexp(max(map(abs, values)))
+    unit = math.ldexp(1.0, exponent - 1)
+    spread = unit * float(np.std(np.asarray(values) / unit, ddof=1))
+    return spread if math.isfinite(spread) else None
 
 
 def mean_interval(
@@ -82,7 +88,8 @@ def mean_interval(
     y = scale.forward(values)
     if is_constant(y):
         return scale.interval(None, values, confidence)
-    low, high = stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))
+    with _overflowing():
+        low, high = stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))
     return scale.interval((float(low), float(high)), values, confidence)
 
 
@@ -118,13 +125,14 @@ def paired_comparison(
     a, b = scale.forward(treatment), scale.forward(baseline)
     identical = a.size >= 2 and bool(np.all(a == b)) and not (scale.is_coarse and is_constant(a))
     untestable = a.size < 2 or is_constant(a - b, np.concatenate([a, b]))
-    test = None if untestable else stats.ttest_rel(a, b)
+    with _overflowing():
+        test = None if untestable else stats.ttest_rel(a, b)
     p = 1.0 if identical else None
     return Comparison(
         n=a.size,
         difference=scale.difference(treatment, baseline),
         interval=_test_interval(test, a, b, confidence, "paired t", scale) if test else None,
-        p=float(test.pvalue) if test else p,
+        p=_finite(test.pvalue) if test else p,
         method="paired t",
         seed_correlation=_correlation(a, b) if a.size > 2 else None,
         identical=identical,
@@ -164,12 +172,13 @@ def welch_comparison(
     if n < 2 or is_constant(a) or is_constant(b):
         # With one constant arm Welch's formula still gives a number, but rests on one sample's spread.
         return Comparison(n=n, difference=difference, interval=None, p=None, method="Welch t")
-    test = stats.ttest_ind(a, b, equal_var=False)
+    with _overflowing():
+        test = stats.ttest_ind(a, b, equal_var=False)
     return Comparison(
         n=n,
         difference=difference,
         interval=_test_interval(test, a, b, confidence, "Welch t", scale),
-        p=float(test.pvalue),
+        p=_finite(test.pvalue),
         method="Welch t",
     )
 
@@ -221,10 +230,20 @@ def smallest_detectable_effect(n: int, *, alpha: float = 0.05, power: float = 0.
     return float(noncentrality) / math.sqrt(n)
 
 
+def _overflowing() -> np.errstate:
+    """Let the squares of very large values exceed every float; what comes of it is no result."""
+    return np.errstate(over="ignore", invalid="ignore")
+
+
+def _finite(number: float) -> float | None:
+    return float(number) if math.isfinite(number) else None
+
+
 def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
     if a.size < 2 or is_constant(a) or is_constant(b):
         return None
-    return float(np.corrcoef(a, b)[0, 1])
+    with _overflowing():
+        return _finite(np.corrcoef(a, b)[0, 1])
 
 
 def _test_interval(
@@ -232,9 +251,10 @@ def _test_interval(
 ) -> Interval | None:
     from scipy import stats
 
-    low, high = test.confidence_interval(confidence)
-    quantile = float(stats.t.isf((1 - confidence) / 2, test.df))
-    reach_a, reach_b = (quantile * float(stats.sem(y)) for y in (a, b))
+    with _overflowing():
+        low, high = test.confidence_interval(confidence)
+        quantile = float(stats.t.isf((1 - confidence) / 2, test.df))
+        reach_a, reach_b = (quantile * float(stats.sem(y)) for y in (a, b))
     correlation = _correlation(a, b) or 0.0 if method == "paired t" else 0.0
     joint = JointMeans(float(a.mean()), float(b.mean()), reach_a, reach_b, correlation)
     return scale.difference_interval((float(low), float(high)), joint, method)

@@ -93,9 +93,10 @@ class Transform(ABC):
         if bounds is None:
             return None
         try:
-            return Interval(self.back(bounds[0]), self.back(bounds[1]), f"t{self.suffix}")
+            low, high = self.back(bounds[0]), self.back(bounds[1])
         except OverflowError:
             return None
+        return Interval(low, high, f"t{self.suffix}") if math.isfinite(low) and math.isfinite(high) else None
 
     def difference_interval(self, bounds: tuple[float, float], joint: JointMeans, test: str) -> Interval | None:
         """Bring the interval of a difference back to the unit of `change`.
@@ -112,7 +113,7 @@ class Transform(ABC):
             low, high = self._change_bounds(bounds, joint)
         except OverflowError:
             return None
-        return Interval(low, high, f"{test}{self.suffix}")
+        return Interval(low, high, f"{test}{self.suffix}") if math.isfinite(low) and math.isfinite(high) else None
 
     @abstractmethod
     def back(self, mean: float) -> float:

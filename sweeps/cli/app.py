@@ -14,6 +14,7 @@ from rich.console import Console
 
 from analysis.records.description import JournalError
 from sweeps.cli.options import Gpus, Json, MaxHours, MaxTrials, Overrides, Plugins, Scale, Study
+from sweeps.console import without_infinities
 from sweeps.errors import EXIT_USER_ERROR, UserError
 
 app = typer.Typer(
@@ -33,8 +34,11 @@ out = Console(soft_wrap=True, highlight=False, width=_width)
 
 
 def emit(value: Any) -> None:
-    """Print JSON on standard output."""
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    """Print JSON on standard output; what JSON has no number for is null, and that is said."""
+    finite, num_lost = without_infinities(value)
+    sys.stdout.write(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    if num_lost:
+        sys.stderr.write(f"phasesweep: {num_lost} of the numbers exceed every float, and are null\n")
 
 
 @app.command()

@@ -26,8 +26,7 @@ from sweeps.console import Emit, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.store.folder import results_root
 from sweeps.studies.library import find, library
-from sweeps.studies.study import DEFAULT_SCALE
-from sweeps.studies.yaml_file import YamlSource
+from sweeps.studies.study import DEFAULT_SCALE, study_name
 
 SYNTAX = "write STUDY[@SCALE][:ARM], a results folder or a compact journal, as in quickstart@laptop:transformer"
 
@@ -101,7 +100,7 @@ def _results_folder(named: str) -> Path:
     """Return the folder of `STUDY[@SCALE]`, where SCALE may carry the hash of its overrides."""
     given, _, scale = named.partition("@")
     is_file = given.endswith((".yaml", ".yml"))
-    study = str(YamlSource.read(find(given)).data.get("study")) if is_file else given
+    study = study_name(find(given)) if is_file else given
     root = results_root()
     folder = root / study / (scale or DEFAULT_SCALE)
     if (folder / "journal").is_dir():

@@ -15,6 +15,7 @@ from cluster.memory.worker import Estimates, micro_batch_size
 from sweeps.console import Emit, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
+from sweeps.plan.size_limits import check_sizes
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
@@ -94,7 +95,9 @@ def estimate(
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
-    study = with_absolute_paths(load_study(name, scale, sets), data_dir)
+    study = load_study(name, scale, sets)
+    check_sizes(study)
+    study = with_absolute_paths(study, data_dir)
     _check_arm(study, arm)
     tasks = load_tasks(study, data_dir)
     sizes = _sizes(study, tasks)

@@ -30,7 +30,7 @@ def studies(out: Console, emit: Emit | None) -> None:
     rows: list[dict[str, Any]] = []
     for name, package, path in found:
         study = load_study(str(path))
-        about = {"title": study.title, "scales": list(study.yaml.data["scales"]), "num_arms": len(study.arms)}
+        about = {"title": study.title, "scales": list(study.scales), "num_arms": len(study.arms)}
         rows.append({"study": name, "package": package, **about})
     if emit:
         emit(rows)

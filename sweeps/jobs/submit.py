@@ -107,7 +107,7 @@ def submit(out: Console, emit: Emit | None, order: Order, address: str | None, *
     study = load_study(order.study, order.scale, order.sets)
     RunLimits(max_hours=order.max_hours, max_trials=order.max_trials)  # refuses what `run` would refuse there
     environment = job_environment(os.environ)
-    package = pack(order.study, order.plugins, study.yaml.data.get("plugins", []))
+    package = pack(order.study, order.plugins, study.plugin_files)
     package.check_size()
     server = _connect(address)
     job = Job(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +29,7 @@ from sweeps.plan.dependencies import (
     topological_order,
 )
 from sweeps.plan.plan import Plan, PlannedArm
+from sweeps.plan.size_limits import check_sizes
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.provenance import provenance
 from sweeps.studies.claims import check_metrics
@@ -75,9 +77,10 @@ def build_plan(
     Raises:
         UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
     """
+    _check_workers(study)
+    check_sizes(study, inventory)
     study = with_absolute_paths(study, data_dir)
     tasks = load_tasks(study, data_dir)
-    _check_workers(study)
     on_cards = study.resources.gpus_per_trial != 0
     estimates = Estimates(context_of_cards(inventory) if on_cards else PROCESS_MIB)
     state = state or JournalState()
@@ -114,18 +117,23 @@ def _smaller_micro_batch(
     planned: PlannedArm, task: Task, study: Study, estimates: Estimates, inventory: Inventory
 ) -> str:
     """Return with which micro-batch an arm would fit, and how much it would need then; empty if with none."""
-    size = micro_batch_size(planned.config, study.resources)
-    while size > 1:
-        size //= 2
+
+    def asked_mib(size: int) -> int | None:
+        """Return what it would ask for; None if that fits nowhere."""
         resources = study.resources.model_copy(update={"micro_batch_size": size})
         need_mib = estimates.of_worker(planned.config, task, resources).total_mib
         try:
-            fitting = pack(resources, {planned.config_id: need_mib}, inventory)
+            return pack(resources, {planned.config_id: need_mib}, inventory).classes[0].memory_mib
         except ResourceError:
-            continue
-        asked_mib = fitting.classes[0].memory_mib
-        return f"; with --set resources.micro_batch_size={size} it asks for {asked_mib} MiB and fits"
-    return ""
+            return None
+
+    whole = micro_batch_size(planned.config, study.resources)
+    sizes = [whole >> halvings for halvings in range(1, whole.bit_length())]
+    first = bisect_left(sizes, True, key=lambda size: asked_mib(size) is not None)
+    if first == len(sizes):
+        return ""
+    setting = f"resources.micro_batch_size={sizes[first]}"
+    return f"; with --set {setting} it asks for {asked_mib(sizes[first])} MiB and fits"
 
 
 def _corrected(
@@ -143,7 +151,7 @@ def with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
     """
     try:
         return absolute(study, data_dir)
-    except DataError as error:
+    except (DataError, OSError) as error:
         raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
 
 
@@ -164,7 +172,7 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
         if key not in tasks:
             try:
                 tasks[key] = arm.config.task.build(data_dir)
-            except DataError as error:
+            except (DataError, OSError) as error:
                 raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
     return tasks
 

@@ -103,8 +103,12 @@ def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished
         _check_results(resume.config_id, study, where, known, finished)
         return Dependency(role=RESUME, config_id=resume.config_id)
     file = Path(resume.source).expanduser()
-    file = (file if file.is_absolute() else Path(study.yaml.path).parent / file).resolve()
-    if not file.is_file():
+    file = (file if file.is_absolute() else study.file.parent / file).resolve()
+    try:
+        exists = file.is_file()
+    except OSError:  # such as a name that is too long
+        exists = False
+    if not exists:
         raise UserError(
             f"{where}: no file {file}; write arm:NAME, id:CONFIG_ID, or the path of a weights.pt (a study with "
             "resources.keep_weights: true leaves one in each replicate's folder)"

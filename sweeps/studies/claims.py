@@ -59,7 +59,7 @@ def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
 
 
 def _located(study: Study, claim: Claim, field: str, message: str) -> UserError:
-    where = study.yaml.where(("claims", claim.id, field))
+    where = study.locate(("claims", claim.id, field)) or study.locate(("claims", claim.id))
     return UserError(f"{where}: {ClaimError(claim.id, field, message)}")
 
 

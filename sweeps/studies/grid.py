@@ -20,6 +20,9 @@ from sweeps.fields import SECTIONS, KeyPath, merge, nest
 from sweeps.studies.schema import _LABEL, ArmSpec, ConfigOverlay, GridField, GridMark, GridSpec
 from sweeps.studies.study import Expansion
 
+MAX_POINTS = 10_000
+
+
 Where = Callable[[KeyPath], str]
 """Gives `file:line` of a key of the study."""
 
@@ -56,6 +59,7 @@ class _Expander:
                 self.grid.design,
                 {name: field.values for name, field in self.grid.fields.items()},
                 resolution=self.grid.resolution,
+                at_most=MAX_POINTS,
             )
         except ValueError as error:
             raise self._error(("design",), str(error)) from error
@@ -137,6 +141,8 @@ class _Expander:
             values = tuple(freeze(value) for value in field.values)
             with self._located("fields", name, "values"):
                 dimensions[name] = Choice(values) if len(values) > 1 else Constant(values[0])
+            with self._located("fields", name):
+                SearchSpace({name: dimensions[name]})
         space = SearchSpace(dimensions)
         for index, item in enumerate(self.grid.when):
             with self._located("when", index):

@@ -60,7 +60,7 @@ def _studies_of(point: EntryPoint) -> list[InstalledStudy]:
     except (ImportError, ValueError) as error:
         raise UserError(_broken(package, point, str(error))) from error
     folders = [Path(place) for place in (spec.submodule_search_locations if spec else None) or ()]
-    paths = sorted(path for folder in folders for path in folder.glob("*.yaml"))
+    paths = sorted(path for folder in folders for path in folder.glob("[!_]*.yaml"))
     if not paths:
         raise UserError(_broken(package, point, "no package of that name holds YAML files"))
     return [InstalledStudy(path.stem, package, path) for path in paths]
@@ -74,9 +74,10 @@ def _broken(package: str, point: EntryPoint, reason: str) -> str:
 
 
 def library() -> dict[str, Path]:
-    """Return the studies that come with phasesweep, by name."""
+    """Return the studies that come with phasesweep, by name; `_template.yaml` is none."""
     folder = resources.files("sweeps.studies") / "library"
-    paths = (Path(str(item)) for item in folder.iterdir() if item.name.endswith(".yaml"))
+    names = (item.name for item in folder.iterdir() if item.name.endswith(".yaml"))
+    paths = (Path(str(folder / name)) for name in names if not name.startswith("_"))
     return {path.stem: path for path in sorted(paths)}
 
 
@@ -91,8 +92,11 @@ def find(name_or_path: str) -> Path:
         return known[name_or_path]
     path = Path(name_or_path)
     if path.suffix in {".yaml", ".yml"} or "/" in name_or_path:
-        if path.is_file():
-            return path
+        try:
+            if path.is_file():
+                return path
+        except OSError as error:  # such as a name that is too long
+            raise UserError(f"no study file {name_or_path}: {error.strerror}") from error
         raise UserError(f"no study file {path} (looked in {Path.cwd()})")
     pass
 

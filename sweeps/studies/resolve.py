@@ -21,7 +21,9 @@ from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource, parse_scalar
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
+from trainables.registry import ARCHITECTURES
 
+MAX_SEEDS = 10_000
 MAX_NAMED = 5
 """Arms that a message names before it counts the rest."""
 
@@ -121,12 +123,23 @@ class _Resolver:
             head, *rest = key.split(".")
             if head == "arms":
                 self._known_arm(rest[0], f"--set {key}")
+        self._check_architectures(self.file.architectures, ())
         for scale, spec in self.file.scales.items():
+            self._check_architectures(spec.architectures, ("scales", scale))
             for name in spec.arms:
                 self._known_arm(name, self.source.where(("scales", scale, "arms", name)))
         for index, contrast in enumerate(self.file.contrasts):
             for key in ("arm", "against"):
                 self._known_arm(getattr(contrast, key), self.source.where(("contrasts", index, key)))
+
+    def _check_architectures(self, names: Iterable[str], within: KeyPath) -> None:
+        """Refuse fields for an architecture that there is not: they would silently have no effect."""
+        for name in names:
+            try:
+                ARCHITECTURES.get(name)
+            except ValueError as error:
+                key = (*within, "architectures", name)
+                raise UserError(f"{self.source.where(key)}: {'.'.join(map(str, key))}: {error}") from error
 
     def _refuse_masked(self, key: str) -> None:
         """Refuse a base override that an arm writes itself: it would silently not apply to that arm."""
@@ -171,7 +184,10 @@ class _Resolver:
             resources=self._resources(),
             overrides=self.overrides,
             override_texts=self.override_texts,
-            yaml=self.source,
+            file=self.source.path,
+            scales=tuple(self.file.scales),
+            plugin_files=tuple(self.file.plugins),
+            locate=self.source.locate,
         )
 
     def _seeds(self) -> tuple[int, ...]:
@@ -181,7 +197,9 @@ class _Resolver:
             where, value = self.source.where(("scales", self.scale, "seeds")), self.spec.seeds
         else:
             where, value = self.source.where(("seeds",)), self.file.seeds
-        seeds = list(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if type(value) is int and value > MAX_SEEDS:
+            raise UserError(f"{where}: {value} seeds are too many; at most {MAX_SEEDS} are run")
+        seeds = list(range(value)) if type(value) is int else value
         valid = isinstance(seeds, list) and bool(seeds)
         valid = valid and all(type(seed) is int and seed >= 0 for seed in seeds)
         if not valid or len(set(seeds)) != len(seeds):
@@ -218,6 +236,7 @@ class _Resolver:
         """Merge and validate; `roots` are the keys under which the overlay was written, innermost first."""
         base = self._base()
         architecture = merge(base, overlay).get("architecture", {}).get("name")
+        architecture = architecture if isinstance(architecture, str) else ""  # validation will say so
         shared = merge(self.file.architectures.get(architecture, {}), self.spec.architectures.get(architecture, {}))
         merged: dict[str, Any] = {}
         for layer in (base, {"architecture": shared}, self.set_base, overlay, set_arm):
@@ -247,16 +266,12 @@ class _Resolver:
             for candidate in (dotted, f"{set_prefix}.{dotted}"):
                 if candidate in self.overrides:
                     return f"--set {candidate}"
+            candidates: list[KeyPath] = []
             for root in roots:
-                if self.source.has((*root, *key)):
-                    return self.source.where((*root, *key))
-                if root == ("grid",) and self.source.has(("grid", "fields", dotted)):
-                    return self.source.where(("grid", "fields", dotted))
+                candidates += [(*root, *key), *([(*root, "fields", dotted)] if root == ("grid",) else [])]
             if key and key[0] == "architecture":
-                for root in families:
-                    if self.source.has((*root, *key[1:])):
-                        return self.source.where((*root, *key[1:]))
-            return None
+                candidates += [(*root, *key[1:]) for root in families]
+            return next(filter(None, map(self.source.locate, candidates)), None)
 
         def where(key: KeyPath) -> str:
             # What is written nowhere is a default: then the innermost part that holds it is where to look.

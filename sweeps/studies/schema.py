@@ -59,6 +59,9 @@ class GridField(Schema):
     def _one_label_a_value(self) -> GridField:
         if self.labels is not None and (self.label is not None or len(self.labels) != len(self.values)):
             raise ValueError("give `label`, or `labels` with one for each of the values")
+        for value in self.values:
+            if not _is_plain(value):
+                raise ValueError(f"a value is a number, a word, a switch, null or a list of these, got {value!r}")
         for text in (*(self.labels or ()), self.label or ""):
             if not _LABEL.fullmatch(text):
                 raise ValueError(f"a label has letters, digits, _ and - only, got {text!r}")
@@ -99,7 +102,7 @@ class GridSpec(ConfigOverlay):
     design: Design = "full_factorial"
     resolution: int | None = Field(None, ge=MIN_RESOLUTION)
     """Of a fractional design: any `resolution` - 1 fields appear in all their combinations equally often."""
-    name: str = Field("", pattern=_LABEL.pattern)
+    name: str = Field("", pattern=f"^{_LABEL.pattern}$")
     """Begins the name of every arm."""
     role: Role = "treatment"
     note: str = ""
@@ -132,7 +135,7 @@ class StudyFile(Schema):
     """
 
     format_version: Literal[1]
-    study: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
+    study: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
     title: str
     description: str = ""
     source: str = ""
@@ -152,3 +155,7 @@ class StudyFile(Schema):
     """Statements to be settled, by id; fields and kinds are those of `analysis.claims.claim`."""
     resources: dict[str, Any] = {}
     scales: dict[Scale, ScaleSpec]
+
+
+def _is_plain(value: Any) -> bool:
+    return all(map(_is_plain, value)) if isinstance(value, list) else not isinstance(value, dict)

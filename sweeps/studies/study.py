@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import Field
 
 from analysis.claims.claim import Claim
+from sweeps.errors import UserError
+from sweeps.fields import KeyPath
 from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
@@ -73,7 +77,13 @@ class Study:
     overrides: dict[str, Any]
     override_texts: tuple[str, ...]
     """The overrides as they were typed."""
-    yaml: YamlSource
+    file: Path
+    scales: tuple[str, ...]
+    """All scales that the file has."""
+    plugin_files: tuple[str, ...]
+    """The plugins as the file names them, relative to itself."""
+    locate: Callable[[KeyPath], str | None] = field(repr=False, compare=False)
+    """Gives `file:line` of a key of the file; None of one that it does not have."""
 
     def where(self, *key: str, arm: str | None = None) -> str:
         """Return `file:line: key` of a field of the base, or of an arm, or the `--set` that gave it."""
@@ -83,9 +93,9 @@ class Study:
                 return f"--set {override}"
         own = () if arm is None else (("scales", self.scale, "arms", arm), ("arms", arm))
         for root in (*own, ("scales", self.scale, "base"), ("base",), ("scales", self.scale), ()):
-            if self.yaml.has((*root, *key)):
-                return f"{self.yaml.where((*root, *key))}: {dotted}"
-        return f"{self.yaml.path}: {dotted}"
+            if place := self.locate((*root, *key)):
+                return f"{place}: {dotted}"
+        return f"{self.file}: {dotted}"
 
     @property
     def baseline(self) -> Arm:
@@ -127,6 +137,19 @@ class Study:
                 for arm in self.arms
             },
         }
+
+
+def study_name(path: Path) -> str:
+    """Return the name that a study file gives its study.
+
+    Raises:
+        UserError: If it cannot be read, or gives none.
+    """
+    data = YamlSource.read(path).data
+    name = data.get("study") if isinstance(data, dict) else None
+    if not isinstance(name, str):
+        raise UserError(f"{path}:1: study: missing; a study file gives its name, as `study: my_study`")
+    return name
 
 
 @dataclass(frozen=True)

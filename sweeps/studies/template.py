@@ -6,6 +6,8 @@ import re
 import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
+from importlib import resources
+from string import Template
 from typing import Any
 
 import yaml
@@ -32,6 +34,11 @@ class _TaskLines:
     metric: str = ""
     """Metric of the example claim; without one the claim is a comment."""
 
+    @property
+    def scales(self) -> dict[str, str]:
+        """What each scale changes."""
+        return {"smoke": self.smoke, "gpu": self.gpu, "paper": self.paper}
+
 
 _TASK_LINES = {
     "language": _TaskLines(
@@ -42,82 +49,6 @@ _TASK_LINES = {
         metric="val/bits_per_byte",
     )
 }
-
-_HEAD = """\
-# A study of phasesweep: which arms, on which task, with which seeds, at which sizes.
-#   look at it   phasesweep show {file} --scale smoke
-#   price it     phasesweep plan {file}
-#   run it       phasesweep run {file}
-# Every key: phasesweep schema study. Fields of architectures and tasks: phasesweep families.
-format_version: 1
-study: {name}  # names the results folder and the MLflow experiment
-title: {title}
-description: |
-  What is asked, and which result would answer it.
-source: ""  # whose claim this is: a paper, a repository, a file
-seeds: 5  # 0 to 4; all arms share them, so that differences are paired by seed
-base:  # what all arms share
-  # parameter_budget solves the feed-forward width of every arm, so that all have equally many parameters
-  architecture: {{d_model: 64, num_layers: 2, num_heads: 4, parameter_budget: 130000}}
-  task: {{name: {task}{task_fields}}}
-{task_comments}  optimizer: {{learning_rate: 4e-3, warmup_steps: 20}}
-  budget: {{steps: 300, batch_size: 12, report_every: 50, eval_sequences: 32}}
-"""
-
-_ARMS = """\
-arms:
-  baseline:
-    role: baseline  # exactly one arm; the others are compared with it
-    architecture: {{name: {control}}}
-  {arm}:
-    note: what this arm changes, and why
-{change}# A control has the arm's shape without its mechanism; a better arm must beat that, too:
-#  control:
-#    role: control
-#    architecture: {{name: mean_pool}}
-# Planned comparisons beside those with the baseline:
-# contrasts:
-#   - {{arm: {arm}, against: control, meaning: what the mechanism is worth}}
-"""
-
-_CLAIM = """\
-claims:  # what is to be settled, and how, said before anything runs; kinds of test: phasesweep claims
-  C1:
-    statement: {arm} scores better than the {control} of equal size
-    source: this study
-    kind: superiority
-    metric: {metric}
-    arm: {arm}
-    against: baseline
-    settled_at: laptop  # the smallest scale that settles it
-"""
-
-_SCALES = """\
-scales:  # each overlays what is above; laptop is the default
-  smoke:
-    note: seconds, to see that it runs
-    seeds: 2
-    base:
-      architecture: {{d_model: 16, num_layers: 2, num_heads: 2, parameter_budget: 17000}}
-{smoke}      optimizer: {{warmup_steps: 5}}
-      budget: {{steps: 20, batch_size: 4, report_every: 10, eval_sequences: 8}}
-  laptop:
-    note: minutes on 2 cores
-  gpu:
-    note: about an hour on one card
-    base:
-      architecture: {{d_model: 256, num_layers: 6, num_heads: 8, parameter_budget: 5000000}}
-{gpu}      optimizer: {{learning_rate: 1e-3, warmup_steps: 100}}
-      budget: {{steps: 3000, batch_size: 64, report_every: 250, eval_sequences: 128, precision: bfloat16}}
-    resources: {{gpus_per_trial: by_memory, max_trials_per_gpu: 4}}
-  paper:
-    note: the size that the claim was made at
-    base:
-      architecture: {{d_model: 768, num_layers: 12, num_heads: 12, parameter_budget: 85000000}}
-{paper}      optimizer: {{learning_rate: 3e-4, warmup_steps: 100}}
-      budget: {{steps: 5000, batch_size: 32, report_every: 250, eval_sequences: 128, precision: bfloat16}}
-    resources: {{gpus_per_trial: 1.0}}
-"""
 
 
 def scaffold(name: str, architecture: str, task: str, file: str) -> str:
@@ -139,34 +70,24 @@ def scaffold(name: str, architecture: str, task: str, file: str) -> str:
             "budget: {steps: 0}"
         )
     lines = _TASK_LINES.get(task, _TaskLines(""))
-    is_control = architecture == CONTROL
-    arm = "slower" if is_control else architecture
     known = {field.partition(":")[0].strip() for field in lines.fields.split(",")}
-    head = _HEAD.format(
+    if architecture == CONTROL:
+        change = f"    architecture: {{name: {CONTROL}}}\n    optimizer: {{learning_rate: 2e-3}}\n"
+    else:
+        comments = _comments(family, ARCHITECTURES.get(CONTROL).model_fields, "      # ")
+        change = f"    architecture:\n      name: {architecture}\n{comments}"
+    return Template(resources.files("sweeps.studies").joinpath("_template.yaml").read_text("utf-8")).substitute(
+        {scale: f"      task: {text}\n" if text else "" for scale, text in lines.scales.items()},
         file=file,
         name=name,
-        title=f"{arm} against the {CONTROL}",
+        arm="slower" if architecture == CONTROL else architecture,
+        control=CONTROL,
         task=task,
         task_fields=f", {lines.fields}" if lines.fields else "",
         task_comments=_comments(task_class, {"name", *known}, "  # "),
-    )
-    change = f"    architecture: {{name: {CONTROL}}}\n    optimizer: {{learning_rate: 2e-3}}\n"
-    if not is_control:
-        shared = set(ARCHITECTURES.get(CONTROL).model_fields)
-        comments = _comments(family, shared, "      # ")
-        change = f"    architecture:\n      name: {architecture}\n{comments}"
-    claim = _CLAIM.format(arm=arm, control=CONTROL, metric=lines.metric or "METRIC")
-    scales = {
-        scale: f"      task: {overlay}\n" if (overlay := getattr(lines, scale)) else ""
-        for scale in ("smoke", "gpu", "paper")
-    }
-    return "".join(
-        (
-            head,
-            _ARMS.format(control=CONTROL, arm=arm, change=change),
-            claim if lines.metric else textwrap.indent(claim, "# "),
-            _SCALES.format(**scales),
-        )
+        change=change,
+        unclaimed="" if lines.metric else "# ",
+        metric=lines.metric or "METRIC",
     )
 
 

@@ -1,30 +1,120 @@
-"""YAML with the line of every key, so that an error can point at it."""
+"""YAML 1.2 as data, with the line of every key, so that an error can point at it.
+
+Only null, true and false, numbers, text, lists and mappings are read, by the core schema: `no`, `on`, `1:30` and
+dates are the texts that they look like. What could be read in two ways, or not at all, is refused with its line.
+"""
 
 from __future__ import annotations
 
+import math
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import yaml
-from yaml.reader import ReaderError
+from ruamel.yaml import YAML
+from ruamel.yaml.composer import MaxDepthExceededError
+from ruamel.yaml.error import YAMLError
+from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
+from ruamel.yaml.resolver import BaseResolver
+from ruamel.yaml.tag import Tag
 
 from sweeps.errors import UserError
 from sweeps.fields import KeyPath
 
-MERGE_TAG = "tag:yaml.org,2002:merge"
+MAX_BYTES = 200_000
 MAX_DEPTH = 30
+MAX_VALUES = 100_000
+"""Keys and values of a file, counted wherever an alias repeats them."""
+MAX_INTEGER = 2**63 - 1
+MAX_SHOWN = 40
+"""Characters of a value that a message repeats."""
+
+_NOT_YAML = "not valid YAML"
+_PLAIN = "plain"
+"""Tag of a scalar without quotes, whose type is still to be read."""
+
+_CORE = "tag:yaml.org,2002:"
+_NULL = re.compile(r"|~|null|Null|NULL")
+_BOOL = re.compile(r"(?P<true>true|True|TRUE)|false|False|FALSE")
+_INT = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 reads `1e-3` as a string; this loader reads it as the number that everybody means."""
+class _AsWritten(BaseResolver):
+    """Tells text in quotes from what is still to be read."""
+
+    processing_version = (1, 2)  # whatever a %YAML directive says
+
+    def __init__(self, version: object = None, loader: object = None) -> None:
+        super().__init__(loader)
+
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
+        return Tag(suffix=_PLAIN) if kind is ScalarNode and implicit[0] else super().resolve(kind, value, implicit)
 
 
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?(?:[0-9][0-9_]*)(?:\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
+def _short(text: str) -> str:
+    return text if len(text) <= MAX_SHOWN else f"{text[: MAX_SHOWN // 2]}… ({len(text)} characters)"
+
+
+def _integer(text: str) -> int:
+    if _LEADING_ZERO.fullmatch(text):
+        raise ValueError(f"{_short(text)} is a number with a leading zero; leave it out, or put text in quotes")
+    if len(text) > len(hex(MAX_INTEGER)) + 8 or abs(number := int(text, 0)) > MAX_INTEGER:
+        raise ValueError(f"{_short(text)} is beyond {MAX_INTEGER}; write a smaller number, or put text in quotes")
+    return number
+
+
+def _floating(text: str) -> float:
+    number = float(text.replace(".inf", "inf").replace(".nan", "nan")) if text[-1].isalpha() else float(text)
+    if math.isinf(number) and text[-1].isdigit():
+        raise ValueError(f"{_short(text)} is beyond the numbers of a computer; write a smaller one")
+    return number
+
+
+_READERS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
+    "null": (_NULL, lambda text: None),
+    "bool": (_BOOL, lambda text: text.lower() == "true"),
+    "int": (_INT, _integer),
+    "float": (_FLOAT, _floating),
+}
+"""The types of the core schema, in the order in which they are tried, and how their texts are read."""
+
+
+def _scalar(tag: str, text: str | None) -> Any:
+    """Return the value of a scalar; `text` is None for a list or a mapping.
+
+    Raises:
+        ValueError: If the text is no value of its type, or the type none of the core schema; it says what to write.
+    """
+    kind = tag.removeprefix(_CORE)
+    if text is None or (tag != _PLAIN and kind not in {"str", *_READERS}):
+        raise ValueError(f"the type {tag.replace(_CORE, '!!')} is not for this value; leave it out")
+    if "\0" in text:
+        raise ValueError("a text has no zero bytes; leave them out")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise ValueError("half of a surrogate pair is no character; write the character itself") from None
+    if kind == "str":
+        return text
+    if kind in _READERS:
+        pattern, read = _READERS[kind]
+        if not pattern.fullmatch(text):
+            raise ValueError(f"'{_short(text)}' is no {kind}; correct it, or leave out !!{kind}")
+        return read(text)
+    return next((read(text) for pattern, read in _READERS.values() if pattern.fullmatch(text)), text)
+
+
+def yaml_problem(error: Exception) -> str:
+    """Return in one line what is wrong with a YAML text, as PyYAML and ruamel.yaml have found it."""
+    if isinstance(character := getattr(error, "character", None), int):
+        return f"character {character:#x} at place {getattr(error, 'position', 0)} is not allowed"
+    problem, context = getattr(error, "problem", None), getattr(error, "context", None)
+    if problem is None:
+        return str(error)
+    return f"{context}, {problem}" if str(problem).startswith("but ") else str(problem)
 
 
 def parse_scalar(text: str, where: str) -> Any:
@@ -38,42 +128,34 @@ def parse_scalar(text: str, where: str) -> Any:
         UserError: If `text` is not YAML.
     """
     try:
-        return yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        problem = yaml_problem(error)
-        raise UserError(f"{where}: not valid YAML: {problem}; put it in quotes if it is text") from error
+        return YamlSource(Path(), text).data
+    except YamlError as error:
+        hint = "; put it in quotes if it is text" if error.problem.startswith(_NOT_YAML) else ""
+        raise UserError(f"{where}: {error.problem}{hint}") from error
 
 
-def yaml_problem(error: yaml.YAMLError) -> str:
-    """Return in one line what is wrong with a YAML text."""
-    if isinstance(error, yaml.MarkedYAMLError):
-        return str(error.problem)
-    if isinstance(error, ReaderError):
-        return f"character {error.character:#x} at place {error.position} is not allowed"
-    return str(error)
+class YamlError(UserError):
+    """A text that is not YAML, or holds what cannot be taken as it is written."""
 
-
-def _line_of(error: yaml.YAMLError, text: str) -> int:
-    if isinstance(error, yaml.MarkedYAMLError) and error.problem_mark:
-        return int(error.problem_mark.line) + 1
-    if isinstance(error, ReaderError):
-        return text.count("\n", 0, error.position) + 1
-    return 1
+    def __init__(self, place: str, problem: str) -> None:
+        super().__init__(f"{place}: {problem}")
+        self.problem = problem
 
 
 class YamlSource:
     """A YAML file as data, with the line of each key."""
 
     def __init__(self, path: Path, text: str) -> None:
+        """Read `text`, the contents of `path`.
+
+        Raises:
+            UserError: If it is not YAML, names a key twice, or holds what cannot be read in one way only.
+        """
         self.path = path
         self._lines: dict[KeyPath, int] = {}
-        try:
-            node = yaml.compose(text, Loader=_Loader)
-            if node is not None:
-                self._index(node, ())
-            self.data: Any = yaml.load(text, Loader=_Loader)
-        except yaml.YAMLError as error:
-            raise UserError(f"{path}:{_line_of(error, text)}: not valid YAML: {yaml_problem(error)}") from error
+        self._num_values = 0
+        node = self._compose(text)
+        self.data: Any = None if node is None else self._value(node, ())
 
     @classmethod
     def read(cls, path: Path) -> YamlSource:
@@ -83,51 +165,86 @@ class YamlSource:
             UserError: If it cannot be read or is not valid YAML, or names a key twice.
         """
         try:
+            if (size := path.stat().st_size) > MAX_BYTES:
+                raise UserError(f"{path}: {size} bytes are too many for a study; at most {MAX_BYTES} are read")
             return cls(path, path.read_text(encoding="utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"{path}: cannot be read: {error}") from error
 
-    def _index(self, node: yaml.Node, at: KeyPath) -> None:
-        if len(at) > MAX_DEPTH:
-            raise UserError(f"{self.path}:{node.start_mark.line + 1}: nested too deeply, or an alias of itself")
-        self._lines.setdefault(at, node.start_mark.line + 1)
-        if isinstance(node, yaml.MappingNode):
-            for key_node, value_node in node.value:
-                if key_node.tag != MERGE_TAG:
-                    self._index_key(key_node, value_node, at)
-            for key_node, value_node in node.value:  # after the mapping's own keys, which win
-                if key_node.tag == MERGE_TAG:
-                    self._index_merged(value_node, at)
-        elif isinstance(node, yaml.SequenceNode):
-            for index, item in enumerate(node.value):
-                self._index(item, (*at, index))
-
-    def _index_key(self, key_node: yaml.Node, value_node: yaml.Node, at: KeyPath) -> None:
-        line = key_node.start_mark.line + 1
-        if not isinstance(key_node, yaml.ScalarNode):
-            raise UserError(f"{self.path}:{line}: a key must be a plain word")
-        path = (*at, key_node.value)
-        if path in self._lines:
-            raise UserError(
-                f"{self.path}:{line}: key '{key_node.value}' stands twice "
-                f"(first on line {self._lines[path]}); keep one"
-            )
-        self._lines[path] = line
-        self._index(value_node, path)
-
-    def _index_merged(self, node: yaml.Node, at: KeyPath) -> None:
-        """Index the keys that `<<: *alias` brings in, at the lines where the alias wrote them."""
-        for mapping in node.value if isinstance(node, yaml.SequenceNode) else [node]:
-            for key_node, value_node in mapping.value:
-                if (*at, key_node.value) not in self._lines:
-                    self._index_key(key_node, value_node, at)
-
-    def has(self, key: KeyPath) -> bool:
-        """Return whether the file has this very key."""
-        return key in self._lines
+    def locate(self, key: KeyPath) -> str | None:
+        """Return `file:line` of this very key; None if the file does not have it."""
+        return f"{self.path}:{self._lines[key]}" if key in self._lines else None
 
     def where(self, key: KeyPath) -> str:
         """Return `file:line` of `key`, or of its nearest ancestor that the file has."""
         while key and key not in self._lines:
             key = key[:-1]
         return f"{self.path}:{self._lines.get(key, 1)}"
+
+    def _compose(self, text: str) -> Any:
+        yaml = YAML(typ="safe", pure=True)
+        yaml.Resolver = _AsWritten
+        yaml.max_depth = MAX_DEPTH
+        yaml.composer.warn_double_anchors = False  # YAML allows it: the later one holds from there on
+        try:
+            return yaml.compose(text)
+        except MaxDepthExceededError as error:
+            raise YamlError(f"{self.path}:{error.problem_mark.line + 1}", "nested too deeply") from error
+        except (YAMLError, ValueError, OverflowError, AssertionError) as error:  # as of "\UFFFFFFFF", %YAML 1.3
+            mark = getattr(error, "problem_mark", None)
+            line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
+            raise YamlError(f"{self.path}:{line + 1}", f"{_NOT_YAML}: {yaml_problem(error)}") from error
+
+    def _refuse(self, node: Any, at: KeyPath, problem: str) -> YamlError:
+        key = ".".join(map(str, at))
+        return YamlError(f"{self.path}:{node.start_mark.line + 1}{f': {key}' if key else ''}", problem)
+
+    def _value(self, node: Any, at: KeyPath) -> Any:
+        self._num_values += 1
+        if self._num_values > MAX_VALUES:
+            problem = f"more than {MAX_VALUES} values, or aliases that repeat too much; write fewer"
+            raise self._refuse(node, at[:1], problem)
+        if len(at) > MAX_DEPTH:
+            raise self._refuse(node, at[:1], "nested too deeply, or an alias of itself")
+        self._lines.setdefault(at, node.start_mark.line + 1)
+        tag = str(node.tag)
+        if isinstance(node, MappingNode) and tag == f"{_CORE}map":
+            return self._mapping(node, at)
+        if isinstance(node, SequenceNode) and tag == f"{_CORE}seq":
+            return [self._value(item, (*at, index)) for index, item in enumerate(node.value)]
+        try:
+            return _scalar(tag, node.value if isinstance(node, ScalarNode) else None)
+        except ValueError as error:
+            raise self._refuse(node, at, str(error)) from error
+
+    def _mapping(self, node: Any, at: KeyPath) -> dict[str, Any]:
+        """Return a mapping; keys are text, however they look. Its own keys win over those that `<<` brings in."""
+        own: dict[str, Any] = {}
+        merged: dict[str, Any] = {}
+        sources: list[Any] = []
+        for key_node, value_node in node.value:
+            if key_node.value == "<<" and str(key_node.tag) == _PLAIN:
+                sources += value_node.value if isinstance(value_node, SequenceNode) else [value_node]
+            else:
+                self._add(own, key_node, value_node, at)
+        for source in sources:
+            if not isinstance(source, MappingNode):
+                raise self._refuse(source, (*at, "<<"), "takes a mapping, or a list of mappings; as in <<: *alias")
+            for key_node, value_node in source.value:
+                if key_node.value not in own and key_node.value not in merged:
+                    self._add(merged, key_node, value_node, at)
+        return {**merged, **own}
+
+    def _add(self, found: dict[str, Any], key_node: Any, value_node: Any, at: KeyPath) -> None:
+        if not isinstance(key_node, ScalarNode):
+            raise self._refuse(key_node, at, "a key must be a plain word")
+        key, path = key_node.value, (*at, key_node.value)
+        try:
+            _scalar(f"{_CORE}str", key)
+        except ValueError as error:
+            raise self._refuse(key_node, at, f"a key: {error}") from error
+        if key in found:
+            problem = f"key '{key}' stands twice (first on line {self._lines[path]}); keep one"
+            raise YamlError(f"{self.path}:{key_node.start_mark.line + 1}", problem)
+        self._lines[path] = key_node.start_mark.line + 1
+        found[key] = self._value(value_node, path)

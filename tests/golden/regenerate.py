@@ -1,4 +1,4 @@
-"""Golden losses and golden messages. `make golden` writes them anew; review the diff."""
+"""Golden losses, messages and configuration ids. `make golden` writes them again; review the diff."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 
 from sweeps.errors import EXIT_USER_ERROR
 from tests.configs import KURAMOTO, RESONANT, small_config
-from tests.golden import mistakes
+from tests.golden import config_ids, mistakes
 from tests.golden.mistake import answer
 from tests.golden.mistakes import MISTAKES, entry
 from trainables.training.loop import Trainer
@@ -86,7 +86,8 @@ def main() -> None:
     golden = {"torch": torch.__version__.partition("+")[0], "losses": found}
     PATH.write_text(json.dumps(golden, indent=1) + "\n", encoding="utf-8")
     mistakes.write(messages())
-    print(f"wrote {PATH} and {mistakes.PATH}; review the diff")
+    config_ids.write()
+    print(f"wrote {PATH}, {mistakes.PATH} and {config_ids.PATH}; review the diff")
 
 
 if __name__ == "__main__":

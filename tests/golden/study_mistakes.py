@@ -71,6 +71,7 @@ IN_THE_FILE = {
     "contrast of an unknown arm": edit(
         "scales:", "contrasts:\n- {arm: kuramto, against: transformer, meaning: phases}\nscales:"
     ),
+    "fields of an unknown architecture": edit("arms:", "architectures: {kuramotto: {num_steps: 2}}\narms:"),
     "scale of an unknown arm": edit("  smoke: {}", "  smoke: {}\n  gpu: {arms: {kuramto: {}}}"),
     "unknown scale in the file": edit("  smoke: {}", "  smok: {}"),
     "missing key": edit("title: Two arms for tests\n", ""),
@@ -80,6 +81,30 @@ IN_THE_FILE = {
     "control character": edit("Two arms", "Two \x07 arms"),
     "stride longer than the context": edit("context_length: 16", "context_length: 16, stride: 32"),
     "text too short": edit("max_bytes: 20000", "max_bytes: 18"),
+}
+
+BOMB = "title: &a [x, x, x, x, x, x, x, x]\nsource: &b [*a, *a, *a, *a, *a, *a, *a, *a]\n" + "".join(
+    f"{new}: &{new} [*{old}, *{old}, *{old}, *{old}, *{old}, *{old}, *{old}, *{old}]\n"
+    for old, new in zip("bcdef", "cdefg", strict=True)
+)
+
+IN_YAML = {
+    "tag that its value refuses": edit("steps: 20", "steps: !!int abc"),
+    "tag that is not known": edit("steps: 20", "steps: !!timestamp 2026-01-01"),
+    "tag of Python": edit("steps: 20", "steps: !!python/object:os.system x"),
+    "merge of a number": edit("optimizer: {", "optimizer: {<<: 3, "),
+    "merge of a list of numbers": edit("optimizer: {", "optimizer: {<<: [1, 2], "),
+    "integer of a hundred digits": edit("steps: 20", f"steps: {'9' * 100}"),
+    "leading zero": edit("steps: 20", "steps: 020"),
+    "minutes for a number": edit("steps: 20", "steps: 1:30"),
+    "word for a switch": edit("phase_layers: [0]", "phase_layers: [0], causal: no"),
+    "number beyond all numbers": edit("learning_rate: 3e-3", "learning_rate: 1e999"),
+    "aliases that expand": edit("title: Two arms for tests\n", BOMB),
+    "alias of itself": edit("phase_layers: [0]", "phase_layers: &x [*x]"),
+    "half a character": edit("title: Two arms for tests", 'title: "\\ud800"'),
+    "zero byte": edit("corpus: synthetic", 'corpus: "file:a\\0b"'),
+    "two studies in one file": edit("seeds: 2", "---\nseeds: 2"),
+    "nested too deeply": edit("phase_layers: [0]", f"phase_layers: {'[' * 50}0{']' * 50}"),
 }
 
 
@@ -127,6 +152,19 @@ IN_GRIDS = {
         f"{COUPLINGS}forbid: [{{when: architecture.coupling > 0, reason: too strong}}]\n"
     ),
     "grid with a mark that is nowhere": grid(f"{COUPLINGS}marks: [{{when: architecture.sign == 1, note: odd}}]\n"),
+    "grid with a name that is none": grid(f"name: '*'\n{COUPLINGS}"),
+    "grid of a field without a name": grid("fields: {architecture.: {values: [0.5, 1.0]}}\n"),
+    "grid of a mapping": grid("fields: {architecture.coupling: {values: [{a: 1}, 0.5], labels: [a, b]}}\n"),
+    "grid of an architecture that is a list": grid(
+        "fields: {architecture.name: {values: [[kuramoto], transformer], labels: [a, b]}}\n"
+    ),
+    "grid of too many arms": grid(
+        "fields:\n" + "".join(f"  task.field_{letter}: {{values: {list(range(22))}}}\n" for letter in "abc")
+    ),
+    "fraction of too many arms": grid(
+        "design: fractional\nresolution: 30\nfields:\n"
+        + "".join(f"  task.field_{letter}: {{values: [0, 1]}}\n" for letter in "abcdefghijklmnopqrst")
+    ),
     "grid with a broken condition": grid(f"{COUPLINGS}forbid: [{{when: architecture.coupling >, reason: why}}]\n"),
 }
 
@@ -157,6 +195,29 @@ IN_OVERRIDES = {
     "one worker with a share of the model": sets("resources.sharding=fsdp"),
     "no time for a report": sets("resources.report_timeout_seconds=0"),
     "parameter budget too small": sets("architecture.parameter_budget=10"),
+    "set of an architecture that is a list": sets("arms.kuramoto.architecture.name=[1]"),
+    "set with a leading zero": sets("budget.steps=020"),
+}
+
+
+def larger(setting: str) -> Mistake:
+    """Return the mistake of asking for more than any machine holds; the answer says what this one has."""
+    return Mistake(arguments=sets(setting).arguments, hides_numbers=True)
+
+
+IN_SIZES = {
+    "width beyond all memory": larger("architecture.d_model=10000000000000"),
+    "layers beyond all time": sets("architecture.num_layers=3000000000"),
+    "steps of integration beyond all time": sets("arms.kuramoto.architecture.num_steps=3000000000"),
+    "oscillators beyond all memory": larger("arms.kuramoto.architecture.num_oscillators=3000000000"),
+    "parameters beyond all memory": larger("architecture.parameter_budget=9000000000000000000"),
+    "batch beyond all memory": larger("budget.batch_size=3000000000000"),
+    "micro-batch beyond all memory": larger("resources.micro_batch_size=3000000000000"),
+    "context beyond all memory": larger("task.context_length=4000000000000"),
+    "text beyond all time": sets("task.max_bytes=4000000000000"),
+    "vocabulary that is no whole number": sets("task.bpe_vocab_size=1e30"),
+    "seeds beyond all time": sets("seeds=10000000000"),
+    "seeds beyond all time, in the file": edit("seeds: 2", "seeds: 10000000000"),
 }
 
 IN_PLACES = {
@@ -176,4 +237,12 @@ IN_PLACES = {
     "damaged journal": Mistake(arguments=("results", "tiny.yaml"), prepare=journal_is_damaged),
 }
 
-MISTAKES: dict[str, Mistake] = {**IN_THE_FILE, **IN_CLAIMS, **IN_GRIDS, **IN_OVERRIDES, **IN_PLACES}
+MISTAKES: dict[str, Mistake] = {
+    **IN_THE_FILE,
+    **IN_YAML,
+    **IN_CLAIMS,
+    **IN_GRIDS,
+    **IN_OVERRIDES,
+    **IN_SIZES,
+    **IN_PLACES,
+}

@@ -95,6 +95,7 @@ RESULTS = {
     "sync of nothing": of("sync", "tiny.yaml"),
     "stop of an unknown study": of("stop", "quickstrt"),
     "compare nothing": of("compare", "quickstart", "tiny.yaml"),
+    "compare a list": with_file("list.yaml", "- study: tiny\n", "compare", "list.yaml", "quickstart"),
     "compare an unknown study": after_a_run("compare", "tiny", "tny"),
     "compare at an unknown scale": after_a_run("compare", "tiny@smoke:kuramoto", ":transformer"),
     "compare with an unknown arm": after_a_run("compare", "tiny:kuramoto", ":transfomer"),

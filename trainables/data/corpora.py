@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import sys
 import sysconfig
@@ -13,6 +12,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
 from trainables.data.hub import HubText, load_hub
 from trainables.data.markov import DEFAULT_LENGTH, MarkovSource, synthetic_text
@@ -60,11 +60,9 @@ def check_corpus_name(spec: str) -> str:
         return spec
     if prefix == "synthetic" and rest.isdecimal():
         return spec
-    near = difflib.get_close_matches(spec, [*EMBEDDED, *CATALOGUE], n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
     raise ValueError(
-        f"unknown corpus '{spec}'; {hint}known: {', '.join((*EMBEDDED, *CATALOGUE))}, "
-        "synthetic:SEED, file:PATH, hub:REPOSITORY[:CONFIGURATION]"
+        f"unknown corpus '{spec}'; {nearest(spec, (*EMBEDDED, *CATALOGUE))} or write synthetic:SEED, file:PATH, "
+        "hub:REPOSITORY[:CONFIGURATION]"
     )
 
 

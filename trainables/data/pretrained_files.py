@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from functools import lru_cache
 from pathlib import Path
+
+from search_spaces.suggestions import closest
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 CONFIG_FILE = "config.json"
@@ -106,7 +107,7 @@ def _check_folder(source: str, folder: Path, *, weights: bool) -> None:
     cure = "name a folder as save_pretrained writes it, with config.json and the weights"
     if not folder.is_dir():
         beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
-        near = difflib.get_close_matches(folder.name, beside, n=1)
+        near = closest(folder.name, beside)
         hint = f"did you mean '{folder.parent / near[0]}'?" if near else f"{cure}, or a repository OWNER/NAME"
         raise ValueError(f"backbone 'hf:{source}': no folder {folder}; {hint}")
     if missing := _missing(folder, weights=weights):

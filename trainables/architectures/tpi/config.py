@@ -8,11 +8,11 @@ Source:
 
 from __future__ import annotations
 
-import difflib
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
+from search_spaces.suggestions import nearest
 from search_spaces.tpi import SEARCH, SPACES, VARIANTS
 from trainables.architectures.base import LanguageModel
 from trainables.architectures.gpt import BackboneConfig
@@ -103,9 +103,7 @@ class TPIConfig(BackboneConfig):
     @model_validator(mode="after")
     def _parts_fit(self) -> TPIConfig:
         if self.variant not in VARIANTS:
-            near = difflib.get_close_matches(self.variant, VARIANTS, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(VARIANTS)}"
-            raise ValueError(f"unknown variant '{self.variant}'; {hint}")
+            raise ValueError(f"unknown variant '{self.variant}'; {nearest(self.variant, VARIANTS)}")
         if self.decoupling != "none" and self.frequency not in ("linear", "gated"):
             raise ValueError(f"decoupling={self.decoupling} needs frequency=linear or gated, not {self.frequency}")
         return self

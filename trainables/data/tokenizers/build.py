@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
-
+from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.bpe import BpeTokenizer
@@ -24,9 +23,7 @@ def check_tokenizer_name(spec: str) -> str:
     """
     if spec in EMBEDDED or (spec.startswith(PRETRAINED) and spec != PRETRAINED):
         return spec
-    near = difflib.get_close_matches(spec, EMBEDDED, n=1)
-    hint = f"did you mean '{near[0]}'? " if near else ""
-    raise ValueError(f"unknown tokenizer '{spec}'; {hint}known: {', '.join(EMBEDDED)}, hf:PATH_OR_REPOSITORY")
+    raise ValueError(f"unknown tokenizer '{spec}'; {nearest(spec, (*EMBEDDED, 'hf:PATH_OR_REPOSITORY'))}")
 
 
 def absolute_tokenizer(spec: str) -> str:

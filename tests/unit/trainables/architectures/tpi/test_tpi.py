@@ -83,7 +83,7 @@ def test_variants_are_points_of_the_space_and_the_default_is_the_simple_one() ->
     ("fields", "message"),
     [
         ({"variant": "v3_hard_windw"}, "unknown variant 'v3_hard_windw'; did you mean 'v3_hard_window'"),
-        ({"variant": "best"}, "known: v0_atan2, v1_simple"),
+        ({"variant": "best"}, "known: associative_memory, diversity"),
         ({"decoupling": "free", "frequency": "atan2"}, "needs frequency=linear or gated, not atan2"),
         ({"window": 0}, "greater than or equal to 1"),
         ({"decay_init_window": 1.0}, "greater than 1"),

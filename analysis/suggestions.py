@@ -1,0 +1,13 @@
+"""`did you mean …?`, in the words of `search_spaces.suggestions`, of which this package knows nothing."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return `did you mean 'x'?` for the nearest known name; else list them all."""
+    options = list(known)
+    near = difflib.get_close_matches(name, options, n=1, cutoff=0.5)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(sorted(options))}"

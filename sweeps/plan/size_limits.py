@@ -1,0 +1,172 @@
+"""Sizes that no machine holds, refused by arithmetic: before data are read, and before a model is built.
+
+The bounds are crude on purpose. What passes them is sized exactly, which takes seconds and says more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from cluster.inventory import Inventory
+from cluster.placement.request import ResourceError
+from cluster.placement.size_classes import pack
+from sweeps.errors import UserError
+from sweeps.fields import flatten
+from sweeps.plan.dependencies import backbones
+from sweeps.studies.study import Arm, Study
+from trainables.config.trial import TrialConfig
+from trainables.layers.order_parameters import NULL_DRAWS
+
+MAX_REPEATED = 1_000
+"""Layers, blocks, steps of integration: each is built, or run, by itself."""
+MAX_SYNTHETIC_BYTES = 200_000_000
+"""Of the corpus `synthetic`, which is made up as it is asked for."""
+TIMES_BEYOND = 10
+"""A bound is crude: refused is what exceeds the memory of the largest machine so many times."""
+UNKNOWN_MACHINE_MIB = 2**26
+"""Memory of the largest machine where nobody says which one is meant: 64 TiB."""
+
+_FLOAT, _TOKEN = 4, 8
+_GIB = 2**30
+
+
+class _Dims(NamedTuple):
+    """What decides how much one more of something takes."""
+
+    width: int
+    heads: int
+    length: int
+
+
+_Least = Callable[[int, _Dims], int]
+
+
+def _vectors(count: int, dims: _Dims) -> int:
+    return _FLOAT * count * dims.width
+
+
+def _examples(count: int, dims: _Dims) -> int:
+    return _TOKEN * count * dims.length
+
+
+def _activations(count: int, dims: _Dims) -> int:
+    return _FLOAT * count * dims.length * dims.width
+
+
+_LEAST: dict[str, _Least] = {
+    "architecture.d_model": lambda count, dims: _FLOAT * count * count,
+    "architecture.num_heads": _vectors,
+    "architecture.parameter_budget": lambda count, dims: _FLOAT * count,
+    "architecture.num_oscillators": lambda count, dims: TIMES_BEYOND * _FLOAT * NULL_DRAWS * count * dims.heads,
+    "architecture.pool_width": _vectors,
+    "architecture.memory_size": _vectors,
+    "architecture.plm.grid_x": _vectors,
+    "architecture.plm.grid_y": _vectors,
+    "architecture.ridge.max_pairs": _vectors,
+    "architecture.infonce.negatives": _vectors,
+    "architecture.infonce.dim": _vectors,
+    "task.vocab_size": _vectors,
+    "task.context_length": _vectors,
+    "task.context_chunks": _vectors,
+    "task.chunk_length": _vectors,
+    "task.needle_length": _vectors,
+    "task.evaluation_length": _vectors,
+    "task.num_train": _examples,
+    "task.num_val": _examples,
+    "task.num_test": _examples,
+    "task.num_pairs": _vectors,
+    "task.num_queries": _vectors,
+    "task.num_symbols": _vectors,
+    "task.num_facts": _vectors,
+    "task.owners_per_example": _vectors,
+    "task.delay": _vectors,
+    "budget.batch_size": _examples,
+    "resources.micro_batch_size": _activations,
+}
+"""Fields of the library's own classes, and the fewest bytes that so many of them take."""
+
+_REPEATED = ("architecture.num_layers", "architecture.num_blocks", "architecture.num_steps")
+
+
+def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
+    """Refuse what could not run anywhere, whatever else the study says.
+
+    Args:
+        study: The study.
+        inventory: What trials can have; None: any machine there is.
+
+    Raises:
+        UserError: If there is such a size. The message has the number, and the limit.
+    """
+    largest_mib = UNKNOWN_MACHINE_MIB
+    if inventory is not None:
+        _check_request(study, inventory)
+        memories = [machine.memory_mib for machine in inventory.machines]
+        largest_mib = max([*memories, *(card.memory_mib or UNKNOWN_MACHINE_MIB for card in inventory.gpus)])
+    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
+        sizes = {**_sizes(arm.config), "resources.micro_batch_size": study.resources.micro_batch_size or 1}
+        for field, problem in (*_beyond(sizes, largest_mib), *_too_many(sizes)):
+            raise UserError(f"{_place(study, arm, field)}={sizes[field]}: {problem} (arm '{arm.name}')")
+
+
+def _check_request(study: Study, inventory: Inventory) -> None:
+    """Refuse cores that no machine has, and cards where there are none, however little memory a trial needs."""
+    asked = study.resources
+    if asked.cpus_per_trial > max(machine.cpus for machine in inventory.machines):
+        field = "cpus_per_trial"
+    elif asked.gpus_per_trial and not inventory.gpus:
+        field = "gpus_per_trial"
+    else:
+        return
+    try:
+        pack(asked, {"": 1.0}, inventory)
+    except ResourceError as error:
+        place = study.where("resources", field)
+        raise UserError(f"{place}: study '{study.name}' at scale '{study.scale}': {error}") from error
+
+
+def _place(study: Study, arm: Arm, field: str) -> str:
+    section, *rest = field.split(".")
+    return study.where(section, *rest, arm=None if section == "resources" else arm.name)
+
+
+def _sizes(config: TrialConfig) -> dict[str, Any]:
+    return flatten(config.model_dump(include={"architecture", "task", "budget"}))
+
+
+def _beyond(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]]:
+    """Yield the fields whose number alone takes too much memory."""
+    dims = _Dims(
+        width=_number(sizes, "architecture.d_model"),
+        heads=_number(sizes, "architecture.num_heads"),
+        length=max(
+            _number(sizes, "task.context_length"),
+            _number(sizes, "task.context_chunks") * _number(sizes, "task.chunk_length"),
+        ),
+    )
+    for field, least in _LEAST.items():
+        gib = least(_number(sizes, field), dims) / _GIB
+        if gib > TIMES_BEYOND * largest_mib / 1024:
+            taken = f"{gib:.0f}" if gib < _GIB else f"{gib:.0e}"
+            yield (
+                field,
+                f"takes more than {taken} GiB, and the largest machine has {largest_mib / 1024:.0f} GiB; "
+                "choose a smaller number",
+            )
+
+
+def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the fields whose number takes too much time."""
+    for field in _REPEATED:
+        if _number(sizes, field) > MAX_REPEATED:
+            yield field, f"at most {MAX_REPEATED} are built, one after another; choose a smaller number"
+    made_up = str(sizes.get("task.corpus")).startswith("synthetic")
+    if made_up and _number(sizes, "task.max_bytes") > MAX_SYNTHETIC_BYTES:
+        yield "task.max_bytes", f"at most {MAX_SYNTHETIC_BYTES} of the synthetic corpus are made; choose fewer"
+
+
+def _number(sizes: dict[str, Any], field: str) -> int:
+    """Return the value of a size; 1 where a configuration does not have it, or leaves it open."""
+    value = sizes.get(field)
+    return value if type(value) is int else 1
