@@ -12,7 +12,7 @@ from search_spaces.space import SearchSpace
 
 
 def _gather() -> dict[str, SearchSpace]:
-    """Return what the modules of this package declare as `SPACES`: `<module>.<key>`, `<module>` where it is empty."""
+    """Return what the modules here declare as `SPACES`: `<module>.<key>`, or `<module>` for an empty key."""
     found: dict[str, SearchSpace] = {}
     for name in sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__)):
         if name != "catalogue":

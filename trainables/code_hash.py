@@ -2,41 +2,75 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 _COMPUTING = (
-    "batch.py",
-    "metric.py",
-    "schema.py",
-    "randomness.py",
-    "config",
-    "data",
-    "layers",
-    "architectures",
-    "tasks",
-    "training",
+    "trainables/batch.py",
+    "trainables/metric.py",
+    "trainables/schema.py",
+    "trainables/randomness.py",
+    "trainables/config",
+    "trainables/data",
+    "trainables/layers",
+    "trainables/architectures",
+    "trainables/tasks",
+    "trainables/training",
 )
-"""What decides a number; the rest of this package carries assignments and results."""
+"""What decides a number, from the folder above this package; the rest carries assignments and results."""
 
 
 @cache
 def code_hash() -> str:
-    """Return the hash of the sources that compute, as they are on this machine; committed or not.
+    """Return the hash of the code that computes, as it is on this machine; committed or not.
 
     Plugins are not in it: each is part of the `config_id` of what it registers.
+
+    Raises:
+        FileNotFoundError: If a part of this installation is missing.
     """
-    return hash_of_sources(Path(__file__).parent)
+    return hash_of_sources(Path(__file__).parent.parent)
 
 
-def hash_of_sources(package: Path) -> str:
-    """Return the hash of the computing modules in `package`, their names included: 12 hexadecimal digits."""
+def hash_of_sources(root: Path) -> str:
+    """Return the hash of the computing modules below `root`, their names included: 12 hexadecimal digits.
+
+    It is of the code, not the prose: comments, docstrings and the layout of lines decide no number.
+
+    Raises:
+        FileNotFoundError: If one of them is missing.
+    """
     digest = hashlib.sha256()
-    for name in _COMPUTING:
-        path = package / name
-        for source in [path] if path.is_file() else sorted(path.rglob("*.py")):
-            content = source.read_bytes()
-            digest.update(f"{source.relative_to(package).as_posix()} {len(content)}\n".encode())
-            digest.update(content)
+    for source in _sources(root):
+        code = _code_of(source).encode()
+        digest.update(f"{source.relative_to(root).as_posix()} {len(code)}\n".encode())
+        digest.update(code)
     return digest.hexdigest()[:12]
+
+
+def _sources(root: Path) -> Iterator[Path]:
+    """Yield the files of `_COMPUTING`."""
+    for name in _COMPUTING:
+        path = root / name
+        if not path.exists():
+            raise FileNotFoundError(f"{path} is missing: the hash of the code would not cover it")
+        yield from [path] if path.is_file() else sorted(path.rglob("*.py"))
+
+
+def _code_of(source: Path) -> str:
+    """Return a text that is equal for equal code."""
+    tree = ast.parse(source.read_bytes(), filename=str(source))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_prose(statement)]
+    return ast.dump(tree)
+
+
+def _is_prose(statement: ast.stmt) -> bool:
+    """Return whether a statement is a docstring, of whatever stands above or before it."""
+    if not isinstance(statement, ast.Expr) or not isinstance(statement.value, ast.Constant):
+        return False
+    return isinstance(statement.value.value, str)

@@ -60,6 +60,20 @@ def generator(seed: int, *names: str, device: torch.device | str = "cpu") -> tor
     return torch.Generator(device=device).manual_seed(stream_seed(seed, *names))
 
 
+def seed_forward(device: torch.device, seed: int) -> None:
+    """Seed what a forward pass on `device` draws from: dropout and noise of modules, which take no generator.
+
+    As `torch.manual_seed`, but for the devices that are not used. On CUDA both count: masks come from the card's
+    generator, and what is drawn on the host from the other.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+    elif device.type != "cpu":
+        torch.manual_seed(seed)
+
+
 @torch.no_grad()
 def initialise(model: nn.Module, seed: int) -> None:
     """Set every parameter of `model`, each from its own stream (seed, "init", parameter name).

@@ -137,7 +137,7 @@ def _too_large(out_of_memory: OutOfMemory, *, splits: bool, place: Place) -> str
     else:
         cure = (
             "its gradients depend on the micro-batch, so set resources.micro_batch_size lower for the whole study, "
-            "or choose a smaller --scale"
+            "if its plan allows that, or choose a smaller --scale"
         )
     needs = "may need" if out_of_memory.suspected else "needs"
     return (

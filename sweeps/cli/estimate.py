@@ -14,6 +14,7 @@ from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import Estimates, micro_batch_size
 from sweeps.console import Emit, text_table
 from sweeps.errors import UserError, nearest
+from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.plan.size_limits import check_sizes
 from sweeps.studies.resolve import load_study
@@ -167,7 +168,7 @@ def _alternatives(
     """Yield (setting, meaning, configuration, resources) of every change that is possible."""
     whole = micro_batch_size(config, resources)
     noise = "" if config.architecture.microbatch_invariant else "its noise is drawn for each part of the batch"
-    for divisor in (2, 4):
+    for divisor in () if depends_on_split(config) else (2, 4):
         if whole >= divisor:
             smaller = whole // divisor
             asked = resources.model_copy(update={"micro_batch_size": smaller})

@@ -19,6 +19,7 @@ from cluster.memory.worker import Estimates, micro_batch_size
 from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import pack, with_larger_sizes
 from sweeps.errors import UserError, nearest
+from sweeps.plan.batch_splits import check_batch_splits, depends_on_split
 from sweeps.plan.corrections import corrections
 from sweeps.plan.dependencies import (
     Dependency,
@@ -81,6 +82,7 @@ def build_plan(
     check_sizes(study, inventory)
     study = with_absolute_paths(study, data_dir)
     tasks = load_tasks(study, data_dir)
+    check_batch_splits(study)
     on_cards = study.resources.gpus_per_trial != 0
     estimates = Estimates(context_of_cards(inventory) if on_cards else PROCESS_MIB)
     state = state or JournalState()
@@ -127,7 +129,7 @@ def _smaller_micro_batch(
         except ResourceError:
             return None
 
-    whole = micro_batch_size(planned.config, study.resources)
+    whole = 1 if depends_on_split(planned.config) else micro_batch_size(planned.config, study.resources)
     sizes = [whole >> halvings for halvings in range(1, whole.bit_length())]
     first = bisect_left(sizes, True, key=lambda size: asked_mib(size) is not None)
     if first == len(sizes):

@@ -14,7 +14,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.studies.study import Arm, Study
 from trainables.config.initial_weights import RESUME
 from trainables.config.trial import TrialConfig
-from trainables.training.initial_weights import WeightSource, sha256_of
+from trainables.training.initial_weights import WeightSource, WeightSourceError, check_weights, sha256_of
 from trainables.worker.replicate_folder import ReplicateFolder
 
 _CONFIG_ID = re.compile(r"[0-9a-f]{12}")
@@ -94,7 +94,7 @@ def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished
     """
     resume = arm.config.resume_from
     assert resume is not None
-    where = f"{study.where('resume_from', 'source')}={resume.source} (arm '{arm.name}')"
+    where = f"{study.where('resume_from', 'source', arm=arm.name)}={resume.source} (arm '{arm.name}')"
     if resume.arm is not None:
         if resume.arm not in known:
             raise UserError(f"{where}: no arm '{resume.arm}'; {nearest(resume.arm, known)}")
@@ -113,6 +113,10 @@ def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished
             f"{where}: no file {file}; write arm:NAME, id:CONFIG_ID, or the path of a weights.pt (a study with "
             "resources.keep_weights: true leaves one in each replicate's folder)"
         )
+    try:
+        check_weights(file)
+    except WeightSourceError as error:
+        raise UserError(f"{where}: {error}; name a weights.pt (see resources.keep_weights)") from error
     return Dependency(role=RESUME, file=file, sha256=sha256_of(file))
 
 

@@ -30,7 +30,7 @@ ASSUMED_MIB_PER_REPLICATE = 0.08
 MLFLOW_PER_JOURNAL = 10.0
 """Bytes that MLflow's database takes for a byte of the journal: a row a number, with its index."""
 
-_KIND_OF_NAME = {"metrics.jsonl": "curves", "system.csv": "curves", "log.txt": "logs", "driver.log": "logs"}
+_KIND_OF_NAME = {"metrics.jsonl": "curves", "log.txt": "logs", "driver.log": "logs"}
 
 
 def size_mib(path: Path) -> float:

@@ -11,6 +11,7 @@ import torch
 from tests.configs import KURAMOTO, small_config
 from trainables.architectures.kuramoto.mixer import coupling_sum, num_coupled, pairwise_coupling
 from trainables.config.trial import TrialConfig
+from trainables.randomness import seed_forward
 from trainables.training.loop import Report, Trainer, train
 from trainables.training.numerics import Numerics
 
@@ -90,3 +91,15 @@ def test_bfloat16_is_close_to_float32() -> None:
         for precision in ("float32", "bfloat16")
     )
     assert rounded.metrics["val/bits_per_char"] == pytest.approx(exact.metrics["val/bits_per_char"], rel=0.02)
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+def test_a_forward_pass_is_seeded_on_the_card_and_on_the_host(name: str) -> None:
+    """Dropout and noise draw from the card's generator, which the host's seed does not touch."""
+    draws = []
+    for seed in (torch.manual_seed, lambda seed: seed_forward(torch.device(name), seed), lambda seed: None):
+        seed(7)
+        draws.append((torch.rand(3, device=name), torch.rand(3)))
+    same, seeded, not_seeded = draws
+    assert all(torch.equal(a, b) for a, b in zip(same, seeded, strict=True))
+    assert not any(torch.equal(a, b) for a, b in zip(same, not_seeded, strict=True))

@@ -76,7 +76,6 @@ def test_a_replicate_folder_explains_itself(sweep: Any) -> None:
         assert {item.name for item in path.iterdir()} >= {
             "config.yaml",
             "metrics.jsonl",
-            "system.csv",
             "log.txt",
         }
         config = yaml.safe_load((path / "config.yaml").read_text(encoding="utf-8"))

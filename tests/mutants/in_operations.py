@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
+_ATTEMPT = "tests/unit/trainables/worker/test_attempt.py"
 _DISTRIBUTED_TESTS = "tests/integration/test_distributed_loop.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -86,6 +87,38 @@ MUTANTS: tuple[Mutant, ...] = (
         old="trial.silent_seconds += seconds",
         new="trial.silent_seconds += 0.0",
         caught_by="tests/unit/sweeps/run/test_deadlines.py::test_every_word_and_every_new_start_sets_the_clock_back",
+    ),
+    Mutant(
+        name="damaged_checkpoint_met_for_ever",
+        meaning="a checkpoint that a power loss has torn crashes every later attempt, or is continued with a hole",
+        file="trainables/training/checkpoints.py",
+        old="if damage := _damage(path):",
+        new="if damage := '':",
+        caught_by=f"{_ATTEMPT}::test_a_damaged_checkpoint_is_set_aside_and_training_starts_from_the_first_step",
+    ),
+    Mutant(
+        name="checkpoints_at_reports_only",
+        meaning="a stop loses what was trained since the last report",
+        file="trainables/training/loop.py",
+        old="                between_steps(self)\n",
+        new="                pass\n",
+        caught_by=f"{_ATTEMPT}::test_an_orderly_stop_between_two_reports_loses_nothing[signal]",
+    ),
+    Mutant(
+        name="seconds_of_the_last_attempt_only",
+        meaning="a replicate that was interrupted counts a part of what it took, in forecasts and published costs",
+        file="trainables/worker/attempt.py",
+        old="self._spent_before = Spent(**trainer.spent)",
+        new="self._spent_before = Spent()",
+        caught_by=f"{_ATTEMPT}::test_seconds_count_the_work_of_every_attempt_that_was_kept",
+    ),
+    Mutant(
+        name="batch_cut_whatever_it_changes",
+        meaning="micro-batches give results of another law under the same name",
+        file="sweeps/plan/batch_splits.py",
+        old="depends_on_split(arm.config) if part < whole else",
+        new="depends_on_split(arm.config) if part > whole else",
+        caught_by="tests/unit/sweeps/plan/test_batch_splits.py::test_a_cut_that_would_change_a_result_is_refused",
     ),
     Mutant(
         name="other_code_goes_on",

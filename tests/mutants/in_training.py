@@ -136,8 +136,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="checkpoint_written_in_place",
         meaning="a full disk leaves half a checkpoint",
         file="trainables/training/checkpoints.py",
-        old='temporary = path.with_suffix(f".{uuid.uuid4().hex}.tmp")',
-        new="temporary = path",
+        old="with atomic_path(path) as temporary:",
+        new="for temporary in [path]:",
         caught_by=f"{_LOOP_TESTS}::test_a_checkpoint_is_whole_or_absent",
     ),
     Mutant(

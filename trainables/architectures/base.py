@@ -143,6 +143,14 @@ class ArchitectureConfig(NamedConfig):
         passes, a penalty that is no mean over sequences, or sequences that see each other."""
         return self.dropout == 0 and "batch_independence" not in self.violates
 
+    noise_per_sequence: ClassVar[tuple[str, ...]] = ("dropout",)
+    """Strengths of noise that each sequence draws for itself: a split draws it again, from the same law."""
+
+    @property
+    def splits_in_law(self) -> bool:
+        """Whether splitting a batch leaves the law of a result: `microbatch_invariant`, but for such noise."""
+        return self.model_copy(update=dict.fromkeys(self.noise_per_sequence, 0.0)).microbatch_invariant
+
     @property
     def shardable(self) -> bool:
         """Whether several workers can divide the model among them: all its blocks are called, and no parameter is a

@@ -28,13 +28,14 @@ def absolute_source(source: str) -> str:
     return str(Path(source).expanduser().resolve()) if is_folder(source) else source
 
 
-def find_source(source: str, *, weights: bool = True) -> Path:
+def find_source(source: str, *, weights: bool = True, fetch: bool = True) -> Path:
     """Return the folder that holds a pretrained model, downloading it only if this machine has no copy.
 
     Args:
         source: A folder as `save_pretrained` writes it, or a repository of the hub, `OWNER/NAME[@REVISION]`. A
             folder of that name is preferred; then the hub's cache (`HF_HOME`); then the hub.
         weights: Whether the weights are needed; else `config.json` is enough.
+        fetch: Whether it may be downloaded: gigabytes are, by what trains it and by nothing that only looks.
 
     Raises:
         ValueError: If there is none, or it lacks its configuration or its weights; the message says where it was
@@ -47,6 +48,8 @@ def find_source(source: str, *, weights: bool = True) -> Path:
     cached = _cached(source)
     if cached is not None and not _missing(cached, weights=weights):
         return cached
+    if not fetch:
+        raise ValueError(_what_to_fetch(source, cached))
     folder = _download(source, weights=weights)
     _check_folder(source, folder, weights=weights)
     return folder
@@ -60,12 +63,13 @@ def weight_files(folder: Path) -> list[Path]:
 def source_hash(source: str) -> str:
     """Return a hash of a pretrained model's configuration and weights, the same wherever they lie.
 
-    It belongs to the identity of every configuration built on that model, in place of the path or name.
+    It belongs to the identity of every configuration built on that model, in place of the path or name. Nothing is
+    downloaded to find it.
 
     Raises:
         ValueError: As `find_source` does.
     """
-    folder = find_source(source)
+    folder = find_source(source, fetch=False)
     hashes = {path.name: _file_hash(path) for path in [folder / CONFIG_FILE, *weight_files(folder)]}
     return hashlib.sha256("".join(f"{name}:{digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
 
@@ -128,6 +132,18 @@ def _cached(source: str) -> Path | None:
             f"path begins with ./ ({str(error).splitlines()[0]})"
         ) from None
     return Path(found).parent if isinstance(found, str) else None
+
+
+def _what_to_fetch(source: str, cached: Path | None) -> str:
+    """Return how to get a repository that this machine has not, or not with its weights."""
+    repository, _, revision = source.partition("@")
+    command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
+    what = "is not on this machine" if cached is None else f"has no weights on this machine ({cached})"
+    return (
+        f"backbone 'hf:{source}' {what}, and a plan downloads nothing. Looked for a folder "
+        f"{Path(source).absolute()} and in the hub's cache (HF_HOME); fetch it with `{command}`, or name a local "
+        "folder as save_pretrained writes it"
+    )
 
 
 def _download(source: str, *, weights: bool) -> Path:

@@ -34,7 +34,16 @@ from trainables.plugins.rules import (
 from trainables.registry import LIBRARY, ONE_FILE, REGISTRIES, Plugin, Registry
 from trainables.schema import NamedConfig
 
-__all__ = ["Plugin", "PluginError", "activate", "last_line_in", "origin_of", "read_plugin", "registered_by"]
+__all__ = [
+    "Plugin",
+    "PluginError",
+    "activate",
+    "forget_other_versions",
+    "last_line_in",
+    "origin_of",
+    "read_plugin",
+    "registered_by",
+]
 
 _files: dict[str, tuple[Plugin, Registrations]] = {}
 """Every plugin file that this process has run, by module name, with what it registered."""
@@ -113,6 +122,17 @@ def activate(plugin: Plugin) -> Plugin:
             registry.restore({**registry.registrations(), **entries})
     _show_lines_of(active)
     return active
+
+
+def forget_other_versions(plugin: Plugin) -> None:
+    """Let go of other versions of a file that is active, and so of the plugin of configurations made before.
+
+    For a worker, which is reused for long and would hold a module for every edit.
+    """
+    for name, (other, _) in list(_files.items()):
+        if other.name == plugin.name and name != plugin.module_name:
+            del _files[name]
+            sys.modules.pop(name, None)
 
 
 def _step_back(plugin: Plugin) -> None:

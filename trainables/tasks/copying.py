@@ -122,6 +122,7 @@ class CopyConfig(SyntheticConfig):
 class CopyTask(SyntheticTask[Examples]):
     """Sequences of symbols to copy."""
 
+    stream_name = "CopyTask"
     config: CopyConfig
 
     def __init__(self, config: CopyConfig) -> None:

@@ -96,6 +96,7 @@ class FactsConfig(SyntheticConfig):
 class FactsTask(SyntheticTask[Examples]):
     """Texts that state facts and ask for one."""
 
+    stream_name = "FactsTask"
     config: FactsConfig
 
     def __init__(self, config: FactsConfig) -> None:

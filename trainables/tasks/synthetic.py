@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import torch
 from pydantic import Field, field_validator
@@ -116,6 +116,9 @@ class SyntheticTask(Task, Generic[E]):
         context_length: Tokens of an example.
     """
 
+    stream_name: ClassVar[str]
+    """Names the random streams of its fixed examples: another name is other data, so it never changes."""
+
     def __init__(self, config: SyntheticConfig, *, vocab_size: int, context_length: int) -> None:
         self.config = config
         self.vocab_size, self.context_length = vocab_size, context_length
@@ -137,7 +140,7 @@ class SyntheticTask(Task, Generic[E]):
         """Return what is measured on a split."""
 
     def _stream(self, *names: str) -> torch.Generator:
-        return stream(self.config.data_seed, type(self).__name__, *names)
+        return stream(self.config.data_seed, self.stream_name, *names)
 
     def _fixed_training(self) -> E | None:
         size = self.config.num_train

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import torch
 from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
 from trainables.code_hash import code_hash
 from trainables.config.initial_weights import RESUME
-from trainables.training.checkpoints import FORMAT_VERSION, save_checkpoint
+from trainables.training.checkpoints import (
+    FORMAT_VERSION,
+    UnreadableCheckpointError,
+    read_state,
+    save_checkpoint,
+    set_aside,
+)
 
 
 class WeightSourceError(ValueError):
@@ -63,26 +69,57 @@ def save_weights(
     save_checkpoint(path, state)
 
 
+def check_weights(path: Path) -> None:
+    """Look whether `save_weights` wrote a file, without reading its tensors.
+
+    Raises:
+        WeightSourceError: If it did not; the message says what is wrong.
+    """
+    try:
+        state: object = read_state(path, mapped=True)
+    except UnreadableCheckpointError as error:
+        raise WeightSourceError(str(error)) from error
+    except (RuntimeError, ValueError, pickle.UnpicklingError) as error:  # an archive of something else
+        raise WeightSourceError(
+            f"{path} holds no weights of phasesweep: {str(error).splitlines()[0][:200]}"
+        ) from error
+    if not isinstance(state, dict) or not isinstance(state.get("model"), dict):
+        raise WeightSourceError(f"{path} holds no weights of phasesweep")
+    _check_format(path, state)
+
+
+def _check_format(path: Path, state: Mapping[str, object]) -> None:
+    found = state.get("format_version")
+    if found != FORMAT_VERSION:
+        raise WeightSourceError(f"{path}: format {found}, this version reads {FORMAT_VERSION}")
+
+
 def load_weights(origin: WeightSource) -> Weights:
     """Read weights that `save_weights` wrote, into host memory.
 
     Raises:
-        WeightSourceError: If there are none, or they are of something else.
+        WeightSourceError: If there are none, they are of something else, or damaged; those of another replicate are
+            then set aside, so that the next plan has it trained again.
     """
     path = Path(origin.path)
     if not path.is_file():
         raise WeightSourceError(
             f"{path}: no weights there; move its sweep's journal away, so that it is trained again"
         )
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    if state.get("format_version") != FORMAT_VERSION:
+    is_file_of_user = origin.identity.startswith("sha256:")
+    try:
+        state = read_state(path)
+    except UnreadableCheckpointError as error:
+        if is_file_of_user:
+            raise WeightSourceError(f"{error}; name another file under resume_from") from error
         raise WeightSourceError(
-            f"{path}: format {state.get('format_version')}, this version reads {FORMAT_VERSION}"
-        )
-    found = sha256_of(path) if origin.identity.startswith("sha256:") else state["identity"]
+            f"{error}; set aside as {set_aside(path)}: run again, and it is trained again"
+        ) from error
+    _check_format(path, state)
+    found = sha256_of(path) if is_file_of_user else state["identity"]
     if found != origin.identity:
         raise WeightSourceError(f"{path} holds the weights of {found}, not of {origin.identity}")
-    if not origin.identity.startswith("sha256:") and state["code"] != code_hash():
+    if not is_file_of_user and state["code"] != code_hash():
         raise WeightSourceError(
             f"{path} was learnt by other code ({state['code']}, this is {code_hash()}); make it again with "
             "resume --changed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,10 +12,11 @@ from typing import Any, Literal
 
 import torch
 
+from trainables.architectures.base import LanguageModel
 from trainables.batch import Batch
 from trainables.code_hash import code_hash
 from trainables.config.trial import TrialConfig, config_id
-from trainables.randomness import generator, initialise, stream_seed
+from trainables.randomness import generator, initialise, seed_forward, stream_seed
 from trainables.tasks.base import Task
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
@@ -29,6 +30,9 @@ from trainables.training.probes import leak_probe, order_probes
 Outcome = Literal["finished", "diverged"]
 
 PROBE_SEQUENCES = 256
+
+LOOK_EVERY_STEPS = 50
+"""How often the loss is looked at between reports: each look waits for the device once."""
 
 
 @dataclass(frozen=True)
@@ -84,6 +88,7 @@ class Trainer:
         if not self.num_parameters and config.budget.steps:
             raise ValueError("nothing of this model is trained: score it as it starts, with budget.steps: 0")
         self.optimizer = build_optimizer(self.model, config.optimizer)
+        self._prepares_steps = type(self.model).on_step_start is not LanguageModel.on_step_start
         choosing = config.budget.score_at == "best"
         self._best = BestWeights(self.model, Choice.of(task)) if choosing else None
         self.step = 0
@@ -93,6 +98,8 @@ class Trainer:
         self._steps_since_report = 0
         self._reported_at, self._tokens_since_report = time.monotonic(), 0
         self._notes: list[str] = []
+        self.spent: dict[str, float] = {}
+        """What whoever saved the checkpoint that this goes on from said that it had cost."""
 
     @property
     def identity(self) -> str:
@@ -113,19 +120,28 @@ class Trainer:
         """Trainable parameters, tied ones counted once."""
         return sum(p.numel() for p in self.model.parameters() if p.requires_grad)
 
-    def reports(self) -> Iterator[Report]:
-        """Train to the end of the budget, yielding a report every `report_every` steps and a last one."""
+    def reports(self, between_steps: Callable[[Trainer], None] | None = None) -> Iterator[Report]:
+        """Train to the end of the budget, yielding a report every `report_every` steps and a last one.
+
+        What diverges ends at the next look, which may come between two reports.
+
+        Args:
+            between_steps: Called after every step without a report; it may save.
+        """
         budget = self.config.budget
         if budget.steps == 0:
             self._begin_step()  # what is calibrated before training is part of an untrained model
             yield self._report()
         while self.step < budget.steps:
             self._train_one_step()
-            if self.step == budget.steps or self.step % budget.report_every == 0:
+            is_due = self.step == budget.steps or self.step % budget.report_every == 0
+            if is_due or (self.step % LOOK_EVERY_STEPS == 0 and self._divergence()):
                 report = self._report()
                 yield report
                 if report.outcome is not None:
                     return
+            elif between_steps is not None:
+                between_steps(self)
 
     def _train_one_step(self) -> None:
         """Do one optimiser step: each rank its share of the batch, in the micro-batches that the numerics say."""
@@ -138,7 +154,7 @@ class Trainer:
         step_loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for index, part in enumerate(parts):
             of_all = self.ranks.rank * len(parts) + index
-            torch.manual_seed(stream_seed(self.seed, "forward", str(self.step), str(of_all)))
+            seed_forward(self.device, stream_seed(self.seed, "forward", str(self.step), str(of_all)))
             weight = part.inputs_BT.shape[0] / budget.batch_size
             last = index == len(parts) - 1
             with nullcontext() if last else self._held.accumulating():
@@ -157,8 +173,10 @@ class Trainer:
 
     def _begin_step(self) -> None:
         """Let the model prepare, on batches from a stream of its own: what is trained on does not depend on it."""
+        if not self._prepares_steps:
+            return
         draw = generator(self.seed, "calibration", str(self.step))
-        torch.manual_seed(stream_seed(self.seed, "calibration", str(self.step), "forward"))
+        seed_forward(self.device, stream_seed(self.seed, "calibration", str(self.step), "forward"))
         task, size = self.task.at(self.step), self.config.budget.batch_size
         note = self.model.on_step_start(self.step, lambda: task.batch(size, draw).to(self.device))
         if note:
@@ -257,8 +275,13 @@ class Trainer:
         with self._held.full_parameters():
             return leak | order_probes(self.model, batch.inputs_BT)
 
-    def save(self, path: Path) -> None:
-        """Write all that a bit-exact continuation needs, in one form whatever the number of processes."""
+    def save(self, path: Path, spent: Mapping[str, float] | None = None) -> None:
+        """Write all that a bit-exact continuation needs, in one form whatever the number of processes.
+
+        Args:
+            path: The file.
+            spent: What the replicate has cost so far, for whoever continues it.
+        """
         model, optimizer = self._held.state(self.optimizer, keep=self.ranks.is_first)
         best = {} if self._best is None else {"best": self._best_state(self._best)}
         if not self.ranks.is_first:
@@ -273,6 +296,8 @@ class Trainer:
             "loss_max": self._loss_max,
             "gradient_norm": self._gradient_norm,
             "steps_since_report": self._steps_since_report,
+            "notes": self._notes,
+            "spent": dict(spent or {}),
         }
         save_checkpoint(path, state | best)
 
@@ -308,6 +333,8 @@ class Trainer:
         self._loss_sum, self._loss_max = state["loss_sum"].to(self.device), state["loss_max"].to(self.device)
         self._gradient_norm = state["gradient_norm"].to(self.device)
         self._steps_since_report = state["steps_since_report"]
+        self._notes, self.spent = state["notes"], state["spent"]
+        self._reported_at = time.monotonic()
 
 
 def train(config: TrialConfig, seed: int, task: Task, *, numerics: Numerics | None = None) -> Iterator[Report]:

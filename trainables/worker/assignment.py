@@ -9,7 +9,7 @@ from typing import Any
 
 from trainables.config.resources import Sharding
 from trainables.config.trial import TrialConfig
-from trainables.plugins.files import activate
+from trainables.plugins.files import activate, forget_other_versions
 from trainables.registry import Plugin
 
 
@@ -57,14 +57,16 @@ class Assignment:
         return cls(**json.loads(text))
 
     def read_config(self) -> TrialConfig:
-        """Return `config` as an object, with the plugins that it names active in this process.
+        """Return `config` as an object, with the plugins that it names active in this process, in no other version.
 
         Raises:
             PluginError: If one of them cannot be used here.
             pydantic.ValidationError: If the configuration is not valid.
         """
-        for plugin in self.plugins:
-            activate(Plugin(**plugin))  # type: ignore[arg-type]  # `kind` went through JSON
+        for fields in self.plugins:
+            plugin = Plugin(**fields)  # type: ignore[arg-type]  # `kind` went through JSON
+            activate(plugin)
+            forget_other_versions(plugin)
         return TrialConfig.model_validate(self.config)
 
     @property

@@ -18,12 +18,13 @@ import torch
 from trainables.config.trial import TrialConfig
 from trainables.data.errors import DataError
 from trainables.tasks.base import Task, TaskConfig
-from trainables.training.checkpoints import CheckpointError, OtherCodeError
+from trainables.training.checkpoints import CheckpointError, OtherCodeError, UnreadableCheckpointError, set_aside
 from trainables.training.initial_weights import WeightSource
 from trainables.training.loop import Report, Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.parallel.ranks import SOLO, Ranks
 from trainables.worker.assignment import Assignment
+from trainables.worker.checkpointing import Checkpoints, Spent
 from trainables.worker.memory_limit import (
     TOLERANCE_MIB,
     MemoryCap,
@@ -36,13 +37,21 @@ from trainables.worker.peak_memory import PeakMemory
 from trainables.worker.replicate_folder import FollowerFolder, ReplicateFolder
 from trainables.worker.watchdog import watched
 
-CHECKPOINT_EVERY_SECONDS = 20.0
+_MOST_TASKS = 2
+_tasks: dict[tuple[type[TaskConfig], str, Path | None], Task] = {}
+"""Tasks that this process has loaded, the newest use last: a reused actor runs many replicates on the same data."""
 
 
-@functools.lru_cache(maxsize=2)
-def _load_task(task: TaskConfig, data_dir: Path | None) -> Task:
-    """Load a task once a process: a reused actor runs many replicates on the same data."""
-    return task.build(data_dir)
+def _load_task(config: TaskConfig, data_dir: Path | None) -> Task:
+    """Load a task once a process. Its fields may hold lists, so it is known by its JSON."""
+    key = (type(config), config.model_dump_json(), data_dir)
+    task = _tasks.pop(key, None)
+    if task is None:
+        while len(_tasks) >= _MOST_TASKS:
+            del _tasks[next(iter(_tasks))]
+        task = config.build(data_dir)
+    _tasks[key] = task
+    return task
 
 
 @functools.cache
@@ -84,12 +93,14 @@ class Attempt:
         self.folder = ReplicateFolder(path) if ranks.is_first else FollowerFolder(path, ranks.rank)
         self.started_at = time.monotonic()
         self.started_cpu = time.process_time()
-        self.saved_at = self.started_at
+        self.checkpoints = Checkpoints(self.folder.checkpoint, ranks, self._spent)
         self.peak: PeakMemory | None = None
         self.cap: MemoryCap | None = None
-        self.error: Exception | None = None
+        self.error: BaseException | None = None
         """What ended it, if it failed; without its traceback, which is in log.txt."""
         self._ran_out_of_memory = False
+        self._spent_before = Spent()
+        self._trainer: Trainer | None = None
 
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield `started`, then a `report` at each report, the last one with its outcome.
@@ -98,10 +109,25 @@ class Attempt:
         """
         try:
             self.folder.create()
+            work = self.checkpoints.stoppable(self._work())
             limit_seconds = self.assignment.report_timeout_seconds
-            yield from watched(self._work(), seconds=limit_seconds, stacks=self.folder.stacks)
-        except Exception as error:  # noqa: BLE001  every failure of a trial is recorded, none is dropped
+            yield from watched(work, seconds=limit_seconds, stacks=self.folder.stacks)
+        except (GeneratorExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # every failure of a trial is recorded: also what calls sys.exit
+            if self.checkpoints.is_told_to_stop and not isinstance(error, Exception):
+                raise
             yield self._failed(error)
+
+    def stop(self) -> None:
+        """Save what is trained so far, because nobody will ask for the next event; not during one."""
+        if self._trainer is None:
+            return
+        try:
+            self.checkpoints.save(self._trainer)
+            self.folder.log(f"stopped at step {self._trainer.step}, which is saved")
+        except Exception as error:  # noqa: BLE001  what was saved before is still there
+            self.folder.log(f"stopped at step {self._trainer.step}, which could not be saved: {error}")
 
     def recycle_reason(self) -> str:
         """Return why no other trial may run in this process; empty if one may. To be asked after the last event.
@@ -132,10 +158,13 @@ class Attempt:
         )
         numerics.apply()
         with self._capped():
-            trainer = self._prepare(config, numerics)
-            yield self._started(trainer)
-            for report in trainer.reports():
-                yield self._reported(trainer, report)
+            self._trainer = trainer = self._prepare(config, numerics)
+            try:
+                yield self._started(trainer)
+                for report in trainer.reports(self.checkpoints.between_steps):
+                    yield self._reported(trainer, report)
+            finally:
+                self._trainer = None
 
     def _capped(self) -> AbstractContextManager[Any]:
         """Return the context in which the trial may use no more than its reservation."""
@@ -162,26 +191,39 @@ class Attempt:
             )
         origins = {role: WeightSource(**origin) for role, origin in given.origins.items()}
         trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)
-        self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
-        if self.folder.checkpoint.exists():
-            self._continue(trainer)
-        steps = self.ranks.gather(trainer.step)
+        if self.ranks.is_first:
+            self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
+        is_damaged = self.folder.checkpoint.exists() and not self._continue(trainer)
+        steps = self.ranks.gather(trainer.step)  # every rank has read the checkpoint by now
+        if is_damaged and self.ranks.is_first:
+            self.folder.log(f"set aside as {set_aside(self.folder.checkpoint)}")
         if len(set(steps)) > 1:
             raise CheckpointError(
                 f"the workers of this trial would start at different steps, {steps}: they do not see the same "
                 f"{self.folder.checkpoint}; keep results in a folder that all machines share"
             )
-        self.folder.continue_from(trainer.step)
+        if self.ranks.is_first:
+            self.folder.continue_from(trainer.step)
+        self._spent_before = Spent(**trainer.spent)
+        self.checkpoints.started(trainer.step)
         return trainer
 
-    def _continue(self, trainer: Trainer) -> None:
-        """Go on from the checkpoint, unless other code has computed it: half of a result by each is of neither."""
+    def _continue(self, trainer: Trainer) -> bool:
+        """Go on from the checkpoint, unless other code has computed it: half of a result by each is of neither.
+
+        Returns:
+            Whether it could be read.
+        """
         try:
             trainer.load(self.folder.checkpoint)
         except OtherCodeError as error:
             self.folder.log(f"{error}: starting from the first step")
+        except UnreadableCheckpointError as error:
+            self.folder.log(f"{error}; starting from the first step")
+            return False
         else:
             self.folder.log(f"continuing from step {trainer.step}")
+        return True
 
     def _started(self, trainer: Trainer) -> dict[str, Any]:
         numerics = {
@@ -200,21 +242,17 @@ class Attempt:
         }
 
     def _reported(self, trainer: Trainer, report: Report) -> dict[str, Any]:
-        now = time.monotonic()
-        seconds, (peak_mib, cpu_seconds) = now - self.started_at, self._usage()
-        self.folder.add_report(report.step, report.metrics, seconds, peak_mib)
+        peak_mib, (seconds, cpu_seconds) = self._highest_peak_mib(), self._spent()
+        if self.ranks.is_first:
+            self._write(report)
         for note in report.notes:
             self.folder.log(note)
         if report.outcome is not None:
             self.folder.log(f"{report.outcome} at step {report.step} after {seconds:.1f} s")
-            self.folder.summarise(report.metrics)
-            for name, text in report.artifacts.items():
-                self.folder.keep(name, text)
             if report.outcome == "finished" and self.assignment.keep_weights:
                 trainer.save_weights(self.folder.weights)
-        elif self.ranks.first(now - self.saved_at >= CHECKPOINT_EVERY_SECONDS):
-            trainer.save(self.folder.checkpoint)
-            self.saved_at = time.monotonic()
+        else:
+            self.checkpoints.save_if_due(trainer)
         return {
             "event": "report",
             "step": report.step,
@@ -227,22 +265,32 @@ class Attempt:
             "suspected": False,
         }
 
-    def _usage(self) -> tuple[float | None, float]:
-        """Return the peak memory of the worker with the highest, which is what each of them asked for, and the
-        CPU time of all of them; collective.
-        """
-        peaks, cpu_seconds = zip(*self.ranks.gather((self._peak_mib(), self._cpu_seconds())), strict=True)
-        measured = [peak for peak in peaks if peak is not None]
-        return max(measured, default=None), sum(cpu_seconds)
+    def _write(self, report: Report) -> None:
+        self.folder.add_report(report.step, report.metrics)
+        if report.outcome is not None:
+            self.folder.summarise(report.metrics)
+            for name, text in report.artifacts.items():
+                self.folder.keep(name, text)
 
-    def _cpu_seconds(self) -> float:
-        return time.process_time() - self.started_cpu
+    def _highest_peak_mib(self) -> float | None:
+        """Return the peak of the worker with the highest, which is what each of them asked for; collective."""
+        return max((peak for peak in self.ranks.gather(self._peak_mib()) if peak is not None), default=None)
+
+    def _spent(self) -> Spent:
+        """Return what all workers have spent, with the work that this attempt goes on from; collective."""
+        own = self._spent_here()
+        return own._replace(cpu_seconds=sum(self.ranks.gather(own.cpu_seconds)) + self._spent_before.cpu_seconds)
+
+    def _spent_here(self) -> Spent:
+        """Return the same with the CPU time of this process alone, and in this attempt."""
+        seconds = self._spent_before.seconds + time.monotonic() - self.started_at
+        return Spent(seconds, time.process_time() - self.started_cpu)
 
     def _peak_mib(self) -> float | None:
         """Return the peak so far; None if the trial failed before it could be measured."""
         return None if self.peak is None else self.peak.mib()
 
-    def _failed(self, error: Exception) -> dict[str, Any]:
+    def _failed(self, error: BaseException) -> dict[str, Any]:
         self.error = error
         peak_mib = self._peak_mib()
         recognised = "oom" if is_out_of_memory(error) else "crashed"
@@ -261,8 +309,7 @@ class Attempt:
             "step": 0,
             "metrics": {},
             "outcome": "oom" if suspected else recognised,
-            "seconds": time.monotonic() - self.started_at,
-            "cpu_seconds": self._cpu_seconds(),
+            **self._spent_here()._asdict(),
             "peak_memory_mib": peak_mib,
             "message": message,
             "suspected": suspected,

@@ -170,7 +170,7 @@ class MemoryCap:
         self.reservation_mib, self.worker, self.context_mib = reservation_mib, worker, context_mib
         self.used_mib = 0.0
         """Of the host: what was in use when the block ended with an exception, whether it was touched or not."""
-        self._limits = resource.getrlimit(resource.RLIMIT_DATA)
+        self._before = self._during = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
     def __enter__(self) -> MemoryCap:
         held_mib = self.worker.base_mib + self.context_mib
@@ -184,8 +184,9 @@ class MemoryCap:
             share = (self.reservation_mib - self.context_mib) / total_mib
             torch.cuda.set_per_process_memory_fraction(min(1.0, share))
         else:
-            _, hard = self._limits
-            resource.setrlimit(resource.RLIMIT_DATA, (self._data_limit(hard), hard))
+            self._before = _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+            self._during = (self._data_limit(hard), hard)
+            resource.setrlimit(resource.RLIMIT_DATA, self._during)
         return self
 
     def _data_limit(self, hard: int) -> int:
@@ -198,7 +199,8 @@ class MemoryCap:
         if self.worker.device == "cuda":
             torch.cuda.set_per_process_memory_fraction(1.0)
             return
-        resource.setrlimit(resource.RLIMIT_DATA, self._limits)
+        if resource.getrlimit(resource.RLIMIT_DATA) == self._during:  # else somebody has set another since
+            resource.setrlimit(resource.RLIMIT_DATA, self._before)
         if error is not None:
             self.used_mib = _data_mib() - self.worker.untouched_mib
 

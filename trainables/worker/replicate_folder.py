@@ -10,16 +10,16 @@ from typing import Any
 
 import yaml
 
+from trainables.atomic_write import write_text_atomic
+
 
 class ReplicateFolder:
-    """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, system.csv, log.txt, checkpoint/; at the
-    end also metrics.json, metrics.csv, what its task makes of the trained model (samples.txt) and, if it was to be
-    kept, weights.pt.
+    """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, log.txt, checkpoint/; at the end also
+    metrics.json, metrics.csv, what its task makes of the trained model (samples.txt) and, if it was to be kept,
+    weights.pt.
 
     The journal, not this folder, is the truth about what has ended; the folder may be deleted to start anew.
     """
-
-    SYSTEM_COLUMNS = ("step", "seconds", "tokens_per_second", "peak_memory_mib")
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -49,32 +49,21 @@ class ReplicateFolder:
 
     def write_config(self, config: dict[str, Any]) -> None:
         """Write the resolved configuration with its seed."""
-        (self.path / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False), encoding="utf-8")
+        write_text_atomic(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
     def continue_from(self, step: int) -> None:
-        """Drop rows after `step`: a continuation from a checkpoint at `step` writes them again."""
-        if self._reports.exists():
-            rows = [line for line in self._reports.read_text(encoding="utf-8").splitlines() if line.endswith("}")]
-            kept = [row for row in rows if json.loads(row)["step"] <= step]
-            self._reports.write_text("".join(f"{row}\n" for row in kept), encoding="utf-8")
-        system = self.path / "system.csv"
-        if system.exists():
-            header, *rows = system.read_text(encoding="utf-8").splitlines() or [",".join(self.SYSTEM_COLUMNS)]
-            kept = [row for row in rows if int(row.split(",")[0]) <= step]
-            system.write_text("".join(f"{row}\n" for row in [header, *kept]), encoding="utf-8")
+        """Drop reports after `step`, which a continuation writes again, and what a dying machine left of a line."""
+        if not self._reports.exists():
+            return
+        text = self._reports.read_text(encoding="utf-8", errors="replace")
+        kept = "".join(f"{line}\n" for line in text.splitlines() if _is_report(line, step))
+        if kept != text:
+            write_text_atomic(self._reports, kept)
 
-    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
-        """Append one report to metrics.jsonl and system.csv."""
-        with self._reports.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, **metrics}) + "\n")
-        system = self.path / "system.csv"
-        new = not system.exists()
-        with system.open("a", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            if new:
-                writer.writerow(self.SYSTEM_COLUMNS)
-            rate = metrics.get("train/tokens_per_second", 0.0)
-            writer.writerow([step, f"{seconds:.3f}", f"{rate:.1f}", "" if peak_mib is None else f"{peak_mib:.1f}"])
+    def add_report(self, step: int, metrics: dict[str, float]) -> None:
+        """Append one report to metrics.jsonl, in one write: a reader sees none of it or all."""
+        with self._reports.open("ab", buffering=0) as file:
+            file.write((json.dumps({"step": step, **metrics}) + "\n").encode())
 
     def summarise(self, metrics: dict[str, float]) -> None:
         """Write the last report as metrics.json, and all of them as the table metrics.csv, for other programs."""
@@ -98,7 +87,7 @@ class ReplicateFolder:
 
 
 class FollowerFolder(ReplicateFolder):
-    """The folder as a rank other than the first sees it: the first writes what is the same for all of them."""
+    """The folder as a rank other than the first sees it, which logs only: what is common the first writes."""
 
     def __init__(self, path: Path, rank: int) -> None:
         super().__init__(path)
@@ -109,21 +98,14 @@ class FollowerFolder(ReplicateFolder):
         """Where this rank leaves its stacks if it hangs."""
         return self.path / f"stacks.rank{self.rank}.txt"
 
-    def write_config(self, config: dict[str, Any]) -> None:
-        """Nothing: see the class."""
-
-    def continue_from(self, step: int) -> None:
-        """Nothing: see the class."""
-
-    def add_report(self, step: int, metrics: dict[str, float], seconds: float, peak_mib: float | None) -> None:
-        """Nothing: see the class."""
-
-    def summarise(self, metrics: dict[str, float]) -> None:
-        """Nothing: see the class."""
-
-    def keep(self, name: str, text: str) -> None:
-        """Nothing: see the class."""
-
     def log(self, text: str) -> None:
         """Append a line with the time and the rank to log.txt."""
         super().log(f"rank {self.rank}: {text}")
+
+
+def _is_report(line: str, last_step: int) -> bool:
+    """Return whether a line is a whole report, of `last_step` at most."""
+    try:
+        return bool(json.loads(line)["step"] <= last_step)
+    except ValueError:
+        return False

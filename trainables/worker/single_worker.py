@@ -53,6 +53,10 @@ class ReplicateTrainable(tune.Trainable):
             self._why_spent = self._attempt.recycle_reason()
         return {EVENT_KEY: json.dumps(event), "done": ended and not self._why_spent}
 
+    def cleanup(self) -> None:
+        """Save what is trained so far: Tune stops this trial, as soon as `step` returns."""
+        self._attempt.stop()
+
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Nothing: see the class."""
 

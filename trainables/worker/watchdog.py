@@ -16,8 +16,8 @@ T = TypeVar("T")
 BEYOND_WATCHDOG_SECONDS = 60.0
 """How much longer than that a rank waits for another: who hangs leaves its stacks before the others give up."""
 
-_OUR_WORK = str(Path("trainables", "worker", "watchdog.py"))
-"""Part of the stack that works on a replicate; the other threads serve Ray and PyTorch."""
+OUR_WORK = str(Path(*Path(__file__).parts[-2:]))
+"""This file, as stacks name it: it is in that of the thread with the replicate; others serve Ray and PyTorch."""
 
 
 def watched(events: Iterator[T], *, seconds: float, stacks: Path) -> Iterator[T]:
@@ -29,22 +29,21 @@ def watched(events: Iterator[T], *, seconds: float, stacks: Path) -> Iterator[T]
         events: What to watch.
         seconds: The longest wait.
         stacks: File that then holds the stack of every thread. It is empty while all is well, and gone after
-            the last event.
+            the last event, or whatever else ends the watch.
     """
     with stacks.open("w", encoding="utf-8") as file:
-        while True:
-            faulthandler.dump_traceback_later(seconds, exit=True, file=file)
-            try:
-                event = next(events, None)
-            except Exception:
-                stacks.unlink()
-                raise
-            finally:
-                faulthandler.cancel_dump_traceback_later()
-            if event is None:
-                break
-            yield event
-    stacks.unlink()
+        try:
+            while True:
+                faulthandler.dump_traceback_later(seconds, exit=True, file=file)
+                try:
+                    event = next(events, None)
+                finally:
+                    faulthandler.cancel_dump_traceback_later()
+                if event is None:
+                    break
+                yield event
+        finally:
+            stacks.unlink(missing_ok=True)
 
 
 def read_stack_dump(path: Path) -> str:
@@ -61,6 +60,6 @@ def read_stack_dump(path: Path) -> str:
 def hang_location(stacks: str) -> str:
     """Return where the replicate hung: the innermost line of the thread that worked on it."""
     threads = [block.splitlines() for block in stacks.split("\n\n")]
-    ours = [lines for lines in threads if any(_OUR_WORK in line for line in lines)] or threads[-1:]
+    ours = [lines for lines in threads if any(OUR_WORK in line for line in lines)] or threads[-1:]
     frames = [line.strip() for line in ours[0] if line.strip().startswith("File ")]
     return frames[0] if frames else "in no Python code"

@@ -1,28 +1,105 @@
-"""The hash of what computes: it sees every computing source, and nothing else."""
+"""The hash of what computes: it sees the code of every computing source, and nothing else."""
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
+import pytest
+
 import trainables
+from trainables import code_hash as module
 from trainables.code_hash import code_hash, hash_of_sources
 
+PARTS = (
+    "batch.py",
+    "metric.py",
+    "schema.py",
+    "randomness.py",
+    "config",
+    "data",
+    "layers",
+    "architectures",
+    "tasks",
+    "training",
+)
+"""What must count, written out: what the hash forgets, no test that reads its own list would miss."""
 
-def test_it_sees_every_source_that_computes_committed_or_not(tmp_path: Path) -> None:
-    package = shutil.copytree(Path(trainables.__file__).parent, tmp_path / "trainables")
-    seen = {hash_of_sources(package)}
-    assert seen == {code_hash()}
-    for name in ("config.py", "layers/kuramoto.py", "training/loop.py", "tasks/language.py"):
-        with (package / name).open("a", encoding="utf-8") as file:
-            file.write("\n")
-        seen.add(hash_of_sources(package))
-    (package / "architectures" / "kuramoto.py").rename(package / "architectures" / "other.py")
-    assert len(seen | {hash_of_sources(package)}) == 6
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    shutil.copytree(Path(trainables.__file__).parent, tmp_path / "trainables")
+    assert hash_of_sources(tmp_path) == code_hash()
+    return tmp_path
 
 
-def test_what_only_carries_results_does_not_count(tmp_path: Path) -> None:
-    package = shutil.copytree(Path(trainables.__file__).parent, tmp_path / "trainables")
-    (package / "watchdog.py").unlink()
-    (package / "layers" / "notes.txt").write_text("", encoding="utf-8")
-    assert hash_of_sources(package) == code_hash()
+def change(path: Path, text: str) -> None:
+    with path.open("a", encoding="utf-8") as file:
+        file.write(text)
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_it_sees_a_change_of_code_in_every_part_that_computes(part: str, root: Path) -> None:
+    path = root / "trainables" / part
+    sources = [path] if path.is_file() else sorted(path.rglob("*.py"))
+    assert set(sources) <= set(module._sources(root))
+    for source in (sources[0], sources[-1]):
+        before = hash_of_sources(root)
+        change(source, "\nPLANTED = 1\n")
+        assert hash_of_sources(root) != before, source
+
+
+def test_every_listed_path_is_one_of_those_parts() -> None:
+    assert {f"trainables/{part}" for part in PARTS} == set(module._COMPUTING)
+
+
+def test_it_sees_names_and_numbers(root: Path) -> None:
+    angles = root / "trainables" / "layers" / "angles.py"
+    angles.rename(angles.with_name("other.py"))
+    renamed = hash_of_sources(root)
+    assert renamed != code_hash()
+    change(angles.with_name("other.py"), "\nPLANTED = 1\n")
+    one = hash_of_sources(root)
+    text = angles.with_name("other.py").read_text(encoding="utf-8")
+    angles.with_name("other.py").write_text(text.replace("PLANTED = 1", "PLANTED = 2"), encoding="utf-8")
+    assert len({renamed, one, hash_of_sources(root)}) == 3
+
+
+def test_prose_does_not_count(root: Path) -> None:
+    for source in sorted((root / "trainables").rglob("*.py")):
+        text = source.read_text(encoding="utf-8")
+        assert text.startswith('"""'), source
+        said_otherwise = re.sub(r'^( *""")(?=\w)', r"\1Said otherwise. ", text, flags=re.MULTILINE)
+        source.write_text(f"{said_otherwise}\n\n# a remark\n", encoding="utf-8")
+    assert hash_of_sources(root) == code_hash()
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "worker/attempt.py",
+        "worker/watchdog.py",
+        "worker/replicate_folder.py",
+        "worker/single_worker.py",
+        "worker/multi_worker.py",
+        "worker/memory_limit.py",
+        "worker/peak_memory.py",
+        "contract/architectures.py",
+        "contract/tasks.py",
+        "plugins/files.py",
+        "registry.py",
+    ],
+)
+def test_what_only_carries_results_does_not_count(name: str, root: Path) -> None:
+    change(root / "trainables" / name, "\nPLANTED = 1\n")
+    (root / "trainables" / "layers" / "notes.txt").write_text("", encoding="utf-8")
+    assert hash_of_sources(root) == code_hash()
+
+
+@pytest.mark.parametrize("name", ["batch.py", "layers", "training"])
+def test_a_listed_path_that_is_missing_is_an_error(name: str, root: Path) -> None:
+    gone = root / "trainables" / name
+    gone.rename(root / "elsewhere")
+    with pytest.raises(FileNotFoundError, match=name):
+        hash_of_sources(root)

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.configs import KURAMOTO, small_config
-from trainables.randomness import Constant, Initializer, Normal, generator, initialise, stream_seed
+from trainables.randomness import Constant, Initializer, Normal, generator, initialise, seed_forward, stream_seed
 
 
 def drawn(model: nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -113,3 +113,10 @@ def test_parameter_without_a_rule_is_named() -> None:
 
     with pytest.raises(ValueError, match=r"'1\.gate' has no initialiser.*Bare"):
         initialise(nn.Sequential(nn.Linear(2, 2), Bare()), 0)
+
+
+def test_a_forward_pass_on_the_host_is_seeded_as_by_torch() -> None:
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    seed_forward(torch.device("cpu"), 7)
+    assert torch.equal(torch.rand(3), expected)

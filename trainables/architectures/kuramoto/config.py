@@ -50,6 +50,7 @@ class KuramotoConfig(BackboneConfig):
     spaces = SPACES
     published = AS_PUBLISHED
     probes = PROBES
+    noise_per_sequence = ("dropout", "phase_noise")
 
     name: Literal["kuramoto"] = "kuramoto"
     fidelity: Literal["as_published", "corrected"] = "corrected"

@@ -50,7 +50,7 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
     """
     probe = torch.empty(0)
     has_data = not (probe.is_meta or isinstance(probe, FakeTensor))
-    folder = find_source(source, weights=not probe.is_meta)
+    folder = find_source(source, weights=not probe.is_meta, fetch=has_data)
     config = _read_config(source, folder)
     if has_data:
         return LoadedModel(_load(source, folder, config, quantisation, _DTYPES[dtype]), has_data)

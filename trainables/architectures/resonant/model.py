@@ -218,7 +218,7 @@ class ResonantModel(LanguageModel):
         own = self.backbone.state_dict()
         taken = {}
         for name, value in own.items():
-            if name not in state or state[name].shape[1:] != value.shape[1:] or len(state[name]) < len(value):
+            if name not in state or not _begins_as(state[name], value):
                 there = tuple(state[name].shape) if name in state else "absent"
                 raise ValueError(
                     f"backbone: '{name}' is {there} there and {tuple(value.shape)} here; pretrain it with equal "
@@ -254,3 +254,10 @@ def _backbone(config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> B
     backbone = BackboneModel(config, vocab_size=vocab_size, max_seq_len=max_seq_len)
     backbone.requires_grad_(not config.is_frozen)
     return backbone
+
+
+def _begins_as(given: Tensor, value: Tensor) -> bool:
+    """Return whether a tensor has the shape of `value`, or more rows of it."""
+    if given.ndim != value.ndim or given.shape[1:] != value.shape[1:]:
+        return False
+    return value.ndim == 0 or len(given) >= len(value)

@@ -146,6 +146,7 @@ class RecallConfig(SyntheticConfig):
 class RecallTask(SyntheticTask[RecallExamples]):
     """Held-out examples, and a source of training examples to which a curriculum gives fewer pairs."""
 
+    stream_name = "RecallTask"
     config: RecallConfig
 
     def __init__(self, config: RecallConfig) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -40,7 +41,12 @@ class SingleProcessModel:
 
     def clip_gradients(self, max_norm: float) -> Tensor:
         """Scale the gradients down to a global L2 norm of `max_norm`; return the norm before."""
-        return torch.nn.utils.clip_grad_norm_(self.module.parameters(), max_norm)
+        return torch.nn.utils.clip_grad_norm_(self._parameters, max_norm)
+
+    @cached_property
+    def _parameters(self) -> list[nn.Parameter]:
+        """The parameters as the processes hold them: asked for after the model is divided."""
+        return list(self.module.parameters())
 
     def state(self, optimizer: Optimizer, *, keep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the state of the whole model and of its optimiser, as one process would hold it.

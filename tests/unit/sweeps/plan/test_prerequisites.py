@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
+from cluster.inventory import Inventory
+from sweeps.errors import UserError
+from sweeps.plan.builder import build_plan
 from sweeps.plan.dependencies import Dependency
 from sweeps.plan.selection import without_weights
 from sweeps.store.folder import ResultsFolder
+from sweeps.studies.resolve import load_study
+from tests.integration.studies import write_study
 from tests.journals import config_id, replicate_events, sweep_event, write_journal
 from trainables.code_hash import code_hash
 from trainables.worker.replicate_folder import ReplicateFolder
@@ -89,3 +96,28 @@ def test_a_need_names_what_it_is_and_where_it_lies(folder: ResultsFolder, tmp_pa
     assert own.origin(7, folder).identity == f"{FIRST[0]}/seed=7"
     assert own.origin(7, folder).path.endswith(f"{FIRST[0]}/seed=7/weights.pt")
     assert file.origin(7, folder).path == str(tmp_path / "weights.pt")
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("text", "it is empty or torn"),
+        ("archive", "holds no weights of phasesweep"),
+        ("pickle", "holds no weights"),
+    ],
+)
+def test_a_file_that_holds_no_weights_is_refused_by_the_plan(name: str, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    if name == "text":
+        path.write_text("notes", encoding="utf-8")
+    elif name == "archive":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("notes.txt", "notes")
+    else:
+        torch.save([1, 2], path)
+    study = load_study(str(write_study(tmp_path)), overrides=[f"arms.transformer.resume_from.source={path}"])
+    with pytest.raises(UserError) as error:
+        build_plan(study, Inventory(cpus=4, memory_mib=8000), None)
+    said = str(error.value)
+    assert said.startswith(f"--set arms.transformer.resume_from.source={path} (arm 'transformer'): {path} "), said
+    assert reason in said and "name a weights.pt" in said

@@ -17,14 +17,15 @@ from tests.journals import replicate_events, sweep_event, write_journal
 from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.worker.assignment import Assignment
 from trainables.worker.replicate_folder import ReplicateFolder
+from trainables.worker.watchdog import OUR_WORK
 
-STACKS = """Timeout (0:00:09)!
+STACKS = f"""Timeout (0:00:09)!
 Thread 0x01 (most recent call first):
   File "/ray/thread.py", line 3 in run
 
 Thread 0x02 (most recent call first):
   File "/usr/lib/pathlib.py", line 1044 in open
-  File "/here/trainables/watchdog.py", line 35 in watched
+  File "/here/{OUR_WORK}", line 35 in watched
 """
 
 

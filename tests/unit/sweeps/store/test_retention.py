@@ -193,14 +193,14 @@ def test_usage_is_told_by_kind(results: ResultsFolder) -> None:
     (results.path.parent.parent / "mlflow.db").write_bytes(bytes(2**20))
     folder = results.replicate(config_id("baseline"), 0)
     folder.mkdir(parents=True)
-    for name, size in {"metrics.jsonl": 1000, "system.csv": 500, "stacks.txt": 300, "config.yaml": 200}.items():
+    for name, size in {"metrics.jsonl": 1000, "stacks.txt": 300, "config.yaml": 200}.items():
         (folder / name).write_bytes(bytes(size))
     usage = usage_mib(results)
     in_bytes = {kind: round(mib * 2**20) for kind, mib in usage.items()}
     assert in_bytes == {
         "journal": (results.journal / "a.jsonl").stat().st_size,
         "checkpoints": 3 * CHECKPOINT_BYTES,
-        "curves": 1500,
+        "curves": 1000,
         "logs": 3 * len("a line\n"),
         "other": 500 + (results.path / "study.yaml").stat().st_size,
         "mlflow": 2**20,

@@ -70,6 +70,16 @@ def test_the_hash_of_the_code_is_part_of_the_config_id_and_only_where_the_code_i
     assert config_id(trial("ema"), "data") == first
 
 
+def test_a_worker_holds_the_version_in_force_and_no_earlier_one(tmp_path: Path) -> None:
+    """An actor that is reused for weeks would hold a module for every edit."""
+    versions = [load(tmp_path / "mine.py", f"{EXAMPLE}\n# edit {number}") for number in range(3)]
+    config = trial("ema").model_dump(mode="json")
+    for plugin in (*versions, versions[0]):
+        given = assignment(tmp_path, config=config, plugins=[dataclasses.asdict(plugin)])
+        assert given.read_config().plugins == {"architecture": plugin}
+        assert {v.module_name for v in versions} & sys.modules.keys() == {plugin.module_name}
+
+
 def test_the_same_text_in_another_place_is_the_same_configuration(tmp_path: Path) -> None:
     first = load(tmp_path / "mine.py", EXAMPLE)
     (tmp_path / "copy").mkdir()

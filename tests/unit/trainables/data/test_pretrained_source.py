@@ -15,7 +15,12 @@ import pytest
 import torch
 from transformers import BertConfig, BertForMaskedLM, CohereConfig, CohereForCausalLM, GPT2Model, LlamaModel
 
+from cluster.inventory import Inventory
+from sweeps.errors import UserError
+from sweeps.plan.builder import build_plan
+from sweeps.studies.resolve import load_study
 from tests.backbones import CONFIGS, QUANTISED, SHARED, VOCAB, WIDTH, load, save_backbones
+from tests.integration.studies import write_study
 from trainables.architectures.pretrained.loading import load_pretrained
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.pretrained_files import absolute_source, find_source, source_hash
@@ -149,6 +154,41 @@ def test_what_was_not_found_and_where(folders: dict[str, Path], offline: list[st
     ):
         find_source("owner/model")
     assert offline
+
+
+@pytest.mark.parametrize("revision", ["", "@v1"])
+def test_a_plan_downloads_nothing_and_says_what_to_fetch(revision: str, offline: list[str], tmp_path: Path) -> None:
+    source = f"owner/model{revision}"
+    path = write_study(tmp_path)
+    theirs = f"{{name: resonant, backbone: 'hf:{source}'}}"
+    text = path.read_text(encoding="utf-8").replace(
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", theirs
+    )
+    path.write_text(text, encoding="utf-8")
+    study = load_study(str(path))
+    with pytest.raises(UserError) as error:
+        build_plan(study, Inventory(cpus=2, memory_mib=8000), None)
+    command = "hf download owner/model --revision v1" if revision else "hf download owner/model"
+    said = str(error.value)
+    assert "kuramoto" in said and f"'hf:{source}' is not on this machine" in said and f"`{command}`" in said
+    with pytest.raises(ValueError, match="is not on this machine, and a plan downloads nothing"):
+        source_hash(source)
+    assert offline == []
+
+
+def test_weights_that_are_missing_beside_their_configuration_are_not_fetched_by_a_plan(
+    folders: dict[str, Path], offline: list[str], tmp_path: Path
+) -> None:
+    snapshot = tmp_path / "cache" / "models--owner--model" / "snapshots" / "c0ffee"
+    (snapshot.parents[1] / "refs").mkdir(parents=True)
+    (snapshot.parents[1] / "refs" / "main").write_text("c0ffee")
+    snapshot.mkdir(parents=True)
+    shutil.copy(folders["llama"] / "config.json", snapshot)
+    with torch.device("meta"):
+        assert load_backbone("owner/model", vocab_size=VOCAB, max_seq_len=4).d_model == WIDTH
+    with pytest.raises(ValueError, match=r"has no weights on this machine \(.*c0ffee\)"):
+        source_hash("owner/model")
+    assert offline == []
 
 
 def test_the_hubs_cache_comes_before_the_hub(folders: dict[str, Path], offline: list[str], tmp_path: Path) -> None:

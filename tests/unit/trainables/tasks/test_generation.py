@@ -20,7 +20,7 @@ from trainables.tasks.generation import generate, next_tokens
 from trainables.tasks.text.language import LanguageConfig, LanguageTask
 from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
 from trainables.training.loop import train
-from trainables.worker.replicate_folder import FollowerFolder, ReplicateFolder
+from trainables.worker.replicate_folder import ReplicateFolder
 
 CPU = torch.device("cpu")
 
@@ -224,5 +224,4 @@ def test_the_last_report_carries_the_samples_and_the_folder_keeps_them(tmp_path:
     assert not first.artifacts
     assert last.artifacts.keys() == {"samples.txt"}
     ReplicateFolder(tmp_path).keep("samples.txt", last.artifacts["samples.txt"])
-    FollowerFolder(tmp_path, rank=1).keep("samples.txt", "another rank's")
     assert (tmp_path / "samples.txt").read_text(encoding="utf-8") == last.artifacts["samples.txt"]

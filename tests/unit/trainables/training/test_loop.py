@@ -14,6 +14,7 @@ from tests.configs import KURAMOTO, small_config
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.tasks.base import Task
+from trainables.training import loop
 from trainables.training.checkpoints import CheckpointError
 from trainables.training.loop import Report, Trainer, train
 from trainables.training.numerics import Numerics
@@ -213,6 +214,33 @@ def test_a_loss_that_explodes_between_reports_is_not_forgotten(monkeypatch: pyte
     (report,) = trainer.reports()
     assert (report.step, report.outcome) == (5, "diverged")
     assert "above divergence_loss = 10" in report.reason
+
+
+def test_divergence_is_looked_at_between_reports(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A NaN would train on to the next report, however far that is."""
+    monkeypatch.setattr(loop, "LOOK_EVERY_STEPS", 4)
+    config = small_config(budget={"report_every": 12})
+    trainer = Trainer(config, 0, build(config), Numerics())
+    original = trainer._backward
+
+    def breaks(batch: Batch, weight: float) -> torch.Tensor:
+        return original(batch, weight) + (math.nan if trainer.step == 5 else 0.0)
+
+    monkeypatch.setattr(trainer, "_backward", breaks)
+    (report,) = trainer.reports()
+    assert (report.step, report.outcome, report.reason) == (8, "diverged", "training loss became nan by step 8")
+
+
+def test_a_note_between_reports_survives_a_continuation(tmp_path: Path) -> None:
+    config = small_config()
+    first = Trainer(config, 0, build(config), Numerics())
+    first._train_one_step()
+    first._notes.append("calibrated")
+    first.save(tmp_path / "c.pt", {"seconds": 3.0})
+    second = Trainer(config, 0, build(config), Numerics())
+    second.load(tmp_path / "c.pt")
+    assert second.spent == {"seconds": 3.0}
+    assert next(second.reports()).notes == ("calibrated",)
 
 
 def test_the_penalty_is_trained_but_not_reported_as_loss() -> None:

@@ -145,3 +145,25 @@ def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, 
         load_weights(WeightSource(path=str(path), identity="0123456789ab/seed=1", named="0123456789ab"))
     with pytest.raises(WeightSourceError, match="no weights there"):
         load_weights(WeightSource(path=str(path.with_name("gone.pt")), identity="", named=""))
+
+
+def test_damaged_weights_are_set_aside_so_that_they_are_learnt_again(
+    learnt: tuple[Path, dict[str, torch.Tensor]], tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pt"
+    content = learnt[0].read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    of_replicate = WeightSource(path=str(path), identity="abc/seed=0", named="abc")
+    with pytest.raises(
+        WeightSourceError, match=r"cannot be read.*set aside as .*weights\.pt\.unreadable: run again"
+    ):
+        load_weights(of_replicate)
+    assert [file.name for file in tmp_path.iterdir()] == ["weights.pt.unreadable"]
+
+
+def test_a_damaged_file_of_the_user_stays_where_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pt"
+    path.write_bytes(b"")
+    with pytest.raises(WeightSourceError, match=r"cannot be read.*name another file under resume_from"):
+        load_weights(WeightSource(path=str(path), identity=sha256_of(path), named="file"))
+    assert path.exists()

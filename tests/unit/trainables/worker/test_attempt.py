@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import resource
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,16 @@ import torch
 from tests.configs import small_config
 from tests.trial_process import computed
 from trainables.code_hash import code_hash
+from trainables.tasks.base import TaskConfig
 from trainables.training import loop
 from trainables.training.loop import Trainer
-from trainables.worker import attempt
-from trainables.worker.assignment import Assignment
+from trainables.worker import attempt, checkpointing
+from trainables.worker.assignment import CONFIG_KEY, Assignment
 from trainables.worker.attempt import Attempt
 from trainables.worker.memory_limit import worker_memory
+from trainables.worker.single_worker import ReplicateTrainable
+
+TIMED = "train/tokens_per_second"
 
 
 def assignment(folder: Path, **changes: Any) -> Assignment:
@@ -97,23 +102,112 @@ def test_a_worker_with_other_data_refuses(tmp_path: Path) -> None:
 def test_an_attempt_continues_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Cut after the first report with a checkpoint: the second attempt ends with the same bits."""
     whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
-    monkeypatch.setattr(attempt, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
     first = Attempt(assignment(tmp_path / "cut")).events()
     assert [next(first)["event"], next(first)["step"]] == ["started", 5]
     del first
     events = list(Attempt(assignment(tmp_path / "cut")).events())
     assert events[0]["step"] == 5
     assert [event["step"] for event in events[1:]] == [10, 12]
-    timed = "train/tokens_per_second"
-    assert {**events[-1]["metrics"], timed: 0} == {**whole["metrics"], timed: 0}
+    assert {**events[-1]["metrics"], TIMED: 0} == {**whole["metrics"], TIMED: 0}
     folder = tmp_path / "cut" / "seed=0"
     assert len((folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()) == 3
-    assert len((folder / "system.csv").read_text(encoding="utf-8").splitlines()) == 4
+    assert not (folder / "system.csv").exists()
+
+
+@pytest.mark.parametrize("told_by", ["tune", "signal"])
+def test_an_orderly_stop_between_two_reports_loses_nothing(
+    told_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No checkpoint is due, and the next report is far away: what was trained is saved when the stop comes."""
+    config = small_config(budget={"report_every": 10}).model_dump(mode="json")
+    whole = list(Attempt(assignment(tmp_path / "whole", config=config)).events())[-1]
+    stopped = Attempt(assignment(tmp_path / "cut", config=config))
+    original = Trainer._train_one_step
+
+    def stops_in_the_midst(trainer: Trainer) -> None:
+        original(trainer)
+        if trainer.step == 7 and told_by == "signal":
+            signal.raise_signal(signal.SIGTERM)
+        elif trainer.step == 7:
+            stopped.stop()
+            raise Stopped
+
+    def as_ray_does(number: int, frame: object) -> None:
+        raise Stopped
+
+    class Stopped(SystemExit):
+        pass
+
+    monkeypatch.setattr(Trainer, "_train_one_step", stops_in_the_midst)
+    before = signal.signal(signal.SIGTERM, as_ray_does)
+    try:
+        if told_by == "signal":
+            with pytest.raises(Stopped):
+                list(stopped.events())
+        else:
+            list(stopped.events())
+        assert signal.getsignal(signal.SIGTERM) is as_ray_does
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    monkeypatch.undo()
+    assert not (tmp_path / "cut" / "seed=0" / "stacks.txt").exists()
+    events = list(Attempt(assignment(tmp_path / "cut", config=config)).events())
+    assert [event["step"] for event in events] == [7, 10, 12]
+    assert {**events[-1]["metrics"], TIMED: 0} == {**whole["metrics"], TIMED: 0}
+
+
+def test_tune_s_stop_saves_what_was_trained_since_the_last_checkpoint(tmp_path: Path) -> None:
+    config = {CONFIG_KEY: assignment(tmp_path).to_json()}
+    actor = ReplicateTrainable.__new__(ReplicateTrainable)  # without Tune's own __init__
+    actor.setup(config)
+    path = tmp_path / "seed=0" / "checkpoint" / "latest.pt"
+    assert [actor.step()["done"], actor.step()["done"]] == [False, False]
+    assert not path.exists(), "none is due in the first seconds"
+    actor.cleanup()
+    assert path.exists()
+    events = list(Attempt(assignment(tmp_path)).events())
+    assert [event["step"] for event in events] == [5, 10, 12]
+    path.unlink()
+    actor.setup(config)
+    while not actor.step()["done"]:
+        pass
+    actor.cleanup()
+    assert not path.exists(), "a replicate with its result needs no checkpoint"
+
+
+def test_seconds_count_the_work_of_every_attempt_that_was_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
+    first = Attempt(assignment(tmp_path))
+    first.started_at -= 1000.0
+    first.started_cpu -= 500.0
+    events = first.events()
+    assert [next(events)["event"], next(events)["step"]] == ["started", 5]
+    del first, events
+    last = list(Attempt(assignment(tmp_path)).events())[-1]
+    assert 1000.0 < last["seconds"] < 1100.0
+    assert 500.0 < last["cpu_seconds"] < 600.0
+    (tmp_path / "seed=0" / "checkpoint" / "latest.pt").unlink()
+    assert list(Attempt(assignment(tmp_path)).events())[-1]["seconds"] < 100.0, "what was not kept does not count"
+
+
+def test_a_plugin_that_ends_the_process_is_a_crash_with_a_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leaves(trainer: Trainer) -> None:
+        raise SystemExit(3)
+
+    monkeypatch.setattr(Trainer, "_train_one_step", leaves)
+    last = list(Attempt(assignment(tmp_path)).events())[-1]
+    assert (last["outcome"], last["message"]) == ("crashed", "SystemExit: 3")
+    assert not (tmp_path / "seed=0" / "stacks.txt").exists()
 
 
 def test_what_other_code_has_begun_starts_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
-    monkeypatch.setattr(attempt, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
     monkeypatch.setattr(loop, "code_hash", lambda: "0123456789ab")
     first = Attempt(assignment(tmp_path / "cut")).events()
     assert [next(first)["event"], next(first)["step"]] == ["started", 5]
@@ -126,9 +220,50 @@ def test_what_other_code_has_begun_starts_anew(tmp_path: Path, monkeypatch: pyte
     assert f"was computed by code 0123456789ab, this is {code_hash()}: starting from the first step" in log
 
 
+@pytest.mark.parametrize("damage", ["empty", "torn", "nul bytes", "a hole"])
+def test_a_damaged_checkpoint_is_set_aside_and_training_starts_from_the_first_step(
+    damage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a power loss leaves one behind: a crash would meet the same file at every later attempt."""
+    whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
+    first = Attempt(assignment(tmp_path / "cut")).events()
+    assert [next(first)["event"], next(first)["step"]] == ["started", 5]
+    del first
+    path = tmp_path / "cut" / "seed=0" / "checkpoint" / "latest.pt"
+    content = path.read_bytes()
+    place = len(content) // 2
+    hole = content[: place - 500] + bytes(1000) + content[place + 500 :]
+    damaged = {"empty": b"", "torn": content[:place], "nul bytes": bytes(len(content)), "a hole": hole}[damage]
+    path.write_bytes(damaged)
+    events = list(Attempt(assignment(tmp_path / "cut")).events())
+    assert [event["step"] for event in events] == [0, 5, 10, 12], events[-1]
+    assert events[-1]["metrics"]["val/bits_per_byte"] == whole["metrics"]["val/bits_per_byte"]
+    assert path.with_name("latest.pt.unreadable").read_bytes() == damaged
+    log = (tmp_path / "cut" / "seed=0" / "log.txt").read_text(encoding="utf-8")
+    assert "cannot be read" in log and "starting from the first step" in log and "set aside as" in log
+
+
+def test_a_lack_of_memory_while_a_checkpoint_is_read_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
+    first = Attempt(assignment(tmp_path)).events()
+    assert [next(first)["event"], next(first)["step"]] == ["started", 5]
+    del first
+
+    def fails(*_: object, **__: object) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+
+    monkeypatch.setattr(torch, "load", fails)
+    last = list(Attempt(assignment(tmp_path)).events())[-1]
+    assert last["outcome"] == "oom"
+    assert (tmp_path / "seed=0" / "checkpoint" / "latest.pt").exists()
+
+
 def test_the_checkpoint_outlives_the_worker_s_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The driver removes it once the result is in the journal; a driver killed before that still needs it."""
-    monkeypatch.setattr(attempt, "CHECKPOINT_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
     assert list(Attempt(assignment(tmp_path)).events())[-1]["outcome"] == "finished"
     assert (tmp_path / "seed=0" / "checkpoint" / "latest.pt").exists()
 
@@ -228,3 +363,36 @@ def test_a_system_that_cannot_cap_says_so(tmp_path: Path, monkeypatch: pytest.Mo
     events = list(Attempt(assignment(tmp_path, memory_mib=100)).events())
     assert (events[0]["cap_mib"], events[-1]["outcome"]) == (None, "finished")
     assert "not capped: this system" in (tmp_path / "seed=0" / "log.txt").read_text(encoding="utf-8")
+
+
+def test_a_task_with_a_list_is_loaded_once_and_each_other_one_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[list[int]] = []
+
+    class ListedConfig(TaskConfig):
+        name: str = "listed"
+        sizes: list[int]
+        weights: dict[str, float] = {}
+
+        def build(self, data_dir: Path | None) -> Any:
+            built.append(self.sizes)
+            return object()
+
+    monkeypatch.setattr(attempt, "_tasks", {})
+    one, other, third = (ListedConfig(sizes=[size]) for size in (1, 2, 3))
+    tasks = [attempt._load_task(config, None) for config in (one, other, one, third, one, other)]
+    assert tasks[0] is tasks[2] is tasks[4]
+    assert built == [[1], [2], [3], [2]], "the two used last are kept"
+
+
+def test_what_a_power_loss_left_of_the_curve_is_no_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
+    first = Attempt(assignment(tmp_path)).events()
+    assert [next(first)["event"], next(first)["step"]] == ["started", 5]
+    del first
+    path = tmp_path / "seed=0" / "metrics.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole + b'{"step": 5, "tra\n' + bytes(64) + b"\n\xff{}")
+    events = list(Attempt(assignment(tmp_path)).events())
+    assert [event["step"] for event in events] == [5, 10, 12], events[-1]
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert (lines[0], len(lines)) == (whole, 3)

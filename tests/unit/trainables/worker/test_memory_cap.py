@@ -176,6 +176,24 @@ def test_the_limit_is_the_reservation_and_goes_with_the_block() -> None:
         assert resource.getrlimit(resource.RLIMIT_DATA) == before
 
 
+def test_a_limit_that_was_set_since_stays() -> None:
+    worker = WorkerMemory.measured("cpu")
+    before = resource.getrlimit(resource.RLIMIT_DATA)
+    reservation_mib = int(worker.base_mib) + 4096
+    cap = MemoryCap(reservation_mib, worker)
+    given = ((reservation_mib + 2048) * MIB, before[1])
+    try:
+        resource.setrlimit(resource.RLIMIT_DATA, given)
+        with cap:
+            assert resource.getrlimit(resource.RLIMIT_DATA) != given
+        assert resource.getrlimit(resource.RLIMIT_DATA) == given, "set before the block, after the cap was made"
+        with cap:
+            resource.setrlimit(resource.RLIMIT_DATA, (given[0] + MIB, before[1]))
+        assert resource.getrlimit(resource.RLIMIT_DATA)[0] == given[0] + MIB, "set by the block itself"
+    finally:
+        resource.setrlimit(resource.RLIMIT_DATA, before)
+
+
 def test_a_process_that_exceeds_its_reservation_by_itself_says_so() -> None:
     worker = WorkerMemory("cpu", base_mib=500.0, untouched_mib=0.0)
     cap = MemoryCap(400, worker)

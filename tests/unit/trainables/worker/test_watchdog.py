@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from trainables.worker import watchdog
 from trainables.worker.watchdog import hang_location, read_stack_dump, watched
 
 HANGS = """
@@ -70,3 +71,13 @@ def test_an_exception_passes_and_disarms(tmp_path: Path) -> None:
 
 def test_stacks_without_python_code_have_no_place() -> None:
     assert hang_location("Timeout (0:00:01)!\n") == "in no Python code"
+
+
+def test_the_thread_that_works_on_a_replicate_is_told_by_this_file_wherever_it_lies() -> None:
+    assert watchdog.__file__.endswith(f"/{watchdog.OUR_WORK}")
+    others = 'Thread 0x01:\n  File "/ray/thread.py", line 3 in run'
+    ours = (
+        f'Thread 0x02:\n  File "/lib/pathlib.py", line 9 in open\n  File "{watchdog.__file__}", line 5 in watched'
+    )
+    for threads in ((ours, others), (others, ours)):
+        assert hang_location("\n\n".join(threads)) == 'File "/lib/pathlib.py", line 9 in open'

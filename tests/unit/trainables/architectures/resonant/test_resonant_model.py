@@ -87,6 +87,14 @@ def test_a_backbone_that_does_not_fit_is_refused() -> None:
     small = TransformerConfig(**SMALL).build(vocab_size=VOCAB - 1, max_seq_len=LENGTH)
     with pytest.raises(ValueError, match=r"token_embedding\.weight.*at least as many tokens"):
         model.load_weights_from("backbone", small.state_dict())
+    model.backbone.register_buffer("scale", torch.tensor(1.0))
+    fitting = {**model.backbone.state_dict(), "scale": torch.tensor(2.0)}
+    model.load_weights_from("backbone", fitting)
+    assert float(model.backbone.scale) == 2.0
+    with pytest.raises(ValueError, match=r"'scale' is \(3,\) there and \(\) here"):
+        model.load_weights_from("backbone", {**fitting, "scale": torch.ones(3)})
+    with pytest.raises(ValueError, match=r"'token_embedding\.weight' is \(\) there"):
+        model.load_weights_from("backbone", {**fitting, "token_embedding.weight": torch.tensor(1.0)})
     with pytest.raises(ValueError, match="takes over no 'other'"):
         model.load_weights_from("other", {})
 

@@ -1,0 +1,43 @@
+"""Refuses what would change the law of a result under the same name: a batch cut into parts that do not add up."""
+
+from __future__ import annotations
+
+from cluster.memory.worker import micro_batch_size
+from sweeps.errors import UserError
+from sweeps.plan.dependencies import backbones
+from sweeps.studies.study import Study
+from trainables.config.resources import ResourceConfig
+from trainables.config.trial import TrialConfig
+
+
+def depends_on_split(config: TrialConfig) -> str:
+    """Return which part of a configuration gives another result where a batch is cut; empty if none does."""
+    if not config.architecture.splits_in_law:
+        return f"architecture '{config.architecture.name}'"
+    return "" if config.task.microbatch_invariant else f"task '{config.task.name}'"
+
+
+def check_batch_splits(study: Study) -> None:
+    """Refuse micro-batches and workers for arms whose gradients they would change.
+
+    Raises:
+        UserError: For the first such arm.
+    """
+    resources = study.resources
+    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
+        whole, part = arm.config.budget.batch_size, micro_batch_size(arm.config, resources)
+        culprit = depends_on_split(arm.config) if part < whole else ""
+        if culprit:
+            key, cure = _setting(resources, whole)
+            raise UserError(
+                f"{study.where('resources', key)}: {key}={getattr(resources, key)} cuts the batch of {whole} of "
+                f"arm '{arm.name}' into parts of {part}, and {culprit} computes something else from them: "
+                f"resources never change a result; {cure}"
+            )
+
+
+def _setting(resources: ResourceConfig, whole: int) -> tuple[str, str]:
+    """Return which field of `resources` cuts a batch, and what to do about it."""
+    if resources.workers > 1:
+        return "workers", "set resources.workers to 1"
+    return "micro_batch_size", f"leave it out or set it to at least {whole}"
