@@ -53,18 +53,24 @@ def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
 
 
 def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) -> str:
-    reports = [replicate.reports for replicate in state.replicates.values()]
-    chosen = {id(points[i].metrics) for points in reports for i in _spread(len(points), kept)}
-    last = {id(points[-1].metrics) for points in reports if points}
+    # Of the events, those of reports that count: a continued replicate has replaced others.
+    reports = [
+        [(key, point.step, point.time) for point in replicate.reports]
+        for key, replicate in state.replicates.items()
+    ]
+    chosen = {points[i] for points in reports for i in _spread(len(points), kept)}
+    last = {points[-1] for points in reports if points}
     lines = []
     for event in events:
         if event["event"] in {"sweep", "interrupted"}:
             continue
-        # The state holds the very metrics of the events that count, so identity tells which those are.
-        identity = id(event.get("metrics"))
-        if event["event"] != "report" or identity in last:
+        if event["event"] != "report":
             lines.append(event)
-        elif identity in chosen:
+            continue
+        report = ((event["config_id"], event["seed"]), event["step"], event["time"])
+        if report in last:
+            lines.append(event)
+        elif report in chosen:
             lines.append({**event, "metrics": _rounded(event["metrics"])})
     note = {
         "reports": sum(map(len, reports)),

@@ -7,7 +7,6 @@ rows too, and their `status` and `planned` say so.
 from __future__ import annotations
 
 import json
-import uuid
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -165,25 +164,20 @@ def _unified(values: list[Any]) -> list[Any]:
     return [None if v is None else v if isinstance(v, str) else json.dumps(v, default=str) for v in values]
 
 
-def write_table(rows: Iterable[Row], path: Path) -> tuple[int, list[str]]:
-    """Write rows to a `.csv` or `.parquet` file, whole or not at all; return their number and the columns.
+def write_table(rows: Iterable[Row], path: Path, suffix: str) -> tuple[int, list[str]]:
+    """Write rows to a file, as `.csv` or `.parquet` by `suffix`; return their number and the columns.
 
     Raises:
-        ValueError: If the name ends in anything else.
+        ValueError: If the suffix is anything else.
         OSError: If the file cannot be written.
     """
-    if path.suffix not in SUFFIXES:
-        raise ValueError(f"{path}: the name must end in {' or '.join(SUFFIXES)}")
+    if suffix not in SUFFIXES:
+        raise ValueError(f"{suffix}: a table is {' or '.join(SUFFIXES)}")
     import pyarrow as pa
 
     columns = to_columns(rows)
     table = pa.table({name: _array(values) for name, values in columns.items()})
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        _write(table, temporary, path.suffix)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    _write(table, path, suffix)
     return table.num_rows, table.column_names
 
 

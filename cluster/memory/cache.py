@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 
 from cluster.memory.estimate import MemoryEstimate
+from trainables.atomic_write import write_text_atomic
 from trainables.code_hash import code_hash
 
 
@@ -34,19 +35,16 @@ class EstimateCache:
     def find(self, key: str) -> MemoryEstimate | None:
         """Return what was kept under `key`; None if nothing was, or it cannot be read."""
         try:
-            text = self._path(key).read_text(encoding="utf-8")
-        except OSError:
+            return MemoryEstimate(**json.loads(self._path(key).read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError):  # none, not JSON (torn by a full disk), or not an estimate
             return None
-        return MemoryEstimate(**json.loads(text))
 
     def keep(self, key: str, found: MemoryEstimate) -> None:
         """Keep an estimate under `key`; a reader sees all of it or nothing."""
         path = self._path(key)
-        temporary = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(asdict(found)), encoding="utf-8")
-            temporary.replace(path)
+            write_text_atomic(path, json.dumps(asdict(found)))
         except OSError:
             return  # a read-only home, a full disk: the next process estimates again
 

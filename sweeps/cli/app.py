@@ -279,13 +279,13 @@ def gc(
     scale: Scale = "laptop",
     sets: Overrides = None,
     keep: Annotated[
-        str, typer.Option("--keep", help="Checkpoints to keep of what can continue: last (all), none, best:N.")
+        str, typer.Option("--keep", help="Checkpoints to keep of what can continue: last (all of them) or none.")
     ] = "last",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Remove checkpoints that nothing continues from and what the dead left; forecast what the rest will take."""
+    """Remove checkpoints that nothing continues from, and what dead drivers left."""
     from sweeps.cli import maintain
 
     maintain.gc(out, emit if as_json else None, study, scale, sets or [], keep=keep, dry_run=dry_run)

@@ -11,6 +11,7 @@ from analysis.results.export import SUFFIXES, WHATS, rows_of, write_table
 from sweeps.cli.stored_sweep import load_results, resolved_fields
 from sweeps.console import Emit
 from sweeps.errors import UserError, nearest
+from trainables.atomic_write import atomic_path
 
 
 def export(
@@ -42,7 +43,8 @@ def export(
     if not rows:
         raise UserError(f"{stored.experiment} has no {what} to export yet; nothing was written")
     try:
-        num_rows, columns = write_table(rows, to)
+        with atomic_path(to) as temporary:
+            num_rows, columns = write_table(rows, temporary, to.suffix)
     except OSError as error:
         raise UserError(f"--to {to}: cannot be written: {error}") from error
     if emit:

@@ -16,7 +16,7 @@ from analysis.records.description import ArmInfo
 from sweeps.cli.stored_sweep import StoredSweep, find_arm, load_results
 from sweeps.console import Emit
 from sweeps.errors import UserError, nearest
-from sweeps.store.leases import ReplicateLeases
+from sweeps.store.leases import living_drivers
 
 POLL_SECONDS = 0.5
 NEWEST_LINES = 40
@@ -157,9 +157,7 @@ def _follow(stored: StoredSweep, files: Sequence[LogFile], newest: slice, say: C
     reader = _Reader(files)
     try:
         while True:
-            drivers = ReplicateLeases.drivers(
-                stored.folder.claims
-            )  # before reading: their last lines are there then
+            drivers = living_drivers(stored.folder.leases)  # before reading: their last lines are there then
             for line in reader.poll(final=not drivers)[newest]:
                 say(f"{line.file.title}: {line.text}" if len(files) > 1 else line.text)
             if not drivers:

@@ -9,9 +9,9 @@ from rich.console import Console
 from sweeps.cli.stored_sweep import StoredSweep, load_results
 from sweeps.console import Emit, format_mib, text_table
 from sweeps.errors import UserError
-from sweeps.store.cleanup import Keep, Leftover, _forecast, leftovers, remove
+from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
-from sweeps.store.usage import usage_mib
+from sweeps.store.usage import size_mib
 from sweeps.studies.resolve import load_study
 
 ROWS_SHOWN = 20
@@ -20,32 +20,29 @@ ROWS_SHOWN = 20
 def gc(
     out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, keep: str, dry_run: bool
 ) -> None:
-    """Remove what nothing needs any more, and say what the study takes and will take."""
-    policy = Keep.parse(keep)
+    """Remove what nothing needs any more, and say what the study takes on disk."""
     stored = load_results(name, scale, sets)
-    found = leftovers(stored, policy)
-    at_work = [str(driver) for driver in living_drivers(stored.folder.claims)]
+    found = leftovers(stored, keep)
+    at_work = [str(driver) for driver in living_drivers(stored.folder.leases)]
     try:
         removed = found if dry_run else remove(stored, found)
     except OSError as error:
         raise UserError(f"gc: cannot remove everything from {stored.folder.path}: {error}") from error
-    usage, rest = usage_mib(stored.folder), _forecast(stored)
-    freed_mib = sum(item.mib for item in removed)
+    freed_mib, used_mib = sum(item.mib for item in removed), size_mib(stored.folder.path)
     if emit:
         emit(
             {
                 "study": stored.study.name,
                 "scale": stored.study.scale,
                 "folder": str(stored.folder.path),
-                "keep": policy.text,
+                "keep": keep,
                 "dry_run": dry_run,
                 "at_work": at_work,
                 "removed": [
                     {"path": str(item.path), "reason": item.reason, "mib": round(item.mib, 3)} for item in removed
                 ],
                 "freed_mib": round(freed_mib, 3),
-                "usage_mib": {kind: round(mib, 3) for kind, mib in usage.items()},
-                "forecast": rest.to_json(),
+                "used_mib": round(used_mib, 3),
             }
         )
         return
@@ -58,8 +55,7 @@ def gc(
         out.print(f"would remove {what}; nothing was removed" if dry_run else f"removed {what}", markup=False)
     for driver in at_work:
         out.print(f"at work: {driver}; until it ends nothing can be removed", markup=False)
-    now = ", ".join(f"{kind} {format_mib(mib)}" for kind, mib in usage.items() if mib >= 0.1)
-    out.print(f"on disk: {now or 'next to nothing'} (mlflow is shared by all studies)\n{rest}", markup=False)
+    out.print(f"on disk: {format_mib(used_mib)}", markup=False)
 
 
 def _print_leftovers(out: Console, stored: StoredSweep, found: Sequence[Leftover]) -> None:

@@ -26,6 +26,7 @@ from sweeps.plan.plan import Plan
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
 from sweeps.run.limits import RunLimits
 from sweeps.run.receipt import write_receipt
+from sweeps.store.disk_errors import write_failure
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.reader import JournalReader
 from sweeps.studies.plugins import options as plugin_options
@@ -132,6 +133,10 @@ def run(
     try:
         left, behind = _run_missing(prepared, num_to_run, reruns, limits, console)
         state = folder.state()
+        made = write_receipt(folder, state, state.sweep) if state.sweep is not None else None
+    except OSError as error:
+        console.print(write_failure(error, folder.path, _command_again(prepared, selection)), markup=False)
+        return EXIT_INTERRUPTED if limits.stop_reason and not limits.has_failed else EXIT_FAILURES
     except JournalError as error:
         if not num_to_run:
             raise
@@ -140,8 +145,8 @@ def run(
         console.print(f"nothing else is lost; once it is mended, continue with: {again}", markup=False)
         return EXIT_FAILURES
     _print_table(state, console, emit)
-    if state.sweep is not None:
-        console.print(write_receipt(folder, state, state.sweep).in_words(), markup=False)
+    if made is not None:
+        console.print(made.in_words(), markup=False)
     if behind:
         console.print(f"MLflow: {behind}", markup=False)
     console.print(f"results: {folder.path}", markup=False)
@@ -180,7 +185,7 @@ def _run_missing(
                     limits=limits,
                     reruns=reruns,
                 )
-    except JournalError:
+    except Exception:
         tracker.close()  # what it has read is written all the same
         raise
     return left, tracker.close()

@@ -1,4 +1,4 @@
-"""The verb `status`: how far a study is and what runs where, from journal and claims alone.
+"""The verb `status`: how far a study is and what runs where, from journal and leases alone.
 
 It needs neither data nor Ray, and tells of every driver that shares the results folder, on whatever machine.
 """
@@ -17,7 +17,7 @@ from analysis.records.replicates import Key, Replicate
 from sweeps.console import Emit, format_duration, text_table
 from sweeps.plan.selection import is_missing
 from sweeps.store.folder import ResultsFolder, results_root
-from sweeps.store.leases import Driver, claims_in, living_drivers
+from sweeps.store.leases import Driver, filesystem_time, leases_in, living_drivers
 from sweeps.store.reader import JournalReader, JournalView
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
@@ -32,7 +32,7 @@ class Row:
     arm: str
     seed: int
     status: str
-    """How it ended, or: `running`, `queued` (claimed, not started), `stale` (claimed by a driver that has died),
+    """How it ended, or: `running`, `queued` (leased, not started), `stale` (leased by a driver that has died),
     `unfinished` (started, and nobody has it), `waiting`."""
     step: int | None
     seconds: float | None
@@ -74,11 +74,13 @@ class Status:
     rows: list[Row]
     running: list[Running]
     drivers: list[Driver]
-    stale_claims: list[tuple[Key, str]]
-    """(config_id, seed) and the driver that claimed it and has died."""
+    stale_leases: list[tuple[Key, str]]
+    """(config_id, seed) and the driver that held it and has died."""
     num_missing: int
     now: float
     """Unix seconds."""
+    filesystem_now: float
+    """The same by the clock that heartbeats are dated by."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -114,18 +116,21 @@ class Status:
                     "host": driver.host,
                     "pid": driver.pid,
                     "started_at": driver.started_at,
-                    "seconds_since_heartbeat": self._age(driver.heartbeat_at),
+                    "seconds_since_heartbeat": self._heartbeat_age(driver),
                 }
                 for driver in self.drivers
             ],
-            "stale_claims": [
+            "stale_leases": [
                 {"config_id": config_id, "seed": seed, "sweep_id": sweep_id}
-                for (config_id, seed), sweep_id in self.stale_claims
+                for (config_id, seed), sweep_id in self.stale_leases
             ],
         }
 
     def _age(self, then: float) -> float:
         return round(max(0.0, self.now - then), 1)
+
+    def _heartbeat_age(self, driver: Driver) -> float:
+        return round(max(0.0, self.filesystem_now - driver.heartbeat_at), 1)
 
     def print(self, out: Console) -> None:
         """Print it for a person."""
@@ -158,10 +163,10 @@ class Status:
             yield f"{host.host}: {host.num_running} running, {host.memory_mib:.0f} MiB predicted"
         for driver in self.drivers:
             since = format_duration(self._age(driver.started_at))
-            beat = format_duration(self._age(driver.heartbeat_at))
+            beat = format_duration(self._heartbeat_age(driver))
             yield f"at work: {driver}, for {since}, last heartbeat {beat} ago"
-        for (config_id, seed), sweep_id in self.stale_claims:
-            yield f"stale claim: {config_id} seed {seed} of {sweep_id}, which has died; the next run takes it"
+        for (config_id, seed), sweep_id in self.stale_leases:
+            yield f"stale lease: {config_id} seed {seed} of {sweep_id}, which has died; the next run takes it"
         counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
         at_work = "" if self.drivers else "; no driver is at work"
         yield f"{counts}; {self.num_missing} to run{at_work}"
@@ -179,14 +184,14 @@ def status(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterabl
 
 
 def look(study: Study, folder: ResultsFolder) -> Status:
-    """Read journal and claims of a study."""
+    """Read journal and leases of a study."""
     reader = JournalReader(folder.journal)
     if folder.journal.is_dir():
         reader.poll(final=True)
-    drivers = living_drivers(folder.claims)
-    claims = claims_in(folder.claims)
+    drivers = living_drivers(folder.leases)
+    leases = leases_in(folder.leases)
     living = {driver.sweep_id for driver in drivers}
-    scene = _Scene(reader.view, claims, living, time.time())
+    scene = _Scene(reader.view, leases, living, time.time())
     keys = _planned_keys(study, reader.view)
     return Status(
         study=study,
@@ -194,9 +199,10 @@ def look(study: Study, folder: ResultsFolder) -> Status:
         rows=[scene.row(key) for key in keys],
         running=[scene.running(key) for key in keys if scene.word(key) == "running"],
         drivers=drivers,
-        stale_claims=sorted((key, sweep_id) for key, sweep_id in claims.items() if sweep_id not in living),
+        stale_leases=sorted((key, sweep_id) for key, sweep_id in leases.items() if sweep_id not in living),
         num_missing=sum(is_missing(reader.view.state.replicates.get(key)) for key in keys),
         now=scene.now,
+        filesystem_now=(filesystem_time(folder.leases) if drivers else None) or scene.now,
     )
 
 
@@ -209,10 +215,10 @@ def _planned_keys(study: Study, view: JournalView) -> list[Key]:
 
 
 class _Scene:
-    """What journal and claims together say of each replicate."""
+    """What journal and leases together say of each replicate."""
 
-    def __init__(self, view: JournalView, claims: dict[Key, str], living: set[str], now: float) -> None:
-        self.view, self.claims, self.living, self.now = view, claims, living, now
+    def __init__(self, view: JournalView, leases: dict[Key, str], living: set[str], now: float) -> None:
+        self.view, self.leases, self.living, self.now = view, leases, living, now
         sweep = view.state.sweep
         self.arms = {arm.config_id: arm for arm in reversed(sweep.units)} if sweep else {}
 
@@ -221,13 +227,13 @@ class _Scene:
         replicate = self.view.state.replicates.get(key)
         if replicate is not None and replicate.status is not None and not _has_restarted(replicate):
             return replicate.status
-        claimed_by = self.claims.get(key)
-        if claimed_by is None:
+        holder = self.leases.get(key)
+        if holder is None:
             return "unfinished" if replicate is not None and replicate.starts else "waiting"
-        if claimed_by not in self.living:
+        if holder not in self.living:
             return "stale"
         has_started = replicate is not None and replicate.started_at is not None
-        return "running" if has_started and self.view.owners.get(key) == claimed_by else "queued"
+        return "running" if has_started and self.view.owners.get(key) == holder else "queued"
 
     def row(self, key: Key) -> Row:
         """Return what is known of a planned replicate."""

@@ -1,4 +1,4 @@
-"""The verb `stop`: ask the drivers at work on a study to stop in order, on whatever machine they are."""
+"""The verb `stop`: ask the drivers at work on a study to stop, on whatever machine they are."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def stop(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
         if not emit:
             out.print(text, markup=False)
 
-    drivers = living_drivers(folder.claims)
+    drivers = living_drivers(folder.leases)
     if not drivers:
         tell(f"nothing is at work on {study.name}@{study.folder_name}")
     for driver in drivers:
@@ -76,9 +76,9 @@ def stop(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
 def _ask(folder: ResultsFolder, driver: Driver) -> None:
     by = f"`phasesweep stop` of {psutil.Process().username()}, process {os.getpid()} on {socket.gethostname()}"
     try:
-        request_stop(folder.claims, driver.sweep_id, by=by)
+        request_stop(folder.leases, driver.sweep_id, by=by)
     except OSError as error:
-        raise UserError(f"cannot write to {folder.claims}: {error}; stop it with Ctrl-C where it runs") from error
+        raise UserError(f"cannot write to {folder.leases}: {error}; stop it with Ctrl-C where it runs") from error
 
 
 def _await_ends(folder: ResultsFolder, drivers: list[Driver]) -> Iterable[Stopped]:
@@ -87,7 +87,7 @@ def _await_ends(folder: ResultsFolder, drivers: list[Driver]) -> Iterable[Stoppe
     left = {driver.sweep_id: driver for driver in drivers}
     while left and time.monotonic() - started < WAIT_SECONDS:
         time.sleep(_LOOK_AGAIN_SECONDS)
-        living = {driver.sweep_id for driver in living_drivers(folder.claims)}
+        living = {driver.sweep_id for driver in living_drivers(folder.leases)}
         for sweep_id in sorted(left.keys() - living):
             yield Stopped(left.pop(sweep_id), round(time.monotonic() - started, 1))
     for driver in left.values():

@@ -12,6 +12,7 @@ import time
 import traceback
 import uuid
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -33,6 +34,7 @@ from sweeps.run.memory_retry import MemoryRetries
 from sweeps.run.queue import REFRESH_EVERY_SECONDS, Leased, WorkQueue
 from sweeps.run.recorder import Listener, Recorder
 from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
+from sweeps.store.disk_errors import full_disk
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state is disposable
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also gives claims back
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also gives leases back
     "TUNE_WARN_THRESHOLD_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
@@ -92,9 +94,9 @@ def run_plan(
 
     try:
         writer.write_sweep(plan.sweep)
-        with ReplicateLeases(folder.claims, sweep_id, on_stop=stop) as claims:
-            queue = WorkQueue(plan, JournalReader(folder.journal), claims, reruns)
-            recorder = Recorder(writer, claims, listener)
+        with ReplicateLeases(folder.leases, sweep_id, on_stop=stop) as leases:
+            queue = WorkQueue(plan, JournalReader(folder.journal), leases, reruns)
+            recorder = Recorder(writer, leases, listener)
             _Engine(plan, folder, queue, recorder, listener, limits).run(address)
             left = queue.left()
         if left:
@@ -245,9 +247,13 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _note_failure(self, error: Exception) -> None:
         log = self.folder.path / "driver.log"
-        with log.open("a", encoding="utf-8") as file:
+        # A full disk may be the failure itself: its reason is said all the same.
+        with suppress(OSError), log.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} the run failed\n")
             file.write("".join(traceback.format_exception(error)))
+        if full := full_disk(error, self.folder.path):
+            self.limits.fail(f"{full}; free space")
+            return
         why = f"the run failed: {_last_line(str(error)) or type(error).__name__} (more in {log})"
         # Ray's death is an interruption: the same command goes on. Anything else may fail again in the same way.
         end = self.limits.stop if isinstance(error, RayFailure | ClusterError) else self.limits.fail

@@ -63,10 +63,10 @@ class WorkQueue:
     """
 
     def __init__(
-        self, plan: Plan, reader: JournalReader, claims: ReplicateLeases, reruns: Mapping[Key, Rerun]
+        self, plan: Plan, reader: JournalReader, leases: ReplicateLeases, reruns: Mapping[Key, Rerun]
     ) -> None:
         self._replicates = plan.replicates
-        self._reader, self._claims, self._reruns = reader, claims, reruns
+        self._reader, self._leases, self._reruns = reader, leases, reruns
         self._queue: deque[tuple[PlannedArm, int]] = deque()
         self._tries: Counter[Key] = Counter()
         self._again: set[Key] = set()
@@ -79,7 +79,7 @@ class WorkQueue:
         self._reader.poll()
         wanted = [(p, seed) for p, seed in self._replicates if self._is_wanted((p.config_id, seed))]
         ready, waiting, blocked = self._sorted_by_need(wanted)
-        free = [(p, seed) for p, seed in ready if not self._claims.is_claimed_by_another(p.config_id, seed)]
+        free = [(p, seed) for p, seed in ready if not self._leases.is_leased_by_another(p.config_id, seed)]
         self._queue = deque(free)
         self._refreshed_at = time.monotonic()
         self.status = QueueStatus(
@@ -145,7 +145,7 @@ class WorkQueue:
             if not has_room(key):
                 continue
             self._queue.remove((planned, seed))
-            if not self._claims.claim(*key):
+            if not self._leases.acquire(*key):
                 continue
             self._reader.poll()  # only now can nobody else end it: what ended before our claim is in the journal
             if self._is_wanted(key):
@@ -153,7 +153,7 @@ class WorkQueue:
                 self._again.discard(key)
                 last_event_at, _ = self._reader.view.last_event.get(key, (0.0, ""))
                 return Leased(planned, seed, self._rerun(key), last_event_at)
-            self._claims.release(*key)
+            self._leases.release(*key)
         return None
 
     def try_again(self, key: Key) -> None:

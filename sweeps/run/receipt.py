@@ -8,7 +8,7 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.results.memory import Receipt, receipt
 from sweeps.store.folder import ResultsFolder
-from sweeps.store.journal import write_whole
+from trainables.atomic_write import write_text_atomic
 
 
 def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) -> Receipt:
@@ -16,5 +16,5 @@ def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) 
     made = receipt(state, sweep)
     path = folder.path / "report" / "receipt.json"
     path.parent.mkdir(exist_ok=True)
-    write_whole(path, json.dumps(made.to_json(), indent=2) + "\n")
+    write_text_atomic(path, json.dumps(made.to_json(), indent=2) + "\n")
     return made

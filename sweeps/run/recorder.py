@@ -29,10 +29,10 @@ class Listener(Protocol):
 
 
 class Recorder:
-    """Writes a sweep's events and gives a claim back once the result it stands for is durable."""
+    """Writes a sweep's events and gives a lease back once the result it stands for is durable."""
 
-    def __init__(self, writer: JournalWriter, claims: ReplicateLeases, listener: Listener) -> None:
-        self._writer, self._claims, self._listener = writer, claims, listener
+    def __init__(self, writer: JournalWriter, leases: ReplicateLeases, listener: Listener) -> None:
+        self._writer, self._leases, self._listener = writer, leases, listener
         self._ended: set[Key] = set()
 
     def begin(self, assignment: Assignment, rerun: Rerun | None, *, last_event_at: float = 0.0) -> None:
@@ -111,7 +111,7 @@ class Recorder:
         if event["outcome"] in RESULTS:
             # Only now is the result durable; until now the checkpoint was what a killed driver would need.
             _checkpoint(assignment).unlink(missing_ok=True)
-        self._claims.release(assignment.config_id, assignment.seed)
+        self._leases.release(assignment.config_id, assignment.seed)
 
     def _write(self, event: str, assignment: Assignment, **fields: Any) -> None:
         self._writer.write(event, config_id=assignment.config_id, seed=assignment.seed, **fields)

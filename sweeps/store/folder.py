@@ -11,9 +11,10 @@ import yaml
 
 from analysis.records.journal import JournalState, read_journal
 from sweeps.errors import UserError
-from sweeps.store.journal import write_whole
+from sweeps.store.leases import refuse_old_drivers
 from sweeps.studies.study import Study
 from sweeps.studies.yaml_file import yaml_problem
+from trainables.atomic_write import write_text_atomic
 from trainables.registry import Plugin
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
@@ -88,9 +89,9 @@ class ResultsFolder:
         return self.path / "journal"
 
     @property
-    def claims(self) -> Path:
-        """Folder of the replicates' claims."""
-        return self.path / "claims"
+    def leases(self) -> Path:
+        """Folder of the replicates' leases."""
+        return self.path / "leases"
 
     def replicate(self, config_id: str, seed: int) -> Path:
         """Return the folder of a replicate."""
@@ -104,12 +105,13 @@ class ResultsFolder:
         """Create the folder and write the resolved study.
 
         Raises:
-            UserError: If the folder cannot be written.
+            UserError: If the folder cannot be written, or a driver that knows nothing of leases is at work there.
         """
+        refuse_old_drivers(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             text = yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
-            write_whole(self.path / "study.yaml", text)
+            write_text_atomic(self.path / "study.yaml", text)
             for plugin in study.plugins:
                 self._keep(plugin)
         except OSError as error:
@@ -120,7 +122,7 @@ class ResultsFolder:
         if plugin.kind == "file":
             path = self.path / "plugins" / f"{plugin.sha256[:12]}-{plugin.name}"
             path.parent.mkdir(exist_ok=True)
-            write_whole(path, plugin.source)
+            write_text_atomic(path, plugin.source)
 
     def _refuse_foreign(self, study: Study) -> None:
         for path in (self.path, *self.path.parents):

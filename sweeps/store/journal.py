@@ -1,4 +1,4 @@
-"""The durable record of a sweep: one append-only file per driver, and claims so that nothing runs twice."""
+"""The durable record of a sweep: one append-only file per driver."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 import os
 import threading
 import time
-import uuid
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ class JournalWriter:
         folder.mkdir(parents=True, exist_ok=True)
         self.sweep_id = sweep_id
         self.path = folder / f"{sweep_id}.jsonl"
-        self._file = self.path.open("x", encoding="utf-8")
+        self._file = self.path.open("xb", buffering=0)
         self._lock = threading.Lock()
         self._last_time = 0.0
 
@@ -34,13 +34,31 @@ class JournalWriter:
             self._last_time = max(self._last_time, event_time)
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one event. Times never run backwards, whatever the machine's clock does."""
+        """Append one event. Times never run backwards, whatever the machine's clock does.
+
+        Raises:
+            OSError: If it cannot be written; the file then ends with the event before, and may be written on.
+        """
         with self._lock:
-            self._last_time = max(self._last_time + 1e-6, time.time())
-            record = {"time": round(self._last_time, 6), "sweep_id": self.sweep_id, "event": event, **fields}
-            self._file.write(json.dumps(record, allow_nan=False) + "\n")
-            self._file.flush()
+            # Rounded before it is compared: two times half a microsecond apart could else be written as one.
+            self._last_time = round(max(self._last_time + 1e-6, time.time()), 6)
+            record = {"time": self._last_time, "sweep_id": self.sweep_id, "event": event, **fields}
+            self._append(json.dumps(record, allow_nan=False).encode() + b"\n")
             os.fsync(self._file.fileno())
+
+    def _append(self, line: bytes) -> None:
+        before = self._file.tell()
+        try:
+            left = memoryview(line)
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError:
+            # A disk that is full takes half a line. If space is found a moment later, the next event must not be
+            # glued to it: readers forgive a torn line at the end only.
+            with suppress(OSError):
+                self._file.truncate(before)
+                self._file.seek(before)
+            raise
 
     def write_sweep(self, info: SweepInfo) -> None:
         """Write the first line: what this sweep is."""
@@ -55,10 +73,3 @@ class JournalWriter:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a file so that a reader sees all of it or none of it."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

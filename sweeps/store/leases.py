@@ -1,28 +1,31 @@
-"""Which driver runs which replicate: one exclusively created file per lease, one heartbeat per driver."""
+"""Who runs which replicate: leases that fall when their driver has died, on whatever machine that was.
+
+No time of one machine is ever compared with that of another: whether a heartbeat still changes is judged by the
+observer's monotonic clock or, by a verb that looks only once, by the clock of the filesystem that dates them all.
+"""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
 import threading
 import time
+import uuid
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-import psutil
+from filelock import FileLock
 
-from sweeps.store.journal import write_whole
+from sweeps.errors import UserError
+from trainables.atomic_write import write_text_atomic
 
 HEARTBEAT_SECONDS = 5.0
-
-
 STALE_SECONDS = 60.0
-"""A driver on another machine whose heartbeat is older than this is taken for dead."""
+"""A driver whose process cannot be looked up is taken for dead when its heartbeat has stood still this long."""
 
 
 @dataclass(frozen=True)
@@ -33,35 +36,100 @@ class Driver:
     host: str
     pid: int
     started_at: float
-    """Unix seconds, as `heartbeat_at`."""
+    """Unix seconds, by its machine's clock."""
     heartbeat_at: float
+    """Unix seconds, by the filesystem's clock."""
+    boot_id: str = ""
+    """Of its machine's kernel; empty in heartbeats of versions before this field, as the two below."""
+    pid_namespace: str = ""
+    """In which `pid` has a meaning: containers on one machine may number their processes each for itself."""
+    start_ticks: int = -1
+    """When its process started, in ticks since the boot: no setting of a clock changes that."""
 
     @classmethod
     def read(cls, heartbeat: Path) -> Driver | None:
-        """Return whose heartbeat file this is; None if it is gone, or torn by a full disk."""
+        """Return whose heartbeat file this is; None if it is gone or unreadable."""
         try:
-            heartbeat_at = heartbeat.stat().st_mtime
-            owner = json.loads(heartbeat.read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
+            # StoredSweep before it is dated: NFS asks the server at an open only, and remembers dates up to a minute.
+            with heartbeat.open(encoding="utf-8") as file:
+                owner = json.load(file)
+                heartbeat_at = os.fstat(file.fileno()).st_mtime
+            known = {name: owner[name] for name in ("boot_id", "pid_namespace", "start_ticks") if name in owner}
+            return cls(heartbeat.stem, owner["host"], owner["pid"], owner["process_started"], heartbeat_at, **known)
+        except (FileNotFoundError, ValueError, KeyError, TypeError):
             return None
-        return cls(heartbeat.stem, owner["host"], owner["pid"], owner["process_started"], heartbeat_at)
 
     @property
-    def is_alive(self) -> bool:
-        """Whether it is at work: here its process tells, on another machine its heartbeat."""
-        if self.host == socket.gethostname():
-            return _process_is_alive(self.pid, self.started_at)
-        return time.time() - self.heartbeat_at < STALE_SECONDS
+    def is_of_this_machine(self) -> bool:
+        """Whether its PID means here what it means there."""
+        here = (socket.gethostname(), _boot_id(), _pid_namespace())
+        return self.boot_id != "" and (self.host, self.boot_id, self.pid_namespace) == here
 
     def __str__(self) -> str:
         return f"{self.sweep_id}, process {self.pid} on {self.host}"
 
 
-class ReplicateLeases:
-    """Who is running which replicate: one exclusively created file per claim, one heartbeat per driver.
+class Liveness:
+    """Tells which drivers are at work: by their process where it can be looked up, else by their heartbeat.
 
-    A claim falls when its driver has died: on this machine when the process is gone, on another when its
-    heartbeat is old.
+    Args:
+        folder: Where the heartbeats are.
+        looks_once: Judge a heartbeat at first sight by its age on the filesystem's clock. Verbs that look once and
+            end need that. A driver does not: a jump of that clock must not let it run what another one runs, and
+            it has the time to see for itself that a heartbeat stands still.
+    """
+
+    def __init__(self, folder: Path, *, looks_once: bool = False) -> None:
+        self._folder = folder
+        self._looks_once = looks_once
+        self._seen: dict[str, tuple[Driver, float]] = {}
+        """What each heartbeat was when it last changed, and when that was by our monotonic clock."""
+
+    def is_at_work(self, sweep_id: str) -> bool:
+        """Return whether the driver of this name is at work."""
+        driver = Driver.read(self._folder / f"{sweep_id}.driver")
+        return driver is not None and self._is_alive(driver)
+
+    def drivers(self) -> list[Driver]:
+        """Return the drivers that are at work, by name."""
+        found = [Driver.read(path) for path in sorted(self._folder.glob("*.driver"))]
+        return [driver for driver in found if driver is not None and self._is_alive(driver)]
+
+    def _is_alive(self, driver: Driver) -> bool:
+        if driver.is_of_this_machine:
+            return _start_ticks(driver.pid) == driver.start_ticks
+        now = time.monotonic()
+        before, since = self._seen.get(driver.sweep_id, (None, now))
+        if before == driver:
+            return now - since < STALE_SECONDS
+        self._seen[driver.sweep_id] = (driver, now)
+        return before is not None or not self._looks_once or not self._is_old(driver)
+
+    def _is_old(self, driver: Driver) -> bool:
+        """Return whether a heartbeat is old by the filesystem's clock; where that cannot be read it is not."""
+        now = filesystem_time(self._folder)
+        return now is not None and now - driver.heartbeat_at > STALE_SECONDS
+
+
+def filesystem_time(folder: Path) -> float | None:
+    """Return the Unix time by the clock that dates the files in `folder`: the server's, if machines share it.
+
+    Returns None if nothing can be written there.
+    """
+    probe = folder / f".clock.{uuid.uuid4().hex}.tmp"
+    try:
+        probe.touch()
+        os.utime(probe)  # as a heartbeat is dated
+        return probe.stat().st_mtime
+    except OSError:
+        return None
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+class ReplicateLeases:
+    """The leases of one driver: one file each, and a heartbeat for all of them.
 
     Args:
         folder: Where the files are; all drivers of a study share it.
@@ -74,14 +142,21 @@ class ReplicateLeases:
         self.folder = folder
         self.sweep_id = sweep_id
         self._on_stop = on_stop
+        self._liveness = Liveness(folder)
         self._heartbeat_path = folder / f"{sweep_id}.driver"
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="claim-heartbeat", daemon=True)
+        self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
 
     def __enter__(self) -> ReplicateLeases:
-        process = psutil.Process()
-        owner = {"host": socket.gethostname(), "pid": process.pid, "process_started": process.create_time()}
-        write_whole(self._heartbeat_path, json.dumps(owner))
+        owner = {
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_started": time.time(),
+            "boot_id": _boot_id(),
+            "pid_namespace": _pid_namespace(),
+            "start_ticks": _start_ticks(os.getpid()),
+        }
+        write_text_atomic(self._heartbeat_path, json.dumps(owner))
         self._thread.start()
         return self
 
@@ -90,29 +165,39 @@ class ReplicateLeases:
     ) -> None:
         self._stop.set()
         self._thread.join()
-        for claim in self.folder.glob("*.claim"):
-            self._give_back(claim)
+        for lease in self.folder.glob("*.lease"):
+            self._give_back(lease)
         _stop_request(self.folder, self.sweep_id).unlink(missing_ok=True)
         self._heartbeat_path.unlink(missing_ok=True)
 
     def _beat(self) -> None:
-        beaten_at = time.time()  # not the monotonic clock, which stands still while a machine sleeps
+        beaten_at = _seconds_since_boot()
         while not self._stop.wait(HEARTBEAT_SECONDS):
             has_beaten = False
             with suppress(OSError):  # a moment without the filesystem: the next beat tells
-                os.utime(self._heartbeat_path)
+                by = self.heartbeat()
                 has_beaten = True
-                self._hear_stop_request()
-            silent_seconds = time.time() - beaten_at
+                if by is not None:
+                    self._ask_to_stop(by)
+            silent_seconds = _seconds_since_boot() - beaten_at
             if silent_seconds > STALE_SECONDS:
-                self._ask_to_stop(f"its silence of {silent_seconds:.0f} s: others may have taken its claims")
+                self._ask_to_stop(f"its silence of {silent_seconds:.0f} s: others may have taken its leases")
             if has_beaten:
-                beaten_at = time.time()
+                beaten_at = _seconds_since_boot()
 
-    def _hear_stop_request(self) -> None:
+    def heartbeat(self) -> str | None:
+        """Tell the others that this driver is alive; return who has asked it to stop, if somebody has."""
+        os.utime(self._heartbeat_path)
         request = _stop_request(self.folder, self.sweep_id)
-        if request.exists():
-            self._ask_to_stop(request.read_text(encoding="utf-8"))
+        return request.read_text(encoding="utf-8") if request.exists() else None
+
+    def drivers(self) -> list[str]:
+        """Return the names of the drivers that are at work, this one included."""
+        return [driver.sweep_id for driver in self._liveness.drivers()]
+
+    def request_stop(self, sweep_id: str, *, by: str) -> None:
+        """Ask a driver to stop."""
+        request_stop(self.folder, sweep_id, by=by)
 
     def _ask_to_stop(self, by: str) -> None:
         if self._on_stop is not None:
@@ -120,89 +205,143 @@ class ReplicateLeases:
             self._on_stop = None
 
     def _path(self, config_id: str, seed: int) -> Path:
-        return self.folder / f"{config_id}.seed={seed}.claim"
+        return _lease_path(self.folder, config_id, seed)
 
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Serialise what changes claims: of two drivers that see a dead or returned claim, one takes it."""
-        with (self.folder / "lock").open("a") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            yield
-
-    def claim(self, config_id: str, seed: int) -> bool:
-        """Claim a replicate; return False if a living driver has it."""
+    def acquire(self, config_id: str, seed: int) -> bool:
+        """Take the lease of a replicate; return False if a living driver has it."""
         path = self._path(config_id, seed)
-        with self._locked():
-            if path.exists():
-                if self._is_alive(self._owner_of(path)):
+        with _locked(self.folder):
+            owner = _owner_of(path)
+            if owner is not None:
+                if self._liveness.is_at_work(owner):
                     return False
+                self._tell(owner)
                 path.unlink()
-            with path.open("x", encoding="utf-8") as file:
-                file.write(self.sweep_id)
+            try:
+                path.write_text(self.sweep_id, encoding="utf-8")
+            except OSError:
+                path.unlink(missing_ok=True)  # a full disk: what is created and empty would be nobody's
+                raise
         return True
 
+    def _tell(self, owner: str) -> None:
+        """Tell a driver that its leases are taken, if all that speaks for its death is its heartbeat.
+
+        It may live, cut off or frozen. When it goes on it stops at once, and not only when it finds that it was
+        silent: a paused virtual machine does not.
+        """
+        driver = Driver.read(self.folder / f"{owner}.driver")
+        if driver is not None and not driver.is_of_this_machine:
+            by = f"{self.sweep_id}, which has taken its leases: its heartbeat stood still for {STALE_SECONDS:.0f} s"
+            self.request_stop(owner, by=by)
+
     def release(self, config_id: str, seed: int) -> None:
-        """Give our claim back; its replicate has ended and the journal says so."""
+        """Give our lease back: its replicate has ended, as the journal says. Harmless if it was taken from us."""
         self._give_back(self._path(config_id, seed))
 
     def _give_back(self, path: Path) -> None:
-        if self._owner_of(path) != self.sweep_id:
+        if _owner_of(path) != self.sweep_id:
             return
-        with self._locked():  # it may have been taken from us meanwhile
-            if self._owner_of(path) == self.sweep_id:
+        with _locked(self.folder):  # it may have been taken from us meanwhile
+            if _owner_of(path) == self.sweep_id:
                 path.unlink(missing_ok=True)
 
-    def is_claimed_by_another(self, config_id: str, seed: int) -> bool:
+    def is_leased_by_another(self, config_id: str, seed: int) -> bool:
         """Return whether another living driver has this replicate."""
-        owner = self._owner_of(self._path(config_id, seed))
-        return owner not in {None, self.sweep_id} and self._is_alive(owner)
-
-    @staticmethod
-    def _owner_of(claim: Path) -> str | None:
-        try:
-            return claim.read_text(encoding="utf-8")
-        except FileNotFoundError:  # released between listing and reading
-            return None
-
-    @classmethod
-    def drivers(cls, folder: Path) -> list[str]:
-        """Return the sweep ids of all drivers that are at work in `folder`."""
-        return [driver.sweep_id for driver in living_drivers(folder)]
-
-    def _is_alive(self, sweep_id: str | None) -> bool:
-        driver = Driver.read(self.folder / f"{sweep_id}.driver") if sweep_id else None
-        return driver is not None and driver.is_alive
+        owner = _owner_of(self._path(config_id, seed))
+        return owner is not None and owner != self.sweep_id and self._liveness.is_at_work(owner)
 
 
 def living_drivers(folder: Path) -> list[Driver]:
-    """Return the drivers that are at work, by their claims folder."""
-    drivers = [Driver.read(path) for path in sorted(folder.glob("*.driver"))]
-    return [driver for driver in drivers if driver is not None and driver.is_alive]
+    """Return the drivers that are at work, by their leases folder."""
+    return Liveness(folder, looks_once=True).drivers()
 
 
-def claims_in(folder: Path) -> dict[tuple[str, int], str]:
-    """Return {(config_id, seed): sweep_id of the driver that claimed it}, dead drivers' claims included."""
+@contextmanager
+def not_leased(folder: Path, config_id: str, seed: int) -> Iterator[bool]:
+    """Let nobody lease a replicate while the block runs; gives False if a living driver has it already."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _locked(folder):
+        owner = _owner_of(_lease_path(folder, config_id, seed))
+        yield owner is None or not Liveness(folder, looks_once=True).is_at_work(owner)
+
+
+def _locked(folder: Path) -> AbstractContextManager[object]:
+    """Serialise what changes leases: of two drivers that see a dead one's or a returned lease, one takes it."""
+    return FileLock(folder / "lock", poll_interval=0.005, fallback_to_soft=False)
+
+
+def _lease_path(folder: Path, config_id: str, seed: int) -> Path:
+    return folder / f"{config_id}.seed={seed}.lease"
+
+
+def leases_in(folder: Path) -> dict[tuple[str, int], str]:
+    """Return {(config_id, seed): sweep_id of the driver that holds it}, dead drivers' leases included."""
     found: dict[tuple[str, int], str] = {}
-    for path in folder.glob("*.claim"):
+    for path in folder.glob("*.lease"):
         config_id, _, seed = path.stem.rpartition(".seed=")
-        with suppress(FileNotFoundError):  # released between listing and reading
-            found[config_id, int(seed)] = path.read_text(encoding="utf-8")
+        if owner := _owner_of(path):
+            found[config_id, int(seed)] = owner
     return found
 
 
 def request_stop(folder: Path, sweep_id: str, *, by: str) -> None:
-    """Ask a driver to stop in order; it hears that at its next heartbeat, on whatever machine it is."""
-    write_whole(_stop_request(folder, sweep_id), by)
+    """Ask a driver to stop; it hears that at its next heartbeat, on whatever machine it is."""
+    write_text_atomic(_stop_request(folder, sweep_id), by)
+
+
+def refuse_old_drivers(results: Path) -> None:
+    """Refuse to work in a results folder beside a driver of a version that wrote `claims/`: it sees no leases.
+
+    Raises:
+        UserError: If one is at work.
+    """
+    at_work = living_drivers(results / "claims")
+    if at_work:
+        drivers = "; ".join(map(str, at_work))
+        raise UserError(
+            f"{results}: a driver of an older phasesweep is at work: {drivers}; wait for its end or stop it with "
+            f"Ctrl-C where it runs (one that was killed counts as at work for {STALE_SECONDS:.0f} s)"
+        )
 
 
 def _stop_request(folder: Path, sweep_id: str) -> Path:
     return folder / f"{sweep_id}.stop"
 
 
-def _process_is_alive(pid: int, started: float) -> bool:
+def _owner_of(lease: Path) -> str | None:
     try:
-        process = psutil.Process(pid)
-        # A killed process that its parent has not asked for yet is still listed, as a zombie.
-        return abs(process.create_time() - started) < 1.0 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+        return lease.read_text(encoding="utf-8")
+    except FileNotFoundError:  # released between listing and reading
+        return None
+
+
+def _boot_id() -> str:
+    """Return the name of this boot of this kernel; empty on systems without one: there heartbeats decide."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> str:
+    try:
+        return str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _start_ticks(pid: int) -> int | None:
+    """Return when a process started, in ticks since the boot; None if there is no such process any more."""
+    try:
+        # Behind the name, which may hold anything: the state, and 19 fields later the start.
+        fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    # A killed process that its parent has not asked for yet is still listed, as a zombie.
+    return None if fields[0] in {b"Z", b"X"} else int(fields[19])
+
+
+def _seconds_since_boot() -> float:
+    """Return a time that no setting of the clock changes and that goes on while the machine sleeps."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

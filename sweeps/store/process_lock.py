@@ -1,55 +1,50 @@
-"""A lease: at most one living process does a job in a folder."""
+"""At most one living process does a job in a folder."""
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import socket
+from contextlib import suppress
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 
-class Lease:
-    """An exclusive lock on a file that names its holder.
+class ProcessLock:
+    """A lock on a file that names its holder.
 
-    The kernel holds the lock and drops it when the holder dies, however it dies: a lease is never stale, so
-    it needs no heartbeat, and a take-over has no race. The file itself stays; only the lock counts.
+    The kernel holds it and drops it when the holder dies, however it dies: it is never stale, so it needs no
+    heartbeat, and a take-over has no race. The file itself stays; only the lock counts.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file: IO[str] | None = None
-
-    @property
-    def held(self) -> bool:
-        """Whether this object holds the lease."""
-        return self._file is not None
+        # A filesystem without flock is an error: a lock file that merely exists would outlive its holder.
+        self._lock = FileLock(path, blocking=False, thread_local=False, fallback_to_soft=False)
 
     def acquire(self) -> bool:
-        """Take the lease unless another has it; return whether this object holds it now."""
-        if self._file is not None:
+        """Take the lock unless another has it; return whether this object holds it now.
+
+        Raises:
+            OSError: If the file cannot be opened or locked.
+        """
+        if self._lock.is_locked:
             return True
-        file = self.path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.close()
+            self._lock.acquire()
+        except Timeout:
             return False
-        file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}))
-        file.flush()
-        self._file = file
+        with suppress(OSError):  # a full disk: the lock is held all the same, only not by name
+            self.path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
         return True
 
     def release(self) -> None:
-        """Give the lease back; harmless if it is not held."""
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        """Give the lock back; harmless if it is not held."""
+        self._lock.release()
 
     def holder(self) -> str:
-        """Describe who took the lease last, for messages."""
+        """Describe who took the lock last, for messages."""
         try:
             owner = json.loads(self.path.read_text(encoding="utf-8"))
             return f"process {owner['pid']} on {owner['host']}"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,47 @@ def _shared(value: Any) -> Any:
     return value
 
 
+def read_since(
+    path: Path, cursor: Mapping[Path, int], *, final: bool = False
+) -> tuple[list[dict[str, Any]], dict[Path, int]]:
+    """Return what a journal holds beyond `cursor`, ordered by time, and the cursor behind it.
+
+    Args:
+        path: A folder of journal files, or one file.
+        cursor: How many bytes of each file have been read; files that it does not name: none.
+        final: Also take a last line without its end of line, if it is complete.
+
+    Raises:
+        JournalError: If a line is unreadable.
+    """
+    found: list[dict[str, Any]] = []
+    ends = dict(cursor)
+    for file in _files(path):
+        events, ends[file] = _read_file(file, ends.get(file, 0), final)
+        found += map(_share, events)
+    return sorted(found, key=lambda event: (event["time"], event["sweep_id"])), ends
+
+
+def _files(path: Path) -> list[Path]:
+    return [path] if path.is_file() else sorted(path.glob("*.jsonl"))
+
+
+def _read_file(file: Path, offset: int, final: bool) -> tuple[list[dict[str, Any]], int]:
+    """Return the events of a file behind `offset`, and how far it has been read now."""
+    with file.open("rb") as stream:
+        stream.seek(offset)
+        new = stream.read()
+    complete, _, reader = new.rpartition(b"\n")
+    # A line taken by `final` leaves its end of line behind, as an empty one.
+    events = [parse_line(line, where=f"{file}, after byte {offset}") for line in complete.split(b"\n") if line]
+    end = offset + len(new) - len(reader)
+    if final and reader:
+        with suppress(JournalError):  # torn: the driver died while writing it, so it never took effect
+            events.append(parse_line(reader, where=str(file)))
+            end += len(reader)
+    return events, end
+
+
 class JournalReader:
     """Reads a journal bit by bit. The result equals reading it at once, in whatever order files grow."""
 
@@ -99,7 +141,7 @@ class JournalReader:
         self.path = path
         self.view = JournalView()
         self.num_events = 0
-        self._offsets: dict[Path, int] = {}
+        self._cursor: dict[Path, int] = {}
 
     def poll(self, *, final: bool = False) -> set[Key]:
         """Read what is new and return the replicates that it touches.
@@ -112,10 +154,10 @@ class JournalReader:
             JournalError: If a line is unreadable.
         """
         try:
-            events = self._read(final)
+            events, self._cursor = read_since(self.path, self._cursor, final=final)
             if not all(self.view.accepts(event) for event in events):
                 self._forget()  # a second driver's older event about the same replicate has come late
-                events = self._read(final)
+                events, self._cursor = read_since(self.path, self._cursor, final=final)
             return self._apply(events)
         except JournalError:
             self._forget()
@@ -123,10 +165,10 @@ class JournalReader:
 
     def has_grown(self) -> bool:
         """Return whether any file holds more than has been read."""
-        return any(file.stat().st_size > self._offsets.get(file, 0) for file in self._files())
+        return any(file.stat().st_size > self._cursor.get(file, 0) for file in _files(self.path))
 
     def _forget(self) -> None:
-        self._offsets.clear()
+        self._cursor = {}
         self.view = JournalView()
         self.num_events = 0
 
@@ -137,28 +179,3 @@ class JournalReader:
         stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
         touched = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
         return touched | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}
-
-    def _files(self) -> list[Path]:
-        return [self.path] if self.path.is_file() else sorted(self.path.glob("*.jsonl"))
-
-    def _read(self, final: bool) -> list[dict[str, Any]]:
-        events = [_share(event) for file in self._files() for event in self._new_events_of(file, final)]
-        return sorted(events, key=lambda event: (event["time"], event["sweep_id"]))
-
-    def _new_events_of(self, file: Path, final: bool) -> Iterator[dict[str, Any]]:
-        offset = self._offsets.get(file, 0)
-        with file.open("rb") as stream:
-            stream.seek(offset)
-            new = stream.read()
-        complete, _, reader = new.rpartition(b"\n")
-        for line in complete.split(b"\n"):
-            if line:  # a line taken by `final` leaves its end of line behind
-                yield parse_line(line, where=f"{file}, after byte {offset}")
-        self._offsets[file] = offset + len(new) - len(reader)
-        if final and reader:
-            try:
-                event = parse_line(reader, where=str(file))
-            except JournalError:
-                return  # torn: the driver died while writing it, so it never took effect
-            self._offsets[file] += len(reader)
-            yield event

@@ -6,15 +6,15 @@ import hashlib
 import itertools
 import logging
 import os
-import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from filelock import FileLock
+
 from analysis.records.replicates import ReportPoint
 from sweeps.errors import UserError
-from sweeps.store.process_lock import Lease
 from sweeps.tracking.run_records import CONFIGURATIONS_VIEW, POSITION_TAG, RunRecord, mlflow_name
 
 if TYPE_CHECKING:
@@ -67,13 +67,8 @@ def open_client(tracking_uri: str) -> MlflowClient:
     if database is None:
         return MlflowClient(tracking_uri=tracking_uri)
     database.parent.mkdir(parents=True, exist_ok=True)
-    lease = Lease(database.with_name(f"{database.name}.lock"))
-    while not lease.acquire():
-        time.sleep(0.05)
-    try:
+    with FileLock(database.with_name(f"{database.name}.lock"), fallback_to_soft=False):
         return MlflowClient(tracking_uri=tracking_uri)
-    finally:
-        lease.release()
 
 
 def prepare(tracking_uri: str) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from analysis.records.replicates import Key, Replicate
 from sweeps.console import proposed
 from sweeps.store.folder import results_root
-from sweeps.store.process_lock import Lease
+from sweeps.store.process_lock import ProcessLock
 from sweeps.store.reader import JournalReader
 from sweeps.tracking.mlflow_store import RunStore, SyncCounts, load, open_client
 from sweeps.tracking.run_records import RunRecords, experiment_tags
@@ -201,8 +201,8 @@ def _exempt_what_is_loaded() -> None:
     gc.freeze()
 
 
-def _lease(journal_dir: Path) -> Lease:
-    return Lease(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
+def _lease(journal_dir: Path) -> ProcessLock:
+    return ProcessLock(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
 
 
 def project(journal_dir: Path, tracking_uri: str, experiment: str) -> ProjectionSummary:

@@ -100,7 +100,7 @@ def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
     finished = num_finished(tmp_path)
     assert 2 <= finished < REPLICATES
-    assert not list((tmp_path / "results").rglob("*.claim"))
+    assert not list((tmp_path / "results").rglob("*.lease"))
     finish_and_check(tmp_path, study, finished)
 
 

@@ -146,7 +146,7 @@ def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: P
     subprocess.run(["bash", "-c", stop[0]], env=elsewhere, check=True, timeout=120, capture_output=True)
     events = journal_events(tmp_path / "results")
     assert any(event["event"] == "interrupted" for event in events)
-    assert not list((tmp_path / "results").rglob("*.claim"))
+    assert not list((tmp_path / "results").rglob("*.lease"))
 
 
 def test_the_guide_is_true(head: Head, tmp_path: Path) -> None:

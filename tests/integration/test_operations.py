@@ -72,7 +72,7 @@ def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endles
     last = journal_events(tmp_path / "results")[-1]
     assert last["event"] == "interrupted" and last["reason"].startswith("by `phasesweep stop`")
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
-    assert not {path.name for path in (tmp_path / "results/tiny/laptop/claims").iterdir()} - {"lock"}
+    assert not {path.name for path in (tmp_path / "results/tiny/laptop/leases").iterdir()} - {"lock"}
 
 
 @pytest.mark.slow
@@ -128,5 +128,5 @@ def test_the_death_of_ray_is_told_and_nothing_is_lost(
     assert "RayFailure" in (tmp_path / "results/tiny/laptop/driver.log").read_text(encoding="utf-8")
     status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
     assert status["num_missing"] == 2
-    assert status["drivers"] == status["stale_claims"] == []
+    assert status["drivers"] == status["stale_leases"] == []
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=60)

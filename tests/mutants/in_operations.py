@@ -60,8 +60,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="gc_beside_a_driver",
         meaning="checkpoints are removed under a sweep that runs",
         file="sweeps/store/cleanup.py",
-        old="        if at_work:\n",
-        new="        if len(at_work) > 1:\n",
+        old="    if at_work:\n",
+        new="    if len(at_work) > 1:\n",
         caught_by="tests/unit/sweeps/store/test_retention.py::test_nothing_is_removed_while_a_driver_is_at_work",
     ),
     Mutant(

@@ -1,45 +1,66 @@
-"""Defects of the platform: claims, plans, packing, overrides, exit codes, MLflow."""
+"""Defects of the platform: leases, plans, packing, overrides, exit codes, MLflow."""
 
 from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
 _JOURNAL, _JOURNAL_TESTS = "sweeps/store/journal.py", "tests/unit/sweeps/store/test_journal.py"
+_LEASES, _LEASES_TESTS = "sweeps/store/leases.py", "tests/unit/sweeps/store/test_leases.py"
 _PLAN, _PLAN_TESTS = "sweeps/plan/plan.py", "tests/property/test_plans.py"
 _RESOLVE, _RESOLVE_TESTS = "sweeps/studies/resolve.py", "tests/unit/sweeps/studies/test_resolve.py"
 _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
-        name="claim_not_exclusive",
+        name="lease_not_exclusive",
         meaning="two drivers run the same replicate at once",
-        file="sweeps/store/leases.py",
-        old="                if self._is_alive(self._owner_of(path)):\n                    return False\n",
+        file=_LEASES,
+        old="                if self._liveness.is_at_work(owner):\n                    return False\n",
         new="",
-        caught_by=f"{_JOURNAL_TESTS}::test_a_claim_is_exclusive_until_released",
+        caught_by=f"{_LEASES_TESTS}::test_a_lease_is_exclusive_until_released",
     ),
     Mutant(
-        name="claims_of_the_dead_stay",
-        meaning="what a killed driver had claimed is never run",
-        file="sweeps/store/leases.py",
-        old="    except psutil.NoSuchProcess:\n        return False\n",
-        new="    except psutil.NoSuchProcess:\n        return True\n",
-        caught_by=f"{_JOURNAL_TESTS}::test_the_claims_of_a_killed_driver_fall",
+        name="leases_of_the_dead_stay",
+        meaning="what a killed driver had leased is never run",
+        file=_LEASES,
+        old="return _start_ticks(driver.pid) == driver.start_ticks",
+        new="return driver.start_ticks > 0",
+        caught_by=f"{_LEASES_TESTS}::test_the_leases_of_a_killed_driver_fall_at_once",
     ),
     Mutant(
-        name="claims_released_by_anyone",
+        name="leases_released_by_anyone",
         meaning="a driver gives back what another one is running",
-        file="sweeps/store/leases.py",
-        old="if self._owner_of(path) == self.sweep_id:\n",
-        new="if path.exists():\n",
-        caught_by=f"{_JOURNAL_TESTS}::test_only_the_owner_releases",
+        file=_LEASES,
+        old="        if _owner_of(path) != self.sweep_id:\n            return\n"
+        "        with _locked(self.folder):  # it may have been taken from us meanwhile\n"
+        "            if _owner_of(path) == self.sweep_id:\n",
+        new="        with _locked(self.folder):\n            if path.exists():\n",
+        caught_by=f"{_LEASES_TESTS}::test_only_the_owner_releases",
+    ),
+    Mutant(
+        name="heartbeat_dated_by_another_clock",
+        meaning="a driver whose clock is a minute ahead runs what all others are running",
+        file=_LEASES,
+        old="return before is not None or not self._looks_once or not self._is_old(driver)",
+        new="return time.time() - driver.heartbeat_at < STALE_SECONDS",
+        caught_by=f"{_LEASES_TESTS}::"
+        "test_a_drivers_lease_elsewhere_stands_while_its_heartbeat_changes_whatever_its_date",
+    ),
+    Mutant(
+        name="process_of_another_container",
+        meaning="of two containers that share a host's name each takes the other's driver for dead",
+        file=_LEASES,
+        old='return self.boot_id != "" and (self.host, self.boot_id, self.pid_namespace) == here',
+        new="return self.host == here[0]",
+        caught_by=f"{_LEASES_TESTS}::"
+        "test_a_process_number_of_another_boot_or_namespace_or_of_an_old_version_is_not_looked_up",
     ),
     Mutant(
         name="event_not_on_disk",
         meaning="a killed driver's last events are lost in a buffer",
         file=_JOURNAL,
-        old="            self._file.flush()\n            os.fsync(self._file.fileno())\n",
-        new="",
+        old='self.path.open("xb", buffering=0)',
+        new='self.path.open("xb")',
         caught_by=f"{_JOURNAL_TESTS}::test_what_is_written_is_on_disk_at_once_and_in_order",
     ),
     Mutant(
@@ -187,8 +208,8 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/run/test_agenda.py::test_an_end_is_taken_back_once_and_only_the_one_that_was_meant",
     ),
     Mutant(
-        name="others_claims_wait_for_nobody",
-        meaning="a driver with nothing left ends, and what a dying one had claimed is left behind",
+        name="others_leases_wait_for_nobody",
+        meaning="a driver with nothing left ends, and what a dying one had leased is left behind",
         file="sweeps/run/queue.py",
         old="held=len(ready) - len(free)",
         new="held=0",
@@ -214,8 +235,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="mlflow_lease_shared",
         meaning="two drivers write one projection at once",
         file="sweeps/store/process_lock.py",
-        old="fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)",
-        new="fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)",
+        old="        except Timeout:\n            return False\n",
+        new="        except Timeout:\n            return True\n",
         caught_by=f"{_TRACKING_TESTS}::test_the_lease_holder_writes_the_journals_of_both_drivers",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from analysis.records.compact import compact_journal
 from analysis.records.description import JournalError
 from analysis.records.journal import read_journal
+from analysis.records.replicates import Replicate
 from analysis.report import publish
 from analysis.report.publish import RENDERERS, PublishError, main, rebuild
 from analysis.report.tables import render_text
@@ -103,6 +105,20 @@ def test_compact_rounds_curves_but_no_last_report(results: Path, tmp_path: Path)
     on_the_way = "val_subset/bits_per_char"
     assert again[1].metrics[on_the_way] != whole[1].metrics[on_the_way]
     assert again[1].metrics[on_the_way] == pytest.approx(whole[1].metrics[on_the_way], rel=1e-5)
+
+
+def test_compact_keeps_the_curves_whatever_object_the_state_holds_them_in(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = compact_journal(results)
+    add_report = Replicate.add_report
+    monkeypatch.setattr(
+        Replicate,
+        "add_report",
+        lambda self, point: add_report(self, replace(point, metrics=dict(point.metrics))),
+    )
+    assert compact_journal(results) == whole
+    assert sum('"report"' in line for line in whole.splitlines()) > 50
 
 
 def test_compact_refuses_what_it_cannot_do(tmp_path: Path, results: Path) -> None:

@@ -116,7 +116,7 @@ def test_following_prints_what_comes_until_the_driver_ends(call: Call, results: 
             assert time.monotonic() < deadline, out.getvalue()
             time.sleep(0.02)
 
-    with ReplicateLeases(results.claims, "driver"):
+    with ReplicateLeases(results.leases, "driver"):
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
         wait_for("baseline seed 0: 2026-11-22T10:00:05+0000 finished")
@@ -135,7 +135,7 @@ def test_following_prints_what_comes_until_the_driver_ends(call: Call, results: 
 
 
 def test_ctrl_c_ends_following_without_a_word(results: ResultsFolder, tmp_path: Path) -> None:
-    with ReplicateLeases(results.claims, "driver"):
+    with ReplicateLeases(results.leases, "driver"):
         process = start(["logs", "tiny.yaml", "coupling_2", "--seed", "0", "-f"], tmp_path)
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in TRACEBACK.splitlines()]

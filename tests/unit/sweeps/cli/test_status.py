@@ -19,6 +19,7 @@ from sweeps.cli.status import Status, look
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.resolve import load_study
+from tests.heartbeats import far_driver
 from tests.integration.studies import write_study
 from tests.journals import config_id, replicate_events, sweep_event, write_journal
 
@@ -49,12 +50,12 @@ def test_before_the_first_run_everything_waits(tmp_path: Path) -> None:
     assert found["statuses"] == {"waiting": 6}
     assert found["num_missing"] == 6
     assert {row["config_id"] for row in found["replicates"]} == {None}
-    assert found["drivers"] == found["running"] == found["hosts"] == found["stale_claims"] == []
+    assert found["drivers"] == found["running"] == found["hosts"] == found["stale_leases"] == []
 
 
 @pytest.fixture
 def shared(tmp_path: Path) -> tuple[Any, ResultsFolder]:
-    """This process and a driver on another machine at work, and the claim of a third that has died."""
+    """This process and a driver on another machine at work, and the lease of a third that has died."""
     study, folder = opened(tmp_path)
     now = time.time()
     sweep = sweep_event(ARMS, seeds=range(3), sweep_id="here", time=now - 99)
@@ -69,18 +70,16 @@ def shared(tmp_path: Path) -> tuple[Any, ResultsFolder]:
     dead += [started("treatment", 2, "dead", now - 70, FAR)]
     for name, events in (("here", here), ("far", far), ("dead", dead)):
         write_journal(folder.journal / f"{name}.jsonl", events)
-    folder.claims.mkdir(parents=True)
-    heartbeat = {"host": FAR, "pid": 7, "process_started": now - 100}
-    (folder.claims / "far.driver").write_text(json.dumps(heartbeat), encoding="utf-8")
+    far_driver(folder.leases, "far", host=FAR, pid=7, process_started=now - 100)
     for sweep_id, arm, seed in (("far", "baseline", 1), ("far", "baseline", 2), ("dead", "treatment", 1)):
-        (folder.claims / f"{config_id(arm)}.seed={seed}.claim").write_text(sweep_id, encoding="utf-8")
+        (folder.leases / f"{config_id(arm)}.seed={seed}.lease").write_text(sweep_id, encoding="utf-8")
     return study, folder
 
 
 def test_it_says_what_runs_where_and_what_the_dead_have_left(shared: tuple[Any, ResultsFolder]) -> None:
     study, folder = shared
-    with ReplicateLeases(folder.claims, "here") as claims:
-        assert claims.claim(config_id("treatment"), 0)
+    with ReplicateLeases(folder.leases, "here") as leases:
+        assert leases.acquire(config_id("treatment"), 0)
         found = described(look(study, folder))
     words = {(row["arm"], row["seed"]): row["status"] for row in found["replicates"]}
     assert words == {
@@ -109,7 +108,7 @@ def test_it_says_what_runs_where_and_what_the_dead_have_left(shared: tuple[Any, 
     assert (drivers["far"]["host"], drivers["far"]["pid"]) == (FAR, 7)
     assert (drivers["here"]["pid"], drivers["here"]["host"]) == (os.getpid(), socket.gethostname())
     stale = {"config_id": config_id("treatment"), "seed": 1, "sweep_id": "dead"}
-    assert found["stale_claims"] == [stale]
+    assert found["stale_leases"] == [stale]
 
 
 def test_for_people_it_says_the_same(shared: tuple[Any, ResultsFolder], capsys: pytest.CaptureFixture[str]) -> None:
@@ -118,5 +117,5 @@ def test_for_people_it_says_the_same(shared: tuple[Any, ResultsFolder], capsys: 
     said = capsys.readouterr().out
     assert f"{FAR}: 1 running, 300 MiB predicted" in said
     assert f"at work: far, process 7 on {FAR}, for 1 min 40 s" in said
-    assert f"stale claim: {config_id('treatment')} seed 1 of dead, which has died; the next run takes it" in said
+    assert f"stale lease: {config_id('treatment')} seed 1 of dead, which has died; the next run takes it" in said
     assert "5 to run" in said

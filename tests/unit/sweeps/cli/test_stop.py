@@ -13,7 +13,7 @@ from rich.console import Console
 
 from sweeps.cli import stop as verb
 from sweeps.cli.json_schemas import load_schema
-from sweeps.store import journal
+from sweeps.store import leases as leases_module
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.resolve import load_study
@@ -24,7 +24,7 @@ from tests.integration.studies import write_study
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsFolder:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PHASESWEEP_RESULTS", str(tmp_path / "results"))
-    monkeypatch.setattr(journal, "HEARTBEAT_SECONDS", 0.05)
+    monkeypatch.setattr(leases_module, "HEARTBEAT_SECONDS", 0.05)
     monkeypatch.setattr(verb, "WAIT_SECONDS", 2.0)
     monkeypatch.setattr(verb, "_LOOK_AGAIN_SECONDS", 0.05)
     study = load_study(str(write_study(tmp_path)), "laptop", [])
@@ -57,7 +57,7 @@ def test_a_driver_hears_who_asks_and_its_end_is_seen(folder: ResultsFolder) -> N
         heard.set()
 
     def work() -> None:
-        with ReplicateLeases(folder.claims, "a", on_stop=hear):
+        with ReplicateLeases(folder.leases, "a", on_stop=hear):
             may_work.set()
             heard.wait(30)
 
@@ -70,12 +70,12 @@ def test_a_driver_hears_who_asks_and_its_end_is_seen(folder: ResultsFolder) -> N
     (told,) = found["drivers"]
     assert told["sweep_id"] == "a" and told["stopped"] and told["seconds"] < 2.0
     assert len(asked) == 1 and asked[0].startswith("`phasesweep stop` of ")
-    assert not {path.name for path in folder.claims.iterdir()} - {"lock"}, "nothing is left of driver and request"
+    assert not {path.name for path in folder.leases.iterdir()} - {"lock"}, "nothing is left of driver and request"
 
 
 def test_a_driver_that_goes_on_is_told_of(folder: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
     asked: list[str] = []
-    with ReplicateLeases(folder.claims, "a", on_stop=asked.append):
+    with ReplicateLeases(folder.leases, "a", on_stop=asked.append):
         code, found = stop()
         assert verb.stop(Console(width=200), None, "tiny.yaml", "laptop", []) == 1
     assert code == 1

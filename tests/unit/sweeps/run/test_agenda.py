@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,6 +15,7 @@ from sweeps.run import queue as module
 from sweeps.run.queue import QueueStatus, WorkQueue
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
+from tests.heartbeats import dead_driver
 from tests.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
 
 ARMS = ("baseline", "treatment")
@@ -44,23 +44,23 @@ def ROOM(key: tuple[str, int]) -> bool:
 class Scene:
     """A results folder with a journal, this driver and a living other one."""
 
-    def __init__(self, folder: Path, claims: ReplicateLeases, other: ReplicateLeases) -> None:
-        self.folder, self.claims, self.other = folder, claims, other
+    def __init__(self, folder: Path, leases: ReplicateLeases, other: ReplicateLeases) -> None:
+        self.folder, self.leases, self.other = folder, leases, other
         self.reader = JournalReader(folder / "journal")
 
     def write(self, *events: dict[str, Any]) -> None:
         write_journal(self.folder / "journal" / "other.jsonl", [sweep_event(ARMS, seeds=SEEDS), *events])
 
     def queue(self, reruns: dict[tuple[str, int], Rerun] | None = None, plan: Any = PLAN) -> WorkQueue:
-        return WorkQueue(plan, self.reader, self.claims, reruns or {})
+        return WorkQueue(plan, self.reader, self.leases, reruns or {})
 
 
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     monkeypatch.setattr(module, "REFRESH_EVERY_SECONDS", 0.0)
-    folder = tmp_path / "claims"
-    with ReplicateLeases(folder, "me") as claims, ReplicateLeases(folder, "other") as other:
-        made = Scene(tmp_path, claims, other)
+    folder = tmp_path / "leases"
+    with ReplicateLeases(folder, "me") as leases, ReplicateLeases(folder, "other") as other:
+        made = Scene(tmp_path, leases, other)
         made.write()
         yield made
 
@@ -77,7 +77,7 @@ def test_it_hands_out_each_missing_replicate_once_in_order(scene: Scene) -> None
     queue = scene.queue()
     assert queue.refresh() == QueueStatus(free=2, held=0)
     assert claim_all(queue) == [KEYS[1], KEYS[2]]
-    assert all(not scene.other.claim(*key) for key in (KEYS[1], KEYS[2]))
+    assert all(not scene.other.acquire(*key) for key in (KEYS[1], KEYS[2]))
     assert queue.left() == {KEYS[1], KEYS[2]}, "begun, and not ended"
 
 
@@ -95,17 +95,16 @@ def test_what_another_has_ended_after_the_look_is_not_run_again(scene: Scene) ->
     queue.refresh()
     scene.write(*replicate_events("baseline", 0, 2.5))
     assert claim_all(queue) == KEYS[1:]
-    assert scene.other.claim(*KEYS[0]), "the claim was given back"
+    assert scene.other.acquire(*KEYS[0]), "the lease was given back"
 
 
 def test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one(scene: Scene) -> None:
     for key in KEYS:
-        assert scene.other.claim(*key)
+        assert scene.other.acquire(*key)
     queue = scene.queue()
     assert claim_all(queue) == []
     assert queue.status == QueueStatus(free=0, held=4)
-    gone = {"host": socket.gethostname(), "pid": 2**22 + 1, "process_started": 0.0}
-    (scene.folder / "claims" / "other.driver").write_text(json.dumps(gone), encoding="utf-8")
+    dead_driver(scene.folder / "leases", "other")
     assert claim_all(queue) == KEYS
 
 
@@ -114,7 +113,7 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
     assert claim_all(queue) == KEYS
     scene.write(*replicate_events("baseline", 0, None, status="crashed"))
     for key in KEYS:
-        scene.claims.release(*key)
+        scene.leases.release(*key)
     assert claim_all(queue) == []
     assert queue.left() == set(KEYS[1:]), "a crash is an end"
 
@@ -126,7 +125,7 @@ def test_what_was_preempted_is_tried_again_but_not_for_ever(scene: Scene) -> Non
         if (claimed.planned.config_id, claimed.seed) == KEYS[0]:
             tries += 1
             scene.write(*replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries))
-            scene.claims.release(*KEYS[0])
+            scene.leases.release(*KEYS[0])
     assert tries == module.MAX_TRIES
     assert KEYS[0] in queue.left()
 

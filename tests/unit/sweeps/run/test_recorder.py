@@ -52,9 +52,9 @@ def parts(tmp_path: Path) -> Iterator[tuple[Recorder, ReplicateLeases, Heard, As
     given = assignment(tmp_path, config_id="baseline-id", report_timeout_seconds=9.0)
     ReplicateFolder(Path(given.replicate_dir)).checkpoint.parent.mkdir(parents=True)
     ReplicateFolder(Path(given.replicate_dir)).checkpoint.touch()
-    with ReplicateLeases(tmp_path / "claims", "me") as claims:
-        assert claims.claim(given.config_id, given.seed)
-        yield Recorder(writer, claims, heard), claims, heard, given
+    with ReplicateLeases(tmp_path / "leases", "me") as leases:
+        assert leases.acquire(given.config_id, given.seed)
+        yield Recorder(writer, leases, heard), leases, heard, given
     writer.close()
 
 
@@ -63,7 +63,7 @@ def last_event(folder: Path) -> dict[str, Any]:
 
 
 def is_free(folder: Path) -> bool:
-    return not list((folder / "claims").glob("*.claim"))
+    return not list((folder / "leases").glob("*.lease"))
 
 
 def test_a_worker_that_the_driver_ended_has_timed_out(tmp_path: Path, parts: Any) -> None:
@@ -113,13 +113,13 @@ def test_a_death_after_the_end_is_nothing(tmp_path: Path, parts: Any) -> None:
 
 
 def test_a_lost_machine_is_no_fault_of_the_replicate_and_it_can_be_lost_again(tmp_path: Path, parts: Any) -> None:
-    recorder, claims, heard, given = parts
+    recorder, leases, heard, given = parts
     for count in (1, 2):
         recorder.begin(given, None)
         recorder.record_death(given, "its node has died", lost_machine=True)
         assert heard.outcomes == ["preempted"] * count
         assert last_event(tmp_path)["message"] == "its machine was lost: its node has died"
-        assert claims.claim(given.config_id, given.seed)
+        assert leases.acquire(given.config_id, given.seed)
 
 
 @pytest.mark.parametrize(("reason", "kept"), [("failed", True), ("changed", False)])

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +16,13 @@ import pytest
 from rich.console import Console
 
 from analysis.records.description import JournalError
+from analysis.records.journal import read_journal
 from cluster.connection.session import RayFailure
 from sweeps.cli.run import run
 from sweeps.run.limits import RunLimits
+from sweeps.store.disk_errors import write_failure
+from sweeps.store.folder import ResultsFolder
+from tests.disks import fill, small_disk
 from tests.integration.studies import write_study
 
 Command = Callable[[], tuple[int, str]]
@@ -27,10 +34,9 @@ def tracking_uri(tmp_path_factory: pytest.TempPathFactory) -> str:
     return f"sqlite:///{tmp_path_factory.mktemp('mlflow')}/mlflow.db"
 
 
-@pytest.fixture
-def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str) -> Command:
-    """Return a function that runs a small study and returns the exit code and what was printed."""
-    study = write_study(tmp_path, seeds=1)
+def a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str) -> tuple[Command, RunLimits]:
+    """Return a function that runs a small study and returns the exit code and what was printed; and its limits."""
+    study, limits = write_study(tmp_path, seeds=1), RunLimits()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PHASESWEEP_RESULTS", str(tmp_path / "results"))
     monkeypatch.setenv("MLFLOW_TRACKING_URI", tracking_uri)
@@ -40,9 +46,14 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str) 
     def run_it() -> tuple[int, str]:
         said = io.StringIO()
         console = Console(file=said, soft_wrap=True)
-        return run(console, None, str(study), "laptop", [], limits=RunLimits()), said.getvalue()
+        return run(console, None, str(study), "laptop", [], limits=limits), said.getvalue()
 
-    return run_it
+    return run_it, limits
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str) -> Command:
+    return a_command(tmp_path, monkeypatch, tracking_uri)[0]
 
 
 @pytest.mark.parametrize(
@@ -84,3 +95,86 @@ def test_a_journal_that_is_damaged_while_something_runs_is_no_mistake_of_the_use
     assert "once it is mended, continue with: " in said
     with pytest.raises(JournalError):
         command()  # nothing has started this time
+
+
+def fills_its_disk(session: list[Callable[[], object]]) -> Callable[..., Any]:
+    """Return what stands in for Ray's session: everything that a run could write comes to nothing."""
+
+    @contextmanager
+    def full(*arguments: Any, **options: Any) -> Iterator[None]:
+        for step in session:
+            step()
+        yield
+
+    return full
+
+
+@pytest.mark.parametrize("is_stopped_before", [False, True])
+def test_a_full_disk_is_one_sentence_and_the_run_can_be_continued(
+    is_stopped_before: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    """Neither the journal nor driver.log can be written; on a real disk of 900 KiB."""
+    with small_disk(tmp_path / "results") as disk:
+        command, limits = a_command(tmp_path, monkeypatch, tracking_uri)
+        steps: list[Callable[[], object]] = [lambda: fill(disk)]
+        if is_stopped_before:
+            steps.append(lambda: limits.stop("by SIGINT"))
+        steps.append(lambda: (disk / "x").write_bytes(bytes(10)))
+        monkeypatch.setattr("sweeps.run.engine.ray_session", fills_its_disk(steps))
+        before = set(threading.enumerate())
+        code, said = command()
+        assert set(threading.enumerate()) <= before, "the tracker has ended"
+        assert code == (130 if is_stopped_before else 1), said
+        (sentence,) = [line for line in said.splitlines() if "no space left" in line]
+        assert sentence.startswith(f"no space left on {disk / 'tiny' / 'laptop'}; nothing finished is lost; ")
+        assert "free space and continue with: " in sentence and "tiny.yaml" in sentence
+        assert "Traceback" not in said
+        (disk / "ballast").unlink()
+        state = read_journal(disk / "tiny" / "laptop" / "journal")
+        assert state.sweep is not None and not list(disk.rglob("*.lease"))
+
+
+def test_a_disk_that_is_full_for_a_moment_is_the_reason_of_the_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    with small_disk(tmp_path / "results") as disk:
+        command, _ = a_command(tmp_path, monkeypatch, tracking_uri)
+        run_out = OSError(errno.ENOSPC, "No space left on device", "/scratch/x")
+
+        def raise_it() -> None:
+            raise RuntimeError("Tune cannot go on") from run_out
+
+        monkeypatch.setattr("sweeps.run.engine.ray_session", fills_its_disk([raise_it]))
+        code, said = command()
+        assert code == 1, said
+        assert "stopped: no space left on /scratch/x; free space" in said
+        assert "2 of 2 replicates are left; continue with: " in said
+        assert "Tune cannot go on" in (disk / "tiny" / "laptop" / "driver.log").read_text(encoding="utf-8")
+
+
+def test_a_journal_that_cannot_be_written_from_the_start_is_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    with small_disk(tmp_path / "results") as disk:
+        command, _ = a_command(tmp_path, monkeypatch, tracking_uri)
+        prepare = ResultsFolder.prepare
+
+        def then_full(folder: ResultsFolder, *arguments: Any) -> None:
+            prepare(folder, *arguments)
+            fill(disk)
+
+        monkeypatch.setattr(ResultsFolder, "prepare", then_full)
+        code, said = command()
+        assert code == 1, said
+        assert f"no space left on {disk / 'tiny' / 'laptop'}" in said and "continue with: " in said
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EDQUOT, "no space left on /r; nothing finished is lost; free space and continue with: again"),
+        (errno.EROFS, "/r: Read-only file system; nothing finished is lost; continue with: again"),
+    ],
+)
+def test_what_is_said_of_a_folder_that_cannot_be_written(number: int, sentence: str) -> None:
+    assert write_failure(OSError(number, os.strerror(number)), Path("/r"), "again") == sentence
