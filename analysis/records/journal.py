@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.records.description import JournalError, SweepInfo
-from analysis.records.replicates import Attempt, Replicate, ReportPoint
+from analysis.records.replicates import Attempt, Key, Replicate, ReportPoint
 from analysis.records.statuses import RESULTS, STATUSES
 
 EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", "reopened", *STATUSES})
@@ -28,7 +28,17 @@ class JournalState:
 
     sweep: SweepInfo | None = None
     """The newest description."""
-    replicates: dict[tuple[str, int], Replicate] = field(default_factory=dict)
+    replicates: dict[Key, Replicate] = field(default_factory=dict)
+
+    def has_ended(self, key: Key) -> bool:
+        """Return whether a replicate has an end that stands; see `Replicate.has_ended`."""
+        replicate = self.replicates.get(key)
+        return replicate is not None and replicate.has_ended
+
+    def is_pending(self, key: Key) -> bool:
+        """Return whether `run` should run a replicate; see `Replicate.is_pending`."""
+        replicate = self.replicates.get(key)
+        return replicate is None or replicate.is_pending
 
     def replicate(self, config_id: str, seed: int) -> Replicate:
         """Return the replicate, made empty if the journal has not named it yet."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from analysis.records.statuses import FAILURES, RESULTS
+
 Key = tuple[str, int]
 """Names a replicate: (config_id, seed)."""
+
+MAX_CRASHES = 2
+"""`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,31 @@ class Replicate:
     """Those that computed the steps that count: one that begins with the first step makes earlier ones void."""
     reports: list[ReportPoint] = field(default_factory=list)
     """Ascending steps; a continued replicate replaces the steps it repeats."""
+
+    @property
+    def key(self) -> Key:
+        """What names it."""
+        return (self.config_id, self.seed)
+
+    @property
+    def has_open_attempt(self) -> bool:
+        """Whether the newest attempt has said no end: it runs, or its driver has died."""
+        return (self.started_at or 0.0) > (self.ended_at or 0.0)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it has an end that stands: a result, or a failure after which nothing has begun or was decided.
+
+        The only answer to this question. Preempted, or out of memory and to be tried with another size, is no end.
+        """
+        if self.status in RESULTS:
+            return True
+        return self.status in FAILURES and not self.retry and not self.has_open_attempt
+
+    @property
+    def is_pending(self) -> bool:
+        """Whether `run` should run it: it has no end, or has crashed and may be tried once more."""
+        return not self.has_ended or (self.status == "crashed" and self.crashes < MAX_CRASHES)
 
     @property
     def numerics(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How a replicate can end."""
+"""How a replicate can end, and what that means; the words of the journal."""
 
 from __future__ import annotations
 
@@ -6,14 +6,11 @@ from typing import Literal
 
 Status = Literal["finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted"]
 
-
 STATUSES: tuple[Status, ...] = ("finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted")
 """How a replicate can end."""
 
-
 RESULTS: frozenset[str] = frozenset({"finished", "diverged", "pruned"})
 """Statuses that are science: final, unless somebody reopens the replicate."""
-
 
 FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})
 """Statuses that make `run` exit with 1."""

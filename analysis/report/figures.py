@@ -160,7 +160,7 @@ def _estimate(
     if low is not None and high is not None:
         axes.plot([low, high], [height - 0.1] * 2, color=colour, linewidth=2.2, zorder=4)
     if centre is not None:
-        hollow = row.reading in {"failures", "incomplete"}
+        hollow = row.reading in {"failures", "pruned", "incomplete"}
         face = "white" if hollow else colour
         axes.plot([centre], [height - 0.1], "D", color=colour, mfc=face, markersize=6.5, mew=1.5, zorder=5)
 

@@ -361,11 +361,11 @@ def _external(theirs: ExternalInfo, base: Sample | None, question: ComparisonSpe
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
         p=comparison.p if comparison else None,
-        note=base.shortfall if base is not None else "the study names no baseline",
+        note=_note(base.shortfall) if base is not None else "the study names no baseline",
     )
 
 
-def _note(*remarks: str) -> str:
+def _note(*remarks: str | None) -> str:
     return "; ".join(remark for remark in remarks if remark)
 
 

@@ -29,6 +29,7 @@ Conclusion = Literal[
     "not separable at this n",
     "not attainable",
     "failures",
+    "pruned",
     "incomplete",
     "not measured",
     "identical",
@@ -39,7 +40,8 @@ Conclusion = Literal[
 
 `better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` where it has none).
 `not attainable`: no t-test exists, as with fewer than two pairs. `failures`: a replicate of either arm failed;
-a mean over survivors is neither better nor worse, even where equally many failed. `incomplete`: planned seeds
+a mean over survivors is neither better nor worse, even where equally many failed. `pruned`: the same where a
+replicate was stopped early on purpose: it has a result, and no value to compare. `incomplete`: planned seeds
 are still to run, and testing early inflates the error. `not measured`: one of the arms has nothing to which the
 metric applies, such as phases. `not comparable`: the arms saw different data. `identical`: every replicate
 equals the other arm's exactly.
@@ -74,18 +76,22 @@ class Sample:
 
     @property
     def num_failed(self) -> int:
-        """Replicates that will give no value unless they run again."""
+        """Replicates that will give no value unless they run again, though they were let run to their end."""
         return sum(self.statuses[s] for s in ("diverged", *FAILURES)) + self.num_without_metric
+
+    @property
+    def num_pruned(self) -> int:
+        """Replicates that were stopped early on purpose: a result, without a final value."""
+        return self.statuses["pruned"]
 
     @property
     def num_open(self) -> int:
         """Planned seeds without an end so far."""
-        ended = self.statuses["finished"] + sum(self.statuses[s] for s in ("diverged", *FAILURES))
-        return len(self.arm.seeds) - ended
+        return len(self.arm.seeds) - sum(replicate.has_ended for replicate in self.replicates)
 
     @property
-    def shortfall(self) -> str:
-        """What keeps the values from being those of all planned seeds; empty if nothing does."""
+    def shortfall(self) -> str | None:
+        """What keeps the values from being those of all planned seeds; None if nothing does."""
         planned, remarks = len(self.arm.seeds), []
         if self.num_failed:
             counts = [f"{self.statuses[s]} {s}" for s in ("diverged", *sorted(FAILURES)) if self.statuses[s]]
@@ -93,11 +99,13 @@ class Sample:
                 counts.append(f"{self.num_without_metric} finished without the metric")
             rest = "; the mean is over survivors" if self.values else ""
             remarks.append(f"{self.num_failed} of {planned} failed ({', '.join(counts)}){rest}")
+        if self.num_pruned:
+            remarks.append(f"{self.num_pruned} of {planned} pruned, without a final value")
         if self.num_open:
             remarks.append(f"{self.num_open} of {planned} seeds not finished yet")
         if not self.is_measured:
             remarks.append("does not report this metric")
-        return "; ".join(remarks)
+        return "; ".join(remarks) or None
 
 
 def take_sample(state: JournalState, arm: ArmInfo, metric: str, *, is_optional: bool) -> Sample:
@@ -113,8 +121,19 @@ def take_sample(state: JournalState, arm: ArmInfo, metric: str, *, is_optional: 
     replicates = [replicate for replicate in found.values() if replicate is not None]
     finished = [replicate for replicate in replicates if replicate.status == "finished"]
     values = {r.seed: r.final_metrics[metric] for r in finished if metric in r.final_metrics}
-    statuses = Counter(r.status or PENDING if r is not None else PENDING for r in found.values())
+    statuses = Counter(_status(replicate) for replicate in found.values())
     return Sample(arm, replicates, values, statuses, bool(values) or not (is_optional and finished))
+
+
+def _status(replicate: Replicate | None) -> str:
+    """Return how a replicate has ended; of one without an end, whether it was interrupted."""
+    if (
+        replicate is None
+        or replicate.status is None
+        or not (replicate.has_ended or replicate.status == "preempted")
+    ):
+        return PENDING
+    return replicate.status
 
 
 def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Comparison | None:
@@ -156,6 +175,8 @@ def conclude(
     reading: Conclusion
     if sample.num_failed or base.num_failed:
         reading = "failures"
+    elif sample.num_pruned or base.num_pruned:
+        reading = "pruned"
     elif sample.num_open or base.num_open:
         reading = "incomplete"
     elif not (sample.is_measured and base.is_measured):
@@ -179,10 +200,10 @@ def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> C
     return "better" if higher == (direction == "maximise") else "worse"
 
 
-def degenerate_reason(comparison: Comparison | None, other: str) -> str:
-    """Return why a comparison with `other` has no ordinary test; empty if it has one or says so itself."""
+def degenerate_reason(comparison: Comparison | None, other: str) -> str | None:
+    """Return why a comparison with `other` has no ordinary test; None if it has one or says so itself."""
     if comparison is not None and comparison.identical:
         return f"equals {other} exactly on every seed"
     if comparison is not None and comparison.n >= 2 and comparison.p is None:
         return "no t-test: nothing varies over seeds"
-    return ""
+    return None

@@ -279,7 +279,7 @@ def _remarks(first: Sample, second: Sample, comparison: Comparison | None, same_
     if first.arm.config_id == second.arm.config_id:
         remarks.append("both are one configuration")
     remarks += [f"{side}: {s.shortfall}" for side, s in (("A", first), ("B", second)) if s.shortfall]
-    remarks += [remark] if (remark := degenerate_reason(comparison, "A")) else []
+    remarks += [remark] if (remark := degenerate_reason(comparison, "A")) is not None else []
     if comparison is not None and comparison.method == "Welch t":
         remarks.append("unpaired, by Welch's test: the arms were planned on disjoint seeds")
     numerics = _differing_numerics(first, second)

@@ -42,6 +42,9 @@ CHECK_EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
 """How long Ray may not answer before it counts as dead. After 60 s it ends the process that asks."""
 
+STARTED_TOO_SLOWLY = "timed out during startup"
+"""What Ray says, in words only, if its processes were not up within its 30 s."""
+
 
 class RayFailure(RuntimeError):  # noqa: N818  Ray's failure, not an error of the call that finds it
     """Ray itself has died; the message says what of it."""
@@ -101,7 +104,7 @@ def _start(offer: SessionResources, quiet: dict[str, Any]) -> None:
             **quiet,
         )
     except Exception as error:  # Ray raises no narrower class for this
-        if "timed out during startup" not in str(error):
+        if STARTED_TOO_SLOWLY not in str(error):
             raise
         load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
         raise RayFailure(f"Ray did not start within its 30 s: this machine is busy ({load}); try again") from error
@@ -197,7 +200,7 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
             error = ended.get(timeout=CHECK_EVERY_SECONDS)
         except queue.Empty:
             silence = _unresponsive_component()
-            if not silence:
+            if silence is None:
                 answered_at = time.monotonic()
             elif time.monotonic() - answered_at > PATIENCE_SECONDS:
                 raise RayFailure(silence) from None
@@ -210,11 +213,11 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
         raise error
 
 
-def _unresponsive_component() -> str:
-    """Return what of Ray does not answer; empty if all does."""
+def _unresponsive_component() -> str | None:
+    """Return what of Ray does not answer; None if all does."""
     context = ray.get_runtime_context()
     if not answers(context.gcs_address, CONNECT_SECONDS):
         return f"Ray's head at {context.gcs_address} has died"
     if not any(node["Alive"] for node in ray.nodes() if node["NodeID"] == context.get_node_id()):
         return "Ray's process on this machine (raylet) has died"
-    return ""
+    return None

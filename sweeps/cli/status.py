@@ -13,9 +13,8 @@ from typing import Any
 
 from rich.console import Console
 
-from analysis.records.replicates import Key, Replicate
+from analysis.records.replicates import Key
 from sweeps.console import Emit, format_duration, text_table
-from sweeps.plan.selection import is_missing
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.leases import Driver, filesystem_time, leases_in, living_drivers
 from sweeps.store.reader import JournalReader, JournalView
@@ -200,7 +199,7 @@ def look(study: Study, folder: ResultsFolder) -> Status:
         running=[scene.running(key) for key in keys if scene.word(key) == "running"],
         drivers=drivers,
         stale_leases=sorted((key, sweep_id) for key, sweep_id in leases.items() if sweep_id not in living),
-        num_missing=sum(is_missing(reader.view.state.replicates.get(key)) for key in keys),
+        num_missing=sum(map(reader.view.state.is_pending, keys)),
         now=scene.now,
         filesystem_now=(filesystem_time(folder.leases) if drivers else None) or scene.now,
     )
@@ -225,7 +224,7 @@ class _Scene:
     def word(self, key: Key) -> str:
         """Return the status of a replicate; see Row."""
         replicate = self.view.state.replicates.get(key)
-        if replicate is not None and replicate.status is not None and not _has_restarted(replicate):
+        if replicate is not None and replicate.status is not None and not replicate.has_open_attempt:
             return replicate.status
         holder = self.leases.get(key)
         if holder is None:
@@ -267,7 +266,3 @@ class _Scene:
             seconds_since_report=round(max(0.0, self.now - heard_at), 1),
             predicted_memory_mib=arm.predicted_memory_mib,
         )
-
-
-def _has_restarted(replicate: Replicate) -> bool:
-    return (replicate.started_at or 0.0) > (replicate.ended_at or 0.0)

@@ -12,10 +12,10 @@ import yaml
 from rich.console import Console
 
 from sweeps.cli.json_schemas import load_schema
-from sweeps.cli.run import prepare
 from sweeps.cli.stored_sweep import find_metric_name, load_results
 from sweeps.console import Emit, proposed, text_table
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES
+from sweeps.run.driver import prepare
 from sweeps.store.folder import results_root
 from sweeps.store.usage import forecast_of_plan
 from sweeps.studies.library import installed_studies, library
@@ -103,7 +103,7 @@ def plan(
     from sweeps.cli import plan_text
 
     prepared = prepare(name, scale, sets, cards=gpus)
-    state = prepared.folder.state()
+    state = prepared.state
     if emit:
         emit(prepared.plan.to_json(state))
         return

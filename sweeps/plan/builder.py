@@ -38,6 +38,7 @@ from sweeps.studies.study import Arm, Study
 from sweeps.studies.validation import field_in
 from trainables.architectures.base import count_parameters
 from trainables.config.initial_weights import BACKBONE
+from trainables.config.resources import ResourceConfig
 from trainables.config.trial import config_id
 from trainables.data.errors import DataError
 from trainables.tasks.base import Task
@@ -88,8 +89,7 @@ def build_plan(
     state = state or JournalState()
     finished = finished_weights(state, folder)
     prerequisites, arms = (
-        _corrected(units, state, study.resources.micro_batch_size)
-        for units in plan_units(study, tasks, estimates, finished)
+        _corrected(units, state, study.resources) for units in plan_units(study, tasks, estimates, finished)
     )
     needs_mib = {planned.config_id: planned.need_mib for planned in (*prerequisites, *arms)}
     try:
@@ -139,9 +139,9 @@ def _smaller_micro_batch(
 
 
 def _corrected(
-    arms: tuple[PlannedArm, ...], state: JournalState, micro_batch_size: int | None
+    arms: tuple[PlannedArm, ...], state: JournalState, resources: ResourceConfig
 ) -> tuple[PlannedArm, ...]:
-    factors = corrections(arms, state, micro_batch_size)
+    factors = corrections(arms, state, "cuda" if resources.gpus_per_trial != 0 else "cpu", resources)
     return tuple(replace(one, correction=factors.get(one.config.architecture.name, 1.0)) for one in arms)
 
 

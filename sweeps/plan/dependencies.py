@@ -10,12 +10,10 @@ from typing import NamedTuple
 
 from analysis.records.replicates import Key
 from sweeps.errors import UserError, nearest
-from sweeps.store.folder import ResultsFolder
 from sweeps.studies.study import Arm, Study
 from trainables.config.initial_weights import RESUME
 from trainables.config.trial import TrialConfig
-from trainables.training.initial_weights import WeightSource, WeightSourceError, check_weights, sha256_of
-from trainables.worker.replicate_folder import ReplicateFolder
+from trainables.training.initial_weights import WeightSourceError, check_weights, sha256_of
 
 _CONFIG_ID = re.compile(r"[0-9a-f]{12}")
 
@@ -44,14 +42,6 @@ class Dependency:
         if self.file is not None:
             return None
         return (self.config_id, seed if self.seed is None else self.seed)
-
-    def origin(self, seed: int, folder: ResultsFolder) -> WeightSource:
-        """Return where the weights lie for a replicate with `seed`."""
-        key = self.key(seed)
-        if key is None:
-            return WeightSource(path=str(self.file), identity=self.sha256, named=self.identity)
-        path = ReplicateFolder(folder.replicate(*key)).weights
-        return WeightSource(path=str(path), identity=f"{key[0]}/seed={key[1]}", named=self.identity)
 
 
 class Backbone(NamedTuple):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +72,24 @@ class PlannedArm:
 
 
 @dataclass(frozen=True)
+class PlannedReplicate:
+    """An arm with one of its seeds: what one trial runs."""
+
+    arm: PlannedArm
+    seed: int
+
+    @property
+    def key(self) -> Key:
+        """What names it: (config_id, seed)."""
+        return (self.arm.config_id, self.seed)
+
+    @property
+    def depends_on(self) -> list[Key]:
+        """The replicates that must have finished before it starts."""
+        return self.arm.depends_on(self.seed)
+
+
+@dataclass(frozen=True)
 class Plan:
     """Everything that `run` will do, and nothing that it has done."""
 
@@ -94,9 +115,9 @@ class Plan:
         """The most trials that run at once: as many as fit of the smallest."""
         return max(size_class.concurrency for size_class in self.packing.classes)
 
-    @property
-    def replicates(self) -> list[tuple[PlannedArm, int]]:
-        """Every (arm, seed): first the prerequisites, then the largest size class first, in it seed by seed, the
+    @cached_property
+    def replicates(self) -> tuple[PlannedReplicate, ...]:
+        """Everything to run: first the prerequisites, then the largest size class first, in it seed by seed, the
         baseline first; arms that compute the same appear once.
 
         Large ones fill the gaps that they leave with small ones, not the other way round. Seed by seed, a sweep
@@ -105,42 +126,52 @@ class Plan:
         unique: dict[str, PlannedArm] = {}
         for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
             unique.setdefault(planned.config_id, planned)
-        before = [(planned, seed) for planned in self.prerequisites for seed in planned.seeds(self.study)]
-        known = {(planned.config_id, seed) for planned, seed in before}
-        return before + [
-            (planned, seed)
+        by_class: dict[int, list[PlannedArm]] = {size_class.index: [] for size_class in self.packing.classes}
+        for planned in unique.values():
+            by_class[self.size_class(planned).index].append(planned)
+        before = [PlannedReplicate(each, seed) for each in self.prerequisites for seed in each.seeds(self.study)]
+        known = {replicate.key for replicate in before}
+        compared = [
+            PlannedReplicate(planned, seed)
             for size_class in self.packing.classes
             for seed in self.study.seeds
-            for planned in unique.values()
-            if self.size_class(planned) is size_class and (planned.config_id, seed) not in known
+            for planned in by_class[size_class.index]
         ]
+        return (*before, *(replicate for replicate in compared if replicate.key not in known))
 
     @property
     def units(self) -> tuple[PlannedArm, ...]:
         """Everything that is trained: the prerequisites, then the arms."""
         return (*self.prerequisites, *self.arms)
 
-    @property
+    @cached_property
     def kept(self) -> frozenset[Key]:
         """The replicates whose weights others start with."""
-        return frozenset(key for planned, seed in self.replicates for key in planned.depends_on(seed))
+        return frozenset(key for replicate in self.replicates for key in replicate.depends_on)
 
     def size_class(self, planned: PlannedArm) -> SizeClass:
         """Return the class of an arm."""
         return self.packing.class_of(planned.config_id)
 
-    @property
-    def keys(self) -> list[tuple[str, int]]:
+    @cached_property
+    def keys(self) -> tuple[Key, ...]:
         """(config_id, seed) of every replicate."""
-        return [(planned.config_id, seed) for planned, seed in self.replicates]
+        return tuple(replicate.key for replicate in self.replicates)
 
-    def forecast_seconds(self, state: JournalState | None = None) -> tuple[float, str]:
-        """Return the forecast wall time of the whole study and what it rests on.
+    def forecast_seconds(
+        self, state: JournalState | None = None, keys: Iterable[Key] | None = None
+    ) -> tuple[float, str]:
+        """Return the forecast wall time and what it rests on.
 
         A configuration that has not run yet is assumed to take what its size says, at the pace of those that have.
+
+        Args:
+            state: What has been measured.
+            keys: What will run; None: the whole study.
         """
         each, num_measured = self._seconds_each(state or JournalState())
-        total = sum(each[p.config_id] / self.size_class(p).concurrency for p, _ in self.replicates)
+        runs = Counter(config_id for config_id, _ in (self.keys if keys is None else keys))
+        total = sum(n * each[one] / self.packing.class_of(one).concurrency for one, n in runs.items())
         return total, f"{num_measured} of {len(each)} configurations measured"
 
     def _seconds_each(self, state: JournalState) -> tuple[dict[str, float], int]:
@@ -164,7 +195,7 @@ class Plan:
         """Return the forecast cost of the whole study: what it keeps busy, cores times seconds."""
         each, _ = self._seconds_each(state or JournalState())
         cores = self.request.cpu * self.request.workers
-        return cores * sum(each[planned.config_id] for planned, _ in self.replicates)
+        return cores * sum(each[config_id] for config_id, _ in self.keys)
 
     @property
     def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:

@@ -8,37 +8,17 @@ from typing import Literal
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
-from sweeps.plan.plan import Plan, PlannedArm
+from sweeps.plan.plan import Plan, PlannedReplicate
 from sweeps.plan.staleness import changes
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView
 from trainables.code_hash import code_hash
 from trainables.worker.replicate_folder import ReplicateFolder
 
-MAX_CRASHES = 2
-"""`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
 
-
-def is_missing(replicate: Replicate | None) -> bool:
-    """Return whether `run` should run a replicate: it has not ended, was preempted, or crashed only once."""
-    if has_no_end(replicate):
-        return True
-    assert replicate is not None  # what has no record has no end
-    return replicate.status == "crashed" and replicate.crashes < MAX_CRASHES
-
-
-def has_no_end(replicate: Replicate | None) -> bool:
-    """Return whether a replicate has not ended, or only for now: preempted, or to be tried with other memory."""
-    return replicate is None or replicate.status in {None, "preempted"} or bool(replicate.retry)
-
-
-def missing_replicates(plan: Plan, state: JournalState) -> list[tuple[PlannedArm, int]]:
-    """Return what `run` would run, in order."""
-    return [
-        (planned, seed)
-        for planned, seed in plan.replicates
-        if is_missing(state.replicates.get((planned.config_id, seed)))
-    ]
+def missing_replicates(plan: Plan, state: JournalState) -> list[PlannedReplicate]:
+    """Return what `run` would run, in the plan's order."""
+    return [replicate for replicate in plan.replicates if state.is_pending(replicate.key)]
 
 
 @dataclass(frozen=True)
@@ -84,7 +64,7 @@ class Selection:
     def _each(self, plan: Plan, view: JournalView) -> Iterator[tuple[Key, Rerun]]:
         for key in plan.keys:
             replicate = view.state.replicates.get(key)
-            if replicate is None or has_no_end(replicate) or replicate.ended_at is None:
+            if replicate is None or not replicate.has_ended or replicate.ended_at is None:
                 continue
             differences = changes(plan, view, key) if self.changed else []
             if differences:
@@ -106,11 +86,10 @@ def without_weights(
         state: What has ended.
         reopened: What shall run again although it has.
     """
-    missing = {(planned.config_id, seed) for planned, seed in missing_replicates(plan, state)}
-    to_run = [(p, seed) for p, seed in plan.replicates if (p.config_id, seed) in missing.union(reopened)]
-    waiting = {key for planned, seed in to_run for key in planned.depends_on(seed)}
+    to_run = {*(replicate.key for replicate in missing_replicates(plan, state)), *reopened}
+    waiting = {key for replicate in plan.replicates if replicate.key in to_run for key in replicate.depends_on}
     lost: dict[Key, Rerun] = {}
-    for key in waiting & set(plan.keys):
+    for key in waiting.intersection(plan.keys):
         replicate = state.replicates.get(key)
         if replicate is None or replicate.status != "finished" or replicate.ended_at is None:
             continue

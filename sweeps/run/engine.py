@@ -11,7 +11,7 @@ import tempfile
 import time
 import traceback
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -26,21 +26,26 @@ from cluster.connection.address import ClusterError
 from cluster.connection.session import RayFailure, SessionResources, ray_session, run_while_ray_is_alive
 from cluster.placement.oom import Fail, Retry
 from cluster.placement.slots import Slots
+from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Rerun
 from sweeps.run.deadlines import Deadlines
 from sweeps.run.limits import RunLimits
 from sweeps.run.memory_retry import MemoryRetries
-from sweeps.run.queue import REFRESH_EVERY_SECONDS, Leased, WorkQueue
+from sweeps.run.queue import REFRESH_EVERY_SECONDS, WorkQueue
 from sweeps.run.recorder import Listener, Recorder
 from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
+from sweeps.run.work import Leased
+from sweeps.search.proposer import Proposer, Report
 from sweeps.store.disk_errors import full_disk
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
+from trainables.training.initial_weights import WeightSource
 from trainables.worker.assignment import ACTOR_KEY, EVENT_KEY, GROUP_KEY, Assignment
 from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT, WorkerRecycledError
+from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.single_worker import ReplicateTrainable
 
 if TYPE_CHECKING:
@@ -54,8 +59,9 @@ TUNE_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
-_MACHINE_IS_LOST = ("its node has died", "its owner has died")
-"""What Ray says of an actor that has not died by itself."""
+_MACHINE_IS_LOST = ("its node has died", "its owner has died", "The actor is temporarily unavailable")
+"""What Ray says, in words only, of an actor that has not died by itself. The last while Ray has not noticed
+yet that a node is gone; that a process has died on a node that lives it knows at once."""
 
 
 def new_sweep_id() -> str:
@@ -66,7 +72,9 @@ def new_sweep_id() -> str:
 def run_plan(
     plan: Plan,
     folder: ResultsFolder,
+    proposer: Proposer,
     *,
+    reader: JournalReader,
     sweep_id: str,
     address: str | None,
     listener: Listener,
@@ -78,6 +86,8 @@ def run_plan(
     Args:
         plan: What to run.
         folder: Where; prepared.
+        proposer: What decides what runs next.
+        reader: The journal, read so far; nobody else may read on with it meanwhile.
         sweep_id: Name of this driver's journal.
         address: Ray cluster to use, or None for a session of our own.
         listener: Told about every start and report.
@@ -95,12 +105,13 @@ def run_plan(
     try:
         writer.write_sweep(plan.sweep)
         with ReplicateLeases(folder.leases, sweep_id, on_stop=stop) as leases:
-            queue = WorkQueue(plan, JournalReader(folder.journal), leases, reruns)
+            memory_retries = MemoryRetries(plan)
+            queue = WorkQueue(plan, proposer, reader, leases, reruns, memory_retries.size_class)
             recorder = Recorder(writer, leases, listener)
-            _Engine(plan, folder, queue, recorder, listener, limits).run(address)
+            _Engine(plan, folder, proposer, queue, memory_retries, recorder, listener, limits).run(address)
             left = queue.left()
         if left:
-            writer.write("interrupted", reason=limits.stop_reason)
+            writer.write("interrupted", reason=limits.stop_reason or "")
     finally:
         writer.close()
     return left
@@ -113,18 +124,21 @@ class _Engine(DriverOnly, tune.Callback):
         self,
         plan: Plan,
         folder: ResultsFolder,
+        proposer: Proposer,
         queue: WorkQueue,
+        memory_retries: MemoryRetries,
         recorder: Recorder,
         listener: Listener,
         limits: RunLimits,
     ) -> None:
-        self.plan, self.folder, self.queue, self.recorder = plan, folder, queue, recorder
+        self.plan, self.folder, self.proposer, self.queue = plan, folder, proposer, queue
+        self.memory_retries, self.recorder = memory_retries, recorder
         self.listener, self.limits = listener, limits
         self.searcher: ReplicateSearcher
         self._deadlines: Deadlines
         self._worker_groups: WorkerGroups | None = None
         self._silenced: dict[str, str] = {}
-        self.memory_retries = MemoryRetries(plan)
+        self._pruned: set[str] = set()
 
     def run(self, address: str | None) -> None:
         """Run until nothing is left, for this driver or another, or the run ends.
@@ -156,12 +170,14 @@ class _Engine(DriverOnly, tune.Callback):
     def _await_work(self) -> bool:
         """Return True once there is something to start; False if there never will be, or the run ends."""
         told = False
-        while not self.limits.stop_requested and not self.limits.start_limit_reached:
+        while not self.limits.stop_requested:
             status = self.queue.refresh()
-            if status.blocked and not status.free and not status.held:
-                self.limits.fail(f"{'; '.join(status.blocked)}; mend that, and continue with resume --failed")
-            if status.free or not status.held:
-                return status.free > 0
+            if self.limits.start_limit_reached:
+                return self.queue.has_retries
+            if status.blocked and not status.has_free and not status.held:
+                self.limits.fail(f"{'; '.join(status.blocked)}; fix that, and continue with resume --failed")
+            if status.has_free or not status.held:
+                return status.has_free
             if not told:
                 self.listener.waiting(status.held)
                 told = True
@@ -195,9 +211,7 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _tuner(self, scratch: Path) -> Any:
         """Return a Tune run that lasts until the queue has nothing more to hand out."""
-        self.searcher = ReplicateSearcher(
-            self.queue, self._slots(), self.memory_retries.size_class, self.limits, self._begin
-        )
+        self.searcher = ReplicateSearcher(self.queue, self._slots(), self.limits, self._begin)
         self._deadlines = Deadlines(self.searcher.suggested)
         return tune.Tuner(
             self._trainable(),
@@ -210,7 +224,7 @@ class _Engine(DriverOnly, tune.Callback):
                 name="sweep",
                 storage_path=str(scratch),
                 callbacks=[self],
-                stop=_StopWithRun(self.limits),
+                stop=_Stopper(self.limits, self._prunes),
                 verbose=0,
             ),
         )
@@ -221,8 +235,9 @@ class _Engine(DriverOnly, tune.Callback):
         return assignment
 
     def _assignment(self, leased: Leased) -> Assignment:
-        planned, seed, resources = leased.planned, leased.seed, self.plan.study.resources
-        allocation = self.memory_retries.allocation((planned.config_id, seed))
+        planned, seed, resources = leased.planned.arm, leased.planned.seed, self.plan.study.resources
+        key = leased.planned.key
+        allocation = self.memory_retries.allocation(key)
         is_whole = allocation.micro_batch_size == self.memory_retries.micro_batch_size(planned)
         return Assignment(
             config_id=planned.config_id,
@@ -230,7 +245,7 @@ class _Engine(DriverOnly, tune.Callback):
             config=planned.config.model_dump(mode="json"),
             data_hash=planned.data_hash,
             data_dir=str(self.plan.data_dir) if self.plan.data_dir else None,
-            replicate_dir=str(self.folder.replicate(planned.config_id, seed)),
+            replicate_dir=str(self.folder.replicate(*key)),
             device=self.plan.device,
             threads=resources.cpus_per_trial,
             micro_batch_size=resources.micro_batch_size if is_whole else allocation.micro_batch_size,
@@ -240,8 +255,8 @@ class _Engine(DriverOnly, tune.Callback):
             sharding=resources.sharding,
             memory_mib=allocation.memory_mib,
             context_mib=planned.memory.context_mib if self.plan.device == "cuda" else 0.0,
-            origins={need.role: asdict(need.origin(seed, self.folder)) for need in planned.dependencies},
-            keep_weights=resources.keep_weights or (planned.config_id, seed) in self.plan.kept,
+            origins={need.role: asdict(origin_of(need, seed, self.folder)) for need in planned.dependencies},
+            keep_weights=resources.keep_weights or key in self.plan.kept,
             plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
         )
 
@@ -280,6 +295,17 @@ class _Engine(DriverOnly, tune.Callback):
         if self._worker_groups:
             self._worker_groups.ended(trial.trial_id)
 
+    def _prunes(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return whether the proposer has seen enough of a trial; Tune asks this before `on_trial_result`."""
+        event = json.loads(result.get(EVENT_KEY, "{}"))
+        if event.get("event") != "report" or event["outcome"]:
+            return False
+        report = Report(self.searcher.suggested[trial_id].key, event["step"], event["metrics"])
+        if not self.proposer.should_stop(report):
+            return False
+        self._pruned.add(trial_id)
+        return True
+
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
@@ -289,6 +315,8 @@ class _Engine(DriverOnly, tune.Callback):
             self._worker_groups.name(trial.trial_id, result[GROUP_KEY])
             return
         event = json.loads(result[EVENT_KEY])
+        if trial.trial_id in self._pruned:
+            event |= {"outcome": "pruned", "message": f"stopped early at step {event['step']}"}
         is_start = event["event"] == "started"
         self._deadlines.heard(trial.trial_id, f"{event['pid']} on {event['host']}" if is_start else "")
         self._record(self.searcher.suggested[trial.trial_id], event)
@@ -299,11 +327,13 @@ class _Engine(DriverOnly, tune.Callback):
         match decision:
             case Retry(reason=reason):
                 self.recorder.record(assignment, {**event, "retry": reason})
-                self.queue.try_again((assignment.config_id, assignment.seed))
+                self.queue.try_again(assignment.key)
             case Fail(message=message):
                 self.recorder.record(assignment, {**event, "message": f"{event['message']}; {message}"})
             case None:
                 self.recorder.record(assignment, event)
+        if event.get("outcome"):
+            self.queue.note_end()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a worker process that died. Once the run is over, it is we who end them."""
@@ -316,9 +346,10 @@ class _Engine(DriverOnly, tune.Callback):
             self.recorder.record_death(
                 self.searcher.suggested[trial.trial_id],
                 _last_line(last_words) or "no message",
-                lost_machine=any(words in last_words for words in _MACHINE_IS_LOST),
-                silence=self._silenced.get(trial.trial_id, ""),
+                lost_machine=is_machine_lost(last_words),
+                silence=self._silenced.get(trial.trial_id),
             )
+            self.queue.note_end()
 
 
 def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
@@ -326,19 +357,34 @@ def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([config[ACTOR_KEY]])
 
 
+def origin_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:
+    """Return where the weights lie that a replicate with `seed` starts with."""
+    key = need.key(seed)
+    if key is None:
+        return WeightSource(path=str(need.file), identity=need.sha256, named=need.identity)
+    path = ReplicateFolder(folder.replicate(*key)).weights
+    return WeightSource(path=str(path), identity=f"{key[0]}/seed={key[1]}", named=need.identity)
+
+
+def is_machine_lost(last_words: str) -> bool:
+    """Return whether what Ray says of a dead actor is that its machine, or Ray there, has died with it."""
+    return any(words in last_words for words in _MACHINE_IS_LOST)
+
+
 def _last_line(text: str) -> str:
     lines = text.strip().splitlines()
     return lines[-1] if lines else ""
 
 
-class _StopWithRun(DriverOnly, tune.Stopper):
-    """Ends the Tune run when the run is over."""
+class _Stopper(DriverOnly, tune.Stopper):
+    """Ends one trial when its proposer has seen enough of it, and all when the run is over."""
 
-    def __init__(self, limits: RunLimits) -> None:
-        self._limits = limits
+    def __init__(self, limits: RunLimits, prunes: Callable[[str, dict[str, Any]], bool]) -> None:
+        self._limits, self._prunes = limits, prunes
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return False
+        """Return whether a trial has to stop now."""
+        return self._prunes(trial_id, result)
 
     def stop_all(self) -> bool:
         """Return whether everything has to stop now."""

@@ -38,7 +38,7 @@ class RunLimits:
         self._max_hours, self._max_trials = max_hours, max_trials
         self._deadline = math.inf if max_hours is None else time.monotonic() + 3600 * max_hours
         self._num_started = 0
-        self._stopped_because = ""
+        self._stopped_because: str | None = None
         self._has_failed = False
 
     def stop(self, reason: str) -> None:
@@ -47,7 +47,7 @@ class RunLimits:
 
     def fail(self, reason: str) -> None:
         """End the run because the run cannot go on, and nobody asked for that."""
-        if not self._stopped_because:
+        if self._stopped_because is None:
             self._has_failed = True
             self.stop(reason)
 
@@ -61,7 +61,7 @@ class RunLimits:
         """Whether everything has to stop now."""
         if time.monotonic() >= self._deadline:
             self.stop(f"--max-hours {self._max_hours:g} reached")
-        return bool(self._stopped_because)
+        return self._stopped_because is not None
 
     @property
     def start_limit_reached(self) -> bool:
@@ -73,11 +73,11 @@ class RunLimits:
         self._num_started += 1
 
     @property
-    def stop_reason(self) -> str:
-        """Why the run ended before everything was done; empty if nothing ended it."""
+    def stop_reason(self) -> str | None:
+        """Why the run ended before everything was done; None if nothing ended it."""
         if self.stop_requested:
             return self._stopped_because
-        return f"--max-trials {self._max_trials} reached" if self.start_limit_reached else ""
+        return f"--max-trials {self._max_trials} reached" if self.start_limit_reached else None
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -53,7 +53,7 @@ class MemoryRetries:
         """
         if event["outcome"] != "oom":
             return None
-        key = (assignment.config_id, assignment.seed)
+        key = assignment.key
         planned = self._planned[assignment.config_id]
         config = planned.config
         out_of_memory = OutOfMemory(

@@ -11,6 +11,7 @@ from rich.live import Live
 from rich.table import Table
 
 from analysis.records.description import MetricInfo
+from analysis.records.replicates import Key
 from cluster.inventory import Inventory
 from sweeps.console import format_duration
 from sweeps.plan.plan import Plan
@@ -27,11 +28,14 @@ class Progress:
     Args:
         plan: What runs.
         num_missing: Replicates to run.
+        forecast_seconds: How long these will take; what is said until enough is done.
         console: Where to print.
         machine: What was there for trials when the run began.
     """
 
-    def __init__(self, plan: Plan, num_missing: int, console: Console, machine: Inventory) -> None:
+    def __init__(
+        self, plan: Plan, num_missing: int, forecast_seconds: float, console: Console, machine: Inventory
+    ) -> None:
         self.console = console
         self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.units}
         self.offered_mib = machine.offered_mib(on_cards=plan.device == "cuda")
@@ -39,10 +43,9 @@ class Progress:
         self.compared = {planned.config_id for planned in plan.arms}
         self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.units)}
         self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.units}
-        self.forecast_seconds = plan.forecast_seconds()[0]
-        self.num_missing = num_missing
+        self.forecast_seconds, self.num_missing = forecast_seconds, num_missing
         self.ended: Counter[str] = Counter()
-        self.running: dict[tuple[str, int], int] = {}
+        self.running: dict[Key, int] = {}
         self.best: tuple[float, str] | None = None
         self.started_at = time.monotonic()
         self._working_since: float | None = None
@@ -66,7 +69,7 @@ class Progress:
         """Note a start, at a step other than 0 where a checkpoint goes on."""
         self._working_since = self._working_since or time.monotonic()
         self._taken_over += step / max(1, self.steps[assignment.config_id])
-        self.running[assignment.config_id, assignment.seed] = step
+        self.running[assignment.key] = step
         self._show()
 
     def waiting(self, num_held: int) -> None:
@@ -80,7 +83,7 @@ class Progress:
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
         """Note a report; if it is the last, print a line about it when not on a terminal."""
-        key = (assignment.config_id, assignment.seed)
+        key = assignment.key
         if event["outcome"] is None:
             self.running[key] = event["step"]
             self._show()
@@ -117,6 +120,7 @@ class Progress:
         return (ended + partial) / max(1, self.num_missing)
 
     def _eta(self) -> str:
+        """Return what is left to say about the time: by what was done, or by the forecast before enough is done."""
         done, one = self._fraction_done(), 1 / max(1, self.num_missing)
         gained = done - self._taken_over * one
         if self._working_since is None or gained < min(ENOUGH_DONE, one):

@@ -1,180 +1,260 @@
-"""What is left for one driver to do: the next missing replicate, leased, and how many others hold."""
+"""The queue of one driver: what a proposer proposes and is not done, leased, and how much others hold."""
 
 from __future__ import annotations
 
+import heapq
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from analysis.records.replicates import Key, Replicate
+from analysis.records.replicates import Key
 from analysis.records.statuses import RESULTS
-from sweeps.plan.plan import Plan, PlannedArm
-from sweeps.plan.selection import Rerun, has_no_end, is_missing
+from sweeps.plan.plan import Plan, PlannedReplicate
+from sweeps.plan.selection import Rerun
+from sweeps.run.work import Leased
+from sweeps.search.proposer import Proposer
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
 
 REFRESH_EVERY_SECONDS = 2.0
-"""How often a driver that has nothing of its own left looks whether another one has died."""
+"""How often a driver looks at what others have ended, leased, or left behind."""
 
 MAX_TRIES = 3
 """How often one driver starts a replicate whose machine is lost each time: it may be the reason."""
 
 
-def why_blocked(key: Key, replicate: Replicate | None) -> str:
-    """Return why nothing can start with the weights of a replicate."""
-    config_id, seed = key
-    if replicate is None or replicate.status is None:
-        return f"{config_id} seed {seed}, which others start with, is not among what runs here"
-    why = f": {replicate.message}" if replicate.message else ""
-    return f"{config_id} seed {seed}, which others start with, ended as {replicate.status}{why}"
-
-
-@dataclass(frozen=True)
-class Leased:
-    """A replicate that nobody else will run now."""
-
-    planned: PlannedArm
-    seed: int
-    rerun: Rerun | None
-    """Set if its end has to be taken back first."""
-    last_event_at: float
-    """Unix time of the newest event about it, by the clock of whoever wrote that; 0 before the first."""
-
-
 @dataclass(frozen=True)
 class QueueStatus:
-    """What is left of a plan, for one driver."""
+    """What is left, for one driver."""
 
-    free: int
-    """Replicates that it can claim."""
+    has_free: bool
+    """Whether there is one that it can lease."""
     held: int
-    """Replicates that other living drivers have leased."""
+    """Replicates that other living drivers have leased; of all there are, if none is free."""
     waiting: int = 0
     """Replicates that start with the weights of others, which are yet to finish."""
     blocked: tuple[str, ...] = ()
     """Why others can never start: what they were to start with has ended without a result."""
 
 
-class WorkQueue:
-    """Hands out the missing replicates of a plan in order, each one once in a run; a preempted one again.
+class _Queue:
+    """Replicates that may start. The next one that fits is found without a walk through all of them."""
 
-    The journal is read as it grows, never again from its start, so that a driver among others stays cheap.
+    def __init__(self) -> None:
+        self._heaps: dict[tuple[bool, int], list[tuple[int, Key]]] = {}
+        """(starts for the first time, size class) → heap of (position, key)."""
+        self.keys: set[Key] = set()
+
+    def push(self, key: Key, position: int, size_class: int, *, is_retry: bool) -> None:
+        """Add a replicate unless it is in the queue."""
+        if key not in self.keys:
+            self.keys.add(key)
+            heapq.heappush(self._heaps.setdefault((not is_retry, size_class), []), (position, key))
+
+    def discard(self, key: Key) -> None:
+        """Remove a replicate, if it is in the queue; its entry in the heap goes when it is first there."""
+        self.keys.discard(key)
+
+    def pop(self, has_room: Callable[[int], bool], *, retries_only: bool) -> Key | None:
+        """Remove and return the first replicate of a size class for which there is room; retries come first."""
+        heads = []
+        for (is_first, size_class), heap in self._heaps.items():
+            while heap and heap[0][1] not in self.keys:
+                heapq.heappop(heap)
+            if heap and not (is_first and retries_only) and has_room(size_class):
+                heads.append((is_first, heap[0], size_class))
+        if not heads:
+            return None
+        is_first, (_, key), size_class = min(heads)
+        heapq.heappop(self._heaps[is_first, size_class])
+        self.keys.discard(key)
+        return key
+
+    @property
+    def has_retries(self) -> bool:
+        """Whether something is here that has been started before."""
+        heaps = (heap for (is_first, _), heap in self._heaps.items() if not is_first)
+        return any(key in self.keys for heap in heaps for _, key in heap)
+
+
+class WorkQueue:
+    """Hands out each proposed replicate that is not done once in a run; a preempted one again.
+
+    They come in the plan's order as far as there is room: what waited for a prerequisite takes its own place as
+    soon as that has ended. The journal is read as it grows, and a replicate is looked at only when it is proposed,
+    when something about it is new, or when another driver no longer holds it: the cost of a long sweep is in
+    proportion to its length.
+
+    Args:
+        plan: What there is to run, in which order.
+        proposer: What to run next.
+        reader: The journal.
+        leases: This driver's leases.
+        reruns: What has ended and shall run again.
+        size_of: Returns the size class of a replicate.
     """
 
     def __init__(
-        self, plan: Plan, reader: JournalReader, leases: ReplicateLeases, reruns: Mapping[Key, Rerun]
+        self,
+        plan: Plan,
+        proposer: Proposer,
+        reader: JournalReader,
+        leases: ReplicateLeases,
+        reruns: Mapping[Key, Rerun],
+        size_of: Callable[[Key], int],
     ) -> None:
-        self._replicates = plan.replicates
-        self._reader, self._leases, self._reruns = reader, leases, reruns
-        self._queue: deque[tuple[PlannedArm, int]] = deque()
+        self._proposer, self._reader, self._leases = proposer, reader, leases
+        self._reruns, self._size_of = reruns, size_of
+        self._positions = {key: position for position, key in enumerate(plan.keys)}
+        self._proposed: dict[Key, PlannedReplicate] = {}
+        self._told: dict[Key, float | None] = {}
+        """When what the proposer was told had ended."""
+        self._queue = _Queue()
+        self._held: set[Key] = set()
+        """What could start if no other living driver had leased it."""
+        self._held_by_others: frozenset[Key] = frozenset()
+        """Every lease of another living driver when this one looked last."""
         self._tries: Counter[Key] = Counter()
         self._again: set[Key] = set()
+        self._has_news = True
         self._refreshed_at = -REFRESH_EVERY_SECONDS
-        self.status = QueueStatus(free=0, held=0)
+        self.status = QueueStatus(has_free=False, held=0)
         """What was left when this driver looked last."""
 
     def refresh(self) -> QueueStatus:
-        """Look at the journal and the claims anew."""
-        self._reader.poll()
-        wanted = [(p, seed) for p, seed in self._replicates if self._is_wanted((p.config_id, seed))]
-        ready, waiting, blocked = self._sorted_by_need(wanted)
-        free = [(p, seed) for p, seed in ready if not self._leases.is_leased_by_another(p.config_id, seed)]
-        self._queue = deque(free)
+        """Read what is new in the journal, list the leases, and say what is left."""
+        self._read_journal()
+        self._held_by_others = frozenset(self._leases.held_by_others())
+        for key in self._held - self._held_by_others:
+            self._held.discard(key)
+            self._place(key)
+        for key in self._queue.keys & self._held_by_others:
+            self._queue.discard(key)
+            self._held.add(key)
+        while not self._queue.keys and self._ask():
+            pass
         self._refreshed_at = time.monotonic()
+        withheld = self._proposer.withheld
         self.status = QueueStatus(
-            free=len(free), held=len(ready) - len(free), waiting=waiting, blocked=tuple(dict.fromkeys(blocked))
+            has_free=bool(self._queue.keys),
+            held=len(self._held),
+            waiting=withheld.num_waiting,
+            blocked=withheld.blocked,
         )
         return self.status
 
-    def _sorted_by_need(
-        self, wanted: list[tuple[PlannedArm, int]]
-    ) -> tuple[list[tuple[PlannedArm, int]], int, list[str]]:
-        """Return which replicates can start, how many may come to, and why others never will.
-
-        What waits for something that waits itself is blocked with it.
-        """
-        ready: list[tuple[PlannedArm, int]] = []
-        planned_keys = {(p.config_id, seed) for p, seed in self._replicates}
-        hopeless: set[Key] = set()
-        blocked: list[str] = []
-        num_waiting = 0
-        replicates = self._reader.view.state.replicates
-        for planned, seed in self._topological_order(wanted):
-            before = [key for key in planned.depends_on(seed) if not self._is_done(key)]
-            lost = [key for key in before if not (key in planned_keys and self._may_finish(key))]
-            if lost or hopeless.intersection(before):
-                hopeless.add((planned.config_id, seed))
-                blocked += [why_blocked(key, replicates.get(key)) for key in lost]
-            elif before:
-                num_waiting += 1
-            else:
-                ready.append((planned, seed))
-        return ready, num_waiting, blocked
-
-    @staticmethod
-    def _topological_order(wanted: list[tuple[PlannedArm, int]]) -> list[tuple[PlannedArm, int]]:
-        """Return those last that start with the weights of one that does so itself; otherwise keep the order."""
-        by_key = {(planned.config_id, seed): (planned, seed) for planned, seed in wanted}
-
-        def depth(key: Key) -> int:
-            planned, seed = by_key[key]
-            return 1 + max((depth(before) for before in planned.depends_on(seed) if before in by_key), default=0)
-
-        depths = {key: depth(key) for key in by_key}
-        return sorted(wanted, key=lambda one: depths[one[0].config_id, one[1]])
-
-    def _may_finish(self, key: Key) -> bool:
-        return self._is_wanted(key) or has_no_end(self._reader.view.state.replicates.get(key))
-
-    def _is_done(self, key: Key) -> bool:
-        replicate = self._reader.view.state.replicates.get(key)
-        return replicate is not None and replicate.status == "finished" and self._rerun(key) is None
-
     @property
     def has_more(self) -> bool:
-        """Whether something is left that nobody held when this driver looked last, or that waits for others."""
-        return bool(self._queue) or self.status.waiting > 0
+        """Whether something may still come to start: it has no room, waits for others, or others hold it."""
+        return bool(self._queue.keys or self._held or self._proposer.withheld.num_waiting)
 
-    def lease_next(self, has_room: Callable[[Key], bool]) -> Leased | None:
-        """Claim the next replicate for which there is room and return it; None if there is none to have now."""
-        if not self._queue and time.monotonic() - self._refreshed_at >= REFRESH_EVERY_SECONDS:
+    @property
+    def has_retries(self) -> bool:
+        """Whether something is to start that this driver has started before."""
+        return self._queue.has_retries
+
+    def lease_next(self, has_room: Callable[[int], bool], *, retries_only: bool = False) -> Leased | None:
+        """Claim the next replicate and return it; None if there is none to start now.
+
+        Args:
+            has_room: Whether one more of a size class may start.
+            retries_only: Take only what this driver has started before.
+        """
+        if time.monotonic() - self._refreshed_at >= REFRESH_EVERY_SECONDS:
             self.refresh()
-        for planned, seed in tuple(self._queue):
-            key = (planned.config_id, seed)
-            if not has_room(key):
-                continue
-            self._queue.remove((planned, seed))
-            if not self._leases.acquire(*key):
-                continue
-            self._reader.poll()  # only now can nobody else end it: what ended before our claim is in the journal
-            if self._is_wanted(key):
-                self._tries[key] += 1
-                self._again.discard(key)
-                last_event_at, _ = self._reader.view.last_event.get(key, (0.0, ""))
-                return Leased(planned, seed, self._rerun(key), last_event_at)
-            self._leases.release(*key)
-        return None
+        elif self._has_news:
+            self._read_journal()
+        may_ask = not retries_only
+        while True:
+            # Asked before each start: what has become ready may come before what had no room until now.
+            may_ask = may_ask and self._ask()
+            key = self._queue.pop(has_room, retries_only=retries_only)
+            if key is not None and (leased := self._lease(key)) is not None:
+                return leased
+            if key is None and not may_ask:
+                return None
+
+    def note_end(self) -> None:
+        """Note that something of this driver has ended: others may have waited for it."""
+        self._has_news = True
 
     def try_again(self, key: Key) -> None:
         """Hand a replicate out once more that has just ended, whatever its end was."""
         self._again.add(key)
-        self._queue.extend(one for one in self._replicates if (one[0].config_id, one[1]) == key)
+        self._place(key)
 
     def left(self) -> set[Key]:
         """Return what was to run and has not begun, or has begun and not ended."""
-        self._reader.poll()
-        replicates = self._reader.view.state.replicates
-        keys = [(planned.config_id, seed) for planned, seed in self._replicates]
-        return {key for key in keys if self._is_wanted(key) or has_no_end(replicates.get(key))}
+        self._read_journal()
+        state = self._reader.view.state
+        return {key for key in self._positions if self._is_wanted(key) or not state.has_ended(key)}
+
+    def _ask(self) -> bool:
+        """Ask for one more replicate; return whether there was one."""
+        planned = self._proposer.ask()
+        if planned is None:
+            return False
+        self._proposed[planned.key] = planned
+        self._positions.setdefault(planned.key, len(self._positions))
+        self._place(planned.key)
+        return True
+
+    def _read_journal(self) -> None:
+        """Read what is new, and look again at the replicates that it is about."""
+        self._has_news = False
+        for key in sorted(self._reader.poll() & self._proposed.keys()):
+            self._place(key)
+
+    def _place(self, key: Key) -> None:
+        """Put a proposed replicate where it belongs now: to start, held by another driver, or ended."""
+        if not self._is_wanted(key):
+            self._queue.discard(key)
+            self._held.discard(key)
+            self._tell(key)
+        elif key in self._held_by_others:
+            self._queue.discard(key)
+            self._held.add(key)
+        elif key not in self._held:
+            is_retry = self._tries[key] > 0
+            self._queue.push(key, self._positions[key], self._size_of(key), is_retry=is_retry)
+
+    def _tell(self, key: Key) -> None:
+        """Tell the proposer how a replicate has ended, if it has and the proposer does not know."""
+        replicate = self._reader.view.state.replicates.get(key)
+        if replicate is None or not replicate.has_ended:
+            return
+        if key not in self._told or self._told[key] != replicate.ended_at:
+            self._told[key] = replicate.ended_at
+            self._proposer.tell(replicate)
+
+    def _lease(self, key: Key) -> Leased | None:
+        """Claim a replicate; None if another driver has it, or has just ended it."""
+        if not self._leases.acquire(*key):
+            self._held.add(key)
+            return None
+        self._read_journal()  # only now can nobody else end it: what ended before our lease is in the journal
+        if not self._is_wanted(key):
+            self._leases.release(*key)
+            self._place(key)
+            return None
+        self._queue.discard(key)
+        is_retry = self._tries[key] > 0
+        self._tries[key] += 1
+        self._again.discard(key)
+        last_event_at, _ = self._reader.view.last_event.get(key, (0.0, ""))
+        return Leased(self._proposed[key], self._size_of(key), is_retry, self._rerun(key), last_event_at)
 
     def _is_wanted(self, key: Key) -> bool:
-        replicate = self._reader.view.state.replicates.get(key)
+        """Return whether this driver should start a replicate if nobody holds it."""
+        state = self._reader.view.state
+        replicate = state.replicates.get(key)
         if key in self._again:
             return replicate is None or replicate.status not in RESULTS
         if tries := self._tries[key]:
-            return tries < MAX_TRIES and replicate is not None and replicate.status == "preempted"
-        return is_missing(replicate) or self._rerun(key) is not None
+            was_lost = replicate is not None and replicate.status == "preempted" and not replicate.has_open_attempt
+            return was_lost and tries < MAX_TRIES
+        return state.is_pending(key) or self._rerun(key) is not None
 
     def _rerun(self, key: Key) -> Rerun | None:
         rerun = self._reruns.get(key)

@@ -34,6 +34,8 @@ class Recorder:
     def __init__(self, writer: JournalWriter, leases: ReplicateLeases, listener: Listener) -> None:
         self._writer, self._leases, self._listener = writer, leases, listener
         self._ended: set[Key] = set()
+        self._steps: dict[Key, int] = {}
+        """The last step that is known of each replicate at work."""
 
     def begin(self, assignment: Assignment, rerun: Rerun | None, *, last_event_at: float = 0.0) -> None:
         """Expect another end of a replicate; if it is reopened, take back the one that it had.
@@ -43,7 +45,7 @@ class Recorder:
             rerun: Why it runs again although it had ended.
             last_event_at: Time of the newest event about it, maybe by a driver that is dead now.
         """
-        self._ended.discard((assignment.config_id, assignment.seed))
+        self._ended.discard(assignment.key)
         self._writer.follow(last_event_at)
         if rerun is None:
             return
@@ -62,8 +64,11 @@ class Recorder:
         if event["event"] == "started":
             values = {name: event[name] for name in ("step", "numerics", "host", "pid", "cap_mib")}
             self._write("started", assignment, **values)
+            self._steps[assignment.key] = event["step"]
             self._listener.started(assignment, event["step"])
             return
+        if not event["outcome"]:
+            self._steps[assignment.key] = event["step"]
         if event["metrics"]:
             self._writer.write_report(assignment.config_id, assignment.seed, event["step"], event["metrics"])
         if event["outcome"]:
@@ -71,7 +76,7 @@ class Recorder:
         self._listener.reported(assignment, event)
 
     def record_death(
-        self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str = ""
+        self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str | None = None
     ) -> None:
         """Write that a worker's process is gone: by its own watchdog, by the system, by a fault, by the driver.
 
@@ -81,7 +86,7 @@ class Recorder:
             lost_machine: Its whole machine is gone, or Ray there: no fault of the replicate.
             silence: Set if the driver ended it because nothing was heard of it any more; what is known of that.
         """
-        if (assignment.config_id, assignment.seed) in self._ended:
+        if assignment.key in self._ended:
             return
         folder = ReplicateFolder(Path(assignment.replicate_dir))
         stacks = read_stack_dump(folder.stacks)
@@ -99,19 +104,22 @@ class Recorder:
         killed = outcome == "crashed"
         unknown = dict.fromkeys(("seconds", "cpu_seconds", "peak_memory_mib"))
         said: dict[str, Any] = {"outcome": outcome, "message": message, "killed": killed}
-        event: dict[str, Any] = {"step": 0, "metrics": {}, **said, **unknown}
+        event: dict[str, Any] = {"step": self._steps.get(assignment.key, 0), "metrics": {}, **said, **unknown}
         self._end(assignment, event)
         self._listener.reported(assignment, event)
 
     def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
         fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")
         extra = {name: event[name] for name in ("suspected", "retry", "killed") if event.get(name)}
-        self._write(event["outcome"], assignment, **{name: event[name] for name in fields}, **extra)
-        self._ended.add((assignment.config_id, assignment.seed))
+        values = {name: event[name] for name in fields}
+        # A worker that fails on its way knows no step, and one that is dead says none.
+        values["step"] = max(event["step"], self._steps.pop(assignment.key, 0))
+        self._write(event["outcome"], assignment, **values, **extra)
+        self._ended.add(assignment.key)
         if event["outcome"] in RESULTS:
             # Only now is the result durable; until now the checkpoint was what a killed driver would need.
             _checkpoint(assignment).unlink(missing_ok=True)
-        self._leases.release(assignment.config_id, assignment.seed)
+        self._leases.release(*assignment.key)
 
     def _write(self, event: str, assignment: Assignment, **fields: Any) -> None:
         self._writer.write(event, config_id=assignment.config_id, seed=assignment.seed, **fields)

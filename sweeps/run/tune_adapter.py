@@ -1,4 +1,4 @@
-"""The lazy searcher: it hands Ray Tune one missing replicate at a time, leased at that moment."""
+"""The searcher of Ray Tune: it hands Tune one replicate at a time, leased at that moment."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from analysis.records.replicates import Key
 from cluster.placement.slots import Slots
 from sweeps.run.limits import RunLimits
-from sweeps.run.queue import Leased, WorkQueue
+from sweeps.run.work import Leased, WorkSource
 from trainables.worker.assignment import ACTOR_KEY, CONFIG_KEY, WORKER_KEY, Assignment
 
 TRIALS_PER_TUNE_RUN = 1000
@@ -28,53 +27,47 @@ class DriverOnly:
 
 
 class ReplicateSearcher(DriverOnly, Searcher):
-    """Suggests what the queue claims, as long as the run allows it.
+    """Suggests what its source hands out, as long as the run's limits allow it.
 
     Lazily, so that what is suggested can depend on what has ended: nothing is decided before a slot is free.
     It learns nothing from results and keeps no state of its own: the journal is the state.
 
     Args:
-        queue: What is left to do.
+        source: Where the work comes from.
         slots: Whether there is room for it.
-        size_of: Returns the size class of a replicate.
         limits: Whether more may start.
         begin: Called for each leased replicate; returns what the worker is told.
     """
 
     def __init__(
-        self,
-        queue: WorkQueue,
-        slots: Slots,
-        size_of: Callable[[Key], int],
-        limits: RunLimits,
-        begin: Callable[[Leased], Assignment],
+        self, source: WorkSource, slots: Slots, limits: RunLimits, begin: Callable[[Leased], Assignment]
     ) -> None:
         super().__init__()
-        self._queue_of_work, self._slots, self._size_of = queue, slots, size_of
-        self._limits, self._begin = limits, begin
+        self._source, self._slots, self._limits, self._begin = source, slots, limits, begin
         self._unfinished: set[str] = set()
         self.suggested: dict[str, Assignment] = {}
         """Tune's trial id → what it runs."""
 
     def suggest(self, trial_id: str) -> Any:
         """Return the next assignment as a Tune configuration, None for "ask again", or FINISHED."""
-        has_enough = len(self.suggested) >= TRIALS_PER_TUNE_RUN
-        if self._limits.stop_requested or self._limits.start_limit_reached or has_enough:
+        if self._limits.stop_requested or len(self.suggested) >= TRIALS_PER_TUNE_RUN:
             return Searcher.FINISHED
         if self._slots.is_full:
             return None
-        leased = self._queue_of_work.lease_next(lambda key: self._slots.has_room(self._size_of(key)))
+        # Once no more may start, what this driver has started may still need a second start: it counts once.
+        is_full = self._limits.start_limit_reached
+        leased = self._source.lease_next(self._slots.has_room, retries_only=is_full)
         if leased is not None:
             return self._start(trial_id, leased)
         # Another driver may die and leave work for our free slots. With no trial of ours at work, None would
         # keep Tune's idle actors, and so the resources that the other driver may need: the engine waits then.
-        may_come = self._queue_of_work.has_more or self._queue_of_work.status.held
-        return None if self._unfinished and may_come else Searcher.FINISHED
+        return None if self._unfinished and (is_full or self._source.has_more) else Searcher.FINISHED
 
     def _start(self, trial_id: str, leased: Leased) -> dict[str, Any]:
-        request = self._slots.acquire(trial_id, self._size_of((leased.planned.config_id, leased.seed)))
+        request = self._slots.acquire(trial_id, leased.size_class)
         assignment = self._begin(leased)
-        self._limits.count_start()
+        if not leased.is_retry:
+            self._limits.count_start()
         self._unfinished.add(trial_id)
         self.suggested[trial_id] = assignment
         return {

@@ -50,7 +50,7 @@ class Driver:
     def read(cls, heartbeat: Path) -> Driver | None:
         """Return whose heartbeat file this is; None if it is gone or unreadable."""
         try:
-            # StoredSweep before it is dated: NFS asks the server at an open only, and remembers dates up to a minute.
+            # Opened before it is dated: NFS asks the server at an open only and remembers dates for a minute.
             with heartbeat.open(encoding="utf-8") as file:
                 owner = json.load(file)
                 heartbeat_at = os.fstat(file.fileno()).st_mtime
@@ -250,6 +250,12 @@ class ReplicateLeases:
         """Return whether another living driver has this replicate."""
         owner = _owner_of(self._path(config_id, seed))
         return owner is not None and owner != self.sweep_id and self._liveness.is_at_work(owner)
+
+    def held_by_others(self) -> set[tuple[str, int]]:
+        """Return what other living drivers have leased: the folder is listed once, whatever is asked about it."""
+        owners = {key: owner for key, owner in leases_in(self.folder).items() if owner != self.sweep_id}
+        living = {owner for owner in set(owners.values()) if self._liveness.is_at_work(owner)}
+        return {key for key, owner in owners.items() if owner in living}
 
 
 def living_drivers(folder: Path) -> list[Driver]:

@@ -73,7 +73,7 @@ class DiskForecast:
 def forecast_of_plan(plan: Plan, folder: ResultsFolder, state: JournalState) -> DiskForecast:
     """Forecast the disk that a plan still takes; `str` of it is one line for people."""
     done = {key for key, replicate in state.replicates.items() if replicate.status in RESULTS}
-    missing = [planned for planned, seed in plan.replicates if (planned.config_id, seed) not in done]
+    missing = [replicate.arm for replicate in plan.replicates if replicate.key not in done]
     budgets = [planned.config.budget for planned in missing]
     return forecast(
         (planned.num_parameters for planned in missing),

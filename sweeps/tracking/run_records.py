@@ -159,7 +159,7 @@ class RunRecords:
         newest = view.state.sweep or first.info
         key = self.configuration_key(config_id)
         replicates = [r for r in view.state.replicates.values() if r.config_id == config_id]
-        ended = [r for r in replicates if _has_ended(r)]
+        ended = [r for r in replicates if r.has_ended]
         ended_at = max((r.ended_at or 0.0 for r in ended), default=first.started_at)
         status = _status_of_all(arms, replicates, ended)
         rows = _rows(tables, config_id)
@@ -215,7 +215,7 @@ class RunRecords:
     def _sweep(self, sweep: SweepRun, view: JournalView) -> RunRecord:
         planned = {(arm.config_id, seed) for arm in sweep.info.units for seed in arm.seeds}
         known = [view.state.replicates[key] for key in planned & view.state.replicates.keys()]
-        ended = [replicate for replicate in known if _has_ended(replicate)]
+        ended = [replicate for replicate in known if replicate.has_ended]
         failed = sum(replicate.status in FAILURES for replicate in ended)
         status: RunStatus = "RUNNING"
         if sweep.interrupted_at is not None:
@@ -281,20 +281,12 @@ def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
     return found
 
 
-def _has_ended(replicate: Replicate) -> bool:
-    if replicate.status in RESULTS:
-        return True
-    restarted = (replicate.started_at or 0.0) > (replicate.ended_at or 0.0)
-    will_be_tried_again = replicate.status == "preempted" or bool(replicate.retry)
-    return replicate.status is not None and not will_be_tried_again and not restarted
-
-
 def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, float | None]:
     """Return the replicate's status in our word and in MLflow's, and when it ended.
 
     A diverged replicate has finished: it is a result. MLflow's red is for what has none.
     """
-    if _has_ended(replicate):
+    if replicate.has_ended:
         word = str(replicate.status)
         return word, "FINISHED" if word in RESULTS else "FAILED", replicate.ended_at
     if replicate.reruns and replicate.started_at is None:
@@ -302,7 +294,7 @@ def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, f
     interrupted_at = view.interrupted_at(replicate)
     if interrupted_at is not None:
         return "interrupted", "KILLED", interrupted_at
-    if (replicate.started_at or 0.0) > (replicate.ended_at or 0.0):
+    if replicate.has_open_attempt:
         return "running", "RUNNING", None
     return replicate.status or "preempted", "KILLED", replicate.ended_at
 

@@ -181,7 +181,7 @@ class MlflowSync:
 
 
 def _is_young(replicate: Replicate, now: float) -> bool:
-    if replicate.started_at is None or replicate.started_at <= (replicate.ended_at or 0.0):
+    if replicate.started_at is None or not replicate.has_open_attempt:
         return False
     return 0 <= now - replicate.started_at < YOUNG_SECONDS
 

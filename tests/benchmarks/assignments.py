@@ -36,5 +36,5 @@ def assignments_of(plan: Plan) -> list[Assignment]:
             deterministic=True,
             report_timeout_seconds=plan.study.resources.report_timeout_seconds,
         )
-        for planned, seed in plan.replicates
+        for planned, seed in ((each.arm, each.seed) for each in plan.replicates)
     ]

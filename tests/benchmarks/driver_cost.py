@@ -31,7 +31,9 @@ from sweeps.plan.plan import Plan
 from sweeps.run.engine import new_sweep_id, run_plan
 from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
+from sweeps.search.fixed import FixedProposer
 from sweeps.store.folder import ResultsFolder
+from sweeps.store.reader import JournalReader
 from sweeps.studies.resolve import load_study
 from sweeps.tracking import mlflow_store
 from sweeps.tracking.tracker import Tracker, default_tracking_uri
@@ -151,7 +153,7 @@ class _MeteredProgress(Progress):
     """The display of `phasesweep run`, which also takes a mark after some trials."""
 
     def __init__(self, plan: Plan, console: Console, machine: Inventory, meter: Meter, tracker: Tracker) -> None:
-        super().__init__(plan, len(plan.replicates), console, machine)
+        super().__init__(plan, len(plan.replicates), plan.forecast_seconds()[0], console, machine)
         self.meter, self.tracker = meter, tracker
         self.num_events = 1
         """In the journal; the first describes the sweep."""
@@ -203,6 +205,8 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
         left = run_plan(
             plan,
             folder,
+            FixedProposer(plan.replicates),
+            tail=JournalReader(folder.journal),
             sweep_id=new_sweep_id(),
             address=None,
             listener=progress,

@@ -15,7 +15,9 @@ from ray.train.torch import TorchTrainer
 
 from sweeps.run.engine import new_sweep_id, run_plan
 from sweeps.run.limits import RunLimits
+from sweeps.search.fixed import FixedProposer
 from sweeps.store.folder import ResultsFolder
+from sweeps.store.reader import JournalReader
 from tests.benchmarks.assignments import assignments_of, plan_of
 from trainables.worker.assignment import Assignment
 from trainables.worker.attempt import Attempt
@@ -49,7 +51,17 @@ def ours() -> list[float]:
     plan = plan_of("nanogpt_cpu", *TINY, f"seeds={NUM_OURS}", cpus=1)
     folder = ResultsFolder(Path(tempfile.mkdtemp(prefix="phasesweep-bench-")))
     ends = _Ends()
-    run_plan(plan, folder, sweep_id=new_sweep_id(), address=None, listener=ends, limits=RunLimits(), reruns={})
+    run_plan(
+        plan,
+        folder,
+        FixedProposer(plan.replicates),
+        tail=JournalReader(folder.journal),
+        sweep_id=new_sweep_id(),
+        address=None,
+        listener=ends,
+        limits=RunLimits(),
+        reruns={},
+    )
     return [later - earlier for earlier, later in zip(ends.times, ends.times[1:], strict=False)]
 
 

@@ -129,6 +129,14 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_RESULTS_TESTS}::test_equally_many_failures_are_no_fair_comparison_either",
     ),
     Mutant(
+        name="pruned_is_open",
+        meaning="a replicate that was stopped early on purpose is waited for for ever",
+        file="analysis/records/replicates.py",
+        old="if self.status in RESULTS:",
+        new='if self.status in RESULTS - {"pruned"}:',
+        caught_by=f"{_RESULTS_TESTS}::test_what_was_pruned_has_ended_and_is_not_compared",
+    ),
+    Mutant(
         name="early_look",
         meaning="a comparison is decided while seeds are still to run",
         file=_COMPARISONS,

@@ -11,9 +11,9 @@ MUTANTS = (
     Mutant(
         name="nobody_waits_for_a_prerequisite",
         meaning="a replicate starts before what it starts with has finished",
-        file="sweeps/run/queue.py",
-        old="            elif before:\n",
-        new="            elif not planned:\n",
+        file="sweeps/search/fixed.py",
+        old="        if not unmet:\n",
+        new="        if replicate:\n",
         caught_by="tests/unit/sweeps/run/test_agenda.py::"
         "test_what_starts_with_the_weights_of_another_waits_until_that_has_finished",
     ),

@@ -47,6 +47,11 @@ class Assignment:
     plugins: list[dict[str, str]] = field(default_factory=list)
     """The code from outside that `config` names, each a `Plugin` as a dictionary."""
 
+    @property
+    def key(self) -> tuple[str, int]:
+        """What names the replicate: (config_id, seed)."""
+        return (self.config_id, self.seed)
+
     def to_json(self) -> str:
         """Return the JSON text that `from_json` reads."""
         return json.dumps(asdict(self))

@@ -110,6 +110,13 @@ def test_seeds_still_to_run_make_a_row_incomplete(status: str | None) -> None:
     assert row.note == "1 of 5 seeds not finished yet"
 
 
+def test_what_was_pruned_has_ended_and_is_not_compared() -> None:
+    """It is a result, no failure and not waited for; but the mean is over those that were not stopped."""
+    row = row_of(table_of(TWO, statuses={("treatment", 4): "pruned"}), "treatment")
+    assert (row.n, row.n_failed, row.reading) == (4, 0, "pruned")
+    assert row.note == "1 of 5 pruned, without a final value"
+
+
 def test_an_empty_journal_still_names_every_arm() -> None:
     table = summarise(merge([sweep_event()]))
     assert [row.arm for row in table.rows] == list(PHASE_A)

@@ -17,8 +17,10 @@ from sweeps.plan.corrections import corrections
 from sweeps.plan.plan import Plan, PlannedArm
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
+from trainables.config.resources import ResourceConfig
 
 MACHINE = Inventory(cpus=2, memory_mib=20_000)
+ONE_CPU = ResourceConfig()
 
 
 @pytest.fixture(scope="module")
@@ -44,23 +46,43 @@ def measured(planned: PlannedArm, *peaks_mib: float | None, **numerics: Any) -> 
 
 def test_the_largest_ratio_counts_for_the_whole_family(plan: Plan) -> None:
     arm = sized(plan.arms[0], 1000.0)
-    assert corrections([arm], measured(arm, 1400.0, 1600.0, None), None) == {"transformer": pytest.approx(1.1)}
+    assert corrections([arm], measured(arm, 1400.0, 1600.0, None), "cpu", ONE_CPU) == {
+        "transformer": pytest.approx(1.1)
+    }
     assert replace(arm, correction=1.1).need_mib == pytest.approx(1600.0)
 
 
 @pytest.mark.parametrize(("peak_mib", "factor"), [(600.0, 0.8), (9000.0, 3.0)])
 def test_no_correction_is_beyond_reason(peak_mib: float, factor: float, plan: Plan) -> None:
     arm = sized(plan.arms[0], 1000.0)
-    assert corrections([arm], measured(arm, peak_mib), None) == {"transformer": factor}
+    assert corrections([arm], measured(arm, peak_mib), "cpu", ONE_CPU) == {"transformer": factor}
 
 
 def test_what_says_nothing_is_left_out(plan: Plan) -> None:
     arm, tiny = sized(plan.arms[0], 1000.0), sized(plan.arms[0], 10.0)
-    assert corrections([tiny], measured(tiny, 900.0), None) == {}, "mostly libraries"
-    assert corrections([arm], measured(arm, 900.0, micro_batch_size=2), None) == {}, "of a smaller micro-batch"
+    assert corrections([tiny], measured(tiny, 900.0), "cpu", ONE_CPU) == {}, "mostly libraries"
+    assert corrections([arm], measured(arm, 900.0, micro_batch_size=2), "cpu", ONE_CPU) == {}, (
+        "of a smaller micro-batch"
+    )
     failed = measured(arm, 900.0)
     failed.replicates[arm.config_id, 0].status = "oom"
-    assert corrections([arm], failed, None) == {}
+    assert corrections([arm], failed, "cpu", ONE_CPU) == {}
+
+
+@pytest.mark.parametrize(
+    ("then", "counts"),
+    [
+        ({}, True),  # an old journal, which did not record it
+        ({"device": "cpu", "workers": 1, "sharding": "replicated"}, True),
+        ({"device": "cuda", "workers": 1, "sharding": "replicated"}, False),
+        ({"device": "cpu", "workers": 2, "sharding": "replicated"}, False),
+        ({"device": "cpu", "workers": 1, "sharding": "fsdp"}, False),
+    ],
+)
+def test_a_peak_counts_only_for_what_runs_alike(then: dict[str, Any], counts: bool, plan: Plan) -> None:
+    """After an edit of `resources:`, what a process used does not correct the estimate for a card."""
+    arm = sized(plan.arms[0], 1000.0)
+    assert bool(corrections([arm], measured(arm, 1600.0, **then), "cpu", ONE_CPU)) is counts
 
 
 def test_the_plan_asks_for_what_was_measured(plan: Plan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,7 +14,9 @@ from cluster.inventory import Inventory
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.plan.dependencies import Dependency
+from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import without_weights
+from sweeps.run.engine import origin_of
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
@@ -30,7 +32,8 @@ def plan() -> Any:
     need = Dependency(role="resume", config_id=FIRST[0])
     first = SimpleNamespace(config_id=FIRST[0], depends_on=lambda seed: [])
     last = SimpleNamespace(config_id=LAST[0], depends_on=lambda seed: [need.key(seed)])
-    return SimpleNamespace(replicates=[(first, 0), (last, 0)], keys=[FIRST, LAST])
+    replicates = [PlannedReplicate(first, 0), PlannedReplicate(last, 0)]  # type: ignore[arg-type]
+    return SimpleNamespace(replicates=replicates, keys=[FIRST, LAST])
 
 
 @pytest.fixture
@@ -93,9 +96,9 @@ def test_a_need_names_what_it_is_and_where_it_lies(folder: ResultsFolder, tmp_pa
     file = Dependency(role="resume", file=tmp_path / "weights.pt", sha256="sha256:0")
     assert [need.key(7) for need in (shared, own, file)] == [(FIRST[0], 3), (FIRST[0], 7), None]
     assert [need.identity for need in (shared, own, file)] == [f"{FIRST[0]}/seed=3", FIRST[0], "sha256:0"]
-    assert own.origin(7, folder).identity == f"{FIRST[0]}/seed=7"
-    assert own.origin(7, folder).path.endswith(f"{FIRST[0]}/seed=7/weights.pt")
-    assert file.origin(7, folder).path == str(tmp_path / "weights.pt")
+    assert origin_of(own, 7, folder).identity == f"{FIRST[0]}/seed=7"
+    assert origin_of(own, 7, folder).path.endswith(f"{FIRST[0]}/seed=7/weights.pt")
+    assert origin_of(file, 7, folder).path == str(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize(

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from analysis.records.replicates import Key
+from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import Rerun
 from sweeps.run import queue as module
 from sweeps.run.queue import QueueStatus, WorkQueue
+from sweeps.search.fixed import FixedProposer
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
 from tests.heartbeats import dead_driver
@@ -23,21 +26,18 @@ SEEDS = (0, 1)
 KEYS = [(config_id(arm), seed) for seed in SEEDS for arm in ARMS]
 
 
-def planned(arm: str, *needed: str) -> Any:
-    """Return an arm that starts with the weights of others, of the same seed."""
-    return SimpleNamespace(
-        config_id=config_id(arm), depends_on=lambda seed: [(config_id(other), seed) for other in needed]
-    )
+def planned(arm: str, seed: int, *needed: str) -> PlannedReplicate:
+    """Return a replicate that starts with the weights of others, of the same seed."""
+    depends_on: Callable[[int], list[Key]] = lambda seed: [(config_id(other), seed) for other in needed]  # noqa: E731
+    return PlannedReplicate(SimpleNamespace(config_id=config_id(arm), depends_on=depends_on), seed)  # type: ignore[arg-type]
 
 
-PLAN: Any = SimpleNamespace(replicates=[(planned(arm), seed) for seed in SEEDS for arm in ARMS])
-CHAIN: Any = SimpleNamespace(
-    replicates=[(planned("treatment", "baseline"), 0), (planned("last", "treatment"), 0), (planned("baseline"), 0)]
-)
+ALL = [planned(arm, seed) for seed in SEEDS for arm in ARMS]
+CHAIN = [planned("treatment", 0, "baseline"), planned("last", 0, "treatment"), planned("baseline", 0)]
 """Each of the first two waits for the one that is named in it."""
 
 
-def ROOM(key: tuple[str, int]) -> bool:
+def ROOM(size_class: int) -> bool:
     return True
 
 
@@ -51,8 +51,14 @@ class Scene:
     def write(self, *events: dict[str, Any]) -> None:
         write_journal(self.folder / "journal" / "other.jsonl", [sweep_event(ARMS, seeds=SEEDS), *events])
 
-    def queue(self, reruns: dict[tuple[str, int], Rerun] | None = None, plan: Any = PLAN) -> WorkQueue:
-        return WorkQueue(plan, self.reader, self.leases, reruns or {})
+    def queue(
+        self,
+        reruns: dict[Key, Rerun] | None = None,
+        replicates: Sequence[PlannedReplicate] = ALL,
+        size_of: Callable[[Key], int] = lambda key: 0,
+    ) -> WorkQueue:
+        plan: Any = SimpleNamespace(keys=[replicate.key for replicate in replicates])
+        return WorkQueue(plan, FixedProposer(replicates), self.reader, self.leases, reruns or {}, size_of)
 
 
 @pytest.fixture
@@ -65,17 +71,17 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         yield made
 
 
-def claim_all(queue: WorkQueue) -> list[tuple[str, int]]:
+def claim_all(queue: WorkQueue) -> list[Key]:
     found = []
     while (claimed := queue.lease_next(ROOM)) is not None:
-        found.append((claimed.planned.config_id, claimed.seed))
+        found.append(claimed.planned.key)
     return found
 
 
 def test_it_hands_out_each_missing_replicate_once_in_order(scene: Scene) -> None:
     scene.write(*replicate_events("baseline", 0, 2.5), *replicate_events("treatment", 1, 2.5, status="diverged"))
     queue = scene.queue()
-    assert queue.refresh() == QueueStatus(free=2, held=0)
+    assert queue.refresh() == QueueStatus(has_free=True, held=0)
     assert claim_all(queue) == [KEYS[1], KEYS[2]]
     assert all(not scene.other.acquire(*key) for key in (KEYS[1], KEYS[2]))
     assert queue.left() == {KEYS[1], KEYS[2]}, "begun, and not ended"
@@ -103,7 +109,7 @@ def test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one(scene: Scen
         assert scene.other.acquire(*key)
     queue = scene.queue()
     assert claim_all(queue) == []
-    assert queue.status == QueueStatus(free=0, held=4)
+    assert queue.status == QueueStatus(has_free=False, held=4)
     dead_driver(scene.folder / "leases", "other")
     assert claim_all(queue) == KEYS
 
@@ -120,11 +126,12 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
 
 def test_what_was_preempted_is_tried_again_but_not_for_ever(scene: Scene) -> None:
     queue = scene.queue()
-    tries = 0
+    tries, lost = 0, []
     while (claimed := queue.lease_next(ROOM)) is not None:
-        if (claimed.planned.config_id, claimed.seed) == KEYS[0]:
+        if claimed.planned.key == KEYS[0]:
             tries += 1
-            scene.write(*replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries))
+            lost += replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries)
+            scene.write(*lost)
             scene.leases.release(*KEYS[0])
     assert tries == module.MAX_TRIES
     assert KEYS[0] in queue.left()
@@ -139,7 +146,7 @@ def test_an_end_is_taken_back_once_and_only_the_one_that_was_meant(scene: Scene)
     meant = Rerun("changed", "torch 1 -> 2", replicates[KEYS[0]].ended_at or 0.0)
     missed = Rerun("changed", "torch 1 -> 2", EPOCH - 1.0)  # another driver has run it since
     queue = scene.queue({KEYS[0]: meant, KEYS[1]: missed})
-    assert queue.refresh() == QueueStatus(free=1, held=0)
+    assert queue.refresh() == QueueStatus(has_free=True, held=0)
     assert queue.left() == {KEYS[0]}
     claimed = queue.lease_next(ROOM)
     assert claimed is not None and claimed.rerun is meant
@@ -160,10 +167,10 @@ def test_an_agenda_reads_the_journal_only_where_it_has_grown(scene: Scene, monke
 
 
 def test_what_starts_with_the_weights_of_another_waits_until_that_has_finished(scene: Scene) -> None:
-    queue = scene.queue(plan=CHAIN)
-    assert queue.refresh() == QueueStatus(free=1, held=0, waiting=2)
+    queue = scene.queue(replicates=CHAIN)
+    assert queue.refresh() == QueueStatus(has_free=True, held=0, waiting=2)
     assert claim_all(queue) == [(config_id("baseline"), 0)]
-    assert queue.refresh() == QueueStatus(free=0, held=0, waiting=2), "the first one runs"
+    assert queue.refresh() == QueueStatus(has_free=False, held=0, waiting=2), "the first one runs"
     assert queue.has_more
     scene.write(*replicate_events("baseline", 0, 2.5))
     assert claim_all(queue) == [(config_id("treatment"), 0)]
@@ -173,11 +180,11 @@ def test_what_starts_with_the_weights_of_another_waits_until_that_has_finished(s
 
 @pytest.mark.parametrize("status", ["crashed", "diverged"])
 def test_what_can_never_start_is_left_with_the_reason(scene: Scene, status: str) -> None:
-    queue = scene.queue(plan=CHAIN)
+    queue = scene.queue(replicates=CHAIN)
     assert claim_all(queue) == [(config_id("baseline"), 0)]
     scene.write(*replicate_events("baseline", 0, None, status=status))
     status = queue.refresh()
-    assert (status.free, status.held, status.waiting) == (0, 0, 0)
+    assert (status.has_free, status.held, status.waiting) == (False, 0, 0)
     (why,) = status.blocked
     assert why.startswith(f"{config_id('baseline')} seed 0, which others start with, ended as {status}")
     assert not queue.has_more
@@ -190,5 +197,72 @@ def test_what_is_trained_anew_is_waited_for_although_it_has_finished(scene: Scen
     ended_at = scene.reader.view.state.replicates[config_id("baseline"), 0].ended_at or 0.0
     anew = {(config_id("baseline"), 0): Rerun("changed", "its weights are gone", ended_at)}
     queue = scene.queue(anew, CHAIN)
-    assert queue.refresh() == QueueStatus(free=1, held=0, waiting=2)
+    assert queue.refresh() == QueueStatus(has_free=True, held=0, waiting=2)
     assert claim_all(queue) == [(config_id("baseline"), 0)]
+
+
+def test_what_waited_takes_its_own_place_once_its_prerequisite_has_ended(scene: Scene) -> None:
+    """All arms of a seed together: a run that is cut short then leaves complete pairs."""
+    replicates = [planned("backbone", 0)] + [
+        replicate for seed in (0, 1, 2) for replicate in (waits_for_backbone(seed), planned("plain", seed))
+    ]
+    queue = scene.queue(replicates=replicates)
+    claimed = [queue.lease_next(ROOM), queue.lease_next(ROOM)]
+    assert [one and one.planned.key for one in claimed] == [(config_id("backbone"), 0), (config_id("plain"), 0)]
+    scene.write(*replicate_events("backbone", 0, 2.5))
+    rest = [(config_id("probe"), 0), (config_id("probe"), 1), (config_id("plain"), 1)]
+    assert claim_all(queue)[:3] == rest
+
+
+def waits_for_backbone(seed: int) -> PlannedReplicate:
+    """Return a replicate that starts with the one backbone of all seeds."""
+    arm: Any = SimpleNamespace(config_id=config_id("probe"), depends_on=lambda seed: [(config_id("backbone"), 0)])
+    return PlannedReplicate(arm, seed)
+
+
+def test_an_end_of_our_own_is_seen_at_once(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not only when it is time to look at what others do."""
+    monkeypatch.setattr(module, "REFRESH_EVERY_SECONDS", 1e9)
+    queue = scene.queue(replicates=CHAIN)
+    queue.refresh()
+    assert claim_all(queue) == [(config_id("baseline"), 0)]
+    scene.write(*replicate_events("baseline", 0, 2.5))
+    assert claim_all(queue) == []
+    queue.note_end()
+    assert claim_all(queue) == [(config_id("treatment"), 0)]
+
+
+def test_what_has_no_room_keeps_its_place_and_nothing_waits_behind_it(scene: Scene) -> None:
+    sizes = {KEYS[0]: 0, KEYS[1]: 0, KEYS[2]: 1, KEYS[3]: 0}
+    queue = scene.queue(size_of=sizes.__getitem__)
+    small = queue.lease_next(lambda size_class: size_class == 1)
+    assert small is not None and small.planned.key == KEYS[2] and small.size_class == 1
+    assert claim_all(queue) == [KEYS[0], KEYS[1], KEYS[3]]
+
+
+def test_a_second_start_is_a_retry_and_comes_first(scene: Scene) -> None:
+    queue = scene.queue()
+    first = queue.lease_next(ROOM)
+    assert first is not None and not first.is_retry
+    scene.write(*replicate_events("baseline", 0, None, status="oom"))
+    scene.leases.release(*KEYS[0])
+    assert queue.lease_next(ROOM, retries_only=True) is None
+    queue.try_again(KEYS[0])
+    assert queue.has_retries
+    again = queue.lease_next(ROOM, retries_only=True)
+    assert again is not None and again.is_retry and again.planned.key == KEYS[0]
+    assert not queue.has_retries
+    assert queue.lease_next(ROOM, retries_only=True) is None
+
+
+def test_a_prerequisite_that_another_driver_repairs_releases_what_it_blocked(scene: Scene) -> None:
+    queue = scene.queue(replicates=CHAIN)
+    assert claim_all(queue) == [(config_id("baseline"), 0)]
+    scene.write(*replicate_events("baseline", 0, None, status="crashed"))
+    assert queue.refresh().blocked
+    scene.write(
+        *replicate_events("baseline", 0, None, status="crashed"),
+        *replicate_events("baseline", 0, 2.5, start=EPOCH + 900),
+    )
+    assert queue.refresh().blocked == ()
+    assert claim_all(queue) == [(config_id("treatment"), 0)]

@@ -30,7 +30,7 @@ def plan(tmp_path_factory: pytest.TempPathFactory) -> Plan:
 
 def progress(plan: Plan, machine: Inventory = MACHINE, **console: Any) -> tuple[Progress, io.StringIO]:
     text = io.StringIO()
-    return Progress(plan, 4, Console(file=text, width=120, **console), machine), text
+    return Progress(plan, 4, 720.0, Console(file=text, width=120, **console), machine), text
 
 
 def test_it_tells_how_much_memory_is_packed(plan: Plan, tmp_path: Path) -> None:

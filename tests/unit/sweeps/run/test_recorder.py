@@ -29,6 +29,9 @@ Thread 0x02 (most recent call first):
 """
 
 
+USED = ("seconds", "cpu_seconds", "peak_memory_mib")
+
+
 class Heard:
     def __init__(self) -> None:
         self.started_seeds: list[int] = []
@@ -99,6 +102,38 @@ def test_any_other_dead_worker_has_crashed(tmp_path: Path, parts: Any) -> None:
     assert event["message"].endswith("killed by the system or by itself: signal 9")
     assert heard.outcomes == ["crashed"]
     assert is_free(tmp_path)
+
+
+def started_at(step: int) -> dict[str, Any]:
+    return {"event": "started", "step": step, "numerics": {}, "host": "here", "pid": 1, "cap_mib": None}
+
+
+@pytest.mark.parametrize(("reports", "step"), [([], 300), ([400, 500], 500)])
+@pytest.mark.parametrize("dies", [True, False])
+def test_a_death_and_a_failure_carry_the_last_known_step(
+    reports: list[int], step: int, dies: bool, tmp_path: Path, parts: Any
+) -> None:
+    """A dead worker says nothing, and one that fails on its way says step 0."""
+    recorder, _, _, given = parts
+    recorder.record(given, started_at(300))
+    said = {"event": "report", "metrics": {"a": 1.0}, "message": "", **dict.fromkeys(USED, 1.0)}
+    for each in reports:
+        recorder.record(given, {**said, "step": each, "outcome": None})
+    if dies:
+        recorder.record_death(given, "signal 9")
+    else:
+        recorder.record(given, {**said, "step": 0, "metrics": {}, "outcome": "oom", "message": "too much"})
+    assert (last_event(tmp_path)["event"], last_event(tmp_path)["step"]) == ("crashed" if dies else "oom", step)
+
+
+def test_the_step_of_an_earlier_attempt_is_not_that_of_a_later_one(tmp_path: Path, parts: Any) -> None:
+    recorder, claims, _, given = parts
+    recorder.record(given, started_at(300))
+    recorder.record_death(given, "signal 9")
+    assert claims.acquire(*given.key)
+    recorder.begin(given, None)
+    recorder.record_death(given, "signal 9")
+    assert last_event(tmp_path)["step"] == 0, "it died before it had started"
 
 
 def test_a_death_after_the_end_is_nothing(tmp_path: Path, parts: Any) -> None:

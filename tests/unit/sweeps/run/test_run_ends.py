@@ -7,6 +7,7 @@ import io
 import os
 import re
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,12 +17,15 @@ import pytest
 from rich.console import Console
 
 from analysis.records.description import JournalError
-from analysis.records.journal import read_journal
+from analysis.records.journal import parse_line, read_journal
 from cluster.connection.session import RayFailure
 from sweeps.cli.run import run
+from sweeps.console import format_duration
+from sweeps.run.driver import prepare
 from sweeps.run.limits import RunLimits
 from sweeps.store.disk_errors import write_failure
 from sweeps.store.folder import ResultsFolder
+from sweeps.store.journal import JournalWriter
 from tests.disks import fill, small_disk
 from tests.integration.studies import write_study
 
@@ -92,7 +96,7 @@ def test_a_journal_that_is_damaged_while_something_runs_is_no_mistake_of_the_use
     code, said = command()
     assert code == 1, said
     assert re.search(r"its journal cannot be read: .*zzz\.jsonl, after byte 0: not JSON", said), said
-    assert "once it is mended, continue with: " in said
+    assert "once it is repaired, continue with: " in said
     with pytest.raises(JournalError):
         command()  # nothing has started this time
 
@@ -178,3 +182,61 @@ def test_a_journal_that_cannot_be_written_from_the_start_is_one_sentence(
 )
 def test_what_is_said_of_a_folder_that_cannot_be_written(number: int, sentence: str) -> None:
     assert write_failure(OSError(number, os.strerror(number)), Path("/r"), "again") == sentence
+
+
+def one_has_finished(tmp_path: Path) -> Path:
+    """Write a journal in which the first of the study's two replicates has finished, as another driver would."""
+    prepared = prepare(str(write_study(tmp_path, seeds=1)), "laptop", [])
+    prepared.folder.prepare(prepared.study)
+    writer = JournalWriter(prepared.folder.journal, "before")
+    writer.write_sweep(prepared.plan.sweep)
+    config_id, seed = prepared.plan.keys[0]
+    key = {"config_id": config_id, "seed": seed}
+    writer.write("started", **key, step=0, numerics={}, host="there", pid=1, cap_mib=None)
+    writer.write("finished", **key, step=9, seconds=600.0, cpu_seconds=600.0, peak_memory_mib=100.0, message="")
+    writer.close()
+    return prepared.folder.journal
+
+
+def test_the_forecast_that_is_announced_is_the_one_that_is_displayed(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Both are of what is missing, by what the journal has measured."""
+    one_has_finished(tmp_path)
+    etas: list[str] = []
+
+    def idle(engine: Any, address: str | None) -> None:
+        etas.append(engine.listener._eta())
+
+    monkeypatch.setattr("sweeps.run.engine._Engine.run", idle)
+    _, said = command()
+    announced = re.search(r"1 of 2 replicates to run, .*, forecast (.*)", said)
+    assert announced is not None, said
+    assert etas == [f"; forecast {announced[1]}"]
+    prepared = prepare(str(tmp_path / "tiny.yaml"), "laptop", [])
+    whole, _ = prepared.plan.forecast_seconds(prepared.state)
+    missing, _ = prepared.plan.forecast_seconds(prepared.state, prepared.plan.keys[1:])
+    assert 0 < missing < 0.9 * whole
+    assert announced[1] == format_duration(missing)
+
+
+def test_the_driver_reads_the_journal_once(
+    command: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And MLflow's thread once more: it has a reader of its own."""
+    journal = one_has_finished(tmp_path)
+    main = threading.current_thread()
+    parsed: Counter[tuple[str, bool]] = Counter()
+
+    def counting(line: bytes, *, where: str) -> dict[str, Any]:
+        parsed[line.decode(), threading.current_thread() is main] += 1
+        return parse_line(line, where=where)
+
+    for module in ("sweeps.store.reader", "analysis.records.journal"):
+        monkeypatch.setattr(f"{module}.parse_line", counting)
+    monkeypatch.setattr("sweeps.run.engine._Engine.run", lambda engine, address: None)
+    command()
+    lines = [line for file in journal.glob("*.jsonl") for line in file.read_text(encoding="utf-8").splitlines()]
+    assert len(lines) == 5, "three before, and the description and the interruption of this run"
+    assert {line: parsed[line, True] for line in lines} == dict.fromkeys(lines, 1)
+    assert all(count <= 1 for count in parsed.values()), parsed

@@ -11,43 +11,55 @@ from ray.tune.search import Searcher
 from cluster.inventory import Inventory
 from cluster.placement.size_classes import pack
 from cluster.placement.slots import Slots
+from sweeps.plan.plan import PlannedReplicate
 from sweeps.run.limits import RunLimits
-from sweeps.run.queue import Leased, QueueStatus
 from sweeps.run.tune_adapter import ReplicateSearcher
+from sweeps.run.work import Leased
 from trainables.config.resources import ResourceConfig
 from trainables.worker.assignment import ACTOR_KEY, CONFIG_KEY, WORKER_KEY
 
 
 class Given:
-    """An queue with a given number of replicates, of which other drivers hold some more."""
+    """A source of a given number of replicates, of which other drivers hold some more; some are second starts."""
 
     def __init__(self, free: int, held: int) -> None:
-        self.free, self.status = free, QueueStatus(free=free, held=held)
+        self.free, self.held, self.retries = free, held, 0
 
     @property
     def has_more(self) -> bool:
-        return self.free > 0
+        return bool(self.free or self.held)
 
-    def lease_next(self, has_room: Any) -> Leased | None:
-        if not self.free:
+    def lease_next(self, has_room: Any, *, retries_only: bool = False) -> Leased | None:
+        assert has_room(0)
+        if self.retries:
+            self.retries -= 1
+            return self.claimed(99, is_retry=True)
+        if retries_only or not self.free:
             return None
         self.free -= 1
-        return Leased(SimpleNamespace(config_id="any"), self.free, None, 0.0)  # type: ignore[arg-type]
+        return self.claimed(self.free, is_retry=False)
+
+    def claimed(self, seed: int, *, is_retry: bool) -> Leased:
+        return Leased(PlannedReplicate(SimpleNamespace(config_id="any"), seed), 0, is_retry, None, 0.0)  # type: ignore[arg-type]
 
 
 class Told:
     def __init__(self, claimed: Leased) -> None:
-        self.seed = claimed.seed
+        self.seed = claimed.planned.seed
 
     def to_json(self) -> str:
         return str(self.seed)
 
 
 def searcher(free: int, held: int = 0, *, slots: int = 9, **limits: Any) -> tuple[ReplicateSearcher, RunLimits]:
+    return searcher_of(Given(free, held), slots=slots, **limits)
+
+
+def searcher_of(source: Given, *, slots: int = 9, **limits: Any) -> tuple[ReplicateSearcher, RunLimits]:
     limits = RunLimits(**limits)
     packing = pack(ResourceConfig(), {"any": 100.0}, Inventory(cpus=slots, memory_mib=100_000))
     room = Slots(packing, look_ahead=1)
-    return ReplicateSearcher(Given(free, held), room, lambda key: 0, limits, Told), limits  # type: ignore[arg-type]
+    return ReplicateSearcher(source, room, limits, Told), limits  # type: ignore[arg-type]
 
 
 def told(suggestion: dict[str, Any]) -> str:
@@ -84,7 +96,33 @@ def test_it_starts_no_more_than_the_sitting_allows(limits: dict[str, Any]) -> No
     assert made.suggest("a") != Searcher.FINISHED
     assert made.suggest("b") != Searcher.FINISHED
     limits.stop("enough") if "max_hours" in limits else None
+    for name in "ab":
+        made.on_trial_complete(name)
     assert made.suggest("c") == Searcher.FINISHED
+
+
+def test_a_second_start_of_the_same_replicate_counts_as_none() -> None:
+    """One that ran out of memory is started again with more, though `--max-trials` allows no other start."""
+    source = Given(9, 0)
+    made, limits = searcher_of(source, max_trials=1)
+    assert told(made.suggest("a")) == "8"
+    assert limits.start_limit_reached
+    assert made.suggest("b") is None, "what runs may run out of memory yet"
+    made.on_trial_complete("a")
+    source.retries = 1
+    assert told(made.suggest("c")) == "99"
+    made.on_trial_complete("c")
+    assert made.suggest("d") == Searcher.FINISHED
+
+
+def test_second_starts_leave_the_limit_to_others() -> None:
+    source = Given(9, 0)
+    source.retries = 3
+    made, limits = searcher_of(source, max_trials=1)
+    assert [told(made.suggest(name)) for name in "abc"] == ["99"] * 3
+    assert not limits.start_limit_reached
+    assert told(made.suggest("d")) == "8"
+    assert limits.start_limit_reached
 
 
 def test_a_run_of_tune_ends_before_it_has_grown_large(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,7 +30,7 @@ def test_without_limits_it_never_ends_by_itself() -> None:
     for _ in range(1000):
         limits.count_start()
     assert not limits.stop_requested and not limits.start_limit_reached
-    assert limits.stop_reason == ""
+    assert limits.stop_reason is None
 
 
 def test_after_its_hours_it_is_over() -> None:

@@ -1,0 +1,226 @@
+"""One driver from the study to its results: plan, decide what runs, run it while MLflow follows. It prints nothing.
+
+The journal is read from its start once, in `prepare`; everything after that reads on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Collection, Iterable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from analysis.records.description import SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Key
+from analysis.records.statuses import FAILURES
+from analysis.results.memory import Receipt, receipt
+from cluster.connection.address import ClusterError
+from cluster.inventory import Inventory, imagined_inventory, local_inventory
+from cluster.memory.cuda_context import with_contexts
+from sweeps.console import proposed
+from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
+from sweeps.plan.builder import build_plan, data_dir_from_environment
+from sweeps.plan.plan import Plan
+from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
+from sweeps.run.limits import RunLimits
+from sweeps.search.fixed import FixedProposer
+from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.store.reader import JournalReader
+from sweeps.studies.plugins import options as plugin_options
+from sweeps.studies.resolve import load_study
+from sweeps.studies.study import Study
+from trainables.atomic_write import write_text_atomic
+from trainables.config.resources import BY_MEMORY
+
+if TYPE_CHECKING:
+    from sweeps.run.recorder import Listener
+    from sweeps.tracking.tracker import ProjectionSummary, Tracker
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study with its plan and its folder, checked; nothing has started."""
+
+    given: str
+    """The study as the user named it: a library name or a path."""
+    study: Study
+    plan: Plan
+    folder: ResultsFolder
+    machine: Inventory
+    """What trials can have."""
+    reader: JournalReader
+    """The journal, read so far."""
+
+    @property
+    def state(self) -> JournalState:
+        """What the journal says, as far as it has been read."""
+        return self.reader.view.state
+
+    @property
+    def experiment(self) -> str:
+        """Name of the MLflow experiment."""
+        return f"{self.study.name}@{self.study.folder_name}"
+
+    def command(self, verb: str, *options: str) -> str:
+        """Return a command line about this study that works where this one was typed."""
+        sets = [part for text in self.study.override_texts for part in ("--set", text)]
+        words = ["--scale", self.study.scale, *sets, *plugin_options(), *options]
+        return proposed(verb, self.given, *words)
+
+
+@dataclass(frozen=True)
+class ToRun:
+    """What one run is about."""
+
+    keys: frozenset[Key]
+    reruns: Mapping[Key, Rerun]
+    """Those of them that had ended, and why they run again."""
+    forecast_seconds: float
+    """Wall time of all of them, by what the journal has measured."""
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run has ended."""
+
+    left: frozenset[Key]
+    """What was to run and has no end."""
+    behind: ProjectionSummary
+    """How far MLflow is behind."""
+    exit_code: int
+    receipt: Receipt | None
+    """Of memory; None if nothing has ever run."""
+
+
+def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = None) -> Prepared:
+    """Check everything that can be checked before anything starts.
+
+    Args:
+        name: The study: a library name or a path.
+        scale: Its scale.
+        sets: Overrides, as `key=value`.
+        cards: Cards that are not here, to plan for, as `4x94.5GiB,2x24GiB`; None: what is here.
+
+    Raises:
+        UserError: On the first mistake found.
+        JournalError: If a line of the journal is damaged.
+    """
+    packed = [] if cards is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
+    study = load_study(name, scale, [*packed, *sets])
+    folder = ResultsFolder.of(results_root(), study)
+    machine = inventory() if cards is None else _imagined(cards)
+    reader = JournalReader(folder.journal)
+    reader.poll(final=True)
+    plan = build_plan(study, machine, data_dir_from_environment(), reader.view.state, folder)
+    return Prepared(name, study, plan, folder, machine, reader)
+
+
+def inventory() -> Inventory:
+    """Return what trials can have: this machine, or the cluster that RAY_ADDRESS names."""
+    address = ray_address()
+    if address is None:
+        return with_contexts(local_inventory())
+    from cluster.connection.session import cluster_nodes
+
+    try:
+        return cluster_nodes(address)
+    except ClusterError as error:
+        raise UserError(f"RAY_ADDRESS={address}: cannot join that cluster: {error}") from error
+
+
+def _imagined(cards: str) -> Inventory:
+    try:
+        return imagined_inventory(cards)
+    except ValueError as error:
+        raise UserError(f"--gpus {cards}: {error}") from error
+
+
+def ray_address() -> str | None:
+    """Return RAY_ADDRESS, or None to start a session of our own."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
+def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
+    """Return what is missing, and what `selection` takes beside it, with one forecast for all of it."""
+    plan, state = prepared.plan, prepared.state
+    chosen = {} if selection == RUN else selection.reruns(plan, prepared.reader.view)
+    reruns = {**without_weights(plan, prepared.folder, state, chosen), **chosen}
+    keys = frozenset([*(replicate.key for replicate in missing_replicates(plan, state)), *reruns])
+    seconds, _ = plan.forecast_seconds(state, keys)
+    return ToRun(keys, reruns, seconds)
+
+
+def start_tracker(prepared: Prepared) -> Tracker:
+    """Start what writes MLflow while the sweep runs."""
+    from sweeps.tracking import tracker as tracking  # MLflow, only now that there is something to run
+
+    uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
+    tracker = tracking.Tracker(prepared.folder.journal, uri, prepared.experiment)
+    tracker.start()
+    return tracker
+
+
+def run_missing(
+    prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
+) -> Ended:
+    """Run what is to run while MLflow follows, and read the journal to its end.
+
+    Raises:
+        JournalError: If the journal cannot be read any more; whatever could be written is.
+        OSError: If the results folder cannot be written, as on a full disk.
+    """
+    tracker = start_tracker(prepared)
+    try:
+        left = _run(prepared, to_run, limits, listener) if to_run.keys else frozenset()
+    except Exception:
+        tracker.close()  # what it has read is written all the same
+        raise
+    behind = tracker.close()
+    prepared.reader.poll(final=True)
+    state = prepared.state
+    return Ended(
+        left,
+        behind,
+        exit_code(prepared.plan, state, left, has_failed=limits.has_failed),
+        write_receipt(prepared.folder, state, state.sweep) if state.sweep is not None else None,
+    )
+
+
+def _run(
+    prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
+) -> frozenset[Key]:
+    from sweeps.run import engine  # Ray, only now that there is something to run
+
+    with listener as listening:
+        left = engine.run_plan(
+            prepared.plan,
+            prepared.folder,
+            FixedProposer.of(prepared.plan, prepared.state),
+            reader=prepared.reader,
+            sweep_id=engine.new_sweep_id(),
+            address=ray_address(),
+            listener=listening,
+            limits=limits,
+            reruns=to_run.reruns,
+        )
+    return frozenset(left)
+
+
+def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) -> Receipt:
+    """Write `report/receipt.json` in a results folder and return what it holds."""
+    made = receipt(state, sweep)
+    path = folder.path / "report" / "receipt.json"
+    path.parent.mkdir(exist_ok=True)
+    write_text_atomic(path, json.dumps(made.to_json(), indent=2) + "\n")
+    return made
+
+
+def exit_code(plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool) -> int:
+    """Return what the command says of a run to whoever started it."""
+    if left:
+        return EXIT_FAILURES if has_failed else EXIT_INTERRUPTED
+    ended = {state.replicates[key].status for key in plan.keys}
+    return EXIT_FAILURES if FAILURES & ended else EXIT_DONE

@@ -1,0 +1,41 @@
+"""What a queue of work hands out, and what the searcher of Ray Tune knows of the queue."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from sweeps.plan.plan import PlannedReplicate
+from sweeps.plan.selection import Rerun
+
+
+@dataclass(frozen=True)
+class Leased:
+    """A replicate that nobody else will run now."""
+
+    planned: PlannedReplicate
+    size_class: int
+    """How much memory it is given: see `Packing`."""
+    is_retry: bool
+    """Whether this driver has started it before."""
+    rerun: Rerun | None
+    """Set if its end has to be taken back first."""
+    last_event_at: float
+    """Unix time of the newest event about it, by the clock of whoever wrote that; 0 before the first."""
+
+
+class WorkSource(Protocol):
+    """Where the searcher gets its work from."""
+
+    @property
+    def has_more(self) -> bool:
+        """Whether something may still come to start after `lease_next` has returned None."""
+
+    def lease_next(self, has_room: Callable[[int], bool], *, retries_only: bool = False) -> Leased | None:
+        """Claim the next replicate and return it; None if there is none to start now.
+
+        Args:
+            has_room: Whether one more of a size class may start.
+            retries_only: Take only what this driver has started before.
+        """

@@ -1,0 +1,114 @@
+"""The proposer of grids and ablations: a list that is known from the start, in the plan's order."""
+
+from __future__ import annotations
+
+import heapq
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Key, Replicate
+from sweeps.plan.plan import Plan, PlannedReplicate
+from sweeps.search.proposer import Report, UnknownReplicateError, Withheld
+
+
+class FixedProposer:
+    """Proposes a list in its order; what starts with the weights of another, as soon as that one has finished.
+
+    Args:
+        replicates: The list, each replicate once.
+        available: Replicates outside the list that have finished, with whose weights others may start.
+    """
+
+    def __init__(self, replicates: Iterable[PlannedReplicate], available: Collection[Key] = ()) -> None:
+        self._replicates = list(replicates)
+        self._positions = {replicate.key: position for position, replicate in enumerate(self._replicates)}
+        self._ready: list[int] = []
+        """Heap of positions: what has become ready goes where the list has it, not to the end."""
+        self._proposed: set[Key] = set()
+        self._unmet: dict[Key, set[Key]] = {}
+        """What each replicate that cannot start yet waits for."""
+        self._dependents: defaultdict[Key, list[Key]] = defaultdict(list)
+        self._lost: dict[Key, str] = {}
+        """What others wait for and has no result; with why."""
+        self._withheld: Withheld | None = None
+        for position, replicate in enumerate(self._replicates):
+            self._add(position, replicate, available)
+
+    @classmethod
+    def of(cls, plan: Plan, state: JournalState) -> FixedProposer:
+        """Return the proposer of a plan, whose arms may also start with what `state` says has finished."""
+        return cls(plan.replicates, {key for key, one in state.replicates.items() if one.status == "finished"})
+
+    def _add(self, position: int, replicate: PlannedReplicate, available: Collection[Key]) -> None:
+        unmet = {key for key in replicate.depends_on if key in self._positions or key not in available}
+        if not unmet:
+            heapq.heappush(self._ready, position)
+            return
+        self._unmet[replicate.key] = unmet
+        for key in unmet:
+            self._dependents[key].append(replicate.key)
+            if key not in self._positions:
+                self._lost[key] = _why_lost(key, None)
+
+    def ask(self) -> PlannedReplicate | None:
+        """Return the first of the list that is not proposed and waits for nothing."""
+        if not self._ready:
+            return None
+        replicate = self._replicates[heapq.heappop(self._ready)]
+        self._proposed.add(replicate.key)
+        return replicate
+
+    def tell(self, result: Replicate) -> None:
+        """Release what waited for `result`, or note that it waits in vain.
+
+        Raises:
+            UnknownReplicateError: If it was never proposed.
+        """
+        key = result.key
+        if key not in self._proposed:
+            raise UnknownReplicateError(f"{key[0]} seed {key[1]} was never proposed")
+        if key not in self._dependents:
+            return
+        self._withheld = None
+        if result.status != "finished":
+            self._lost[key] = _why_lost(key, result)
+            return
+        self._lost.pop(key, None)
+        for dependent in self._dependents.pop(key):
+            self._unmet[dependent].discard(key)
+            if not self._unmet[dependent]:
+                del self._unmet[dependent]
+                heapq.heappush(self._ready, self._positions[dependent])
+
+    def should_stop(self, report: Report) -> bool:
+        """Return False: in a fixed list every replicate runs to its end."""
+        return False
+
+    @property
+    def withheld(self) -> Withheld:
+        """What waits for others, and why some wait in vain; counted again only after a `tell`."""
+        if self._withheld is None:
+            hopeless = self._hopeless()
+            self._withheld = Withheld(len(self._unmet) - len(hopeless), tuple(dict.fromkeys(self._lost.values())))
+        return self._withheld
+
+    def _hopeless(self) -> set[Key]:
+        """Return what waits for something that has no result, or that waits itself for such."""
+        found: set[Key] = set()
+        todo = list(self._lost)
+        while todo:
+            for dependent in self._dependents.get(todo.pop(), ()):
+                if dependent not in found:
+                    found.add(dependent)
+                    todo.append(dependent)
+        return found
+
+
+def _why_lost(key: Key, replicate: Replicate | None) -> str:
+    """Return why nothing can start with the weights of a replicate; None: it is not in the list."""
+    config_id, seed = key
+    if replicate is None:
+        return f"{config_id} seed {seed}, which others start with, is not among what runs here"
+    why = f": {replicate.message}" if replicate.message else ""
+    return f"{config_id} seed {seed}, which others start with, ended as {replicate.status}{why}"
