@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from search_spaces.suggestions import nearest
 
-__all__ = ["EXIT_DONE", "EXIT_FAILURES", "EXIT_INTERRUPTED", "EXIT_USER_ERROR", "UserError", "nearest"]
+__all__ = ["EXIT_DONE", "EXIT_FAILURES", "EXIT_INTERRUPTED", "EXIT_USER_ERROR", "UserError", "first_few", "nearest"]
 
 EXIT_DONE = 0
 EXIT_FAILURES = 1
@@ -12,5 +14,15 @@ EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 
 
+MAX_NAMED = 4
+"""Names that a message gives before it counts the rest."""
+
+
 class UserError(Exception):
     """A mistake the user can mend. The message names where, what, the nearest valid name and what to do."""
+
+
+def first_few(names: Sequence[str], most: int = MAX_NAMED) -> str:
+    """Return the first names, and how many more there are."""
+    more = [f"{len(names) - most} more"] if names[most:] else []
+    return ", ".join([*names[:most], *more])

@@ -42,6 +42,9 @@ class Comparison:
     """Every pair is exactly equal: the treatment did nothing."""
 
 
+_SQUARE_EXCEEDS_FLOATS = 1e150
+
+
 def mean(values: Sequence[float], *, scale: Transform = LINEAR) -> float:
     """Return the mean; on the log scale the geometric mean, on the logit scale the rate of a typical seed.
 
@@ -55,9 +58,8 @@ def standard_deviation(values: Sequence[float]) -> float | None:
     """Return the sample standard deviation (n − 1 in the denominator); None below two values."""
     if len(values) < 2:
         return None
-    # Divided by a power of 2, which rounds nothing: the squares of very large values exceed every float.
-    _, exponent = math.frexp(max(map(abs, values)))
-    unit = math.ldexp(1.0, exponent - 1)
+    largest = max(map(abs, values))
+    unit = largest if largest > _SQUARE_EXCEEDS_FLOATS else 1.0
     spread = unit * float(np.std(np.asarray(values) / unit, ddof=1))
     return spread if math.isfinite(spread) else None
 

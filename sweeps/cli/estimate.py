@@ -13,7 +13,7 @@ from rich.table import Table
 from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import Estimates, micro_batch_size
 from sweeps.console import Emit, text_table
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.plan.size_limits import check_sizes
@@ -32,9 +32,6 @@ LEGEND = (
     "context: the process itself, before any model; workspace: what is needed for a moment beside the rest; "
     "peak in probes: while the trained model is measured at the end"
 )
-
-MAX_NAMED = 4
-"""Arms that a row names before it counts the rest."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +189,9 @@ def _size_table(sizes: list[Size]) -> Table:
     table = text_table("arms", *PARTS, "peak in", right=range(1, len(PARTS) + 1))
     for size in sizes:
         parts = size.memory.as_dict()
-        more = [f"{len(size.arms) - MAX_NAMED} more"] if size.arms[MAX_NAMED:] else []
-        names = ", ".join([*size.arms[:MAX_NAMED], *more])
-        table.add_row(names, *(f"{parts[f'{part}_mib']:.1f}" for part in PARTS), size.memory.peak_stage)
+        table.add_row(
+            first_few(size.arms), *(f"{parts[f'{part}_mib']:.1f}" for part in PARTS), size.memory.peak_stage
+        )
     return table
 
 

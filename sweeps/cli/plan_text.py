@@ -11,11 +11,9 @@ from analysis.records.journal import JournalState
 from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.console import format_duration, text_table
+from sweeps.errors import first_few
 from sweeps.plan.plan import Plan, PlannedArm, previous_hash
 from trainables.registry import Plugin
-
-MAX_NAMED = 4
-"""Arms that a line names before it counts the rest."""
 
 
 def arms_table(plan: Plan) -> Table:
@@ -128,7 +126,7 @@ def _violations(arms: Iterable[PlannedArm]) -> list[str]:
             found.setdefault(contract, []).append(planned.arm.name)
     lines = []
     for contract, names in found.items():
-        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({_some(names)})")
+        lines.append(f"violate {contract.replace('_', ' ')} by design: {len(names)} arms ({first_few(names)})")
     return lines
 
 
@@ -144,17 +142,11 @@ def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
         changes = [planned.arm.changes for planned in group]
         keys = {key: None for own in changes for key in own}
         differing = [key for key in keys if len({repr(own.get(key, "as the base")) for own in changes}) > 1]
-        line = f"one configuration, trained once: {_some([planned.arm.name for planned in group])}"
+        line = f"one configuration, trained once: {first_few([planned.arm.name for planned in group])}"
         if differing:
             line += f"; they differ in {', '.join(differing)}, which makes no difference between them"
         lines.append(line)
     return lines
-
-
-def _some(names: list[str]) -> str:
-    """Return the first names, and how many more there are."""
-    more = [f"{len(names) - MAX_NAMED} more"] if names[MAX_NAMED:] else []
-    return ", ".join([*names[:MAX_NAMED], *more])
 
 
 def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:

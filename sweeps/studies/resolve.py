@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sweeps.console import proposed
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, first_few, nearest
 from sweeps.fields import SECTIONS, KeyPath, flatten, merge, nest
 from sweeps.studies.claims import read_claims
 from sweeps.studies.grid import expand
@@ -24,8 +24,6 @@ from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
 
 MAX_SEEDS = 10_000
-MAX_NAMED = 5
-"""Arms that a message names before it counts the rest."""
 
 
 def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterable[str] = ()) -> Study:
@@ -145,9 +143,8 @@ class _Resolver:
         """Refuse a base override that an arm writes itself: it would silently not apply to that arm."""
         masking = [name for name in self.arms if key in flatten(self._arm_overlay(name))]
         if masking:
-            shown = [*masking[:MAX_NAMED], *([f"{len(masking) - MAX_NAMED} more"] if masking[MAX_NAMED:] else [])]
             raise UserError(
-                f"--set {key}: arms {', '.join(shown)} set this field themselves; "
+                f"--set {key}: arms {first_few(masking, most=5)} set this field themselves; "
                 f"write --set arms.{masking[0]}.{key}=… to change one of them"
             )
 

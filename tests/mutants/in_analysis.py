@@ -67,8 +67,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="population_deviation",
         meaning="the standard deviation divides by n",
         file=_STATISTICS,
-        old="np.std(values, ddof=1)",
-        new="np.std(values)",
+        old="np.std(np.asarray(values) / unit, ddof=1)",
+        new="np.std(np.asarray(values) / unit)",
         caught_by=f"{_STATISTICS_TESTS}::test_standard_deviation_has_n_minus_one",
     ),
     Mutant(

@@ -6,6 +6,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from analysis.statistics.inference import (
     holm,
@@ -16,7 +18,7 @@ from analysis.statistics.inference import (
     standard_deviation,
     welch_comparison,
 )
-from analysis.statistics.transforms import LOG
+from analysis.statistics.transforms import LINEAR, LOG
 
 
 @pytest.mark.parametrize(("n", "half_width"), [(3, 2.484), (5, 1.242), (10, 0.715), (20, 0.468)])
@@ -217,3 +219,22 @@ def test_bad_arguments_are_refused() -> None:
         mean_interval([1.0, 2.0], confidence=95)
     with pytest.raises(ValueError, match="at least one"):
         mean([])
+
+
+def test_values_whose_squares_exceed_every_float_have_a_spread_and_no_nonsense() -> None:
+    huge = [1e160, 2e160, 3e160]
+    assert standard_deviation(huge) == pytest.approx(1e160)
+    assert standard_deviation([-1.7e308, 1.7e308]) is None
+    for scale in (LINEAR, LOG):
+        interval = mean_interval(huge, scale=scale)
+        assert interval is None or (math.isfinite(interval.low) and math.isfinite(interval.high))
+        paired = paired_comparison(huge, [1e160, 5e160, 7e160], scale=scale)
+        for compared in (paired, welch_comparison(huge, huge[:2], scale=scale)):
+            assert compared.p is None or 0 <= compared.p <= 1
+            assert compared.interval is None or math.isfinite(compared.interval.high)
+    assert mean_interval(huge, scale=LOG) is not None
+
+
+@given(st.lists(st.floats(-1e100, 1e100), min_size=2, max_size=9))
+def test_the_spread_of_ordinary_values_is_numpys_to_the_last_bit(values: list[float]) -> None:
+    assert standard_deviation(values) == float(np.std(values, ddof=1))

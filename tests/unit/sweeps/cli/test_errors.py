@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.errors import nearest
+from sweeps.errors import first_few, nearest
 
 STUDIES = ["kuramoto_corrected", "kuramoto_phase_a", "kuramoto_phase_a_corrected", "kuramoto_phase_b", "quickstart"]
 
@@ -22,3 +22,9 @@ STUDIES = ["kuramoto_corrected", "kuramoto_phase_a", "kuramoto_phase_a_corrected
 )
 def test_all_names_that_are_equally_near_are_suggested(name: str, known: list[str], says: str) -> None:
     assert nearest(name, known) == says
+
+
+def test_a_long_list_of_names_is_counted_from_the_fifth_on() -> None:
+    assert first_few(list("abcd")) == "a, b, c, d"
+    assert first_few(list("abcdef")) == "a, b, c, d, 2 more"
+    assert first_few("ab", most=1) == "a, 1 more"
