@@ -9,7 +9,15 @@ from typing import Any
 
 
 def contents(database: Path) -> dict[str, dict[str, Any]]:
-    """Return {phasesweep.key: run} of the runs that are not deleted, read by SQL and not by MLflow."""
+    """Return {phasesweep.key: run} of the runs that are not deleted."""
+    found = all_runs(database)
+    by_key = dict(found)
+    assert len(by_key) == len(found), "two runs show the same thing"
+    return by_key
+
+
+def all_runs(database: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Return (phasesweep.key, run) of the runs that are not deleted, read by SQL and not by MLflow."""
     with closing(sqlite3.connect(database)) as connection:
 
         def grouped(query: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -26,12 +34,11 @@ def contents(database: Path) -> dict[str, dict[str, Any]]:
         points = grouped("select run_uuid, key, step, timestamp, value from metrics")
         latest = grouped("select run_uuid, key, value, step, timestamp from latest_metrics")
     keys = {run_id: tags[run_id]["phasesweep.key"] for run_id, *_ in runs}
-    assert len(set(keys.values())) == len(keys), "two runs show the same thing"
-    found = {}
+    found = []
     for run_id, name, status, start, end in runs:
         own = tags[run_id]
         parent = own.pop("mlflow.parentRunId", None)
-        found[keys[run_id]] = {
+        run = {
             "name": name,
             "status": status,
             "start": start,
@@ -42,4 +49,5 @@ def contents(database: Path) -> dict[str, dict[str, Any]]:
             "points": sorted(points.get(run_id, [])),
             "latest": {key: tuple(rest) for key, *rest in latest.get(run_id, [])},
         }
+        found.append((keys[run_id], run))
     return found

@@ -16,7 +16,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
 
@@ -30,6 +29,7 @@ from cluster.connection.address import (
     token_place,
 )
 from cluster.inventory import Inventory, local_inventory
+from sweeps.tracking.uri import ADVICE, check_tracking_uri, without_password
 from trainables.units import MIB
 
 CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
@@ -42,7 +42,6 @@ MIN_SHARED_MEMORY_MIB = 256
 TIMEOUT_SECONDS = 2.0
 HUB = "https://huggingface.co"
 
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 _MOST_NAMES = 8
 _ON_CARDS = "studies and scales that ask for a GPU"
 _OF_THE_HUB = "data sets and models of the hub that are neither in its cache nor in PHASESWEEP_DATA"
@@ -216,23 +215,9 @@ def check_results(results_root: str | Path) -> Check:
 
 
 def check_tracking(uri: str) -> Check:
-    """MLflow stores in a database or on a server: today's MLflow refuses folders of files."""
-    scheme = urlsplit(uri).scheme.split("+")[0]
-    if scheme in {*_DATABASES, "http", "https", "databricks"} or uri == "databricks":
-        return Check("mlflow store", True, _without_password(uri))
-    return Check(
-        "mlflow store",
-        False,
-        f"{uri} is a folder of files, which MLflow no longer writes",
-        "unset MLFLOW_TRACKING_URI, or set it to sqlite:////absolute/path/mlflow.db or a server's address",
-    )
-
-
-def _without_password(uri: str) -> str:
-    parts = urlsplit(uri)
-    if parts.password is None:
-        return uri
-    return parts._replace(netloc=parts.netloc.replace(f":{parts.password}@", ":***@")).geturl()
+    """MLflow stores in a database or on a server."""
+    problem = check_tracking_uri(uri)
+    return Check("mlflow store", problem is None, problem or without_password(uri), ADVICE)
 
 
 def check_ray_address_file(environ: Mapping[str, str], timeout_seconds: float) -> Check:

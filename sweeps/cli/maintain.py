@@ -13,6 +13,7 @@ from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
 from sweeps.studies.resolve import load_study
+from sweeps.tracking.uri import tracking_uri_from_environment
 
 ROWS_SHOWN = 20
 
@@ -73,9 +74,8 @@ def _print_leftovers(out: Console, stored: StoredSweep, found: Sequence[Leftover
 def ui(out: Console, name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
     """Serve the MLflow page until Ctrl-C."""
     from sweeps.tracking import server
-    from sweeps.tracking import tracker as tracking
 
-    uri = tracking.tracking_uri_from_environment()
+    uri = tracking_uri_from_environment()
     experiment = None
     if name is not None:
         study = load_study(name, scale, sets)

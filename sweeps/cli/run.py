@@ -55,7 +55,7 @@ def run(
         console.print(f"nothing else is lost; once it is repaired, continue with: {again}", markup=False)
         return EXIT_FAILURES
     _print_results(prepared, ended.receipt, console, emit)
-    if ended.behind:
+    if ended.behind.needs_attention:
         console.print(f"MLflow: {ended.behind}", markup=False)
     console.print(f"results: {prepared.folder.path}", markup=False)
     if ended.left:

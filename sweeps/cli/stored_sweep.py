@@ -14,10 +14,9 @@ from analysis.records.journal import JournalState
 from sweeps.console import proposed
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, flatten
-from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.store.folder import ResultsFolder, replicate_fields, results_root
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
-from sweeps.tracking.run_records import RunRecords
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def resolved_fields(folder: Path, arm: ArmInfo) -> dict[str, Any]:
     That is what its replicates were given, or, before one has started, the study as it was resolved for the
     newest sweep; empty where neither is there.
     """
-    resolved = RunRecords("", folder / "replicates").resolved(arm.config_id)
+    resolved = replicate_fields(folder / "replicates", arm.config_id)
     written = folder / "study.yaml"
     if not resolved and written.is_file():
         study = yaml.safe_load(written.read_text(encoding="utf-8"))

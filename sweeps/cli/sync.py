@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Iterable
 
@@ -11,7 +10,8 @@ from rich.console import Console
 from sweeps.cli.stored_sweep import load_results
 from sweeps.console import Emit
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES
-from sweeps.tracking.tracker import ProjectionSummary, project, tracking_uri_from_environment
+from sweeps.tracking.tracker import ProjectionSummary, project
+from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 
 
 def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> int:
@@ -19,7 +19,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     stored = load_results(name, scale, sets)
     uri = tracking_uri_from_environment()
     summary = project(stored.folder.journal, uri, stored.experiment)
-    shown, error = _without_password(uri), _without_password(summary.error)
+    shown, error = without_password(uri), without_password(summary.error)
     if emit:
         emit(
             {
@@ -37,6 +37,8 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
         )
     elif not error:
         out.print(f"{stored.experiment}: {_say(summary, shown)}", markup=False)
+    if summary.notice:
+        sys.stderr.write(f"phasesweep: sync: {summary.notice}\n")
     if error:
         sys.stderr.write(
             f"phasesweep: sync: MLflow at {shown} is {summary.num_missing} of {summary.num_events} events behind "
@@ -54,8 +56,3 @@ def _say(summary: ProjectionSummary, uri: str) -> str:
         return f"{held} already; nothing was written to {uri}"
     runs = "1 run" if summary.num_runs == 1 else f"{summary.num_runs} runs"
     return f"{runs} and {summary.num_metrics:,} metrics written; {held}, at {uri}"
-
-
-def _without_password(text: str) -> str:
-    """Return a text whose addresses can be shown: without who logs in, and with what."""
-    return re.sub(r"://[^/@\s]*@", "://", text)

@@ -21,6 +21,7 @@ from sweeps.store.usage import forecast_of_plan
 from sweeps.studies.library import installed_studies, library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import SCALES
+from sweeps.tracking.uri import tracking_uri_from_environment
 
 
 def studies(out: Console, emit: Emit | None) -> None:
@@ -138,10 +139,9 @@ def results(
 def doctor(out: Console, emit: Emit | None) -> int:
     """Check the environment; return the exit code."""
     from sweeps.cli.doctor import run_checks, summary
-    from sweeps.tracking import tracker as tracking
 
     data_dir = os.environ.get("PHASESWEEP_DATA")
-    uri = tracking.tracking_uri_from_environment()
+    uri = tracking_uri_from_environment()
     checks = run_checks(results_root=results_root(), data_dir=data_dir, tracking_uri=uri)
     failed = any(check.ok is False for check in checks)
     if emit:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cluster.connection.address import JOBS_PORT, ClusterError, jobs_address
-from sweeps.cli.doctor import check_tracking, fetch_problem
+from sweeps.cli.doctor import fetch_problem
 from sweeps.console import Emit, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.jobs.package import JobPackage, pack
@@ -23,6 +23,7 @@ from sweeps.run.limits import RunLimits
 from sweeps.store.folder import job_results_root
 from sweeps.store.provenance import SUBMITTED_FROM, git_state
 from sweeps.studies.resolve import load_study
+from sweeps.tracking.uri import ADVICE, check_tracking_uri
 from trainables.units import MIB
 
 if TYPE_CHECKING:
@@ -146,9 +147,9 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
             )
     uri = environ.get("MLFLOW_TRACKING_URI")
     if uri:
-        store = check_tracking(uri)
-        if store.ok is False:
-            raise UserError(f"MLFLOW_TRACKING_URI: {store.detail}; {store.cure}")
+        problem = check_tracking_uri(uri)
+        if problem is not None:
+            raise UserError(f"MLFLOW_TRACKING_URI: {problem}; {ADVICE}")
         if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
             raise UserError(f"MLFLOW_TRACKING_URI={uri} is relative; write sqlite:////absolute/path/mlflow.db")
     carried = {name: value for name, value in environ.items() if name.startswith("PHASESWEEP_") or name in CARRIED}

@@ -32,12 +32,13 @@ from sweeps.store.reader import JournalReader
 from sweeps.studies.plugins import options as plugin_options
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
+from sweeps.tracking.uri import tracking_uri_from_environment
 from trainables.atomic_write import write_text_atomic
 from trainables.config.resources import BY_MEMORY
 
 if TYPE_CHECKING:
     from sweeps.run.recorder import Listener
-    from sweeps.tracking.tracker import ProjectionSummary, Tracker
+    from sweeps.tracking.tracker import ProjectionSummary, TrackingThread
 
 
 @dataclass(frozen=True)
@@ -153,12 +154,11 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
     return ToRun(keys, reruns, seconds)
 
 
-def start_tracker(prepared: Prepared) -> Tracker:
+def start_tracker(prepared: Prepared) -> TrackingThread:
     """Start what writes MLflow while the sweep runs."""
     from sweeps.tracking import tracker as tracking  # MLflow, only now that there is something to run
 
-    uri = tracking.default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
-    tracker = tracking.Tracker(prepared.folder.journal, uri, prepared.experiment)
+    tracker = tracking.TrackingThread(prepared.folder.journal, tracking_uri_from_environment(), prepared.experiment)
     tracker.start()
     return tracker
 

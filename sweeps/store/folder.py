@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -59,6 +60,23 @@ def _refuse_remote(given: str) -> None:
             "remote store; give a folder (one that all machines share, if there are several) and copy it to the "
             "store when the sweep has ended"
         )
+
+
+def replicate_fields(replicates: Path, config_id: str) -> dict[str, Any]:
+    """Return a configuration's full fields, as its replicates were given them.
+
+    Args:
+        replicates: The folder `replicates` of a results folder; may not exist.
+        config_id: Which configuration.
+
+    Returns:
+        The nested fields; empty until a replicate has written its config.yaml.
+    """
+    for path in sorted((replicates / config_id).glob("seed=*/config.yaml")):
+        config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if isinstance(config, dict):  # an empty file: a killed worker's; another seed has a whole one
+            return {k: v for k, v in config.items() if k not in {"config_id", "seed"}}
+    return {}
 
 
 @dataclass(frozen=True)

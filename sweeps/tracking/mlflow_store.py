@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
 import logging
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock
-
-from analysis.records.replicates import ReportPoint
 from sweeps.errors import UserError
-from sweeps.tracking.run_records import CONFIGURATIONS_VIEW, POSITION_TAG, RunRecord, mlflow_name
+from sweeps.tracking.mlflow_database import ensure_database, in_one_sentence
+from sweeps.tracking.run_records import CONFIGURATIONS_VIEW, POSITION_TAG
+from sweeps.tracking.trackers import RunRecord, SyncCounts, Value, holds_lost_points, milliseconds, missing_values
+from sweeps.tracking.uri import database_path, without_password
 
 if TYPE_CHECKING:
-    from mlflow.entities import Metric
+    from mlflow.entities import Run
     from mlflow.tracking import MlflowClient
 
 METRICS_PER_REQUEST = 800
 """MLflow takes 1000 metrics, parameters and tags at once; the rest is room for parameters and tags."""
-CURSOR_TAG = "mlflow.phasesweep.projected"
-"""What a run holds: number and digest of its points, digest of its summary.
-
-A run that one batch fills is made with it, since a tag beside a batch makes that half as dear again. In a run
-without any metric it is therefore a promise that was not kept: whoever made the run died before the batch.
-"""
+RUNS_PER_PAGE = 1000
+KEY_TAG = "phasesweep.key"
 JOURNAL_TAG = "mlflow.phasesweep.journal"
 """First sweep of the journal that the run shows. MLflow does not list tags that begin with `mlflow.`."""
-
-
-def database_path(tracking_uri: str) -> Path | None:
-    """Return the file of a SQLite tracking URI; None for any other."""
-    return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
 
 
 def load() -> None:
@@ -52,128 +41,114 @@ def load() -> None:
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
     import mlflow.tracking  # noqa: F401
 
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # it logs with a traceback what it raises
 
-def open_client(tracking_uri: str) -> MlflowClient:
-    """Return a client; the schema of a new database is made first, under a lock, without a word.
 
-    MLflow makes the schema when a client is made, and two processes that do so at once break it.
-    """
+def open_client(tracking_uri: str) -> tuple[MlflowClient, str]:
+    """Return a client, and what a person should know of its database; a new one gets its schema first."""
     load()
     from mlflow.tracking import MlflowClient
 
-    for name in ("mlflow.store.db.utils", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     database = database_path(tracking_uri)
-    if database is None:
-        return MlflowClient(tracking_uri=tracking_uri)
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(database.with_name(f"{database.name}.lock"), fallback_to_soft=False):
-        return MlflowClient(tracking_uri=tracking_uri)
+    notice = "" if database is None else ensure_database(database, _make_database, _schema_version)
+    return MlflowClient(tracking_uri=tracking_uri), notice
 
 
-def prepare(tracking_uri: str) -> None:
-    """Make the database and its schema if there is none yet; call it before any process writes there.
+def _make_database(path: Path) -> None:
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
-    Raises:
-        mlflow.exceptions.MlflowException: If the database is of another MLflow's schema, or not writable.
-    """
-    open_client(tracking_uri)
+    SqlAlchemyStore(f"sqlite:///{path}", "mlflow-artifacts:/").engine.dispose()
+
+
+def _schema_version() -> str:
+    import mlflow.store.db_migrations
+    from alembic.script import ScriptDirectory
+
+    (folder,) = mlflow.store.db_migrations.__path__
+    return str(ScriptDirectory(folder).get_current_head())
 
 
 @dataclass
 class _Run:
-    """What a run in MLflow holds, as far as we need to know it."""
+    """What a run in MLflow holds, as MLflow said when it was opened and as has been sent since."""
 
     run_id: str
-    status: str
-    ended_ms: int | None
     tags: dict[str, str]
-    parameters: dict[str, str]
-    num_points: int = 0
-    points_digest: str = ""
-    summary_digest: str = ""
-    last_point: ReportPoint | None = None
-    """The last of the num_points, if this process sent it."""
+    status: str = "RUNNING"
+    ended_ms: int | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    latest: dict[str, Value] = field(default_factory=dict)
+    """Of each metric, the number of the highest step."""
 
-    def read_cursor(self) -> None:
-        """Take over what an earlier projection noted in the run."""
-        count, self.points_digest, self.summary_digest = self.tags.get(CURSOR_TAG, "0::").split(":")
-        self.num_points = int(count)
-
-    def is_prefix_of(self, curve: Sequence[ReportPoint]) -> bool:
-        """Return whether `curve` begins with the points that the run holds."""
-        if self.num_points > len(curve):
-            return False
-        if self.num_points and curve[self.num_points - 1] is self.last_point:
-            return True  # a replicate takes back points from the end only, so all before it are the same
-        return _digest_points("", curve[: self.num_points]) == self.points_digest
+    @classmethod
+    def found(cls, run: Run) -> _Run:
+        """Take over what an earlier process has written."""
+        info, data = run.info, run.data
+        latest = {m.key: Value(m.step, m.timestamp, m.value) for m in data.to_proto().metrics}
+        return cls(info.run_id, dict(data.tags), info.status, info.end_time, dict(data.params), latest)
 
 
-@dataclass
-class SyncCounts:
-    """What has been sent to MLflow."""
+class MlflowTracker:
+    """A `Tracker` of MLflow, a database or a server. Sends only what MLflow lacks.
 
-    runs: set[str] = field(default_factory=set)
-    """Keys of the runs that were made or changed."""
-    num_metrics: int = 0
-    """Numbers sent."""
-    num_requests: int = 0
-    """Calls of MLflow that made or changed a run."""
+    It keeps no notes of its own there: what a run lacks follows from the newest number of each of its metrics. And
+    MLflow drops a number that it has, by step and time, so that sending too much is never wrong.
+    """
 
-
-class RunStore:
-    """The runs of one journal in one MLflow experiment. Writes only what differs, and counts it in `written`."""
-
-    def __init__(self, tracking_uri: str, experiment: str, sweep_ids: Sequence[str], written: SyncCounts) -> None:
-        self._client = open_client(tracking_uri)
-        self._written = written
-        self._journal = sweep_ids[0]
-        self.experiment_id = self._find_experiment(tracking_uri, experiment)
+    def __init__(self, tracking_uri: str) -> None:
+        self.written, self.notice = SyncCounts(), ""
+        self._uri = tracking_uri
+        self._client: Any = None
+        self._journal = self._experiment_id = ""
         self._experiment_tags: dict[str, str] = {}
-        self._runs = {run.tags["phasesweep.key"]: run for run in self._existing(set(sweep_ids))}
+        self._runs: dict[str, _Run] = {}
 
-    def _find_experiment(self, tracking_uri: str, name: str) -> str:
+    def open(self, experiment: str, sweep_ids: Sequence[str]) -> None:
+        """See `Tracker`.
+
+        Raises:
+            mlflow.exceptions.MlflowException: If the server does not answer, or the schema is another MLflow's.
+        """
+        self._client, notice = open_client(self._uri)
+        self.notice = notice or self.notice
+        self._journal = sweep_ids[0]
+        self._experiment_id = self._find_experiment(experiment)
+        self._experiment_tags = {}
+        found = (_Run.found(run) for run in _search(self._client, self._experiment_id))
+        own = [run for run in found if run.tags.get(JOURNAL_TAG) in sweep_ids]
+        self._runs = {run.tags[KEY_TAG]: run for run in own}
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        self._client = None
+
+    def _find_experiment(self, name: str) -> str:
         found = self._client.get_experiment_by_name(name)
         if found is None:
-            database = database_path(tracking_uri)
+            database = database_path(self._uri)
             artifacts = None if database is None else (database.parent / "mlartifacts" / name).as_uri()
             return str(self._client.create_experiment(name, artifact_location=artifacts))
         if found.lifecycle_stage == "deleted":
             self._client.restore_experiment(found.experiment_id)
         return str(found.experiment_id)
 
-    def _existing(self, sweep_ids: set[str]) -> Iterator[_Run]:
-        """Yield the runs of this journal; those of another one of the same name are left alone."""
-        token: str | None = None
-        while token != "":
-            page = self._client.search_runs([self.experiment_id], max_results=1000, page_token=token)
-            for found in page:
-                if found.data.tags.get(JOURNAL_TAG) in sweep_ids:
-                    info, tags = found.info, dict(found.data.tags)
-                    run = _Run(info.run_id, info.status, info.end_time, tags, dict(found.data.params))
-                    if found.data.metrics:  # else the cursor promises what never came
-                        run.read_cursor()
-                    yield run
-            token = page.token or ""
-
-    def describe_experiment(self, tags: Mapping[str, str]) -> None:
-        """Set the experiment's tags that differ from those set before."""
+    def describe(self, tags: Mapping[str, str]) -> None:
+        """See `Tracker`."""
         for key, value in tags.items():
             if self._experiment_tags.get(key) != value:
-                self._client.set_experiment_tag(self.experiment_id, key, value)
+                self._client.set_experiment_tag(self._experiment_id, key, value)
                 self._experiment_tags[key] = value
 
-    def __contains__(self, key: str) -> bool:
-        """Whether there is a run with this key."""
+    def has(self, key: str) -> bool:
+        """See `Tracker`."""
         return key in self._runs
 
     def write(self, record: RunRecord) -> None:
-        """Make the run hold what `record` says."""
+        """See `Tracker`."""
         run = self._runs.get(record.key)
-        if run is not None and not run.is_prefix_of(record.curve):
-            # A continued replicate repeated steps that MLflow already has from its lost attempt, and MLflow
-            # cannot take points back.
-            self._client.delete_run(run.run_id)
+        if run is not None and holds_lost_points(run.latest, record):
+            self._client.delete_run(run.run_id)  # MLflow cannot take points back
             run = None
         if run is None:
             run = self._runs[record.key] = self._create(record)
@@ -181,66 +156,58 @@ class RunStore:
         self._set_status(run, record)
 
     def _create(self, record: RunRecord) -> _Run:
-        run = _Run("", "RUNNING", None, self._tags(record), {})
-        batches = list(itertools.islice(_batches(run, record), 2))
-        if record.ended_at is not None and len(batches) == 1:
-            run.tags[CURSOR_TAG] = batches[0].cursor
-        start_ms = _milliseconds(record.started_at)
-        made = self._client.create_run(self.experiment_id, start_ms, run.tags, record.name)
-        run.run_id = made.info.run_id
-        run.tags["mlflow.runName"] = record.name
-        self._written.num_requests += 1
-        return run
+        tags = self._tags(record, self._journal)
+        made = self._client.create_run(self._experiment_id, milliseconds(record.started_at), tags, record.name)
+        self.written.num_requests += 1
+        return _Run(made.info.run_id, {**tags, "mlflow.runName": record.name})
 
-    def _tags(self, record: RunRecord) -> dict[str, str]:
-        tags = {**record.tags, JOURNAL_TAG: self._journal}
+    def _tags(self, record: RunRecord, journal: str) -> dict[str, str]:
+        tags = {**record.tags, KEY_TAG: record.key, JOURNAL_TAG: journal}
         if record.parent is not None:
             tags["mlflow.parentRunId"] = self._runs[record.parent].run_id
         return tags
 
     def _send(self, run: _Run, record: RunRecord) -> None:
-        tags = {**self._tags(record), "mlflow.runName": record.name, JOURNAL_TAG: run.tags[JOURNAL_TAG]}
+        tags = {**self._tags(record, run.tags[JOURNAL_TAG]), "mlflow.runName": record.name}
         changed = {key: value for key, value in tags.items() if run.tags.get(key) != value}
         # A parameter cannot change. One that would is without effect, or the configuration had another id.
-        missing = {key: value for key, value in record.parameters.items() if key not in run.parameters}
-        for batch in _batches(run, record):
-            if run.tags.get(CURSOR_TAG) != batch.cursor:
-                changed[CURSOR_TAG] = batch.cursor
-            self._log(run, record, changed, missing, batch.metrics)
-            run.last_point = record.curve[run.num_points - 1] if run.num_points else None
-            changed, missing = {}, {}
-        if changed or missing:
-            self._log(run, record, changed, missing, [])
+        parameters = {key: value for key, value in record.parameters.items() if key not in run.parameters}
+        values = missing_values(run.latest, record)
+        for start in range(0, max(len(values), 1), METRICS_PER_REQUEST):
+            self._log(run, record.key, changed, parameters, values[start : start + METRICS_PER_REQUEST])
+            changed, parameters = {}, {}
         for key in [key for key in run.tags if key.startswith("phasesweep.") and key not in tags]:
-            # Such as the message of a crash that a second attempt has mended.
+            # Such as the message of a crash, once a second attempt has finished.
             self._client.delete_tag(run.run_id, key)
             del run.tags[key]
 
     def _log(
         self,
         run: _Run,
-        record: RunRecord,
+        key: str,
         tags: Mapping[str, str],
         parameters: Mapping[str, str],
-        metrics: Sequence[Metric],
+        values: Sequence[tuple[str, Value]],
     ) -> None:
-        from mlflow.entities import Param, RunTag
+        from mlflow.entities import Metric, Param, RunTag
 
+        if not (tags or parameters or values):
+            return
         self._client.log_batch(
             run.run_id,
-            metrics=metrics,
-            params=[Param(key, value) for key, value in parameters.items()],
-            tags=[RunTag(key, value) for key, value in tags.items()],
+            metrics=[Metric(name, v.value, v.at_ms, v.step) for name, v in values],
+            params=[Param(name, value) for name, value in parameters.items()],
+            tags=[RunTag(name, value) for name, value in tags.items()],
         )
         run.tags |= tags
         run.parameters |= parameters
-        run.read_cursor()
-        self._written.runs.add(record.key)
-        self._written.num_metrics += len(metrics)
-        self._written.num_requests += 1
+        run.latest |= dict(values)
+        self.written.runs.add(key)
+        self.written.num_metrics += len(values)
+        self.written.num_requests += 1
 
     def _set_status(self, run: _Run, record: RunRecord) -> None:
-        ended_ms = None if record.ended_at is None else _milliseconds(record.ended_at)
+        ended_ms = None if record.ended_at is None else milliseconds(record.ended_at)
         if ended_ms is not None and (run.status, run.ended_ms) != (record.status, ended_ms):
             self._client.set_terminated(run.run_id, record.status, ended_ms)
         elif run.status != record.status:
@@ -248,51 +215,23 @@ class RunStore:
         else:
             return
         run.status, run.ended_ms = record.status, ended_ms
-        self._written.runs.add(record.key)
-        self._written.num_requests += 1
+        self.written.runs.add(record.key)
+        self.written.num_requests += 1
 
 
-@dataclass(frozen=True)
-class _Batch:
-    metrics: list[Metric]
-    cursor: str
-    """What the run holds once this batch is in."""
-
-
-def _batches(run: _Run, record: RunRecord) -> Iterator[_Batch]:
-    """Yield what the run lacks, so cut that each batch holds whole reports."""
-    count, digest, summary = run.num_points, run.points_digest, run.summary_digest
-    metrics: list[Metric] = []
-    for point in itertools.islice(record.curve, count, None):
-        metrics += _metrics(point)
-        count, digest = count + 1, _digest_points(digest, [point])
-        if len(metrics) + len(point.metrics) > METRICS_PER_REQUEST:
-            yield _Batch(metrics, f"{count}:{digest}:{summary}")
-            metrics = []
-    if record.summary is not None:
-        new = hashlib.sha256(repr(record.summary).encode()).hexdigest()[:16]
-        metrics += _metrics(record.summary) if new != summary else []
-        summary = new
-    if metrics:
-        yield _Batch(metrics, f"{count}:{digest}:{summary}")
-
-
-def _metrics(point: ReportPoint) -> list[Metric]:
-    from mlflow.entities import Metric
-
-    at = _milliseconds(point.time)
-    return [Metric(mlflow_name(name), value, at, point.step) for name, value in point.metrics.items()]
-
-
-def _milliseconds(seconds: float) -> int:
-    return round(seconds * 1000)
-
-
-def _digest_points(digest: str, points: Iterable[ReportPoint]) -> str:
-    """Continue a chain of hashes over points; equal chains mean equal points."""
-    for point in points:
-        digest = hashlib.sha256(f"{digest} {point.step} {point.time}".encode()).hexdigest()[:16]
-    return digest
+def _search(client: MlflowClient, experiment_id: str, query: str = "", order_by: str = "") -> Iterator[Run]:
+    """Yield all runs, page by page: MLflow returns a thousand at once."""
+    token: str | None = None
+    while token != "":
+        page = client.search_runs(
+            [experiment_id],
+            query,
+            max_results=RUNS_PER_PAGE,
+            order_by=[order_by] if order_by else None,
+            page_token=token,
+        )
+        yield from page
+        token = page.token or ""
 
 
 def find_configurations(tracking_uri: str, experiment: str | None) -> tuple[str, list[str]] | None:
@@ -308,13 +247,12 @@ def find_configurations(tracking_uri: str, experiment: str | None) -> tuple[str,
     database = database_path(tracking_uri)
     if database is not None and not database.exists():
         return None
-    from mlflow.exceptions import MlflowException
-
     try:
-        return _find_configurations(open_client(tracking_uri), experiment)
-    except MlflowException as error:
-        reason = str(error).partition("\n")[0][:300]
-        raise UserError(f"MLflow cannot be read at {tracking_uri}: {reason}") from error
+        client, _ = open_client(tracking_uri)
+        return _find_configurations(client, experiment)
+    except Exception as error:  # MLflow's, SQLAlchemy's or the system's: none of them is a fault of ours
+        shown, reason = without_password(tracking_uri), without_password(in_one_sentence(error))
+        raise UserError(f"MLflow cannot be read at {shown}: {reason}") from error
 
 
 def _find_configurations(client: MlflowClient, experiment: str | None) -> tuple[str, list[str]] | None:
@@ -327,9 +265,7 @@ def _find_configurations(client: MlflowClient, experiment: str | None) -> tuple[
     found = client.get_experiment_by_name(experiment)
     if found is None:
         return None
-    runs = client.search_runs(
-        [found.experiment_id], "tags.`phasesweep.level` = 'configuration'", order_by=["start_time DESC"]
-    )
-    newest = {run.data.tags["phasesweep.key"]: run for run in reversed(runs)}
+    runs = _search(client, found.experiment_id, "tags.`phasesweep.level` = 'configuration'", "start_time ASC")
+    newest = {run.data.tags[KEY_TAG]: run for run in runs}
     in_order = sorted(newest.values(), key=lambda run: run.data.tags[POSITION_TAG])
     return str(found.experiment_id), [run.info.run_id for run in in_order]

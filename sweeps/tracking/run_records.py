@@ -1,4 +1,4 @@
-"""What MLflow should hold for a journal, as plain records: no MLflow, no input or output but config.yaml.
+"""What MLflow should hold for a journal, as plain records, without MLflow.
 
 One run a configuration, its replicates below it, and one run a sweep beside them. A record is a function of
 the journal alone, so that writing it twice, from anywhere, is writing it once.
@@ -7,31 +7,23 @@ the journal alone, so that writing it twice, from anywhere, is writing it once.
 from __future__ import annotations
 
 import json
-import posixpath
-import re
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import lru_cache
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal
-
-import yaml
+from typing import Any
 
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
-from analysis.records.replicates import Replicate, ReportPoint
+from analysis.records.replicates import Key, Replicate, ReportPoint
 from analysis.records.statuses import FAILURES, RESULTS
 from analysis.results.arms import ResultRow, ResultTable, summarise
 from sweeps.fields import flatten
+from sweeps.store.folder import replicate_fields
 from sweeps.store.reader import JournalView, SweepRun
 from sweeps.tracking import notes as descriptions
-
-Level = Literal["configuration", "replicate", "sweep"]
-RunStatus = Literal["SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"]
+from sweeps.tracking.trackers import RESOURCES, Level, RunRecord, RunStatus, mlflow_name
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000
-MAX_NAME_CHARACTERS = 250
 CONFIGURATIONS_VIEW = "configurations"
 """Key of the shared view of an experiment that shows its configurations."""
 
@@ -43,37 +35,6 @@ MLflow's comparison page sorts metrics by name, and fifty rows of probes would p
 
 POSITION_TAG = "mlflow.phasesweep.position"
 """Place of a configuration in its study. MLflow does not list tags that begin with `mlflow.`."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RunRecord:
-    """One MLflow run as it should be."""
-
-    key: str
-    level: Level
-    name: str
-    started_at: float
-    """Unix seconds."""
-    ended_at: float | None
-    status: RunStatus
-    parent: str | None = None
-    """Key of the run above."""
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    tags: Mapping[str, str] = field(default_factory=dict)
-    curve: Sequence[ReportPoint] = ()
-    """Reports, of which a run that already holds the first ones is sent the rest."""
-    summary: ReportPoint | None = None
-    """Numbers that replace what the run holds under the same names."""
-
-
-@lru_cache(maxsize=4096)  # few names, each in every replicate
-def mlflow_name(name: str) -> str:
-    """Return `name` as MLflow accepts it for metrics, parameters and tags.
-
-    Allowed are letters, digits and `/ _ - . : ` and space, in a form that is a plain relative path.
-    """
-    allowed = re.sub(r"[^/\w.\- :]", "_", name)[:MAX_NAME_CHARACTERS]
-    return posixpath.normpath(allowed).lstrip("/.") or "_"
 
 
 def _texts(tree: dict[str, Any]) -> dict[str, str]:
@@ -112,34 +73,41 @@ class RunRecords:
         """Return the records of all sweeps."""
         return [self._sweep(sweep, view) for sweep in view.sweeps.values()]
 
-    def replicates(self, view: JournalView, keys: Iterable[tuple[str, int]]) -> list[RunRecord]:
+    def replicates(self, view: JournalView, keys: Iterable[Key]) -> list[RunRecord]:
         """Return the records of the replicates named by (config_id, seed)."""
-        return [self._replicate(view.state.replicates[key], view) for key in sorted(keys)]
+        arms = _arms_by_configuration(view)
+        return [self._replicate(view.state.replicates[key], arms[key[0]][0], view) for key in sorted(keys)]
 
-    def configurations(self, view: JournalView) -> list[RunRecord]:
-        """Return the records of all configurations of all sweeps, summarised over their replicates."""
-        sweep = view.state.sweep
-        if sweep is None:
+    def configurations(self, view: JournalView, *, primary_only: bool = False) -> list[RunRecord]:
+        """Return the records of all configurations of all sweeps, summarised over their replicates.
+
+        Args:
+            view: The journal.
+            primary_only: Summarise the primary metric only, for a page that is looked at while the sweep runs:
+                what all take grows with arms times metrics.
+        """
+        state = view.state
+        if state.sweep is None:
             return []
-        tables = [summarise(view.state, name) for name in _summarised(view.state, sweep)]
+        newest = state.sweep
+        names = [newest.primary_metric] if primary_only else _summarised(state, newest)
+        rows = _rows(summarise(state, name) for name in names)
+        replicates: dict[str, list[Replicate]] = {}
+        for replicate in state.replicates.values():
+            replicates.setdefault(replicate.config_id, []).append(replicate)
+        firsts = _first_sweeps(view)
         return [
-            self._configuration(config_id, arms, tables, view)
-            for config_id, arms in _arms_by_configuration(view).items()
+            self._configuration(place, arms, rows.get(name, {}), replicates.get(name, []), firsts[name], newest)
+            for place, (name, arms) in enumerate(_arms_by_configuration(view).items())
         ]
 
-    def resolved(self, config_id: str) -> dict[str, Any]:
-        """Return the configuration's full fields; empty until a replicate has written its config.yaml."""
-        if config_id not in self._resolved:
-            for path in sorted((self._replicates_dir / config_id).glob("seed=*/config.yaml")):
-                config = yaml.safe_load(path.read_text(encoding="utf-8"))
-                if isinstance(config, dict):  # an empty file: a killed worker's; another seed has a whole one
-                    self._resolved[config_id] = {k: v for k, v in config.items() if k not in {"config_id", "seed"}}
-                    break
-        return self._resolved.get(config_id, {})
+    def _fields(self, config_id: str) -> dict[str, Any]:
+        if not self._resolved.get(config_id):  # else written, and they never change
+            self._resolved[config_id] = replicate_fields(self._replicates_dir, config_id)
+        return self._resolved[config_id]
 
-    def _common(self, key: str, level: Level, sweep: SweepInfo, note: str) -> dict[str, Any]:
+    def _common(self, level: Level, sweep: SweepInfo, note: str) -> dict[str, Any]:
         tags: dict[str, Any] = {
-            "phasesweep.key": key,
             "phasesweep.level": level,
             "phasesweep.study": sweep.study,
             "phasesweep.scale": sweep.scale,
@@ -153,21 +121,26 @@ class RunRecords:
         return tags
 
     def _configuration(
-        self, config_id: str, arms: list[ArmInfo], tables: list[ResultTable], view: JournalView
+        self,
+        place: int,
+        arms: list[ArmInfo],
+        rows: Mapping[str, ResultRow],
+        replicates: list[Replicate],
+        first: SweepRun,
+        newest: SweepInfo,
     ) -> RunRecord:
-        first = next(s for s in view.sweeps.values() if any(a.config_id == config_id for a in s.info.units))
-        newest = view.state.sweep or first.info
-        key = self.configuration_key(config_id)
-        replicates = [r for r in view.state.replicates.values() if r.config_id == config_id]
+        arm = arms[0]
+        key = self.configuration_key(arm.config_id)
         ended = [r for r in replicates if r.has_ended]
         ended_at = max((r.ended_at or 0.0 for r in ended), default=first.started_at)
         status = _status_of_all(arms, replicates, ended)
-        rows = _rows(tables, config_id)
-        arm = arms[0]
         note = descriptions.configuration(arm, newest, rows, replicates)
-        own = {"phasesweep.arm": arm.arm, "phasesweep.role": arm.role, "phasesweep.config_id": config_id}
-        arms_in_order = list(_arms_by_configuration(view))
-        own[POSITION_TAG] = f"{arms_in_order.index(config_id):06d}"
+        own = {
+            "phasesweep.arm": arm.arm,
+            "phasesweep.role": arm.role,
+            "phasesweep.config_id": arm.config_id,
+            POSITION_TAG: f"{place:06d}",
+        }
         return RunRecord(
             key=key,
             level="configuration",
@@ -175,15 +148,14 @@ class RunRecords:
             started_at=first.started_at,
             ended_at=ended_at if status in {"FINISHED", "FAILED"} else None,
             status=status,
-            parameters=_parameters({**arm.parameters, **self.resolved(config_id)}),
-            tags=_tags({**self._common(key, "configuration", newest, note), **own}),
+            parameters=_parameters({**arm.parameters, **self._fields(arm.config_id)}),
+            tags=_tags({**self._common("configuration", newest, note), **own}),
             summary=_summary(rows, newest.primary_metric, len(ended), ended_at),
         )
 
-    def _replicate(self, replicate: Replicate, view: JournalView) -> RunRecord:
+    def _replicate(self, replicate: Replicate, arm: ArmInfo, view: JournalView) -> RunRecord:
         config_id, seed = replicate.config_id, replicate.seed
         owner = view.sweeps[view.owners.get((config_id, seed), next(reversed(view.sweeps)))]
-        arm = _arms_by_configuration(view)[config_id][0]
         parent = self.configuration_key(config_id)
         key = f"{parent}/{seed}"
         word, status, ended_at = _outcome(replicate, view)
@@ -207,7 +179,7 @@ class RunRecords:
             status=status,
             parent=parent,
             parameters=_parameters({"seed": seed, "config_id": config_id, **arm.parameters}),
-            tags=_tags({**self._common(key, "replicate", owner.info, replicate.message), **own}),
+            tags=_tags({**self._common("replicate", owner.info, replicate.message), **own}),
             curve=replicate.reports,
             summary=_resources(replicate),
         )
@@ -238,7 +210,7 @@ class RunRecords:
             started_at=sweep.started_at,
             ended_at=sweep.last_event_at if status != "RUNNING" else None,
             status=status,
-            tags=_tags({**self._common(key, "sweep", sweep.info, note), **own}),
+            tags=_tags({**self._common("sweep", sweep.info, note), **own}),
             summary=ReportPoint(len(ended), sweep.last_event_at, counts),
         )
 
@@ -279,6 +251,11 @@ def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
             own.setdefault(arm.config_id, []).append(arm)
         found |= {config_id: arms for config_id, arms in own.items() if config_id not in found}
     return found
+
+
+def _first_sweeps(view: JournalView) -> dict[str, SweepRun]:
+    """Return the first sweep of each configuration."""
+    return {arm.config_id: sweep for sweep in reversed(view.sweeps.values()) for arm in reversed(sweep.info.units)}
 
 
 def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, float | None]:
@@ -322,9 +299,13 @@ def _name_in_summary(metric: str) -> str:
     return f"{PROBE_PREFIX}{metric}" if metric.startswith("probe/") else metric
 
 
-def _rows(tables: Iterable[ResultTable], config_id: str) -> dict[str, ResultRow]:
-    """Return {metric: the configuration's row}; arms that are one configuration have equal rows."""
-    return {table.metric: row for table in tables for row in reversed(table.rows) if row.config_id == config_id}
+def _rows(tables: Iterable[ResultTable]) -> dict[str, dict[str, ResultRow]]:
+    """Return {configuration: {metric: row}}; arms that are one configuration have equal rows."""
+    rows: dict[str, dict[str, ResultRow]] = {}
+    for table in tables:
+        for row in reversed(table.rows):
+            rows.setdefault(row.config_id, {})[table.metric] = row
+    return rows
 
 
 def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_at: float) -> ReportPoint | None:
@@ -345,6 +326,6 @@ def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_
 def _resources(replicate: Replicate) -> ReportPoint | None:
     if replicate.ended_at is None:
         return None
-    used = {"seconds": replicate.seconds, "peak_memory_mib": replicate.peak_memory_mib}
+    used = dict(zip(RESOURCES, (replicate.seconds, replicate.peak_memory_mib), strict=True))
     step = replicate.reports[-1].step if replicate.reports else 0
     return ReportPoint(step, replicate.ended_at, {k: v for k, v in used.items() if v is not None})

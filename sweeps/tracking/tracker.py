@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import os
 import threading
 import time
 from dataclasses import dataclass, replace
@@ -11,11 +10,12 @@ from pathlib import Path
 
 from analysis.records.replicates import Key, Replicate
 from sweeps.console import proposed
-from sweeps.store.folder import results_root
 from sweeps.store.process_lock import ProcessLock
 from sweeps.store.reader import JournalReader
-from sweeps.tracking.mlflow_store import RunStore, SyncCounts, load, open_client
+from sweeps.tracking.mlflow_database import in_one_sentence
+from sweeps.tracking.mlflow_store import MlflowTracker, load
 from sweeps.tracking.run_records import RunRecords, experiment_tags
+from sweeps.tracking.trackers import Tracker
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 1.0
@@ -27,25 +27,6 @@ YOUNG_SECONDS = 5.0
 LONGEST_BACKOFF_SECONDS = 60.0
 SUMMARY_SHARE = 0.02
 """Most of the tracker's time that describing all configurations may take while the sweep runs."""
-
-
-def default_tracking_uri(results_root: Path, override: str | None = None) -> str:
-    """Return `override` (the value of MLFLOW_TRACKING_URI), or else a database in the results."""
-    return override or f"sqlite:///{results_root.absolute()}/mlflow.db"
-
-
-def tracking_uri_from_environment() -> str:
-    """Return `MLFLOW_TRACKING_URI`, or a database beside all results."""
-    return default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
-
-
-def prepare(tracking_uri: str) -> None:
-    """Make the database and its schema if there is none yet; call it before any process writes there.
-
-    Raises:
-        mlflow.exceptions.MlflowException: If the database has another version's schema or is not writable.
-    """
-    open_client(tracking_uri)
 
 
 @dataclass(frozen=True)
@@ -65,40 +46,44 @@ class ProjectionSummary:
     num_metrics: int = 0
     """Numbers that it sent."""
 
-    def __bool__(self) -> bool:
+    notice: str = ""
+    """What a person should know although all is well, such as a database that was set aside."""
+
+    @property
+    def needs_attention(self) -> bool:
         """Whether there is something that a person should know."""
-        return bool(self.num_missing or self.error or self.delegated_to)
+        return bool(self.num_missing or self.error or self.delegated_to or self.notice)
 
     def __str__(self) -> str:
         """What a person should know; empty if MLflow holds everything."""
         if self.delegated_to:
             return f"written by {self.delegated_to}, which sees this sweep too"
-        if not self:
-            return ""
+        if not (self.num_missing or self.error):
+            return self.notice
         behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
         return f"{behind}; replay with `{proposed('sync')}` ({self.error})"
 
 
 class MlflowSync:
-    """Brings MLflow up to the journal, step by step. Not safe for use by several threads at once.
+    """Brings a tracker up to the journal, step by step. Not safe for use by several threads at once.
 
     Args:
         journal_dir: Folder of `.jsonl` files inside a results folder, or one file (a compact journal).
-        tracking_uri: Where MLflow writes.
+        tracker: Where the runs go.
         experiment: Name of the experiment, `study@scale`.
     """
 
-    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
-        self._uri = tracking_uri
+    def __init__(self, journal_dir: Path, tracker: Tracker, experiment: str) -> None:
+        self.tracker = tracker
         self._experiment = experiment
         self._reader = JournalReader(journal_dir)
         self._projection = RunRecords(experiment, journal_dir.parent / "replicates")
-        self._store: RunStore | None = None
-        self._written = SyncCounts()
+        self._is_open = False
         self._unwritten: set[Key] = set()
         self._num_written = 0
-        self._summarised_events = 0
-        self._next_summary = 0.0
+        self._described = (0, False)
+        """Events that the descriptions cover, and whether they have all metrics."""
+        self._next_description = 0.0
         self.error = ""
         """Why the last step failed; empty if it did not."""
 
@@ -106,31 +91,32 @@ class MlflowSync:
         """Send what is new; return whether that went well, and never raise.
 
         Args:
-            final: Send everything: also what has only just begun, the descriptions of the configurations,
-                however long they take, and a last line that lacks its end.
+            final: Send everything: also what has only just begun, the configurations' means of all metrics, however
+                long they take, and a last line that lacks its end.
         """
         try:
             self._unwritten |= self._reader.poll(final=final)
             self._write(final)
             self.error = ""
         except Exception as error:  # noqa: BLE001  a sweep outlives its tracker; `summary` names what is missing
-            first_line = str(error).partition("\n")[0][:300]
-            self.error = f"{type(error).__name__}: {first_line}"
-            self._store = None  # what MLflow holds must be asked anew: a part of a step may be in
+            self.error = in_one_sentence(error)
+            self.tracker.close()
+            self._is_open = False  # what the tracker holds must be asked again: a part of a step may be in
         return not self.error
 
     def _write(self, final: bool) -> None:
         view = self._reader.view
         if not view.sweeps:
             return
-        if self._store is None:
-            self._store = RunStore(self._uri, self._experiment, list(view.sweeps), self._written)
+        if not self._is_open:
+            self.tracker.open(self._experiment, list(view.sweeps))
+            self._is_open = True
             self._unwritten |= view.state.replicates.keys()
-            self._summarised_events = 0
-        self._write_configurations(self._store, final)
+            self._described = (0, False)
+        self._write_configurations(final)
         young = set() if final else self._young()
         for record in self._projection.replicates(view, self._unwritten - young):
-            self._store.write(record)
+            self.tracker.write(record)
         self._unwritten = young
         self._num_written = self._reader.num_events - self._count_events(young)
 
@@ -144,25 +130,25 @@ class MlflowSync:
         replicates = self._reader.view.state.replicates
         return sum(1 + len(replicates[key].reports) for key in keys)
 
-    def _write_configurations(self, store: RunStore, final: bool) -> None:
-        """Describe experiment, sweeps and configurations, less often the longer it takes."""
-        new = any(self._projection.configuration_key(key[0]) not in store for key in self._unwritten)
-        due = final or new or time.monotonic() >= self._next_summary
-        if not due or self._summarised_events == self._reader.num_events:
+    def _write_configurations(self, final: bool) -> None:
+        """Describe experiment, sweeps and configurations, less often the longer it takes.
+
+        While the sweep runs, configurations get their means of the primary metric only.
+        """
+        new = any(not self.tracker.has(self._projection.configuration_key(key[0])) for key in self._unwritten)
+        due = final or new or time.monotonic() >= self._next_description
+        wanted = (self._reader.num_events, final)
+        if not due or self._described >= wanted:
             return
         started = time.monotonic()
         view = self._reader.view
-        store.describe_experiment(experiment_tags(view.state))
-        for record in [*self._projection.configurations(view), *self._projection.sweeps(view)]:
-            store.write(record)
-        self._summarised_events = self._reader.num_events
+        self.tracker.describe(experiment_tags(view.state))
+        configurations = self._projection.configurations(view, primary_only=not final)
+        for record in [*configurations, *self._projection.sweeps(view)]:
+            self.tracker.write(record)
+        self._described = wanted
         now = time.monotonic()
-        self._next_summary = now + (now - started) / SUMMARY_SHARE
-
-    @property
-    def num_requests(self) -> int:
-        """Requests to MLflow so far."""
-        return self._written.num_requests
+        self._next_description = now + (now - started) / SUMMARY_SHARE
 
     def has_news(self) -> bool:
         """Return whether the journal has grown since the last step."""
@@ -175,8 +161,9 @@ class MlflowSync:
             self._reader.num_events,
             missing,
             self.error,
-            num_runs=len(self._written.runs),
-            num_metrics=self._written.num_metrics,
+            num_runs=len(self.tracker.written.runs),
+            num_metrics=self.tracker.written.num_metrics,
+            notice=self.tracker.notice,
         )
 
 
@@ -213,12 +200,12 @@ def project(journal_dir: Path, tracking_uri: str, experiment: str) -> Projection
     """
     if not journal_dir.exists():
         raise FileNotFoundError(f"no journal at {journal_dir}")
-    tracker = Tracker(journal_dir, tracking_uri, experiment)
-    tracker.finish()
-    return tracker.summary()
+    tracking = TrackingThread(journal_dir, tracking_uri, experiment)
+    tracking.finish()
+    return tracking.summary()
 
 
-class Tracker:
+class TrackingThread:
     """Keeps MLflow up to date while a sweep runs, from a thread of its own.
 
     Of all the drivers in a results folder one holds the lease; it writes what every driver's journal says.
@@ -226,7 +213,7 @@ class Tracker:
     """
 
     def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
-        self._projector = MlflowSync(journal_dir, tracking_uri, experiment)
+        self._projector = MlflowSync(journal_dir, MlflowTracker(tracking_uri), experiment)
         self._lease = _lease(journal_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
@@ -237,15 +224,28 @@ class Tracker:
         load()
         self._thread.start()
 
-    def close(self, timeout_seconds: float = 60.0) -> ProjectionSummary:
-        """Send all that is left, and return what is missing once that is done or the time is over."""
+    def close(self, patience_seconds: float = 60.0) -> ProjectionSummary:
+        """Send all that is left and return what is missing.
+
+        Args:
+            patience_seconds: How long to wait for one more request. All together may take as long as they need:
+                the last of them bring the configurations' final intervals.
+        """
         self._stop.set()
-        self._thread.join(timeout_seconds)
-        summary = self.summary()
-        if not self._thread.is_alive():
-            return summary
-        slow = f"it was still writing after {timeout_seconds:.0f} s"
-        return replace(summary, error=summary.error or slow)
+        num_requests, deadline = -1, 0.0
+        while self._thread.is_alive():
+            if self._num_requests != num_requests:
+                num_requests, deadline = self._num_requests, time.monotonic() + patience_seconds
+            if time.monotonic() >= deadline:
+                summary = self.summary()
+                slow = f"it answered nothing for {patience_seconds:.0f} s"
+                return replace(summary, error=summary.error or slow)
+            self._thread.join(min(POLL_SECONDS, patience_seconds))
+        return self.summary()
+
+    @property
+    def _num_requests(self) -> int:
+        return self._projector.tracker.written.num_requests
 
     def summary(self) -> ProjectionSummary:
         """Return how far MLflow is behind the events read so far."""
@@ -257,9 +257,9 @@ class Tracker:
     def _run(self) -> None:
         wait_seconds, is_first = POLL_SECONDS, True
         while not self._stop.wait(wait_seconds):
-            num_requests = self._projector.num_requests
+            num_requests = self._num_requests
             if not self._acquire() or self._projector.step():
-                wait_seconds = pause_after(self._projector.num_requests - num_requests)
+                wait_seconds = pause_after(self._num_requests - num_requests)
             else:
                 wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
             if is_first:

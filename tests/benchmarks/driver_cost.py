@@ -36,7 +36,8 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalReader
 from sweeps.studies.resolve import load_study
 from sweeps.tracking import mlflow_store
-from sweeps.tracking.tracker import Tracker, default_tracking_uri
+from sweeps.tracking.tracker import TrackingThread
+from sweeps.tracking.uri import default_tracking_uri
 from trainables.worker.assignment import Assignment
 
 NUM_TRIALS = 1000
@@ -128,7 +129,8 @@ class Meter:
         open_client = mlflow_store.open_client
 
         def counted_client(tracking_uri: str) -> Any:
-            return _CountedClient(open_client(tracking_uri), self)
+            client, notice = open_client(tracking_uri)
+            return _CountedClient(client, self), notice
 
         mlflow_store.open_client = counted_client
 
@@ -152,7 +154,9 @@ class _CountedClient:
 class _MeteredProgress(Progress):
     """The display of `phasesweep run`, which also takes a mark after some trials."""
 
-    def __init__(self, plan: Plan, console: Console, machine: Inventory, meter: Meter, tracker: Tracker) -> None:
+    def __init__(
+        self, plan: Plan, console: Console, machine: Inventory, meter: Meter, tracker: TrackingThread
+    ) -> None:
         super().__init__(plan, len(plan.replicates), plan.forecast_seconds()[0], console, machine)
         self.meter, self.tracker = meter, tracker
         self.num_events = 1
@@ -197,7 +201,7 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
     folder = ResultsFolder.of(root / "results", study)
     folder.prepare(study)
     meter = Meter()
-    tracker = Tracker(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
+    tracker = TrackingThread(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
     tracker.start()
     limits = RunLimits()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:
@@ -215,7 +219,7 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
         )
     ended = meter.read(num_trials)
     behind = tracker.close(600.0)
-    if left or behind or progress.ended != {"finished": num_trials}:
+    if left or behind.needs_attention or progress.ended != {"finished": num_trials}:
         raise SystemExit(
             f"{len(left)} of {num_trials} trials left: {limits.stop_reason}; {dict(progress.ended)}; {behind}"
         )

@@ -14,26 +14,34 @@ import yaml
 from analysis.records.journal import read_journal
 from analysis.results.arms import summarise
 from sweeps.tracking import tracker as tracking
-from sweeps.tracking.tracker import MlflowSync, Tracker, default_tracking_uri, prepare, project
+from sweeps.tracking.mlflow_store import MlflowTracker
+from sweeps.tracking.tracker import MlflowSync, TrackingThread, project
+from sweeps.tracking.trackers import RunRecord
+from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event
+from tests.memory_tracker import MemoryTracker
 from tests.mlflow_contents import contents
-from tests.tracked import ARMS, EVENTS, EXPERIMENT, STATUSES, SUBSET, journal, key, projected
+from tests.tracked import (
+    ARMS,
+    EVENTS,
+    EXPERIMENT,
+    STATUSES,
+    SUBSET,
+    give_database,
+    in_memory,
+    journal,
+    key,
+    projected,
+)
 from tests.waiting import wait_for
 
 NOWHERE = "http://127.0.0.1:9"
 """Nothing listens there."""
 
 
-@pytest.fixture(scope="session")
-def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("mlflow") / "empty.db"
-    prepare(f"sqlite:///{path}")
-    return path
-
-
 @pytest.fixture
-def results(tmp_path: Path, empty_database: Path) -> Path:
-    shutil.copy(empty_database, tmp_path / "mlflow.db")
+def results(tmp_path: Path) -> Path:
+    give_database(tmp_path)
     return tmp_path
 
 
@@ -56,9 +64,9 @@ def test_layout_is_configurations_with_replicates_and_sweeps_beside_them(results
     assert runs[key("coupling_0")]["status"] == "RUNNING"
 
 
-def test_a_configuration_carries_the_statistics_as_plain_metrics(results: Path) -> None:
-    runs = projected(results)
-    state = read_journal(results / "study" / "laptop" / "journal")
+def test_a_configuration_carries_the_statistics_as_plain_metrics(tmp_path: Path) -> None:
+    runs = in_memory(tmp_path)
+    state = read_journal(tmp_path / "study" / "laptop" / "journal")
     for row in summarise(state, METRIC).rows:
         metrics = {name: value for name, (value, _, _) in runs[key(row.arm)]["latest"].items()}
         assert metrics["n_seeds"] == row.n
@@ -69,9 +77,9 @@ def test_a_configuration_carries_the_statistics_as_plain_metrics(results: Path) 
     assert f"{METRIC}.ci_high" not in runs[key("coupling_0")]["latest"]
 
 
-def test_a_configuration_carries_probes_too_named_so_that_scores_come_first(results: Path) -> None:
-    runs = projected(results, journal_events({"baseline": 2.48, "kuramoto_32": 2.45}, seeds=range(3)))
-    state = read_journal(results / "study" / "laptop" / "journal")
+def test_a_configuration_carries_probes_too_named_so_that_scores_come_first(tmp_path: Path) -> None:
+    runs = in_memory(tmp_path, journal_events({"baseline": 2.48, "kuramoto_32": 2.45}, seeds=range(3)))
+    state = read_journal(tmp_path / "study" / "laptop" / "journal")
     for probe in ("probe/leak", "probe/order_positions", "probe/coupling"):
         row = summarise(state, probe).rows[1]
         found = runs[key("kuramoto_32")]["latest"]
@@ -97,9 +105,9 @@ def test_search_finds_configurations_by_the_end_of_an_interval(results: Path) ->
     assert [run.info.run_name for run in found] == ["baseline"]
 
 
-def test_a_replicate_carries_curves_numerics_and_resources(results: Path) -> None:
-    run = projected(results)[key("coupling_2", 1)]
-    replicate = read_journal(results / "study" / "laptop" / "journal").replicate(config_id("coupling_2"), 1)
+def test_a_replicate_carries_curves_numerics_and_resources(tmp_path: Path) -> None:
+    run = in_memory(tmp_path)[key("coupling_2", 1)]
+    replicate = read_journal(tmp_path / "study" / "laptop" / "journal").replicate(config_id("coupling_2"), 1)
     curve = [(step, at, value) for name, step, at, value in run["points"] if name == SUBSET]
     assert curve == [(p.step, round(p.time * 1000), p.metrics[SUBSET]) for p in replicate.reports]
     assert run["latest"]["peak_memory_mib"][0] == replicate.peak_memory_mib
@@ -116,8 +124,8 @@ def test_a_replicate_carries_curves_numerics_and_resources(results: Path) -> Non
     )
 
 
-def test_statuses_of_replicates(results: Path) -> None:
-    runs = projected(results)
+def test_statuses_of_replicates(tmp_path: Path) -> None:
+    runs = in_memory(tmp_path)
     found = {
         (arm, seed): (runs[key(arm, seed)]["status"], runs[key(arm, seed)]["tags"]["phasesweep.status"])
         for arm, seed in [("baseline", 0), *STATUSES]
@@ -128,7 +136,9 @@ def test_statuses_of_replicates(results: Path) -> None:
         ("coupling_0", 1): ("FAILED", "crashed"),
         ("coupling_0", 2): ("RUNNING", "running"),
     }
-    stopped = projected(results, [*EVENTS, {"time": EPOCH + 9e3, "sweep_id": "20261122-a", "event": "interrupted"}])
+    stopped = in_memory(
+        tmp_path, [*EVENTS, {"time": EPOCH + 9e3, "sweep_id": "20261122-a", "event": "interrupted"}]
+    )
     run = stopped[key("coupling_0", 2)]
     assert (run["status"], run["tags"]["phasesweep.status"]) == ("KILLED", "interrupted")
     assert stopped[f"{EXPERIMENT}/sweep/20261122-a"]["status"] == "KILLED"
@@ -165,12 +175,10 @@ def test_projecting_twice_changes_nothing(results: Path) -> None:
 
 
 @pytest.mark.parametrize("num_events", [1, 24, len(EVENTS) - 1])
-def test_a_part_and_then_the_whole_equals_the_whole_at_once(
-    results: Path, empty_database: Path, num_events: int
-) -> None:
+def test_a_part_and_then_the_whole_equals_the_whole_at_once(results: Path, num_events: int) -> None:
     projected(results, EVENTS[:num_events])
     in_two = projected(results)
-    shutil.copy(empty_database, results / "mlflow.db")
+    give_database(results)
     at_once = projected(results)
     for run_key, run in in_two.items():
         if run["tags"]["phasesweep.level"] != "replicate":
@@ -178,7 +186,7 @@ def test_a_part_and_then_the_whole_equals_the_whole_at_once(
     assert in_two == at_once
 
 
-def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path, empty_database: Path) -> None:
+def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path) -> None:
     lost = [sweep_event(("baseline",), seeds=(0,))]
     lost += replicate_events("baseline", 0, 2.4, status=None)  # its driver died after step 200
     whole = [*lost, sweep_event(("baseline",), seeds=(0,), sweep_id="b", time=EPOCH + 100)]
@@ -188,11 +196,11 @@ def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path
     in_two = projected(results, whole)[key("baseline", 0)]
     curve = [step for name, step, *_ in in_two["points"] if name == SUBSET]
     assert curve == [0, 100, 200, 300, 400, 500]
-    shutil.copy(empty_database, results / "mlflow.db")
+    give_database(results)
     assert in_two == projected(results, whole)[key("baseline", 0)]
 
 
-def test_a_reopened_replicate_leaves_no_trace_of_its_first_run(results: Path, empty_database: Path) -> None:
+def test_a_reopened_replicate_leaves_no_trace_of_its_first_run(results: Path) -> None:
     """Seen before, between and after: with `--changed` a finished replicate starts from its first step."""
     first = [sweep_event(("baseline",), seeds=(0,)), *replicate_events("baseline", 0, 2.4)]
     reopened = [*first, sweep_event(("baseline",), seeds=(0,), sweep_id="b", time=EPOCH + 500)]
@@ -207,7 +215,7 @@ def test_a_reopened_replicate_leaves_no_trace_of_its_first_run(results: Path, em
     assert between[key("baseline")]["status"] == "RUNNING"
     after = projected(results, again)
     assert after[key("baseline", 0)]["latest"][METRIC][0] == pytest.approx(2.5, abs=0.05)
-    shutil.copy(empty_database, results / "mlflow.db")
+    give_database(results)
     at_once = projected(results, again)
     assert after[key("baseline", 0)] == at_once[key("baseline", 0)]
     assert after[key("baseline")]["latest"] == at_once[key("baseline")]["latest"]
@@ -224,29 +232,29 @@ def test_another_journal_of_the_same_study_gets_runs_of_its_own(results: Path) -
 
 
 def test_a_repeated_batch_changes_nothing_in_this_mlflow(results: Path) -> None:
-    """The assumption under a tracker that died between sending a batch and noting it."""
+    """The assumption under a tracker that keeps no notes in MLflow: measured, as MLflow does not promise it."""
     from mlflow.entities import Metric
     from mlflow.tracking import MlflowClient
 
     client = MlflowClient(default_tracking_uri(results))
     run = client.create_run(client.create_experiment("repeat")).info.run_id
-    batch = [Metric("m", step / 3, 1000 + step, step) for step in range(10)]
-    client.log_batch(run, batch[:6])
-    client.log_batch(run, batch)
-    client.log_batch(run, batch)
+    batch = [Metric(name, step / 3, 1000 + step, step) for step in range(10) for name in ("m", "n")]
+    again = [batch[:12], batch, batch, batch[5:7], [*batch[15:], Metric("m", 7.0, 2000, 10)]]
+    for some in again:
+        client.log_batch(run, some)
     with sqlite3.connect(results / "mlflow.db") as connection:
-        assert connection.execute("select count(*) from metrics").fetchone() == (10,)
+        assert connection.execute("select count(*) from metrics").fetchone() == (21,)
+        latest = connection.execute("select key, step, timestamp, value from latest_metrics order by key")
+        assert latest.fetchall() == [("m", 10, 2000, 7.0), ("n", 9, 1009, 3.0)]
 
 
-def test_a_run_whose_last_note_was_lost_is_mended(results: Path) -> None:
-    from mlflow.tracking import MlflowClient
-
-    once = projected(results)
-    client = MlflowClient(default_tracking_uri(results))
-    experiment = client.get_experiment_by_name(EXPERIMENT).experiment_id
-    for run in client.search_runs([experiment]):
-        client.delete_tag(run.info.run_id, "mlflow.phasesweep.projected")
-    assert projected(results) == once
+def test_a_second_projector_sends_nothing_that_mlflow_has(results: Path) -> None:
+    """It has no notes of the first one: what MLflow holds is all that it goes by."""
+    odd = [dict(event) for event in EVENTS]
+    odd[2]["metrics"] = {**odd[2]["metrics"], "R² (%)": 0.5}  # MLflow knows it by another name
+    projected(results, odd)
+    second = project(journal(results, odd), default_tracking_uri(results), EXPERIMENT)
+    assert (second.num_runs, second.num_metrics) == (0, 0)
 
 
 def test_a_run_made_just_before_its_tracker_died_is_filled(results: Path) -> None:
@@ -265,27 +273,28 @@ def test_what_has_ended_before_it_is_seen_takes_three_requests(results: Path) ->
     """One to make the run, one for all that it holds, one for how it ended."""
     uri = default_tracking_uri(results)
     few = journal_events(ARMS, seeds=range(2))
-    first = MlflowSync(journal(results, few), uri, "few")
+    first = MlflowSync(journal(results, few), MlflowTracker(uri), "few")
     assert first.step(final=True), first.error
-    second = MlflowSync(journal(results, journal_events(ARMS, seeds=range(4))), uri, "more")
+    second = MlflowSync(journal(results, journal_events(ARMS, seeds=range(4))), MlflowTracker(uri), "more")
     assert second.step(final=True), second.error
-    assert second.num_requests - first.num_requests == 3 * 2 * len(ARMS)
+    more = second.tracker.written.num_requests - first.tracker.written.num_requests
+    assert more == 3 * 2 * len(ARMS)
 
 
-def test_a_replicate_that_has_just_begun_is_left_for_later(results: Path) -> None:
+def test_a_replicate_that_has_just_begun_is_left_for_later(tmp_path: Path) -> None:
     """A second of it at most is worth no runs of its own that are rewritten at once."""
     now = time.time()
     begun = [sweep_event(("baseline",), seeds=(0, 1), time=now - 100)]
     begun += replicate_events("baseline", 0, 2.4, start=now - 99, status=None)
     young = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
-    projector = MlflowSync(journal(results, young), default_tracking_uri(results), EXPERIMENT)
+    tracker = MemoryTracker()
+    projector = MlflowSync(journal(tmp_path, young), tracker, EXPERIMENT)
     assert projector.step(), projector.error
-    runs = contents(results / "mlflow.db")
-    assert key("baseline", 0) in runs
-    assert key("baseline", 1) not in runs
+    assert tracker.has(key("baseline", 0))
+    assert not tracker.has(key("baseline", 1))
     assert projector.summary().num_missing == 1
     assert projector.step(final=True), projector.error
-    assert contents(results / "mlflow.db")[key("baseline", 1)]["status"] == "RUNNING"
+    assert tracker.runs[key("baseline", 1)].record.status == "RUNNING"
     assert projector.summary().num_missing == 0
 
 
@@ -305,7 +314,7 @@ def test_two_projectors_make_no_run_twice(results: Path) -> None:
 
 def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> None:
     folder = journal(results, EVENTS[:10])
-    first = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
+    first = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
     first.start()
     wait_for(lambda: contents(results / "mlflow.db"), "a database")
     other = [sweep_event(("baseline", "late"), seeds=(7,), sweep_id="b", time=EPOCH + 2000)]
@@ -314,17 +323,15 @@ def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> 
     second = project(folder, default_tracking_uri(results), EXPERIMENT)
     assert second.delegated_to == f"process {os.getpid()} on {os.uname().nodename}"
     summary = first.close()
-    assert not summary, str(summary)
+    assert not summary.needs_attention, str(summary)
     assert summary.num_events == 10 + len(other)
     assert contents(results / "mlflow.db")[key("late", 7)]["status"] == "FINISHED"
 
 
-def test_a_tracker_follows_a_growing_journal(
-    results: Path, empty_database: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_tracker_follows_a_growing_journal(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "LONGEST_PAUSE_SECONDS", 1.0)
     folder = journal(results, EVENTS[:1])
-    tracker = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
+    tracker = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
     tracker.start()
     wait_for_status(results, key("coupling_0"), "SCHEDULED")
     seed_dir = folder.parent / "replicates" / config_id("coupling_2") / "seed=0"
@@ -333,10 +340,10 @@ def test_a_tracker_follows_a_growing_journal(
     journal(results, EVENTS[:40])
     wait_for_status(results, key("coupling_2", 0), "FINISHED")
     journal(results)
-    assert not tracker.close()
+    assert not tracker.close().needs_attention
     followed = contents(results / "mlflow.db")
     assert followed[key("coupling_2")]["params"]["optimizer.learning_rate"] == "0.001"
-    shutil.copy(empty_database, results / "mlflow.db")
+    give_database(results)
     at_once = projected(results)
     for run_key, run in at_once.items():
         assert followed[run_key]["latest"] == run["latest"]
@@ -366,13 +373,56 @@ def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path)
 
 
 def test_a_tracker_without_a_server_closes_in_time(results: Path) -> None:
-    tracker = Tracker(journal(results), NOWHERE, EXPERIMENT)
+    tracker = TrackingThread(journal(results), NOWHERE, EXPERIMENT)
     tracker.start()
     started = time.monotonic()
-    summary = tracker.close(timeout_seconds=0.5)
+    summary = tracker.close(patience_seconds=0.5)
     assert time.monotonic() - started < 2
     assert summary.num_missing > 0
     assert summary.error
+
+
+class SlowTracker(MemoryTracker):
+    """Takes a fifth of a second for a run, as a server far away."""
+
+    def write(self, record: RunRecord) -> None:
+        time.sleep(0.2)
+        super().write(record)
+
+
+class HangingTracker(MemoryTracker):
+    """Has stopped to answer."""
+
+    def write(self, record: RunRecord) -> None:
+        time.sleep(3)
+
+
+def tracking_with(tracker: MemoryTracker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrackingThread:
+    monkeypatch.setattr(tracking, "MlflowTracker", lambda uri: tracker)
+    return TrackingThread(folder, NOWHERE, EXPERIMENT)
+
+
+def test_closing_waits_while_requests_are_answered_until_the_last_interval_is_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker = SlowTracker()
+    thread = tracking_with(tracker, journal(tmp_path), monkeypatch)
+    thread.start()
+    started = time.monotonic()
+    summary = thread.close(patience_seconds=1.0)
+    assert time.monotonic() - started > 2.0  # 13 runs
+    assert not summary.needs_attention, str(summary)
+    assert "with/probe/leak.ci_high" in tracker.runs[key("baseline")].latest
+
+
+def test_closing_gives_up_when_nothing_is_answered_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thread = tracking_with(HangingTracker(), journal(tmp_path), monkeypatch)
+    thread.start()
+    summary = thread.close(patience_seconds=0.5)
+    assert summary.num_missing == len(EVENTS)
+    assert "it answered nothing for 0 s" in str(summary) or "it answered nothing for 1 s" in str(summary)
 
 
 def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
@@ -387,6 +437,6 @@ def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
 def test_a_folder_that_takes_no_lease_is_said_and_not_raised(results: Path) -> None:
     folder = journal(results)
     (folder.parent / "journal.mlflow-lease").mkdir()
-    tracker = Tracker(folder, default_tracking_uri(results), EXPERIMENT)
+    tracker = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
     tracker.start()
     assert "IsADirectoryError" in str(tracker.close())

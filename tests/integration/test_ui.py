@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import html
+import os
 import re
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +24,11 @@ from analysis.records.journal import read_journal
 from analysis.results.arms import ResultRow, summarise
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_store import find_configurations
-from sweeps.tracking.server import comparison_url, configurations_url, free_port, serve, server, ui_command
-from sweeps.tracking.tracker import default_tracking_uri, project
+from sweeps.tracking.server import check_port, comparison_url, configurations_url, serve, ui_command
+from sweeps.tracking.tracker import project
+from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import METRIC, journal_events, write_journal
+from tests.tracked import give_database
 from tests.waiting import wait_for
 
 EXPERIMENT = "kuramoto_phase_a@laptop"
@@ -54,7 +59,8 @@ def events() -> list[dict[str, Any]]:
 def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     journal = write_journal(root / "study" / "laptop" / "journal" / "a.jsonl", events()).parent
-    assert not project(journal, default_tracking_uri(root), EXPERIMENT)
+    give_database(root)
+    assert not project(journal, default_tracking_uri(root), EXPERIMENT).needs_attention
     return root
 
 
@@ -63,10 +69,58 @@ def rows(results: Path) -> tuple[ResultRow, ...]:
     return summarise(read_journal(results / "study" / "laptop" / "journal"), METRIC).rows
 
 
+@dataclass(frozen=True)
+class Served:
+    """`serve` at work in a process, which has become the server."""
+
+    address: str
+    lines: list[str]
+    """What it has said."""
+    process: subprocess.Popen[str]
+
+
+def a_free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/health", timeout=2) as response:
+            return response.status == 200
+    except (urllib.error.URLError, ConnectionError, TimeoutError):
+        return False
+
+
 @pytest.fixture(scope="module")
-def address(results: Path) -> Iterator[str]:
-    with server(default_tracking_uri(results), port=free_port("127.0.0.1", 5600)) as base:
-        yield base
+def served(results: Path) -> Iterator[Served]:
+    """Yield one server for all tests here; at the end Ctrl-C must leave nothing of it."""
+    port = a_free_port()
+    code = "import sys; from sweeps.tracking.server import serve; serve(sys.argv[1], port=int(sys.argv[2]))"
+    log = results / "server.log"
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-c", code, default_tracking_uri(results), str(port)],
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,  # as in a terminal: Ctrl-C goes to the whole group, and not to pytest
+        )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(lambda: answers(address) or process.poll() is not None, f"a server; it said {log.read_text()}")
+        yield Served(address, log.read_text().splitlines()[:3], process)
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        os.killpg(process.pid, signal.SIGINT)
+        process.wait(60)
+        _, alive = psutil.wait_procs(family, timeout=10)
+        assert not alive
+        assert "Traceback" not in log.read_text()
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
 
 
 def render(url: str, profile: Path) -> str:
@@ -99,12 +153,13 @@ def experiment(results: Path) -> tuple[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @needs_chromium
 def test_the_comparison_page_shows_arms_side_by_side_with_their_intervals(
-    results: Path, address: str, rows: tuple[ResultRow, ...], tmp_path: Path
+    results: Path, served: Served, rows: tuple[ResultRow, ...], tmp_path: Path
 ) -> None:
-    text = words(render(comparison_url(address, *experiment(results)), tmp_path))
+    text = words(render(comparison_url(served.address, *experiment(results)), tmp_path))
     assert "Comparing 4 Runs from 1 Experiment" in text
     assert f"Run Name: {' '.join(row.arm for row in rows)} " in text  # the study's order, the baseline first
     shown = metrics_side_by_side(text, num_runs=4)
@@ -115,13 +170,14 @@ def test_the_comparison_page_shows_arms_side_by_side_with_their_intervals(
     assert "architecture.coupling 1.0 2.0 " in text
 
 
+@pytest.mark.slow
 @pytest.mark.browser
 @needs_chromium
 def test_the_runs_page_opens_on_the_configurations_best_first_with_intervals(
-    results: Path, address: str, rows: tuple[ResultRow, ...], tmp_path: Path
+    results: Path, served: Served, rows: tuple[ResultRow, ...], tmp_path: Path
 ) -> None:
     experiment_id, run_ids = experiment(results)
-    document = render(configurations_url(address, experiment_id), tmp_path)
+    document = render(configurations_url(served.address, experiment_id), tmp_path)
     text = words(document)
     assert "4 matching runs" in text  # no replicate and no sweep among them
     places = {run: int(place) for place, run in re.findall(r'row-index="(\d+)" row-id="(\w+)"', document)}
@@ -134,66 +190,32 @@ def test_the_runs_page_opens_on_the_configurations_best_first_with_intervals(
         assert f" {name} " in text
 
 
-def uvicorn_below(process: subprocess.Popen[str]) -> bool:
-    """Return whether a server is at work below `process`."""
-    try:
-        children = psutil.Process(process.pid).children(recursive=True)
-        return any("uvicorn" in " ".join(child.cmdline()) for child in children)
-    except psutil.NoSuchProcess:  # one of them ended while it was asked
-        return False
-
-
-@pytest.mark.parametrize("sign", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
-def test_serve_says_its_addresses_and_stops_cleanly(results: Path, sign: signal.Signals) -> None:
-    with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 0))
-        busy.listen()
-        port = busy.getsockname()[1]
-        code = (
-            "import sys; from sweeps.tracking.server import serve;"
-            "serve(sys.argv[1], port=int(sys.argv[2]), say=lambda line: print(line, flush=True))"
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-c", code, default_tracking_uri(results), str(port)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert process.stdout is not None
-        watchdog = threading.Timer(100, process.kill)
-        watchdog.start()
-        lines = [process.stdout.readline().strip() for _ in range(2)]
-        assert lines[1] == "starting the MLflow server ..."
-        with socket.socket() as nobody:  # that was said first
-            assert nobody.connect_ex(("127.0.0.1", int(lines[0].rpartition(" ")[2]))) != 0
-        lines += [process.stdout.readline().strip() for _ in range(3)]
-        try:
-            wait_for(lambda: uvicorn_below(process), f"uvicorn; what was said: {lines}", seconds=30)
-            children = psutil.Process(process.pid).children(recursive=True)
-        except BaseException:
-            process.kill()
-            process.stdout.close()
-            raise
-        process.send_signal(sign)
-        lines += process.stdout.read().strip().splitlines()
-        process.stdout.close()
-        watchdog.cancel()
-    assert process.wait(20) == 0
-    assert re.fullmatch(rf"port {port} is busy; using \d+", lines[0])
-    assert re.match(r"configurations: http://127\.0\.0\.1:\d+/#/experiments/1/runs\?", lines[2])
-    assert re.match(r"side by side: +http://127\.0\.0\.1:\d+/#/compare-runs\?runs=", lines[3])
-    assert lines[4:] == ["Ctrl-C stops the server", "stopped"]
-    _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
-
-
-def test_a_tracking_server_needs_no_other(results: Path, address: str) -> None:
-    said: list[str] = []
-    serve(address, experiment=EXPERIMENT, say=said.append)
-    assert said == [
-        f"configurations: {configurations_url(address, experiment(results)[0])}",
-        f"side by side:   {comparison_url(address, *experiment(results))}",
+def test_serve_says_its_addresses_and_becomes_the_server_on_loopback_only(results: Path, served: Served) -> None:
+    assert served.lines == [
+        f"configurations: {configurations_url(served.address, experiment(results)[0])}",
+        f"side by side:   {comparison_url(served.address, *experiment(results))}",
+        "they answer within seconds, until Ctrl-C",
     ]
+    process = psutil.Process(served.process.pid)
+    assert process.cmdline()[2:4] == ["mlflow", "server"]
+    family = [process, *process.children(recursive=True)]
+    listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
+    assert listening == {"127.0.0.1"}
+
+
+def test_a_tracking_server_needs_no_other(results: Path, served: Served) -> None:
+    said: list[str] = []
+    serve(served.address, experiment=EXPERIMENT, say=said.append)
+    assert said == served.lines[:2]
+
+
+def test_all_configurations_are_found_however_many_pages_they_take(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    everything = experiment(results)
+    assert len(everything[1]) == len(ARMS)
+    monkeypatch.setattr("sweeps.tracking.mlflow_store.RUNS_PER_PAGE", 3)
+    assert experiment(results) == everything
 
 
 def test_nothing_to_show_is_a_message(tmp_path: Path, results: Path) -> None:
@@ -209,13 +231,12 @@ def test_a_server_that_is_away_is_a_message() -> None:
         serve("http://127.0.0.1:9", experiment=EXPERIMENT)
 
 
-def test_a_server_that_cannot_start_says_why(tmp_path: Path) -> None:
-    (tmp_path / "mlflow.db").write_text("this is no database " * 100)
-    with (
-        pytest.raises(UserError, match=r"ended at once; its log is .*mlflow-server.log"),
-        server(default_tracking_uri(tmp_path), port=free_port("127.0.0.1", 5800)),
-    ):
-        pass
+def test_a_file_that_is_no_database_is_a_message_and_stays(tmp_path: Path) -> None:
+    text = "this is no database " * 100
+    (tmp_path / "mlflow.db").write_text(text)
+    with pytest.raises(UserError, match=r"MLflow cannot be read at sqlite:.*file is not a database"):
+        serve(default_tracking_uri(tmp_path))
+    assert (tmp_path / "mlflow.db").read_text() == text
 
 
 def test_the_command_keeps_artifacts_in_the_results(tmp_path: Path) -> None:
@@ -224,9 +245,16 @@ def test_the_command_keeps_artifacts_in_the_results(tmp_path: Path) -> None:
     assert command[command.index("--workers") + 1] == "1"
 
 
-def test_no_free_port_is_a_message() -> None:
+def test_a_port_that_is_taken_is_a_message_before_any_address_is_said(results: Path) -> None:
+    said: list[str] = []
     with socket.socket() as busy:
-        busy.bind(("127.0.0.1", 65535))
+        busy.bind(("127.0.0.1", 0))
         busy.listen()
-        with pytest.raises(UserError, match="no free port"):
-            free_port("127.0.0.1", 65535)
+        port = busy.getsockname()[1]
+        with pytest.raises(
+            UserError, match=rf"--port: {port} on 127\.0\.0\.1 is taken; choose another one"
+        ) as error:
+            serve(default_tracking_uri(results), port=port, say=said.append)
+    assert not said
+    check_port("127.0.0.1", int(str(error.value).split()[-1]))
+    check_port("127.0.0.1", port)

@@ -12,7 +12,7 @@ _STATISTICS, _STATISTICS_TESTS = (
 _COMPARISONS, _RESULTS_TESTS = "analysis/results/comparison.py", "tests/unit/analysis/results/test_results.py"
 _RECORDS, _RECORDS_TESTS = "analysis/records/journal.py", "tests/unit/analysis/records/test_records.py"
 _HALF_WIDTH = f"{_STATISTICS_TESTS}::test_half_width_in_standard_deviations_is_the_published_one"
-_T_INTERVAL = "stats.t.interval(confidence, y.size - 1, loc=y.mean(), scale=stats.sem(y))"
+_T_REACH = "_t_quantile(confidence, y.size - 1) * _standard_error(y)"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -27,8 +27,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="pooled_items",
         meaning="64 items of a seed count as 64 replicates: the interval is 8 times too narrow",
         file=_STATISTICS,
-        old=_T_INTERVAL,
-        new="stats.t.interval(confidence, 64 * y.size - 1, loc=y.mean(), scale=stats.sem(np.repeat(y, 64)))",
+        old=_T_REACH,
+        new="_t_quantile(confidence, 64 * y.size - 1) * _standard_error(np.repeat(y, 64))",
         caught_by=_HALF_WIDTH,
     ),
     Mutant(
@@ -43,24 +43,24 @@ MUTANTS: tuple[Mutant, ...] = (
         name="pairs_forgotten_on_the_way_back",
         meaning="the interval of a difference of rates takes the arms for strangers, although its p does not",
         file=_STATISTICS,
-        old='correlation = _correlation(a, b) or 0.0 if method == "paired t" else 0.0',
-        new="correlation = 0.0",
+        old='"paired t", scale, correlation or 0.0)',
+        new='"paired t", scale)',
         caught_by=f"{_RATES_TESTS}::test_the_interval_of_a_difference_holds_0_exactly_if_the_test_does_not_reject",
     ),
     Mutant(
         name="normal_quantile",
         meaning="intervals use the normal quantile: at n = 3 they cover 81 %, not 95 %",
         file=_STATISTICS,
-        old=_T_INTERVAL,
-        new="stats.norm.interval(confidence, loc=y.mean(), scale=stats.sem(y))",
+        old=_T_REACH,
+        new="_t_quantile(confidence, 1e9) * _standard_error(y)",
         caught_by=_HALF_WIDTH,
     ),
     Mutant(
         name="degrees_of_freedom_off_by_one",
         meaning="Student's t has n degrees of freedom",
         file=_STATISTICS,
-        old=_T_INTERVAL,
-        new="stats.t.interval(confidence, y.size, loc=y.mean(), scale=stats.sem(y))",
+        old=_T_REACH,
+        new="_t_quantile(confidence, y.size) * _standard_error(y)",
         caught_by=_HALF_WIDTH,
     ),
     Mutant(
@@ -75,16 +75,16 @@ MUTANTS: tuple[Mutant, ...] = (
         name="pairs_not_paired",
         meaning="arms that share their seeds are compared as strangers",
         file=_STATISTICS,
-        old="stats.ttest_rel(a, b)",
-        new="stats.ttest_ind(a, b)",
+        old="_TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)",
+        new="_welch(a, b)",
         caught_by=f"{_STATISTICS_TESTS}::test_pairing_removes_the_spread_that_seeds_share",
     ),
     Mutant(
         name="pooled_variance",
         meaning="Welch's test assumes equal variances",
         file=_STATISTICS,
-        old="stats.ttest_ind(a, b, equal_var=False)",
-        new="stats.ttest_ind(a, b)",
+        old="(_standard_error(y) ** 2 for y in (a, b))",
+        new="(np.concatenate([a - a.mean(), b - b.mean()]).var(ddof=2) / y.size for y in (a, b))",
         caught_by=f"{_STATISTICS_TESTS}::test_welch_by_hand",
     ),
     Mutant(

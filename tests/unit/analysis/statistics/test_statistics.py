@@ -238,3 +238,24 @@ def test_values_whose_squares_exceed_every_float_have_a_spread_and_no_nonsense()
 @given(st.lists(st.floats(-1e100, 1e100), min_size=2, max_size=9))
 def test_the_spread_of_ordinary_values_is_numpys_to_the_last_bit(values: list[float]) -> None:
     assert standard_deviation(values) == float(np.std(values, ddof=1))
+
+
+@pytest.mark.parametrize("confidence", [0.9, 0.95, 0.99])
+@pytest.mark.parametrize("sizes", [(2, 2), (3, 5), (10, 4)])
+def test_intervals_and_p_values_are_those_of_scipy(sizes: tuple[int, int], confidence: float) -> None:
+    """Its result objects are too slow for a table of thousands of comparisons, so they are not used."""
+    from scipy import stats
+
+    generator = np.random.default_rng(sum(sizes))
+    a, b = (generator.normal(2, 0.1 * size, size) for size in sizes)
+    found = mean_interval(a, confidence=confidence)
+    expected = stats.t.interval(confidence, a.size - 1, loc=a.mean(), scale=stats.sem(a))
+    assert (found.low, found.high) == pytest.approx(expected, rel=1e-12)
+    pairs = generator.normal(2.1, 0.2, a.size)
+    for comparison, test in (
+        (paired_comparison(a, pairs, confidence=confidence), stats.ttest_rel(a, pairs)),
+        (welch_comparison(a, b, confidence=confidence), stats.ttest_ind(a, b, equal_var=False)),
+    ):
+        bounds = (comparison.interval.low, comparison.interval.high)
+        assert bounds == pytest.approx(tuple(test.confidence_interval(confidence)), rel=1e-10)
+        assert comparison.p == pytest.approx(test.pvalue, rel=1e-10)

@@ -1,0 +1,46 @@
+"""Where MLflow stores: which tracking URI is meant, whether it is one, and what of it may be shown."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from urllib.parse import urlsplit
+
+_STORES = {"sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks"}
+ADVICE = "unset MLFLOW_TRACKING_URI, or set it to sqlite:////absolute/path/mlflow.db or a server's address"
+
+
+def default_tracking_uri(results_root: Path, override: str | None = None) -> str:
+    """Return `override` (the value of MLFLOW_TRACKING_URI), or else a database in the results."""
+    return override or f"sqlite:///{results_root.absolute()}/mlflow.db"
+
+
+def tracking_uri_from_environment() -> str:
+    """Return `MLFLOW_TRACKING_URI`, or a database beside all results."""
+    from sweeps.store.folder import results_root  # it needs torch, and doctor must speak without
+
+    return default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
+
+
+def database_path(tracking_uri: str) -> Path | None:
+    """Return the file of a SQLite tracking URI; None for any other."""
+    return Path(tracking_uri.removeprefix("sqlite:///")) if tracking_uri.startswith("sqlite:///") else None
+
+
+def is_server(tracking_uri: str) -> bool:
+    """Return whether a server answers there, so that none needs to be started."""
+    return tracking_uri.startswith(("http://", "https://"))
+
+
+def check_tracking_uri(uri: str) -> str | None:
+    """Return why a tracking URI names neither a database nor a server, which `ADVICE` mends; None if it does."""
+    if urlsplit(uri).scheme.split("+")[0] in _STORES or uri == "databricks":
+        return None
+    return f"{without_password(uri)} is a folder of files, which MLflow no longer writes"
+
+
+def without_password(text: str) -> str:
+    """Return a text whose addresses can be shown: without passwords, and without a token that stands for a user."""
+    masked = re.sub(r"(://[^/@\s:]*):[^/\s]*@", r"\1:***@", text)
+    return re.sub(r"://[^/@\s:]+@", "://***@", masked)
