@@ -24,12 +24,14 @@ sweep: setup ## run the study `quickstart` and print its table
 
 # PyTorch would start a thread a core in each of pytest's two processes; what trains sets its own number.
 test test-all: export OMP_NUM_THREADS := 1
+# Without bytecode each of the tests' processes, commands and workers would compile all sources again.
+test test-all: export PYTHONDONTWRITEBYTECODE :=
 
 test: setup ## the tests, in less than 8 minutes on 2 cores
-	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist worksteal
 
 test-all: setup ## the slow tests too
-	$(BIN)/python -m pytest -m "not gpu" --numprocesses 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -m "not gpu" --numprocesses 2 --dist worksteal
 
 check: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

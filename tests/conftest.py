@@ -19,6 +19,18 @@ else:
     settings.load_profile("repeatable")
 
 
+COLLECTED = pytest.StashKey[dict[str, bool]]()
+"""Of each test that is collected, by node id, whether `make test` runs it; whatever this run has chosen."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    left_out = ("slow", "gpu")
+    config.stash[COLLECTED] = {
+        item.nodeid: not any(item.get_closest_marker(name) for name in left_out) for item in items
+    }
+
+
 @pytest.fixture(autouse=True)
 def forget_plugins() -> Iterator[None]:
     """Take the names of plugin files that a test has loaded out of this process again."""

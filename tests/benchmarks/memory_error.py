@@ -14,6 +14,7 @@ import re
 import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -148,18 +149,25 @@ def _memory_of(config: TrialConfig, task: Task, micro: int | None) -> tuple[floa
 
 def measure(case: Case) -> Outcome:
     """Estimate a case here, and run it in a process of its own."""
-    config = case.config()
-    predicted, stage = _memory_of(config, config.task.build(None), case.micro)
+    return measure_all([case])[0]
+
+
+def measure_all(cases: Sequence[Case]) -> list[Outcome]:
+    """Estimate cases here, and run each in a process of its own; all are forks of one that has imported all."""
+    predicted = [_memory_of(config := case.config(), config.task.build(None), case.micro) for case in cases]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.memory_error", json.dumps(vars(case))],
+        [sys.executable, "-m", "tests.benchmarks.memory_error", json.dumps([vars(case) for case in cases])],
         env={**os.environ, **ALLOCATOR, "OMP_NUM_THREADS": "1"},
         cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
         check=True,
     )
-    base, measured = json.loads(done.stdout.splitlines()[-1])
-    return Outcome(case=case, stage=stage, base_mib=base, predicted_mib=predicted, measured_mib=measured)
+    measured = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("[")]
+    return [
+        Outcome(case=case, stage=stage, base_mib=base, predicted_mib=mib, measured_mib=grown)
+        for case, (mib, stage), (base, grown) in zip(cases, predicted, measured, strict=True)
+    ]
 
 
 def _train(config: TrialConfig, micro: int | None) -> None:
@@ -173,22 +181,38 @@ def _resident_mib() -> float:
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024  # type: ignore[index]
 
 
-def run_here(case: Case) -> tuple[float, float]:
-    """Return the resident set before the trial and how much it grew at most, in MiB."""
+def _warm_up(case: Case) -> None:
+    """Run a tiny trial, so that the process has imported, and touched, what a trial needs."""
     _train(case.config(width=32, batch=2, length=16, windows=3), None)
     gc.collect()
     return_free_memory()  # as between the trials of a worker: or what a large backbone left counts as the process
+
+
+def run_here(case: Case) -> tuple[float, float]:
+    """Return the resident set before the trial and how much it grew at most, in MiB."""
+    _warm_up(case)
     base = _resident_mib()
     peak = PeakMemory("cpu")
     _train(case.config(), case.micro)
     return base, peak.mib() - base
 
 
+def _run_in_forks(cases: Sequence[Case]) -> None:
+    """Print what `run_here` says of each case in a child, which inherits imports and nothing of other trials."""
+    _warm_up(cases[0])
+    for case in cases:
+        sys.stdout.flush()
+        child = os.fork()
+        if not child:
+            print(json.dumps(run_here(case)), flush=True)
+            os._exit(0)
+        if os.waitpid(child, 0)[1]:
+            raise SystemExit(f"a trial failed: {case}")
+
+
 def report(cases: tuple[Case, ...] = CASES) -> str:
     """Return the benchmark as Markdown."""
-    outcomes = []
-    for case in cases:
-        outcomes.append(measure(case))
+    outcomes = measure_all(cases)
     rows = [
         f"| {o.case} | {o.case.width} | {o.case.depth} | {o.case.batch}/{o.case.micro or o.case.batch} | "
         f"{o.case.length} | {o.case.optimizer} | {o.case.precision} | {o.stage} | {o.base_mib:.0f} | "
@@ -217,6 +241,6 @@ def report(cases: tuple[Case, ...] = CASES) -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        print(json.dumps(run_here(Case(**json.loads(sys.argv[1])))))
+        _run_in_forks([Case(**fields) for fields in json.loads(sys.argv[1])])
     else:
         print(report())

@@ -41,6 +41,27 @@ def short(config: ArchitectureConfig) -> str:
     return label({"name": config.name, **config.model_dump(exclude_defaults=True, exclude={*SMALL})})
 
 
+QUICK_LENGTH = 130
+"""Into a third block, as the longest of the contract; a reference's tensors of T × T are small up to here."""
+LONG = tuple(length for length in contract.REFERENCE_LENGTHS if length > QUICK_LENGTH)
+NOT_LONG = tuple(length for length in contract.REFERENCE_LENGTHS if length <= QUICK_LENGTH)
+
+
+@pytest.fixture(autouse=True)
+def quick_lengths(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(contract, "REFERENCE_LENGTHS", (*NOT_LONG, QUICK_LENGTH))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("config", CASES, ids=short)
+def test_equals_its_reference_at_great_length_too(
+    config: ArchitectureConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert LONG == (513,)
+    monkeypatch.setattr(contract, "REFERENCE_LENGTHS", LONG)
+    check(config, "reference")
+
+
 @pytest.mark.parametrize("contract_name", CHECKS)
 @pytest.mark.parametrize("config", CASES, ids=short)
 def test_meets_contract(config: ArchitectureConfig, contract_name: str) -> None:

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.integration.studies import journal_events, phasesweep, start, write_study
+from tests.verbs import caller
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -63,26 +65,59 @@ def finish_and_check(folder: Path, study: Path, num_before: int) -> None:
     assert [row["n"] for row in table["rows"]] == [SEEDS, SEEDS]
 
 
+@contextmanager
+def sweep(folder: Path, study: Path, *, started: int, finished: int) -> Iterator[subprocess.Popen[str]]:
+    """Start a sweep, wait until so many replicates have been started and have ended, and leave nothing of it."""
+    process = start(["run", str(study)], folder)
+
+    def is_at_work() -> bool:
+        counts = Counter(event["event"] for event in journal_events(folder / "results"))
+        return counts["started"] >= started and counts["finished"] >= finished
+
+    try:
+        wait_for(lambda: is_at_work() or process.poll() is not None, "finished replicates", seconds=180)
+        if process.poll() is not None:
+            raise AssertionError(f"the sweep ended too early: {process.communicate()}")
+        yield process
+    finally:
+        kill_what_is_left(folder, process)
+
+
 @pytest.fixture
 def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
     """Start a sweep and wait until two replicates have ended and others are at work."""
     study = write_study(tmp_path, seeds=SEEDS, steps=200, report_every=10)
-    process = start(["run", str(study)], tmp_path)
-    try:
-        wait_for(lambda: num_finished(tmp_path) >= 2 or process.poll() is not None, "two finished replicates")
-        if process.poll() is not None:
-            raise AssertionError(f"the sweep ended too early: {process.communicate()}")
+    with sweep(tmp_path, study, started=2, finished=2) as process:
         yield study, process
-    finally:
-        kill_what_is_left(tmp_path, process)
 
 
+def test_ctrl_c_at_work_ends_in_order_and_says_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of two replicates one has ended, and the other, which would run for days, is at work."""
+    study = write_study(tmp_path, seeds=1, steps=10, report_every=10)
+    endless = "{architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}, budget: {steps: 10000000}}"
+    text = re.sub(r"(?m)^  kuramoto: .*$", f"  kuramoto: {endless}", study.read_text(encoding="utf-8"))
+    study.write_text(text, encoding="utf-8")
+    with sweep(tmp_path, study, started=2, finished=1) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "Traceback" not in out + err
+    assert "1 of 2 replicates are left; continue with: " in out
+    assert not left_behind(tmp_path)
+    assert not list((tmp_path / "results").rglob("*.claim"))
+    events = Counter(event["event"] for event in journal_events(tmp_path / "results"))
+    assert (events["finished"], events["interrupted"]) == (1, 1)
+    assert not {"crashed", "timed_out", "oom"} & events.keys()
+    call = caller(tmp_path, monkeypatch, capsys)
+    status = call("status", str(study), "--json").json("status")
+    assert (status["statuses"]["finished"], status["drivers"]) == (1, [])
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "number",
-    [
-        pytest.param(signal.SIGINT, id="ctrl-c"),
-        pytest.param(signal.SIGTERM, id="terminate", marks=pytest.mark.slow),
-    ],
+    "number", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="terminate")]
 )
 def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
     number: signal.Signals, tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]

@@ -64,6 +64,7 @@ def test_a_greedy_trial_fails_alone_and_its_neighbour_does_not_feel_it(tmp_path:
     assert computed(events[1:]) == computed(alone[1:])
 
 
+@pytest.mark.slow
 def test_without_a_cap_the_same_trial_takes_what_is_not_its_own(tmp_path: Path) -> None:
     """Else the test above would show nothing."""
     with trial_process() as eater:

@@ -1,7 +1,8 @@
 """The guides are true: commands run, in order, in a fresh folder; studies are valid; links lead somewhere.
 
 Looking at commands, studies and links is quick and done for every guide, and so is running the commands that start
-neither a sweep nor a server. One guide runs as a whole in the normal tests, all of them in the slow ones.
+neither a sweep nor a server, where the sweep that a guide goes on from is the session's. As a whole, all guides run
+in the slow tests.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -25,11 +25,13 @@ from sweeps.cli import app as cli
 from sweeps.studies.resolve import load_study
 from sweeps.studies.yaml_file import YamlSource
 from tests import guides
+from tests.finished_sweep import STUDY, FinishedSweep
 from tests.guides import ROOT, Block
 from tests.integration.studies import environment, two_cores
 from tests.verbs import Call, caller
 
-RUN_IN_EVERY_TEST = {"first_sweep.md"}
+FIRST_SWEEP = "first_sweep.md"
+"""The guide that runs the sweep that `finished` holds."""
 BLOCK_SECONDS = 240
 KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
 
@@ -124,6 +126,11 @@ def headings(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", line.lower()).replace(" ", "-") for line in lines}
 
 
+def test_the_first_guide_runs_the_sweep_that_the_others_are_tested_with() -> None:
+    text = "".join(block.text for block in guides.blocks(FIRST_SWEEP) if block.language == "bash")
+    assert ["run", *STUDY] in list(commands(text))
+
+
 def test_the_index_names_every_guide() -> None:
     index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
     missing = [name for name in GUIDES if f"(guides/{name})" not in index]
@@ -196,11 +203,9 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
 
 
 @pytest.mark.ray
+@pytest.mark.slow
 @pytest.mark.timeout(900)
-@pytest.mark.parametrize(
-    "guide",
-    [pytest.param(name, marks=[] if name in RUN_IN_EVERY_TEST else [pytest.mark.slow]) for name in WITH_COMMANDS],
-)
+@pytest.mark.parametrize("guide", WITH_COMMANDS)
 def test_following_it_works(guide: str, reader: Reader) -> None:
     reader.follow(guide)
 
@@ -230,10 +235,15 @@ def run_what_is_quick(block: Block, folder: Path, call: Call, skipped: set[str])
 
 @pytest.mark.ray
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("guide", [name for name in WITH_COMMANDS if name not in RUN_IN_EVERY_TEST])
+@pytest.mark.parametrize("guide", WITH_COMMANDS)
 def test_its_quick_commands_work(
-    guide: str, reader: Reader, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    guide: str,
+    finished: FinishedSweep,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
+    """In the folder of a finished sweep, for the guide that runs that sweep and those that go on from it."""
     runnable = [
         block
         for block in guides.blocks(guide)
@@ -243,13 +253,14 @@ def test_its_quick_commands_work(
         assert guide == "on_a_cluster.md"  # its commands run in test_jobs.py
         return
     before = guides.goes_on_after(guide)
+    assert before in {None, FIRST_SWEEP}, "a sweep that no test of the normal ones runs"
+    has_sweep = FIRST_SWEEP in {guide, before}
     folder = tmp_path / "here"
-    if before:
-        reader.follow(before)
-        shutil.copytree(reader.folders[before], folder)
+    if has_sweep:
+        finished.copy_to(folder)
     else:
         folder.mkdir()
     guides.write_files(guide, folder)
-    skipped = STARTING if before else STARTING | READING
+    skipped = STARTING if has_sweep else STARTING | READING
     call = caller(folder, monkeypatch, capsys)
     assert sum(run_what_is_quick(block, folder, call, skipped) for block in runnable)

@@ -17,12 +17,11 @@ import typer
 from sweeps.cli import app as cli
 from sweeps.cli.json_schemas import DRAFT, load_schema, schema_names
 from sweeps.studies.template import scaffold
-from tests.integration.studies import phasesweep
+from tests.finished_sweep import ARMS, REPLICATES, STUDY, FinishedSweep
 from tests.verbs import Call, caller
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
-STUDY = ("mine.yaml", "--scale", "smoke")
 COMMANDS: dict[str, tuple[str, ...]] = {
     "studies": (),
     "families": (),
@@ -40,7 +39,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "logs": STUDY,
     "gc": STUDY,
     "sync": STUDY,
-    "compare": ("mine@smoke:baseline", ":kuramoto"),
+    "compare": ("quickstart@smoke:transformer", ":kuramoto_K1"),
     "export": (*STUDY, "--to", "replicates.csv"),
     "new": ("another",),
     "doctor": (),
@@ -57,13 +56,10 @@ WITH_JSON = sorted(
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A study as `new` writes it, run at smoke scale by the installed command."""
-    folder = tmp_path_factory.mktemp("json")
+def folder(finished: FinishedSweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a sweep has left, beside a study as `new` writes it."""
+    folder = finished.copy_to(tmp_path_factory.mktemp("json") / "here")
     (folder / "mine.yaml").write_text(scaffold("mine", "kuramoto", "language", "mine.yaml"), encoding="utf-8")
-    done = phasesweep(["run", *STUDY], folder)
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert "4 of 4 replicates to run" in done.stdout
     return folder
 
 
@@ -119,11 +115,13 @@ def test_sync_writes_what_is_missing_once_and_says_how_much(
     assert call("sync", *STUDY, "--json").json("sync")["num_runs"] == 0
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{folder}/empty.db")
     first = call("sync", *STUDY, "--json").json("sync")
-    assert first["num_runs"] == 2 + 4 + 1  # configurations, replicates, the sweep
-    assert first["num_metrics"] > 4 * 2 * 4  # replicates, reports, numbers in each
+    assert first["num_runs"] == len(ARMS) + REPLICATES + 1  # configurations, replicates, the sweep
+    assert first["num_metrics"] > REPLICATES * 2 * 4  # replicates, reports, numbers in each
     assert (first["num_missing"], first["error"]) == (0, "")
     again = call("sync", *STUDY)
-    assert again.out.startswith(f"mine@smoke: MLflow holds all {first['num_events']} events already; nothing was")
+    assert again.out.startswith(
+        f"quickstart@smoke: MLflow holds all {first['num_events']} events already; nothing was"
+    )
 
 
 def test_sync_without_a_server_says_what_is_behind_and_no_password(

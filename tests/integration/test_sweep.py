@@ -3,57 +3,50 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import time
 from collections import Counter
-from importlib import resources
 from pathlib import Path
-from typing import Any
 
-import jsonschema
 import pytest
 import yaml
 
 from analysis.records.journal import read_journal
+from tests.finished_sweep import ARMS, REPLICATES, SEEDS, STUDY, FinishedSweep
 from tests.integration.studies import journal_events, phasesweep, start, write_study
+from tests.verbs import Call, caller
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
-SEEDS = 3
-
 
 @pytest.fixture(scope="module")
-def sweep(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, subprocess.CompletedProcess[str]]:
-    """Run the study `tiny` at laptop scale."""
-    folder = tmp_path_factory.mktemp("sweep")
-    write_study(folder, seeds=SEEDS)
-    return folder, phasesweep(["run", "tiny.yaml"], folder)
+def folder(finished: FinishedSweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of what a sweep has left."""
+    return finished.copy_to(tmp_path_factory.mktemp("sweep") / "here")
 
 
-def schema(name: str) -> Any:
-    return json.loads((resources.files("sweeps") / "schemas" / f"{name}.json").read_text(encoding="utf-8"))
+@pytest.fixture
+def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
+    return caller(folder, monkeypatch, capsys)
 
 
-def test_it_ends_with_the_table_and_the_line_that_opens_mlflow(sweep: Any) -> None:
-    _, done = sweep
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    assert "95 % interval" in done.stdout
-    lines = done.stdout.strip().splitlines()
+def test_it_ends_with_the_table_and_the_line_that_opens_mlflow(finished: FinishedSweep) -> None:
+    assert finished.err == ""
+    assert f"{REPLICATES} of {REPLICATES} replicates to run" in finished.out
+    assert "95 % interval" in finished.out
+    lines = finished.out.strip().splitlines()
     assert lines[-1].startswith("open the MLflow page with: ")
-    assert lines[-1].endswith("phasesweep ui tiny.yaml --scale laptop")
-    for arm in ("transformer", "kuramoto"):
+    assert lines[-1].endswith("phasesweep ui quickstart --scale smoke")
+    for arm in ARMS:
         row = next(line for line in lines if line.startswith(arm))
         assert f" {SEEDS} " in row
 
 
-def test_every_replicate_has_one_result_and_its_reports(sweep: Any) -> None:
-    folder, _ = sweep
+def test_every_replicate_has_one_result_and_its_reports(folder: Path) -> None:
     events = journal_events(folder / "results")
     assert events[0]["event"] == "sweep"
     counts = Counter(event["event"] for event in events)
-    assert counts == {"sweep": 1, "started": 6, "report": 12, "finished": 6}
-    state = read_journal(folder / "results/tiny/laptop/journal")
+    assert counts == {"sweep": 1, "started": REPLICATES, "report": 2 * REPLICATES, "finished": REPLICATES}
+    state = read_journal(folder / "results/quickstart/smoke/journal")
     for replicate in state.replicates.values():
         assert [point.step for point in replicate.reports] == [10, 20]
         assert replicate.numerics["threads"] == 1
@@ -61,17 +54,15 @@ def test_every_replicate_has_one_result_and_its_reports(sweep: Any) -> None:
         assert replicate.peak_memory_mib is not None and replicate.peak_memory_mib > 50
 
 
-def test_actors_are_reused(sweep: Any) -> None:
-    """Six replicates, two slots: no more processes than slots and trials waiting for them."""
-    folder, _ = sweep
+def test_actors_are_reused(folder: Path) -> None:
+    """Eight replicates, two slots: no more processes than slots and trials waiting for them."""
     events = [event for event in journal_events(folder / "results") if event["event"] == "started"]
     assert len({event["pid"] for event in events}) < len(events)
 
 
-def test_a_replicate_folder_explains_itself(sweep: Any) -> None:
-    folder, _ = sweep
-    replicates = sorted((folder / "results/tiny/laptop/replicates").glob("*/seed=*"))
-    assert len(replicates) == 6
+def test_a_replicate_folder_explains_itself(folder: Path) -> None:
+    replicates = sorted((folder / "results/quickstart/smoke/replicates").glob("*/seed=*"))
+    assert len(replicates) == REPLICATES
     for path in replicates:
         assert {item.name for item in path.iterdir()} >= {
             "config.yaml",
@@ -84,32 +75,30 @@ def test_a_replicate_folder_explains_itself(sweep: Any) -> None:
         assert "finished at step 20" in (path / "log.txt").read_text(encoding="utf-8")
         rows = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
         assert [row["step"] for row in rows] == [10, 20]
-    resolved = yaml.safe_load((folder / "results/tiny/laptop/study.yaml").read_text(encoding="utf-8"))
+    resolved = yaml.safe_load((folder / "results/quickstart/smoke/study.yaml").read_text(encoding="utf-8"))
     assert resolved["format_version"] == 1
 
 
-def test_run_again_runs_nothing_and_says_the_same(sweep: Any) -> None:
-    folder, first = sweep
-    again = phasesweep(["run", "tiny.yaml"], folder)
-    assert again.returncode == 0
-    assert "0 of 6 replicates to run" in again.stdout
-    table = first.stdout[first.stdout.index("tiny @ laptop") :]
-    assert again.stdout.endswith(table)
-    assert Counter(event["event"] for event in journal_events(folder / "results"))["finished"] == 6
+def test_run_again_runs_nothing_and_says_the_same(finished: FinishedSweep, folder: Path, call: Call) -> None:
+    again = call("run", *STUDY)
+    assert again.code == 0
+    assert f"0 of {REPLICATES} replicates to run" in again.out
+    first, second = (said[said.index("quickstart @ smoke") :].splitlines() for said in (finished.out, again.out))
+    assert len(first) == len(second) > len(ARMS) + 2
+    assert first[:-2] == second[:-2], "all but where the results are and how this program was called"
+    assert Counter(event["event"] for event in journal_events(folder / "results"))["finished"] == REPLICATES
 
 
-@pytest.mark.parametrize(("verb", "name"), [("plan", "plan"), ("results", "results")])
-def test_json_is_json_and_as_the_schema_says(sweep: Any, verb: str, name: str) -> None:
-    folder, _ = sweep
-    done = phasesweep([verb, "tiny.yaml", "--json"], folder)
-    assert done.returncode == 0, done.stderr
-    jsonschema.validate(json.loads(done.stdout), schema(name))
+@pytest.mark.parametrize("verb", ["plan", "results"])
+def test_json_is_json_and_as_the_schema_says(call: Call, verb: str) -> None:
+    done = call(verb, *STUDY, "--json")
+    assert done.code == 0, done.err
+    done.json(verb)
 
 
-def test_status_counts(sweep: Any) -> None:
-    folder, _ = sweep
-    status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], folder).stdout)
-    assert status["statuses"] == {"finished": 6}
+def test_status_counts(call: Call) -> None:
+    status = call("status", *STUDY, "--json").json("status")
+    assert status["statuses"] == {"finished": REPLICATES}
     assert status["num_missing"] == 0
     assert status["drivers"] == []
 

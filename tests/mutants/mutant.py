@@ -25,6 +25,8 @@ class Mutant:
     """What replaces it."""
     caught_by: str
     """Node id of the test that must fail; without brackets, one of its cases must."""
+    is_slow: bool = False
+    """Whether that test is left out of `make test`, which then does not notice the defect."""
 
     @property
     def test_file(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import COLLECTED
 from tests.mutants.__main__ import main
 from tests.mutants.catalogue import MUTANTS
 from tests.mutants.mutant import Mutant, StaleMutantError
@@ -31,6 +32,15 @@ def test_it_can_be_planted_and_its_test_exists(mutant: Mutant) -> None:
         if isinstance(node, ast.FunctionDef)
     ]
     assert mutant.test_function in named
+
+
+def test_make_test_notices_every_mutant_that_does_not_say_otherwise(request: pytest.FixtureRequest) -> None:
+    collected = request.config.stash[COLLECTED]
+    if not {mutant.test_file for mutant in MUTANTS} <= {node_id.partition("::")[0] for node_id in collected}:
+        pytest.skip("needs all tests collected")
+    quick = [node_id for node_id, is_quick in collected.items() if is_quick]
+    noticed = {mutant.name for mutant in MUTANTS if any(mutant.catches(node_id) for node_id in quick)}
+    assert noticed == {mutant.name for mutant in MUTANTS if not mutant.is_slow}
 
 
 def test_names_and_changes_are_distinct() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -38,25 +39,51 @@ Text between stays.
 """
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    """A results folder that two drivers wrote: one died, the other went on."""
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A results folder that two drivers wrote, one died and the other went on, and a repository that shows it."""
+    folder = tmp_path_factory.mktemp("written")
     events = journal_events(statuses={("coupling_2", 1): "diverged"})
-    write_journal(tmp_path / "results" / "journal" / "b.jsonl", [{**e, "sweep_id": "b"} for e in events])
+    write_journal(folder / "results" / "journal" / "b.jsonl", [{**e, "sweep_id": "b"} for e in events])
     first = [sweep_event(sweep_id="a", time=EPOCH - 500)]
     first += replicate_events("baseline", 0, 2.9, status=None, sweep_id="a", start=EPOCH - 400)
     first.append({"time": EPOCH - 300, "sweep_id": "a", "event": "interrupted"})
-    write_journal(tmp_path / "results" / "journal" / "a.jsonl", first)
-    return tmp_path / "results"
+    write_journal(folder / "results" / "journal" / "a.jsonl", first)
+    root = folder / "repository"
+    assert main(["compact", str(folder / "results"), str(root / "docs" / "results" / "phase_a.jsonl")]) == 0
+    (root / "README.md").write_text(README)
+    (root / "docs" / "study.md").write_text("<!-- curves: phase_a -->\n<!-- /curves -->\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def built(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository after its blocks have been rebuilt."""
+    root = shutil.copytree(written / "repository", tmp_path_factory.mktemp("built") / "repository")
+    rebuild(root)
+    return root
 
 
 @pytest.fixture
-def repository(tmp_path: Path, results: Path) -> Path:
-    root = tmp_path / "repository"
-    assert main(["compact", str(results), str(root / "docs" / "results" / "phase_a.jsonl")]) == 0
-    (root / "README.md").write_text(README)
-    (root / "docs" / "study.md").write_text("<!-- curves: phase_a -->\n<!-- /curves -->\n")
-    return root
+def results(written: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(written / "results", tmp_path / "results")
+
+
+@pytest.fixture
+def repository(written: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(written / "repository", tmp_path / "repository")
+
+
+@pytest.fixture
+def rebuilt(built: Path, tmp_path: Path) -> Path:
+    return shutil.copytree(built, tmp_path / "rebuilt")
+
+
+@pytest.fixture
+def undrawn(repository: Path) -> Path:
+    """The repository without the page that has curves: drawing takes most of a rebuilding."""
+    (repository / "docs" / "study.md").unlink()
+    return repository
 
 
 def test_compact_summarises_exactly_as_the_whole(results: Path, tmp_path: Path) -> None:
@@ -144,9 +171,8 @@ def test_blocks_are_rebuilt_once_and_then_stay(repository: Path) -> None:
     assert main(["readme", "--check", "--root", str(repository)]) == 0
 
 
-def test_blocks_hold_what_the_journal_says(repository: Path) -> None:
-    rebuild(repository)
-    text = (repository / "README.md").read_text()
+def test_blocks_hold_what_the_journal_says(rebuilt: Path) -> None:
+    text = (rebuilt / "README.md").read_text()
     assert "stale" not in text
     assert "Text between stays." in text
     assert "| `coupling_2` | 2.7" in text
@@ -155,19 +181,16 @@ def test_blocks_hold_what_the_journal_says(repository: Path) -> None:
     assert "8 configurations × 5 seeds (1 diverged, 39 finished)" in text
     assert "2390 core-seconds · torch 2.13.0 · ray 2.60.0 · 2026-05-28 · commit 0123456789ab" in text
     assert text.endswith("```\n<!-- table: NAME -->\n<!-- /table -->\n```\n")
-    assert "](figures/phase_a-curves.svg)" in (repository / "docs" / "study.md").read_text()
+    assert "](figures/phase_a-curves.svg)" in (rebuilt / "docs" / "study.md").read_text()
 
 
 @pytest.mark.parametrize(
     "stale", ["README.md", "docs/figures/phase_a-forest.svg", "docs/figures/phase_a-curves.csv"]
 )
-def test_check_finds_whatever_is_out_of_date(
-    repository: Path, stale: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    rebuild(repository)
-    path = repository / stale
+def test_check_finds_whatever_is_out_of_date(rebuilt: Path, stale: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = rebuilt / stale
     path.write_text(path.read_text().replace("coupling", "coupled").replace("2.", "3."))
-    assert main(["readme", "--check", "--root", str(repository)]) == 1
+    assert main(["readme", "--check", "--root", str(rebuilt)]) == 1
     assert capsys.readouterr().out == f"would change {path}\n"
 
 
@@ -182,85 +205,87 @@ def test_check_finds_whatever_is_out_of_date(
         ("<!-- tabel: phase_a -->\n", r"README.md:1: unknown block 'tabel'; known: table, contrasts"),
     ],
 )
-def test_malformed_pages_are_refused_with_their_line(repository: Path, page: str, message: str) -> None:
-    (repository / "README.md").write_text(page)
+def test_malformed_pages_are_refused_with_their_line(undrawn: Path, page: str, message: str) -> None:
+    (undrawn / "README.md").write_text(page)
     with pytest.raises(PublishError, match=message):
-        rebuild(repository)
-    assert main(["readme", "--root", str(repository)]) == 2
-    assert (repository / "README.md").read_text() == page
+        rebuild(undrawn)
+    assert main(["readme", "--root", str(undrawn)]) == 2
+    assert (undrawn / "README.md").read_text() == page
 
 
 def test_results_that_cannot_be_shown_are_refused_with_their_line(
-    repository: Path, capsys: pytest.CaptureFixture[str]
+    undrawn: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write_journal(repository / "docs" / "results" / "empty.jsonl", [sweep_event()])
-    (repository / "README.md").write_text("<!-- figure: empty -->\n<!-- /figure -->\n")
-    assert main(["readme", "--root", str(repository)]) == 2
+    write_journal(undrawn / "docs" / "results" / "empty.jsonl", [sweep_event()])
+    (undrawn / "README.md").write_text("<!-- figure: empty -->\n<!-- /figure -->\n")
+    assert main(["readme", "--root", str(undrawn)]) == 2
     assert "README.md:1: study 'kuramoto_phase_a' has no difference" in capsys.readouterr().err
 
 
-def test_cost_without_threads_is_said_to_be_wall_time(repository: Path) -> None:
+def test_cost_without_threads_is_said_to_be_wall_time(undrawn: Path) -> None:
     events = journal_events()
     for event in events:
         event.get("numerics", {}).pop("threads", None)
-    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
-    rebuild(repository)
-    assert "2420 seconds of wall time, threads not recorded" in (repository / "README.md").read_text()
+    write_journal(undrawn / "docs" / "results" / "phase_a.jsonl", events)
+    (undrawn / "README.md").write_text("<!-- provenance: phase_a -->\n<!-- /provenance -->\n")
+    rebuild(undrawn)
+    assert "2420 seconds of wall time, threads not recorded" in (undrawn / "README.md").read_text()
 
 
-def test_an_unclean_commit_is_said_to_be_one(repository: Path) -> None:
+def test_an_unclean_commit_is_said_to_be_one(undrawn: Path) -> None:
     events = journal_events()
     events[0]["provenance"]["git_dirty"] = True
-    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
-    rebuild(repository)
-    assert "commit 0123456789ab with local changes\n" in (repository / "README.md").read_text()
+    write_journal(undrawn / "docs" / "results" / "phase_a.jsonl", events)
+    (undrawn / "README.md").write_text("<!-- provenance: phase_a -->\n<!-- /provenance -->\n")
+    rebuild(undrawn)
+    assert "commit 0123456789ab with local changes\n" in (undrawn / "README.md").read_text()
 
 
-def test_unequal_numerics_are_counted(repository: Path) -> None:
+def test_unequal_numerics_are_counted(undrawn: Path) -> None:
     events = journal_events()
     events[1]["numerics"]["threads"] = 2
-    write_journal(repository / "docs" / "results" / "phase_a.jsonl", events)
-    rebuild(repository)
-    assert "2 kinds of numerics" in (repository / "README.md").read_text()
+    write_journal(undrawn / "docs" / "results" / "phase_a.jsonl", events)
+    (undrawn / "README.md").write_text("<!-- provenance: phase_a -->\n<!-- /provenance -->\n")
+    rebuild(undrawn)
+    assert "2 kinds of numerics" in (undrawn / "README.md").read_text()
 
 
-def test_curves_are_called_what_they_draw(repository: Path) -> None:
-    rebuild(repository)
-    page = (repository / "docs" / "study.md").read_text()
+def test_curves_are_called_what_they_draw(rebuilt: Path) -> None:
+    page = (rebuilt / "docs" / "study.md").read_text()
     assert "![val_subset/bits_per_char over training](figures/phase_a-curves.svg)" in page
 
 
-def test_terminal_blocks_show_the_table_as_the_command_prints_it(repository: Path) -> None:
-    (repository / "README.md").write_text("<!-- terminal: phase_a -->\n<!-- /terminal -->\n")
-    rebuild(repository)
-    table = render_text(summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl")))
+def test_terminal_blocks_show_the_table_as_the_command_prints_it(undrawn: Path) -> None:
+    (undrawn / "README.md").write_text("<!-- terminal: phase_a -->\n<!-- /terminal -->\n")
+    rebuild(undrawn)
+    table = render_text(summarise(read_journal(undrawn / "docs" / "results" / "phase_a.jsonl")))
     expected = f"<!-- terminal: phase_a -->\n\n```text\n{table}```\n\n<!-- /terminal -->\n"
-    assert (repository / "README.md").read_text() == expected
-    assert main(["readme", "--check", "--root", str(repository)]) == 0
+    assert (undrawn / "README.md").read_text() == expected
+    assert main(["readme", "--check", "--root", str(undrawn)]) == 0
 
 
-def test_probe_blocks_show_every_arm(repository: Path) -> None:
-    (repository / "README.md").write_text("<!-- probes: phase_a -->\n<!-- /probes -->\n")
-    rebuild(repository)
-    text = (repository / "README.md").read_text()
-    assert probes_markdown(read_journal(repository / "docs" / "results" / "phase_a.jsonl")) in text
+def test_probe_blocks_show_every_arm(undrawn: Path) -> None:
+    (undrawn / "README.md").write_text("<!-- probes: phase_a -->\n<!-- /probes -->\n")
+    rebuild(undrawn)
+    text = (undrawn / "README.md").read_text()
+    assert probes_markdown(read_journal(undrawn / "docs" / "results" / "phase_a.jsonl")) in text
     assert all(f"| `{arm}` |" in text for arm in PHASE_A)
 
 
-def test_two_studies_stand_beside_each_other(repository: Path) -> None:
+def test_two_studies_stand_beside_each_other(undrawn: Path) -> None:
     mended = [sweep_event(["baseline", "coupling_2", "only_here"], study="mended")]
     mended += replicate_events("baseline", 0, 2.5) + replicate_events("baseline", 1, 2.6)
     mended += replicate_events("coupling_2", 0, 2.3) + replicate_events("coupling_2", 1, 2.42)
-    write_journal(repository / "docs" / "results" / "mended.jsonl", mended)
+    write_journal(undrawn / "docs" / "results" / "mended.jsonl", mended)
     page = "<!-- beside: phase_a + mended -->\n<!-- /beside -->\n"
-    (repository / "README.md").write_text(page)
-    rebuild(repository)
-    lines = (repository / "README.md").read_text().splitlines()
+    (undrawn / "README.md").write_text(page)
+    rebuild(undrawn)
+    lines = (undrawn / "README.md").read_text().splitlines()
     header = "| arm | `kuramoto_phase_a` | Δ | reading | `mended` | Δ | reading |"
     rows = {cells[1].strip(" `"): cells[2:-1] for cells in (line.split("|") for line in lines) if len(cells) == 9}
     assert header in lines
     assert list(rows) == ["arm", "---", *PHASE_A, "only_here"]
-    published = summarise(read_journal(repository / "docs" / "results" / "phase_a.jsonl"))
+    published = summarise(read_journal(undrawn / "docs" / "results" / "phase_a.jsonl"))
     coupling_2 = next(row for row in published.rows if row.arm == "coupling_2")
     assert f"{coupling_2.delta:+.4f}" in rows["coupling_2"][1]
     assert rows["coupling_2"][3].startswith(" 2.360 [")
@@ -269,49 +294,49 @@ def test_two_studies_stand_beside_each_other(repository: Path) -> None:
     assert rows["only_here"][:3] == [" – ", " – ", " – "]
 
 
-def test_a_block_can_show_another_metric(repository: Path) -> None:
-    page = repository / "docs" / "guides" / "study.md"
+def test_a_block_can_show_another_metric(undrawn: Path) -> None:
+    page = undrawn / "docs" / "guides" / "study.md"
     page.parent.mkdir()
     page.write_text("<!-- table: phase_a[val/nats_per_token] -->\n<!-- /table -->\n<!-- file: my.yaml -->\n")
-    rebuild(repository)
+    rebuild(undrawn)
     assert "phase_a @ laptop · val/nats_per_token, nats/token" in page.read_text()
     page.write_text("<!-- table: phase_a[val/nats] -->\n<!-- /table -->\n")
     with pytest.raises(PublishError, match=r"study\.md:1: .*no metric 'val/nats'"):
-        rebuild(repository)
+        rebuild(undrawn)
 
 
-def test_contrasts_stand_alone(repository: Path) -> None:
+def test_contrasts_stand_alone(undrawn: Path) -> None:
     contrast = {"arm": "coupling_2", "against": "coupling_0", "meaning": "what coupling is worth"}
     events = [sweep_event(["baseline", "coupling_2", "coupling_0"], contrasts=[contrast])]
     for seed, shift in enumerate((0.0, 0.01, 0.03)):
         events += replicate_events("baseline", seed, 2.5)
         events += replicate_events("coupling_2", seed, 2.7 + shift) + replicate_events("coupling_0", seed, 2.5)
-    write_journal(repository / "docs" / "results" / "planned.jsonl", events)
-    (repository / "README.md").write_text("<!-- contrasts: planned -->\n<!-- /contrasts -->\n")
-    rebuild(repository)
-    text = (repository / "README.md").read_text()
+    write_journal(undrawn / "docs" / "results" / "planned.jsonl", events)
+    (undrawn / "README.md").write_text("<!-- contrasts: planned -->\n<!-- /contrasts -->\n")
+    rebuild(undrawn)
+    text = (undrawn / "README.md").read_text()
     assert "| `coupling_2 − coupling_0` | +0.2133 [" in text
     assert "- coupling_2 − coupling_0: what coupling is worth" in text
     assert "baseline" not in text
 
 
-def test_contrasts_that_nobody_planned_are_refused(repository: Path) -> None:
-    (repository / "README.md").write_text("<!-- contrasts: phase_a -->\n<!-- /contrasts -->\n")
+def test_contrasts_that_nobody_planned_are_refused(undrawn: Path) -> None:
+    (undrawn / "README.md").write_text("<!-- contrasts: phase_a -->\n<!-- /contrasts -->\n")
     with pytest.raises(PublishError, match=r"README.md:1: study 'kuramoto_phase_a' plans no contrasts"):
-        rebuild(repository)
+        rebuild(undrawn)
 
 
-def test_studies_of_other_metrics_are_not_put_beside_each_other(repository: Path) -> None:
-    write_journal(repository / "docs" / "results" / "other.jsonl", [sweep_event(primary_metric="train/loss")])
-    (repository / "README.md").write_text("<!-- beside: phase_a + other -->\n<!-- /beside -->\n")
+def test_studies_of_other_metrics_are_not_put_beside_each_other(undrawn: Path) -> None:
+    write_journal(undrawn / "docs" / "results" / "other.jsonl", [sweep_event(primary_metric="train/loss")])
+    (undrawn / "README.md").write_text("<!-- beside: phase_a + other -->\n<!-- /beside -->\n")
     with pytest.raises(PublishError, match=r"README.md:1: studies beside each other need one metric"):
-        rebuild(repository)
+        rebuild(undrawn)
 
 
-def test_blocks_of_one_journal_refuse_two(repository: Path) -> None:
-    (repository / "README.md").write_text("<!-- table: phase_a + phase_a -->\n<!-- /table -->\n")
+def test_blocks_of_one_journal_refuse_two(undrawn: Path) -> None:
+    (undrawn / "README.md").write_text("<!-- table: phase_a + phase_a -->\n<!-- /table -->\n")
     with pytest.raises(PublishError, match=r"README.md:1: this block shows one journal, got phase_a, phase_a"):
-        rebuild(repository)
+        rebuild(undrawn)
 
 
 def test_every_kind_of_block_is_documented() -> None:
@@ -319,11 +344,11 @@ def test_every_kind_of_block_is_documented() -> None:
     assert documented == list(RENDERERS)
 
 
-def test_a_new_kind_of_block_is_one_entry(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_new_kind_of_block_is_one_entry(undrawn: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(RENDERERS, "study", lambda blocks: f"{blocks[0].name} is {blocks[0].table().study}\n")
-    (repository / "README.md").write_text("<!-- study: phase_a -->\n<!-- /study -->\n")
-    rebuild(repository)
-    assert "phase_a is kuramoto_phase_a" in (repository / "README.md").read_text()
+    (undrawn / "README.md").write_text("<!-- study: phase_a -->\n<!-- /study -->\n")
+    rebuild(undrawn)
+    assert "phase_a is kuramoto_phase_a" in (undrawn / "README.md").read_text()
 
 
 def test_compact_of_a_missing_folder_exits_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from cluster.memory.dry_run import dry_run
 from cluster.memory.estimate import EstimateError, MemoryEstimate, estimate, size_key
 from cluster.memory.task_data import held_out_sequences, task_mib
-from tests.benchmarks.memory_error import CASES, CONTROL, PUBLISHED, Case, measure
+from tests.benchmarks.memory_error import CASES, CONTROL, POOL, PUBLISHED, Case, Outcome, measure, measure_all
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.config.trial import TrialConfig
 from trainables.layers import order_parameters
@@ -221,15 +221,31 @@ needs_clear_refs = pytest.mark.skipif(
 QUICK = (
     Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4, optimizer="adamw_8bit"),
     Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
-    Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=128),  # evaluation and probes
+    Case(architecture=POOL, width=128, depth=1, batch=2, length=1024, windows=64),  # evaluation and probes
 )
+ATTENDING = Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=128)
+"""Evaluation and probes, with attention over 1024 positions: 20 s."""
+
+
+@pytest.fixture(scope="module")
+def measured() -> dict[str, Outcome]:
+    """Measure the quick cases, all after one start of Python."""
+    return dict(zip(map(str, QUICK), measure_all(QUICK), strict=True))
 
 
 @needs_clear_refs
 @pytest.mark.parametrize("case", QUICK, ids=str)
-def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
-    outcome = measure(case)
+def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case, measured: dict[str, Outcome]) -> None:
+    outcome = measured[str(case)]
     assert outcome.measured_mib > 200
+    assert abs(outcome.error) < 0.06, outcome
+
+
+@needs_clear_refs
+@pytest.mark.slow
+def test_the_estimate_is_near_where_attention_is_evaluated() -> None:
+    outcome = measure(ATTENDING)
+    assert outcome.stage in {"evaluation", "probes"}
     assert abs(outcome.error) < 0.06, outcome
 
 

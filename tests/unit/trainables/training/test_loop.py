@@ -139,16 +139,17 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Mon
     assert [path.name for path in tmp_path.iterdir()] == ["c.pt"]
 
 
+@pytest.mark.parametrize("steps", [8, pytest.param(50, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("architecture", [{}, KURAMOTO])
-def test_gradient_accumulation_computes_the_same(architecture: dict[str, object]) -> None:
-    """Equal in float64 to 1e-10 after 50 steps: the micro-batch changes rounding, nothing else."""
-    config = small_config(architecture=architecture, budget={"steps": 50, "report_every": 50})
+def test_gradient_accumulation_computes_the_same(architecture: dict[str, object], steps: int) -> None:
+    """Equal in float64 to 1e-10: the micro-batch changes rounding, nothing else."""
+    config = small_config(architecture=architecture, budget={"steps": steps, "report_every": steps})
     task = build(config)
     models = []
     for micro_batch_size in (None, 1, 4):
         trainer = Trainer(config, 0, task, Numerics(micro_batch_size=micro_batch_size))
         trainer.model.double()
-        for _ in range(50):
+        for _ in range(steps):
             trainer._train_one_step()
         models.append(trainer.model.state_dict())
     for name, whole in models[0].items():
