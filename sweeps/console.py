@@ -9,16 +9,38 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 if TYPE_CHECKING:
     pass
 
 import math
 from collections.abc import Callable
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
 
 Emit = Callable[[Any], None]
 """Prints a value as JSON and nothing else."""
+
+
+class Output(NamedTuple):
+    """Where a verb prints: text for people, or one JSON value and nothing else."""
+
+    console: Console
+    emit: Emit | None = None
+    """Given where JSON is wanted."""
+
+    def say(self, text: str, style: str | None = None) -> None:
+        """Print a line for people; nothing where JSON is wanted."""
+        if self.emit is None:
+            self.console.print(text, markup=False, style=style)
+
+    def show(self, value: Any, text: Callable[[Console], None]) -> None:
+        """Print a result as JSON, or call what prints it for people."""
+        if self.emit is not None:
+            self.emit(value)
+        else:
+            text(self.console)
 
 
 def text_table(*headers: str, right: Iterable[int] = ()) -> Table:
@@ -41,6 +63,18 @@ def without_infinities(value: Any) -> tuple[Any, int]:
         items = [without_infinities(item) for item in value]
         return [item for item, _ in items], sum(count for _, count in items)
     return value, 0
+
+
+def format_duration(seconds: float) -> str:
+    """Return `less than a second`, `42 s`, `3 min 05 s` or `2 h 07 min`."""
+    whole = round(seconds)
+    if whole < 1:
+        return "less than a second"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
 def format_mib(mib: float) -> str:
@@ -80,15 +114,3 @@ def _called_as() -> list[str]:
     absolute = called.absolute()
     inside = absolute.is_relative_to(Path.cwd())
     return [str(absolute.relative_to(Path.cwd()) if inside else absolute)]
-
-
-def format_duration(seconds: float) -> str:
-    """Return `less than a second`, `42 s`, `3 min 05 s` or `2 h 07 min`."""
-    whole = round(seconds)
-    if whole < 1:
-        return "less than a second"
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from sweeps.errors import UserError, nearest
 
 SECTIONS = ("architecture", "task", "optimizer", "budget", "pretraining", "resume_from")
 
@@ -36,3 +41,65 @@ def flatten(nested: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 KeyPath = tuple[str | int, ...]
+
+
+Scale = Literal["smoke", "laptop", "gpu", "paper"]
+
+
+SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
+
+
+DEFAULT_SCALE: Scale = "laptop"
+
+
+def check_scale(scale: str) -> Scale:
+    """Return `scale` if it is one.
+
+    Raises:
+        UserError: If it is not.
+    """
+    for known in SCALES:
+        if scale == known:
+            return known
+    raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")
+
+
+Target = Literal["base", "arm", "study"]
+"""What an override changes: fields of all arms, of one arm, or of the study around the arms."""
+
+
+def target_of(key: str) -> Target:
+    """Return what the override `key` changes.
+
+    Raises:
+        UserError: If there is no such key.
+    """
+    head, *rest = key.split(".")
+    if head in SECTIONS and rest:
+        return "base"
+    if head == "arms" and len(rest) >= 3 and rest[1] in SECTIONS:
+        return "arm"
+    if key == "seeds" or (head == "resources" and len(rest) == 1):
+        return "study"
+    valid = [*(f"{name}.<field>" for name in SECTIONS), "seeds", "resources.<field>"]
+    raise UserError(f"--set {key}: no such key; known: {', '.join(valid)}, arms.<arm>.<section>.<field>")
+
+
+def results_key(scale: str, overrides: Mapping[str, Any]) -> str:
+    """Return the name of the folder of a study's results: the scale, and a hash of what makes other configurations.
+
+    More seeds and other hardware make none, so that they continue where the results are.
+    """
+    return _key(scale, {key: value for key, value in overrides.items() if target_of(key) != "study"})
+
+
+def former_results_key(scale: str, overrides: Mapping[str, Any]) -> str:
+    """Return the name that the folder had while seeds and resources were hashed too."""
+    return _key(scale, overrides)
+
+
+def _key(scale: str, overrides: Mapping[str, Any]) -> str:
+    if not overrides:
+        return scale
+    text = json.dumps(overrides, sort_keys=True, default=str)
+    return f"{scale}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"

@@ -263,7 +263,7 @@ def _aligned(headers: list[str], rows: list[list[str]], right_aligned: Sequence[
     return lines
 
 
-def markdown_table(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
+def markdown_table(headers: Sequence[str], rows: Sequence[list[str]], right_aligned: Sequence[bool]) -> list[str]:
     """Return the lines of a GitHub Markdown table; the first column is set as code."""
     rule = "|" + "|".join("---:" if right else "---" for right in right_aligned) + "|"
     body = [_markdown_row([f"`{cells[0]}`", *map(_escape, cells[1:])]) for cells in rows]
@@ -286,7 +286,7 @@ def _escape(text: str) -> str:
     return text.replace("|", "\\|").replace("*", "\\*")
 
 
-def _markdown_row(cells: list[str]) -> str:
+def _markdown_row(cells: Sequence[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 

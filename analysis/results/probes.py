@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState
+from analysis.report.tables import markdown_table
 from analysis.statistics.inference import mean, mean_interval
 
 _ORDERS = ("oscillators", "positions", "published")
@@ -28,20 +29,18 @@ def probes_markdown(state: JournalState) -> str:
     """
     if state.sweep is None:
         raise JournalError("the journal has no `sweep` line")
-    lines = [f"| {' | '.join(_HEADERS)} |", "|---" + "|---:" * (len(_HEADERS) - 1) + "|"]
+    rows = []
     for arm in state.sweep.arms:
         replicates = [state.replicates.get((arm.config_id, seed)) for seed in arm.seeds]
         finished = [r.final_metrics for r in replicates if r is not None and r.status == "finished"]
-        cells = [f"`{arm.arm}`", _cell(finished, "probe/leak")]
-        cells += [_with_null(finished, f"probe/order_{name}") for name in _ORDERS]
-        cells.append(_cell(finished, "probe/coupling"))
-        lines.append(f"| {' | '.join(cells)} |")
-    lines.append("")
-    lines.append(
+        orders = [_with_null(finished, f"probe/order_{name}") for name in _ORDERS]
+        rows.append([arm.arm, _cell(finished, "probe/leak"), *orders, _cell(finished, "probe/coupling")])
+    table = markdown_table(_HEADERS, rows, [False, *[True] * (len(_HEADERS) - 1)])
+    note = (
         "Mean over finished seeds ± half a 95 % Student-t interval, on validation windows; in brackets the value "
         "of uniform random phases. Leak: what the tokens after a position are worth to its prediction."
     )
-    return "\n".join(lines) + "\n"
+    return "\n".join([*table, "", note]) + "\n"
 
 
 def _values(finished: list[dict[str, float]], metric: str) -> list[float]:

@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
-from rich.console import Console
 
-from sweeps.console import Emit, proposed
+from sweeps.console import Output, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
 from sweeps.plan.builder import data_dir_from_environment
 from sweeps.studies.plugins import load_plugin
@@ -32,12 +31,11 @@ _WORDS: dict[Outcome, str] = {
 }
 
 
-def check(out: Console, emit: Emit | None, target: str, names: Sequence[str]) -> int:
+def check(output: Output, target: str, names: Sequence[str]) -> int:
     """Check a plugin; return the exit code: 0 if every contract is met, 1 if one is not.
 
     Args:
-        out: Where to print a line for each contract, as soon as it is known.
-        emit: Prints JSON instead.
+        output: Where to print; a line for each contract, as soon as it is known.
         target: A plugin file, or the name of an installed package.
         names: Check only these of the registered names; empty: all.
 
@@ -46,17 +44,15 @@ def check(out: Console, emit: Emit | None, target: str, names: Sequence[str]) ->
     """
     plugins = _load(target)
     chosen = _chosen(plugins, names, target)
-    say = None if emit else out
-    rows = [row for plugin, registry, name in chosen for row in _rows(say, plugin, registry, name)]
+    rows = [row for plugin, registry, name in chosen for row in _rows(output, plugin, registry, name)]
     counts = Counter(row["outcome"] for row in rows)
-    if emit:
+    if output.emit:
         every = {outcome: counts[outcome] for outcome in _WORDS}
-        emit({"plugins": [plugin.describe() for plugin in plugins], "checks": rows, "counts": every})
-    else:
-        summary = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _WORDS.items() if counts[outcome])
-        out.print(f"\n{', '.join(map(str, plugins))}: {summary}", markup=False)
-        if not counts["failed"]:
-            out.print(f"every contract is met; next: {proposed('plan', 'STUDY')}", markup=False)
+        output.emit({"plugins": [plugin.describe() for plugin in plugins], "checks": rows, "counts": every})
+    summary = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _WORDS.items() if counts[outcome])
+    output.say(f"\n{', '.join(map(str, plugins))}: {summary}")
+    if not counts["failed"]:
+        output.say(f"every contract is met; next: {proposed('plan', 'STUDY')}")
     return EXIT_FAILURES if counts["failed"] else EXIT_DONE
 
 
@@ -91,11 +87,10 @@ def _chosen(plugins: list[Plugin], names: Sequence[str], target: str) -> list[tu
     return [item for item in found if not names or item[2] in names]
 
 
-def _rows(out: Console | None, plugin: Plugin, registry: Registry[Any], name: str) -> Iterator[dict[str, Any]]:
+def _rows(output: Output, plugin: Plugin, registry: Registry[Any], name: str) -> Iterator[dict[str, Any]]:
     """Check every configuration of one name; yield a row of the JSON for each contract."""
     for config in _configurations(plugin, registry, name):
-        if out:
-            out.print(f"\n{registry.kind} {name}{_fields(config)}", style="bold", markup=False)
+        output.say(f"\n{registry.kind} {name}{_fields(config)}", style="bold")
         for finding in _findings(registry, config):
             row = {
                 "kind": registry.kind,
@@ -106,8 +101,7 @@ def _rows(out: Console | None, plugin: Plugin, registry: Registry[Any], name: st
                 "expected": finding.expected,
                 "found": _found(finding, plugin),
             }
-            if out:
-                out.print(_line(row), markup=False)
+            output.say(_line(row))
             yield row
 
 

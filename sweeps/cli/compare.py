@@ -24,9 +24,9 @@ from analysis.results.sweeps import (
 from sweeps.cli.stored_sweep import find_arm, resolved_fields
 from sweeps.console import Emit, proposed, text_table
 from sweeps.errors import UserError, nearest
+from sweeps.fields import DEFAULT_SCALE
 from sweeps.store.folder import results_root
-from sweeps.studies.library import find, library
-from sweeps.studies.study import DEFAULT_SCALE, study_name
+from sweeps.studies.library import StudyHead, find, library
 
 SYNTAX = "write STUDY[@SCALE][:ARM], a results folder or a compact journal, as in quickstart@laptop:transformer"
 
@@ -100,7 +100,7 @@ def _results_folder(named: str) -> Path:
     """Return the folder of `STUDY[@SCALE]`, where SCALE may carry the hash of its overrides."""
     given, _, scale = named.partition("@")
     is_file = given.endswith((".yaml", ".yml"))
-    study = study_name(find(given)) if is_file else given
+    study = StudyHead.read(find(given)).name if is_file else given
     root = results_root()
     folder = root / study / (scale or DEFAULT_SCALE)
     if (folder / "journal").is_dir():

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import urllib.error
@@ -16,8 +15,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from packaging.requirements import Requirement
+from rich.console import Console
 
 from cluster.connection.address import (
     TOKEN_CURE,
@@ -29,11 +30,16 @@ from cluster.connection.address import (
     token_place,
 )
 from cluster.inventory import Inventory, local_inventory
-from sweeps.tracking.uri import ADVICE, check_tracking_uri, without_password
+from sweeps.console import Output, text_table
+from sweeps.errors import EXIT_DONE, EXIT_FAILURES
+from sweeps.store.folder import results_root
+from sweeps.tracking.uri import ADVICE, check_tracking_uri, tracking_uri_from_environment, without_password
 from trainables.units import MIB
 
+if TYPE_CHECKING:
+    from sweeps.cli.json_types import DoctorCheck
+
 CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
-MIN_PYTHON = (3, 11)
 MIN_FREE_MEMORY_MIB = 1024
 MIN_FREE_DISK_MIB = 1024
 MIN_SHARED_MEMORY_MIB = 256
@@ -80,10 +86,8 @@ def run_checks(
     """
     machine = local_inventory()
     return [
-        check_python(sys.version_info[:2]),
         *check_packages(_own_requirements(), _installed_version),
-        check_cores(machine),
-        check_memory(machine),
+        check_machine(machine),
         check_gpus(machine),
         check_shared_memory(Path("/dev/shm")),
         check_results(results_root),
@@ -93,8 +97,26 @@ def run_checks(
         check_ray_token(environ, Path.home()),
         check_data(data_dir),
         check_hub(environ, timeout_seconds),
-        check_git(shutil.which("git")),
     ]
+
+
+def doctor(output: Output) -> int:
+    """Check the environment; return the exit code."""
+    data_dir, uri = os.environ.get("PHASESWEEP_DATA"), tracking_uri_from_environment()
+    checks = run_checks(results_root=results_root(), data_dir=data_dir, tracking_uri=uri)
+    listed: list[DoctorCheck] = [{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.cure} for c in checks]
+    output.show(listed, lambda out: _print(out, checks))
+    return EXIT_FAILURES if any(check.ok is False for check in checks) else EXIT_DONE
+
+
+def _print(out: Console, checks: Iterable[Check]) -> None:
+    table = text_table("", "check", "finding")
+    for check in checks:
+        mark = {True: "[green]ok[/green]", False: "[red]wrong[/red]", None: "note"}[check.ok]
+        cure = "" if check.ok or not check.cure else f"\ncure: {check.cure}"
+        table.add_row(mark, check.name, f"{check.detail}{cure}".replace("[", "\\["))
+    out.print(table)
+    out.print(f"\n{summary(checks)}", markup=False)
 
 
 def summary(checks: Iterable[Check]) -> str:
@@ -104,15 +126,6 @@ def summary(checks: Iterable[Check]) -> str:
         return "something is wrong; each line above says how to mend it"
     lost = [check.lost for check in checks if check.lost]
     return f"sweeps run here, but not with {', nor with '.join(lost)}" if lost else "all is well"
-
-
-def check_python(version: tuple[int, ...]) -> Check:
-    """Python is new enough."""
-    text = ".".join(map(str, version))
-    wanted = ".".join(map(str, MIN_PYTHON))
-    return Check(
-        "python", version >= MIN_PYTHON, text, f"needs {wanted} or newer: make PYTHON=python{wanted} setup"
-    )
 
 
 def _own_requirements() -> list[str] | None:
@@ -150,19 +163,14 @@ def _check_package(wanted: Requirement, version: str | None) -> Check:
     return Check(wanted.name, fits, detail, "" if fits else "make setup")
 
 
-def check_cores(machine: Inventory) -> Check:
-    """How many cores this process may use, within affinity and control group."""
+def check_machine(machine: Inventory) -> Check:
+    """There is memory for a worker and a small model; and how many cores affinity and control group allow."""
     total = os.cpu_count() or machine.cpus
-    limited = f" of {total}: affinity or a control group allows no more" if machine.cpus < total else ""
-    return Check("cores", True, f"{machine.cpus}{limited}")
-
-
-def check_memory(machine: Inventory) -> Check:
-    """There is memory for a worker and a small model."""
+    limited = f" of {total} (affinity or a control group allows no more)" if machine.cpus < total else ""
     return Check(
-        "memory",
+        "machine",
         machine.memory_mib >= MIN_FREE_MEMORY_MIB,
-        f"{machine.memory_mib} MiB free",
+        f"{machine.cpus}{limited} cores, {machine.memory_mib} MiB free",
         f"a sweep needs {MIN_FREE_MEMORY_MIB} MiB: end other programs, or raise the container's limit",
     )
 
@@ -290,11 +298,10 @@ def check_data(data_dir: str | None) -> Check:
     if not path.is_dir():
         return Check("local data", False, f"no folder {path}", cure)
     try:
-        names = sorted(entry.name for entry in path.iterdir())
+        count = len(list(path.iterdir()))
     except OSError as error:
         return Check("local data", False, f"{path} cannot be read: {error.strerror}", cure)
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return Check("local data", True, f"{path}: {', '.join(names[:_MOST_NAMES]) or 'empty'}{more}")
+    return Check("local data", True, f"{path}: {count} entries")
 
 
 def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
@@ -330,10 +337,3 @@ def fetch_problem(url: str, timeout_seconds: float) -> str | None:
     thread.start()
     thread.join(timeout_seconds)
     return problem[0]
-
-
-def check_git(program: str | None) -> Check:
-    """Results can name the commit they came from."""
-    if program:
-        return Check("git", True, program)
-    return Check("git", None, "not found; results will not name their commit", "install git")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,11 +12,12 @@ from rich.table import Table
 
 from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import Estimates, micro_batch_size
-from sweeps.console import Emit, text_table
+from sweeps.console import Output, text_table
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.plan.size_limits import check_sizes
+from sweeps.studies.library import StudyArguments
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
@@ -75,17 +76,12 @@ class Change:
         }
 
 
-def estimate(
-    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, arm: str | None = None
-) -> None:
+def estimate(output: Output, given: StudyArguments, *, arm: str | None = None) -> None:
     """Print the sizes of a study's trials, largest first, and what would shrink one of them.
 
     Args:
-        out: Where text goes.
-        emit: Prints JSON instead.
-        name: The study.
-        scale: Of the study.
-        sets: Overrides.
+        output: Where to print.
+        given: The study.
         arm: Whose changes to list; None: the largest's.
 
     Raises:
@@ -93,7 +89,7 @@ def estimate(
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
-    study = load_study(name, scale, sets)
+    study = load_study(*given)
     check_sizes(study)
     study = with_absolute_paths(study, data_dir)
     _check_arm(study, arm)
@@ -104,26 +100,26 @@ def estimate(
     config = next(one.config for one in study.arms if one.name == chosen)
     task = next(tasks[task_key(one)] for one in study.arms if one.name == chosen)
     changes = _changes(config, task, study.resources, before)
-    if emit:
-        emit(
-            {
-                "study": study.name,
-                "scale": study.scale,
-                "device": "cuda" if study.resources.gpus_per_trial else "cpu",
-                "micro_batch_size": micro_batch_size(config, study.resources),
-                "sizes": [size.to_json() for size in sizes],
-                "arm": chosen,
-                "changes": [change.to_json() for change in changes],
-            }
-        )
-        return
-    out.print(
-        f"{study.name}@{study.folder_name}: memory of one worker at its peak, MiB", style="bold", markup=False
-    )
-    out.print(_size_table(sizes))
-    out.print(LEGEND, markup=False)
-    out.print(f"\nwhat would shrink '{chosen}' ({before.total_mib:.0f} MiB at its peak, in {before.peak_stage}):")
-    _print_changes(out, changes)
+    described = {
+        "study": study.name,
+        "scale": study.scale,
+        "device": "cuda" if study.resources.gpus_per_trial else "cpu",
+        "micro_batch_size": micro_batch_size(config, study.resources),
+        "sizes": [size.to_json() for size in sizes],
+        "arm": chosen,
+        "changes": [change.to_json() for change in changes],
+    }
+
+    def text(out: Console) -> None:
+        title = f"{study.name}@{study.scale}: memory of one worker at its peak, MiB"
+        out.print(title, style="bold", markup=False)
+        out.print(_size_table(sizes))
+        out.print(LEGEND, markup=False)
+        peak = f"{before.total_mib:.0f} MiB at its peak, in {before.peak_stage}"
+        out.print(f"\nwhat would shrink '{chosen}' ({peak}):", markup=False)
+        _print_changes(out, changes)
+
+    output.show(described, text)
 
 
 def _check_arm(study: Study, arm: str | None) -> None:

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from pathlib import Path
-
-from rich.console import Console
+from typing import TYPE_CHECKING
 
 from analysis.results.export import SUFFIXES, WHATS, rows_of, write_table
 from sweeps.cli.stored_sweep import load_results, resolved_fields
-from sweeps.console import Emit
+from sweeps.console import Output
 from sweeps.errors import UserError, nearest
+from sweeps.studies.library import StudyArguments
 from trainables.atomic_write import atomic_path
 
+if TYPE_CHECKING:
+    from sweeps.cli.json_types import ExportJson
 
-def export(
-    out: Console,
-    emit: Emit | None,
-    name: str,
-    scale: str,
-    sets: Iterable[str],
-    *,
-    to: Path,
-    what: str,
-    force: bool,
-) -> None:
+
+def export(output: Output, study: StudyArguments, *, to: Path, what: str, force: bool) -> None:
     """Write a table of a study to a file."""
     chosen = next((known for known in WHATS if known == what), None)
     if chosen is None:
@@ -33,7 +25,7 @@ def export(
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:
         raise UserError(f"--to {to}: is there already; give another name, or --force to replace it")
-    stored = load_results(name, scale, sets)
+    stored = load_results(*study)
     rows = rows_of(
         chosen,
         stored.state,
@@ -47,7 +39,7 @@ def export(
             num_rows, columns = write_table(rows, temporary, to.suffix)
     except OSError as error:
         raise UserError(f"--to {to}: cannot be written: {error}") from error
-    if emit:
-        emit({"path": str(to.resolve()), "what": what, "rows": num_rows, "columns": columns})
-    else:
-        out.print(f"{num_rows} rows ({what}), {len(columns)} columns: {to.resolve()}", markup=False)
+    if output.emit:
+        written: ExportJson = {"path": str(to.resolve()), "what": chosen, "rows": num_rows, "columns": columns}
+        output.emit(written)
+    output.say(f"{num_rows} rows ({what}), {len(columns)} columns: {to.resolve()}")

@@ -1,13 +1,19 @@
-"""JSON Schemas of a study file and of what each verb prints with `--json`."""
+"""JSON Schemas of a study file and of what each verb prints with `--json`.
+
+Those of verbs are shipped as files, made from `json_types`: `python -m sweeps.cli.json_schemas` writes them again.
+"""
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import sys
+from collections.abc import Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from sweeps.errors import UserError, nearest
-from sweeps.studies.schema import StudyFile
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 SAME_AS = {"run": "results", "resume": "results"}
@@ -21,6 +27,15 @@ def schema_names() -> list[str]:
     return sorted({"study", *SAME_AS, *files})
 
 
+def show(name: str) -> None:
+    """Print the JSON Schema called `name`.
+
+    Raises:
+        UserError: If there is none.
+    """
+    sys.stdout.write(_text(load_schema(name)))
+
+
 def load_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema (draft 2020-12) called `name`.
 
@@ -30,7 +45,73 @@ def load_schema(name: str) -> dict[str, Any]:
     if name not in schema_names():
         raise UserError(f"no schema '{name}'; {nearest(name, schema_names())}")
     if name == "study":
+        from sweeps.studies.schema import StudyFile  # and with it every architecture
+
         return {"$schema": DRAFT, **StudyFile.model_json_schema()}
     file = resources.files("sweeps.cli") / "schemas" / f"{SAME_AS.get(name, name)}.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema
+
+
+def generated_schemas() -> dict[str, dict[str, Any]]:
+    """Return the schema of every verb, made from the type of what it prints."""
+    from pydantic import TypeAdapter
+
+    from sweeps.cli.json_types import BESIDE, OF_VERBS
+
+    for kind in _described_types():
+        kind.__pydantic_config__ = {"use_attribute_docstrings": True}  # type: ignore[attr-defined]
+    schemas = {}
+    for verb, printed in OF_VERBS.items():
+        made = TypeAdapter(printed).json_schema()
+        if verb in BESIDE:
+            owner, fields = BESIDE[verb]
+            made.get("$defs", {}).get(owner.__name__, made)["properties"].update(fields)
+        schemas[verb] = {"$schema": DRAFT, "title": f"phasesweep {verb} --json", **_strict(made)}
+    return schemas
+
+
+def _described_types() -> Iterator[type]:
+    """Yield the types whose fields are described by the text below them."""
+    from typing_extensions import is_typeddict
+
+    from analysis.claims import claim as claims
+    from analysis.results import arms as results
+    from analysis.results import memory as receipt
+    from analysis.results import sweeps as compare
+    from sweeps.cli import json_planning, json_types
+
+    for module in (claims, compare, receipt, results, json_planning, json_types):
+        for value in vars(module).values():
+            if isinstance(value, type) and (dataclasses.is_dataclass(value) or is_typeddict(value)):
+                yield value
+
+
+def _strict(node: Any) -> Any:
+    """Return a schema in which objects have all their keys and no other, without pydantic's titles."""
+    if isinstance(node, list):
+        return [_strict(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    strict = {key: _strict(value) for key, value in node.items() if not (key == "title" and isinstance(value, str))}
+    if isinstance(strict.get("properties"), dict):
+        strict |= {"additionalProperties": False, "required": list(strict["properties"])}
+    match strict.get("anyOf"):
+        case [{"type": str() as kind, **rest}, {"type": "null"}] if "enum" not in rest:
+            strict = {"type": [kind, "null"], **rest, **{key: strict[key] for key in strict if key != "anyOf"}}
+    return {key: value for key, value in strict.items() if key != "default"}
+
+
+def _text(schema: dict[str, Any]) -> str:
+    return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
+
+
+def main() -> None:
+    """Write the shipped schemas of verbs."""
+    folder = Path(__file__).parent / "schemas"
+    for name, schema in generated_schemas().items():
+        (folder / f"{name}.json").write_text(_text(schema), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -6,13 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
-from sweeps.cli.stored_sweep import StoredSweep, load_results
+from sweeps.cli.stored_sweep import StoredSweep, find_results, load_results
 from sweeps.console import Emit, format_mib, text_table
 from sweeps.errors import UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
-from sweeps.studies.resolve import load_study
 from sweeps.tracking.uri import tracking_uri_from_environment
 
 ROWS_SHOWN = 20
@@ -23,18 +22,18 @@ def gc(
 ) -> None:
     """Remove what nothing needs any more, and say what the study takes on disk."""
     stored = load_results(name, scale, sets)
-    found = leftovers(stored, keep)
+    found = leftovers(stored.folder, stored.state, stored.sweep, keep)
     at_work = [str(driver) for driver in living_drivers(stored.folder.leases)]
     try:
-        removed = found if dry_run else remove(stored, found)
+        removed = found if dry_run else remove(stored.folder, found)
     except OSError as error:
         raise UserError(f"gc: cannot remove everything from {stored.folder.path}: {error}") from error
     freed_mib, used_mib = sum(item.mib for item in removed), size_mib(stored.folder.path)
     if emit:
         emit(
             {
-                "study": stored.study.name,
-                "scale": stored.study.scale,
+                "study": stored.folder.study,
+                "scale": stored.folder.scale,
                 "folder": str(stored.folder.path),
                 "keep": keep,
                 "dry_run": dry_run,
@@ -71,13 +70,10 @@ def _print_leftovers(out: Console, stored: StoredSweep, found: Sequence[Leftover
     out.print()
 
 
-def ui(out: Console, name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
+def ui(name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
     """Serve the MLflow page until Ctrl-C."""
     from sweeps.tracking import server
 
     uri = tracking_uri_from_environment()
-    experiment = None
-    if name is not None:
-        study = load_study(name, scale, sets)
-        experiment = f"{study.name}@{study.folder_name}"
-    server.serve(uri, experiment=experiment, port=port, say=lambda line: out.print(line, markup=False))
+    experiment = None if name is None else find_results(name, scale, sets).experiment
+    server.serve(uri, experiment=experiment, port=port, say=lambda line: print(line, flush=True))

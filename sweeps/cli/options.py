@@ -1,21 +1,72 @@
-"""The arguments and options that several verbs share."""
+"""The application, the options that several verbs share, and how a verb's function asks for them together."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import functools
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console
 
-Study = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the library, or a YAML file.")]
+from sweeps.console import Output
+from sweeps.fields import DEFAULT_SCALE
+from sweeps.studies.library import StudyArguments
+
+app = typer.Typer(
+    name="phasesweep",
+    help="Replicated, memory-packed sweeps of phase and oscillator language models, with intervals.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+PIPE_WIDTH = 160
+"""Columns where no terminal says how many there are: room for a table's rows to stay whole."""
+
+Name = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the library, or a YAML file.")]
+OptionalName = Annotated[str | None, typer.Argument(metavar="[STUDY]", help="This study only.")]
 Scale = Annotated[str, typer.Option("--scale", help="smoke, laptop, gpu or paper.")]
 Overrides = Annotated[
     list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a field; may be repeated.")
 ]
+Metric = Annotated[str | None, typer.Option("--metric", help="Another metric than the study's own.")]
 MaxHours = Annotated[
     float | None, typer.Option("--max-hours", help="Stop in order after this wall time; what is left can go on.")
 ]
 MaxTrials = Annotated[int | None, typer.Option("--max-trials", help="Start at most this many replicates.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Gpus = Annotated[
+    str | None,
+    typer.Option(
+        "--gpus", metavar="CARDS", help="Plan for these cards, as 4x94.5GiB,2x24GiB, instead of what is here."
+    ),
+]
+
+
+Address = Annotated[
+    str | None,
+    typer.Option("--address", metavar="http://HEAD:8265", help="The cluster's dashboard; by default RAY_ADDRESS."),
+]
+Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the sweep ends, with its exit code.")]
+Changed = Annotated[
+    bool, typer.Option("--changed", help="Also what other code or numerics computed; see the guide.")
+]
+FollowLog = Annotated[
+    bool, typer.Option("-f", "--follow", help="Print a log as it grows, one at a time, until the sweep ends.")
+]
+Keep = Annotated[
+    str, typer.Option("--keep", help="Checkpoints to keep of what can continue: last (all), none, best:N.")
+]
+Names = Annotated[
+    list[str] | None, typer.Option("--names", metavar="NAME", help="Check only this name; may be repeated.")
+]
+Port = Annotated[int, typer.Option("--port", help="Port on loopback.", min=1, max=65535)]
 
 
 def _use_plugins(paths: list[str] | None) -> list[str]:
@@ -26,12 +77,6 @@ def _use_plugins(paths: list[str] | None) -> list[str]:
     return paths or []
 
 
-Gpus = Annotated[
-    str | None,
-    typer.Option(
-        "--gpus", metavar="CARDS", help="Plan for these cards, as 4x94.5GiB,2x24GiB, instead of what is here."
-    ),
-]
 Plugins = Annotated[
     list[str] | None,
     typer.Option(
@@ -41,3 +86,74 @@ Plugins = Annotated[
         help="A Python file with architectures or tasks of your own; may be repeated.",
     ),
 ]
+UnreadPlugins = Annotated[
+    list[str] | None,
+    typer.Option("--plugin", metavar="FILE", help="As `run` takes it; results are read without."),
+]
+
+Study = Annotated[StudyArguments, "to plan"]
+"""STUDY --scale --set --plugin."""
+StoredStudy = Annotated[StudyArguments, "to read"]
+"""The same, of which only the results are read: no plugin is loaded."""
+
+_GROUPS: dict[Any, dict[str, tuple[Any, Any]]] = {
+    Study: {
+        "study": (Name, inspect.Parameter.empty),
+        "scale": (Scale, DEFAULT_SCALE),
+        "sets": (Overrides, None),
+        "plugin": (Plugins, None),
+    },
+    StoredStudy: {
+        "study": (Name, inspect.Parameter.empty),
+        "scale": (Scale, DEFAULT_SCALE),
+        "sets": (Overrides, None),
+        "plugin": (UnreadPlugins, None),
+    },
+    Output: {"as_json": (Json, False)},
+}
+"""What each kind of parameter is on the command line: options with their type and default."""
+
+
+def expanded(function: Callable[..., None]) -> Callable[..., None]:
+    """Return `function` with every parameter that is a group of options replaced by them, as typer wants it."""
+    own = inspect.signature(function, eval_str=True).parameters
+    parameters: dict[str, inspect.Parameter] = {}
+    for name, parameter in own.items():
+        for option, (kind, default) in _GROUPS.get(parameter.annotation, {}).items():
+            parameters[option] = inspect.Parameter(
+                option, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind
+            )
+        if parameter.annotation not in _GROUPS:
+            parameters[name] = parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+
+    @functools.wraps(function)
+    def call(**given: Any) -> None:
+        for name, parameter in own.items():
+            group = _GROUPS.get(parameter.annotation)
+            if group is not None:
+                values = [given.pop(option) for option in group]
+                given[name] = _output(*values) if parameter.annotation is Output else _study(*values)
+        function(**given)
+
+    call.__annotations__ = {name: parameter.annotation for name, parameter in parameters.items()}
+    call.__signature__ = inspect.Signature(list(parameters.values()))  # type: ignore[attr-defined]
+    return call
+
+
+def verb(function: Callable[..., None]) -> Callable[..., None]:
+    """Make a function a verb; see `expanded`."""
+    return app.command()(expanded(function))
+
+
+def _study(study: str, scale: str, sets: list[str] | None, _plugin: list[str] | None) -> StudyArguments:
+    return StudyArguments(study, scale, sets or [])
+
+
+def _output(as_json: bool) -> Output:
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    console = Console(soft_wrap=True, highlight=False, width=width)
+    return Output(console, _emit if as_json else None)
+
+
+def _emit(value: Any) -> None:
+    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 from rich.console import Console
 
-from analysis.results.memory import receipt
+from analysis.results.memory import Receipt, receipt
 from sweeps.cli.stored_sweep import load_results
-from sweeps.console import Emit, text_table
+from sweeps.console import Output, text_table
+from sweeps.studies.library import StudyArguments
 
 
-def show(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
+def show_receipt(output: Output, study: StudyArguments) -> None:
     """Print the receipt of a study's results."""
-    stored = load_results(name, scale, sets)
+    stored = load_results(*study)
     made = receipt(stored.state, stored.sweep)
-    if emit:
-        emit(made.to_json())
-        return
+    output.show(made.to_json(), lambda out: _print_receipt(out, made))
+
+
+def _print_receipt(out: Console, made: Receipt) -> None:
     table = text_table("arm", "predicted", "may use", "measured", "error", "out of memory", right=[1, 2, 3, 4, 5])
     for arm in made.arms:
         sizes = (

@@ -37,7 +37,7 @@ def run(
         JournalError: If a line of the journal is damaged, and so nothing has started.
     """
     prepared = prepare(name, scale, sets)
-    prepared.folder.prepare(prepared.study)
+    prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
     to_run = what_to_run(prepared, selection)
     _announce(prepared, to_run, console)

@@ -13,13 +13,14 @@ from typing import Any
 
 from rich.console import Console
 
+from analysis.records.description import SweepInfo
 from analysis.records.replicates import Key
-from sweeps.console import Emit, format_duration, text_table
-from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.cli.stored_sweep import find_results, no_results
+from sweeps.console import Output, format_duration, text_table
+from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import Driver, filesystem_time, leases_in, living_drivers
 from sweeps.store.reader import JournalReader, JournalView
-from sweeps.studies.resolve import load_study
-from sweeps.studies.study import Study
+from sweeps.studies.library import StudyArguments
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Row:
     """A planned replicate."""
 
     config_id: str | None
-    """None before the first run."""
+    """None until a driver has described the sweep."""
     arm: str
     seed: int
     status: str
@@ -68,7 +69,6 @@ class Host:
 class Status:
     """Everything that `status` tells."""
 
-    study: Study
     folder: ResultsFolder
     rows: list[Row]
     running: list[Running]
@@ -100,8 +100,8 @@ class Status:
     def to_json(self) -> dict[str, Any]:
         """Return what `status --json` prints; schema in `sweeps/schemas/status.json`."""
         return {
-            "study": self.study.name,
-            "scale": self.study.scale,
+            "study": self.folder.study,
+            "scale": self.folder.scale,
             "folder": str(self.folder.path),
             "statuses": self.counts,
             "num_replicates": len(self.rows),
@@ -133,7 +133,7 @@ class Status:
 
     def print(self, out: Console) -> None:
         """Print it for a person."""
-        out.print(f"{self.study.name}@{self.study.folder_name} in {self.folder.path}", style="bold", markup=False)
+        out.print(f"{self.folder.experiment} in {self.folder.path}", style="bold", markup=False)
         table = text_table("arm", "seed", "status", "step", "seconds", "message", right=[1, 3, 4])
         for row in self.rows:
             step = "–" if row.step is None else str(row.step)
@@ -171,18 +171,20 @@ class Status:
         yield f"{counts}; {self.num_missing} to run{at_work}"
 
 
-def status(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
-    """Show how far a study is and what runs where."""
-    study = load_study(name, scale, sets)
-    folder = ResultsFolder.of(results_root(), study)
-    found = look(study, folder)
-    if emit:
-        emit(found.to_json())
-    else:
-        found.print(out)
+def status(output: Output, study: StudyArguments) -> None:
+    """Show how far a study is and what runs where.
+
+    Raises:
+        UserError: If it has never been run.
+    """
+    folder = find_results(*study)
+    if not folder.exists():
+        raise no_results(folder, *study)
+    found = look(folder)
+    output.show(found.to_json(), found.print)
 
 
-def look(study: Study, folder: ResultsFolder) -> Status:
+def look(folder: ResultsFolder) -> Status:
     """Read journal and leases of a study."""
     reader = JournalReader(folder.journal)
     if folder.journal.is_dir():
@@ -191,9 +193,8 @@ def look(study: Study, folder: ResultsFolder) -> Status:
     leases = leases_in(folder.leases)
     living = {driver.sweep_id for driver in drivers}
     scene = _Scene(reader.view, leases, living, time.time())
-    keys = _planned_keys(study, reader.view)
+    keys = _planned_keys(folder, reader.view.state.sweep)
     return Status(
-        study=study,
         folder=folder,
         rows=[scene.row(key) for key in keys],
         running=[scene.running(key) for key in keys if scene.word(key) == "running"],
@@ -205,12 +206,14 @@ def look(study: Study, folder: ResultsFolder) -> Status:
     )
 
 
-def _planned_keys(study: Study, view: JournalView) -> list[Key]:
-    """Return (config_id, seed) of every replicate; before the first run an arm's name stands for its id."""
-    sweep = view.state.sweep
-    names = [arm.config_id for arm in sweep.arms] if sweep else [arm.name for arm in study.arms]
-    before = [(arm.config_id, seed) for arm in sweep.prerequisites for seed in arm.seeds] if sweep else []
-    return [*before, *((name, seed) for seed in study.seeds for name in dict.fromkeys(names))]
+def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:
+    """Return (config_id, seed) of every replicate; until a driver describes the sweep, a name stands for its id."""
+    if sweep is None:
+        study = folder.resolved_study()
+        return [(name, seed) for seed in study.get("seeds", []) for name in study.get("arms", {})]
+    before = [(arm.config_id, seed) for arm in sweep.prerequisites for seed in arm.seeds]
+    seeds = dict.fromkeys(seed for arm in sweep.arms for seed in arm.seeds)
+    return [*before, *dict.fromkeys((a.config_id, seed) for seed in seeds for a in sweep.arms if seed in a.seeds)]
 
 
 class _Scene:

@@ -7,15 +7,19 @@ import socket
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import psutil
-from rich.console import Console
 
-from sweeps.console import Emit
+from sweeps.cli.stored_sweep import find_results
+from sweeps.console import Output
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
-from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import Driver, living_drivers, request_stop
-from sweeps.studies.resolve import load_study
+from sweeps.studies.library import StudyArguments
+
+if TYPE_CHECKING:
+    from sweeps.cli.json_types import StopJson, StoppedDriver
 
 WAIT_SECONDS = 60.0
 _LOOK_AGAIN_SECONDS = 0.2
@@ -29,47 +33,41 @@ class Stopped:
     seconds: float | None
     """Until it had ended; None if it has not ended yet."""
 
+    def to_json(self) -> StoppedDriver:
+        """Return what `stop --json` says of it."""
+        return {
+            "sweep_id": self.driver.sweep_id,
+            "host": self.driver.host,
+            "pid": self.driver.pid,
+            "stopped": self.seconds is not None,
+            "seconds": self.seconds,
+        }
 
-def stop(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> int:
+
+def stop(output: Output, study: StudyArguments) -> int:
     """Ask every driver of a study to stop and wait for that; return the exit code: 1 if one goes on."""
-    study = load_study(name, scale, sets)
-    folder = ResultsFolder.of(results_root(), study)
-
-    def tell(text: str) -> None:
-        if not emit:
-            out.print(text, markup=False)
-
+    folder = find_results(*study)
     drivers = living_drivers(folder.leases)
     if not drivers:
-        tell(f"nothing is at work on {study.name}@{study.folder_name}")
+        output.say(f"nothing is at work on {folder.experiment}")
     for driver in drivers:
         _ask(folder, driver)
-        tell(f"asked to stop: {driver}")
+        output.say(f"asked to stop: {driver}")
     asked = []
     for item in _await_ends(folder, drivers):
         asked.append(item)
         if item.seconds is None:
-            tell(f"still at work after {WAIT_SECONDS:.0f} s: {item.driver}")
+            output.say(f"still at work after {WAIT_SECONDS:.0f} s: {item.driver}")
         else:
-            tell(f"has stopped after {item.seconds:.1f} s: {item.driver}")
-    if emit:
-        emit(
-            {
-                "study": study.name,
-                "scale": study.scale,
-                "folder": str(folder.path),
-                "drivers": [
-                    {
-                        "sweep_id": item.driver.sweep_id,
-                        "host": item.driver.host,
-                        "pid": item.driver.pid,
-                        "stopped": item.seconds is not None,
-                        "seconds": item.seconds,
-                    }
-                    for item in asked
-                ],
-            }
-        )
+            output.say(f"has stopped after {item.seconds:.1f} s: {item.driver}")
+    if output.emit:
+        stopped: StopJson = {
+            "study": folder.study,
+            "scale": folder.scale,
+            "folder": str(folder.path),
+            "drivers": [item.to_json() for item in asked],
+        }
+        output.emit(stopped)
     return EXIT_FAILURES if any(item.seconds is None for item in asked) else EXIT_DONE
 
 

@@ -1,4 +1,7 @@
-"""A study that has been run before: its folder, its journal, and the arms that its newest sweep describes."""
+"""A study that has been run before: its folder, its journal, and the arms that its newest sweep describes.
+
+Reads without the study's arms, its data, PyTorch, Ray or MLflow: everything stands in the journal.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +10,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
-from sweeps.console import proposed
+from sweeps.console import Output, proposed
 from sweeps.errors import UserError, nearest
-from sweeps.fields import SECTIONS, flatten
-from sweeps.store.folder import ResultsFolder, replicate_fields, results_root
-from sweeps.studies.resolve import load_study
-from sweeps.studies.study import Study
+from sweeps.fields import SECTIONS, check_scale, flatten
+from sweeps.store.folder import ResultsFolder, results_root
+from sweeps.studies.library import StudyArguments, StudyHead, find
+from sweeps.studies.overrides import parse_overrides
 
 
 @dataclass(frozen=True)
 class StoredSweep:
-    """A study with results, read without its data, Ray or MLflow."""
+    """Results of a study."""
 
-    study: Study
     folder: ResultsFolder
     state: JournalState
     sweep: SweepInfo
@@ -32,23 +32,53 @@ class StoredSweep:
     @property
     def experiment(self) -> str:
         """`study@scale`, with a hash of the overrides if there are any; MLflow's name of it too."""
-        return f"{self.study.name}@{self.study.folder_name}"
+        return self.folder.experiment
+
+
+def find_results(name: str, scale: str, sets: Iterable[str]) -> ResultsFolder:
+    """Return the folder of a study's results, whether or not it has been run.
+
+    Args:
+        name: A study of the library, a YAML file, or a study that has results here.
+        scale: Its scale.
+        sets: Overrides, as `key=value`.
+
+    Raises:
+        UserError: If there is no such study, scale or key, or something else is in the folder.
+    """
+    chosen, overrides = check_scale(scale), parse_overrides(sets)
+    root = results_root()
+    return ResultsFolder.find(root, _study_name(name, root), chosen, overrides)
+
+
+def _study_name(name: str, root: Path) -> str:
+    try:
+        return StudyHead.read(find(name)).name
+    except UserError:
+        if name.isidentifier() and (root / name).is_dir():
+            return name  # its file is elsewhere, or gone
+        raise
 
 
 def load_results(name: str, scale: str, sets: Iterable[str]) -> StoredSweep:
     """Open the results of a study.
 
     Raises:
-        UserError: If the study is not valid, or has never been run at this scale with these overrides.
+        UserError: As `find_results`, and if it has never been run at this scale with these overrides.
     """
-    study = load_study(name, scale, sets)
-    folder = ResultsFolder.of(results_root(), study)
+    texts = list(sets)
+    folder = find_results(name, scale, texts)
     state = folder.state()
     if state.sweep is None:
-        overrides = [part for text in study.override_texts for part in ("--set", text)]
-        start = proposed("run", name, "--scale", scale, *overrides)
-        raise UserError(f"no results in {folder.path}; start with: {start}")
-    return StoredSweep(study, folder, state, state.sweep)
+        raise no_results(folder, name, scale, texts)
+    return StoredSweep(folder, state, state.sweep)
+
+
+def no_results(folder: ResultsFolder, name: str, scale: str, sets: Iterable[str]) -> UserError:
+    """Return the mistake of asking for results that there are not."""
+    overrides = [part for text in sets for part in ("--set", text)]
+    start = proposed("run", name, "--scale", scale, *overrides)
+    return UserError(f"no results in {folder.path}; start with: {start}")
 
 
 def find_arm(sweep: SweepInfo, text: str, where: str) -> ArmInfo:
@@ -69,11 +99,11 @@ def resolved_fields(folder: Path, arm: ArmInfo) -> dict[str, Any]:
     That is what its replicates were given, or, before one has started, the study as it was resolved for the
     newest sweep; empty where neither is there.
     """
-    resolved = replicate_fields(folder / "replicates", arm.config_id)
-    written = folder / "study.yaml"
-    if not resolved and written.is_file():
-        study = yaml.safe_load(written.read_text(encoding="utf-8"))
-        resolved = {key: value for key, value in study["arms"].get(arm.arm, {}).items() if key in SECTIONS}
+    results = ResultsFolder(folder)
+    resolved = results.configuration(arm.config_id)
+    if not resolved:
+        arms = results.resolved_study().get("arms", {})
+        resolved = {key: value for key, value in arms.get(arm.arm, {}).items() if key in SECTIONS}
     return flatten(resolved)
 
 
@@ -87,3 +117,13 @@ def find_metric_name(sweep: SweepInfo, name: str | None) -> str:
     if name is not None and name not in known:
         raise UserError(f"--metric: unknown metric '{name}'; {nearest(name, known)}")
     return name or sweep.primary_metric
+
+
+def results(output: Output, study: StudyArguments, metric: str | None) -> None:
+    """Print the table of arms."""
+    from analysis.report.tables import render_text
+    from analysis.results.arms import summarise
+
+    stored = load_results(*study)
+    table = summarise(stored.state, find_metric_name(stored.sweep, metric))
+    output.show(table.to_json(), lambda out: out.print(render_text(table), markup=False, end=""))

@@ -23,8 +23,8 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     if emit:
         emit(
             {
-                "study": stored.study.name,
-                "scale": stored.study.scale,
+                "study": stored.folder.study,
+                "scale": stored.folder.scale,
                 "experiment": stored.experiment,
                 "tracking_uri": shown,
                 "num_events": summary.num_events,

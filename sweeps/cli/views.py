@@ -1,52 +1,23 @@
-"""The verbs that look: each prints text, or JSON when given an emitter."""
+"""The verbs that look at what could be run: families, a resolved study, a plan; and the page of MLflow."""
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Iterable
-from pathlib import Path
 from typing import Any
 
 import yaml
 from rich.console import Console
 
-from sweeps.cli.json_schemas import load_schema
-from sweeps.cli.stored_sweep import find_metric_name, load_results
-from sweeps.console import Emit, proposed, text_table
-from sweeps.errors import EXIT_DONE, EXIT_FAILURES
-from sweeps.run.driver import prepare
-from sweeps.store.folder import results_root
+from analysis.records.journal import JournalState
+from sweeps.console import Output, text_table
+from sweeps.run.driver import Prepared, prepare
 from sweeps.store.usage import forecast_of_plan
-from sweeps.studies.library import installed_studies, library
+from sweeps.studies.library import StudyArguments
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES
-from sweeps.tracking.uri import tracking_uri_from_environment
+from sweeps.studies.study import Study
 
 
-def studies(out: Console, emit: Emit | None) -> None:
-    """List the library, and the studies of installed packages."""
-    found: list[tuple[str, str | None, Path]] = [(name, None, path) for name, path in library().items()]
-    found += [(study.name, study.package, study.path) for study in installed_studies()]
-    rows: list[dict[str, Any]] = []
-    for name, package, path in found:
-        study = load_study(str(path))
-        about = {"title": study.title, "scales": list(study.scales), "num_arms": len(study.arms)}
-        rows.append({"study": name, "package": package, **about})
-    if emit:
-        emit(rows)
-        return
-    table = text_table("study", "arms", "title", "from", right=[1])
-    for row in rows:
-        table.add_row(row["study"], str(row["num_arms"]), row["title"], row["package"] or "phasesweep")
-    out.print(table)
-    out.print(
-        f"\nEvery study of the library has the scales {', '.join(SCALES)}. Next: {proposed('plan', 'STUDY')}",
-        markup=False,
-    )
-
-
-def families(out: Console, emit: Emit | None) -> None:
+def families(output: Output) -> None:
     """List architectures and tasks with their fields."""
     from trainables.plugins.packages import load_installed
     from trainables.registry import ARCHITECTURES, TASKS
@@ -64,9 +35,10 @@ def families(out: Console, emit: Emit | None) -> None:
         }
         for registry in (ARCHITECTURES, TASKS)
     }
-    if emit:
-        emit(listing)
-        return
+    output.show(listing, lambda out: _print_families(out, listing))
+
+
+def _print_families(out: Console, listing: dict[str, Any]) -> None:
     for kind, entries in listing.items():
         for name, entry in entries.items():
             out.print(f"{kind} {name}: {entry['meaning']}", markup=False, style="bold")
@@ -78,12 +50,13 @@ def families(out: Console, emit: Emit | None) -> None:
             out.print()
 
 
-def show(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> None:
+def show(output: Output, study: StudyArguments) -> None:
     """Show a study, resolved."""
-    study = load_study(name, scale, sets)
-    if emit:
-        emit(study.resolved())
-        return
+    resolved = load_study(*study)
+    output.show(resolved.resolved(), lambda out: _print_study(out, resolved))
+
+
+def _print_study(out: Console, study: Study) -> None:
     out.print(study.title, style="bold", markup=False)
     if study.description:
         out.print(study.description, markup=False)
@@ -92,22 +65,16 @@ def show(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     out.print(yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True), markup=False, end="")
 
 
-def schema(emit: Emit, of: str) -> None:
-    """Print a JSON Schema."""
-    emit(load_schema(of))
-
-
-def plan(
-    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], gpus: str | None = None
-) -> None:
+def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
     """Show the plan, for what is here or for the cards that `gpus` describes."""
+    prepared = prepare(*study, cards=gpus)
+    state = prepared.state
+    output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))
+
+
+def _print_plan(out: Console, prepared: Prepared, state: JournalState, gpus: str | None) -> None:
     from sweeps.cli import plan_text
 
-    prepared = prepare(name, scale, sets, cards=gpus)
-    state = prepared.state
-    if emit:
-        emit(prepared.plan.to_json(state))
-        return
     out.print(f"{prepared.experiment}: {prepared.study.title}", style="bold", markup=False)
     out.print(plan_text.arms_table(prepared.plan))
     out.print(f"\n{plan_text.budget(prepared.plan, state, prepared.machine)}", markup=False)
@@ -119,39 +86,3 @@ def plan(
         f"next: {prepared.command('run')}" if gpus is None else f"this was planned for {gpus}, not for what is here"
     )
     out.print(f"\nnothing was started; {next_step}", markup=False)
-
-
-def results(
-    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], metric: str | None
-) -> None:
-    """Print the table of arms."""
-    from analysis.report.tables import render_text
-    from analysis.results.arms import summarise
-
-    stored = load_results(name, scale, sets)
-    table = summarise(stored.state, find_metric_name(stored.sweep, metric))
-    if emit:
-        emit(table.to_json())
-    else:
-        out.print(render_text(table), markup=False, end="")
-
-
-def doctor(out: Console, emit: Emit | None) -> int:
-    """Check the environment; return the exit code."""
-    from sweeps.cli.doctor import run_checks, summary
-
-    data_dir = os.environ.get("PHASESWEEP_DATA")
-    uri = tracking_uri_from_environment()
-    checks = run_checks(results_root=results_root(), data_dir=data_dir, tracking_uri=uri)
-    failed = any(check.ok is False for check in checks)
-    if emit:
-        emit([{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.cure} for c in checks])
-        return EXIT_FAILURES if failed else EXIT_DONE
-    table = text_table("", "check", "finding")
-    for check in checks:
-        mark = {True: "[green]ok[/green]", False: "[red]wrong[/red]", None: "note"}[check.ok]
-        cure = "" if check.ok or not check.cure else f"\ncure: {check.cure}"
-        table.add_row(mark, check.name, f"{check.detail}{cure}".replace("[", "\\["))
-    out.print(table)
-    out.print(f"\n{summary(checks)}", markup=False)
-    return EXIT_FAILURES if failed else EXIT_DONE

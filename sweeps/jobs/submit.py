@@ -20,7 +20,7 @@ from sweeps.console import Emit, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.jobs.package import JobPackage, pack
 from sweeps.run.limits import RunLimits
-from sweeps.store.folder import job_results_root
+from sweeps.store.folder import ResultsFolder, job_results_root
 from sweeps.store.provenance import SUBMITTED_FROM, git_state
 from sweeps.studies.resolve import load_study
 from sweeps.tracking.uri import ADVICE, check_tracking_uri
@@ -111,14 +111,15 @@ def submit(out: Console, emit: Emit | None, order: Order, address: str | None, *
     package = pack(order.study, order.plugins, study.plugin_files)
     package.check_size()
     server = _connect(address)
+    folder = ResultsFolder.find(job_results_root(os.environ), study.name, study.scale, study.overrides)
     job = Job(
         job_id=f"{study.name}-{study.scale}-{uuid.uuid4().hex[:8]}",
         address=server.address,
         command=order.job_command(package),
-        results=job_results_root(os.environ) / study.name / study.folder_name,
+        results=folder.path,
         uploaded_mib=round(package.upload_bytes / MIB, 3),
     )
-    _send(server, job, package, environment, title=f"{study.name}@{study.folder_name}")
+    _send(server, job, package, environment, title=folder.experiment)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
     if emit:
         emit(job.to_json())

@@ -321,7 +321,7 @@ def _describe(
         ),
         provenance={
             **provenance(),
-            "folder": study.folder_name,
+            "folder": study.results_key,
             "overrides": study.overrides,
             "offered_mib": inventory.offered_mib(on_cards=study.resources.gpus_per_trial != 0),
             "plugins": [plugin.describe() for plugin in study.plugins],

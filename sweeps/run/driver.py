@@ -63,7 +63,7 @@ class Prepared:
     @property
     def experiment(self) -> str:
         """Name of the MLflow experiment."""
-        return f"{self.study.name}@{self.study.folder_name}"
+        return self.folder.experiment
 
     def command(self, verb: str, *options: str) -> str:
         """Return a command line about this study that works where this one was typed."""
@@ -111,7 +111,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = N
     """
     packed = [] if cards is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
     study = load_study(name, scale, [*packed, *sets])
-    folder = ResultsFolder.of(results_root(), study)
+    folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
     machine = inventory() if cards is None else _imagined(cards)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)

@@ -8,8 +8,9 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from analysis.records.replicates import Key
 from analysis.records.statuses import RESULTS
+
+from analysis.records.replicates import Key
 from sweeps.plan.plan import Plan, PlannedReplicate
 from sweeps.plan.selection import Rerun
 from sweeps.run.work import Leased

@@ -7,9 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.records.replicates import Key
 from analysis.records.statuses import RESULTS
-from sweeps.cli.stored_sweep import StoredSweep
+
+from analysis.records.description import SweepInfo
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Key
 from sweeps.errors import UserError
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_leased, refuse_old_drivers
@@ -38,7 +40,7 @@ class Leftover:
         return cls(path, reason, size_mib(path), key)
 
 
-def leftovers(stored: StoredSweep, keep: str) -> list[Leftover]:
+def leftovers(folder: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> list[Leftover]:
     """Return what `gc` would remove: never the journal, nor what a replicate has computed and logged.
 
     Raises:
@@ -46,23 +48,23 @@ def leftovers(stored: StoredSweep, keep: str) -> list[Leftover]:
     """
     if keep not in KEEP:
         raise UserError(f"--keep {keep}: write {' or '.join(KEEP)}")
-    found = list(_checkpoints(stored, keep))
+    found = list(_checkpoints(folder, state, sweep, keep))
     gone = [leftover.path for leftover in found]
-    return [*found, *_temporary(stored.folder.path, gone), *_of_the_dead(stored.folder.leases)]
+    return [*found, *_temporary(folder.path, gone), *_of_the_dead(folder.leases)]
 
 
-def _checkpoints(stored: StoredSweep, keep: str) -> Iterator[Leftover]:
+def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> Iterator[Leftover]:
     """Yield the checkpoints of what has its result or is no longer planned, and those that `keep` gives up."""
-    planned = {(arm.config_id, seed) for arm in stored.sweep.units for seed in arm.seeds}
-    for key, folder in _replicates_on_disk(stored.folder):
+    planned = {arm.config_id for arm in sweep.units}  # whichever seeds: the next run may ask for more again
+    for key, folder in _replicates_on_disk(results):
         path = folder / "checkpoint"
         if not path.is_dir() or not any(path.iterdir()):
             continue
-        replicate = stored.state.replicates.get(key)
+        replicate = state.replicates.get(key)
         if replicate is not None and replicate.status in RESULTS:
             yield Leftover.measure(path, "checkpoint of a replicate that has its result", key)
-        elif key not in planned:
-            yield Leftover.measure(path, "checkpoint of a replicate that the newest sweep does not plan", key)
+        elif key[0] not in planned:
+            yield Leftover.measure(path, "checkpoint of a configuration that the newest sweep does not plan", key)
         elif keep == "none":
             yield Leftover.measure(path, "checkpoint given up by --keep none", key)
 
@@ -97,7 +99,7 @@ def _of_the_dead(leases: Path) -> Iterator[Leftover]:
             yield Leftover.measure(path, "heartbeat of a driver that has died")
 
 
-def remove(stored: StoredSweep, found: Sequence[Leftover]) -> list[Leftover]:
+def remove(folder: ResultsFolder, found: Sequence[Leftover]) -> list[Leftover]:
     """Remove leftovers; return those that are gone. Needs no space: it works on a full disk.
 
     A driver that starts just now keeps what it needs: nothing of a replicate that it holds is removed.
@@ -105,12 +107,12 @@ def remove(stored: StoredSweep, found: Sequence[Leftover]) -> list[Leftover]:
     Raises:
         UserError: If a driver is at work on the study.
     """
-    refuse_old_drivers(stored.folder.path)
-    at_work = living_drivers(stored.folder.leases)
+    refuse_old_drivers(folder.path)
+    at_work = living_drivers(folder.leases)
     if at_work:
         drivers = "; ".join(map(str, at_work))
         raise UserError(f"gc: a driver is at work: {drivers}; stop it or wait for its end; nothing was removed")
-    return [leftover for leftover in found if _remove(leftover, stored.folder.leases)]
+    return [leftover for leftover in found if _remove(leftover, folder.leases)]
 
 
 def _remove(leftover: Leftover, leases: Path) -> bool:

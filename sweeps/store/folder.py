@@ -1,7 +1,8 @@
-"""Where results lie: `results/<study>/<scale>[+<override hash>]/`."""
+"""Where results lie: `results/<study>/<scale>[+<override hash>]/`, and how they are recognised."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,11 +13,18 @@ import yaml
 
 from analysis.records.journal import JournalState, read_journal
 from sweeps.errors import UserError
+from sweeps.fields import Scale, check_scale, former_results_key, results_key
 from sweeps.store.leases import refuse_old_drivers
-from sweeps.studies.study import Study
-from sweeps.studies.yaml_file import yaml_problem
 from trainables.atomic_write import write_text_atomic
-from trainables.registry import Plugin
+
+FORMAT_VERSION = 1
+MARKER = "results.json"
+"""Says that a folder holds results of phasesweep, in which format, and of which study and scale."""
+
+RESOLVED_STUDY = "study.yaml"
+"""The study with every field resolved, for people; the only marker of folders that earlier versions made."""
+
+_ADVICE = "move it away or set PHASESWEEP_RESULTS to another folder; nothing was changed"
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
 """Ray sets it for the command of a job, and for nothing else."""
@@ -81,25 +89,56 @@ def replicate_fields(replicates: Path, config_id: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class ResultsFolder:
-    """The folder of one study at one scale."""
+    """The folder of one study at one scale: `<root>/<study>/<results key>`."""
 
     path: Path
 
     @classmethod
-    def of(cls, root: Path, study: Study) -> ResultsFolder:
-        """Return the folder of `study`, whether or not it exists yet.
+    def find(cls, root: Path, study: str, scale: str, overrides: Mapping[str, Any]) -> ResultsFolder:
+        """Return the folder of a study's results at a scale with these overrides, whether or not it exists yet.
+
+        Results under the name that an earlier version gave the folder are found, unless there are some under
+        today's name.
+
+        Raises:
+            UserError: As `of`.
+        """
+        now = cls.of(root, study, results_key(scale, overrides))
+        former = cls(root / study / former_results_key(scale, overrides))
+        if former == now or now.exists() or not former.exists():
+            return now
+        return cls.of(root, study, former.path.name)
+
+    @classmethod
+    def of(cls, root: Path, study: str, results_key: str) -> ResultsFolder:
+        """Return a folder by its name, whether or not it exists yet.
 
         Raises:
             UserError: If something else is there: a file, another study, another format, other people's files.
         """
-        folder = cls(root / study.name / study.folder_name)
+        folder = cls(root / study / results_key)
         try:
-            folder._refuse_foreign(study)
+            folder._refuse_foreign()
         except OSError as error:
             raise UserError(
                 f"results folder {folder.path} cannot be read: {error}; set PHASESWEEP_RESULTS"
             ) from error
         return folder
+
+    @property
+    def study(self) -> str:
+        """Name of the study."""
+        return self.path.parent.name
+
+    @property
+    def scale(self) -> Scale:
+        """The study's scale."""
+        return check_scale(self.path.name.partition("+")[0])
+
+    @property
+    def experiment(self) -> str:
+        """`study@scale`, with the hash of the overrides if there is one; MLflow's name of it too."""
+        return f"{self.study}@{self.path.name}"
 
     @property
     def journal(self) -> Path:
@@ -111,6 +150,10 @@ class ResultsFolder:
         """Folder of the replicates' leases."""
         return self.path / "leases"
 
+    def exists(self) -> bool:
+        """Return whether results of phasesweep are there."""
+        return (self.path / MARKER).is_file() or (self.path / RESOLVED_STUDY).is_file()
+
     def replicate(self, config_id: str, seed: int) -> Path:
         """Return the folder of a replicate."""
         return self.path / "replicates" / config_id / f"seed={seed}"
@@ -119,8 +162,24 @@ class ResultsFolder:
         """Return what the journals add up to; empty if there are none."""
         return read_journal(self.journal) if self.journal.is_dir() else JournalState()
 
-    def prepare(self, study: Study) -> None:
-        """Create the folder and write the resolved study.
+    def resolved_study(self) -> dict[str, Any]:
+        """Return the study as it was resolved for the newest run; empty if there is none."""
+        return _read_mapping(self.path / RESOLVED_STUDY)
+
+    def configuration(self, config_id: str) -> dict[str, Any]:
+        """Return every field of a configuration as its replicates were given it; empty until one has started."""
+        for path in sorted((self.path / "replicates" / config_id).glob("seed=*/config.yaml")):
+            fields = _read_mapping(path)  # empty: a killed worker's; another seed has a whole one
+            if fields:
+                return {key: value for key, value in fields.items() if key not in {"config_id", "seed"}}
+        return {}
+
+    def prepare(self, resolved: Mapping[str, Any], plugin_texts: Mapping[str, str] | None = None) -> None:
+        """Create the folder and write what lies in it for people: the study, and the plugin files it uses.
+
+        Args:
+            resolved: The study with every field resolved.
+            plugin_texts: Texts to keep, by file name: nothing else could explain the numbers once they are edited.
 
         Raises:
             UserError: If the folder cannot be written, or a driver that knows nothing of leases is at work there.
@@ -128,40 +187,66 @@ class ResultsFolder:
         refuse_old_drivers(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            text = yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True)
-            write_text_atomic(self.path / "study.yaml", text)
-            for plugin in study.plugins:
-                self._keep(plugin)
+            marker = {"format_version": FORMAT_VERSION, "study": self.study, "scale": self.scale}
+            write_text_atomic(self.path / MARKER, json.dumps(marker) + "\n")
+            text = yaml.safe_dump(dict(resolved), sort_keys=False, allow_unicode=True)
+            write_text_atomic(self.path / RESOLVED_STUDY, text)
+            for name, text in (plugin_texts or {}).items():
+                (self.path / "plugins").mkdir(exist_ok=True)
+                write_text_atomic(self.path / "plugins" / name, text)
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error}; set PHASESWEEP_RESULTS") from error
 
-    def _keep(self, plugin: Plugin) -> None:
-        """Keep the text of a plugin file: nothing else could explain its numbers once it is edited."""
-        if plugin.kind == "file":
-            path = self.path / "plugins" / f"{plugin.sha256[:12]}-{plugin.name}"
-            path.parent.mkdir(exist_ok=True)
-            write_text_atomic(path, plugin.source)
-
-    def _refuse_foreign(self, study: Study) -> None:
+    def _refuse_foreign(self) -> None:
         for path in (self.path, *self.path.parents):
             if path.exists() and not path.is_dir():
                 raise UserError(f"results folder {self.path}: {path} is a file; set PHASESWEEP_RESULTS elsewhere")
         if not self.path.is_dir() or not any(self.path.iterdir()):
             return
-        advice = "move it away or set PHASESWEEP_RESULTS to another folder; nothing was changed"
-        marker = self.path / "study.yaml"
-        if not marker.is_file():
-            raise UserError(f"results folder {self.path} holds files but no study.yaml of phasesweep; {advice}")
-        try:
-            found = yaml.safe_load(marker.read_text(encoding="utf-8"))
-        except (yaml.YAMLError, UnicodeDecodeError) as error:
-            problem = yaml_problem(error) if isinstance(error, yaml.YAMLError) else error
-            raise UserError(f"{marker}: not a study.yaml of phasesweep ({problem}); {advice}") from error
-        if not isinstance(found, dict) or "format_version" not in found:
-            raise UserError(f"{marker}: not a study.yaml of phasesweep (no format_version); {advice}")
-        if found["format_version"] != 1:
+        if not self.exists():
+            raise UserError(
+                f"results folder {self.path} holds files but neither {MARKER} nor {RESOLVED_STUDY} of phasesweep; "
+                f"{_ADVICE}"
+            )
+        marker = self.path / (MARKER if (self.path / MARKER).is_file() else RESOLVED_STUDY)
+        found = _read_marker(marker)
+        if found["format_version"] != FORMAT_VERSION:
             version = found["format_version"]
-            raise UserError(f"{marker}: format_version {version}, this phasesweep writes 1; {advice}")
-        if (found.get("study"), found.get("scale")) != (study.name, study.scale):
+            raise UserError(
+                f"{marker}: format_version {version}, this phasesweep writes {FORMAT_VERSION}; {_ADVICE}"
+            )
+        if (found.get("study"), found.get("scale")) != (self.study, self.scale):
             theirs = f"{found.get('study')}@{found.get('scale')}"
-            raise UserError(f"{marker}: results of {theirs}, not of {study.name}@{study.scale}; {advice}")
+            raise UserError(f"{marker}: results of {theirs}, not of {self.study}@{self.scale}; {_ADVICE}")
+
+
+def _read_marker(marker: Path) -> dict[str, Any]:
+    """Return what a marker says.
+
+    Raises:
+        UserError: If it is none of phasesweep.
+    """
+    found, problem = None, "no format_version"
+    try:
+        text = marker.read_text(encoding="utf-8")
+        found = json.loads(text) if marker.name == MARKER else yaml.load(text, Loader=FAST_LOADER)
+    except yaml.YAMLError as error:
+        problem = " ".join(str(error).split())
+    except ValueError as error:  # no UTF-8, or no JSON
+        problem = str(error)
+    if not isinstance(found, dict) or "format_version" not in found:
+        raise UserError(f"{marker}: not a {marker.name} of phasesweep ({problem}); {_ADVICE}")
+    return found
+
+
+def _read_mapping(path: Path) -> dict[str, Any]:
+    """Return a YAML file that phasesweep wrote; empty if it is not there or not whole."""
+    try:
+        found = yaml.load(path.read_text(encoding="utf-8"), Loader=FAST_LOADER)
+    except (FileNotFoundError, yaml.YAMLError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+FAST_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""Reads YAML without the lines of its keys, in C where that is installed."""

@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import functools
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import resources
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
+from typing import Any, NamedTuple
 
 from sweeps.errors import UserError, nearest
-from sweeps.studies.study import SCALES, Scale
+from sweeps.fields import DEFAULT_SCALE
+from sweeps.studies.yaml_file import YamlSource
 
 GROUP = "phasesweep.studies"
 
@@ -73,6 +76,43 @@ def _broken(package: str, point: EntryPoint, reason: str) -> str:
     )
 
 
+class StudyArguments(NamedTuple):
+    """A study as the user names it on the command line."""
+
+    name: str
+    """A study of the library or of an installed package, or a YAML file."""
+    scale: str = DEFAULT_SCALE
+    sets: Sequence[str] = ()
+    """Overrides, as `key=value`."""
+
+
+@dataclass(frozen=True)
+class StudyHead:
+    """A study file as it is written, neither merged nor validated: enough to name and to list it."""
+
+    path: Path
+    name: str
+    data: dict[str, Any]
+
+    @classmethod
+    def read(cls, path: Path) -> StudyHead:
+        """Read a study file.
+
+        Raises:
+            UserError: If it cannot be read, is not valid YAML, or does not say which study it is.
+        """
+        data = YamlSource.read(path).data
+        name = data.get("study") if isinstance(data, dict) else None
+        if not isinstance(name, str):
+            raise UserError(f"{path}:1: study: missing; a study file gives its name, as `study: my_study`")
+        return cls(path, name, data)
+
+    def section(self, key: str) -> dict[str, Any]:
+        """Return a mapping of the file; empty if it has none of that name."""
+        found = self.data.get(key)
+        return found if isinstance(found, dict) else {}
+
+
 def library() -> dict[str, Path]:
     """Return the studies that come with phasesweep, by name; `_template.yaml` is none."""
     folder = resources.files("sweeps.studies") / "library"
@@ -98,22 +138,8 @@ def find(name_or_path: str) -> Path:
         except OSError as error:  # such as a name that is too long
             raise UserError(f"no study file {name_or_path}: {error.strerror}") from error
         raise UserError(f"no study file {path} (looked in {Path.cwd()})")
-    pass
-
     installed = find_installed(name_or_path)
     if installed is not None:
         return installed
     names = [*known, *(study.name for study in installed_studies())]
     raise UserError(f"unknown study '{name_or_path}'; {nearest(name_or_path, names)} (or give a .yaml path)")
-
-
-def check_scale(scale: str) -> Scale:
-    """Return `scale` if it is one.
-
-    Raises:
-        UserError: If it is not.
-    """
-    for known in SCALES:
-        if scale == known:
-            return known
-    raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")

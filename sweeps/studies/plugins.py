@@ -31,6 +31,11 @@ def options() -> list[str]:
     return [word for path in _given for word in ("--plugin", path)]
 
 
+def paths() -> tuple[Path, ...]:
+    """Return the files of `--plugin` on this command line."""
+    return tuple(map(Path, _given))
+
+
 def use_those_of(source: YamlSource, paths: Iterable[str]) -> None:
     """Load the plugins that a study file names, relative to itself.
 

@@ -10,15 +10,16 @@ from pydantic import ValidationError
 
 from sweeps.console import proposed
 from sweeps.errors import UserError, first_few, nearest
-from sweeps.fields import SECTIONS, KeyPath, flatten, merge, nest
+from sweeps.fields import DEFAULT_SCALE, SECTIONS, KeyPath, Scale, check_scale, flatten, merge, nest, target_of
 from sweeps.studies.claims import read_claims
 from sweeps.studies.grid import expand
-from sweeps.studies.library import check_scale, find
+from sweeps.studies.library import find
+from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.plugins import use_those_of
 from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile
-from sweeps.studies.study import DEFAULT_SCALE, Arm, Expansion, Scale, Study
+from sweeps.studies.study import Arm, Expansion, Study
 from sweeps.studies.validation import explain_first
-from sweeps.studies.yaml_file import YamlSource, parse_scalar
+from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -43,23 +44,13 @@ def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterabl
     return _Resolver(source, chosen, overrides).study()
 
 
-def _parse_overrides(overrides: Iterable[str]) -> dict[str, Any]:
-    parsed: dict[str, Any] = {}
-    for text in overrides:
-        key, equals, value = text.partition("=")
-        if not equals or not key:
-            raise UserError(f"--set {text}: write it as key=value, such as --set budget.steps=100")
-        parsed[key] = parse_scalar(value, f"--set {text}")
-    return parsed
-
-
 class _Resolver:
     """Merges a study file, a scale and overrides, and keeps track of where each field was written."""
 
     def __init__(self, source: YamlSource, scale: Scale, override_texts: Iterable[str]) -> None:
         self.source, self.scale = source, scale
         self.override_texts = tuple(override_texts)
-        self.overrides = _parse_overrides(self.override_texts)
+        self.overrides = parse_overrides(self.override_texts)
         if not isinstance(source.data, dict):
             raise UserError(f"{source.path}:1: a study is a mapping; see `{proposed('schema')}`")
         try:
@@ -87,18 +78,14 @@ class _Resolver:
         arms: dict[str, dict[str, Any]] = {}
         study: dict[str, Any] = {}
         for key, value in self.overrides.items():
-            head, *rest = key.split(".")
-            if head in SECTIONS and rest:
-                base = merge(base, nest(key, value))
-            elif head == "arms" and len(rest) >= 3 and rest[1] in SECTIONS:
-                arms[rest[0]] = merge(arms.get(rest[0], {}), nest(".".join(rest[1:]), value))
-            elif key == "seeds" or (head == "resources" and len(rest) == 1):
-                study = merge(study, nest(key, value))
-            else:
-                valid = [*(f"{name}.<field>" for name in SECTIONS), "seeds", "resources.<field>"]
-                raise UserError(
-                    f"--set {key}: no such key; known: {', '.join(valid)}, arms.<arm>.<section>.<field>"
-                )
+            match target_of(key):
+                case "base":
+                    base = merge(base, nest(key, value))
+                case "arm":
+                    _, arm, field = key.split(".", 2)
+                    arms[arm] = merge(arms.get(arm, {}), nest(field, value))
+                case "study":
+                    study = merge(study, nest(key, value))
         return base, arms, study
 
     def _grid(self) -> tuple[Expansion | None, dict[str, ArmSpec]]:

@@ -8,8 +8,8 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from search_spaces.designs import MIN_RESOLUTION, Design
-from sweeps.fields import SECTIONS
-from sweeps.studies.study import Contrast, External, Role, Scale
+from sweeps.fields import SECTIONS, Scale
+from sweeps.studies.study import Contrast, External, Role
 from trainables.schema import Schema
 
 

@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import Field
 
 from analysis.claims.claim import Claim
-from sweeps.errors import UserError
-from sweeps.fields import KeyPath
-from sweeps.studies.yaml_file import YamlSource
+from sweeps.fields import KeyPath, Scale, results_key
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
 from trainables.registry import Plugin
 from trainables.schema import Schema
-
-Scale = Literal["smoke", "laptop", "gpu", "paper"]
-SCALES: tuple[Scale, ...] = ("smoke", "laptop", "gpu", "paper")
-DEFAULT_SCALE: Scale = "laptop"
 
 
 class Contrast(Schema):
@@ -108,12 +100,14 @@ class Study:
         return tuple(dict.fromkeys(plugin for arm in self.arms for plugin in arm.config.plugins.values()))
 
     @property
-    def folder_name(self) -> str:
-        """`<scale>`, with a hash of the overrides if there are any: other settings, other folder."""
-        if not self.overrides:
-            return self.scale
-        text = json.dumps(self.overrides, sort_keys=True)
-        return f"{self.scale}+{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    def plugin_texts(self) -> dict[str, str]:
+        """The text of every plugin file, by a file name that tells versions apart."""
+        return {f"{p.sha256[:12]}-{p.name}": p.source for p in self.plugins if p.kind == "file"}
+
+    @property
+    def results_key(self) -> str:
+        """Name of the folder of its results: the scale, and a hash of what makes other configurations."""
+        return results_key(self.scale, self.overrides)
 
     def resolved(self) -> dict[str, Any]:
         """Return the resolved study as it is written to the results folder."""
@@ -137,19 +131,6 @@ class Study:
                 for arm in self.arms
             },
         }
-
-
-def study_name(path: Path) -> str:
-    """Return the name that a study file gives its study.
-
-    Raises:
-        UserError: If it cannot be read, or gives none.
-    """
-    data = YamlSource.read(path).data
-    name = data.get("study") if isinstance(data, dict) else None
-    if not isinstance(name, str):
-        raise UserError(f"{path}:1: study: missing; a study file gives its name, as `study: my_study`")
-    return name
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,8 @@ def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 def objects_at_the_top(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Yield the schema of the object that is printed, or of each of a list."""
     assert schema["type"] in {"object", "array"}
-    yield schema if schema["type"] == "object" else schema["items"]
+    described = schema if schema["type"] == "object" else schema["items"]
+    yield schema["$defs"][described["$ref"].rpartition("/")[2]] if "$ref" in described else described
 
 
 @pytest.mark.parametrize("name", WITH_JSON)

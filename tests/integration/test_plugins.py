@@ -239,7 +239,7 @@ def test_a_task_is_checked_by_its_own_contracts(
         ("1 / 0\n", ["plan", "quickstart", "--plugin", "mine.py"], "--plugin mine.py: "),
         ("1 / 0\n", ["run", "quickstart", "--scale", "smoke", "--plugin", "mine.py"], ":1: ZeroDivisionError: "),
         ("1 / 0\n", ["run", "my_study.yaml", "--scale", "smoke"], "my_study.yaml:4: plugins: "),
-        (None, ["status", "my_study.yaml"], "my_study.yaml:4: plugins: no such file: "),
+        (None, ["plan", "my_study.yaml"], "my_study.yaml:4: plugins: no such file: "),
         (FAMILY, ["plan", "my_study.yaml", "--set", "arms.ema.architecture.decy=0.1"], "did you mean 'decay'?"),
     ],
 )

@@ -104,6 +104,20 @@ def test_status_counts(call: Call) -> None:
 
 
 @pytest.mark.slow
+def test_more_seeds_and_other_hardware_continue_where_the_results_are(tmp_path: Path) -> None:
+    write_study(tmp_path, seeds=1)
+    assert phasesweep(["run", "tiny.yaml"], tmp_path).returncode == 0
+    more = ["--set", "seeds=2", "--set", "resources.report_timeout_seconds=900"]
+    done = phasesweep(["run", "tiny.yaml", *more], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 replicates to run" in done.stdout
+    assert [path.name for path in (tmp_path / "results" / "tiny").iterdir()] == ["laptop"]
+    assert Counter(event["event"] for event in journal_events(tmp_path / "results"))["finished"] == 4
+    status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
+    assert (status["statuses"], status["num_missing"]) == ({"finished": 4}, 0)
+
+
+@pytest.mark.slow
 def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2)
     wild = ["--set", "arms.kuramoto.optimizer.learning_rate=1e9", "--set", "optimizer.clip_norm=1e9"]

@@ -59,8 +59,8 @@ def events(folder: Path, kind: str) -> list[dict[str, Any]]:
 def replicate_folder(folder: Path) -> Path:
     """Return where the only replicate of the study will be; make the folder of results."""
     study = load_study(str(folder / "pair.yaml"))
-    results = ResultsFolder.of(folder / "results", study)
-    results.prepare(study)
+    results = ResultsFolder.of(folder / "results", study.name, study.results_key)
+    results.prepare(study.resolved(), study.plugin_texts)
     (planned,) = build_plan(study, local_inventory(), None).arms
     return results.replicate(planned.config_id, 0)
 

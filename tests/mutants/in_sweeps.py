@@ -138,10 +138,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="overrides_share_a_folder",
         meaning="results of different overrides lie in one folder",
-        file="sweeps/studies/study.py",
-        old="text = json.dumps(self.overrides, sort_keys=True)",
-        new="text = json.dumps(sorted(self.overrides))",
-        caught_by=f"{_RESOLVE_TESTS}::test_overrides_name_a_folder_of_their_own",
+        file="sweeps/studies/overrides.py",
+        old="text = json.dumps(overrides, sort_keys=True, default=str)",
+        new="text = json.dumps(sorted(overrides))",
+        caught_by=f"{_RESOLVE_TESTS}::test_overrides_that_make_other_configurations_name_a_folder_of_their_own",
     ),
     Mutant(
         name="exit_code_hides_failures",

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from sweeps.cli import app as cli
 from tests.integration.studies import write_study
 from tests.verbs import Call, caller
 
@@ -84,7 +83,7 @@ def test_the_text_names_sizes_and_settings_that_can_be_typed(call: Call) -> None
 
 def test_changes_that_save_nothing_share_a_line(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     """The peak of the small study is in the process itself: no setting makes that smaller."""
-    monkeypatch.setattr(cli.out, "width", cli.PIPE_WIDTH)  # a test's process may say that it has 80 columns
+    monkeypatch.setenv("COLUMNS", "160")
     said = call("estimate", "tiny.yaml").out.splitlines()
     (useless,) = [line for line in said if line.startswith("would save nothing: ")]
     assert "optimizer.name=adamw_8bit" in useless and "budget.precision=bfloat16" in useless

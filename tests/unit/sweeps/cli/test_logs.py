@@ -1,4 +1,4 @@
-"""`logs`: every line of every replicate, in the order of time, and new ones as they come."""
+"""`logs`: the lines of every replicate, one log after the other, and new ones as they come."""
 
 from __future__ import annotations
 
@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps.cli.logs import logs
+from sweeps.cli import logs as verb
+from sweeps.console import Output
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
+from sweeps.studies.library import StudyArguments
 from tests.integration.studies import start
 from tests.journals import config_id, sweep_event
 from tests.verbs import Call, caller, write_results
@@ -45,19 +47,23 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     return caller(tmp_path, monkeypatch, capsys)
 
 
-def test_the_lines_of_all_replicates_come_in_the_order_of_time(call: Call, results: ResultsFolder) -> None:
+def title(results: ResultsFolder, arm: str, seed: int) -> str:
+    return f"{arm} seed {seed}: {results.replicate(config_id(arm), seed) / 'log.txt'}"
+
+
+def test_of_a_study_the_last_lines_of_each_log_are_printed(call: Call, results: ResultsFolder) -> None:
+    write_log(results, "baseline", 0, "".join(f"line {number}\n" for number in range(20)))
     lines = call("logs", "tiny.yaml").out.splitlines()
-    assert [line.replace("2026-11-22T", "") for line in lines] == [
-        "baseline seed 0: 10:00:01+0000 started",
-        "coupling_2 seed 0: 10:00:02+0000 Traceback (most recent call last):",
-        "coupling_2 seed 0:   File",
-        "coupling_2 seed 0: ValueError: no",
-        "coupling_2 seed 1: 11:00:03+0100 started",
-        "baseline seed 0: 10:00:05+0000 finished",
-        "coupling_2 seed 1: 10:00:09+0000 tor",
+    assert lines[:2] == [title(results, "baseline", 0), "line 10"]
+    assert lines[10:13] == ["line 19", "", title(results, "coupling_2", 0)]
+    assert lines[-2:] == ["2026-11-22T11:00:03+0100 started", "2026-11-22T10:00:09+0000 tor"]
+    shortest = call("logs", "tiny.yaml", "--tail", "1").out.splitlines()
+    assert [line for line in shortest if line][1::2] == [
+        "line 19",
+        "ValueError: no",
+        "2026-11-22T10:00:09+0000 tor",
     ]
-    assert call("logs", "tiny.yaml", "--tail", "2").out.splitlines() == lines[-2:]
-    assert len(call("logs", "tiny.yaml", "--seed", "0").out.splitlines()) == 5
+    assert title(results, "coupling_2", 1) not in call("logs", "tiny.yaml", "--seed", "0").out
 
 
 def test_an_arm_is_printed_replicate_by_replicate(call: Call, results: ResultsFolder) -> None:
@@ -102,13 +108,17 @@ def test_nothing_has_started_yet(call: Call, tmp_path: Path) -> None:
     assert (called.code, called.out) == (0, "none of these 4 replicates has started yet\n")
 
 
-def test_following_prints_what_comes_until_the_driver_ends(call: Call, results: ResultsFolder) -> None:
-    """New lines, a file that appears later, one that is begun anew, and a last line without its end."""
+def test_following_prints_one_log_at_a_time_until_the_driver_ends(
+    call: Call, results: ResultsFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """New lines, another log once the first is quiet, one that is begun anew, and a last line without its end."""
+    monkeypatch.setattr(verb, "QUIET_SECONDS", 1.0)
+    monkeypatch.setattr(verb, "POLL_SECONDS", 0.02)
     out = io.StringIO()
-    console = Console(file=out, soft_wrap=True, highlight=False)
+    output = Output(Console(file=out, soft_wrap=True, highlight=False))
 
     def follow() -> None:
-        logs(console, None, "tiny.yaml", "laptop", [], arm=None, seed=None, follow=True, tail=1)
+        verb.logs(output, StudyArguments("tiny.yaml"), arm=None, seed=None, follow=True, tail=1)
 
     def wait_for(text: str) -> None:
         deadline = time.monotonic() + 30
@@ -119,19 +129,26 @@ def test_following_prints_what_comes_until_the_driver_ends(call: Call, results: 
     with ReplicateLeases(results.leases, "driver"):
         thread = threading.Thread(target=follow, daemon=True)
         thread.start()
-        wait_for("baseline seed 0: 2026-11-22T10:00:05+0000 finished")
+        wait_for("2026-11-22T11:00:03+0100 started")
         write_log(results, "coupling_2", 1, "n, and now whole\n")
-        wait_for("coupling_2 seed 1: 2026-11-22T10:00:09+0000 torn, and now whole")
-        write_log(results, "baseline", 1, "2026-11-22T10:00:10+0000 appeared\n")
-        wait_for("baseline seed 1: 2026-11-22T10:00:10+0000 appeared")
-        (results.replicate(config_id("coupling_2"), 0) / "log.txt").write_text("anew\n", encoding="utf-8")
-        wait_for("coupling_2 seed 0: anew")
+        wait_for("2026-11-22T10:00:09+0000 torn, and now whole")
+        write_log(results, "baseline", 1, "appeared first\n2026-11-22T10:00:10+0000 appeared\n")
+        wait_for("2026-11-22T10:00:10+0000 appeared")
+        (results.replicate(config_id("baseline"), 1) / "log.txt").write_text("anew\n", encoding="utf-8")
+        wait_for("anew")
         write_log(results, "baseline", 1, "the last words")
     thread.join(30)
     assert not thread.is_alive()
-    lines = out.getvalue().splitlines()
-    assert len(lines) == 6, "each line once, and of the old ones only the newest"
-    assert lines[-2:] == ["baseline seed 1: the last words", "no driver is at work: nothing more will come"]
+    assert out.getvalue().splitlines() == [
+        title(results, "coupling_2", 1),
+        "2026-11-22T11:00:03+0100 started",
+        "2026-11-22T10:00:09+0000 torn, and now whole",
+        title(results, "baseline", 1),
+        "2026-11-22T10:00:10+0000 appeared",
+        "anew",
+        "the last words",
+        "no driver is at work: nothing more will come",
+    ]
 
 
 def test_ctrl_c_ends_following_without_a_word(results: ResultsFolder, tmp_path: Path) -> None:

@@ -32,9 +32,11 @@ def started(arm: str, seed: int, sweep_id: str, at: float, host: str) -> dict[st
     return {**event, "host": host, "pid": 4711, "step": 0}
 
 
-def opened(tmp_path: Path) -> tuple[Any, ResultsFolder]:
+def prepared(tmp_path: Path) -> ResultsFolder:
     study = load_study(str(write_study(tmp_path, seeds=3)), "laptop", [])
-    return study, ResultsFolder.of(tmp_path / "results", study)
+    folder = ResultsFolder.of(tmp_path / "results", study.name, study.results_key)
+    folder.prepare(study.resolved(), study.plugin_texts)
+    return folder
 
 
 def described(found: Status) -> dict[str, Any]:
@@ -45,8 +47,8 @@ def described(found: Status) -> dict[str, Any]:
     return made
 
 
-def test_before_the_first_run_everything_waits(tmp_path: Path) -> None:
-    found = described(look(*opened(tmp_path)))
+def test_before_a_driver_describes_its_sweep_everything_waits(tmp_path: Path) -> None:
+    found = described(look(prepared(tmp_path)))
     assert found["statuses"] == {"waiting": 6}
     assert found["num_missing"] == 6
     assert {row["config_id"] for row in found["replicates"]} == {None}
@@ -54,9 +56,9 @@ def test_before_the_first_run_everything_waits(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def shared(tmp_path: Path) -> tuple[Any, ResultsFolder]:
+def shared(tmp_path: Path) -> ResultsFolder:
     """This process and a driver on another machine at work, and the lease of a third that has died."""
-    study, folder = opened(tmp_path)
+    folder = prepared(tmp_path)
     now = time.time()
     sweep = sweep_event(ARMS, seeds=range(3), sweep_id="here", time=now - 99)
     arms = [arm | {"predicted_memory_mib": 300.5} for arm in sweep["arms"]]
@@ -73,14 +75,14 @@ def shared(tmp_path: Path) -> tuple[Any, ResultsFolder]:
     far_driver(folder.leases, "far", host=FAR, pid=7, process_started=now - 100)
     for sweep_id, arm, seed in (("far", "baseline", 1), ("far", "baseline", 2), ("dead", "treatment", 1)):
         (folder.leases / f"{config_id(arm)}.seed={seed}.lease").write_text(sweep_id, encoding="utf-8")
-    return study, folder
+    return folder
 
 
-def test_it_says_what_runs_where_and_what_the_dead_have_left(shared: tuple[Any, ResultsFolder]) -> None:
-    study, folder = shared
+def test_it_says_what_runs_where_and_what_the_dead_have_left(shared: ResultsFolder) -> None:
+    folder = shared
     with ReplicateLeases(folder.leases, "here") as leases:
         assert leases.acquire(config_id("treatment"), 0)
-        found = described(look(study, folder))
+        found = described(look(folder))
     words = {(row["arm"], row["seed"]): row["status"] for row in found["replicates"]}
     assert words == {
         ("baseline", 0): "finished",
@@ -111,9 +113,9 @@ def test_it_says_what_runs_where_and_what_the_dead_have_left(shared: tuple[Any, 
     assert found["stale_leases"] == [stale]
 
 
-def test_for_people_it_says_the_same(shared: tuple[Any, ResultsFolder], capsys: pytest.CaptureFixture[str]) -> None:
-    study, folder = shared
-    look(study, folder).print(Console(width=200, highlight=False))
+def test_for_people_it_says_the_same(shared: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = shared
+    look(folder).print(Console(width=200, highlight=False))
     said = capsys.readouterr().out
     assert f"{FAR}: 1 running, 300 MiB predicted" in said
     assert f"at work: far, process 7 on {FAR}, for 1 min 40 s" in said

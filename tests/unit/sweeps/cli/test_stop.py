@@ -13,9 +13,11 @@ from rich.console import Console
 
 from sweeps.cli import stop as verb
 from sweeps.cli.json_schemas import load_schema
+from sweeps.console import Output
 from sweeps.store import leases as leases_module
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
+from sweeps.studies.library import StudyArguments
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
 
@@ -28,14 +30,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ResultsFolder:
     monkeypatch.setattr(verb, "WAIT_SECONDS", 2.0)
     monkeypatch.setattr(verb, "_LOOK_AGAIN_SECONDS", 0.05)
     study = load_study(str(write_study(tmp_path)), "laptop", [])
-    made = ResultsFolder.of(tmp_path / "results", study)
-    made.prepare(study)
+    made = ResultsFolder.of(tmp_path / "results", study.name, study.results_key)
+    made.prepare(study.resolved(), study.plugin_texts)
     return made
 
 
 def stop() -> tuple[int, dict[str, Any]]:
     printed: list[Any] = []
-    code = verb.stop(Console(), printed.append, "tiny.yaml", "laptop", [])
+    code = verb.stop(Output(Console(), printed.append), StudyArguments("tiny.yaml"))
     (found,) = json.loads(json.dumps(printed))
     jsonschema.validate(found, load_schema("stop"))
     return code, found
@@ -44,7 +46,7 @@ def stop() -> tuple[int, dict[str, Any]]:
 def test_nothing_at_work_is_no_error(folder: ResultsFolder, capsys: pytest.CaptureFixture[str]) -> None:
     code, found = stop()
     assert (code, found["drivers"]) == (0, [])
-    assert verb.stop(Console(), None, "tiny.yaml", "laptop", []) == 0
+    assert verb.stop(Output(Console()), StudyArguments("tiny.yaml")) == 0
     assert "nothing is at work on tiny@laptop" in capsys.readouterr().out
 
 
@@ -77,7 +79,7 @@ def test_a_driver_that_goes_on_is_told_of(folder: ResultsFolder, capsys: pytest.
     asked: list[str] = []
     with ReplicateLeases(folder.leases, "a", on_stop=asked.append):
         code, found = stop()
-        assert verb.stop(Console(width=200), None, "tiny.yaml", "laptop", []) == 1
+        assert verb.stop(Output(Console(width=200)), StudyArguments("tiny.yaml")) == 1
     assert code == 1
     assert [(d["stopped"], d["seconds"]) for d in found["drivers"]] == [(False, None)]
     assert len(asked) == 1, "it hears the request once"

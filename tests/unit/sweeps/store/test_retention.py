@@ -80,7 +80,7 @@ def litter(results: ResultsFolder) -> set[Path]:
     return {
         checkpoint(results, "baseline", 2).parent,
         checkpoint(results, "an arm of last week", 0).parent,
-        checkpoint(results, "baseline", 7).parent,
+        checkpoint(results, "an arm of last week", 7).parent,
         temporary(results.path / ".study.yaml.17.tmp", age_seconds=100),
         heartbeat,
         lease,
@@ -102,6 +102,16 @@ def test_a_dry_run_says_what_would_go_and_removes_nothing(
     assert said["freed_mib"] == pytest.approx(3 * CHECKPOINT_BYTES / 2**20, abs=0.001)
     assert files(results.path) == before
     assert "nothing was removed" in call("gc", "tiny.yaml", "--dry-run").out
+
+
+def test_what_was_run_with_more_seeds_can_continue_after_a_run_with_fewer(
+    call: Call, results: ResultsFolder
+) -> None:
+    kept = checkpoint(results, "baseline", 7)
+    assert "nothing to remove" in call("gc", "tiny.yaml").out
+    assert kept.exists()
+    assert call("gc", "tiny.yaml", "--keep", "none").code == 0
+    assert not kept.exists()
 
 
 def test_it_removes_that_and_keeps_the_journal_and_what_can_continue(
@@ -160,11 +170,11 @@ def test_a_replicate_that_a_driver_leases_meanwhile_keeps_its_checkpoint(
 ) -> None:
     """The driver starts after `gc` has looked whether one is at work."""
     stored = load_results("tiny.yaml", "laptop", [])
-    found = leftovers(stored, "none")
+    found = leftovers(stored.folder, stored.state, stored.sweep, "none")
     monkeypatch.setattr(retention, "living_drivers", lambda folder: [])
     with ReplicateLeases(results.leases, "quick") as leases:
         assert leases.acquire(config_id("coupling_2"), 1)
-        removed = remove(stored, found)
+        removed = remove(stored.folder, found)
         assert leases.acquire(config_id("coupling_2"), 2), "gc holds nothing"
     assert {item.path.parent.name for item in removed} == {"seed=0", "seed=2"}
     assert (results.replicate(config_id("coupling_2"), 1) / "checkpoint" / "latest.pt").exists()

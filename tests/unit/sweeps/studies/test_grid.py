@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import UserError
+from sweeps.fields import SCALES
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES, Study
+from sweeps.studies.study import Study
 
 STUDY = """\
 format_version: 1

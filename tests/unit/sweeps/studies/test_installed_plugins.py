@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from rich.console import Console
 
 from sweeps.cli.check import check
+from sweeps.console import Output
 from sweeps.errors import UserError
 from sweeps.studies import library as studies
 from sweeps.studies.library import find
@@ -160,12 +161,12 @@ def test_an_installed_package_is_checked_by_its_name(site: Path, capsys: pytest.
     install(site, "their-waves", "their_waves", MINE + small, points=PLUGIN_POINT.format(module="their_waves"))
     install(site, "broken-thing", "their_broken", "1 / 0\n", points=PLUGIN_POINT.format(module="their_broken"))
     console = Console(file=io.StringIO(), width=200)
-    assert check(console, None, "their-waves", []) == 0
+    assert check(Output(console), "their-waves", []) == 0
     said = console.file.getvalue()
     assert "architecture mine" in said and "their-waves 1.2 (sha256" in said
     with pytest.raises(
         UserError, match=r"check: installed package 'broken-thing': entry point .*ZeroDivisionError"
     ):
-        check(console, None, "broken-thing", [])
+        check(Output(console), "broken-thing", [])
     with pytest.raises(UserError, match="'their-wave' is no file, and no installed package: did you mean 'their-w"):
-        check(console, None, "their-wave", [])
+        check(Output(console), "their-wave", [])

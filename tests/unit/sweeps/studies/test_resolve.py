@@ -84,13 +84,25 @@ def test_an_override_that_would_not_reach_every_arm_is_refused(tmp_path: Path) -
         load(tmp_path, file, "architecture.dropout=0.7")
 
 
-def test_overrides_name_a_folder_of_their_own(tmp_path: Path) -> None:
-    texts: list[list[str]] = [[], ["seeds=3"], ["seeds=4"], ["budget.steps=30"], ["seeds=3", "budget.steps=30"]]
-    names = [load(tmp_path, FILE, *sets).folder_name for sets in texts]
+def test_overrides_that_make_other_configurations_name_a_folder_of_their_own(tmp_path: Path) -> None:
+    texts: list[list[str]] = [[], ["budget.steps=30"], ["budget.steps=31"], ["arms.control.budget.steps=30"]]
+    names = [load(tmp_path, FILE, *sets).results_key for sets in texts]
     assert names[0] == "smoke"
     assert all(name.startswith("smoke+") for name in names[1:])
     assert len(set(names)) == len(names)
-    assert load(tmp_path, FILE, "budget.steps=30", "seeds=3").folder_name == names[-1]
+
+
+def test_more_seeds_and_other_hardware_continue_in_the_same_folder(tmp_path: Path) -> None:
+    for sets in (
+        ["seeds=10"],
+        ["resources.cpus_per_trial=2"],
+        ["seeds=[1, 2]", "resources.report_timeout_seconds=9"],
+    ):
+        plain, added = load(tmp_path, FILE), load(tmp_path, FILE, *sets)
+        assert added.results_key == plain.results_key == "smoke"
+        assert [arm.config for arm in added.arms] == [arm.config for arm in plain.arms]
+        both = load(tmp_path, FILE, "budget.steps=30", *sets)
+        assert both.results_key == load(tmp_path, FILE, "budget.steps=30").results_key != "smoke"
 
 
 def test_changes_are_what_an_arm_writes_beyond_the_base(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
+from sweeps.fields import SCALES
 from sweeps.studies.library import find, library
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES
 from sweeps.studies.template import scaffold
 from tests.verbs import Call, caller
 from trainables.architectures.base import count_parameters

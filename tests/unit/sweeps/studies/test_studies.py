@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from sweeps.fields import SCALES
 from sweeps.studies.library import library
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES, Arm, Study
+from sweeps.studies.study import Arm, Study
 from trainables.architectures.base import count_parameters
 from trainables.config.trial import config_id
 from trainables.data.markov import MarkovSource

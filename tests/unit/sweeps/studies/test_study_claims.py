@@ -25,13 +25,14 @@ from search_spaces.space import SearchSpace
 from sweeps.cli import library as library_views
 from sweeps.cli import plan_text
 from sweeps.cli.json_schemas import load_schema
+from sweeps.console import Output
 from sweeps.errors import UserError
+from sweeps.fields import SCALES
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
 from sweeps.studies.claims import check_metrics
 from sweeps.studies.library import library
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES
 from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
 from tests.integration.studies import STUDY
 from tests.journals import METRIC, declared_metrics, journal_events, sweep_event
@@ -185,7 +186,7 @@ def _empty() -> Any:
 @pytest.mark.parametrize("name", [None, *library()])
 def test_the_listing_of_claims_is_what_its_schema_says(name: str | None, scale: str) -> None:
     shown: list[Any] = []
-    library_views.claims(Console(file=StringIO()), shown.append, name, scale)
+    library_views.claims(Output(Console(file=StringIO()), shown.append), name, scale)
     (listed,) = shown
     jsonschema.validate(listed, load_schema("claims"))
     if name is None:
@@ -197,18 +198,18 @@ def test_the_listing_of_claims_is_what_its_schema_says(name: str | None, scale: 
 
 def test_claims_in_words() -> None:
     console = Console(file=StringIO(), width=400)
-    library_views.claims(console, None, "kuramoto_phase_b", "laptop")
+    library_views.claims(Output(console), "kuramoto_phase_b", "laptop")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "noise, jitter and regulariser cost at most 5 % of perplexity" in text
     assert "non inferiority: `arm` is worse than `against` by less than `margin`" in text
-    library_views.claims(console, None, "quickstart", "laptop")
+    library_views.claims(Output(console), "quickstart", "laptop")
     assert "study 'quickstart' declares no claims" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", [None, *SPACES])
 def test_the_listing_of_spaces_is_what_its_schema_says(name: str | None) -> None:
     shown: list[Any] = []
-    library_views.spaces(Console(file=StringIO()), shown.append, name)
+    library_views.spaces(Output(Console(file=StringIO()), shown.append), name)
     (listed,) = shown
     jsonschema.validate(listed, load_schema("spaces"))
     assert [space["name"] for space in listed] == ([name] if name else list(SPACES))
@@ -225,14 +226,14 @@ def test_no_space_of_the_package_is_left_out() -> None:
 
 def test_spaces_in_words() -> None:
     console = Console(file=StringIO(), width=400)
-    library_views.spaces(console, None, "kuramoto.search")
+    library_views.spaces(Output(console), "kuramoto.search")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert re.search(r"dt +\[0\.01, 1\], logarithmic +model time +Length of an Euler step\. +PhaseGPT", text)
     assert "sign, causal: only if coupling != 0 or learn_coupling" in text
     with pytest.raises(
         UserError, match=r"unknown search space 'kuramoto.serach'; did you mean 'kuramoto.search'\?"
     ):
-        library_views.spaces(console, None, "kuramoto.serach")
+        library_views.spaces(Output(console), "kuramoto.serach")
 
 
 def test_the_experiment_text_has_contrasts_and_claims() -> None:

@@ -1,0 +1,283 @@
+"""What verbs that plan print with `--json`, as types; and the kinds of numbers and texts that all verbs print."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on only
+
+from sweeps.fields import Scale
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Amount = Annotated[float, Field(ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+StudyName = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]*$")]
+ConfigId = Annotated[str, Field(pattern="^[0-9a-f]{12}$")]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Device = Literal["cpu", "cuda"]
+Text = Annotated[str, Field(min_length=1)]
+Stage = Literal["building", "training", "optimizer", "evaluation", "probes"]
+
+
+class PluginJson(TypedDict):
+    """Code from outside."""
+
+    kind: Literal["file", "package"]
+    name: str
+    """Of the file, or of the installed distribution."""
+    version: str
+    """Of the distribution; a file has none."""
+    sha256: Sha256
+    """Of the code."""
+
+
+class GridJson(TypedDict):
+    """What the grid of a study came to."""
+
+    num_points: Positive
+    """Points of the design."""
+    num_repeats: Count
+    """Points that compute what another does."""
+    num_forbidden: Count
+    num_arms: Positive
+
+
+class ContrastJson(TypedDict):
+    """A planned comparison of two arms."""
+
+    arm: str
+    against: str
+    meaning: str
+
+
+class ExternalJson(TypedDict):
+    """What somebody else measured."""
+
+    name: str
+    metric: str
+    values: Annotated[list[float], Field(min_length=2)]
+    source: str
+
+
+class ResolvedArm(TypedDict):
+    """An arm with every field."""
+
+    role: Literal["baseline", "treatment", "control"]
+    note: str
+    architecture: dict[str, Any]
+    task: dict[str, Any]
+    optimizer: dict[str, Any]
+    budget: dict[str, Any]
+    pretraining: dict[str, Any] | None
+    """How its backbone is trained first, if it has one."""
+    resume_from: dict[str, Any] | None
+    """Whose weights it starts with."""
+
+
+class ResolvedStudy(TypedDict):
+    """A study at one scale, with every field resolved; the same as study.yaml in a results folder."""
+
+    format_version: Literal[1]
+    study: StudyName
+    scale: Scale
+    title: str
+    source: str
+    metric: str | None
+    """Null: the task's own."""
+    plugins: list[PluginJson]
+    """Code from outside that the arms use."""
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    overrides: dict[str, Any]
+    """What --set gave, by dotted key."""
+    contrasts: list[ContrastJson]
+    grid: GridJson | None
+    claims: list[dict[str, Any]]
+    """As claims --json, without the study."""
+    external: list[ExternalJson]
+    resources: dict[str, Any]
+    """What one trial asks of the machine."""
+    arms: Annotated[dict[str, ResolvedArm], Field(min_length=1)]
+
+
+class Memory(TypedDict):
+    """Of one worker at its peak; the parts add up."""
+
+    parameters_mib: Amount
+    gradients_mib: Amount
+    optimizer_mib: Amount
+    activations_mib: Amount
+    workspace_mib: Amount
+    context_mib: Amount
+    total_mib: Amount
+
+
+class RequestJson(TypedDict):
+    """What a trial asks of Ray."""
+
+    workers: Positive
+    cpu: Amount
+    gpu: Share
+    memory_mib: Count
+
+
+class PlannedUnit(TypedDict):
+    """A configuration to be trained."""
+
+    config_id: ConfigId
+    arm: str
+    parameters: dict[str, Any]
+    """Every field of the configuration, with dotted keys."""
+    num_parameters: Count
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    starts_with: dict[str, str]
+    """Whose weights it starts with, by role: a config_id, with the seed if that is fixed, or a file's hash."""
+    memory: Memory
+    correction: Annotated[float, Field(gt=0)]
+    """What measured peaks of the family say of the estimate beyond its context; 1: nothing yet."""
+    size_class: Count
+    request: RequestJson
+
+
+class PlannedPlugin(PluginJson):
+    """Code from outside, and whether it has changed."""
+
+    previous_sha256: str | None
+    """Of the newest sweep, if the code has changed since: what uses it runs again from the start."""
+
+
+class Place(TypedDict):
+    """Where trials of a size run."""
+
+    card: str | None
+    """The kind of card; null: any, or none."""
+    gpu: Share
+    concurrency: Positive
+
+
+class SizeClassJson(TypedDict):
+    """Trials that ask for the same."""
+
+    size_class: Count
+    memory_mib: Count
+    """What one worker may use."""
+    num_configurations: Positive
+    concurrency: Positive
+    """Trials at once if nothing else runs."""
+    places: Annotated[list[Place], Field(min_length=1)]
+
+
+class PlannedClaim(TypedDict):
+    """A claim, and what the study can find of it."""
+
+    id: str
+    kind: str
+    settled_at: Scale
+    value: float | None
+    """Smallest thing that the test finds with these seeds."""
+    text: str
+    is_possible: bool
+
+
+class PlanJson(TypedDict):
+    """What would run, what it needs and how long it takes."""
+
+    study: str
+    scale: Scale
+    device: Device
+    configurations: Annotated[list[PlannedUnit], Field(min_length=1)]
+    prerequisites: list[PlannedUnit]
+    """What is trained for arms to start with."""
+    grid: GridJson | None
+    """What the grid of the study came to; null where it has none."""
+    plugins: list[PlannedPlugin]
+    """Code from outside that the arms use."""
+    num_trials: Positive
+    num_replicates: Positive
+    concurrency: Positive
+    """The most trials that run at once."""
+    size_classes: Annotated[list[SizeClassJson], Field(min_length=1, max_length=8)]
+    """The largest first."""
+    waste: Amount
+    """Memory asked for beyond the needs, as a fraction."""
+    forecast_seconds: Amount
+    forecast_core_seconds: Amount
+    forecast_basis: str
+    smallest_detectable_effect_sd: float | None
+    claims: list[PlannedClaim]
+
+
+class EstimatedSize(TypedDict):
+    """What the workers of some arms need alike."""
+
+    arms: Annotated[list[str], Field(min_length=1)]
+    num_parameters: Annotated[list[Count], Field(min_length=1)]
+    """Of each arm."""
+    memory: Memory
+    peak_stage: Stage
+    """When a trial holds the most."""
+
+
+class EstimatedChange(TypedDict):
+    """A change of a study, and what it would do."""
+
+    setting: str
+    """As --set takes it."""
+    meaning: str
+    """What else changes; empty: nothing but rounding."""
+    memory: Memory
+    peak_stage: Stage
+    saved_mib: float
+    """Negative where the change costs memory."""
+
+
+class EstimateJson(TypedDict):
+    """Where memory goes, and what would shrink it."""
+
+    study: str
+    scale: Scale
+    device: Device
+    sizes: Annotated[list[EstimatedSize], Field(min_length=1)]
+    """The distinct sizes of the study's trials, the largest first."""
+    arm: str
+    """Whose changes follow."""
+    micro_batch_size: Positive
+    """Of that arm."""
+    changes: list[EstimatedChange]
+    """What would shrink that arm, each by itself."""
+
+
+Outcome = Literal["passed", "failed", "expected_violation", "not_declared"]
+
+
+class ContractCheck(TypedDict):
+    """One contract of one configuration."""
+
+    kind: Literal["architecture", "task"]
+    name: str
+    configuration: dict[str, Any]
+    """Every field of what was checked."""
+    contract: str
+    outcome: Outcome
+    expected: Text
+    """What the contract demands."""
+    found: str
+    """What was found instead; empty unless it failed."""
+
+
+class CheckCounts(TypedDict):
+    """How many contracts had each outcome."""
+
+    passed: Count
+    failed: Count
+    expected_violation: Count
+    not_declared: Count
+
+
+class CheckJson(TypedDict):
+    """What a plugin registers, checked."""
+
+    plugins: Annotated[list[PluginJson], Field(min_length=1)]
+    checks: Annotated[list[ContractCheck], Field(min_length=1)]
+    counts: CheckCounts

@@ -1,0 +1,377 @@
+"""What verbs print with `--json`, as types; `json_schemas` makes the shipped JSON Schemas from them.
+
+Verbs name these types in annotations only, so that printing needs no pydantic. What `results`, `compare`, `receipt`
+and `claims` print are dataclasses of `analysis`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on only
+
+from analysis.claims.claim import Claim
+from analysis.results.arms import ResultTable
+from analysis.results.memory import Receipt
+from analysis.results.sweeps import ComparedSweeps
+from sweeps.cli.json_planning import (
+    Amount,
+    CheckJson,
+    Count,
+    EstimateJson,
+    PlanJson,
+    Positive,
+    ResolvedStudy,
+    StudyName,
+    Text,
+)
+from sweeps.fields import Scale
+
+ReplicateStatus = Literal[
+    "finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted",
+    "running", "queued", "stale", "unfinished", "waiting",
+]  # fmt: skip
+
+
+class StudyRow(TypedDict):
+    """A study that `studies` lists."""
+
+    study: str
+    package: str | None
+    """The package that brings it; null: phasesweep itself."""
+    title: str
+    scales: Annotated[list[Scale], Field(min_length=1)]
+    num_arms: Positive | None
+    """Null with a grid: which of its points are arms, only resolving it tells."""
+    max_arms: Positive
+    """Arms that are written, and points of the grid."""
+
+
+class FamilyEntry(TypedDict):
+    """An architecture or a task."""
+
+    version: Positive
+    """Part of every config_id."""
+    meaning: Text
+    fields: dict[str, dict[str, Any]]
+    """A JSON Schema of each field."""
+
+
+class Families(TypedDict):
+    """What can be named in a study, with its fields."""
+
+    architecture: Annotated[dict[str, FamilyEntry], Field(min_length=1)]
+    task: Annotated[dict[str, FamilyEntry], Field(min_length=1)]
+
+
+class SpaceDimension(TypedDict):
+    """A field that a search may vary."""
+
+    name: str
+    """A dotted field, or a field of the family's own."""
+    kind: Literal["real", "log_real", "integer", "choice", "constant"]
+    low: float | None
+    """Smallest value, included; null for a choice."""
+    high: float | None
+    """Largest value, included; null for a choice."""
+    options: Annotated[list[Any], Field(min_length=1)] | None
+    """The values of a choice."""
+    unit: str
+    """Empty for a pure number or a name."""
+    meaning: str
+    source: str
+
+
+class SpaceCondition(TypedDict):
+    """Fields that matter only while something holds."""
+
+    fields: Annotated[list[str], Field(min_length=1)]
+    only_if: str
+    """The fields have no effect unless this holds."""
+
+
+class SpaceForbidden(TypedDict):
+    """A combination that is never proposed."""
+
+    when: str
+    reason: str
+
+
+class Space(TypedDict):
+    """A search space."""
+
+    name: str
+    dimensions: Annotated[list[SpaceDimension], Field(min_length=1)]
+    conditions: list[SpaceCondition]
+    forbidden: list[SpaceForbidden]
+
+
+class ReplicateRow(TypedDict):
+    """A planned replicate."""
+
+    config_id: str | None
+    """Null until a driver has described the sweep."""
+    arm: str
+    seed: Count
+    status: ReplicateStatus
+    step: Count | None
+    """Of the last report."""
+    seconds: Amount | None
+    """Of the attempt that ended."""
+    message: str
+
+
+class RunningReplicate(TypedDict):
+    """A replicate that a worker is at."""
+
+    config_id: str
+    arm: str
+    seed: Count
+    sweep_id: str
+    host: str
+    pid: int | None
+    device: str
+    step: Count
+    seconds_since_report: Amount
+    """Or since the start."""
+    predicted_memory_mib: Amount | None
+
+
+class HostRow(TypedDict):
+    """What runs on one machine."""
+
+    host: str
+    num_running: Positive
+    memory_mib: Amount
+    """Sum of the predicted peaks."""
+
+
+class DriverRow(TypedDict):
+    """A driver at work."""
+
+    sweep_id: str
+    host: str
+    pid: int
+    started_at: float
+    """Unix seconds."""
+    seconds_since_heartbeat: Amount
+
+
+class StaleClaim(TypedDict):
+    """A replicate that a dead driver had claimed."""
+
+    config_id: str
+    seed: Count
+    sweep_id: str
+
+
+class StatusJson(TypedDict):
+    """How far a study is, and what runs where."""
+
+    study: str
+    scale: Scale
+    folder: str
+    statuses: dict[ReplicateStatus, Positive]
+    """How many replicates there are of each status."""
+    num_replicates: Positive
+    num_missing: Count
+    """What `run` would run."""
+    replicates: Annotated[list[ReplicateRow], Field(min_length=1)]
+    running: list[RunningReplicate]
+    hosts: list[HostRow]
+    drivers: list[DriverRow]
+    stale_claims: list[StaleClaim]
+    """What drivers that have died had claimed; the next run takes it."""
+
+
+class StoppedDriver(TypedDict):
+    """A driver that was asked to stop."""
+
+    sweep_id: str
+    host: str
+    pid: int
+    stopped: bool
+    seconds: Amount | None
+    """Until it had stopped."""
+
+
+class StopJson(TypedDict):
+    """Who was asked to stop, and has."""
+
+    study: str
+    scale: Scale
+    folder: str
+    drivers: list[StoppedDriver]
+    """Those that were at work and have been asked to stop."""
+
+
+class LogJson(TypedDict):
+    """The log of a replicate that has started."""
+
+    arm: str
+    seed: Count
+    path: str
+    lines: list[str]
+    """With --tail the newest."""
+
+
+class ExportJson(TypedDict):
+    """A table that was written."""
+
+    path: str
+    """Absolute."""
+    what: Literal["replicates", "configurations", "curves"]
+    rows: Positive
+    columns: Annotated[list[str], Field(min_length=1)]
+
+
+class Removed(TypedDict):
+    """Something that nothing needed any more."""
+
+    path: str
+    reason: str
+    mib: Amount
+
+
+class Usage(TypedDict):
+    """On disk now, by kind; mlflow is shared by all studies of a results folder."""
+
+    journal: Amount
+    checkpoints: Amount
+    curves: Amount
+    logs: Amount
+    other: Amount
+    mlflow: Amount
+
+
+class DiskForecastJson(TypedDict):
+    """What the rest of the study adds at most."""
+
+    num_missing: Count
+    """Replicates without a result."""
+    checkpoints_mib: Amount
+    """Of all that run at a time."""
+    records_mib: Amount
+    """Journal, curves, logs and MLflow."""
+    total_mib: Amount
+    measured: bool
+    """Whether records_mib rests on replicates of this study."""
+    free_mib: Amount
+    fits: bool
+
+
+class GcJson(TypedDict):
+    """What was removed, and what the rest will take."""
+
+    study: str
+    scale: Scale
+    folder: str
+    keep: Annotated[str, Field(pattern="^(last|none|best:[1-9][0-9]*)$")]
+    dry_run: bool
+    """Nothing was removed; `removed` is what would be."""
+    at_work: list[str]
+    """Drivers; while there is one, only --dry-run is possible."""
+    removed: list[Removed]
+    freed_mib: Amount
+    usage_mib: Usage
+    forecast: DiskForecastJson
+
+
+class SyncJson(TypedDict):
+    """How far MLflow is."""
+
+    study: str
+    scale: Scale
+    experiment: str
+    """MLflow's name of the study at this scale."""
+    tracking_uri: str
+    """Without who logs in."""
+    num_events: Count
+    """In the journal."""
+    num_missing: Count
+    """Of these, what MLflow may not hold yet."""
+    num_runs: Count
+    """MLflow runs made or changed now."""
+    num_metrics: Count
+    """Numbers sent now."""
+    delegated_to: str
+    """The process that is writing them; empty if none is."""
+    error: str
+    """Why events are missing; empty if none are."""
+
+
+class SubmitJson(TypedDict):
+    """A job that a cluster has accepted."""
+
+    job_id: Text
+    """For `ray job status`, `ray job logs` and `ray job stop`."""
+    address: Annotated[str, Field(pattern="^https?://[^/]+.*[^/]$")]
+    """Of the cluster's dashboard."""
+    command: Annotated[str, Field(pattern="^python -m sweeps run ")]
+    results: Annotated[str, Field(pattern="^/")]
+    """Folder of this sweep, on the cluster."""
+    uploaded_mib: Annotated[float, Field(gt=0, le=100)]
+
+
+class NewJson(TypedDict):
+    """A study file that was written."""
+
+    study: StudyName
+    path: str
+    """Absolute."""
+    scales: Annotated[list[Scale], Field(min_length=1)]
+    arms: Annotated[list[str], Field(min_length=1)]
+    next: str
+    """The command that checks and prices it."""
+
+
+class DoctorCheck(TypedDict):
+    """A finding about this machine."""
+
+    name: str
+    ok: bool | None
+    """False: sweeps will fail; null: worth knowing."""
+    detail: str
+    cure: str
+    """What to do; empty where there is nothing to do."""
+
+
+OF_VERBS: dict[str, Any] = {
+    "check": CheckJson,
+    "claims": list[Claim],
+    "compare": ComparedSweeps,
+    "doctor": Annotated[list[DoctorCheck], Field(min_length=1)],
+    "estimate": EstimateJson,
+    "export": ExportJson,
+    "families": Families,
+    "gc": GcJson,
+    "logs": list[LogJson],
+    "new": NewJson,
+    "plan": PlanJson,
+    "receipt": Receipt,
+    "results": ResultTable,
+    "show": ResolvedStudy,
+    "spaces": list[Space],
+    "status": StatusJson,
+    "stop": StopJson,
+    "studies": list[StudyRow],
+    "submit": SubmitJson,
+    "sync": SyncJson,
+}
+"""What each verb prints."""
+
+BESIDE: dict[str, tuple[type, dict[str, Any]]] = {
+    "claims": (Claim, {"study": {"type": "string"}}),
+    "compare": (
+        ComparedSweeps,
+        {
+            "all_fields_known": {
+                "type": "boolean",
+                "description": "False: a compact journal is among them, so only changes to the studies' bases are "
+                "compared.",
+            }
+        },
+    ),
+}
+"""Fields that a verb adds to those of a type."""

@@ -1,0 +1,107 @@
+"""The verbs that read results, or look after them. Each calls one function and decides nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.options import FollowLog, Keep, Metric, StoredStudy, UnreadPlugins, verb
+from sweeps.console import Output
+
+
+@verb
+def status(output: Output, study: StoredStudy) -> None:
+    """Show how far a study is: replicates by status, and what runs where."""
+    from sweeps.cli import status
+
+    status.status(output, study)
+
+
+@verb
+def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
+    """Print the table of arms: mean, interval, n, and the difference to the baseline with its interval."""
+    from sweeps.cli import stored_sweep
+
+    stored_sweep.results(output, study, metric)
+
+
+@verb
+def compare(
+    output: Output,
+    a: Annotated[str, typer.Argument(metavar="A", help="STUDY[@SCALE][:ARM], a folder or a journal.")],
+    b: Annotated[str, typer.Argument(metavar="B", help="The same; or :ARM, an arm of the sweep of A.")],
+    metric: Annotated[str | None, typer.Option("--metric", help="Another metric than A's own.")] = None,
+    plugin: UnreadPlugins = None,
+) -> None:
+    """Compare two arms, or the matching arms of two sweeps: differing fields, and B - A paired by seed."""
+    from sweeps.cli import compare
+
+    compare.compare(*output, a, b, metric)
+
+
+@verb
+def logs(
+    output: Output,
+    study: StoredStudy,
+    arm: Annotated[str | None, typer.Argument(metavar="[ARM]", help="Of this arm, or configuration id.")] = None,
+    seed: Annotated[int | None, typer.Option("--seed", help="Of this seed only.")] = None,
+    follow: FollowLog = False,
+    tail: Annotated[int | None, typer.Option("--tail", min=1, help="Only the last lines of each.")] = None,
+) -> None:
+    """Print what replicates log: those of an arm whole, or the last lines of all."""
+    from sweeps.cli import logs
+
+    logs.logs(output, study, arm=arm, seed=seed, follow=follow, tail=tail)
+
+
+@verb
+def export(
+    output: Output,
+    study: StoredStudy,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A name ending in .csv or .parquet.")],
+    what: Annotated[str, typer.Option("--what", help="replicates, configurations or curves.")] = "replicates",
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
+) -> None:
+    """Write a tidy table: a row a replicate, a configuration, or a report of a curve. Failures are rows too."""
+    from sweeps.cli import export
+
+    export.export(output, study, to=to, what=what, force=force)
+
+
+@verb
+def receipt(output: Output, study: StoredStudy) -> None:
+    """Show what a sweep's memory was estimated, reserved and used."""
+    from sweeps.cli import receipt
+
+    receipt.show(output, study)
+
+
+@verb
+def stop(output: Output, study: StoredStudy) -> None:
+    """Ask the drivers at work on a study to stop in order, on whatever machine they are. Exit code 1 if not."""
+    from sweeps.cli import stop
+
+    raise typer.Exit(stop.stop(output, study))
+
+
+@verb
+def gc(
+    output: Output,
+    study: StoredStudy,
+    keep: Keep = "last",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
+) -> None:
+    """Remove checkpoints that nothing continues from, and what dead drivers left."""
+    from sweeps.cli import maintain
+
+    maintain.gc(*output, study.name, study.scale, study.sets, keep=keep, dry_run=dry_run)
+
+
+@verb
+def sync(output: Output, study: StoredStudy) -> None:
+    """Bring MLflow up to the journal, however often. Exit code 1 if it is behind afterwards."""
+    from sweeps.cli import sync
+
+    raise typer.Exit(sync.sync(*output, study.name, study.scale, study.sets))
