@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from sweeps.cli import app as cli
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.store.folder import ResultsFolder
 from tests.conftest import forget_plugin_files
 from tests.integration.studies import write_study

@@ -43,10 +43,10 @@ from analysis.records.journal import JournalState, read_journal
 from analysis.records.replicates import Replicate
 from analysis.report.curves import curve_metric, learning_curves
 from analysis.report.figures import arms, forest
+from analysis.report.probes import probes_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
 from analysis.results.arms import ResultTable, summarise
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
-from analysis.results.probes import probes_markdown
 from analysis.statistics.inference import smallest_detectable_effect
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"

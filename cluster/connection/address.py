@@ -7,9 +7,18 @@ that all their nodes and users share. Imports no Ray: the doctor must be able to
 
 from __future__ import annotations
 
-import socket
-from collections.abc import Mapping, MutableMapping
+import threading
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    pass
+
+import socket
+from collections.abc import MutableMapping
 from urllib.parse import SplitResult, urlsplit
 
 JOBS_PORT = 8265
@@ -147,3 +156,24 @@ def _port(parts: SplitResult) -> int | None:
 
 def _with_port(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def fetch_problem(url: str, timeout_seconds: float) -> str | None:
+    """Return why `url` does not answer in time, or None. Any HTTP status is an answer."""
+    problem: list[str | None] = ["time-out"]
+
+    def fetch() -> None:
+        try:
+            request = urllib.request.Request(url, method="HEAD")
+            with urllib.request.urlopen(request, timeout=timeout_seconds):
+                problem[0] = None
+        except urllib.error.HTTPError:
+            problem[0] = None
+        except (OSError, ValueError) as error:
+            problem[0] = str(getattr(error, "reason", error))
+
+    # a thread, because looking a name up knows no time-out
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    thread.join(timeout_seconds)
+    return problem[0]

@@ -36,17 +36,17 @@ from sweeps.errors import EXIT_USER_ERROR, UserError
 @verb
 def studies(output: Output) -> None:
     """List the studies of the library."""
-    from sweeps.cli import library as library_views
+    from sweeps.cli import library
 
-    library_views.studies(output)
+    library.studies(output)
 
 
 @verb
 def families(output: Output, plugin: Plugins = None) -> None:
     """List the architectures and tasks with their fields."""
-    from sweeps.cli import views
+    from sweeps.cli import library
 
-    views.families(output)
+    library.families(output)
 
 
 @verb
@@ -54,9 +54,9 @@ def claims(
     output: Output, study: OptionalName = None, scale: Scale = "laptop", plugin: UnreadPlugins = None
 ) -> None:
     """List the declared claims: statement, source, kind of test, and the scale at which each can be settled."""
-    from sweeps.cli import library as library_views
+    from sweeps.cli import library
 
-    library_views.claims(output, study, scale)
+    library.claims(output, study, scale)
 
 
 @verb
@@ -65,17 +65,17 @@ def spaces(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One search space only.")] = None,
 ) -> None:
     """List the search spaces: dimensions with range, unit, meaning and source, and the conditions between them."""
-    from sweeps.cli import library as library_views
+    from sweeps.cli import library
 
-    library_views.spaces(output, name)
+    library.spaces(output, name)
 
 
 @verb
 def show(output: Output, study: Study) -> None:
     """Show a study with every field resolved."""
-    from sweeps.cli import views
+    from sweeps.cli import library
 
-    views.show(output, study)
+    library.show(output, study)
 
 
 @app.command()
@@ -83,17 +83,17 @@ def schema(
     of: Annotated[str, typer.Argument(metavar="WHAT", help="study, or a verb that has --json.")] = "study",
 ) -> None:
     """Print the JSON Schema of a study file, or of what a verb prints with --json."""
-    from sweeps.cli import json_schemas
+    from sweeps.cli.schemas import generate
 
-    json_schemas.show(of)
+    generate.show(of)
 
 
 @verb
 def plan(output: Output, study: Study, gpus: Gpus = None) -> None:
     """Show what would run, what it needs and how long it takes. Starts nothing."""
-    from sweeps.cli import views
+    from sweeps.cli import plan
 
-    views.plan(output, study, gpus)
+    plan.plan(output, study, gpus)
 
 
 @verb
@@ -174,9 +174,9 @@ def new(
     plugin: Plugins = None,
 ) -> None:
     """Write a commented study file, valid at every scale: an architecture against the transformer."""
-    from sweeps.cli.new import new as write_study
+    from sweeps.cli import library
 
-    write_study(*output, name, source=source, to=to, architecture=architecture, task=task)
+    library.new(*output, name, source=source, to=to, architecture=architecture, task=task)
 
 
 @app.command()
@@ -213,7 +213,7 @@ def doctor(output: Output) -> None:
     raise typer.Exit(doctor.doctor(output))
 
 
-from sweeps.cli import reading as cli_reading  # noqa: E402, F401  registers its verbs, which `--help` lists after these
+from sweeps.cli import reading  # noqa: E402, F401  registers its verbs, which `--help` lists after these
 
 
 def main() -> None:

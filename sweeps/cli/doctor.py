@@ -8,9 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -24,6 +21,7 @@ from cluster.connection.address import (
     TOKEN_CURE,
     ClusterError,
     answers,
+    fetch_problem,
     is_authentication_off,
     jobs_address,
     join_address,
@@ -37,7 +35,7 @@ from sweeps.tracking.uri import ADVICE, check_tracking_uri, tracking_uri_from_en
 from trainables.units import MIB
 
 if TYPE_CHECKING:
-    from sweeps.cli.json_types import DoctorCheck
+    from sweeps.cli.schemas.types import DoctorCheck
 
 CHECKED_PACKAGES = ("torch", "ray", "mlflow", "transformers", "datasets", "optuna", "bitsandbytes")
 MIN_FREE_MEMORY_MIB = 1024
@@ -316,24 +314,3 @@ def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
         return Check("hub", True, f"{url} answers")
     cure = "use local data through PHASESWEEP_DATA, or an embedded corpus"
     return Check("hub", None, f"{url} does not answer ({problem})", cure, _OF_THE_HUB)
-
-
-def fetch_problem(url: str, timeout_seconds: float) -> str | None:
-    """Return why `url` does not answer in time, or None. Any HTTP status is an answer."""
-    problem: list[str | None] = ["time-out"]
-
-    def fetch() -> None:
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=timeout_seconds):
-                problem[0] = None
-        except urllib.error.HTTPError:
-            problem[0] = None
-        except (OSError, ValueError) as error:
-            problem[0] = str(getattr(error, "reason", error))
-
-    # a thread, because looking a name up knows no time-out
-    thread = threading.Thread(target=fetch, daemon=True)
-    thread.start()
-    thread.join(timeout_seconds)
-    return problem[0]

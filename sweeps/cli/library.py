@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+import yaml
 from rich.console import Console
 
 from analysis.claims.claim import Claim, ClaimError
@@ -15,14 +18,18 @@ from search_spaces.catalogue import SPACES
 from search_spaces.designs import points
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
-from sweeps.console import Output, proposed, text_table
+from sweeps.console import Emit, Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SCALES, check_scale
-from sweeps.studies.library import StudyHead, find, installed_studies, library
+from sweeps.studies.library import StudyArguments, StudyHead, find, installed_studies, library
+from sweeps.studies.resolve import load_study
+from sweeps.studies.schema import StudyFile
+from sweeps.studies.study import Study
+from sweeps.studies.template import _NAME, copy_of, scaffold
 from sweeps.studies.yaml_file import YamlSource
 
 if TYPE_CHECKING:
-    from sweeps.cli.json_types import Space, SpaceDimension, StudyRow
+    from sweeps.cli.schemas.types import Space, SpaceDimension, StudyRow
 
 
 def studies(output: Output) -> None:
@@ -208,3 +215,107 @@ def _options(dimension: Dimension) -> list[Any] | None:
         case Constant():
             return [dimension.value]
     return None
+
+
+def new(
+    out: Console,
+    emit: Emit | None,
+    name: str,
+    *,
+    source: str | None,
+    to: Path | None,
+    architecture: str | None,
+    task: str | None,
+) -> None:
+    """Write a new study file, and nothing where one is already."""
+    path = _destination(name, to)
+    if source is not None and (architecture or task):
+        raise UserError("--from copies a study as it is; give --architecture and --task without it")
+    if source is not None:
+        text = copy_of(source, name)
+    else:
+        text = scaffold(name, architecture or "kuramoto", task or "language", str(path))
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise UserError(f"{path} is there already; give another --to, or remove it") from None
+    except OSError as error:
+        raise UserError(f"--to {path}: cannot be written: {error}") from error
+    try:
+        scales = list(StudyFile.model_validate(YamlSource.read(path).data).scales)
+        studies = [load_study(str(path), scale) for scale in scales]
+    except BaseException:
+        path.unlink()
+        raise
+    arms = [arm.name for arm in studies[0].arms]
+    following = proposed("plan", str(path), "--scale", scales[0])
+    if emit:
+        emit({"study": name, "path": str(path.resolve()), "scales": scales, "arms": arms, "next": following})
+    else:
+        out.print(f"{path}: {len(arms)} arms ({', '.join(arms)}), scales {', '.join(scales)}", markup=False)
+        out.print(f"next: {following}", markup=False)
+
+
+def _destination(name: str, to: Path | None) -> Path:
+    if not _NAME.fullmatch(name):
+        suggestion = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "my_study"
+        raise UserError(
+            f"new {name}: a study's name is a small letter, then small letters, digits and _; try '{suggestion}'"
+        )
+    if name in library():
+        raise UserError(f"new {name}: the library has a study of this name; choose another")
+    path = to or Path(f"{name}.yaml")
+    if path.is_dir():
+        path = path / f"{name}.yaml"
+    if path.suffix not in {".yaml", ".yml"}:
+        raise UserError(f"--to {path}: a study file ends in .yaml")
+    return path
+
+
+def families(output: Output) -> None:
+    """List architectures and tasks with their fields."""
+    from trainables.plugins.packages import load_installed
+    from trainables.registry import ARCHITECTURES, TASKS
+
+    for problem in load_installed():
+        sys.stderr.write(f"phasesweep: not listed: {problem}\n")
+    listing = {
+        registry.kind: {
+            name: {
+                "version": registry.version(name),
+                "meaning": (registry.get(name).__doc__ or "").strip().partition("\n")[0],
+                "fields": registry.get(name).model_json_schema()["properties"],
+            }
+            for name in registry.names()
+        }
+        for registry in (ARCHITECTURES, TASKS)
+    }
+    output.show(listing, lambda out: _print_families(out, listing))
+
+
+def _print_families(out: Console, listing: dict[str, Any]) -> None:
+    for kind, entries in listing.items():
+        for name, entry in entries.items():
+            out.print(f"{kind} {name}: {entry['meaning']}", markup=False, style="bold")
+            table = text_table("  field", "default", "meaning")
+            for field, spec in entry["fields"].items():
+                default = "required" if "default" not in spec else str(spec["default"])
+                table.add_row(f"  {field}", default, " ".join(spec.get("description", "").split()))
+            out.print(table)
+            out.print()
+
+
+def show(output: Output, study: StudyArguments) -> None:
+    """Show a study, resolved."""
+    resolved = load_study(*study)
+    output.show(resolved.resolved(), lambda out: _print_study(out, resolved))
+
+
+def _print_study(out: Console, study: Study) -> None:
+    out.print(study.title, style="bold", markup=False)
+    if study.description:
+        out.print(study.description, markup=False)
+    if study.grid:
+        out.print(f"grid: {study.grid.describe()}", markup=False)
+    out.print(yaml.safe_dump(study.resolved(), sort_keys=False, allow_unicode=True), markup=False, end="")

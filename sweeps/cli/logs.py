@@ -18,7 +18,7 @@ from sweeps.store.leases import living_drivers
 from sweeps.studies.library import StudyArguments
 
 if TYPE_CHECKING:
-    from sweeps.cli.json_types import LogJson
+    from sweeps.cli.schemas.types import LogJson
 
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 5.0

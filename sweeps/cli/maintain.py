@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console
 
 from sweeps.cli.stored_sweep import StoredSweep, find_results, load_results
 from sweeps.console import Emit, format_mib, text_table
-from sweeps.errors import UserError
+from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
-from sweeps.tracking.uri import tracking_uri_from_environment
+from sweeps.tracking.tracker import ProjectionSummary, project
+from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 
 ROWS_SHOWN = 20
 
@@ -77,3 +79,47 @@ def ui(name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
     uri = tracking_uri_from_environment()
     experiment = None if name is None else find_results(name, scale, sets).experiment
     server.serve(uri, experiment=experiment, port=port, say=lambda line: print(line, flush=True))
+
+
+def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> int:
+    """Replay a study's journal into MLflow; return the exit code: 1 if MLflow is behind afterwards."""
+    stored = load_results(name, scale, sets)
+    uri = tracking_uri_from_environment()
+    summary = project(stored.folder.journal, uri, stored.experiment)
+    shown, error = without_password(uri), without_password(summary.error)
+    if emit:
+        emit(
+            {
+                "study": stored.folder.study,
+                "scale": stored.folder.scale,
+                "experiment": stored.experiment,
+                "tracking_uri": shown,
+                "num_events": summary.num_events,
+                "num_missing": summary.num_missing,
+                "num_runs": summary.num_runs,
+                "num_metrics": summary.num_metrics,
+                "delegated_to": summary.delegated_to,
+                "error": error,
+            }
+        )
+    elif not error:
+        out.print(f"{stored.experiment}: {_say(summary, shown)}", markup=False)
+    if summary.notice:
+        sys.stderr.write(f"phasesweep: sync: {summary.notice}\n")
+    if error:
+        sys.stderr.write(
+            f"phasesweep: sync: MLflow at {shown} is {summary.num_missing} of {summary.num_events} events behind "
+            f"the journal: {error}\n"
+            "nothing is lost: start the server or correct MLFLOW_TRACKING_URI, and sync again\n"
+        )
+    return EXIT_FAILURES if error or summary.num_missing else EXIT_DONE
+
+
+def _say(summary: ProjectionSummary, uri: str) -> str:
+    if summary.delegated_to:
+        return f"MLflow is being {summary}"
+    held = f"MLflow holds all {summary.num_events} events"
+    if not summary.num_runs:
+        return f"{held} already; nothing was written to {uri}"
+    runs = "1 run" if summary.num_runs == 1 else f"{summary.num_runs} runs"
+    return f"{runs} and {summary.num_metrics:,} metrics written; {held}, at {uri}"

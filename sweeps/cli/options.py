@@ -61,7 +61,7 @@ FollowLog = Annotated[
     bool, typer.Option("-f", "--follow", help="Print a log as it grows, one at a time, until the sweep ends.")
 ]
 Keep = Annotated[
-    str, typer.Option("--keep", help="Checkpoints to keep of what can continue: last (all), none, best:N.")
+    str, typer.Option("--keep", help="Checkpoints to keep of what can continue: last (all of them) or none.")
 ]
 Names = Annotated[
     list[str] | None, typer.Option("--names", metavar="NAME", help="Check only this name; may be repeated.")

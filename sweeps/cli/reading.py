@@ -22,9 +22,9 @@ def status(output: Output, study: StoredStudy) -> None:
 @verb
 def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
     """Print the table of arms: mean, interval, n, and the difference to the baseline with its interval."""
-    from sweeps.cli import stored_sweep
+    from sweeps.cli import results
 
-    stored_sweep.results(output, study, metric)
+    results.results(output, study, metric)
 
 
 @verb
@@ -65,25 +65,25 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write a tidy table: a row a replicate, a configuration, or a report of a curve. Failures are rows too."""
-    from sweeps.cli import export
+    from sweeps.cli import results
 
-    export.export(output, study, to=to, what=what, force=force)
+    results.export(output, study, to=to, what=what, force=force)
 
 
 @verb
 def receipt(output: Output, study: StoredStudy) -> None:
     """Show what a sweep's memory was estimated, reserved and used."""
-    from sweeps.cli import receipt
+    from sweeps.cli import results
 
-    receipt.show(output, study)
+    results.show_receipt(output, study)
 
 
 @verb
 def stop(output: Output, study: StoredStudy) -> None:
     """Ask the drivers at work on a study to stop in order, on whatever machine they are. Exit code 1 if not."""
-    from sweeps.cli import stop
+    from sweeps.cli import status
 
-    raise typer.Exit(stop.stop(output, study))
+    raise typer.Exit(status.stop(output, study))
 
 
 @verb
@@ -102,6 +102,6 @@ def gc(
 @verb
 def sync(output: Output, study: StoredStudy) -> None:
     """Bring MLflow up to the journal, however often. Exit code 1 if it is behind afterwards."""
-    from sweeps.cli import sync
+    from sweeps.cli import maintain
 
-    raise typer.Exit(sync.sync(*output, study.name, study.scale, study.sets))
+    raise typer.Exit(maintain.sync(*output, study.name, study.scale, study.sets))

@@ -12,11 +12,11 @@ from typing import Any
 
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
-from sweeps.console import Output, proposed
+from sweeps.console import proposed
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, check_scale, flatten
 from sweeps.store.folder import ResultsFolder, results_root
-from sweeps.studies.library import StudyArguments, StudyHead, find
+from sweeps.studies.library import StudyHead, find
 from sweeps.studies.overrides import parse_overrides
 
 
@@ -117,13 +117,3 @@ def find_metric_name(sweep: SweepInfo, name: str | None) -> str:
     if name is not None and name not in known:
         raise UserError(f"--metric: unknown metric '{name}'; {nearest(name, known)}")
     return name or sweep.primary_metric
-
-
-def results(output: Output, study: StudyArguments, metric: str | None) -> None:
-    """Print the table of arms."""
-    from analysis.report.tables import render_text
-    from analysis.results.arms import summarise
-
-    stored = load_results(*study)
-    table = summarise(stored.state, find_metric_name(stored.sweep, metric))
-    output.show(table.to_json(), lambda out: out.print(render_text(table), markup=False, end=""))

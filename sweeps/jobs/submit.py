@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from cluster.connection.address import JOBS_PORT, ClusterError, jobs_address
-from sweeps.cli.doctor import fetch_problem
+from cluster.connection.address import JOBS_PORT, ClusterError, fetch_problem, jobs_address
 from sweeps.console import Emit, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.jobs.package import JobPackage, pack

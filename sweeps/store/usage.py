@@ -9,14 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from analysis.records.journal import JournalState
-from analysis.records.statuses import RESULTS
 from sweeps.console import format_mib
-from sweeps.store.folder import ResultsFolder
 from trainables.units import MIB
 
 if TYPE_CHECKING:
-    from sweeps.plan.plan import Plan
+    pass
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12.0
 """A float32 parameter and AdamW's two moments of it. Its 8-bit version needs less, so this is an upper bound."""
@@ -68,19 +65,6 @@ class DiskForecast:
         )
         fits = self.total_mib <= self.free_mib
         return line if fits else f"{line}: NOT ENOUGH; free some, or set PHASESWEEP_RESULTS elsewhere"
-
-
-def forecast_of_plan(plan: Plan, folder: ResultsFolder, state: JournalState) -> DiskForecast:
-    """Forecast the disk that a plan still takes; `str` of it is one line for people."""
-    done = {key for key, replicate in state.replicates.items() if replicate.status in RESULTS}
-    missing = [replicate.arm for replicate in plan.replicates if replicate.key not in done]
-    budgets = [planned.config.budget for planned in missing]
-    return forecast(
-        (planned.num_parameters for planned in missing),
-        num_reports=sum(-(-budget.steps // budget.report_every) for budget in budgets),
-        concurrency=plan.concurrency,
-        folder=folder.path,
-    )
 
 
 def forecast(sizes: Iterable[int], *, num_reports: int, concurrency: int, folder: Path) -> DiskForecast:

@@ -11,11 +11,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.records.statuses import FAILURES, RESULTS
-
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate, ReportPoint
+from analysis.records.statuses import FAILURES, RESULTS
 from analysis.results.arms import ResultRow, ResultTable, summarise
 from sweeps.fields import flatten
 from sweeps.store.folder import replicate_fields

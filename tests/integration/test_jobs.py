@@ -15,7 +15,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.store.provenance import git_state
 from tests import guides
 from tests.guides import ROOT

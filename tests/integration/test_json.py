@@ -15,7 +15,7 @@ import pytest
 import typer
 
 from sweeps.cli import app as cli
-from sweeps.cli.json_schemas import DRAFT, load_schema, schema_names
+from sweeps.cli.schemas.generate import DRAFT, load_schema, schema_names
 from sweeps.studies.template import scaffold
 from tests.finished_sweep import ARMS, REPLICATES, STUDY, FinishedSweep
 from tests.verbs import Call, caller

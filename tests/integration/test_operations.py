@@ -13,7 +13,7 @@ import jsonschema
 import psutil
 import pytest
 
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import journal_events, phasesweep, start, write_study
 from tests.waiting import wait_for

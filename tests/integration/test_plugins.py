@@ -15,7 +15,7 @@ import pytest
 
 from analysis.records.journal import read_journal
 from sweeps.cli import app as cli
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from tests import guides
 from tests.guides import ROOT
 from tests.integration.studies import journal_events, phasesweep

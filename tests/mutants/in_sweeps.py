@@ -138,7 +138,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="overrides_share_a_folder",
         meaning="results of different overrides lie in one folder",
-        file="sweeps/studies/overrides.py",
+        file="sweeps/fields.py",
         old="text = json.dumps(overrides, sort_keys=True, default=str)",
         new="text = json.dumps(sorted(overrides))",
         caught_by=f"{_RESOLVE_TESTS}::test_overrides_that_make_other_configurations_name_a_folder_of_their_own",

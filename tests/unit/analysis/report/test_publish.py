@@ -14,10 +14,10 @@ from analysis.records.description import JournalError
 from analysis.records.journal import read_journal
 from analysis.records.replicates import Replicate
 from analysis.report import publish
+from analysis.report.probes import probes_markdown
 from analysis.report.publish import RENDERERS, PublishError, main, rebuild
 from analysis.report.tables import render_text
 from analysis.results.arms import summarise
-from analysis.results.probes import probes_markdown
 from tests.journals import EPOCH, PHASE_A, journal_events, replicate_events, sweep_event, write_journal
 
 README = """# Title

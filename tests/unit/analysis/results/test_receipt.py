@@ -10,7 +10,7 @@ import pytest
 
 from analysis.records.journal import merge
 from analysis.results.memory import Receipt, receipt
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from tests.journals import EPOCH, config_id, sweep_event
 
 

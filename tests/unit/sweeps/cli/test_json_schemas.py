@@ -9,15 +9,15 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sweeps.cli import json_schemas
-from sweeps.cli.json_schemas import DRAFT, generated_schemas, load_schema, schema_names
+from sweeps.cli.schemas import generate as json_schemas
+from sweeps.cli.schemas.generate import DRAFT, generated_schemas, load_schema, schema_names
 
 STOPPED = {"sweep_id": "a", "host": "here", "pid": 1, "stopped": True, "seconds": None}
 STOP: dict[str, Any] = {"study": "tiny", "scale": "smoke", "folder": "/r", "drivers": [STOPPED]}
 
 
 def test_the_shipped_files_are_what_the_types_make() -> None:
-    """If this fails: python -m sweeps.cli.json_schemas."""
+    """If this fails: python -m sweeps.cli.schemas.generate."""
     shipped = {
         path.stem: json.loads(path.read_text(encoding="utf-8"))
         for path in (Path(json_schemas.__file__).parent / "schemas").glob("*.json")

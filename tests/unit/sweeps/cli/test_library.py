@@ -10,8 +10,8 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from sweeps.cli.json_schemas import load_schema
 from sweeps.cli.library import declared_claims, studies
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.errors import UserError
 from sweeps.fields import SCALES

@@ -14,7 +14,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.cli.status import Status, look
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases

@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from sweeps.cli import stop as verb
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.store import leases as leases_module
 from sweeps.store.folder import ResultsFolder

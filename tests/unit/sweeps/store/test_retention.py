@@ -12,6 +12,7 @@ import pytest
 
 from analysis.records.journal import JournalState, merge
 from cluster.inventory import local_inventory
+from sweeps.cli.plan import forecast_of_plan
 from sweeps.cli.stored_sweep import load_results
 from sweeps.console import format_mib
 from sweeps.plan.builder import build_plan
@@ -19,7 +20,7 @@ from sweeps.store import cleanup as retention
 from sweeps.store.cleanup import leftovers, remove
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
-from sweeps.store.usage import forecast, forecast_of_plan
+from sweeps.store.usage import forecast
 from sweeps.studies.resolve import load_study
 from tests.disks import fill, free_bytes, small_disk
 from tests.heartbeats import dead_driver

@@ -23,8 +23,8 @@ from cluster.inventory import local_inventory
 from search_spaces.catalogue import SPACES
 from search_spaces.space import SearchSpace
 from sweeps.cli import library as library_views
-from sweeps.cli import plan_text
-from sweeps.cli.json_schemas import load_schema
+from sweeps.cli import plan as plan_text
+from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.errors import UserError
 from sweeps.fields import SCALES

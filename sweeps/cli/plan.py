@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
-
-from rich.table import Table
+from typing import TYPE_CHECKING
 
 from analysis.records.journal import JournalState
+from analysis.records.statuses import RESULTS
+from sweeps.store.folder import ResultsFolder
+
+if TYPE_CHECKING:
+    from sweeps.plan.plan import Plan
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
 from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
-from sweeps.console import format_duration, text_table
+from sweeps.console import Output, format_duration, text_table
 from sweeps.errors import first_few
 from sweeps.plan.plan import Plan, PlannedArm, previous_hash
+from sweeps.run.driver import Prepared, prepare
+from sweeps.store.usage import DiskForecast, forecast
+from sweeps.studies.library import StudyArguments
 from trainables.registry import Plugin
 
 
@@ -174,3 +185,37 @@ def claims_table(plan: Plan) -> Table:
     for claim, found in plan.detectable_effects:
         table.add_row(claim.id, claim.kind.replace("_", " "), claim.settled_at, found.text)
     return table
+
+
+def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
+    """Show the plan, for what is here or for the cards that `gpus` describes."""
+    prepared = prepare(*study, cards=gpus)
+    state = prepared.state
+    output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))
+
+
+def _print_plan(out: Console, prepared: Prepared, state: JournalState, gpus: str | None) -> None:
+    out.print(f"{prepared.experiment}: {prepared.study.title}", style="bold", markup=False)
+    out.print(arms_table(prepared.plan))
+    out.print(f"\n{budget(prepared.plan, state, prepared.machine)}", markup=False)
+    out.print(str(forecast_of_plan(prepared.plan, prepared.folder, state)), markup=False)
+    if prepared.study.claims:
+        out.print()
+        out.print(claims_table(prepared.plan))
+    next_step = (
+        f"next: {prepared.command('run')}" if gpus is None else f"this was planned for {gpus}, not for what is here"
+    )
+    out.print(f"\nnothing was started; {next_step}", markup=False)
+
+
+def forecast_of_plan(plan: Plan, folder: ResultsFolder, state: JournalState) -> DiskForecast:
+    """Forecast the disk that a plan still takes; `str` of it is one line for people."""
+    done = {key for key, replicate in state.replicates.items() if replicate.status in RESULTS}
+    missing = [replicate.arm for replicate in plan.replicates if replicate.key not in done]
+    budgets = [planned.config.budget for planned in missing]
+    return forecast(
+        (planned.num_parameters for planned in missing),
+        num_reports=sum(-(-budget.steps // budget.report_every) for budget in budgets),
+        concurrency=plan.concurrency,
+        folder=folder.path,
+    )

@@ -1,6 +1,7 @@
 """JSON Schemas of a study file and of what each verb prints with `--json`.
 
-Those of verbs are shipped as files, made from `json_types`: `python -m sweeps.cli.json_schemas` writes them again.
+Those of verbs are shipped as files, made from `types` and `planning`; `python -m sweeps.cli.schemas.generate`
+writes them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SAME_AS = {"run": "results", "resume": "results"}
 
 def schema_names() -> list[str]:
     """Return everything that `load_schema` knows: `study`, and each verb that prints JSON."""
-    folder = resources.files("sweeps.cli") / "schemas"
+    folder = resources.files("sweeps.cli.schemas")
     files = (item.name.removesuffix(".json") for item in folder.iterdir() if item.name.endswith(".json"))
     return sorted({"study", *SAME_AS, *files})
 
@@ -48,7 +49,7 @@ def load_schema(name: str) -> dict[str, Any]:
         from sweeps.studies.schema import StudyFile  # and with it every architecture
 
         return {"$schema": DRAFT, **StudyFile.model_json_schema()}
-    file = resources.files("sweeps.cli") / "schemas" / f"{SAME_AS.get(name, name)}.json"
+    file = resources.files("sweeps.cli.schemas") / f"{SAME_AS.get(name, name)}.json"
     schema: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return schema
 
@@ -57,7 +58,7 @@ def generated_schemas() -> dict[str, dict[str, Any]]:
     """Return the schema of every verb, made from the type of what it prints."""
     from pydantic import TypeAdapter
 
-    from sweeps.cli.json_types import BESIDE, OF_VERBS
+    from sweeps.cli.schemas.types import BESIDE, OF_VERBS
 
     for kind in _described_types():
         kind.__pydantic_config__ = {"use_attribute_docstrings": True}  # type: ignore[attr-defined]
@@ -79,7 +80,8 @@ def _described_types() -> Iterator[type]:
     from analysis.results import arms as results
     from analysis.results import memory as receipt
     from analysis.results import sweeps as compare
-    from sweeps.cli import json_planning, json_types
+    from sweeps.cli.schemas import planning as json_planning
+    from sweeps.cli.schemas import types as json_types
 
     for module in (claims, compare, receipt, results, json_planning, json_types):
         for value in vars(module).values():
@@ -108,7 +110,7 @@ def _text(schema: dict[str, Any]) -> str:
 
 def main() -> None:
     """Write the shipped schemas of verbs."""
-    folder = Path(__file__).parent / "schemas"
+    folder = Path(__file__).parent
     for name, schema in generated_schemas().items():
         (folder / f"{name}.json").write_text(_text(schema), encoding="utf-8")
 

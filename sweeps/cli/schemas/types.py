@@ -15,7 +15,7 @@ from analysis.claims.claim import Claim
 from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
 from analysis.results.sweeps import ComparedSweeps
-from sweeps.cli.json_planning import (
+from sweeps.cli.schemas.planning import (
     Amount,
     CheckJson,
     Count,
@@ -158,7 +158,7 @@ class DriverRow(TypedDict):
     seconds_since_heartbeat: Amount
 
 
-class StaleClaim(TypedDict):
+class StaleLease(TypedDict):
     """A replicate that a dead driver had claimed."""
 
     config_id: str
@@ -181,7 +181,7 @@ class StatusJson(TypedDict):
     running: list[RunningReplicate]
     hosts: list[HostRow]
     drivers: list[DriverRow]
-    stale_claims: list[StaleClaim]
+    stale_leases: list[StaleLease]
     """What drivers that have died had claimed; the next run takes it."""
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, merge
-from analysis.results.probes import probes_markdown
+from analysis.report.probes import probes_markdown
 from tests.journals import EPOCH, config_id, sweep_event
 
 ARMS = ("baseline", "learnt", "fixed", "lost")

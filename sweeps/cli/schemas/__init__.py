@@ -1,0 +1,1 @@
+"""What each verb prints with --json: types, and the JSON Schemas made from them."""
