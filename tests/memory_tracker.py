@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sweeps.tracking.trackers import RunRecord, Value, Written, holds_lost_points, values_of
+from sweeps.tracking.trackers import RunRecord, SyncCounts, Value, holds_lost_points, values_of
 
 
 @dataclass
@@ -29,7 +29,7 @@ class MemoryTracker:
     """
 
     def __init__(self, store: list[HeldRun] | None = None) -> None:
-        self.written, self.notice = Written(), ""
+        self.written, self.notice = SyncCounts(), ""
         self.store: list[HeldRun] = [] if store is None else store
         self.runs: dict[str, HeldRun] = {}
         """Those of the journal that is open, by key."""

@@ -204,7 +204,7 @@ class _Simulation:
             self.outcome.given_up[name] = decision.message
             return
         self.outcome.retries[decision.reason.split()[0]] += 1
-        self.grants[name] = decision.grant
+        self.grants[name] = decision.allocation
         self.queue.append(name)
 
 

@@ -1,4 +1,7 @@
-"""The verbs that look at the library: its studies, which claims they settle, and what may vary."""
+"""The verbs that look at the library: its studies, their claims, what may vary, the families; and `new`.
+
+Studies and claims are read as they are written, without what trains: that is imported where a verb needs it.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +25,11 @@ from sweeps.console import Emit, Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SCALES, check_scale
 from sweeps.studies.library import StudyArguments, StudyHead, find, installed_studies, library
-from sweeps.studies.resolve import load_study
-from sweeps.studies.schema import StudyFile
-from sweeps.studies.study import Study
-from sweeps.studies.template import _NAME, copy_of, scaffold
 from sweeps.studies.yaml_file import YamlSource
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.types import Space, SpaceDimension, StudyRow
+    from sweeps.studies.study import Study
 
 
 def studies(output: Output) -> None:
@@ -228,6 +228,9 @@ def new(
     task: str | None,
 ) -> None:
     """Write a new study file, and nothing where one is already."""
+    from sweeps.studies.resolve import load_study
+    from sweeps.studies.template import copy_of, scaffold
+
     path = _destination(name, to)
     if source is not None and (architecture or task):
         raise UserError("--from copies a study as it is; give --architecture and --task without it")
@@ -239,11 +242,11 @@ def new(
         with path.open("x", encoding="utf-8") as file:
             file.write(text)
     except FileExistsError:
-        raise UserError(f"{path} is there already; give another --to, or remove it") from None
+        raise UserError(f"{path} already exists; give another --to, or remove it") from None
     except OSError as error:
         raise UserError(f"--to {path}: cannot be written: {error}") from error
     try:
-        scales = list(StudyFile.model_validate(YamlSource.read(path).data).scales)
+        scales = list(StudyHead.read(path).section("scales"))
         studies = [load_study(str(path), scale) for scale in scales]
     except BaseException:
         path.unlink()
@@ -258,7 +261,7 @@ def new(
 
 
 def _destination(name: str, to: Path | None) -> Path:
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
         suggestion = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_0123456789") or "my_study"
         raise UserError(
             f"new {name}: a study's name is a small letter, then small letters, digits and _; try '{suggestion}'"
@@ -308,6 +311,8 @@ def _print_families(out: Console, listing: dict[str, Any]) -> None:
 
 def show(output: Output, study: StudyArguments) -> None:
     """Show a study, resolved."""
+    from sweeps.studies.resolve import load_study
+
     resolved = load_study(*study)
     output.show(resolved.resolved(), lambda out: _print_study(out, resolved))
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-from sweeps.console import Output
+from sweeps.console import Output, without_infinities
 from sweeps.fields import DEFAULT_SCALE
 from sweeps.studies.library import StudyArguments
 
@@ -152,8 +152,12 @@ def _study(study: str, scale: str, sets: list[str] | None, _plugin: list[str] | 
 def _output(as_json: bool) -> Output:
     width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
     console = Console(soft_wrap=True, highlight=False, width=width)
-    return Output(console, _emit if as_json else None)
+    return Output(console, emit if as_json else None)
 
 
-def _emit(value: Any) -> None:
-    sys.stdout.write(json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+def emit(value: Any) -> None:
+    """Print JSON on standard output; what JSON has no number for is null, and that is said."""
+    finite, num_lost = without_infinities(value)
+    sys.stdout.write(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    if num_lost:
+        sys.stderr.write(f"phasesweep: {num_lost} of the numbers exceed every float, and are null\n")

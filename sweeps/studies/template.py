@@ -20,7 +20,6 @@ from trainables.registry import ARCHITECTURES, TASKS, Registry
 
 CONTROL = "transformer"
 WIDTH = 110
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
 @dataclass(frozen=True)
@@ -76,7 +75,9 @@ def scaffold(name: str, architecture: str, task: str, file: str) -> str:
     else:
         comments = _comments(family, ARCHITECTURES.get(CONTROL).model_fields, "      # ")
         change = f"    architecture:\n      name: {architecture}\n{comments}"
-    return Template(resources.files("sweeps.studies").joinpath("_template.yaml").read_text("utf-8")).substitute(
+    return Template(
+        resources.files("sweeps.studies").joinpath("library", "_template.yaml").read_text("utf-8")
+    ).substitute(
         {scale: f"      task: {text}\n" if text else "" for scale, text in lines.scales.items()},
         file=file,
         name=name,

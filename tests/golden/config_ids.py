@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from sweeps.fields import SCALES
 from sweeps.studies.library import library
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES, Arm
+from sweeps.studies.study import Arm
 from trainables.config.trial import config_id
 
 PATH = Path(__file__).with_name("config_ids.json")

@@ -159,7 +159,7 @@ class DriverRow(TypedDict):
 
 
 class StaleLease(TypedDict):
-    """A replicate that a dead driver had claimed."""
+    """A replicate that a dead driver had leased."""
 
     config_id: str
     seed: Count
@@ -182,7 +182,7 @@ class StatusJson(TypedDict):
     hosts: list[HostRow]
     drivers: list[DriverRow]
     stale_leases: list[StaleLease]
-    """What drivers that have died had claimed; the next run takes it."""
+    """What drivers that have died had leased; the next run takes it."""
 
 
 class StoppedDriver(TypedDict):
@@ -234,48 +234,21 @@ class Removed(TypedDict):
     mib: Amount
 
 
-class Usage(TypedDict):
-    """On disk now, by kind; mlflow is shared by all studies of a results folder."""
-
-    journal: Amount
-    checkpoints: Amount
-    curves: Amount
-    logs: Amount
-    other: Amount
-    mlflow: Amount
-
-
-class DiskForecastJson(TypedDict):
-    """What the rest of the study adds at most."""
-
-    num_missing: Count
-    """Replicates without a result."""
-    checkpoints_mib: Amount
-    """Of all that run at a time."""
-    records_mib: Amount
-    """Journal, curves, logs and MLflow."""
-    total_mib: Amount
-    measured: bool
-    """Whether records_mib rests on replicates of this study."""
-    free_mib: Amount
-    fits: bool
-
-
 class GcJson(TypedDict):
-    """What was removed, and what the rest will take."""
+    """What was removed, and what is left."""
 
     study: str
     scale: Scale
     folder: str
-    keep: Annotated[str, Field(pattern="^(last|none|best:[1-9][0-9]*)$")]
+    keep: Annotated[str, Field(pattern="^(last|none)$")]
     dry_run: bool
     """Nothing was removed; `removed` is what would be."""
     at_work: list[str]
     """Drivers; while there is one, only --dry-run is possible."""
     removed: list[Removed]
     freed_mib: Amount
-    usage_mib: Usage
-    forecast: DiskForecastJson
+    used_mib: Amount
+    """What the study takes on disk now."""
 
 
 class SyncJson(TypedDict):

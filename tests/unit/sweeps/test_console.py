@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli.app import emit
+from sweeps.cli.options import emit
 from tests.journals import journal_events
 from tests.verbs import Call, caller, write_results
 

@@ -11,8 +11,9 @@ from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, parse_line, read_journal
 from analysis.records.replicates import Key
 from sweeps.store.reader import JournalReader
+from tests.guides import ROOT
 
-JOURNAL = Path(__file__).parents[1] / "fixtures" / "journal_v1"
+JOURNAL = ROOT / "tests" / "fixtures" / "journal_v1"
 """Two drivers of the study `quickstart`: the first was interrupted, the second killed while it wrote a line.
 
 The sweep's description and the replicate of the transformer with seed 0 are those of a real run; the rest was
@@ -110,10 +111,10 @@ def test_the_torn_line_is_torn_and_ignored_by_both_readers(state: JournalState) 
         parse_line(torn, where="here")
     tail = JournalReader(JOURNAL)
     tail.poll(final=True)
-    assert tail.following.state == state
+    assert tail.view.state == state
     assert tail.num_events == 44
-    assert tail.following.sweeps["20261122T165828-dc3f34"].interrupted_at is not None
-    assert tail.following.sweeps["20261123T081444-a59478"].interrupted_at is None
+    assert tail.view.sweeps["20261122T165828-dc3f34"].interrupted_at is not None
+    assert tail.view.sweeps["20261123T081444-a59478"].interrupted_at is None
 
 
 def test_it_can_be_compacted_and_still_says_the_same(state: JournalState, tmp_path: Path) -> None:

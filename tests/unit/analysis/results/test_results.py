@@ -357,7 +357,7 @@ def test_a_metric_that_does_not_apply_to_an_arm_is_no_failure() -> None:
 
 @pytest.mark.parametrize("finished", [True, False])
 def test_json_fits_the_schema_that_is_shipped(finished: bool) -> None:
-    schema = json.loads((resources.files("sweeps") / "schemas" / "results.json").read_text(encoding="utf-8"))
+    schema = json.loads((resources.files("sweeps.cli.schemas") / "results.json").read_text(encoding="utf-8"))
     ids = {arm: f"{index:012x}" for index, arm in enumerate(PHASE_A)}
     described = {"contrasts": [contrast("kuramoto_32", "coupling_0")], "external": [NANOGPT], "config_ids": ids}
     events = journal_events(**described) if finished else [sweep_event(**described)]

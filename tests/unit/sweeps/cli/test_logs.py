@@ -158,5 +158,5 @@ def test_ctrl_c_ends_following_without_a_word(results: ResultsFolder, tmp_path: 
         lines = [process.stdout.readline() for _ in TRACEBACK.splitlines()]
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=60)
-    assert "".join(lines) == TRACEBACK
+    assert "".join(lines) == TRACEBACK, err
     assert (process.returncode, out, err) == (0, "", "")

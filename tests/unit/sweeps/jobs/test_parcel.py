@@ -35,9 +35,9 @@ def test_it_holds_the_packages_and_the_users_files_and_nothing_else(tmp_path: Pa
         name.partition("/")[0] for name in package.texts
     }
     assert not list(folder.rglob("__pycache__"))
-    for package in LIBRARY:
-        sources = {path.relative_to(ROOT) for path in (ROOT / package).rglob("*.*") if path.suffix != ".pyc"}
-        assert {path.relative_to(folder) for path in (folder / package).rglob("*.*")} == sources
+    for name in LIBRARY:
+        sources = {path.relative_to(ROOT) for path in (ROOT / name).rglob("*.*") if path.suffix != ".pyc"}
+        assert {path.relative_to(folder) for path in (folder / name).rglob("*.*")} == sources
     assert (folder / package.study).read_text(encoding="utf-8") == study.read_text(encoding="utf-8")
 
 

@@ -9,11 +9,11 @@ import pytest
 
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
+from sweeps.fields import SCALES
 from sweeps.plan.batch_splits import check_batch_splits
 from sweeps.plan.builder import build_plan
 from sweeps.studies.library import library
 from sweeps.studies.resolve import load_study
-from sweeps.studies.study import SCALES
 from tests.integration.studies import write_study
 from tests.verbs import caller
 from trainables.architectures.gpt import TransformerConfig

@@ -49,7 +49,7 @@ NUMERICS = {
 
 
 @pytest.fixture
-def tail(tmp_path: Path) -> JournalReader:
+def reader(tmp_path: Path) -> JournalReader:
     events = [sweep_event(("baseline",), seeds=range(len(STATUSES)), provenance=provenance())]
     for status, (_, seed) in KEYS.items():
         events += [

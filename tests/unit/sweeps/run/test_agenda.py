@@ -183,9 +183,9 @@ def test_what_can_never_start_is_left_with_the_reason(scene: Scene, status: str)
     queue = scene.queue(replicates=CHAIN)
     assert claim_all(queue) == [(config_id("baseline"), 0)]
     scene.write(*replicate_events("baseline", 0, None, status=status))
-    status = queue.refresh()
-    assert (status.has_free, status.held, status.waiting) == (False, 0, 0)
-    (why,) = status.blocked
+    left = queue.refresh()
+    assert (left.has_free, left.held, left.waiting) == (False, 0, 0)
+    (why,) = left.blocked
     assert why.startswith(f"{config_id('baseline')} seed 0, which others start with, ended as {status}")
     assert not queue.has_more
     assert queue.left() == {(config_id(arm), 0) for arm in ("treatment", "last")}

@@ -187,7 +187,7 @@ def test_what_is_said_of_a_folder_that_cannot_be_written(number: int, sentence: 
 def one_has_finished(tmp_path: Path) -> Path:
     """Write a journal in which the first of the study's two replicates has finished, as another driver would."""
     prepared = prepare(str(write_study(tmp_path, seeds=1)), "laptop", [])
-    prepared.folder.prepare(prepared.study)
+    prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
     writer = JournalWriter(prepared.folder.journal, "before")
     writer.write_sweep(prepared.plan.sweep)
     config_id, seed = prepared.plan.keys[0]

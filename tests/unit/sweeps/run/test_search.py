@@ -90,12 +90,12 @@ def test_while_its_own_trials_run_it_waits_for_what_others_hold() -> None:
     assert made.suggest("c") == Searcher.FINISHED, "idle actors must not keep what the others need"
 
 
-@pytest.mark.parametrize("limits", [{"max_trials": 2}, {"max_hours": 1.0}])
-def test_it_starts_no_more_than_the_sitting_allows(limits: dict[str, Any]) -> None:
-    made, limits = searcher(9, held=1, **limits)
+@pytest.mark.parametrize("given", [{"max_trials": 2}, {"max_hours": 1.0}])
+def test_it_starts_no_more_than_the_limits_allow(given: dict[str, Any]) -> None:
+    made, limits = searcher(9, held=1, **given)
     assert made.suggest("a") != Searcher.FINISHED
     assert made.suggest("b") != Searcher.FINISHED
-    limits.stop("enough") if "max_hours" in limits else None
+    limits.stop("enough") if "max_hours" in given else None
     for name in "ab":
         made.on_trial_complete(name)
     assert made.suggest("c") == Searcher.FINISHED

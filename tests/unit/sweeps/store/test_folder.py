@@ -23,8 +23,8 @@ def test_the_marker_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatc
 
     monkeypatch.setattr(os, "fsync", noting)
     study = load_study(str(write_study(tmp_path)), "laptop", [])
-    folder = ResultsFolder.of(tmp_path / "results", study)
-    folder.prepare(study)
-    file, parent = synced
-    assert file.startswith(".study.yaml.") and parent == folder.path.name
-    assert ResultsFolder.of(tmp_path / "results", study) == folder
+    folder = ResultsFolder.of(tmp_path / "results", study.name, study.results_key)
+    folder.prepare(study.resolved(), study.plugin_texts)
+    marker, parent, file, _ = synced
+    assert marker.startswith(".results.json.") and file.startswith(".study.yaml.") and parent == folder.path.name
+    assert ResultsFolder.of(tmp_path / "results", study.name, study.results_key) == folder

@@ -34,7 +34,7 @@ def test_out_of_memory_is_no_end_while_its_driver_will_try_again(
 ) -> None:
     events = [sweep_event(("baseline",), seeds=(0,)), *replicate_events("baseline", 0, 2.4, status="oom")]
     events[-1]["retry"] = retry
-    following = read(tmp_path, events).following
+    following = read(tmp_path, events).view
     projection = RunRecords("study@laptop", tmp_path / "replicates")
     (replicate,) = projection.replicates(following, [(config_id("baseline"), 0)])
     (configuration,) = projection.configurations(following)
@@ -62,7 +62,7 @@ def test_the_work_of_replicates_does_not_grow_with_the_arms(tmp_path: Path) -> N
     counts = []
     for num_arms in (10, 80):
         arms = dict.fromkeys(["baseline", *(f"arm_{i}" for i in range(1, num_arms))], 2.4)
-        following = read(tmp_path / str(num_arms), journal_events(arms, seeds=(0, 1))).following
+        following = read(tmp_path / str(num_arms), journal_events(arms, seeds=(0, 1))).view
         projection = RunRecords("study@laptop", tmp_path / "replicates")
         counts.append(num_calls(lambda p=projection, f=following: p.replicates(f, f.state.replicates.keys())))
     assert counts[1] / counts[0] < 9  # 16 while each replicate looked for its arm among all
@@ -71,7 +71,7 @@ def test_the_work_of_replicates_does_not_grow_with_the_arms(tmp_path: Path) -> N
 def test_a_row_of_a_table_takes_no_thousands_of_calls(tmp_path: Path) -> None:
     """460 arms and 24 metrics have 11,000 rows: with scipy's result objects they took 38 s, without them 4 s."""
     arms = dict.fromkeys(["baseline", *(f"arm_{i}" for i in range(1, 30))], 2.4)
-    state = read(tmp_path, journal_events(arms, seeds=range(3))).following.state
+    state = read(tmp_path, journal_events(arms, seeds=range(3))).view.state
     summarise(state)  # what is only done once
     assert num_calls(lambda: summarise(state)) / len(arms) < 1200
 

@@ -83,7 +83,7 @@ def test_bpe_compresses_and_is_deterministic() -> None:
 
 
 def test_bpe_training_repeats_without_the_memory() -> None:
-    from trainables.data.tokenizers import base as module
+    from trainables.data.tokenizers import bpe as module
 
     first = BpeTokenizer(TRAINING_TEXT, 310)._backend.to_str()
     module._train_bpe.cache_clear()
