@@ -27,7 +27,7 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
     if to.suffix not in SUFFIXES:
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:
-        raise UserError(f"--to {to}: is there already; give another name, or --force to replace it")
+        raise UserError(f"--to {to}: already exists; give another name, or --force to replace it")
     stored = load_results(*study)
     rows = rows_of(
         chosen,

@@ -231,7 +231,7 @@ def _read_marker(marker: Path) -> dict[str, Any]:
         text = marker.read_text(encoding="utf-8")
         found = json.loads(text) if marker.name == MARKER else yaml.load(text, Loader=FAST_LOADER)
     except yaml.YAMLError as error:
-        problem = " ".join(str(error).split())
+        problem = getattr(error, "problem", None) or str(error)
     except ValueError as error:  # no UTF-8, or no JSON
         problem = str(error)
     if not isinstance(found, dict) or "format_version" not in found:
