@@ -1,4 +1,4 @@
-"""What the machine, or a Ray cluster, offers: cores, memory and cards that this process may really use."""
+"""What the machine, or a Ray cluster, offers: cores, memory and GPUs that this process may really use."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from trainables.units import MIB
 
 _UNLIMITED_BYTES = 2**60  # cgroup v1 writes a number near 2**63 for "no limit"
 ACCELERATOR_PREFIX = "accelerator_type:"
-"""Beginning of the resource by which Ray marks the machines that have a kind of card."""
+"""Beginning of the resource by which Ray marks the machines that have a kind of GPU."""
 
 _NVIDIA_SMI_SECONDS = 20
 
 _CARDS = re.compile(r"(?P<count>\d+)x(?P<size>\d+(\.\d+)?)GiB", re.IGNORECASE)
 _CPUS_BESIDE_CARD = 64
 _MIB_BESIDE_CARD = 256 * 1024
-"""What machines that are only imagined have beside each card: enough, so that the cards are the limit."""
+"""What machines that are only imagined have beside each GPU: enough, so that the GPUs are the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,7 +35,7 @@ class Card:
     kind: str
     """Product name, as `NVIDIA H100 80GB HBM3`."""
     memory_mib: int | None
-    """Memory of one card; None where a cluster does not say."""
+    """Memory of one GPU; None where a cluster does not say."""
     free_mib: int | None
     """Free memory of the fullest of them when asked; None where a cluster does not say."""
     count: int
@@ -58,7 +58,7 @@ class Inventory:
     """What could not be found out, for `doctor`."""
 
     def offered_mib(self, *, on_cards: bool) -> int:
-        """Return the free memory of all machines, or of all their cards; 0 where a cluster does not say."""
+        """Return the free memory of all machines, or of all their GPUs; 0 where a cluster does not say."""
         if not on_cards:
             return self.memory_mib
         return sum(card.count * (card.free_mib or 0) for card in self.gpus)
@@ -88,10 +88,10 @@ def local_inventory(root: Path = Path("/")) -> Inventory:
 
 
 def imagined_inventory(text: str) -> Inventory:
-    """Return machines with cards that are not there, to plan for; each kind of card on a machine of its own.
+    """Return machines with GPUs that are not there, to plan for; each kind of GPU on a machine of its own.
 
     Args:
-        text: Cards as `4x94.5GiB,2x24GiB`: how many, and how much of each one's memory is free.
+        text: GPUs as `4x94.5GiB,2x24GiB`: how many, and how much of each one's memory is free.
 
     Raises:
         ValueError: If it is not of that form.
@@ -100,7 +100,7 @@ def imagined_inventory(text: str) -> Inventory:
     for part in text.split(","):
         match = _CARDS.fullmatch(part.strip())
         if match is None or int(match["count"]) < 1 or float(match["size"]) <= 0:
-            raise ValueError(f"'{part.strip()}' says no cards; write them as 4x94.5GiB,2x24GiB")
+            raise ValueError(f"'{part.strip()}' says no GPUs; write them as 4x94.5GiB,2x24GiB")
         count, memory_mib = int(match["count"]), int(float(match["size"]) * 1024)
         kind = f"{float(match['size']):g} GiB"
         card = Card(kind=kind, memory_mib=memory_mib, free_mib=memory_mib, count=count)
@@ -114,7 +114,7 @@ def cluster_inventory(nodes: Iterable[tuple[Mapping[str, float], Sequence[Card]]
 
     Args:
         nodes: Of each living node the resources, as Ray lists them (`CPU`, `GPU`, `memory` in bytes,
-            `accelerator_type:<kind>`), and the cards that it has found itself: Ray does not know their memory.
+            `accelerator_type:<kind>`), and the GPUs that it has found itself: Ray does not know their memory.
     """
     return _sum_of([_node_inventory(resources, cards) for resources, cards in nodes])
 
@@ -221,7 +221,7 @@ def _limits_memory_v1(folder: Path) -> _Limits:
 
 
 def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
-    """Return the visible NVIDIA cards and notes on what went wrong.
+    """Return the visible NVIDIA GPUs and notes on what went wrong.
 
     Asks `nvidia-smi`: asking CUDA would open a context of several hundred MiB in this process.
     """
@@ -235,7 +235,7 @@ def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
 
 
 def ask_nvidia_smi(query: str) -> str:
-    """Return what `nvidia-smi` says of the cards: a line each, with the fields of `query`; memory in MiB.
+    """Return what `nvidia-smi` says of the GPUs: a line each, with the fields of `query`; memory in MiB.
 
     Raises:
         RuntimeError: If it does not answer; the message has its first words.
@@ -256,7 +256,7 @@ def parse_nvidia_smi(text: str, *, visible: str | None) -> tuple[Card, ...]:
 
     Args:
         text: What it printed.
-        visible: `CUDA_VISIBLE_DEVICES`: indices or UUIDs (or their beginnings); None: every card.
+        visible: `CUDA_VISIBLE_DEVICES`: indices or UUIDs (or their beginnings); None: every GPU.
     """
     wanted = None if visible is None else [item.strip() for item in visible.split(",") if item.strip()]
     free_by_card: dict[tuple[str, int], list[int]] = {}

@@ -19,7 +19,7 @@ MAX_NAMED = 4
 
 
 class UserError(Exception):
-    """A mistake the user can mend. The message names where, what, the nearest valid name and what to do."""
+    """A mistake the user can fix. The message names where, what, the nearest valid name and what to do."""
 
 
 def first_few(names: Sequence[str], most: int = MAX_NAMED) -> str:

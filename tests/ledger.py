@@ -1,8 +1,8 @@
-"""A ledger that plays the cards of a cluster: it alone knows what each trial truly needs.
+"""A ledger that plays the GPUs of a cluster: it alone knows what each trial truly needs.
 
 It draws the true demands itself, around the estimates and now and then far beyond them, enforces caps if they are
 on, and records every death. It imports the standard library only, so that nothing of the code under test can make
-it agree; it runs in the process of a test, or as an actor of Ray in a process of its own. A trial starts on a card
+it agree; it runs in the process of a test, or as an actor of Ray in a process of its own. A trial starts on a GPU
 of its kind on which its share is free, as Ray documents it.
 """
 
@@ -38,9 +38,9 @@ class Ask(NamedTuple):
 
     name: str
     share: float
-    """Of one card."""
+    """Of one GPU."""
     kind: str | None
-    """Of card; None: any."""
+    """Of GPU; None: any."""
     reserved_mib: float
     """What it may use, if caps are on."""
 
@@ -69,7 +69,7 @@ class _Card:
 
 
 class Ledger:
-    """Plays the cards.
+    """Plays the GPUs.
 
     Args:
         cards: Kind and free memory in MiB of each.
@@ -93,7 +93,7 @@ class Ledger:
         return CONTEXT_MIB + (job.estimate_mib - CONTEXT_MIB) * self._factors[job.name] * part
 
     def place(self, asks: Iterable[Ask]) -> list[str]:
-        """Allocation in order what fits, each on the fullest card that has its share free; return whose it is."""
+        """Allocation in order what fits, each on the fullest GPU that has its share free; return whose it is."""
         granted = []
         for ask in asks:
             fitting = [card for card in self._cards if card.fits(ask)]
@@ -114,12 +114,12 @@ class Ledger:
         card.used_mib[job.name] = demand
         if sum(card.used_mib.values()) <= card.capacity_mib:
             return []
-        dead = list(card.used_mib)  # as it happened: all that were at work on the card were lost
+        dead = list(card.used_mib)  # as it happened: all that were at work on the GPU were lost
         self._deaths += [Death(name, was_hurt=name != job.name or demand <= reserved_mib) for name in dead]
         return dead
 
     def leave(self, name: str) -> float:
-        """Take a trial from its card; return what it used at its peak."""
+        """Take a trial from its GPU; return what it used at its peak."""
         card = self._card_of(name)
         del card.asks[name]
         return card.used_mib.pop(name)

@@ -1,4 +1,4 @@
-"""A sweep on cards that a ledger plays: the driver's own rules, event by event, without Ray Tune.
+"""A sweep on GPUs that a ledger plays: the driver's own rules, event by event, without Ray Tune.
 
 The rules under test are the real ones: `size_classes`, `slots` and `oom` of `cluster.placement`.
 """
@@ -27,7 +27,7 @@ TO_PEAK = 0.1
 
 
 def cluster_of(*kinds: tuple[str, int, float]) -> Inventory:
-    """Return a cluster with a machine for each (kind of card, number, GiB)."""
+    """Return a cluster with a machine for each (kind of GPU, number, GiB)."""
     machines = [
         Inventory(
             cpus=64 * count,
@@ -45,12 +45,12 @@ def cluster_of(*kinds: tuple[str, int, float]) -> Inventory:
 
 
 def cards_of(inventory: Inventory) -> list[tuple[str, float]]:
-    """Return kind and free memory of each card, as a ledger takes them."""
+    """Return kind and free memory of each GPU, as a ledger takes them."""
     return [(card.kind, float(card.free_mib or 0)) for card in inventory.gpus for _ in range(card.count)]
 
 
 class Cards(Protocol):
-    """Whoever plays the cards: a `tests.ledger.Ledger`, here or in another process."""
+    """Whoever plays the GPUs: a `tests.ledger.Ledger`, here or in another process."""
 
     def place(self, asks: Sequence[Ask]) -> list[str]:
         """Allocation in order what fits; return whose it is."""
@@ -59,7 +59,7 @@ class Cards(Protocol):
         """Let a trial reach its peak; return who dies of it."""
 
     def leave(self, name: str) -> float:
-        """Take a trial from its card; return what it used at its peak."""
+        """Take a trial from its GPU; return what it used at its peak."""
 
     def deaths(self) -> list[Death]:
         """Return every death so far."""

@@ -63,7 +63,7 @@ def generator(seed: int, *names: str, device: torch.device | str = "cpu") -> tor
 def seed_forward(device: torch.device, seed: int) -> None:
     """Seed what a forward pass on `device` draws from: dropout and noise of modules, which take no generator.
 
-    As `torch.manual_seed`, but for the devices that are not used. On CUDA both count: masks come from the card's
+    As `torch.manual_seed`, but for the devices that are not used. On CUDA both count: masks come from the GPU's
     generator, and what is drawn on the host from the other.
     """
     torch.default_generator.manual_seed(seed)

@@ -29,7 +29,7 @@ _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class ClaimError(ValueError):
-    """A claim that is not whole; the message names claim, field and cure.
+    """A claim that is not whole; the message names claim, field and fix.
 
     Attributes:
         field: The field at fault.

@@ -115,7 +115,7 @@ class Replicate:
         """Return the replicate as one that has not ended.
 
         Args:
-            anew: The next attempt starts from the first step, so that what was reported counts no more;
+            again: The next attempt starts from the first step, so that what was reported counts no more;
                 otherwise it may continue from a checkpoint and replaces the steps that it repeats.
         """
         return Replicate(
@@ -128,7 +128,7 @@ class Replicate:
         )
 
     def add_attempt(self, attempt: Attempt) -> None:
-        """Append `attempt`; nothing remains of the earlier ones if it begins anew."""
+        """Append `attempt`; nothing remains of the earlier ones if it begins again."""
         if attempt.first_step == 0:
             self.attempts.clear()
         self.attempts.append(attempt)

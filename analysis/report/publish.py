@@ -56,7 +56,7 @@ _SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal h
 
 
 class PublishError(ValueError):
-    """A page or a journal that cannot be published; the message names file, line and cure."""
+    """A page or a journal that cannot be published; the message names file, line and fix."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ OBJECT_STORE_BYTES = 256 * 2**20
 """Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
 
 LOOK_SECONDS = 180.0
-"""How long a node may need to say what cards it has: it starts a process and opens a CUDA context."""
+"""How long a node may need to say what GPUs it has: it starts a process and opens a CUDA context."""
 
 CHECK_EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
@@ -159,19 +159,19 @@ def cluster_nodes(address: str) -> Inventory:
             cards = dict(zip(looks, ray.get(list(looks.values()), timeout=LOOK_SECONDS), strict=True))
         except (GetTimeoutError, RayError) as error:
             words = " ".join(str(error).split())
-            raise ClusterError(f"a node with cards could not be asked for their memory: {words}") from error
+            raise ClusterError(f"a node with GPUs could not be asked for their memory: {words}") from error
         return cluster_inventory((node["Resources"], cards.get(node["NodeID"], ())) for node in nodes)
 
 
 def _look_at(node_id: str) -> ray.ObjectRef[tuple[Card, ...]]:
-    """Have a node say which cards it has, how much of their memory is free, and what a context takes of it."""
+    """Have a node say which GPUs it has, how much of their memory is free, and what a context takes of it."""
     there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
     return _cards_here.options(scheduling_strategy=there).remote()
 
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _cards_here() -> tuple[Card, ...]:
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all cards from who asks for none
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all GPUs from who asks for none
     return with_contexts(local_inventory()).gpus
 
 

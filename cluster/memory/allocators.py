@@ -53,7 +53,7 @@ class HostAllocator:
 
 
 class _Block:
-    """A stretch of a segment of card memory."""
+    """A stretch of a segment of GPU memory."""
 
     __slots__ = ("free", "next", "pool", "previous", "size")
 
@@ -65,7 +65,7 @@ class _Block:
 class CudaAllocator:
     """PyTorch's caching allocator on one stream: segments are kept, split best-fit and merged again.
 
-    `held_bytes` is what `torch.cuda.memory_reserved` says. Nothing is given back to the card, as in a trial that
+    `held_bytes` is what `torch.cuda.memory_reserved` says. Nothing is given back to the GPU, as in a trial that
     never runs out.
 
     Source:

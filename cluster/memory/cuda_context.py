@@ -1,7 +1,7 @@
-"""What a CUDA context and its libraries take of a card before any tensor. Measured, not assumed, where a card is.
+"""What a CUDA context and its libraries take of a GPU before any tensor. Measured, not assumed, where a GPU is.
 
-It differs by driver, kind of card and PyTorch, by several hundred MiB; a cap that leaves it out is too generous by
-as much for every trial on the card.
+It differs by driver, kind of GPU and PyTorch, by several hundred MiB; a cap that leaves it out is too generous by
+as much for every trial on the GPU.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from cluster.inventory import Inventory, ask_nvidia_smi
 from trainables.units import MIB
 
 ASSUMED_MIB = 600.0
-"""For cards that are only imagined, or that could not be asked."""
+"""For GPUs that are only imagined, or that could not be asked."""
 
 _MEASURE_SECONDS = 120
 
 
 def of_cards(inventory: Inventory) -> float:
-    """Return the largest context of the cards in `inventory`, in MiB; the assumed one where none was measured."""
+    """Return the largest context of the GPUs in `inventory`, in MiB; the assumed one where none was measured."""
     return max((card.context_mib for card in inventory.gpus if card.context_mib is not None), default=ASSUMED_MIB)
 
 
 def with_contexts(inventory: Inventory) -> Inventory:
-    """Return this machine's inventory with the context as measured on its first visible card, if it has any.
+    """Return this machine's inventory with the context as measured on its first visible GPU, if it has any.
 
     A process of its own opens the context and ends with it; that takes some seconds.
     """
@@ -52,9 +52,9 @@ def with_contexts(inventory: Inventory) -> Inventory:
 
 
 def measure() -> float:
-    """Open a context on the first visible card of this process; return the MiB that it took beside tensors.
+    """Open a context on the first visible GPU of this process; return the MiB that it took beside tensors.
 
-    Other programs that take or free memory on the card at this very moment are counted with it.
+    Other programs that take or free memory on the GPU at this very moment are counted with it.
 
     Raises:
         RuntimeError: If CUDA does not start on it.
@@ -62,7 +62,7 @@ def measure() -> float:
     rows = ask_nvidia_smi("index,uuid,memory.free")
     uuid, before_mib = first_visible(rows, os.environ.get("CUDA_VISIBLE_DEVICES"))
     os.environ["CUDA_VISIBLE_DEVICES"] = uuid
-    import torch  # only in the process that measures, and only once it sees no other card
+    import torch  # only in the process that measures, and only once it sees no other GPU
 
     matrix = torch.ones(64, 64, device="cuda")
     (matrix @ matrix).sum().item()  # cuBLAS and the kernels' modules are loaded with their first use
@@ -71,7 +71,7 @@ def measure() -> float:
 
 
 def first_visible(rows: str, visible: str | None) -> tuple[str, float]:
-    """Return UUID and free MiB of the first visible card in the lines `index, uuid, free MiB` of `nvidia-smi`.
+    """Return UUID and free MiB of the first visible GPU in the lines `index, uuid, free MiB` of `nvidia-smi`.
 
     Raises:
         RuntimeError: If none is visible.
@@ -80,7 +80,7 @@ def first_visible(rows: str, visible: str | None) -> tuple[str, float]:
     for index, uuid, free in csv.reader(rows.splitlines(), skipinitialspace=True):
         if wanted is None or index == wanted or (wanted and uuid.startswith(wanted)):
             return uuid, float(free)
-    raise RuntimeError(f"no card is visible (CUDA_VISIBLE_DEVICES={visible})")
+    raise RuntimeError(f"no GPU is visible (CUDA_VISIBLE_DEVICES={visible})")
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ probes also cut windows near the end."""
 
 _TEMPORARIES_8BIT = 5
 """Float32 copies of a parameter that bitsandbytes' 8-bit AdamW makes at once on a CPU: both states, the gradient,
-the root of the second state and its quotient. On a card its kernel makes none."""
+the root of the second state and its quotient. On a GPU its kernel makes none."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,7 +36,7 @@ class MemoryEstimate:
     """What the forward pass of one micro-batch keeps for the backward pass; 0 if the peak is not in training."""
     workspace_mib: float
     """What the peak needs beyond the rest: temporary tensors, batches, the task's data; in evaluation and probes
-    also logits and layers' outputs; on a card what its allocator holds and does not use."""
+    also logits and layers' outputs; on a GPU what its allocator holds and does not use."""
     context_mib: float
     """The process itself, before any model."""
     peak_stage: str = "training"
@@ -79,7 +79,7 @@ def estimate(
         context_length: Tokens of a sequence.
         max_length: Tokens of the longest sequence that is scored; None: `context_length`.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
-        process_mib: What the worker process needs before it has a model; on a card, its context.
+        process_mib: What the worker process needs before it has a model; on a GPU, its context.
         held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
             more than the probes use makes no difference.
         task_mib: What the task holds in the worker's memory, its text and tokens; see `task_mib`.

@@ -33,7 +33,7 @@ class Estimates:
     """Estimates of workers' memory, by what decides them.
 
     Args:
-        process_mib: What a worker process needs before it has a model; on a card, its context.
+        process_mib: What a worker process needs before it has a model; on a GPU, its context.
         cache: What earlier processes have estimated.
     """
 

@@ -14,7 +14,7 @@ from typing import Literal
 Place = Literal["card", "machine", "worker"]
 
 _LIMITS: dict[Place, str] = {
-    "card": "one card offers",
+    "card": "one GPU offers",
     "machine": "one machine offers",
     "worker": "a worker of this study is given",
 }
@@ -64,7 +64,7 @@ def sizes_to_grow_into(classes_mib: Sequence[int], largest_mib: int) -> tuple[in
 
     Args:
         classes_mib: Memory of the sweep's size classes, the largest first.
-        largest_mib: The most that one worker can be given: the freest card, or the largest machine.
+        largest_mib: The most that one worker can be given: the freest GPU, or the largest machine.
 
     Returns:
         The largest first.

@@ -12,11 +12,11 @@ DRIVER_MIB = 1280
 controller and four helpers, 1,022 MiB of their own together, as measured with Ray 2.60."""
 
 _PINNED = 0.001
-"""Of the mark of a kind of card, of which a machine has 1: any part of it sends a trial there."""
+"""Of the mark of a kind of GPU, of which a machine has 1: any part of it sends a trial there."""
 
 _NO_LIMIT = 10**6
 
-_SHARE_TOLERANCE = 1e-9  # three shares of 1/3 fill a card
+_SHARE_TOLERANCE = 1e-9  # three shares of 1/3 fill a GPU
 
 
 class ResourceError(ValueError):
@@ -32,13 +32,13 @@ class Request:
     cpu: int
     """Cores of one worker, and so its threads."""
     gpu: float
-    """Share of one card, or 0."""
+    """Share of one GPU, or 0."""
     memory_mib: int
-    """Memory of one worker: of the card if `gpu` > 0, else of the machine."""
+    """Memory of one worker: of the GPU if `gpu` > 0, else of the machine."""
     size_class: int
     """Which of the sweep's sizes this is, the largest first, from 0."""
     card: str | None = None
-    """The only kind of card it may run on; None: any. A share says nothing without the memory of its card."""
+    """The only kind of GPU it may run on; None: any. A share says nothing without the memory of its GPU."""
 
     @property
     def driver_mib(self) -> int:
@@ -51,7 +51,7 @@ class Request:
         return (0 if self.gpu else self.workers * self.memory_mib) + self.driver_mib
 
     def cards(self, trials: int) -> int:
-        """Return the cards that so many trials at once take: of two thirds of a card, each takes one."""
+        """Return the GPUs that so many trials at once take: of two thirds of a GPU, each takes one."""
         return math.ceil(trials * self.workers / _per_card(self.gpu)) if self.gpu else 0
 
     @property
@@ -158,9 +158,9 @@ def _gpu_message(request: Request, inventory: Inventory, place: str) -> str:
             "the cluster has both; set resources.cpus_per_trial lower"
         )
     return (
-        f"needs {request.memory_mib} MiB of card memory per {_unit(request)}, the freest card has {free} MiB "
+        f"needs {request.memory_mib} MiB of GPU memory per {_unit(request)}, the freest GPU has {free} MiB "
         "free; "
-        "set resources.micro_batch_size lower, or end other programs on the card"
+        "set resources.micro_batch_size lower, or end other programs on the GPU"
     )
 
 

@@ -29,7 +29,7 @@ MAX_WASTE = 0.15
 """Memory asked for beyond what each trial needs, headroom included, as a fraction of what all of them need."""
 
 _SHARE_STEPS = 10_000
-"""Ray counts shares of cards in steps of 1/10,000."""
+"""Ray counts shares of GPUs in steps of 1/10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,7 +41,7 @@ class SizeClass:
     memory_mib: int
     """What one worker of such a trial may use, process or context included."""
     requests: tuple[Request, ...]
-    """What it may ask of Ray: one for each kind of card that it fits on, or the only one on CPUs."""
+    """What it may ask of Ray: one for each kind of GPU that it fits on, or the only one on CPUs."""
     slots: tuple[int, ...]
     """How many such trials run at once, request by request, if nothing else runs."""
 
@@ -70,7 +70,7 @@ class Packing:
 def with_larger_sizes(packing: Packing, resources: ResourceConfig, inventory: Inventory) -> Packing:
     """Return a packing with larger classes before the largest, for trials that turn out to need more.
 
-    Where each trial has a fixed share of a card, or several machines may hold its workers, there are none.
+    Where each trial has a fixed share of a GPU, or several machines may hold its workers, there are none.
     """
     sizes = [one.memory_mib for one in packing.classes]
     grown = sizes_to_grow_into(sizes, _largest_mib(packing.classes[0], resources, inventory))
@@ -83,7 +83,7 @@ def with_larger_sizes(packing: Packing, resources: ResourceConfig, inventory: In
 
 
 def _largest_mib(size_class: SizeClass, resources: ResourceConfig, inventory: Inventory) -> int:
-    """Return the most that one worker can be given: the freest card, or the largest machine's memory."""
+    """Return the most that one worker can be given: the freest GPU, or the largest machine's memory."""
     if resources.gpus_per_trial == BY_MEMORY:
         return max(card.free_mib or 0 for card in inventory.gpus)
     if resources.gpus_per_trial or resources.workers > 1:
@@ -174,7 +174,7 @@ def _size_class(resources: ResourceConfig, index: int, memory_mib: int, inventor
 
 
 def _of_fixed_share(resources: ResourceConfig, inventory: Inventory) -> int:
-    """Return the memory of the share of a card that a trial has whatever it needs; 0 where it has none."""
+    """Return the memory of the share of a GPU that a trial has whatever it needs; 0 where it has none."""
     share = resources.gpus_per_trial
     if share == BY_MEMORY or not share:
         return 0
@@ -199,7 +199,7 @@ def _requests(resources: ResourceConfig, index: int, memory_mib: int, inventory:
     cards = _fullest_of_each_kind(inventory)
     if not cards:
         return (request(1.0),)
-    # Ray tells kinds apart by machine only. Where a machine mixes them, a share is one of the smallest card.
+    # Ray tells kinds apart by machine only. Where a machine mixes them, a share is one of the smallest GPU.
     are_told_apart = all(len({card.kind for card in machine.gpus}) <= 1 for machine in inventory.machines)
     if not are_told_apart or len(cards) == 1:
         return (request(_share(memory_mib, cards[-1], resources.max_trials_per_gpu)),)
@@ -207,7 +207,7 @@ def _requests(resources: ResourceConfig, index: int, memory_mib: int, inventory:
 
 
 def _wide_enough(share: float, memory_mib: int, inventory: Inventory) -> float:
-    """Return `share`, or more where its part of the fullest card's memory is too little: trials would kill each
+    """Return `share`, or more where its part of the fullest GPU's memory is too little: trials would kill each
     other.
     """
     known = [card for card in inventory.gpus if card.free_mib]
@@ -218,16 +218,16 @@ def _wide_enough(share: float, memory_mib: int, inventory: Inventory) -> float:
 
 
 def _fullest_of_each_kind(inventory: Inventory) -> list[Card]:
-    """Return of each kind of card the one with least free memory; the roomiest kind first.
+    """Return of each kind of GPU the one with least free memory; the roomiest kind first.
 
     Raises:
-        ResourceError: If the memory of a card is not known.
+        ResourceError: If the memory of a GPU is not known.
     """
     kinds: dict[str, Card] = {}
     for card in inventory.gpus:
         if card.free_mib is None:
             raise ResourceError(
-                f"gpus_per_trial={BY_MEMORY} needs the memory of each card, and that of '{card.kind}' is not "
+                f"gpus_per_trial={BY_MEMORY} needs the memory of each GPU, and that of '{card.kind}' is not "
                 "known; set resources.gpus_per_trial to a share"
             )
         known = kinds.get(card.kind)

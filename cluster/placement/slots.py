@@ -1,4 +1,4 @@
-"""Which kind of card the next trial goes to, and whether it is time for one."""
+"""Which kind of GPU the next trial goes to, and whether it is time for one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _ROUNDING = 1e-9
 class Slots:
     """Counts what has been started against what runs at once, kind by kind.
 
-    A trial of a class of which `n` run at once on a kind of cards occupies 1/n of that kind. Ray itself decides
+    A trial of a class of which `n` run at once on a kind of GPUs occupies 1/n of that kind. Ray itself decides
     when a started trial gets its resources; here is decided only how many wait for that, and for which kind.
 
     Args:
@@ -51,7 +51,7 @@ class Slots:
             self._loads[card] -= share
 
     def _best(self, size_class: int) -> tuple[Request, float]:
-        """Return the request whose kind of cards would be least occupied with it, and the share that it takes."""
+        """Return the request whose kind of GPUs would be least occupied with it, and the share that it takes."""
         chosen = self._packing.classes[size_class]
         options = [(request, 1 / slots) for request, slots in zip(chosen.requests, chosen.slots, strict=True)]
         return min(options, key=lambda option: self._loads[option[0].card] + option[1])

@@ -207,7 +207,7 @@ def check(
 
 @verb
 def doctor(output: Output) -> None:
-    """Check the environment; every problem comes with its cure. Exit code 1 if something is wrong."""
+    """Check the environment; every problem comes with its fix. Exit code 1 if something is wrong."""
     from sweeps.cli import doctor
 
     raise typer.Exit(doctor.doctor(output))

@@ -1,4 +1,4 @@
-"""Is this machine fit for a sweep? Findings and cures, as data; the command line prints them.
+"""Is this machine fit for a sweep? Findings and fixes, as data; the command line prints them.
 
 Imports none of the heavy libraries: a doctor must be able to speak when they are broken.
 """
@@ -118,10 +118,10 @@ def _print(out: Console, checks: Iterable[Check]) -> None:
 
 
 def summary(checks: Iterable[Check]) -> str:
-    """Return the findings in a line: what is to be mended, or what will not work, or that nothing is amiss."""
+    """Return the findings in a line: what is to be fixed, or what will not work, or that nothing is amiss."""
     checks = list(checks)
     if any(check.ok is False for check in checks):
-        return "something is wrong; each line above says how to mend it"
+        return "something is wrong; each line above says how to fix it"
     lost = [check.lost for check in checks if check.lost]
     return f"sweeps run here, but not with {', nor with '.join(lost)}" if lost else "all is well"
 
@@ -174,9 +174,9 @@ def check_machine(machine: Inventory) -> Check:
 
 
 def check_gpus(machine: Inventory) -> Check:
-    """Which cards there are; none is no error."""
+    """Which GPUs there are; none is no error."""
     if machine.notes:
-        cure = "mend the driver, or run on the CPU as now"
+        cure = "fix the driver, or run on the CPU as now"
         return Check("gpu", None, "; ".join(machine.notes), cure, _ON_CARDS)
     if not machine.gpus:
         return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_CARDS)

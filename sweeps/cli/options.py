@@ -37,14 +37,15 @@ Overrides = Annotated[
 ]
 Metric = Annotated[str | None, typer.Option("--metric", help="Another metric than the study's own.")]
 MaxHours = Annotated[
-    float | None, typer.Option("--max-hours", help="Stop in order after this wall time; what is left can go on.")
+    float | None,
+    typer.Option("--max-hours", help="Shut down gracefully after this wall time; what is left can go on."),
 ]
 MaxTrials = Annotated[int | None, typer.Option("--max-trials", help="Start at most this many replicates.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Gpus = Annotated[
     str | None,
     typer.Option(
-        "--gpus", metavar="CARDS", help="Plan for these cards, as 4x94.5GiB,2x24GiB, instead of what is here."
+        "--gpus", metavar="CARDS", help="Plan for these GPUs, as 4x94.5GiB,2x24GiB, instead of what is here."
     ),
 ]
 

@@ -90,7 +90,7 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
 
 
 def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
-    """Return what trials ask for and how many run at once, size by size and card by card."""
+    """Return what trials ask for and how many run at once, size by size and GPU by GPU."""
     lines = []
     for size_class in plan.packing.classes:
         number = list(plan.packing.index_of.values()).count(size_class.index)
@@ -110,7 +110,7 @@ def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
 
 
 def _place(request: Request, machine: Inventory) -> str:
-    """Return where trials run: on the CPU, or on which cards and how many of them."""
+    """Return where trials run: on the CPU, or on which GPUs and how many of them."""
     if not request.gpu:
         return "cpu"
     kinds: dict[str, int] = {}
@@ -164,7 +164,7 @@ def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:
     """Return which arms a plugin is in, and whether it was edited since they ran last."""
     arms = ", ".join(p.arm.name for p in plan.arms if plugin in p.config.plugins.values())
     previous = previous_hash(plugin, state)
-    edited = f"; it has changed since the last run (sha256 {previous[:12]}): they run anew" if previous else ""
+    edited = f"; it has changed since the last run (sha256 {previous[:12]}): they run again" if previous else ""
     return f"plugin {plugin}, in the arms {arms}{edited}"
 
 
@@ -188,7 +188,7 @@ def claims_table(plan: Plan) -> Table:
 
 
 def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
-    """Show the plan, for what is here or for the cards that `gpus` describes."""
+    """Show the plan, for what is here or for the GPUs that `gpus` describes."""
     prepared = prepare(*study, cards=gpus)
     state = prepared.state
     output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))

@@ -80,7 +80,7 @@ def receipt(output: Output, study: StoredStudy) -> None:
 
 @verb
 def stop(output: Output, study: StoredStudy) -> None:
-    """Ask the drivers at work on a study to stop in order, on whatever machine they are. Exit code 1 if not."""
+    """Ask the drivers at work on a study to shut down, on whatever machine they are. Exit code 1 if one goes on."""
     from sweeps.cli import status
 
     raise typer.Exit(status.stop(output, study))

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 CONNECT_SECONDS = 10.0
 STOP_SECONDS = 60
-"""How long `ray job stop` lets the sweep stop in order before it kills; Ray's own 3 seconds are too short."""
+"""How long `ray job stop` lets the sweep shut down before it kills; Ray's own 3 seconds are too short."""
 
 CARRIED = ("MLFLOW_TRACKING_URI", "HF_HOME")
 """Variables that a job gets from the submitter beside `PHASESWEEP_*`. No token: the cluster has its own."""

@@ -21,7 +21,7 @@ def corrections(
     """Return architecture → factor for the growth that its estimates predict beyond the process or context.
 
     It is the largest ratio of a measured peak to its estimate, over all finished replicates of the family that ran
-    as replicates would run now: a peak of host memory says nothing of a card, nor one of two workers of a whole.
+    as replicates would run now: a peak of host memory says nothing of a GPU, nor one of two workers of a whole.
 
     Args:
         arms: The arms with their estimates.

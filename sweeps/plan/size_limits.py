@@ -111,7 +111,7 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
 
 
 def _check_request(study: Study, inventory: Inventory) -> None:
-    """Refuse cores that no machine has, and cards where there are none, however little memory a trial needs."""
+    """Refuse cores that no machine has, and GPUs where there are none, however little memory a trial needs."""
     asked = study.resources
     if asked.cpus_per_trial > max(machine.cpus for machine in inventory.machines):
         field = "cpus_per_trial"

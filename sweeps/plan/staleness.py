@@ -3,7 +3,7 @@
 Compared is what decides the bits of a result and is known to the driver: the sources that compute, committed or
 not, the versions of the libraries that do, Python, and what the worker was told (device, threads, workers,
 micro-batch, sharding, deterministic mode). Every attempt counts whose steps are part of the result. Not compared:
-the kind of processor or card, since the driver cannot know on which machine a replicate would run now.
+the kind of processor or GPU, since the driver cannot know on which machine a replicate would run now.
 """
 
 from __future__ import annotations

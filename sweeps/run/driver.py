@@ -103,7 +103,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = N
         name: The study: a library name or a path.
         scale: Its scale.
         sets: Overrides, as `key=value`.
-        cards: Cards that are not here, to plan for, as `4x94.5GiB,2x24GiB`; None: what is here.
+        cards: GPUs that are not here, to plan for, as `4x94.5GiB,2x24GiB`; None: what is here.
 
     Raises:
         UserError: On the first mistake found.

@@ -291,7 +291,7 @@ class _Engine(DriverOnly, tune.Callback):
             self._worker_groups.started(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that a trial has ended in order, or is being stopped."""
+        """Note that a trial has ended normally, or is being stopped."""
         if self._worker_groups:
             self._worker_groups.ended(trial.trial_id)
 

@@ -19,7 +19,7 @@ class RunLimits:
     """From the command to its end.
 
     It is over once somebody asks for it (Ctrl-C, `stop`, the time limit, a failure of Ray): what runs then
-    is stopped in order and can be continued. It is full once it has started as many replicates as it may:
+    is shut down gracefully and can be continued. It is full once it has started as many replicates as it may:
     these run to their end.
 
     Args:
@@ -89,7 +89,7 @@ class RunLimits:
 
         def stop(number: int, frame: Any) -> None:
             self.stop(f"by {signal.Signals(number).name}")
-            os.write(sys.stderr.fileno(), b"\nstopping in order; once more to stop at once\n")
+            os.write(sys.stderr.fileno(), b"\nshutting down; press Ctrl-C again to force\n")
             for each, handler in previous.items():
                 signal.signal(each, handler)
 

@@ -40,7 +40,7 @@ def expand(grid: GridSpec, where: Where, canonical: Canonical) -> tuple[Expansio
             configuration.
 
     Raises:
-        UserError: If the grid is not in order; the message names file, line and cure.
+        UserError: If the grid is not valid; the message names file, line and fix.
     """
     return _Expander(grid, where, canonical).expansion()
 

@@ -72,7 +72,7 @@ def _studies_of(point: EntryPoint) -> list[InstalledStudy]:
 def _broken(package: str, point: EntryPoint, reason: str) -> str:
     return (
         f"installed package '{package}': entry point '{point.name} = {point.value}' of the group {GROUP}: "
-        f"{reason}; mend or uninstall the package"
+        f"{reason}; fix or uninstall the package"
     )
 
 

@@ -24,7 +24,7 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class Policy:
-    """A way to place trials on cards."""
+    """A way to place trials on GPUs."""
 
     name: str
     rules: Rules
@@ -36,8 +36,8 @@ def simulated() -> list[tuple[str, Outcome, float]]:
     cluster = cluster_of(*CARDS)
     jobs = mixed_jobs(NUM_JOBS, seed=0, largest_gib=LARGEST_GIB)
     policies = (
-        Policy("one trial a card", contract(jobs, cluster, card_limit=1), caps=True),
-        Policy("a quarter of a card each, no caps", equal_fractions(jobs, cluster, 4), caps=False),
+        Policy("one trial a GPU", contract(jobs, cluster, card_limit=1), caps=True),
+        Policy("a quarter of a GPU each, no caps", equal_fractions(jobs, cluster, 4), caps=False),
         Policy("by memory, capped", contract(jobs, cluster), caps=True),
     )
     offered_mib = sum(card.count * (card.free_mib or 0) for card in cluster.gpus)
@@ -85,7 +85,7 @@ def started(sizes_mib: list[int]) -> tuple[int, float]:
 def report() -> str:
     """Return both tables as Markdown."""
     lines = [
-        f"**Packing** ({NUM_JOBS} trials of 1 to {LARGEST_GIB:g} GiB on 4 cards of 94.5 GiB and 4 of 24 GiB; "
+        f"**Packing** ({NUM_JOBS} trials of 1 to {LARGEST_GIB:g} GiB on 4 GPUs of 94.5 GiB and 4 of 24 GiB; "
         "simulated: a ledger draws what each trial truly needs, log-normal around its estimate by 15 %, 1 in 100 "
         "twice as much)",
         "",

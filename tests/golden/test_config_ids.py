@@ -1,6 +1,6 @@
 """Every study of the library resolves to the configuration ids that it had: results stay the study's own.
 
-`make golden` writes the ids anew, for a study that was changed on purpose.
+`make golden` writes the ids again, for a study that was changed on purpose.
 """
 
 from __future__ import annotations

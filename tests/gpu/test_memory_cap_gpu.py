@@ -1,4 +1,4 @@
-"""The cap on a card: a greedy trial fails alone beside good ones. Needs what trainables need, and pytest."""
+"""The cap on a GPU: a greedy trial fails alone beside good ones. Needs what trainables need, and pytest."""
 
 from __future__ import annotations
 

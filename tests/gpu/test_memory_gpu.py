@@ -1,4 +1,4 @@
-"""The memory estimate against a real card: bytes that PyTorch's allocator reserves, the context measured by itself.
+"""The memory estimate against a real GPU: bytes that PyTorch's allocator reserves, the context measured by itself.
 
 Imports trainables, cluster.memory.estimate, pydantic, torch and pytest only, so it runs on a bare GPU machine.
 """
@@ -149,7 +149,7 @@ def test_predictions_scaled_by_one_measurement_of_a_family_are_near(warm: None) 
 
 
 def test_the_context_is_beside_what_the_allocator_reserves(warm: None) -> None:
-    """The card gives more than the allocator knows of: what a cap has to leave out."""
+    """The GPU gives more than the allocator knows of: what a cap has to leave out."""
     gc.collect()
     torch.cuda.empty_cache()
     free, total = torch.cuda.mem_get_info()

@@ -125,7 +125,7 @@ def continued(folder: Path, ranks: Ranks) -> dict[str, Any]:
 
 
 def computed_twice(folder: Path, ranks: Ranks) -> dict[str, Any]:
-    """Train a noisy model in both ways to hold it, with its blocks kept for the backward pass and computed anew."""
+    """Train a noisy model in both ways, with its blocks kept for the backward pass and computed again."""
     anew = small_config(architecture={**NOISY, "checkpoint_blocks": True}, budget={"steps": 20})
     return {
         f"{sharding} {name}": finish(trainer(config, ranks, sharding=sharding))
@@ -264,8 +264,8 @@ def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: P
     """Noise included: the second forward pass of a block draws what the first one drew."""
     for found in on_workers(2, computed_twice, tmp_path):
         for sharding in ("replicated", "fsdp"):
-            assert_equal(found[f"{sharding} anew"], found[f"{sharding} kept"])
-        assert_close(found["fsdp anew"], found["replicated anew"])
+            assert_equal(found[f"{sharding} again"], found[f"{sharding} kept"])
+        assert_close(found["fsdp again"], found["replicated again"])
 
 
 @pytest.mark.slow

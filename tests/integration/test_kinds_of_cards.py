@@ -1,4 +1,4 @@
-"""Several kinds of cards in one cluster: Ray sends each trial to the kind that its share was made for."""
+"""Several kinds of GPUs in one cluster: Ray sends each trial to the kind that its share was made for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ KINDS = {"LARGE": (2, 94_000), "SMALL": (2, 24_000)}
 
 
 class Where(tune.Trainable):
-    """A trial that tells on which node it ran, and with which card."""
+    """A trial that tells on which node it ran, and with which GPU."""
 
     def setup(self, config: dict[str, Any]) -> None:
         pass

@@ -1,4 +1,4 @@
-"""A thousand trials on cards that another process plays: a ledger held by Ray, apart from the driver's rules."""
+"""A thousand trials on GPUs that another process plays: a ledger held by Ray, apart from the driver's rules."""
 
 from __future__ import annotations
 

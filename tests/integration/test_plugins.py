@@ -297,7 +297,7 @@ def test_it_runs_on_workers_and_an_edit_runs_anew(call: Call, tmp_path: Path) ->
     before, after = ids(plan), ids(again)
     assert {arm for arm in before if before[arm] != after[arm]} == {"ema", "ema_slow"}
     told = call("plan", *study)[1]
-    assert f"it has changed since the last run (sha256 {plugin['sha256'][:12]}): they run anew" in told
+    assert f"it has changed since the last run (sha256 {plugin['sha256'][:12]}): they run again" in told
 
     assert phasesweep(["run", *study], tmp_path).returncode == 0
     started = [event["config_id"] for event in journal_events(tmp_path / "results") if event["event"] == "started"]

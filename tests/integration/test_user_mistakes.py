@@ -1,6 +1,6 @@
 """What a user gets wrong: exit code 2, one message that says where and what to do, nothing started.
 
-The messages stand in tests/golden/mistakes.yaml; `make golden` writes them anew, to be read as a stranger would.
+The messages stand in tests/golden/mistakes.yaml; `make golden` writes them again, to be read as a stranger would.
 """
 
 from __future__ import annotations

@@ -68,7 +68,7 @@ def _sound(worker: Worker, mutants: Sequence[Mutant]) -> list[Mutant]:
     print(run.output)
     sound = [mutant for mutant in mutants if not any(mutant.catches(node_id) for node_id in run.failures)]
     if run.exit_code != TESTS_FAILED or len(sound) == len(mutants):
-        print("the named tests cannot be run without a mutant: mend them first")
+        print("the named tests cannot be run without a mutant: fix them first")
         return []
     for mutant in mutants:
         if mutant not in sound:

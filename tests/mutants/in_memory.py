@@ -44,7 +44,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         name="share_of_the_emptiest_card",
-        meaning="a share is of the roomiest card of its kind, and too much on the others",
+        meaning="a share is of the roomiest GPU of its kind, and too much on the others",
         file=_PACKING,
         old="if known is None or (known.free_mib or 0) > card.free_mib:",
         new="if known is None or (known.free_mib or 0) < card.free_mib:",

@@ -118,7 +118,7 @@ MUTANTS: tuple[Mutant, ...] = (
     ),
     Mutant(
         name="checkpoint_without_optimizer",
-        meaning="a continued replicate starts its optimiser anew",
+        meaning="a continued replicate starts its optimiser again",
         file="trainables/training/parallel/whole.py",
         old="        optimizer.load_state_dict(optimizer_state)\n",
         new="",

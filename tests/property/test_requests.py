@@ -61,7 +61,7 @@ def test_nothing_is_promised_twice(request, machine) -> None:
 
 @given(REQUESTS, MACHINES)
 def test_one_more_would_not_fit(request, machine) -> None:
-    """Cores or memory run out, whichever is first; on cards their shares can too."""
+    """Cores or memory run out, whichever is first; on GPUs their shares can too."""
     trials = concurrency(request, machine) + 1
     workers = trials * request.workers
     if request.gpu == 0:

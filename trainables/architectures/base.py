@@ -36,7 +36,7 @@ class LanguageModel(nn.Module):
 
     @property
     def frozen_state(self) -> frozenset[str]:
-        """Names of the state that never changes and is made anew elsewhere: no checkpoint holds it."""
+        """Names of the state that never changes and is made again elsewhere: no checkpoint holds it."""
         return frozenset()
 
     @property

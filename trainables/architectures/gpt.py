@@ -43,7 +43,7 @@ class BackboneConfig(ArchitectureConfig):
     tie_head: bool = True
     """Whether the rows of the output head are those of the token embedding."""
     checkpoint_blocks: bool = False
-    """Whether the backward pass computes each block anew instead of keeping what the forward pass made in it: less
+    """Whether the backward pass computes each block again instead of keeping what the forward pass made in it: less
     memory, about a third more time, the same result."""
 
     @model_validator(mode="after")
@@ -244,7 +244,7 @@ class BackboneModel(LanguageModel):
         return self.token_embedding.weight if self.output is None else self.output.weight
 
     def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what a block does; what it draws in training it draws again when it is computed anew."""
+        """Return what a block does; what it draws in training it draws again when it is computed again."""
         if self.checkpoint_blocks and torch.is_grad_enabled():
             return checkpoint(block, x_BTD, use_reentrant=False)
         return block(x_BTD)

@@ -25,11 +25,11 @@ class ResourceConfig(Schema):
     cpus_per_trial: int = Field(1, ge=1)
     """CPU cores, and so the threads, of one trial; of each worker, where there are several."""
     gpus_per_trial: float | Literal["by_memory"] = 0.0
-    """Share of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the part of the card's memory that the
+    """Share of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the part of the GPU's memory that the
     trial needs, so that as many run at once as fit. Of each worker, where there are several; they need whole
     GPUs."""
     max_trials_per_gpu: int | None = Field(None, ge=1)
-    """Most trials on one card with `by_memory`, however small they are: each slows the others. None: no limit."""
+    """Most trials on one GPU with `by_memory`, however small they are: each slows the others. None: no limit."""
     micro_batch_size: int | None = Field(None, ge=1)
     """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's part of it.
     None: all of them."""
@@ -54,14 +54,14 @@ class ResourceConfig(Schema):
         if self.workers > 1 and self.gpus_per_trial not in {0.0, 1.0}:
             raise ValueError(
                 f"gpus_per_trial={self.gpus_per_trial} must be 1 or 0 with workers={self.workers}: the "
-                "workers of a trial cannot share a card"
+                "workers of a trial cannot share a GPU"
             )
         if self.workers == 1 and self.sharding == "fsdp":
             raise ValueError("sharding=fsdp divides the model among workers: set workers to at least 2")
         if self.max_trials_per_gpu is not None and self.gpus_per_trial != BY_MEMORY:
             raise ValueError(
                 f"max_trials_per_gpu={self.max_trials_per_gpu} needs gpus_per_trial={BY_MEMORY}: a share already "
-                "says how many trials a card takes"
+                "says how many trials a GPU takes"
             )
         return self
 

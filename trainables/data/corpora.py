@@ -226,7 +226,7 @@ def _tiny_shakespeare(data_dir: Path | None) -> Corpus:
         where = provenance.get("path", provenance.get("repository"))
         raise DataError(
             f"corpus 'tiny_shakespeare': {where} is another text: SHA-256 {corpus.sha256[:12]}…, not "
-            f"{TINY_SHAKESPEARE_SHA256[:12]}…. Fetch it anew, or name your text with file:PATH"
+            f"{TINY_SHAKESPEARE_SHA256[:12]}…. Fetch it again, or name your text with file:PATH"
         )
     return corpus
 

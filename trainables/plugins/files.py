@@ -5,7 +5,7 @@ what the driver read: on any machine, whatever becomes of the file meanwhile. An
 every machine; a worker refuses code that is not the driver's.
 
 The hash of the code is part of the `config_id` of what it registers (`TrialConfig.canonical`): edited code is
-another configuration and runs anew, so old and new numbers never mix.
+another configuration and runs again, so old and new numbers never mix.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ def _load(root: str) -> Plugin:
             except (Exception, SystemExit) as error:
                 raise PluginError(
                     f"installed package '{plugin.name}': entry point '{point.name} = {point.value}' of the group "
-                    f"{GROUP} cannot be loaded: {in_words(error)}; mend or uninstall the package"
+                    f"{GROUP} cannot be loaded: {in_words(error)}; fix or uninstall the package"
                 ) from error
         own = [
             {name: entry for name, entry in entries.items() if root_of(entry.config_class.__module__) == root}

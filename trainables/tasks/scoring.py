@@ -33,7 +33,7 @@ def check_request(
         splits: The parts that exist.
         max_sequences: Sequences to score; None: all.
         batch_size: Sequences in one forward pass.
-        cure: How to get the split that is missing.
+        fix: How to get the split that is missing.
 
     Raises:
         ValueError: If the model is in training mode, the split does not exist, or a size is below 1.

@@ -90,7 +90,7 @@ def load_checkpoint(path: Path, *, identity: str, code: str) -> dict[str, Any]:
     if state.get("format_version") != FORMAT_VERSION:
         raise CheckpointError(f"{path}: format {state.get('format_version')}, this version reads {FORMAT_VERSION}")
     if state["identity"] != identity:
-        raise CheckpointError(f"{path} is of '{state['identity']}', not of '{identity}'; remove it to start anew")
+        raise CheckpointError(f"{path} is of '{state['identity']}', not of '{identity}'; remove it to start again")
     if state.get("code") != code:
         raise OtherCodeError(f"{path} was computed by code {state.get('code', 'unknown')}, this is {code}")
     return state

@@ -150,7 +150,7 @@ def start_from(model: LanguageModel, origins: Mapping[str, WeightSource], groups
 
 
 def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> None:
-    """Take over the parameters of `groups`; counters and averages start anew, as the optimiser does."""
+    """Take over the parameters of `groups`; counters and averages start again, as the optimiser does."""
     known = model.state_groups
     unknown = [group for group in groups if group not in known]
     if unknown:

@@ -35,7 +35,7 @@ class Assignment:
     """Processes that train it together."""
     sharding: Sharding = "replicated"
     memory_mib: int | None = None
-    """What one worker may use, its process included: of the card if `device` is `cuda`, else of the machine. None:
+    """What one worker may use, its process included: of the GPU if `device` is `cuda`, else of the machine. None:
     no cap."""
     context_mib: float = 0.0
     """What of `memory_mib` the CUDA context takes, as measured where the worker runs; 0 on a CPU, where the process

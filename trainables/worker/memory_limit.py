@@ -106,7 +106,7 @@ class WorkerMemory:
 
     device: str
     base_mib: float
-    """Of the card: what the allocator has reserved. Of the host: the resident set."""
+    """Of the GPU: what the allocator has reserved. Of the host: the resident set."""
     untouched_mib: float
     """Of the host: by how much what RLIMIT_DATA counts exceeds the resident set; the stacks of threads, mostly."""
 
@@ -158,7 +158,7 @@ class MemoryCap:
     """A context in which this process may use no more memory than its reservation.
 
     Args:
-        reservation_mib: What the process may use, itself included: of the card if `worker` measures the card.
+        reservation_mib: What the process may use, itself included: of the GPU if `worker` measures the GPU.
         worker: This process between trials.
         context_mib: What of the reservation is the CUDA context's, and so not the allocator's to give.
 

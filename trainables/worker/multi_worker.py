@@ -183,7 +183,7 @@ class WorkerGroups:
         self._remove_nobodys()
 
     def ended(self, trial_id: str) -> None:
-        """Note that a trial has ended in order, and so has given its group back."""
+        """Note that a trial has ended normally, and so has given its group back."""
         self._named.pop(trial_id, None)
         self._remove_nobodys()
 

@@ -18,7 +18,7 @@ class ReplicateFolder:
     metrics.json, metrics.csv, what its task makes of the trained model (samples.txt) and, if it was to be kept,
     weights.pt.
 
-    The journal, not this folder, is the truth about what has ended; the folder may be deleted to start anew.
+    The journal, not this folder, is the truth about what has ended; the folder may be deleted to start again.
     """
 
     def __init__(self, path: Path) -> None:

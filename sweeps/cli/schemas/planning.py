@@ -151,7 +151,7 @@ class Place(TypedDict):
     """Where trials of a size run."""
 
     card: str | None
-    """The kind of card; null: any, or none."""
+    """The kind of GPU; null: any, or none."""
     gpu: Share
     concurrency: Positive
 

@@ -156,12 +156,12 @@ def test_cards_can_be_imagined():
 
 @pytest.mark.parametrize("text", ["", "4", "4x", "4x24", "0x24GiB", "2x0GiB", "4x24GiB;2x8GiB", "-1x24GiB"])
 def test_what_says_no_cards_is_refused(text):
-    with pytest.raises(ValueError, match=r"says no cards; write them as 4x94\.5GiB,2x24GiB"):
+    with pytest.raises(ValueError, match=r"says no GPUs; write them as 4x94\.5GiB,2x24GiB"):
         imagined_inventory(text)
 
 
 def test_a_context_that_cannot_be_measured_is_noted_and_assumed(monkeypatch):
-    """No such card is here, so the process that would measure fails; that much can be tried everywhere."""
+    """No such GPU is here, so the process that would measure fails; that much can be tried everywhere."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none-of-them")
     card = Card(kind="A", memory_mib=100, free_mib=100, count=1)
     found = with_contexts(Inventory(cpus=1, memory_mib=1, gpus=(card,)))
@@ -177,5 +177,5 @@ def test_the_first_visible_card_is_the_one_that_is_asked():
     assert first_visible(rows, None) == ("GPU-aa", 100.0)
     assert first_visible(rows, "1,0") == ("GPU-bb", 200.0)
     assert first_visible(rows, "GPU-b") == ("GPU-bb", 200.0)
-    with pytest.raises(RuntimeError, match="no card is visible"):
+    with pytest.raises(RuntimeError, match="no GPU is visible"):
         first_visible(rows, "")

@@ -137,7 +137,7 @@ class KuramotoMixer(Mixer):
         dt: As in `evolve`.
         readout: What is projected.
         phase_noise: As in `evolve`; in training only.
-        frequency_jitter: Relative standard deviation of the frequencies, drawn anew for every forward pass in
+        frequency_jitter: Relative standard deviation of the frequencies, drawn again for every forward pass in
             training, from torch's default generator.
         coherence: The regulariser, or None.
         coherence_has_gradient: False: the regulariser sees detached phases and teaches nothing, as published.

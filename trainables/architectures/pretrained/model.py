@@ -106,7 +106,7 @@ def load_backbone(
         dtype: Of the other weights, and of the computation.
         attention: What is left of each block's attention.
         frozen: Whether the model's own weights stay as they are; gradients flow through them all the same.
-        checkpoint_blocks: Whether the backward pass computes each block anew: less memory, more time.
+        checkpoint_blocks: Whether the backward pass computes each block again: less memory, more time.
 
     Raises:
         ValueError: If there is no such model, it is no causal LM with an embedding and a list of blocks, or the
@@ -143,7 +143,7 @@ class _Bypass(nn.Module):
 
 
 class _ComputedAnew:
-    """Calls a block's forward pass so that the backward pass computes it anew."""
+    """Calls a block's forward pass so that the backward pass computes it again."""
 
     def __init__(self, forward: Callable[..., Any]) -> None:
         self.forward = forward

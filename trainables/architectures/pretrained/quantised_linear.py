@@ -3,7 +3,7 @@
 bitsandbytes' own layers compute differently in training and in evaluation: in 8 bits they round activations too,
 column by column over the whole batch where a threshold is set, so that sequences and later tokens are seen; in 4
 bits a CPU with AVX-512 repacks the weights at the first evaluation, and no gradient passes any more. Here the
-weight is made anew in the type of the input in each pass, forward and backward, and nothing is kept between them:
+weight is made again in the type of the input in each pass, forward and backward, and nothing is kept between them:
 one arithmetic in every mode, on every device, and memory that fake tensors count.
 
 Source:
@@ -30,7 +30,7 @@ _LARGEST_INT8 = 127
 
 
 class QuantisedLinear(nn.Module):
-    """y = x Wᵀ + b with W read anew from a few bits; W and b are never trained, gradients flow to x."""
+    """y = x Wᵀ + b with W read again from a few bits; W and b are never trained, gradients flow to x."""
 
     shape: tuple[int, int]
     """Outputs and inputs."""
@@ -47,7 +47,7 @@ class QuantisedLinear(nn.Module):
 
     @abstractmethod
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made anew."""
+        """Return the weight in `dtype`, made again."""
 
     def extra_repr(self) -> str:
         """Return the sizes."""
@@ -65,7 +65,7 @@ class Linear8Bit(QuantisedLinear):
         self.register_buffer("bias", bias_O)
 
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made anew."""
+        """Return the weight in `dtype`, made again."""
         return self.codes.to(dtype).mul_(self.scales.unsqueeze(1) / _LARGEST_INT8)
 
 
@@ -82,7 +82,7 @@ class Linear4Bit(QuantisedLinear):
         self.register_buffer("bias", bias_O)
 
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made anew."""
+        """Return the weight in `dtype`, made again."""
         import bitsandbytes  # noqa: F401  # registers the operation
 
         # In rows of one scale each: on a CPU the operation takes the scales of others where a row of `shape` is no

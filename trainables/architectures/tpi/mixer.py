@@ -137,7 +137,7 @@ class TemporalPhaseMixer(Mixer):
         return self.diversity_weight * together.mean()
 
     def reference(self, x_BTD: Tensor) -> Tensor:
-        """Mix one position after the other, with phases that are added up anew for each."""
+        """Mix one position after the other, with phases that are added up again for each."""
         written_BTD, read_BTD, seen_BTD = self.phases.reference(x_BTD)
         m_BTD = None if self.to_magnitude is None else 5 / (1 + (-self.to_magnitude(x_BTD)).exp())
         r = phase_scan_recurrence(

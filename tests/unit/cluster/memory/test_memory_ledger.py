@@ -46,7 +46,7 @@ def test_a_thousand_trials_hurt_no_neighbour(seed: int) -> None:
     assert len(outcome.finished) + len(outcome.given_up) == 1000
     assert len(outcome.deaths) > 20, "demands beyond the reservation must have been drawn"
     assert len(outcome.given_up) < 20
-    assert all("that is the most that one card offers" in message for message in outcome.given_up.values())
+    assert all("that is the most that one GPU offers" in message for message in outcome.given_up.values())
     assert set(outcome.retries) == {"micro_batch_size", "memory"}
 
 
@@ -76,7 +76,7 @@ FOUR_RUNS = [Job(f"run {number}", estimate_mib=36 * GIB, seconds=100.0) for numb
 def test_the_accident_by_equal_fractions() -> None:
     cards = ExactLedger(cards_of(ONE_CARD), 0, caps=False)
     outcome = simulate(FOUR_RUNS, equal_fractions(FOUR_RUNS, ONE_CARD, 4), cards)
-    assert outcome.finished == {"run 3"}, "three that reach 36 GiB die together; the last has the card for itself"
+    assert outcome.finished == {"run 3"}, "three that reach 36 GiB die together; the last has the GPU for itself"
     assert len(outcome.deaths) == 3
 
 

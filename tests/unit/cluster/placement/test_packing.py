@@ -1,4 +1,4 @@
-"""Size classes: few, well filled, and asked for by kind of card."""
+"""Size classes: few, well filled, and asked for by kind of GPU."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ def test_by_memory_needs_cards_and_their_memory() -> None:
     unknown = Inventory(cpus=2, memory_mib=9000, gpus=(Card(kind="A", memory_mib=None, free_mib=None, count=1),))
     with pytest.raises(ResourceError, match=r"that of 'A' is not known; set resources\.gpus_per_trial to a share"):
         pack(BY_MEMORY, {"run": GIB}, unknown)
-    with pytest.raises(ResourceError, match="45056 MiB of card memory per trial, the freest card has 24576 MiB"):
+    with pytest.raises(ResourceError, match="45056 MiB of GPU memory per trial, the freest GPU has 24576 MiB"):
         pack(BY_MEMORY, {"run": 40 * GIB}, cards("small", 2, 24))
 
 
@@ -159,7 +159,7 @@ def test_trials_go_where_there_is_most_room_and_wait_their_turn() -> None:
     slots = Slots(packing, look_ahead=1)
     assert [slots.acquire(f"big {i}", 0).card for i in range(2)] == ["large", "large"]
     assert not slots.has_room(0)
-    assert slots.has_room(1), "the small card is idle"
+    assert slots.has_room(1), "the small GPU is idle"
     assert [slots.acquire(f"little {i}", 1).card for i in range(2)] == ["small", "small"]
     assert slots.is_full
     slots.release("big 0")

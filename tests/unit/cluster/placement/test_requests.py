@@ -82,8 +82,8 @@ def test_a_trial_must_fit_into_one_machine():
         (
             request(gpu=1.0, memory_mib=90_112),
             Inventory(cpus=2, memory_mib=2000, gpus=(h100(),)),
-            "needs 90112 MiB of card memory per trial, the freest card has 80000 MiB free; "
-            "set resources.micro_batch_size lower, or end other programs on the card",
+            "needs 90112 MiB of GPU memory per trial, the freest GPU has 80000 MiB free; "
+            "set resources.micro_batch_size lower, or end other programs on the GPU",
         ),
     ],
 )
@@ -110,7 +110,7 @@ def test_resources_scattered_over_a_cluster_do_not_add_up():
     ("share", "trials", "cards"), [(0.0, 4, 0), (0.6, 5, 5), (0.5, 5, 3), (1 / 3, 6, 2), (0.42, 8, 4), (1.0, 3, 3)]
 )
 def test_so_many_trials_take_so_many_cards(share, trials, cards):
-    """A session that offers fewer would leave cards idle."""
+    """A session that offers fewer would leave GPUs idle."""
     assert request(gpu=share).cards(trials) == cards
 
 

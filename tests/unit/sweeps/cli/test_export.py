@@ -121,7 +121,7 @@ def test_an_existing_file_is_replaced_only_by_force_and_never_half(
 ) -> None:
     (tmp_path / "r.csv").write_text("mine", encoding="utf-8")
     called = call("export", "tiny.yaml", "--to", "r.csv")
-    assert called.code == 2 and "r.csv: is there already; give another name, or --force" in called.err
+    assert called.code == 2 and "r.csv: already exists; give another name, or --force" in called.err
     assert (tmp_path / "r.csv").read_text(encoding="utf-8") == "mine"
     assert call("export", "tiny.yaml", "--to", "r.csv", "--force").code == 0
     assert "study" in (tmp_path / "r.csv").read_text(encoding="utf-8")

@@ -111,7 +111,7 @@ def test_nothing_has_started_yet(call: Call, tmp_path: Path) -> None:
 def test_following_prints_one_log_at_a_time_until_the_driver_ends(
     call: Call, results: ResultsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """New lines, another log once the first is quiet, one that is begun anew, and a last line without its end."""
+    """New lines, another log once the first is quiet, one that is begun again, and a last line without its end."""
     monkeypatch.setattr(verb, "QUIET_SECONDS", 1.0)
     monkeypatch.setattr(verb, "POLL_SECONDS", 0.02)
     out = io.StringIO()

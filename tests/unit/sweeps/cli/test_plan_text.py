@@ -1,4 +1,4 @@
-"""What a plan says of cards: how many of each kind, and what limits the trials on them."""
+"""What a plan says of GPUs: how many of each kind, and what limits the trials on them."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_what_says_nothing_is_left_out(plan: Plan) -> None:
     ],
 )
 def test_a_peak_counts_only_for_what_runs_alike(then: dict[str, Any], counts: bool, plan: Plan) -> None:
-    """After an edit of `resources:`, what a process used does not correct the estimate for a card."""
+    """After an edit of `resources:`, what a process used does not correct the estimate for a GPU."""
     arm = sized(plan.arms[0], 1000.0)
     assert bool(corrections([arm], measured(arm, 1600.0, **then), "cpu", ONE_CPU)) is counts
 

@@ -59,7 +59,7 @@ def test_a_worker_needs_memory_for_its_part_of_the_batch_and_of_the_model(tmp_pa
         (("resources.sharding=fsdp",), "sharding=fsdp divides the model among workers: set workers to at least 2"),
         (
             ("resources.workers=2", "resources.gpus_per_trial=0.5"),
-            "gpus_per_trial=0.5 must be 1 or 0 with workers=2: the workers of a trial cannot share a card",
+            "gpus_per_trial=0.5 must be 1 or 0 with workers=2: the workers of a trial cannot share a GPU",
         ),
         (("resources.workers=0",), "--set resources.workers: input should be greater than or equal to 1"),
         (

@@ -75,7 +75,7 @@ def test_the_first_signal_stops_in_order_and_the_second_acts_as_always(capfd: py
             assert seen == []
             os.kill(os.getpid(), signal.SIGTERM)
             assert seen == [signal.SIGTERM]
-        assert "stopping in order" in capfd.readouterr().err
+        assert "shutting down" in capfd.readouterr().err
         with RunLimits().interruptible():
             pass
         os.kill(os.getpid(), signal.SIGTERM)

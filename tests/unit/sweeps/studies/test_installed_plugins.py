@@ -126,7 +126,7 @@ def test_a_broken_package_is_named_when_a_name_is_missing_and_never_else(site: P
     assert trial("mine").architecture.name == "mine"
     says = (
         r"did you mean 'mine'\?; installed package 'broken-thing': entry point 'any = their_broken' of the group "
-        r"phasesweep\.plugins cannot be loaded: ZeroDivisionError: division by zero; mend or uninstall the package"
+        r"phasesweep\.plugins cannot be loaded: ZeroDivisionError: division by zero; fix or uninstall the package"
     )
     with pytest.raises(ValidationError, match=says):
         trial("mime")

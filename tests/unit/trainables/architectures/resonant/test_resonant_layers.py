@@ -255,7 +255,7 @@ def test_stillness_weights_the_average_by_one_minus_rho() -> None:
     filtered_BTD.sum().backward()
     torch.testing.assert_close(second_BTD.grad, torch.full_like(second_BTD, 0.1))
     other_BTD = inputs(1, 5, D)
-    torch.testing.assert_close(filter_(other_BTD, on), other_BTD, msg="another shape starts anew")
+    torch.testing.assert_close(filter_(other_BTD, on), other_BTD, msg="another shape starts again")
     assert Stillness(ema=0.3, floor=0.8).share == 0.8
 
 

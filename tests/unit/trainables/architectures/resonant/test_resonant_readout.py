@@ -39,7 +39,7 @@ def ready(module: M, seed: int = 0) -> M:
 
 
 def slow_query(query: Query, mode: QueryMode, seen_ND: Tensor) -> Tensor:
-    """Return the query of one sequence that ends with these tokens, as the published code computes it (mended)."""
+    """Return the query of one sequence that ends with these tokens, as the published code computes it (fixed)."""
     match mode:
         case "mean":
             pooled_D = seen_ND.mean(0)
