@@ -20,6 +20,7 @@ from sweeps.cli.options import (
     Names,
     OptionalName,
     Overrides,
+    PluginFiles,
     Plugins,
     Port,
     Scale,
@@ -63,11 +64,12 @@ def claims(
 def spaces(
     output: Output,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One search space only.")] = None,
+    plugin: PluginFiles = None,
 ) -> None:
     """List the search spaces: dimensions with range, unit, meaning and source, and the conditions between them."""
     from sweeps.cli import library
 
-    library.spaces(output, name)
+    library.spaces(output, name, plugin or [])
 
 
 @verb

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -124,13 +124,27 @@ def _print_claims(out: Console, found: list[tuple[str, Claim]], name: str | None
     out.print(f"\nNone is judged yet: these are declarations. Next: {proposed('plan', 'STUDY')}", markup=False)
 
 
-def spaces(output: Output, name: str | None) -> None:
-    """List the search spaces, or the dimensions of one."""
-    if name is not None and name not in SPACES:
-        raise UserError(f"unknown search space '{name}'; {nearest(name, SPACES)}")
-    chosen = {name: SPACES[name]} if name is not None else SPACES
+def spaces(output: Output, name: str | None, plugins: Sequence[str] = ()) -> None:
+    """List the search spaces of the library and of plugin files, or the dimensions of one."""
+    known = {**SPACES, **_spaces_of(plugins)}
+    if name is not None and name not in known:
+        raise UserError(f"unknown search space '{name}'; {nearest(name, known)}")
+    chosen = {name: known[name]} if name is not None else known
     listed = [_space_to_json(one, space) for one, space in chosen.items()]
     output.show(listed, lambda out: _print_spaces(out, chosen))
+
+
+def _spaces_of(plugin_files: Sequence[str]) -> dict[str, SearchSpace]:
+    """Return the spaces that the families of plugin files declare, as `<family>.<key>`."""
+    if not plugin_files:
+        return {}
+    from sweeps.studies import plugins
+    from trainables.plugins.files import origin_of
+    from trainables.registry import ARCHITECTURES
+
+    plugins.use(plugin_files)
+    theirs = [name for name in ARCHITECTURES.names() if origin_of(ARCHITECTURES.get(name)) is not None]
+    return {f"{name}.{key}": space for name in theirs for key, space in ARCHITECTURES.get(name).spaces.items()}
 
 
 def _print_spaces(out: Console, spaces: Mapping[str, SearchSpace]) -> None:
@@ -277,7 +291,7 @@ def _destination(name: str, to: Path | None) -> Path:
 
 
 def families(output: Output) -> None:
-    """List architectures and tasks with their fields."""
+    """List architectures and tasks with their fields, and what architectures measure of themselves."""
     from trainables.plugins.packages import load_installed
     from trainables.registry import ARCHITECTURES, TASKS
 
@@ -289,6 +303,10 @@ def families(output: Output) -> None:
                 "version": registry.version(name),
                 "meaning": (registry.get(name).__doc__ or "").strip().partition("\n")[0],
                 "fields": registry.get(name).model_json_schema()["properties"],
+                "probes": [
+                    {"name": probe.name, "unit": probe.unit, "meaning": probe.meaning, "null": probe.null}
+                    for probe in getattr(registry.get(name), "probes", ())
+                ],
             }
             for name in registry.names()
         }
@@ -306,6 +324,9 @@ def _print_families(out: Console, listing: dict[str, Any]) -> None:
                 default = "required" if "default" not in spec else str(spec["default"])
                 table.add_row(f"  {field}", default, " ".join(spec.get("description", "").split()))
             out.print(table)
+            for probe in entry["probes"]:
+                null = f"; without structure: {probe['null']}" if probe["null"] else ""
+                out.print(f"  {probe['name']} [{probe['unit']}]: {probe['meaning']}{null}", markup=False)
             out.print()
 
 

@@ -87,6 +87,10 @@ Plugins = Annotated[
         help="A Python file with architectures or tasks of your own; may be repeated.",
     ),
 ]
+PluginFiles = Annotated[
+    list[str] | None, typer.Option("--plugin", metavar="FILE", help="A Python file whose families are listed too.")
+]
+"""As `Plugins`, loaded by the verb itself: without any, nothing that trains is imported."""
 UnreadPlugins = Annotated[
     list[str] | None,
     typer.Option("--plugin", metavar="FILE", help="As `run` takes it; results are read without."),

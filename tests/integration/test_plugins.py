@@ -16,6 +16,10 @@ import pytest
 from analysis.records.journal import read_journal
 from sweeps.cli import app as cli
 from sweeps.cli.schemas.generate import load_schema
+from sweeps.run.driver import prepare
+from sweeps.store.journal import JournalWriter
+from sweeps.store.reader import JournalReader
+from sweeps.tracking.run_records import RunRecords
 from tests import guides
 from tests.guides import ROOT
 from tests.integration.studies import journal_events, phasesweep
@@ -265,6 +269,51 @@ def test_families_lists_a_plugin_with_its_fields(call: Call, tmp_path: Path) -> 
     ema = json.loads(out)["architecture"]["ema"]
     assert ema["meaning"] == "The shared backbone with an exponential moving average in place of attention."
     assert ema["fields"]["decay"]["default"] == 0.8
+    (probe,) = ema["probes"]
+    assert (probe["name"], probe["unit"], probe["null"]) == ("probe/ema_window", "tokens", None)
+
+
+def test_a_family_from_outside_has_its_space_its_contract_and_its_probes_in_every_verb(
+    call: Call, tmp_path: Path
+) -> None:
+    """It declares them in its class; nothing of ours lists them."""
+    (tmp_path / "my_family.py").write_text(FAMILY, encoding="utf-8")
+    shutil.copy(EXAMPLES / "my_study.yaml", tmp_path)
+    code, out, err = call("spaces", "ema.search", "--plugin", "my_family.py", "--json")
+    assert code == 0, err
+    (space,) = json.loads(out)
+    assert [(one["name"], one["low"], one["high"]) for one in space["dimensions"]] == [("decay", 0.5, 0.99)]
+    code, out, err = call("check", "my_family.py", "--json")
+    assert code == 0, err
+    assert ("probes", "passed") in {(one["contract"], one["outcome"]) for one in json.loads(out)["checks"]}
+
+    prepared = prepare("my_study.yaml", "smoke", [])
+    prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
+    sweep = prepared.plan.sweep
+    assert sweep.probes is not None and [probe.name for probe in sweep.probes] == ["probe/ema_window"]
+    writer = JournalWriter(prepared.folder.journal, "a")
+    writer.write_sweep(sweep)
+    for replicate in prepared.plan.replicates:
+        key = {"config_id": replicate.key[0], "seed": replicate.key[1]}
+        writer.write("started", **key, step=0, numerics={}, host="there", pid=1, cap_mib=None)
+        metrics = {sweep.primary_metric: 2.0 + 0.1 * key["seed"], "probe/ema_window": 4.0 + key["seed"]}
+        writer.write_report(key["config_id"], key["seed"], 9, metrics)
+        writer.write("finished", **key, step=9, seconds=1.0, cpu_seconds=1.0, peak_memory_mib=100.0, message="")
+    writer.close()
+    code, out, err = call("results", "my_study.yaml", "--scale", "smoke", "--metric", "probe/ema_window", "--json")
+    assert code == 0, err
+    table = json.loads(out)
+    assert (table["metric"], table["unit"]) == ("probe/ema_window", "tokens")
+    assert {row["arm"]: row["mean"] for row in table["rows"]}["ema"] == pytest.approx(4.5, abs=1.0)
+    code, _, err = call("export", "my_study.yaml", "--scale", "smoke", "--to", "all.csv")
+    assert code == 0, err
+    assert "probe/ema_window" in (tmp_path / "all.csv").read_text(encoding="utf-8").partition("\n")[0]
+    records = RunRecords(prepared.experiment, prepared.folder.path / "replicates")
+    reader = JournalReader(prepared.folder.journal)
+    reader.poll(final=True)
+    configurations = records.configurations(reader.view, primary_only=False)
+    summarised = {name for one in configurations if one.summary for name in one.summary.metrics}
+    assert any("probe/ema_window" in name for name in summarised)
 
 
 @pytest.mark.ray

@@ -48,6 +48,16 @@ class StudyRow(TypedDict):
     """Arms that are written, and points of the grid."""
 
 
+class FamilyProbe(TypedDict):
+    """An order parameter that models of a family measure of themselves."""
+
+    name: Text
+    unit: Text
+    meaning: Text
+    null: Text | None
+    """The probe that holds its value in a model without structure."""
+
+
 class FamilyEntry(TypedDict):
     """An architecture or a task."""
 
@@ -56,6 +66,7 @@ class FamilyEntry(TypedDict):
     meaning: Text
     fields: dict[str, dict[str, Any]]
     """A JSON Schema of each field."""
+    probes: list[FamilyProbe]
 
 
 class Families(TypedDict):
