@@ -27,7 +27,7 @@ test test-all: export OMP_NUM_THREADS := 1
 # Without bytecode each of the tests' processes, commands and workers would compile all sources again.
 test test-all: export PYTHONDONTWRITEBYTECODE :=
 
-test: setup ## the tests, in less than 8 minutes on 2 cores
+test: setup ## the tests, in about 5 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist worksteal
 
 test-all: setup ## the slow tests too

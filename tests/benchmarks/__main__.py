@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from cluster.inventory import local_inventory
-from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, phase_scan, trial_overhead
+from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, phase_scan, trial_overhead, verbs
 
 
 def _processor() -> str:
@@ -28,6 +28,7 @@ def main() -> None:
     here = local_inventory()
     print(f"{_processor()}, {here.cpus} CPUs, torch {torch.__version__}, commit {commit}\n", flush=True)
     reports = (
+        verbs.report,
         one_process_each.report,
         trial_overhead.report,
         packing.report,
