@@ -144,12 +144,6 @@ class Claim:
         """Whether `over` is measured; else it is set by the configuration, or the step."""
         return self.over is not None and "/" in self.over
 
-    @property
-    def arm_names(self) -> tuple[str, ...]:
-        """Every arm that the claim names."""
-        own = (self.arm,) if self.arm is not None else ()
-        return tuple(dict.fromkeys((*own, *self.arms, *self.against, *self.controls)))
-
     def to_json(self) -> dict[str, Any]:
         """Return every field; None for what the kind does not use."""
         fields = dataclasses.asdict(self)

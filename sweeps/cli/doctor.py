@@ -46,7 +46,6 @@ MIN_SHARED_MEMORY_MIB = 256
 TIMEOUT_SECONDS = 2.0
 HUB = "https://huggingface.co"
 
-_MOST_NAMES = 8
 _ON_CARDS = "studies and scales that ask for a GPU"
 _OF_THE_HUB = "data sets and models of the hub that are neither in its cache nor in PHASESWEEP_DATA"
 

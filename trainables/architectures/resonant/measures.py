@@ -19,9 +19,6 @@ from trainables.randomness import generator
 SATURATED = 0.95
 """A γ above this counts as saturated."""
 
-NEAR_TOKENS = 4
-"""A peak of curvature at most this far from a position is at it, as published."""
-
 NULL_DRAWS = 16
 """Most simulated matrices behind `expected_effective_rank`; they differ by far less than 1 %."""
 

@@ -128,7 +128,6 @@ def test_which_metrics_and_arms_a_claim_reads():
     assert made.metric_names == ("val/x", "val/y", "probe/r")
     assert made.is_over_metric and not of_kind("trend").is_over_metric
     assert of_kind("receipt").metric_names == ()
-    assert of_kind("pairwise", controls="c0").arm_names == ("a", "b", "c", "c0")
 
 
 @pytest.mark.parametrize(
