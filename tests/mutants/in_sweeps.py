@@ -188,7 +188,7 @@ MUTANTS: tuple[Mutant, ...] = (
         meaning="`--max-trials` counts what runs again after an out-of-memory, and others never start",
         file="sweeps/run/tune_adapter.py",
         old="        if not leased.is_retry:\n",
-        new="        if claimed:\n",
+        new="        if leased:\n",
         caught_by="tests/unit/sweeps/run/test_search.py::test_second_starts_leave_the_limit_to_others",
     ),
     Mutant(
