@@ -28,15 +28,15 @@ class Output(NamedTuple):
 
     console: Console
     emit: Emit | None = None
-    """Given where JSON is wanted."""
+    """Prints JSON; None to print text."""
 
     def say(self, text: str, style: str | None = None) -> None:
-        """Print a line for people; nothing where JSON is wanted."""
+        """Print a line of text; nothing where JSON is printed."""
         if self.emit is None:
             self.console.print(text, markup=False, style=style)
 
     def show(self, value: Any, text: Callable[[Console], None]) -> None:
-        """Print a result as JSON, or call what prints it for people."""
+        """Print a result as JSON, or call the function that prints it as text."""
         if self.emit is not None:
             self.emit(value)
         else:
@@ -90,7 +90,7 @@ NAME = "phasesweep"
 
 
 def proposed(*words: str) -> str:
-    """Return a command line of this program to type next.
+    """Return a command line of this program, for a message to propose.
 
     Args:
         words: The verb, and what follows it.
@@ -101,7 +101,7 @@ def proposed(*words: str) -> str:
 def _called_as() -> list[str]:
     """Return how this program was called: by name if that is on the PATH, else as it was typed.
 
-    Another program that calls our functions is proposed the name.
+    Where another program calls our functions, it is the name.
     """
     called = Path(sys.argv[0])
     if called.parts[-2:] == ("sweeps", "__main__.py"):

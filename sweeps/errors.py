@@ -1,4 +1,4 @@
-"""Mistakes of the user: said once, with what to do; exit code 2, nothing started."""
+"""User errors: one message that says what to do; exit code 2, nothing started."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ EXIT_INTERRUPTED = 130
 
 
 MAX_NAMED = 4
-"""Names that a message gives before it counts the rest."""
+"""Names that a message lists before it counts the rest."""
 
 
 class UserError(Exception):

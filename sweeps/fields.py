@@ -1,4 +1,4 @@
-"""The parts of a configuration as a study writes them: for its base, an arm, a grid, or what a scale changes."""
+"""Dotted fields of a configuration, which of them `--set` may override, and the name of a results folder."""
 
 from __future__ import annotations
 
@@ -86,15 +86,15 @@ def target_of(key: str) -> Target:
 
 
 def results_key(scale: str, overrides: Mapping[str, Any]) -> str:
-    """Return the name of the folder of a study's results: the scale, and a hash of what makes other configurations.
+    """Return the name of a results folder: the scale, and a hash of the overrides that change configurations.
 
-    More seeds and other hardware make none, so that they continue where the results are.
+    Seeds and resources are not hashed, so that a run with other values continues the results that exist.
     """
     return _key(scale, {key: value for key, value in overrides.items() if target_of(key) != "study"})
 
 
 def former_results_key(scale: str, overrides: Mapping[str, Any]) -> str:
-    """Return the name that the folder had while seeds and resources were hashed too."""
+    """Return the folder's name in earlier versions, which hashed seeds and resources too."""
     return _key(scale, overrides)
 
 

@@ -35,7 +35,7 @@ def check(output: Output, target: str, names: Sequence[str]) -> int:
     """Check a plugin; return the exit code: 0 if every contract is met, 1 if one is not.
 
     Args:
-        output: Where to print; a line for each contract, as soon as it is known.
+        output: Where to print; a line for each contract, as soon as it is checked.
         target: A plugin file, or the name of an installed package.
         names: Check only these of the registered names; empty: all.
 
@@ -74,7 +74,7 @@ def _known_packages(target: str) -> str:
 
 
 def _chosen(plugins: list[Plugin], names: Sequence[str], target: str) -> list[tuple[Plugin, Registry[Any], str]]:
-    """Return what to check.
+    """Return (plugin, registry, name) of everything to check.
 
     Raises:
         UserError: If `names` has one that is not registered.
@@ -135,7 +135,7 @@ def _findings(registry: Registry[Any], config: Any) -> Iterable[Finding]:
 
 
 def _found(finding: Finding, plugin: Plugin) -> str:
-    """Return what was found; of an exception of the plugin's own also where."""
+    """Return what a contract found instead; for an exception in the plugin also where it was raised."""
     if finding.error is None:
         return finding.found
     where = last_line_in(plugin, finding.error)
@@ -143,7 +143,7 @@ def _found(finding: Finding, plugin: Plugin) -> str:
 
 
 def _fields(config: NamedConfig) -> str:
-    """Return the fields in which a configuration departs from its class's defaults."""
+    """Return the fields of a configuration that differ from its class's defaults."""
     changed = config.model_dump(mode="json", exclude_defaults=True)
     return "".join(f", {key}={value}" for key, value in changed.items() if key != "name")
 

@@ -36,38 +36,38 @@ FieldsPair = tuple[dict[str, Any] | None, dict[str, Any] | None]
 
 @dataclass(frozen=True)
 class Source:
-    """Where a sweep's journal is, and what else is known of its configurations."""
+    """A sweep to compare: its journal and, if there is one, its results folder."""
 
     side: Side
     journal: Path
     folder: Path | None
-    """The results folder; None for a compact journal, which has no more than itself."""
+    """The results folder; None for a compact journal."""
 
     def is_same_as(self, other: Source) -> bool:
         """Return whether both are one sweep."""
         return self.journal.resolve() == other.journal.resolve()
 
     def fields(self, arm: ArmInfo) -> dict[str, Any] | None:
-        """Return every field of an arm's configuration, with dotted keys; None where nothing says."""
+        """Return every field of an arm's configuration, with dotted keys; None if they were not recorded."""
         return None if self.folder is None else resolved_fields(self.folder, arm) or None
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What `compare` is given: a sweep, and perhaps one arm of it."""
+    """An argument of `compare`: a sweep, optionally with one arm of it."""
 
     source: Source
     arm: ArmInfo | None
 
     @property
     def side(self) -> Side:
-        """The sweep, under the name that it is told by."""
+        """The sweep, with the arm in its title if one is named."""
         side = self.source.side
         return side if self.arm is None else replace(side, title=f"{side.title}:{self.arm.arm}")
 
 
 def parse_reference(text: str, before: Reference | None = None) -> Reference:
-    """Read `STUDY[@SCALE][:ARM]`, `FOLDER[:ARM]`, `JOURNAL.jsonl[:ARM]`, or `:ARM` of the sweep named before.
+    """Read `STUDY[@SCALE][:ARM]`, `FOLDER[:ARM]`, `JOURNAL.jsonl[:ARM]`, or `:ARM` of the sweep `before`.
 
     Raises:
         UserError: If there is no such sweep or arm.
@@ -132,7 +132,7 @@ def _pairs(a: Reference, b: Reference) -> list[ArmPair]:
 
 
 def _differences(pair: ArmPair, fields: FieldsPair) -> tuple[FieldDifference, ...]:
-    """Return the differing fields of two arms; of the changes to their studies' bases where no more is known."""
+    """Return the fields in which two arms differ; without full fields, those in which their changes differ."""
     first, second = fields
     if first is None or second is None:
         changed = dict.fromkeys((*pair[0].parameters, *pair[1].parameters))
@@ -149,7 +149,7 @@ def _sizes(pair: ArmPair) -> tuple[FieldDifference, ...]:
 
 
 def compare(out: Console, emit: Emit | None, first: str, second: str, metric: str | None) -> None:
-    """Say how two arms, or all matching arms of two sweeps, differ, and what that is worth."""
+    """Print which fields of two arms, or of all matching arms of two sweeps, differ, and by how much the metric."""
     a = parse_reference(first)
     b = parse_reference(second, a)
     pairs = _pairs(a, b)
@@ -184,7 +184,7 @@ def _print(out: Console, compared: ComparedSweeps, *, is_sweep: bool, known: boo
 
 
 def _print_fields(out: Console, pairs: Sequence[ComparedPair]) -> None:
-    """Print what differs; a difference that all of several pairs share is told once."""
+    """Print the differing fields; a difference that all of several pairs share is printed once."""
     if not any(pair.differing for pair in pairs):
         out.print("no field differs", markup=False)
         return

@@ -1,6 +1,6 @@
-"""Is this machine fit for a sweep? Findings and fixes, as data; the command line prints them.
+"""The verb `doctor`: checks of this machine, each with its fix.
 
-Imports none of the heavy libraries: a doctor must be able to speak when they are broken.
+Imports no heavy library, so that it also works where one of them is broken.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Check:
     cure: str = ""
     """What to do; empty where there is nothing to do."""
     lost: str = ""
-    """What will not work although sweeps run; empty where nothing is lost."""
+    """What is unavailable although sweeps run; empty if nothing is."""
 
 
 def run_checks(
@@ -117,7 +117,7 @@ def _print(out: Console, checks: Iterable[Check]) -> None:
 
 
 def summary(checks: Iterable[Check]) -> str:
-    """Return the findings in a line: what is to be fixed, or what will not work, or that nothing is amiss."""
+    """Return one line: something has to be fixed, or what is unavailable, or that there is no problem."""
     checks = list(checks)
     if any(check.ok is False for check in checks):
         return "something is wrong; each line above says how to fix it"
@@ -140,7 +140,7 @@ def _installed_version(package: str) -> str | None:
 
 
 def check_packages(requirements: Iterable[str] | None, installed: Callable[[str], str | None]) -> list[Check]:
-    """Each package a sweep leans on is there, in a version phasesweep declares it needs.
+    """Check that each package a sweep needs is installed, in a version that phasesweep supports.
 
     Args:
         requirements: What phasesweep's own metadata require; None if it is not installed.
@@ -161,7 +161,7 @@ def _check_package(wanted: Requirement, version: str | None) -> Check:
 
 
 def check_machine(machine: Inventory) -> Check:
-    """There is memory for a worker and a small model; and how many cores affinity and control group allow."""
+    """Check that memory suffices for a worker and a small model; report the cores that it may use."""
     total = os.cpu_count() or machine.cpus
     limited = f" of {total} (affinity or a control group allows no more)" if machine.cpus < total else ""
     return Check(
@@ -173,7 +173,7 @@ def check_machine(machine: Inventory) -> Check:
 
 
 def check_gpus(machine: Inventory) -> Check:
-    """Which GPUs there are; none is no error."""
+    """Report the GPUs; having none is no error."""
     if machine.notes:
         cure = "fix the driver, or run on the CPU as now"
         return Check("gpu", None, "; ".join(machine.notes), cure, _ON_CARDS)
@@ -184,7 +184,7 @@ def check_gpus(machine: Inventory) -> Check:
 
 
 def check_shared_memory(folder: Path) -> Check:
-    """Ray's object store fits into shared memory; otherwise it falls back to slower disk."""
+    """Check that Ray's object store fits into shared memory; otherwise Ray falls back to slower disk."""
     name = "shared memory"
     if not folder.is_dir():
         return Check(name, None, f"no {folder}: Ray keeps its objects on disk, which is slower")
@@ -196,7 +196,7 @@ def check_shared_memory(folder: Path) -> Check:
 
 
 def check_results(results_root: str | Path) -> Check:
-    """Results can be written, will outlive a job's working folder, and have room."""
+    """Check that results can be written, survive the deletion of a job's working folder, and have disk space."""
     name, text = "results", str(results_root)
     cure = "set PHASESWEEP_RESULTS to an absolute folder that you can write"
     if "://" in text:
@@ -220,13 +220,13 @@ def check_results(results_root: str | Path) -> Check:
 
 
 def check_tracking(uri: str) -> Check:
-    """MLflow stores in a database or on a server."""
+    """Check that MLflow stores in a database or on a server."""
     problem = check_tracking_uri(uri)
     return Check("mlflow store", problem is None, problem or without_password(uri), ADVICE)
 
 
 def check_ray_address_file(environ: Mapping[str, str], timeout_seconds: float) -> Check:
-    """No dead cluster left its address behind, where `ray` commands and `ray.init()` would follow it."""
+    """Check that no dead cluster has left its address where `ray` commands and `ray.init()` would use it."""
     name = "ray leftovers"
     base = environ.get("RAY_TMPDIR") or environ.get("TMPDIR") or "/tmp"  # as Ray itself looks it up
     file = Path(base) / "ray" / "ray_current_cluster"
@@ -243,7 +243,7 @@ def check_ray_address_file(environ: Mapping[str, str], timeout_seconds: float) -
 
 
 def check_ray_address(environ: Mapping[str, str], timeout_seconds: float) -> Check:
-    """The cluster named by RAY_ADDRESS is there, and named in a way that some verb can use."""
+    """Check that the cluster in RAY_ADDRESS answers, and that the address has a form that some verb can use."""
     name, address = "ray cluster", environ.get("RAY_ADDRESS", "")
     if not address:
         return Check(name, True, "RAY_ADDRESS is not set; each sweep starts its own local session")
@@ -270,7 +270,7 @@ def _check_joining(name: str, address: str, timeout_seconds: float) -> Check:
 
 
 def check_ray_token(environ: Mapping[str, str], home: Path) -> Check:
-    """A cluster named by RAY_ADDRESS can be entered: Ray authenticates by token since 2.59."""
+    """Check that there is a token for the cluster in RAY_ADDRESS: Ray authenticates by token since 2.59."""
     name = "ray token"
     if not environ.get("RAY_ADDRESS"):
         return Check(name, True, "not needed: RAY_ADDRESS is not set")
@@ -287,7 +287,7 @@ def check_ray_token(environ: Mapping[str, str], home: Path) -> Check:
 
 
 def check_data(data_dir: str | None) -> Check:
-    """The user's own corpora are where PHASESWEEP_DATA says."""
+    """Check that the user's own corpora are in PHASESWEEP_DATA."""
     if not data_dir:
         return Check("local data", None, "PHASESWEEP_DATA is not set; embedded corpora and the hub only")
     cure = "correct or unset PHASESWEEP_DATA"
@@ -302,7 +302,7 @@ def check_data(data_dir: str | None) -> Check:
 
 
 def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
-    """Whether the Hugging Face hub answers; studies on local or embedded text do not need it."""
+    """Check whether the Hugging Face hub answers; studies on local or built-in text do not need it."""
     if environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
         return Check(
             "hub", None, "HF_HUB_OFFLINE is set: cached data sets only", "unset HF_HUB_OFFLINE", _OF_THE_HUB

@@ -27,7 +27,7 @@ from trainables.tasks.base import Task
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
 
 MIN_SAVED_MIB = 1.0
-"""What a change saves at least to be worth a line."""
+"""Smallest saving that is listed."""
 
 LEGEND = (
     "context: the process itself, before any model; workspace: what is needed for a moment beside the rest; "
@@ -37,7 +37,7 @@ LEGEND = (
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """What the workers of some arms need alike."""
+    """What one worker needs, and the arms for which that is the same."""
 
     arms: tuple[str, ...]
     num_parameters: tuple[int, ...]
@@ -61,7 +61,7 @@ class Change:
     setting: str
     """As `--set` takes it."""
     meaning: str
-    """What else changes; empty: what is computed stays the same but for rounding."""
+    """What else changes; empty: results stay the same up to rounding."""
     memory: MemoryEstimate
     saved_mib: float
 
@@ -82,12 +82,12 @@ def estimate(output: Output, given: StudyArguments, *, arm: str | None = None) -
     Args:
         output: Where to print.
         given: The study.
-        arm: Whose changes to list; None: the largest's.
+        arm: The arm whose changes to list; None: the largest one.
 
     Raises:
         UserError: On any mistake; the study need not fit on this machine.
     """
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it says at import which optional kernels it lacks
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
     study = load_study(*given)
     check_sizes(study)
@@ -145,7 +145,7 @@ def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
 
 
 def _changes(config: TrialConfig, task: Task, resources: ResourceConfig, before: MemoryEstimate) -> list[Change]:
-    """Return what could be changed of a trial, with the memory it would then need."""
+    """Return the possible changes of a trial, with the memory that it would then need."""
     estimates = Estimates()
     found = []
     for setting, meaning, changed, asked in _alternatives(config, resources):

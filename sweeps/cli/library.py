@@ -1,6 +1,6 @@
-"""The verbs that look at the library: its studies, their claims, what may vary, the families; and `new`.
+"""The verbs `studies`, `claims`, `spaces`, `new`, `families` and `show`.
 
-Studies and claims are read as they are written, without what trains: that is imported where a verb needs it.
+`studies` and `claims` read YAML files without importing PyTorch; a verb that needs more imports it itself.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def studies(output: Output) -> None:
 
 
 def _study_row(package: str | None, study: StudyHead) -> StudyRow:
-    """Return what a study file says of itself; which points of a grid are arms, only resolving it tells."""
+    """Return the row of a study. The arms of a grid are not in it: only resolving the study finds them."""
     num_written, num_points = len(study.section("arms")), _num_grid_points(study)
     return {
         "study": study.name,
@@ -91,10 +91,10 @@ def claims(output: Output, name: str | None, scale: str) -> None:
 
 
 def declared_claims(study: StudyHead) -> list[Claim]:
-    """Return the claims of a study as they are written: arms may be patterns such as `K*_N32`.
+    """Return the claims of a study as written: arms may be patterns such as `K*_N32`.
 
     Raises:
-        UserError: If one is not whole.
+        UserError: If one is incomplete.
     """
     claims = []
     for claim_id, fields in study.section("claims").items():
@@ -183,7 +183,7 @@ def _range(dimension: Dimension) -> str:
 
 
 def _word(value: Any) -> str:
-    """Write a value as a study would."""
+    """Format a value as in a study file."""
     return value if isinstance(value, str) else json.dumps(value)
 
 
@@ -241,7 +241,7 @@ def new(
     architecture: str | None,
     task: str | None,
 ) -> None:
-    """Write a new study file, and nothing where one is already."""
+    """Write a new study file; an existing one is never overwritten."""
     from sweeps.studies.resolve import load_study
     from sweeps.studies.template import copy_of, scaffold
 

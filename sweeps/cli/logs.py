@@ -1,4 +1,4 @@
-"""The verb `logs`: what replicates wrote into their log.txt, at once or as they write it."""
+"""The verb `logs`: print the log.txt of replicates, or follow them."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.5
 QUIET_SECONDS = 5.0
-"""After this long without a line, `--follow` goes on to a log that is being written."""
+"""After this long without a new line, `--follow` switches to another log that is growing."""
 
 NEWEST_LINES = 10
-"""Lines shown of each log of a whole study, and of one before it is followed, unless `--tail` says otherwise."""
+"""Lines shown of each log of a whole study, and before following one, unless `--tail` is set."""
 
 
 @dataclass(frozen=True)
@@ -38,11 +38,11 @@ class LogFile:
 
     @property
     def title(self) -> str:
-        """Which replicate it is of, and where it lies."""
+        """Its replicate and its path."""
         return f"{self.arm} seed {self.seed}: {self.path}"
 
     def lines(self, tail: int | None = None, *, whole: bool = False) -> list[str]:
-        """Return its lines, or only the last `tail`; with `whole` none that is still being written."""
+        """Return its lines, or only the last `tail`; with `whole` without one that is still being written."""
         data = self.path.read_bytes()
         if whole:
             data = data[: data.rfind(b"\n") + 1]
@@ -50,12 +50,12 @@ class LogFile:
         return lines[-tail:] if tail else lines
 
     def to_json(self, tail: int | None) -> LogJson:
-        """Return what `logs --json` says of it."""
+        """Return its entry in `logs --json`."""
         return {"arm": self.arm, "seed": self.seed, "path": str(self.path), "lines": self.lines(tail)}
 
 
 def log_files(stored: StoredSweep, arm: str | None, seed: int | None) -> list[LogFile]:
-    """Return the logs asked for, whether or not they exist: by arm in the study's order, then by seed.
+    """Return the requested logs, existing or not: by arm in the study's order, then by seed.
 
     Raises:
         UserError: If there is no such arm or seed.
@@ -101,19 +101,19 @@ def _print(out: Console, files: Sequence[LogFile], tail: int | None) -> None:
 
 
 def _follow(folder: ResultsFolder, files: Sequence[LogFile], tail: int, say: Callable[[str], None]) -> None:
-    """Print one log as it grows, or once it is quiet the one written last, until no driver works or Ctrl-C."""
+    """Print one log as it grows; when it is quiet, the one written last. Ends with the last driver or Ctrl-C."""
     shown: LogFile | None = None
     seen, heard_at = 0, -QUIET_SECONDS
     try:
         while True:
-            at_work = living_drivers(folder.leases)  # before reading: their last lines are there then
+            at_work = living_drivers(folder.leases)  # before reading, so that no last line is missed
             newest = max((f for f in files if f.path.exists()), key=lambda f: f.path.stat().st_mtime, default=None)
             if newest is not None and newest != shown and time.monotonic() - heard_at >= QUIET_SECONDS:
                 shown, seen = newest, max(0, len(newest.lines(whole=True)) - tail)
                 if len(files) > 1:
                     say(newest.title)
             lines = shown.lines(whole=bool(at_work)) if shown else []
-            for line in lines[seen if seen <= len(lines) else 0 :]:  # fewer than before: it was begun again
+            for line in lines[seen if seen <= len(lines) else 0 :]:  # fewer than before: the file was started again
                 say(line)
                 heard_at = time.monotonic()
             seen = len(lines)

@@ -22,7 +22,7 @@ ROWS_SHOWN = 20
 def gc(
     out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, keep: str, dry_run: bool
 ) -> None:
-    """Remove what nothing needs any more, and say what the study takes on disk."""
+    """Remove files that are no longer needed, and print what the study takes on disk."""
     stored = load_results(name, scale, sets)
     found = leftovers(stored.folder, stored.state, stored.sweep, keep)
     at_work = [str(driver) for driver in living_drivers(stored.folder.leases)]

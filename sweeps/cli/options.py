@@ -1,4 +1,4 @@
-"""The application, the options that several verbs share, and how a verb's function asks for them together."""
+"""The application, the options that verbs share, and groups of options that are one parameter of a verb."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ app = typer.Typer(
 )
 
 PIPE_WIDTH = 160
-"""Columns where no terminal says how many there are: room for a table's rows to stay whole."""
+"""Columns where the output is no terminal: wide enough for a table's rows not to wrap."""
 
 Name = Annotated[str, typer.Argument(metavar="STUDY", help="A study of the library, or a YAML file.")]
 OptionalName = Annotated[str | None, typer.Argument(metavar="[STUDY]", help="This study only.")]
@@ -71,7 +71,7 @@ Port = Annotated[int, typer.Option("--port", help="Port on loopback.", min=1, ma
 
 
 def _use_plugins(paths: list[str] | None) -> list[str]:
-    """Load plugins while the command line is read, so that every verb finds their names in place."""
+    """Load plugins while the command line is parsed, so that their names are registered before the verb runs."""
     from sweeps.studies import plugins
 
     plugins.use(paths or [])
@@ -99,7 +99,7 @@ UnreadPlugins = Annotated[
 Study = Annotated[StudyArguments, "to plan"]
 """STUDY --scale --set --plugin."""
 StoredStudy = Annotated[StudyArguments, "to read"]
-"""The same, of which only the results are read: no plugin is loaded."""
+"""The same, for verbs that only read results: no plugin is loaded."""
 
 _GROUPS: dict[Any, dict[str, tuple[Any, Any]]] = {
     Study: {
@@ -116,11 +116,11 @@ _GROUPS: dict[Any, dict[str, tuple[Any, Any]]] = {
     },
     Output: {"as_json": (Json, False)},
 }
-"""What each kind of parameter is on the command line: options with their type and default."""
+"""The options that each kind of parameter stands for, with type and default."""
 
 
 def expanded(function: Callable[..., None]) -> Callable[..., None]:
-    """Return `function` with every parameter that is a group of options replaced by them, as typer wants it."""
+    """Return `function` with every parameter that is a group of options replaced by them, as typer requires."""
     own = inspect.signature(function, eval_str=True).parameters
     parameters: dict[str, inspect.Parameter] = {}
     for name, parameter in own.items():
@@ -161,7 +161,7 @@ def _output(as_json: bool) -> Output:
 
 
 def emit(value: Any) -> None:
-    """Print JSON on standard output; what JSON has no number for is null, and that is said."""
+    """Print JSON on standard output; NaN and infinities become null, with a note on standard error."""
     finite, num_lost = without_infinities(value)
     sys.stdout.write(json.dumps(finite, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
     if num_lost:

@@ -1,4 +1,4 @@
-"""A plan in words: its arms, the budget, and what it can settle."""
+"""The verb `plan`: the arms, the budget, and the effects that the study can detect."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from trainables.registry import Plugin
 
 
 def arms_table(plan: Plan) -> Table:
-    """Return the arms with their sizes; what all arms of the grid change is said once, in `budget`."""
+    """Return the arms with their sizes; changes that all arms of the grid share are left to `budget`."""
     table = text_table("arm", "role", "config_id", "parameters", "memory", "changes", right=[3, 4])
     shared = _shared_changes(plan)
     for planned in plan.units:
@@ -59,12 +59,12 @@ def _settings(changes: dict[str, Any]) -> str:
 
 
 def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
-    """Return configurations, seeds, requests and costs, one a line.
+    """Return configurations, seeds, requests and costs, one per line.
 
     Args:
         plan: The plan.
         state: The study's journal.
-        machine: What trials can have.
+        machine: The resources for trials.
     """
     replicates = plan.replicates
     seconds, basis = plan.forecast_seconds(state)
@@ -90,7 +90,7 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
 
 
 def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
-    """Return what trials ask for and how many run at once, size by size and GPU by GPU."""
+    """Return the requests of trials and how many run at once, by size class and kind of GPU."""
     lines = []
     for size_class in plan.packing.classes:
         number = list(plan.packing.index_of.values()).count(size_class.index)
@@ -121,7 +121,7 @@ def _place(request: Request, machine: Inventory) -> str:
 
 
 def _corrections(plan: Plan) -> list[str]:
-    """Return what measured peaks have changed of the estimates."""
+    """Return how measured peaks have corrected the estimates."""
     factors = {p.config.architecture.name: p.correction for p in plan.arms if p.correction != 1.0}
     return [
         f"memory of {name}: {factor:.2f} times what is estimated beyond the process, as measured before"
@@ -130,7 +130,7 @@ def _corrections(plan: Plan) -> list[str]:
 
 
 def _violations(arms: Iterable[PlannedArm]) -> list[str]:
-    """Return which arms are known to break a contract: their score is not what it seems."""
+    """Return the arms that are known to break a contract, so that their scores mislead."""
     found: dict[str, list[str]] = {}
     for planned in arms:
         for contract in sorted(planned.config.architecture.violates):
@@ -142,7 +142,7 @@ def _violations(arms: Iterable[PlannedArm]) -> list[str]:
 
 
 def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
-    """Return which arms are one configuration: what sets them apart changes nothing there."""
+    """Return the arms that share a configuration: the fields in which they differ have no effect there."""
     groups: dict[str, list[PlannedArm]] = {}
     for planned in arms:
         groups.setdefault(planned.config_id, []).append(planned)
@@ -161,7 +161,7 @@ def _repetitions(arms: Iterable[PlannedArm]) -> list[str]:
 
 
 def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:
-    """Return which arms a plugin is in, and whether it was edited since they ran last."""
+    """Return the arms that use a plugin, and whether it was edited since they last ran."""
     arms = ", ".join(p.arm.name for p in plan.arms if plugin in p.config.plugins.values())
     previous = previous_hash(plugin, state)
     edited = f"; it has changed since the last run (sha256 {previous[:12]}): they run again" if previous else ""
@@ -169,7 +169,7 @@ def _plugin(plan: Plan, plugin: Plugin, state: JournalState) -> str:
 
 
 def smallest_effect(plan: Plan) -> str:
-    """Return what the comparisons with the baseline can find."""
+    """Return the smallest difference to the baseline that the comparisons can detect."""
     effect = plan.smallest_detectable_effect_sd
     if effect is None:
         return "one seed: no interval and no comparison is attainable; give at least 2 seeds"
@@ -180,7 +180,7 @@ def smallest_effect(plan: Plan) -> str:
 
 
 def claims_table(plan: Plan) -> Table:
-    """Return what these seeds can find of each claim; sd is the standard deviation over seeds."""
+    """Return the effect that each claim's test can detect; sd is the standard deviation over seeds."""
     table = text_table("claim", "kind", "settled at", f"with {len(plan.study.seeds)} seeds")
     for claim, found in plan.detectable_effects:
         table.add_row(claim.id, claim.kind.replace("_", " "), claim.settled_at, found.text)
@@ -188,7 +188,7 @@ def claims_table(plan: Plan) -> Table:
 
 
 def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
-    """Show the plan, for what is here or for the GPUs that `gpus` describes."""
+    """Show the plan, for the resources at hand or for the GPUs that `gpus` describes."""
     prepared = prepare(*study, cards=gpus)
     state = prepared.state
     output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))
@@ -209,7 +209,7 @@ def _print_plan(out: Console, prepared: Prepared, state: JournalState, gpus: str
 
 
 def forecast_of_plan(plan: Plan, folder: ResultsFolder, state: JournalState) -> DiskForecast:
-    """Forecast the disk that a plan still takes; `str` of it is one line for people."""
+    """Forecast the disk space that the rest of a plan takes."""
     done = {key for key, replicate in state.replicates.items() if replicate.status in RESULTS}
     missing = [replicate.arm for replicate in plan.replicates if replicate.key not in done]
     budgets = [planned.config.budget for planned in missing]

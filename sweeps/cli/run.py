@@ -1,4 +1,4 @@
-"""The verbs `run` and `resume`: say what will run, run it, print the table and what is left."""
+"""The verbs `run` and `resume`: print what will run, run it, print the table and what is left."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def run(
     limits: RunLimits,
     selection: Selection = RUN,
 ) -> int:
-    """Run what is missing of a study, and what `selection` takes beside it; return the exit code.
+    """Run the missing replicates of a study and those of `selection`; return the exit code.
 
     Raises:
-        JournalError: If a line of the journal is damaged, and so nothing has started.
+        JournalError: If a line of the journal is damaged; nothing was started then.
     """
     prepared = prepare(name, scale, sets)
     prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
@@ -68,7 +68,7 @@ def run(
 
 
 def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:
-    """Say what will run and how long it will take, and what of it has run before and why it runs again."""
+    """Print what will run and the forecast time, and which of it runs again and why."""
     plan = prepared.plan
     console.print(
         f"{prepared.experiment}: {len(plan.arms)} arms x {len(plan.study.seeds)} seeds, "
@@ -81,7 +81,7 @@ def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:
 
 
 def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console, emit: Emit | None) -> None:
-    """Print the table of arms and what the memory was, if anything has run."""
+    """Print the table of arms and the memory receipt, if anything has run."""
     state: JournalState = prepared.state
     if state.sweep is not None:
         table = summarise(state)

@@ -1,6 +1,6 @@
-"""The verb `status`: how far a study is and what runs where, from journal and leases alone.
+"""The verbs `status` and `stop`, from journal and leases alone.
 
-It needs neither data nor Ray, and tells of every driver that shares the results folder, on whatever machine.
+They need neither data nor Ray, and cover every driver that shares the results folder, on any machine.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Row:
     seed: int
     status: str
     """How it ended, or: `running`, `queued` (leased, not started), `stale` (leased by a driver that has died),
-    `unfinished` (started, and nobody has it), `waiting`."""
+    `unfinished` (started, and not leased), `waiting`."""
     step: int | None
     seconds: float | None
     message: str
@@ -56,7 +56,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Running:
-    """A replicate that a worker is at."""
+    """A replicate that a worker runs."""
 
     config_id: str
     arm: str
@@ -82,23 +82,23 @@ class Host:
 
 @dataclass(frozen=True)
 class Status:
-    """Everything that `status` tells."""
+    """Everything that `status` prints."""
 
     folder: ResultsFolder
     rows: list[Row]
     running: list[Running]
     drivers: list[Driver]
     stale_leases: list[tuple[Key, str]]
-    """(config_id, seed) and the driver that held it and has died."""
+    """(config_id, seed) and the dead driver that had leased it."""
     num_missing: int
     now: float
     """Unix seconds."""
     filesystem_now: float
-    """The same by the clock that heartbeats are dated by."""
+    """Unix seconds, by the filesystem's clock, which dates the heartbeats."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many replicates there are of each status."""
+        """Number of replicates of each status."""
         return dict(sorted(Counter(row.status for row in self.rows).items()))
 
     @property
@@ -113,7 +113,7 @@ class Status:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `status --json` prints; schema in `sweeps/schemas/status.json`."""
+        """Return what `status --json` prints; schema in `sweeps/cli/schemas/status.json`."""
         return {
             "study": self.folder.study,
             "scale": self.folder.scale,
@@ -147,7 +147,7 @@ class Status:
         return round(max(0.0, self.filesystem_now - driver.heartbeat_at), 1)
 
     def print(self, out: Console) -> None:
-        """Print it for a person."""
+        """Print it as text."""
         out.print(f"{self.folder.experiment} in {self.folder.path}", style="bold", markup=False)
         table = text_table("arm", "seed", "status", "step", "seconds", "message", right=[1, 3, 4])
         for row in self.rows:
@@ -187,7 +187,7 @@ class Status:
 
 
 def status(output: Output, study: StudyArguments) -> None:
-    """Show how far a study is and what runs where.
+    """Show the progress of a study and what runs where.
 
     Raises:
         UserError: If it has never been run.
@@ -222,7 +222,7 @@ def look(folder: ResultsFolder) -> Status:
 
 
 def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:
-    """Return (config_id, seed) of every replicate; until a driver describes the sweep, a name stands for its id."""
+    """Return (config_id, seed) of every replicate; until a driver describes the sweep, by arm name."""
     if sweep is None:
         study = folder.resolved_study()
         return [(name, seed) for seed in study.get("seeds", []) for name in study.get("arms", {})]
@@ -232,7 +232,7 @@ def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:
 
 
 class _Scene:
-    """What journal and leases together say of each replicate."""
+    """Combines journal and leases into the state of each replicate."""
 
     def __init__(self, view: JournalView, leases: dict[Key, str], living: set[str], now: float) -> None:
         self.view, self.leases, self.living, self.now = view, leases, living, now
@@ -253,7 +253,7 @@ class _Scene:
         return "running" if has_started and self.view.owners.get(key) == holder else "queued"
 
     def row(self, key: Key) -> Row:
-        """Return what is known of a planned replicate."""
+        """Return the row of a planned replicate."""
         replicate = self.view.state.replicates.get(key)
         arm = self.arms.get(key[0])
         return Row(
@@ -267,7 +267,7 @@ class _Scene:
         )
 
     def running(self, key: Key) -> Running:
-        """Return where a running replicate is and how far."""
+        """Return where a running replicate runs, and its progress."""
         replicate = self.view.state.replicates[key]
         arm = self.arms[key[0]]
         last = replicate.reports[-1] if replicate.reports else None
@@ -301,7 +301,7 @@ class Stopped:
     """Until it had ended; None if it has not ended yet."""
 
     def to_json(self) -> StoppedDriver:
-        """Return what `stop --json` says of it."""
+        """Return its entry in `stop --json`."""
         return {
             "sweep_id": self.driver.sweep_id,
             "host": self.driver.host,
@@ -347,7 +347,7 @@ def _ask(folder: ResultsFolder, driver: Driver) -> None:
 
 
 def _await_ends(folder: ResultsFolder, drivers: list[Driver]) -> Iterable[Stopped]:
-    """Yield each driver as it ends, and at last those that have not."""
+    """Yield each driver as it ends, then those that have not ended in time."""
     started = time.monotonic()
     left = {driver.sweep_id: driver for driver in drivers}
     while left and time.monotonic() - started < WAIT_SECONDS:

@@ -1,6 +1,6 @@
 """A study that has been run before: its folder, its journal, and the arms that its newest sweep describes.
 
-Reads without the study's arms, its data, PyTorch, Ray or MLflow: everything stands in the journal.
+Needs no data, PyTorch, Ray or MLflow: the journal has everything.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def load_results(name: str, scale: str, sets: Iterable[str]) -> StoredSweep:
 
 
 def no_results(folder: ResultsFolder, name: str, scale: str, sets: Iterable[str]) -> UserError:
-    """Return the mistake of asking for results that there are not."""
+    """Return the error for a study without results."""
     overrides = [part for text in sets for part in ("--set", text)]
     start = proposed("run", name, "--scale", scale, *overrides)
     return UserError(f"no results in {folder.path}; start with: {start}")
@@ -85,7 +85,7 @@ def find_arm(sweep: SweepInfo, text: str, where: str) -> ArmInfo:
     """Return the arm with this name or configuration id.
 
     Raises:
-        UserError: If the sweep has no such arm; `where` says who asked.
+        UserError: If the sweep has no such arm; `where` begins the message.
     """
     for arm in sweep.units:
         if text in {arm.arm, arm.config_id}:
@@ -96,8 +96,8 @@ def find_arm(sweep: SweepInfo, text: str, where: str) -> ArmInfo:
 def resolved_fields(folder: Path, arm: ArmInfo) -> dict[str, Any]:
     """Return every field of an arm's configuration, with dotted keys, from a results folder.
 
-    That is what its replicates were given, or, before one has started, the study as it was resolved for the
-    newest sweep; empty where neither is there.
+    They come from the configuration of its replicates or, before one has started, from the study as resolved for
+    the newest sweep; empty if neither exists.
     """
     results = ResultsFolder(folder)
     resolved = results.configuration(arm.config_id)

@@ -1,8 +1,8 @@
-"""What travels to a cluster with a job: our packages, the study's file and the plugins. Nothing else.
+"""The files of a job: phasesweep's packages, the study's file and the plugins, and nothing else.
 
-The files are copied into a folder of their own, which becomes the job's working folder. So no `.venv`, `.git`,
-results or data can slip in, whatever lies in the folder where the user stands, and an installed phasesweep travels
-like a checkout: the cluster needs only what phasesweep requires, and runs this version whatever it has installed.
+They are copied into a separate folder, which becomes the job's working folder. So no `.venv`, `.git`, results or
+data are uploaded, whatever the user's folder contains, and an installed phasesweep is sent like a checkout: the
+cluster needs only phasesweep's requirements, and runs this version whatever it has installed.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from trainables.registry import LIBRARY
 from trainables.units import MIB
 
 USER_FILES = "brought"
-"""Folder of the user's own files in the job's working folder: there they hide no module of ours."""
+"""Folder of the user's files in the job's working folder, where they cannot hide a module of ours."""
 
 MAX_UPLOAD_BYTES = 100 * MIB
-"""What Ray's job server accepts in one request."""
+"""Most that Ray's job server accepts in one request."""
 MAX_NAMED = 5
-"""Files that a message names."""
+"""Files that a message lists."""
 
 _ROOT = Path(__file__).resolve().parents[2]
 """The checkout, or `site-packages`."""
@@ -52,7 +52,7 @@ class JobPackage:
 
     @property
     def upload_bytes(self) -> int:
-        """Bytes of the archive that Ray makes of it: it does not compress."""
+        """Bytes of the archive that Ray makes of it, without compression."""
         headers = sum(30 + 46 + 2 * len(name.encode()) for name in self.sizes)
         return sum(self.sizes.values()) + headers + 22
 
@@ -94,7 +94,7 @@ def pack(study: str, plugins: Iterable[Path], named_by_study: Iterable[str] = ()
         named_by_study: Plugin files that the study's file names, relative to it; they keep their place.
 
     Raises:
-        UserError: If there is no such study or file, or one of the study's plugins is not beside or below it.
+        UserError: If there is no such study or file, or one of the study's plugins is not in or below its folder.
     """
     files = {path.relative_to(_ROOT).as_posix(): path for package in LIBRARY for path in _package_files(package)}
     if study not in library():
@@ -121,7 +121,7 @@ def _package_files(package: str) -> list[Path]:
 
 
 def _metadata() -> dict[str, str]:
-    """Return phasesweep's own metadata as a file, so that a job's record of its versions has ours."""
+    """Return phasesweep's own metadata as a file, so that the provenance of a job has its version."""
     try:
         distribution = metadata.distribution("phasesweep")
     except metadata.PackageNotFoundError:  # run from a source tree that was never installed

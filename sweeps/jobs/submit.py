@@ -33,7 +33,7 @@ STOP_SECONDS = 60
 """How long `ray job stop` lets the sweep shut down before it kills; Ray's own 3 seconds are too short."""
 
 CARRIED = ("MLFLOW_TRACKING_URI", "HF_HOME")
-"""Variables that a job gets from the submitter beside `PHASESWEEP_*`. No token: the cluster has its own."""
+"""Variables that a job gets from the submitter besides `PHASESWEEP_*`. No token: the cluster has its own."""
 _FOLDERS = ("PHASESWEEP_DATA", "HF_HOME")
 
 
@@ -83,7 +83,7 @@ class Job:
     def ray(self, verb: str, *options: str) -> str:
         """Return a `ray job` command about it for the submitter's shell.
 
-        By variables: Ray sends a token only when told to, and prefers RAY_ADDRESS to `--address`.
+        It sets variables, since Ray sends a token only if one says so, and prefers RAY_ADDRESS to `--address`.
         """
         mode = "RAY_AUTH_MODE=token " if os.environ.get("RAY_AUTH_MODE") == "token" else ""
         words = shlex.join(["ray", "job", verb, *options, self.job_id])
@@ -91,21 +91,21 @@ class Job:
 
 
 def submit(out: Console, emit: Emit | None, order: Order, address: str | None, *, wait: bool, follow: bool) -> int:
-    """Send a sweep to a cluster; return the exit code, which is the sweep's own if this waits for its end.
+    """Send a sweep to a cluster; return the exit code, with `wait` the sweep's own.
 
     Args:
         out: Where to print.
-        emit: Prints JSON, if that is wanted.
+        emit: Prints JSON; None to print text.
         order: What to run.
-        address: `http://host:port` of the cluster's dashboard; by default what RAY_ADDRESS says.
+        address: `http://host:port` of the cluster's dashboard; by default RAY_ADDRESS.
         wait: Return when the sweep has ended, not when it has been sent.
         follow: Wait, and show what the sweep prints.
 
     Raises:
-        UserError: If anything is wrong; nothing was started then.
+        UserError: On any mistake; nothing was started then.
     """
     study = load_study(order.study, order.scale, order.sets)
-    RunLimits(max_hours=order.max_hours, max_trials=order.max_trials)  # refuses what `run` would refuse there
+    RunLimits(max_hours=order.max_hours, max_trials=order.max_trials)  # refuses what `run` would refuse
     environment = job_environment(os.environ)
     package = pack(order.study, order.plugins, study.plugin_files)
     package.check_size()
@@ -161,7 +161,7 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _connect(address: str | None) -> JobServer:
-    """Return the job server that the user means, checked."""
+    """Return a checked connection to the job server."""
     given = address or os.environ.get("RAY_API_SERVER_ADDRESS") or os.environ.get("RAY_ADDRESS")
     if not given:
         raise UserError(f"no cluster is named: set RAY_ADDRESS=http://HEAD:{JOBS_PORT}, or give it by --address")
@@ -173,7 +173,7 @@ def _connect(address: str | None) -> JobServer:
                 f"nothing answers ({problem}); the head node's dashboard must be reachable from here: by a "
                 f"tunnel, `ssh -L {JOBS_PORT}:127.0.0.1:{JOBS_PORT} HEAD`, or by `ray start --dashboard-host`"
             )
-        from cluster.connection.jobs import JobServer  # Ray, only now that there is something to ask
+        from cluster.connection.jobs import JobServer  # imports Ray: only once the dashboard answers
 
         return JobServer(url)
     except ClusterError as error:
@@ -200,7 +200,7 @@ def _how_to_stop(job: Job, order: Order) -> str:
 
 
 def _wait(server: JobServer, job: Job, order: Order, console: Console, *, follow: bool) -> int:
-    """Wait for the end of a job and say what it was; return the exit code."""
+    """Wait for the end of a job and print how it ended; return the exit code."""
 
     def show(text: str) -> None:
         console.print(text, markup=False, end="")

@@ -1,4 +1,4 @@
-"""Refuses what would change the law of a result under the same name: a batch cut into parts that do not add up."""
+"""Refuses to split a batch where the parts would give another result in law under the same config_id."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from trainables.config.trial import TrialConfig
 
 
 def depends_on_split(config: TrialConfig) -> str:
-    """Return which part of a configuration gives another result where a batch is cut; empty if none does."""
+    """Return the part of a configuration whose result depends on how a batch is split; empty if none does."""
     if not config.architecture.splits_in_law:
         return f"architecture '{config.architecture.name}'"
     return "" if config.task.microbatch_invariant else f"task '{config.task.name}'"
@@ -37,7 +37,7 @@ def check_batch_splits(study: Study) -> None:
 
 
 def _setting(resources: ResourceConfig, whole: int) -> tuple[str, str]:
-    """Return which field of `resources` cuts a batch, and what to do about it."""
+    """Return the field of `resources` that splits a batch, and what to do about it."""
     if resources.workers > 1:
         return "workers", "set resources.workers to 1"
     return "micro_batch_size", f"leave it out or set it to at least {whole}"

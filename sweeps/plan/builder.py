@@ -71,7 +71,7 @@ def build_plan(
 
     Args:
         study: The study.
-        inventory: What trials can have.
+        inventory: The resources for trials.
         data_dir: Where local data lies.
         state: The study's journal so far, whose measured peaks correct the estimates.
         folder: Where its results lie, with weights that arms may start with.
@@ -118,10 +118,10 @@ def build_plan(
 def _smaller_micro_batch(
     planned: PlannedArm, task: Task, study: Study, estimates: Estimates, inventory: Inventory
 ) -> str:
-    """Return with which micro-batch an arm would fit, and how much it would need then; empty if with none."""
+    """Return the micro-batch with which an arm would fit, and what it would then need; empty if there is none."""
 
     def asked_mib(size: int) -> int | None:
-        """Return what it would ask for; None if that fits nowhere."""
+        """Return the memory that it would request; None if that fits nowhere."""
         resources = study.resources.model_copy(update={"micro_batch_size": size})
         need_mib = estimates.of_worker(planned.config, task, resources).total_mib
         try:
@@ -209,7 +209,7 @@ class Units(NamedTuple):
 
 
 def finished_weights(state: JournalState, folder: ResultsFolder | None) -> dict[Key, bool]:
-    """Return every finished replicate, and whether its weights are there."""
+    """Return every finished replicate, and whether its weights exist."""
     keys = [key for key, replicate in state.replicates.items() if replicate.status == "finished"]
     return {key: folder is not None and ReplicateFolder(folder.replicate(*key)).weights.is_file() for key in keys}
 
@@ -217,17 +217,17 @@ def finished_weights(state: JournalState, folder: ResultsFolder | None) -> dict[
 def plan_units(
     study: Study, tasks: dict[str, Task], estimates: Estimates, finished: Mapping[Key, bool] | None = None
 ) -> Units:
-    """Size every arm and what arms need before they start; what needs the same memory is sized once.
+    """Size every arm and every prerequisite; configurations that need the same memory are sized once.
 
     Args:
         study: The study.
         tasks: Its tasks, loaded.
         estimates: How they are sized.
-        finished: Replicates with a result that arms may start with, and whether their weights are there.
+        finished: Replicates with a result that arms may start with, and whether their weights exist.
 
     Raises:
-        UserError: If a budget is too small for its model, a model cannot be estimated, or an arm is to start with
-            what is not there.
+        UserError: If a budget is too small for its model, a model cannot be estimated, or the weights that an arm
+            starts with do not exist.
     """
     trained = {
         key: replace(_planned(study, backbone.arm, tasks, estimates, ()), seed=backbone.seed)
@@ -243,7 +243,7 @@ def plan_units(
             needs.append(resume_dependency(study, arm, known, finished or {}))
         planned[arm.name] = _planned(study, arm, tasks, estimates, tuple(needs))
         known[arm.name] = planned[arm.name].config_id
-    # Backbones that differ in what changes no result, such as checkpointed blocks, are one.
+    # Backbones that differ only in fields without effect on results, such as checkpointed blocks, are one.
     once = {(unit.config_id, unit.seed): unit for unit in trained.values()}
     return Units(tuple(once.values()), tuple(planned[arm.name] for arm in study.arms))
 
@@ -286,7 +286,7 @@ def _describe_unit(planned: PlannedArm, study: Study) -> ArmInfo:
 
 
 def _probes(units: tuple[PlannedArm, ...]) -> tuple[MetricInfo, ...]:
-    """Return what the families of these arms measure of themselves, each once."""
+    """Return the probes that the families of these arms declare, each once."""
     declared = {probe.name: probe for unit in units for probe in unit.config.architecture.probes}
     return tuple(MetricInfo(**vars(probe)) for probe in declared.values())
 

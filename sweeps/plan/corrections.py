@@ -1,4 +1,4 @@
-"""What measured peaks teach about the estimates of a family."""
+"""Correction factors for the memory estimates of a family, from measured peaks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from sweeps.plan.plan import PlannedArm
 from trainables.config.resources import ResourceConfig
 
 MIN_INCREMENT_MIB = 64.0
-"""Below this predicted growth beyond the process, what libraries keep decides the ratio, and it says nothing."""
+"""Below this predicted growth beyond the process, the ratio is dominated by what libraries keep, and unused."""
 
 BOUNDS = (0.8, 3.0)
-"""A correction beyond these is no correction: something else has been measured."""
+"""Factors are clipped to these: beyond them, something else has been measured."""
 
 
 def corrections(
@@ -21,7 +21,7 @@ def corrections(
     """Return architecture → factor for the growth that its estimates predict beyond the process or context.
 
     It is the largest ratio of a measured peak to its estimate, over all finished replicates of the family that ran
-    as replicates would run now: a peak of host memory says nothing of a GPU, nor one of two workers of a whole.
+    on the same device with the same workers, sharding and micro-batch.
 
     Args:
         arms: The arms with their estimates.
@@ -44,12 +44,12 @@ def corrections(
 
 
 def _measured(state: JournalState, device: str, resources: ResourceConfig) -> dict[str, list[float]]:
-    """Return the peaks of each configuration in MiB, of finished replicates that ran on what there is now."""
+    """Return the peaks of each configuration in MiB, from finished replicates with the present settings."""
     now = {"device": device, "workers": resources.workers, "sharding": resources.sharding}
     found: dict[str, list[float]] = {}
     for replicate in state.replicates.values():
         then, peak_mib = replicate.numerics, replicate.peak_memory_mib
-        # Journals of before these were recorded know one worker only, on what the study ran on.
+        # Older journals lack these fields: there a replicate had one worker, on the study's device.
         is_alike = all(then.get(name, value) == value for name, value in now.items())
         is_whole = then.get("micro_batch_size") == resources.micro_batch_size
         if replicate.status == "finished" and peak_mib is not None and is_alike and is_whole:

@@ -1,4 +1,4 @@
-"""What has to be trained before an arm can start: backbones that arms share, and arms that others fine-tune."""
+"""Dependencies between replicates: shared backbones, and arms whose weights others fine-tune."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ class Dependency:
     config_id: str = ""
     """Of the other replicate; empty for a file."""
     seed: int | None = None
-    """Of the other replicate; None: the seed of who needs it."""
+    """Of the other replicate; None: the dependent's own seed."""
     file: Path | None = None
     sha256: str = ""
 
     @property
     def identity(self) -> str:
-        """What it is to the configuration that needs it, whatever the seed."""
+        """The part of the dependent's config_id that names it, independent of the seed."""
         if self.file is not None:
             return self.sha256
         return self.config_id if self.seed is None else f"{self.config_id}/seed={self.seed}"
@@ -45,14 +45,14 @@ class Dependency:
 
 
 class Backbone(NamedTuple):
-    """What trains a backbone."""
+    """How a backbone is trained."""
 
     arm: Arm
     seed: int
 
 
 def backbones(study: Study) -> dict[str, Backbone]:
-    """Return what trains each backbone that an arm wants, by `backbone_key`, each once."""
+    """Return how each backbone that an arm uses is trained, by `backbone_key`, each once."""
     found: dict[str, Backbone] = {}
     for arm in study.arms:
         config, pretraining = arm.config.backbone, arm.config.pretraining
@@ -65,19 +65,19 @@ def backbones(study: Study) -> dict[str, Backbone]:
 
 
 def backbone_key(arm: Arm) -> str:
-    """Return a key that is equal for arms with the same backbone; empty for those that want none trained."""
+    """Return a key that is equal for arms with the same backbone; empty for arms that need none trained."""
     config, pretraining = arm.config.backbone, arm.config.pretraining
     return "" if config is None or pretraining is None else f"{config.model_dump_json()}/{pretraining.seed}"
 
 
 def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished: Mapping[Key, bool]) -> Dependency:
-    """Return whose weights `arm` starts with.
+    """Return the dependency of an arm with `resume_from`.
 
     Args:
         study: The study.
-        arm: An arm with `resume_from`.
-        known: The configuration of every arm that it may name.
-        finished: The replicates with a result in the study's results folder, and whether their weights are there.
+        arm: The arm.
+        known: The config_id of every arm that it may name.
+        finished: The replicates with a result in the study's results folder, and whether their weights exist.
 
     Raises:
         UserError: If there is no such configuration or file.
@@ -133,10 +133,10 @@ def _check_results(
 
 
 def topological_order(study: Study) -> Iterator[Arm]:
-    """Yield the arms so that each comes after the arm whose weights it starts with; those that start afresh first.
+    """Yield the arms so that each comes after the arm whose weights it starts with; those without one come first.
 
     Raises:
-        UserError: If arms need each other in a circle.
+        UserError: If arms depend on each other in a cycle.
     """
     by_name = {arm.name: arm for arm in study.arms}
     done: set[str] = set()
@@ -156,7 +156,7 @@ def topological_order(study: Study) -> Iterator[Arm]:
 
 
 def with_tasks(config: TrialConfig, data_dir: Path | None) -> TrialConfig:
-    """Return a configuration whose tasks, of the backbone too, have absolute paths."""
+    """Return a configuration whose tasks, the backbone's included, have absolute paths."""
     here = {
         "architecture": config.architecture.with_absolute_paths(),
         "task": config.task.with_absolute_paths(data_dir),

@@ -25,10 +25,10 @@ from trainables.config.trial import TrialConfig
 from trainables.registry import Plugin
 
 ASSUMED_FLOPS_PER_CORE = 2e10
-"""Float32 throughput of one core assumed before anything was measured; forecasts say when they rest on it."""
+"""Float32 throughput of one core assumed before anything was measured; forecasts say when they use it."""
 ASSUMED_FLOPS_PER_GPU = 2e13
 ASSUMED_SECONDS_BESIDE_TRAINING = 1.0
-"""What building, scoring and probing a small model takes."""
+"""Time to build, score and probe a small model."""
 SECONDS_TO_START_WORKERS = 20.0
 """From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
 reused by the next trial."""
@@ -36,7 +36,7 @@ reused by the next trial."""
 
 @dataclass(frozen=True)
 class PlannedArm:
-    """An arm with all that depends on its data."""
+    """An arm with its name, size and dependencies, which all depend on its data."""
 
     arm: Arm
     config_id: str
@@ -49,7 +49,7 @@ class PlannedArm:
     seed: int | None = None
     """The one seed of a prerequisite; None: the seeds of the study."""
     correction: float = 1.0
-    """What measured peaks of its family say of the estimate's growth beyond the process or context."""
+    """Factor from measured peaks of its family for the estimate's growth beyond the process or context."""
 
     @property
     def need_mib(self) -> float:
@@ -80,7 +80,7 @@ class PlannedReplicate:
 
     @property
     def key(self) -> Key:
-        """What names it: (config_id, seed)."""
+        """Its identity: (config_id, seed)."""
         return (self.arm.config_id, self.seed)
 
     @property
@@ -91,23 +91,23 @@ class PlannedReplicate:
 
 @dataclass(frozen=True)
 class Plan:
-    """Everything that `run` will do, and nothing that it has done."""
+    """What a study consists of, whether or not it has run."""
 
     study: Study
     arms: tuple[PlannedArm, ...]
     prerequisites: tuple[PlannedArm, ...]
-    """What is trained for arms to start with, once each."""
+    """Configurations that are trained because arms start with their weights, once each."""
     packing: Packing
-    """Who asks for how much; by `config_id`."""
+    """The size class of each `config_id`."""
     sizes: Packing
-    """The same, with larger sizes before the largest: what a trial can be given that runs out of memory."""
+    """The same, preceded by larger classes for trials that run out of memory."""
     device: str
     sweep: SweepInfo
     data_dir: Path | None
 
     @property
     def request(self) -> Request:
-        """What the largest trials ask for; all of them ask for the same cores and workers."""
+        """The request of the largest trials; all trials request the same cores and workers."""
         return self.packing.classes[0].requests[0]
 
     @property
@@ -117,11 +117,11 @@ class Plan:
 
     @cached_property
     def replicates(self) -> tuple[PlannedReplicate, ...]:
-        """Everything to run: first the prerequisites, then the largest size class first, in it seed by seed, the
-        baseline first; arms that compute the same appear once.
+        """Everything to run, in this order: prerequisites; then size classes from the largest, within each seed by
+        seed, the baseline first. Arms that compute the same appear once.
 
-        Large ones fill the gaps that they leave with small ones, not the other way round. Seed by seed, a sweep
-        that is cut short still holds paired replicates.
+        Large trials come first because small ones fit into the gaps that they leave. Seed by seed, a sweep that is
+        cut short still holds paired replicates.
         """
         unique: dict[str, PlannedArm] = {}
         for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
@@ -161,9 +161,9 @@ class Plan:
     def forecast_seconds(
         self, state: JournalState | None = None, keys: Iterable[Key] | None = None
     ) -> tuple[float, str]:
-        """Return the forecast wall time and what it rests on.
+        """Return the forecast wall time and its basis.
 
-        A configuration that has not run yet is assumed to take what its size says, at the pace of those that have.
+        A configuration that has not run yet is extrapolated by its size from those that have.
 
         Args:
             state: What has been measured.
@@ -192,14 +192,14 @@ class Plan:
         return {config_id: sum(seen) / len(seen) for config_id, seen in found.items() if seen}
 
     def core_seconds(self, state: JournalState | None = None) -> float:
-        """Return the forecast cost of the whole study: what it keeps busy, cores times seconds."""
+        """Return the forecast cost of the whole study: busy cores times seconds."""
         each, _ = self._seconds_each(state or JournalState())
         cores = self.request.cpu * self.request.workers
         return cores * sum(each[config_id] for config_id, _ in self.keys)
 
     @property
     def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:
-        """What each claim's test can find with these seeds."""
+        """The effect that each claim's test can detect with these seeds."""
         return [(claim, detectable_effect(claim, len(self.study.seeds))) for claim in self.study.claims]
 
     @property
@@ -209,7 +209,7 @@ class Plan:
         return smallest_detectable_effect(n) if n >= 2 else None
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
-        """6 operations per parameter and token at an assumed throughput, and what is not training."""
+        """6 operations per parameter and token at an assumed throughput, plus the time beside training."""
         budget, task = planned.config.budget, planned.config.task
         length = int(getattr(task, "context_length", 1))
         operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
@@ -218,7 +218,7 @@ class Plan:
         return ASSUMED_SECONDS_BESIDE_TRAINING + operations / (throughput * request.workers)
 
     def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
-        """Return the plan as `plan --json` prints it; schema in `sweeps/schemas/plan.json`."""
+        """Return the plan as `plan --json` prints it; schema in `sweeps/cli/schemas/plan.json`."""
         seconds, basis = self.forecast_seconds(state)
         return {
             "study": self.study.name,
@@ -276,7 +276,7 @@ def _asked(request: Request) -> dict[str, Any]:
 
 
 def previous_hash(plugin: Plugin, state: JournalState) -> str | None:
-    """Return the hash that the newest sweep had of a plugin which has changed since; None if it has not."""
+    """Return the hash of a plugin in the newest sweep; None if the plugin has not changed since."""
     known = state.sweep.provenance.get("plugins", []) if state.sweep else []
     found = [one["sha256"] for one in known if (one["kind"], one["name"]) == (plugin.kind, plugin.name)]
     return next((sha256 for sha256 in found if sha256 != plugin.sha256), None)

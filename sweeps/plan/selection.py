@@ -1,4 +1,4 @@
-"""Which replicates of a plan to run: what `run` takes, and what `resume` takes on demand."""
+"""Which replicates of a plan to run: the pending ones, and those that `resume` runs again on demand."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ from trainables.worker.replicate_folder import ReplicateFolder
 
 
 def missing_replicates(plan: Plan, state: JournalState) -> list[PlannedReplicate]:
-    """Return what `run` would run, in the plan's order."""
+    """Return the replicates that `run` would run, in the plan's order."""
     return [replicate for replicate in plan.replicates if state.is_pending(replicate.key)]
 
 
 @dataclass(frozen=True)
 class Rerun:
-    """A replicate that has ended and shall run again, because somebody asked."""
+    """A replicate that has ended and is to run again."""
 
     reason: Literal["failed", "oom", "changed"]
     detail: str
-    """What it was, or what has changed since."""
+    """How it ended, or what has changed since."""
     ended_at: float
-    """The end that is taken back; a later one, by another driver, stands."""
+    """The end that becomes invalid; a later one, by another driver, stays valid."""
 
     @property
     def from_scratch(self) -> bool:
-        """Whether it starts from the first step: what another code has computed is no beginning."""
+        """Whether it starts from the first step: what other code has computed is not continued."""
         return self.reason == "changed"
 
     def applies_to(self, replicate: Replicate | None) -> bool:
-        """Return whether `replicate` still has the end that is to be taken back."""
+        """Return whether the newest end of `replicate` is still the one that becomes invalid."""
         return replicate is not None and replicate.status is not None and replicate.ended_at == self.ended_at
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What `resume` takes beside what `run` takes."""
+    """Kinds of ended replicates that run again, beside the pending ones."""
 
     failed: bool = False
     """Crashed, however often, and timed out."""
     oom: bool = False
     """Out of memory."""
     changed: bool = False
-    """Results, and failures, of another version of the code or of other numerics than now."""
+    """Stale: results and failures of other code or other numerics than the present."""
 
     @property
     def flags(self) -> list[str]:
-        """Return the options that say this on the command line."""
+        """Return its options on the command line."""
         return [f"--{name}" for name, chosen in vars(self).items() if chosen]
 
     def reruns(self, plan: Plan, view: JournalView) -> dict[Key, Rerun]:
-        """Return what is to run again, of what has ended by now."""
+        """Return the ended replicates that are to run again."""
         return dict(self._each(plan, view))
 
     def _each(self, plan: Plan, view: JournalView) -> Iterator[tuple[Key, Rerun]]:
@@ -78,13 +78,13 @@ class Selection:
 def without_weights(
     plan: Plan, folder: ResultsFolder, state: JournalState, reopened: Collection[Key] = ()
 ) -> dict[Key, Rerun]:
-    """Return what has finished and has to run again, because others wait for weights that are no longer there.
+    """Return the finished replicates that must run again because others need their lost or stale weights.
 
     Args:
-        plan: What is to run.
-        folder: Where weights lie.
-        state: What has ended.
-        reopened: What shall run again although it has.
+        plan: The plan.
+        folder: The results folder with the weights.
+        state: The study's journal.
+        reopened: Ended replicates that are to run again.
     """
     to_run = {*(replicate.key for replicate in missing_replicates(plan, state)), *reopened}
     waiting = {key for replicate in plan.replicates if replicate.key in to_run for key in replicate.depends_on}
@@ -103,4 +103,4 @@ def without_weights(
 
 
 RUN = Selection()
-"""What `run` takes, and nothing else."""
+"""Pending replicates only, as `run` takes them."""

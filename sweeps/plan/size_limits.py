@@ -1,6 +1,6 @@
-"""Sizes that no machine holds, refused by arithmetic: before data are read, and before a model is built.
+"""Refuses sizes that no machine can hold, by arithmetic, before data are read and before a model is built.
 
-The bounds are crude on purpose. What passes them is sized exactly, which takes seconds and says more.
+The bounds are crude on purpose: what passes them is sized exactly later, which takes seconds.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ from trainables.config.trial import TrialConfig
 from trainables.layers.order_parameters import NULL_DRAWS
 
 MAX_REPEATED = 1_000
-"""Layers, blocks, steps of integration: each is built, or run, by itself."""
+"""Most layers, blocks or steps of integration: each is built or run separately."""
 MAX_SYNTHETIC_BYTES = 200_000_000
-"""Of the corpus `synthetic`, which is made up as it is asked for."""
+"""Of the corpus `synthetic`, which is generated on demand."""
 TIMES_BEYOND = 10
-"""A bound is crude: refused is what exceeds the memory of the largest machine so many times."""
+"""The bounds are crude: only sizes beyond so many times the memory of the largest machine are refused."""
 UNKNOWN_MACHINE_MIB = 2**26
-"""Memory of the largest machine where nobody says which one is meant: 64 TiB."""
+"""Memory of the largest machine where the inventory is unknown: 64 TiB."""
 
 _FLOAT, _TOKEN = 4, 8
 _GIB = 2**30
 
 
 class _Dims(NamedTuple):
-    """What decides how much one more of something takes."""
+    """Dimensions on which the size of one more layer or block depends."""
 
     width: int
     heads: int
@@ -84,17 +84,17 @@ _LEAST: dict[str, _Least] = {
     "budget.batch_size": _examples,
     "resources.micro_batch_size": _activations,
 }
-"""Fields of the library's own classes, and the fewest bytes that so many of them take."""
+"""Fields of the library's own classes, and the fewest bytes that a value takes."""
 
 _REPEATED = ("architecture.num_layers", "architecture.num_blocks", "architecture.num_steps")
 
 
 def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
-    """Refuse what could not run anywhere, whatever else the study says.
+    """Refuse a study that could not run anywhere.
 
     Args:
         study: The study.
-        inventory: What trials can have; None: any machine there is.
+        inventory: The resources for trials; None: unknown.
 
     Raises:
         UserError: If there is such a size. The message has the number, and the limit.
@@ -111,7 +111,7 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
 
 
 def _check_request(study: Study, inventory: Inventory) -> None:
-    """Refuse cores that no machine has, and GPUs where there are none, however little memory a trial needs."""
+    """Refuse cores that no machine has, and GPUs where there are none."""
     asked = study.resources
     if asked.cpus_per_trial > max(machine.cpus for machine in inventory.machines):
         field = "cpus_per_trial"
@@ -136,7 +136,7 @@ def _sizes(config: TrialConfig) -> dict[str, Any]:
 
 
 def _beyond(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]]:
-    """Yield the fields whose number alone takes too much memory."""
+    """Yield the fields whose value alone takes too much memory."""
     dims = _Dims(
         width=_number(sizes, "architecture.d_model"),
         heads=_number(sizes, "architecture.num_heads"),
@@ -157,7 +157,7 @@ def _beyond(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]
 
 
 def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the fields whose number takes too much time."""
+    """Yield the fields whose value takes too much time."""
     for field in _REPEATED:
         if _number(sizes, field) > MAX_REPEATED:
             yield field, f"at most {MAX_REPEATED} are built, one after another; choose a smaller number"
@@ -167,6 +167,6 @@ def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _number(sizes: dict[str, Any], field: str) -> int:
-    """Return the value of a size; 1 where a configuration does not have it, or leaves it open."""
+    """Return the value of a size; 1 where a configuration does not have it, or has None."""
     value = sizes.get(field)
     return value if type(value) is int else 1

@@ -1,4 +1,4 @@
-"""The driver's own deadline for each trial: a process that is frozen as a whole cannot watch itself."""
+"""The driver's deadline for each trial, since a process that is frozen as a whole cannot watch itself."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from trainables.worker.watchdog import BEYOND_WATCHDOG_SECONDS
 REFRESH_EVERY_SECONDS = 1.0
 
 MARGIN_SECONDS = 15.0
-"""How much longer than a worker's own watchdog the driver waits: the watchdog leaves stacks, so it comes first."""
+"""How much longer than a worker's watchdog the driver waits: the watchdog comes first, since it leaves stacks."""
 
 START_SECONDS = 180.0
-"""What the processes of a trial of several workers may need to start, once Ray has granted what they ask for."""
+"""How long a trial of several workers may take to start its processes, once Ray has granted its resources."""
 
 
 @dataclass
 class _Trial:
-    """What is known of a trial that has a process."""
+    """The state of a trial that has a process."""
 
     silent_seconds: float = 0.0
     has_spoken: bool = False
     process: str = ""
-    """Where it works, once it has said so."""
+    """Its process, once it has reported that."""
 
 
 class Deadlines:
-    """Measures how long each trial has been silent, and tells which of them have missed their deadline.
+    """Measures the time since the last report of each trial, and returns those that have timed out.
 
-    A trial's time begins when it has its process: waiting in Tune's queue is no silence. Time in which the driver
-    itself was not at work, because it was stopped or its machine slept, counts for nobody.
+    A trial's time begins when it has its process, not while it waits in Tune's queue. Time in which the driver
+    itself was suspended, by a signal or because its machine slept, does not count.
 
     Args:
         assignments: Trial id → what it runs; grows as trials are made.
@@ -46,21 +46,21 @@ class Deadlines:
 
     @property
     def are_due(self) -> bool:
-        """Whether it is time to look again."""
+        """Whether it is time for the next call of `missed`."""
         return self._clock() - self._refreshed_at >= REFRESH_EVERY_SECONDS
 
     def started(self, trial_id: str) -> None:
-        """Note that a trial has its process, and nothing to say yet."""
+        """Note that a trial has its process and has not reported yet."""
         self._trials[trial_id] = _Trial()
 
     def heard(self, trial_id: str, process: str = "") -> None:
-        """Note that a trial has said something, and where it works if that was it."""
+        """Note a report of a trial, and its process if the report names it."""
         trial = self._trials.setdefault(trial_id, _Trial())
         trial.silent_seconds, trial.has_spoken = 0.0, True
         trial.process = process or trial.process
 
     def missed(self, at_work: Collection[str]) -> dict[str, str]:
-        """Return {trial id: what is known of its end} of those in `at_work` that have just missed their deadline.
+        """Return {trial id: message} of the trials in `at_work` that have just missed their deadline.
 
         Args:
             at_work: The trials that have a process now.
@@ -81,11 +81,11 @@ class Deadlines:
 
 
 def limit_seconds(assignment: Assignment, *, has_spoken: bool) -> float:
-    """Return the longest silence of a trial before the driver ends it.
+    """Return how long a trial may stay without a report before the driver ends it.
 
     Args:
         assignment: What it runs.
-        has_spoken: Whether anything has been heard of it since it got its process.
+        has_spoken: Whether it has reported anything since it got its process.
     """
     seconds = assignment.report_timeout_seconds + MARGIN_SECONDS
     if assignment.workers == 1:

@@ -1,6 +1,6 @@
-"""One driver from the study to its results: plan, decide what runs, run it while MLflow follows. It prints nothing.
+"""One driver, from the study to its results: plan, select what to run, run it while MLflow follows. Prints nothing.
 
-The journal is read from its start once, in `prepare`; everything after that reads on from there.
+The journal is read from its start once, in `prepare`; everything after that reads only what is new.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A study with its plan and its folder, checked; nothing has started."""
+    """A checked study with its plan and results folder; nothing has started."""
 
     given: str
     """The study as the user named it: a library name or a path."""
@@ -51,13 +51,13 @@ class Prepared:
     plan: Plan
     folder: ResultsFolder
     machine: Inventory
-    """What trials can have."""
+    """The resources for trials."""
     reader: JournalReader
     """The journal, read so far."""
 
     @property
     def state(self) -> JournalState:
-        """What the journal says, as far as it has been read."""
+        """The state of the journal, as far as it has been read."""
         return self.reader.view.state
 
     @property
@@ -74,13 +74,13 @@ class Prepared:
 
 @dataclass(frozen=True)
 class ToRun:
-    """What one run is about."""
+    """The replicates of one run."""
 
     keys: frozenset[Key]
     reruns: Mapping[Key, Rerun]
-    """Those of them that had ended, and why they run again."""
+    """Those of them that had ended, with the reason why they run again."""
     forecast_seconds: float
-    """Wall time of all of them, by what the journal has measured."""
+    """Forecast wall time of all of them, from the journal's measurements."""
 
 
 @dataclass(frozen=True)
@@ -88,12 +88,12 @@ class Ended:
     """How a run has ended."""
 
     left: frozenset[Key]
-    """What was to run and has no end."""
+    """The replicates that were to run and have not ended."""
     behind: ProjectionSummary
     """How far MLflow is behind."""
     exit_code: int
     receipt: Receipt | None
-    """Of memory; None if nothing has ever run."""
+    """The memory receipt; None if nothing has ever run."""
 
 
 def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = None) -> Prepared:
@@ -103,7 +103,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = N
         name: The study: a library name or a path.
         scale: Its scale.
         sets: Overrides, as `key=value`.
-        cards: GPUs that are not here, to plan for, as `4x94.5GiB,2x24GiB`; None: what is here.
+        cards: GPUs to plan for that are not here, as `4x94.5GiB,2x24GiB`; None: the resources at hand.
 
     Raises:
         UserError: On the first mistake found.
@@ -120,7 +120,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = N
 
 
 def inventory() -> Inventory:
-    """Return what trials can have: this machine, or the cluster that RAY_ADDRESS names."""
+    """Return the resources for trials: this machine, or the cluster in RAY_ADDRESS."""
     address = ray_address()
     if address is None:
         return with_contexts(local_inventory())
@@ -140,12 +140,12 @@ def _imagined(cards: str) -> Inventory:
 
 
 def ray_address() -> str | None:
-    """Return RAY_ADDRESS, or None to start a session of our own."""
+    """Return RAY_ADDRESS, or None to start a private session."""
     return os.environ.get("RAY_ADDRESS") or None
 
 
 def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
-    """Return what is missing, and what `selection` takes beside it, with one forecast for all of it."""
+    """Return the missing replicates and those of `selection`, with one forecast for all."""
     plan, state = prepared.plan, prepared.state
     chosen = {} if selection == RUN else selection.reruns(plan, prepared.reader.view)
     reruns = {**without_weights(plan, prepared.folder, state, chosen), **chosen}
@@ -155,8 +155,8 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
 
 
 def start_tracker(prepared: Prepared) -> TrackingThread:
-    """Start what writes MLflow while the sweep runs."""
-    from sweeps.tracking import tracker as tracking  # MLflow, only now that there is something to run
+    """Start the thread that writes MLflow while the sweep runs."""
+    from sweeps.tracking import tracker as tracking  # imports MLflow: only if there is something to run
 
     tracker = tracking.TrackingThread(prepared.folder.journal, tracking_uri_from_environment(), prepared.experiment)
     tracker.start()
@@ -166,17 +166,17 @@ def start_tracker(prepared: Prepared) -> TrackingThread:
 def run_missing(
     prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
 ) -> Ended:
-    """Run what is to run while MLflow follows, and read the journal to its end.
+    """Run the replicates of `to_run` while MLflow follows, and read the journal to its end.
 
     Raises:
-        JournalError: If the journal cannot be read any more; whatever could be written is.
+        JournalError: If the journal cannot be read any more; what has been read is in MLflow.
         OSError: If the results folder cannot be written, as on a full disk.
     """
     tracker = start_tracker(prepared)
     try:
         left = _run(prepared, to_run, limits, listener) if to_run.keys else frozenset()
     except Exception:
-        tracker.close()  # what it has read is written all the same
+        tracker.close()  # what it has read is still written
         raise
     behind = tracker.close()
     prepared.reader.poll(final=True)
@@ -192,7 +192,7 @@ def run_missing(
 def _run(
     prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
 ) -> frozenset[Key]:
-    from sweeps.run import engine  # Ray, only now that there is something to run
+    from sweeps.run import engine  # imports Ray: only if there is something to run
 
     with listener as listening:
         left = engine.run_plan(
@@ -210,7 +210,7 @@ def _run(
 
 
 def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) -> Receipt:
-    """Write `report/receipt.json` in a results folder and return what it holds."""
+    """Write `report/receipt.json` in a results folder and return its content."""
     made = receipt(state, sweep)
     path = folder.path / "report" / "receipt.json"
     path.parent.mkdir(exist_ok=True)
@@ -219,7 +219,7 @@ def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) 
 
 
 def exit_code(plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool) -> int:
-    """Return what the command says of a run to whoever started it."""
+    """Return the exit code of a run."""
     if left:
         return EXIT_FAILURES if has_failed else EXIT_INTERRUPTED
     ended = {state.replicates[key].status for key in plan.keys}

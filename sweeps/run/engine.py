@@ -1,4 +1,4 @@
-"""The engine: runs what a plan is missing on Ray Tune and writes everything that happens to the journal."""
+"""The engine: runs the missing replicates of a plan on Ray Tune and writes every event to the journal."""
 
 from __future__ import annotations
 
@@ -54,14 +54,14 @@ if TYPE_CHECKING:
 TUNE_ENVIRONMENT = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # our journal replaces Tune's loggers
     "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # Tune's own state is disposable
-    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also gives leases back
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # ours also releases leases
     "TUNE_WARN_THRESHOLD_S": "10",
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
 _MACHINE_IS_LOST = ("its node has died", "its owner has died", "The actor is temporarily unavailable")
-"""What Ray says, in words only, of an actor that has not died by itself. The last while Ray has not noticed
-yet that a node is gone; that a process has died on a node that lives it knows at once."""
+"""Ray's messages about an actor whose node, or whose Ray there, is gone; no exception type tells this. Ray uses
+the last one until it notices that a node is gone; a dead process on a live node it notices at once."""
 
 
 def new_sweep_id() -> str:
@@ -81,21 +81,21 @@ def run_plan(
     limits: RunLimits,
     reruns: Mapping[Key, Rerun],
 ) -> set[Key]:
-    """Run everything that the plan misses, until it is done or the run ends. The journal says how it went.
+    """Run the missing replicates of a plan until all have ended or the run ends. The journal has the outcomes.
 
     Args:
-        plan: What to run.
-        folder: Where; prepared.
-        proposer: What decides what runs next.
-        reader: The journal, read so far; nobody else may read on with it meanwhile.
+        plan: The plan.
+        folder: The prepared results folder.
+        proposer: Decides which replicate runs next.
+        reader: The journal, read so far; nobody else may use it meanwhile.
         sweep_id: Name of this driver's journal.
-        address: Ray cluster to use, or None for a session of our own.
-        listener: Told about every start and report.
-        limits: Limits, and the way to stop; says afterwards why it ended.
-        reruns: What has ended and shall run again.
+        address: Ray cluster to use, or None for a private session.
+        listener: Receives every start and report.
+        limits: The run's limits; they also stop the run, and hold the reason afterwards.
+        reruns: Ended replicates that are to run again.
 
     Returns:
-        What was to run and has no end; empty if all is done.
+        The replicates that were to run and have not ended; empty if all is done.
     """
     writer = JournalWriter(folder.journal, sweep_id)
 
@@ -118,7 +118,7 @@ def run_plan(
 
 
 class _Engine(DriverOnly, tune.Callback):
-    """Feeds Tune, and hands what Tune reports to the recorder."""
+    """Starts Tune, and passes its callbacks to the recorder."""
 
     def __init__(
         self,
@@ -141,13 +141,13 @@ class _Engine(DriverOnly, tune.Callback):
         self._pruned: set[str] = set()
 
     def run(self, address: str | None) -> None:
-        """Run until nothing is left, for this driver or another, or the run ends.
+        """Run until nothing is left for this or any other driver, or the run ends.
 
-        Whatever fails on the way, what was reported is in the journal: the failure is written to driver.log,
-        and is the reason why the run ended.
+        A failure is written to driver.log and becomes the reason why the run ended; everything reported before it
+        is in the journal.
         """
         os.environ.update(TUNE_ENVIRONMENT)
-        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # how each worker died, the journal says
+        logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # the journal has how each worker died
         scratch = Path(tempfile.mkdtemp(prefix="phasesweep-tune-"))
         try:
             with self.limits.interruptible():
@@ -162,13 +162,13 @@ class _Engine(DriverOnly, tune.Callback):
                     run_while_ray_is_alive(self._tuner(scratch / str(number)).fit)
                     if not self._await_work():
                         break
-        except Exception as error:  # noqa: BLE001  nothing is lost, and the user is told how to go on
+        except Exception as error:  # noqa: BLE001  nothing is lost, and a message says how to go on
             self._note_failure(error)
         finally:
             shutil.rmtree(scratch, ignore_errors=True)
 
     def _await_work(self) -> bool:
-        """Return True once there is something to start; False if there never will be, or the run ends."""
+        """Wait until there is a replicate to start: True; False if there never will be, or the run ends."""
         told = False
         while not self.limits.stop_requested:
             status = self.queue.refresh()
@@ -185,7 +185,7 @@ class _Engine(DriverOnly, tune.Callback):
         return False
 
     def _offer(self) -> SessionResources:
-        """Return what the largest need of any class of trials is."""
+        """Return the most resources that any size class of trials can use."""
         asked = [(one.concurrency, request) for one in self.plan.sizes.classes for request in one.requests]
         return SessionResources(
             cpus=max(slots * request.workers * request.cpu for slots, request in asked),
@@ -194,7 +194,7 @@ class _Engine(DriverOnly, tune.Callback):
         )
 
     def _trainable(self) -> Any:
-        """Return what runs a replicate, with what it asks of Ray."""
+        """Return the trainable of a replicate, with its resource request."""
         if self.plan.request.workers == 1:
             return tune.with_resources(ReplicateTrainable, _bundles)
         from trainables.worker.multi_worker import WorkerGroups, WorkersTrainable
@@ -203,9 +203,9 @@ class _Engine(DriverOnly, tune.Callback):
         return tune.with_resources(WorkersTrainable, _bundles)
 
     def _slots(self) -> Slots:
-        """Twice the slots: a trial waits, started, for the next free actor, and no core idles.
+        """Return twice the slots, so that a started trial waits for the next free actor and no core idles.
 
-        A driver of several workers would wait with all its processes, for the workers' resources: none does.
+        A trial of several workers would hold its processes while it waits for resources: there are no spare slots.
         """
         return Slots(self.plan.sizes, look_ahead=2 if self.plan.request.workers == 1 else 1)
 
@@ -262,7 +262,7 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _note_failure(self, error: Exception) -> None:
         log = self.folder.path / "driver.log"
-        # A full disk may be the failure itself: its reason is said all the same.
+        # A full disk may be the failure itself: the reason is kept even if it cannot be logged.
         with suppress(OSError), log.open("a", encoding="utf-8") as file:
             file.write(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ} the run failed\n")
             file.write("".join(traceback.format_exception(error)))
@@ -270,12 +270,12 @@ class _Engine(DriverOnly, tune.Callback):
             self.limits.fail(f"{full}; free space")
             return
         why = f"the run failed: {_last_line(str(error)) or type(error).__name__} (more in {log})"
-        # Ray's death is an interruption: the same command goes on. Anything else may fail again in the same way.
+        # Ray's death is an interruption: the same command continues. Any other failure may happen again.
         end = self.limits.stop if isinstance(error, RayFailure | ClusterError) else self.limits.fail
         end(why)
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Kill the process of each trial that has been silent for too long; Tune then tells of its death."""
+        """Kill the process of each unresponsive trial; Tune then reports its death."""
         if not self._deadlines.are_due:
             return
         actors = {trial.trial_id: trial.temporary_state.ray_actor for trial in trials}
@@ -291,12 +291,12 @@ class _Engine(DriverOnly, tune.Callback):
             self._worker_groups.started(trial.trial_id)
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Note that a trial has ended normally, or is being stopped."""
+        """Note that a trial has ended normally, or is being stopped by Tune."""
         if self._worker_groups:
             self._worker_groups.ended(trial.trial_id)
 
     def _prunes(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether the proposer has seen enough of a trial; Tune asks this before `on_trial_result`."""
+        """Return whether the proposer stops a trial early; Tune calls this before `on_trial_result`."""
         event = json.loads(result.get(EVENT_KEY, "{}"))
         if event.get("event") != "report" or event["outcome"]:
             return False
@@ -322,7 +322,7 @@ class _Engine(DriverOnly, tune.Callback):
         self._record(self.searcher.suggested[trial.trial_id], event)
 
     def _record(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        """Write an event to the journal; what ran out of memory is tried again if that can help."""
+        """Write an event to the journal; a replicate that ran out of memory is retried if that can help."""
         decision = self.memory_retries.consider(assignment, event) if event.get("outcome") else None
         match decision:
             case Retry(reason=reason):
@@ -336,13 +336,13 @@ class _Engine(DriverOnly, tune.Callback):
             self.queue.note_end()
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """Record a worker process that died. Once the run is over, it is we who end them."""
+        """Record a worker process that died, unless the run is over: then the driver has ended it."""
         if self._worker_groups:
             self._worker_groups.died(trial.trial_id)
         if not self.limits.stop_requested:
             last_words = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
             if WorkerRecycledError.__name__ in last_words:
-                return  # it told its result before; the replicate may already run again
+                return  # its result was reported before; the replicate may already run again
             self.recorder.record_death(
                 self.searcher.suggested[trial.trial_id],
                 _last_line(last_words) or "no message",
@@ -353,12 +353,12 @@ class _Engine(DriverOnly, tune.Callback):
 
 
 def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
-    """Return what Tune's own actor asks of Ray."""
+    """Return the resource request of Tune's actor."""
     return tune.PlacementGroupFactory([config[ACTOR_KEY]])
 
 
 def origin_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:
-    """Return where the weights lie that a replicate with `seed` starts with."""
+    """Return the source of the weights that a replicate with `seed` starts with."""
     key = need.key(seed)
     if key is None:
         return WeightSource(path=str(need.file), identity=need.sha256, named=need.identity)
@@ -367,7 +367,7 @@ def origin_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSourc
 
 
 def is_machine_lost(last_words: str) -> bool:
-    """Return whether what Ray says of a dead actor is that its machine, or Ray there, has died with it."""
+    """Return whether Ray's message about a dead actor means that its node, or Ray there, has died."""
     return any(words in last_words for words in _MACHINE_IS_LOST)
 
 
@@ -377,15 +377,15 @@ def _last_line(text: str) -> str:
 
 
 class _Stopper(DriverOnly, tune.Stopper):
-    """Ends one trial when its proposer has seen enough of it, and all when the run is over."""
+    """Stops one trial when its proposer prunes it, and all trials when the run is over."""
 
     def __init__(self, limits: RunLimits, prunes: Callable[[str, dict[str, Any]], bool]) -> None:
         self._limits, self._prunes = limits, prunes
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        """Return whether a trial has to stop now."""
+        """Return whether a trial must stop now."""
         return self._prunes(trial_id, result)
 
     def stop_all(self) -> bool:
-        """Return whether everything has to stop now."""
+        """Return whether all trials must stop now."""
         return self._limits.stop_requested

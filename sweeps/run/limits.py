@@ -1,4 +1,4 @@
-"""One limits of a driver: how long and how much it may run, and why it stops."""
+"""The limits of a run: how long it may take, how many replicates it may start, and why it stops."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from sweeps.errors import UserError
 
 
 class RunLimits:
-    """From the command to its end.
+    """When a run stops.
 
-    It is over once somebody asks for it (Ctrl-C, `stop`, the time limit, a failure of Ray): what runs then
-    is shut down gracefully and can be continued. It is full once it has started as many replicates as it may:
-    these run to their end.
+    After a stop request (Ctrl-C, `stop`, the time limit, a failure of Ray) running replicates are shut down
+    gracefully and can be continued. Once the start limit is reached no more replicates start, and those that run
+    continue to their end.
 
     Args:
         max_hours: Wall time from now; None: no limit.
         max_trials: Replicates to start; None: no limit.
 
     Raises:
-        UserError: If a limit is no positive, finite number.
+        UserError: If a limit is not a positive, finite number.
     """
 
     def __init__(self, *, max_hours: float | None = None, max_trials: int | None = None) -> None:
@@ -46,30 +46,30 @@ class RunLimits:
         self._stopped_because = self._stopped_because or reason
 
     def fail(self, reason: str) -> None:
-        """End the run because the run cannot go on, and nobody asked for that."""
+        """End the run because of a failure."""
         if self._stopped_because is None:
             self._has_failed = True
             self.stop(reason)
 
     @property
     def has_failed(self) -> bool:
-        """Whether a failure ended it, and not somebody who asked, a limit or the death of Ray."""
+        """Whether a failure ended the run, rather than a request, a limit or the death of Ray."""
         return self._has_failed
 
     @property
     def stop_requested(self) -> bool:
-        """Whether everything has to stop now."""
+        """Whether all replicates must stop now."""
         if time.monotonic() >= self._deadline:
             self.stop(f"--max-hours {self._max_hours:g} reached")
         return self._stopped_because is not None
 
     @property
     def start_limit_reached(self) -> bool:
-        """Whether no more replicates may start, though those that run may end."""
+        """Whether no more replicates may start; those that run continue to their end."""
         return self._max_trials is not None and self._num_started >= self._max_trials
 
     def count_start(self) -> None:
-        """Note that a replicate starts."""
+        """Count the start of a replicate."""
         self._num_started += 1
 
     @property
@@ -81,7 +81,7 @@ class RunLimits:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Turn the first SIGINT or SIGTERM into an orderly stop; a second one acts as it always does."""
+        """Turn the first SIGINT or SIGTERM into a graceful stop; a second one has its usual effect."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return

@@ -1,4 +1,4 @@
-"""What each replicate is given, and what it is given next when that was too little."""
+"""The memory allocation of each replicate, and the next one after an out-of-memory."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from trainables.worker.assignment import Assignment
 
 
 class MemoryRetries:
-    """Remembers for one limits what every replicate is given.
+    """Keeps the allocation of every replicate during one run.
 
     Args:
-        plan: What runs, and which sizes there are.
+        plan: The plan, with its size classes.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -24,11 +24,11 @@ class MemoryRetries:
         self._suspected: set[Key] = set()
 
     def size_class(self, key: Key) -> int:
-        """Return the size class of a replicate now."""
+        """Return the present size class of a replicate."""
         return self.allocation(key).size_class
 
     def allocation(self, key: Key) -> Allocation:
-        """Return what a replicate is given now."""
+        """Return the present allocation of a replicate."""
         if key in self._grants:
             return self._grants[key]
         size_class = self._plan.sizes.class_of(key[0])
@@ -39,7 +39,7 @@ class MemoryRetries:
         )
 
     def micro_batch_size(self, planned: PlannedArm) -> int:
-        """Return the sequences of one forward pass that the study asks for."""
+        """Return how many sequences one forward pass has by the study's settings."""
         share = self._share(planned)
         return min(self._plan.study.resources.micro_batch_size or share, share)
 
@@ -47,9 +47,9 @@ class MemoryRetries:
         return planned.config.budget.batch_size // self._plan.study.resources.workers
 
     def consider(self, assignment: Assignment, event: dict[str, Any]) -> Retry | Fail | None:
-        """Decide what follows from the end of a replicate; None if it did not run out of memory.
+        """Decide whether a replicate that ended is retried; None if it did not run out of memory.
 
-        A `Retry` is what the replicate is given from now on.
+        The allocation of a `Retry` is used for the replicate from now on.
         """
         if event["outcome"] != "oom":
             return None

@@ -19,18 +19,18 @@ from trainables.worker.assignment import Assignment
 
 PLAIN_EVERY_SECONDS = 10.0
 ENOUGH_DONE = 0.1
-"""Share of all work from which on what is left is told by what was done, even if no replicate's worth was."""
+"""Share of all work after which the ETA extrapolates from finished work, even before a replicate has ended."""
 
 
 class Progress:
-    """Follows a run and says how far it is, what has failed, when it will be done and the best so far.
+    """Shows the progress of a run: replicates done and failed, the ETA, and the best result so far.
 
     Args:
-        plan: What runs.
+        plan: The plan.
         num_missing: Replicates to run.
-        forecast_seconds: How long these will take; what is said until enough is done.
+        forecast_seconds: How long these will take; the basis of the ETA until enough is done.
         console: Where to print.
-        machine: What was there for trials when the run began.
+        machine: The resources for trials when the run began.
     """
 
     def __init__(
@@ -49,9 +49,9 @@ class Progress:
         self.best: tuple[float, str] | None = None
         self.started_at = time.monotonic()
         self._working_since: float | None = None
-        """When the first worker began: what went before, starting the session, is not done again."""
+        """When the first worker started: the start of the session is not part of the pace."""
         self._taken_over = 0.0
-        """Replicates' worth of work that checkpoints had done before."""
+        """Work that checkpoints held at the start, in replicates."""
         self._printed_at = self.started_at
         self._live = Live(console=console, refresh_per_second=4) if console.is_terminal else None
 
@@ -66,14 +66,14 @@ class Progress:
             self._live.stop()
 
     def started(self, assignment: Assignment, step: int) -> None:
-        """Note a start, at a step other than 0 where a checkpoint goes on."""
+        """Note a start, at a step other than 0 if a checkpoint is continued."""
         self._working_since = self._working_since or time.monotonic()
         self._taken_over += step / max(1, self.steps[assignment.config_id])
         self.running[assignment.key] = step
         self._show()
 
     def waiting(self, num_held: int) -> None:
-        """Say that this driver waits for others."""
+        """Show that this driver waits for others."""
         self.console.print(
             f"waiting for {num_held} replicates of another driver; if it dies, this one takes over",
             markup=False,
@@ -82,7 +82,7 @@ class Progress:
         )
 
     def reported(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        """Note a report; if it is the last, print a line about it when not on a terminal."""
+        """Note a report; print a line about the last one of a replicate unless on a terminal."""
         key = assignment.key
         if event["outcome"] is None:
             self.running[key] = event["step"]
@@ -120,7 +120,7 @@ class Progress:
         return (ended + partial) / max(1, self.num_missing)
 
     def _eta(self) -> str:
-        """Return what is left to say about the time: by what was done, or by the forecast before enough is done."""
+        """Return the ETA: from finished work, or from the forecast before enough is done."""
         done, one = self._fraction_done(), 1 / max(1, self.num_missing)
         gained = done - self._taken_over * one
         if self._working_since is None or gained < min(ENOUGH_DONE, one):
@@ -132,7 +132,7 @@ class Progress:
         return f"; {left} left" if left.startswith("less") else f"; about {left} left"
 
     def _packed(self) -> str:
-        """Return what the running replicates have asked for, of what was offered."""
+        """Return how much of the available memory the running replicates have requested."""
         asked = sum(self.asked_mib[config_id] for config_id, _ in self.running)
         if not self.offered_mib:
             return f"{asked:,} MiB"

@@ -1,4 +1,4 @@
-"""The queue of one driver: what a proposer proposes and is not done, leased, and how much others hold."""
+"""The work queue of one driver: leases proposed replicates one by one, and counts those that others hold."""
 
 from __future__ import annotations
 
@@ -19,28 +19,28 @@ from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
 
 REFRESH_EVERY_SECONDS = 2.0
-"""How often a driver looks at what others have ended, leased, or left behind."""
+"""How often a driver looks for ends and leases of other drivers."""
 
 MAX_TRIES = 3
-"""How often one driver starts a replicate whose machine is lost each time: it may be the reason."""
+"""How often one driver starts a replicate whose node is lost each time: the replicate may be the cause."""
 
 
 @dataclass(frozen=True)
 class QueueStatus:
-    """What is left, for one driver."""
+    """The replicates that are left, as one driver sees them."""
 
     has_free: bool
-    """Whether there is one that it can lease."""
+    """Whether the driver can lease one."""
     held: int
-    """Replicates that other living drivers have leased; of all there are, if none is free."""
+    """Replicates that other living drivers have leased; exact only if none is free."""
     waiting: int = 0
-    """Replicates that start with the weights of others, which are yet to finish."""
+    """Replicates that wait for the weights of others."""
     blocked: tuple[str, ...] = ()
-    """Why others can never start: what they were to start with has ended without a result."""
+    """Why others can never start: a dependency has ended without a result."""
 
 
 class _Queue:
-    """Replicates that may start. The next one that fits is found without a walk through all of them."""
+    """Replicates that may start, in heaps by size class, so that finding one that fits scans few of them."""
 
     def __init__(self) -> None:
         self._heaps: dict[tuple[bool, int], list[tuple[int, Key]]] = {}
@@ -54,7 +54,7 @@ class _Queue:
             heapq.heappush(self._heaps.setdefault((not is_retry, size_class), []), (position, key))
 
     def discard(self, key: Key) -> None:
-        """Remove a replicate, if it is in the queue; its entry in the heap goes when it is first there."""
+        """Remove a replicate, if it is in the queue; its entry stays in the heap until it is at the top."""
         self.keys.discard(key)
 
     def pop(self, has_room: Callable[[int], bool], *, retries_only: bool) -> Key | None:
@@ -74,25 +74,25 @@ class _Queue:
 
     @property
     def has_retries(self) -> bool:
-        """Whether something is here that has been started before."""
+        """Whether it holds a replicate that has been started before."""
         heaps = (heap for (is_first, _), heap in self._heaps.items() if not is_first)
         return any(key in self.keys for heap in heaps for _, key in heap)
 
 
 class WorkQueue:
-    """Hands out each proposed replicate that is not done once in a run; a preempted one again.
+    """Leases each proposed replicate that is not done once in a run, and again if it was preempted.
 
-    They come in the plan's order as far as there is room: what waited for a prerequisite takes its own place as
-    soon as that has ended. The journal is read as it grows, and a replicate is looked at only when it is proposed,
-    when something about it is new, or when another driver no longer holds it: the cost of a long sweep is in
-    proportion to its length.
+    Replicates come in the plan's order as far as there is room: one that waited for a dependency takes its place as
+    soon as the dependency has ended. The journal is read as it grows, and a replicate is examined only when it is
+    proposed, when the journal has news of it, or when another driver no longer holds it, so that the cost of a long
+    sweep is proportional to its length.
 
     Args:
-        plan: What there is to run, in which order.
-        proposer: What to run next.
+        plan: The replicates and their order.
+        proposer: Proposes replicates.
         reader: The journal.
         leases: This driver's leases.
-        reruns: What has ended and shall run again.
+        reruns: Ended replicates that are to run again.
         size_of: Returns the size class of a replicate.
     """
 
@@ -110,21 +110,21 @@ class WorkQueue:
         self._positions = {key: position for position, key in enumerate(plan.keys)}
         self._proposed: dict[Key, PlannedReplicate] = {}
         self._told: dict[Key, float | None] = {}
-        """When what the proposer was told had ended."""
+        """The end time of each replicate that the proposer was told about."""
         self._queue = _Queue()
         self._held: set[Key] = set()
-        """What could start if no other living driver had leased it."""
+        """Replicates that could start if no other living driver had leased them."""
         self._held_by_others: frozenset[Key] = frozenset()
-        """Every lease of another living driver when this one looked last."""
+        """Every lease of another living driver at the last refresh."""
         self._tries: Counter[Key] = Counter()
         self._again: set[Key] = set()
         self._has_news = True
         self._refreshed_at = -REFRESH_EVERY_SECONDS
         self.status = QueueStatus(has_free=False, held=0)
-        """What was left when this driver looked last."""
+        """The status at the last refresh."""
 
     def refresh(self) -> QueueStatus:
-        """Read what is new in the journal, list the leases, and say what is left."""
+        """Read what is new in the journal, list the leases, and return what is left."""
         self._read_journal()
         self._held_by_others = frozenset(self._leases.held_by_others())
         for key in self._held - self._held_by_others:
@@ -147,20 +147,20 @@ class WorkQueue:
 
     @property
     def has_more(self) -> bool:
-        """Whether something may still come to start: it has no room, waits for others, or others hold it."""
+        """Whether a replicate may still become startable: it lacks room, waits for others, or others hold it."""
         return bool(self._queue.keys or self._held or self._proposer.withheld.num_waiting)
 
     @property
     def has_retries(self) -> bool:
-        """Whether something is to start that this driver has started before."""
+        """Whether a replicate is to start that this driver has started before."""
         return self._queue.has_retries
 
     def lease_next(self, has_room: Callable[[int], bool], *, retries_only: bool = False) -> Leased | None:
-        """Claim the next replicate and return it; None if there is none to start now.
+        """Lease the next replicate and return it; None if there is none to start now.
 
         Args:
             has_room: Whether one more of a size class may start.
-            retries_only: Take only what this driver has started before.
+            retries_only: Take only replicates that this driver has started before.
         """
         if time.monotonic() - self._refreshed_at >= REFRESH_EVERY_SECONDS:
             self.refresh()
@@ -168,7 +168,7 @@ class WorkQueue:
             self._read_journal()
         may_ask = not retries_only
         while True:
-            # Asked before each start: what has become ready may come before what had no room until now.
+            # Asked before each start: a replicate that is newly ready may precede one that lacked room until now.
             may_ask = may_ask and self._ask()
             key = self._queue.pop(has_room, retries_only=retries_only)
             if key is not None and (leased := self._lease(key)) is not None:
@@ -177,16 +177,16 @@ class WorkQueue:
                 return None
 
     def note_end(self) -> None:
-        """Note that something of this driver has ended: others may have waited for it."""
+        """Note that a replicate of this driver has ended: others may have waited for it."""
         self._has_news = True
 
     def try_again(self, key: Key) -> None:
-        """Hand a replicate out once more that has just ended, whatever its end was."""
+        """Queue a replicate again that has just ended, whatever its outcome."""
         self._again.add(key)
         self._place(key)
 
     def left(self) -> set[Key]:
-        """Return what was to run and has not begun, or has begun and not ended."""
+        """Return the replicates that were to run and have not ended."""
         self._read_journal()
         state = self._reader.view.state
         return {key for key in self._positions if self._is_wanted(key) or not state.has_ended(key)}
@@ -202,13 +202,13 @@ class WorkQueue:
         return True
 
     def _read_journal(self) -> None:
-        """Read what is new, and look again at the replicates that it is about."""
+        """Read what is new in the journal, and place again the replicates that it concerns."""
         self._has_news = False
         for key in sorted(self._reader.poll() & self._proposed.keys()):
             self._place(key)
 
     def _place(self, key: Key) -> None:
-        """Put a proposed replicate where it belongs now: to start, held by another driver, or ended."""
+        """Sort a proposed replicate: to start, held by another driver, or ended."""
         if not self._is_wanted(key):
             self._queue.discard(key)
             self._held.discard(key)
@@ -230,11 +230,11 @@ class WorkQueue:
             self._proposer.tell(replicate)
 
     def _lease(self, key: Key) -> Leased | None:
-        """Claim a replicate; None if another driver has it, or has just ended it."""
+        """Lease a replicate; None if another driver has it, or has just ended it."""
         if not self._leases.acquire(*key):
             self._held.add(key)
             return None
-        self._read_journal()  # only now can nobody else end it: what ended before our lease is in the journal
+        self._read_journal()  # read under the lease: nobody else can end it now
         if not self._is_wanted(key):
             self._leases.release(*key)
             self._place(key)
@@ -247,7 +247,7 @@ class WorkQueue:
         return Leased(self._proposed[key], self._size_of(key), is_retry, self._rerun(key), last_event_at)
 
     def _is_wanted(self, key: Key) -> bool:
-        """Return whether this driver should start a replicate if nobody holds it."""
+        """Return whether this driver should start a replicate that nobody holds."""
         state = self._reader.view.state
         replicate = state.replicates.get(key)
         if key in self._again:

@@ -1,4 +1,4 @@
-"""Turns what workers say, and how they die, into journal events; nothing of Ray."""
+"""Turns the reports and deaths of workers into journal events; knows nothing of Ray."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.worker.watchdog import hang_location, read_stack_dump
 
 
 class Listener(Protocol):
-    """What wants to know how a sweep goes, such as the progress display."""
+    """Receives the progress of a sweep, such as the progress display."""
 
     def started(self, assignment: Assignment, step: int) -> None:
         """A replicate has started, at `step`."""
@@ -25,25 +25,25 @@ class Listener(Protocol):
         """A replicate has reported; `event["outcome"]` is set if it has ended."""
 
     def waiting(self, num_held: int) -> None:
-        """Nothing is left to start but what other drivers hold."""
+        """Nothing is left to start but replicates that other drivers hold."""
 
 
 class Recorder:
-    """Writes a sweep's events and gives a lease back once the result it stands for is durable."""
+    """Writes a sweep's events and releases a replicate's lease once its result is durable."""
 
     def __init__(self, writer: JournalWriter, leases: ReplicateLeases, listener: Listener) -> None:
         self._writer, self._leases, self._listener = writer, leases, listener
         self._ended: set[Key] = set()
         self._steps: dict[Key, int] = {}
-        """The last step that is known of each replicate at work."""
+        """The last known step of each running replicate."""
 
     def begin(self, assignment: Assignment, rerun: Rerun | None, *, last_event_at: float = 0.0) -> None:
-        """Expect another end of a replicate; if it is reopened, take back the one that it had.
+        """Expect another end of a replicate; a rerun also invalidates its previous end by an event `reopened`.
 
         Args:
             assignment: The replicate.
             rerun: Why it runs again although it had ended.
-            last_event_at: Time of the newest event about it, maybe by a driver that is dead now.
+            last_event_at: Time of the newest event about it, perhaps by a driver that has died.
         """
         self._ended.discard(assignment.key)
         self._writer.follow(last_event_at)
@@ -60,7 +60,7 @@ class Recorder:
         )
 
     def record(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        """Write what a worker said."""
+        """Write a worker's event."""
         if event["event"] == "started":
             values = {name: event[name] for name in ("step", "numerics", "host", "pid", "cap_mib")}
             self._write("started", assignment, **values)
@@ -78,13 +78,13 @@ class Recorder:
     def record_death(
         self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str | None = None
     ) -> None:
-        """Write that a worker's process is gone: by its own watchdog, by the system, by a fault, by the driver.
+        """Write that a worker's process is gone: ended by its watchdog, the system, a fault or the driver.
 
         Args:
-            assignment: What it ran; nothing is written if that had ended before.
-            last_words: What is known of the end of the process.
-            lost_machine: Its whole machine is gone, or Ray there: no fault of the replicate.
-            silence: Set if the driver ended it because nothing was heard of it any more; what is known of that.
+            assignment: Its replicate; nothing is written if that had ended before.
+            last_words: Ray's message about the end of the process.
+            lost_machine: Its whole node, or Ray there, is gone: no fault of the replicate.
+            silence: The message if the driver ended it because it was unresponsive.
         """
         if assignment.key in self._ended:
             return
@@ -112,7 +112,7 @@ class Recorder:
         fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")
         extra = {name: event[name] for name in ("suspected", "retry", "killed") if event.get(name)}
         values = {name: event[name] for name in fields}
-        # A worker that fails on its way knows no step, and one that is dead says none.
+        # A worker that fails between reports knows no step, and a dead one reports none.
         values["step"] = max(event["step"], self._steps.pop(assignment.key, 0))
         self._write(event["outcome"], assignment, **values, **extra)
         self._ended.add(assignment.key)

@@ -1,4 +1,4 @@
-"""The searcher of Ray Tune: it hands Tune one replicate at a time, leased at that moment."""
+"""The searcher of Ray Tune: it gives Tune one replicate at a time, leased at that moment."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ TRIALS_PER_TUNE_RUN = 1000
 
 
 class DriverOnly:
-    """Something that lives in the driver alone.
+    """An object that stays in the driver.
 
-    Tune pickles what it is given, for a restore of its own that is never used here: nothing goes in.
+    Tune pickles its searcher and callbacks for a restore that is never used here; the pickle is empty.
     """
 
     def __getstate__(self) -> dict[str, Any]:
@@ -27,16 +27,16 @@ class DriverOnly:
 
 
 class ReplicateSearcher(DriverOnly, Searcher):
-    """Suggests what its source hands out, as long as the run's limits allow it.
+    """Suggests the replicates that its source leases, as long as the run's limits allow it.
 
-    Lazily, so that what is suggested can depend on what has ended: nothing is decided before a slot is free.
-    It learns nothing from results and keeps no state of its own: the journal is the state.
+    A replicate is chosen only when a slot is free, so that the choice can depend on everything that has ended.
+    The searcher learns nothing from results and keeps no state: the journal is the state.
 
     Args:
         source: Where the work comes from.
         slots: Whether there is room for it.
         limits: Whether more may start.
-        begin: Called for each leased replicate; returns what the worker is told.
+        begin: Called for each leased replicate; returns the worker's assignment.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class ReplicateSearcher(DriverOnly, Searcher):
             return Searcher.FINISHED
         if self._slots.is_full:
             return None
-        # Once no more may start, what this driver has started may still need a second start: it counts once.
+        # Past the start limit, retries of replicates that this driver has started still run: they count once.
         is_full = self._limits.start_limit_reached
         leased = self._source.lease_next(self._slots.has_room, retries_only=is_full)
         if leased is not None:
             return self._start(trial_id, leased)
-        # Another driver may die and leave work for our free slots. With no trial of ours at work, None would
-        # keep Tune's idle actors, and so the resources that the other driver may need: the engine waits then.
+        # Another driver may die and leave work for our free slots. With no running trial, None would keep Tune's
+        # idle actors, and so resources that the other driver may need: then Tune ends and the engine waits.
         return None if self._unfinished and (is_full or self._source.has_more) else Searcher.FINISHED
 
     def _start(self, trial_id: str, leased: Leased) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class ReplicateSearcher(DriverOnly, Searcher):
         }
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Note that a trial has ended; what it said the engine has read as it came."""
+        """Note that a trial has ended; the engine has handled its reports as they came."""
         self._unfinished.discard(trial_id)
         self._slots.release(trial_id)
 
@@ -88,4 +88,4 @@ class ReplicateSearcher(DriverOnly, Searcher):
         """Nothing: see the class."""
 
     def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
-        """Nothing: the journal is the state, Tune's is disposable."""
+        """Do nothing: the journal is the state, Tune's is disposable."""

@@ -1,4 +1,4 @@
-"""What a queue of work hands out, and what the searcher of Ray Tune knows of the queue."""
+"""A leased replicate, and the part of the work queue that Ray Tune's searcher uses."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from sweeps.plan.selection import Rerun
 
 @dataclass(frozen=True)
 class Leased:
-    """A replicate that nobody else will run now."""
+    """A replicate that this driver has leased."""
 
     planned: PlannedReplicate
     size_class: int
-    """How much memory it is given: see `Packing`."""
+    """Its size class in the plan's `Packing`, which decides its memory."""
     is_retry: bool
     """Whether this driver has started it before."""
     rerun: Rerun | None
-    """Set if its end has to be taken back first."""
+    """Set if its previous end has to be invalidated first."""
     last_event_at: float
     """Unix time of the newest event about it, by the clock of whoever wrote that; 0 before the first."""
 
@@ -30,12 +30,12 @@ class WorkSource(Protocol):
 
     @property
     def has_more(self) -> bool:
-        """Whether something may still come to start after `lease_next` has returned None."""
+        """Whether a replicate may still become startable after `lease_next` has returned None."""
 
     def lease_next(self, has_room: Callable[[int], bool], *, retries_only: bool = False) -> Leased | None:
-        """Claim the next replicate and return it; None if there is none to start now.
+        """Lease the next replicate and return it; None if there is none to start now.
 
         Args:
             has_room: Whether one more of a size class may start.
-            retries_only: Take only what this driver has started before.
+            retries_only: Take only replicates that this driver has started before.
         """

@@ -1,1 +1,1 @@
-"""Which configuration next."""
+"""Proposers: which replicate runs next."""

@@ -1,7 +1,7 @@
-"""The contract of a proposer, shipped: a new one proves itself by one call of `check_proposer`.
+"""The contract suite of proposers: `check_proposer` checks a new one.
 
-The suite plays the queue: it asks until there is nothing more, ends what was proposed, in the order of proposals or
-against it, and tells the ends. It knows of a proposer only what `Proposer` says.
+The suite simulates the work queue: it asks until there is nothing more, ends what was proposed, oldest or newest
+first, and tells the proposer. It uses nothing of a proposer but the protocol `Proposer`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from sweeps.plan.plan import PlannedReplicate
 from sweeps.search.proposer import Proposer, Report, UnknownReplicateError
 
 MAX_ASKS = 100_000
-"""More proposals in a row than that are taken for a proposer that never waits for an end."""
+"""A proposer that makes more proposals in a row than this is taken not to wait for ends at all."""
 
 
 class ProposerContractError(AssertionError):
@@ -27,9 +27,9 @@ class ProposerCase:
     """A proposer to check."""
 
     make: Callable[[], Proposer]
-    """Returns a fresh one, each time in the same state."""
+    """Returns a new proposer, each time in the same state."""
     expected: Collection[Key] | None = None
-    """What it has to propose if everything finishes; None: whatever it likes."""
+    """What it must propose if everything finishes; None: not checked."""
     never_stops: bool = False
     """Whether it lets every replicate run to its end."""
 
@@ -58,12 +58,12 @@ def ended(key: Key, status: str = "finished", *, at: float = 1.0) -> Replicate:
 
 
 def play(proposer: Proposer, *, newest_first: bool = False, status: str = "finished") -> list[PlannedReplicate]:
-    """Run a proposer to its end, as a queue would; return what it proposed.
+    """Run a proposer to its end, as the work queue would; return what it proposed.
 
     Args:
-        proposer: A fresh one.
-        newest_first: End the newest proposal first, as if the old ones were slow.
-        status: How everything ends.
+        proposer: A new one.
+        newest_first: End the newest proposal first, as if older ones were slow.
+        status: The status with which every replicate ends.
     """
     proposed: list[PlannedReplicate] = []
     at_work: list[PlannedReplicate] = []
@@ -124,7 +124,7 @@ def _refuses_an_end_of_what_it_never_proposed(case: ProposerCase) -> None:
 
 
 def _takes_a_later_end(case: ProposerCase) -> None:
-    """Another driver may run again what has failed here."""
+    """A later end of the same replicate, by another driver, must be accepted."""
     proposer = case.make()
     proposed = []
     while (one := proposer.ask()) is not None:
@@ -138,15 +138,15 @@ def _takes_a_later_end(case: ProposerCase) -> None:
 
 
 def _is_a_function_of_what_it_is_told(case: ProposerCase) -> None:
-    """So that a driver that is started again goes on where the last one was."""
+    """Equal ends must give equal proposals, so that a restarted driver continues where the last one was."""
     first, second = ([one.key for one in play(case.make())] for _ in range(2))
     _require(first == second, "two proposers that were told the same proposed other replicates")
 
 
 def _survives_failures(case: ProposerCase) -> None:
-    """Whatever ends in whatever way, it comes to an end, and says why it withholds something."""
+    """Whatever the statuses, the proposer must come to an end and give a reason for what it withholds."""
     for status in STATUSES:
-        if status in {"finished", "preempted"}:  # preempted is no end
+        if status in {"finished", "preempted"}:  # `preempted` is not an end
             continue
         proposer = case.make()
         keys = {one.key for one in play(proposer, status=status)}

@@ -13,31 +13,31 @@ from sweeps.search.proposer import Report, UnknownReplicateError, Withheld
 
 
 class FixedProposer:
-    """Proposes a list in its order; what starts with the weights of another, as soon as that one has finished.
+    """Proposes a list in its order; a replicate with a dependency as soon as that has finished.
 
     Args:
         replicates: The list, each replicate once.
-        available: Replicates outside the list that have finished, with whose weights others may start.
+        available: Finished replicates outside the list, with whose weights others may start.
     """
 
     def __init__(self, replicates: Iterable[PlannedReplicate], available: Collection[Key] = ()) -> None:
         self._replicates = list(replicates)
         self._positions = {replicate.key: position for position, replicate in enumerate(self._replicates)}
         self._ready: list[int] = []
-        """Heap of positions: what has become ready goes where the list has it, not to the end."""
+        """Heap of positions: a replicate that becomes ready keeps its place in the list."""
         self._proposed: set[Key] = set()
         self._unmet: dict[Key, set[Key]] = {}
-        """What each replicate that cannot start yet waits for."""
+        """The unfinished dependencies of each replicate that cannot start yet."""
         self._dependents: defaultdict[Key, list[Key]] = defaultdict(list)
         self._lost: dict[Key, str] = {}
-        """What others wait for and has no result; with why."""
+        """Dependencies that ended without a result, with the reason."""
         self._withheld: Withheld | None = None
         for position, replicate in enumerate(self._replicates):
             self._add(position, replicate, available)
 
     @classmethod
     def of(cls, plan: Plan, state: JournalState) -> FixedProposer:
-        """Return the proposer of a plan, whose arms may also start with what `state` says has finished."""
+        """Return the proposer of a plan, whose arms may also start with replicates finished in `state`."""
         return cls(plan.replicates, {key for key, one in state.replicates.items() if one.status == "finished"})
 
     def _add(self, position: int, replicate: PlannedReplicate, available: Collection[Key]) -> None:
@@ -52,7 +52,7 @@ class FixedProposer:
                 self._lost[key] = _why_lost(key, None)
 
     def ask(self) -> PlannedReplicate | None:
-        """Return the first of the list that is not proposed and waits for nothing."""
+        """Return the first replicate of the list that is not proposed yet and waits for nothing."""
         if not self._ready:
             return None
         replicate = self._replicates[heapq.heappop(self._ready)]
@@ -60,7 +60,7 @@ class FixedProposer:
         return replicate
 
     def tell(self, result: Replicate) -> None:
-        """Release what waited for `result`, or note that it waits in vain.
+        """Release the replicates that waited for `result`, or note that they can never start.
 
         Raises:
             UnknownReplicateError: If it was never proposed.
@@ -87,14 +87,14 @@ class FixedProposer:
 
     @property
     def withheld(self) -> Withheld:
-        """What waits for others, and why some wait in vain; counted again only after a `tell`."""
+        """How many replicates wait, and why some can never start; computed again only after a `tell`."""
         if self._withheld is None:
             hopeless = self._hopeless()
             self._withheld = Withheld(len(self._unmet) - len(hopeless), tuple(dict.fromkeys(self._lost.values())))
         return self._withheld
 
     def _hopeless(self) -> set[Key]:
-        """Return what waits for something that has no result, or that waits itself for such."""
+        """Return the replicates that depend, directly or not, on one that ended without a result."""
         found: set[Key] = set()
         todo = list(self._lost)
         while todo:
@@ -106,7 +106,7 @@ class FixedProposer:
 
 
 def _why_lost(key: Key, replicate: Replicate | None) -> str:
-    """Return why nothing can start with the weights of a replicate; None: it is not in the list."""
+    """Return why nothing can start with the weights of a replicate, which is None if not in the list."""
     config_id, seed = key
     if replicate is None:
         return f"{config_id} seed {seed}, which others start with, is not among what runs here"

@@ -1,7 +1,7 @@
-"""What decides which replicate runs next: all that the queue and the engine know of a search.
+"""The protocol `Proposer`, which decides which replicate runs next.
 
-A proposer is asked when there is room and told what has ended. It sees neither Ray nor files. The contract that
-every one keeps is in `proposer_contract.py`.
+The work queue asks it when there is room and tells it what has ended. It sees neither Ray nor files.
+`sweeps.search.contract` checks implementations.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sweeps.plan.plan import PlannedReplicate
 
 
 class UnknownReplicateError(LookupError):
-    """A proposer was told the end of a replicate that it has never proposed."""
+    """`tell` was called with a replicate that the proposer has never proposed."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a running replicate has reported."""
+    """A report of a running replicate."""
 
     key: Key
     step: int
@@ -30,12 +30,12 @@ class Report:
 
 @dataclass(frozen=True)
 class Withheld:
-    """What a proposer does not propose now."""
+    """The replicates that a proposer does not propose now."""
 
     num_waiting: int = 0
-    """Replicates that it may propose once it has been told of others that it has proposed."""
+    """Number of replicates that it may propose once others have ended."""
     blocked: tuple[str, ...] = ()
-    """Why others can never be proposed, as things are: each reason once."""
+    """Why others can never be proposed, each reason once."""
 
 
 class Proposer(Protocol):
@@ -44,9 +44,9 @@ class Proposer(Protocol):
     def ask(self) -> PlannedReplicate | None:
         """Return the next replicate to run; None if there is none now.
 
-        None while proposed ones have not ended may be followed by another after a `tell`; None with nothing out
-        and nothing waiting means that all is proposed. A proposer that could go on for ever returns None while as
-        many are out as it wants to learn from first: the queue asks until something fits.
+        While proposed replicates have not ended, None may be followed by another proposal after a `tell`. With none
+        running and none waiting, None means that all is proposed. A proposer without a natural end returns None
+        while enough replicates run for it to learn from first, since the queue asks until something fits.
         """
 
     def tell(self, result: Replicate) -> None:
@@ -57,8 +57,8 @@ class Proposer(Protocol):
         """
 
     def should_stop(self, report: Report) -> bool:
-        """Return whether a running replicate has shown enough and should end as `pruned`."""
+        """Return whether a running replicate should stop early and end as `pruned`."""
 
     @property
     def withheld(self) -> Withheld:
-        """What is not proposed now though it is not done; asked often, so it has to be cheap."""
+        """What is neither proposed nor done; called often, so it has to be cheap."""

@@ -1,1 +1,1 @@
-"""One results folder on disk: journal, leases, what may be deleted."""
+"""One results folder on disk: journal, leases, disk usage, cleanup."""

@@ -18,21 +18,21 @@ from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_
 from sweeps.store.usage import size_mib
 
 KEEP = ("last", "none")
-"""Which checkpoints stay of replicates without a result, which could be continued from them: all, or none."""
+"""Which checkpoints of replicates without a result stay, so that these can be continued: all, or none."""
 
 TEMPORARY_SECONDS = 60.0
-"""A temporary file older than this is nobody's any more: it is written and renamed at once."""
+"""A temporary file older than this is stale: such a file is renamed as soon as it is written."""
 
 
 @dataclass(frozen=True)
 class Leftover:
-    """Something on disk that nothing needs any more."""
+    """A file or folder that is no longer needed."""
 
     path: Path
     reason: str
     mib: float
     key: Key | None = None
-    """The replicate that it belongs to, if it does: nobody may lease that while this is removed."""
+    """Its replicate, if it belongs to one: nobody may lease that during the removal."""
 
     @classmethod
     def measure(cls, path: Path, reason: str, key: Key | None = None) -> Leftover:
@@ -41,7 +41,7 @@ class Leftover:
 
 
 def leftovers(folder: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> list[Leftover]:
-    """Return what `gc` would remove: never the journal, nor what a replicate has computed and logged.
+    """Return what `gc` would remove: never the journal, nor the curves and logs of a replicate.
 
     Raises:
         UserError: If `keep` is not one of `KEEP`.
@@ -54,8 +54,8 @@ def leftovers(folder: ResultsFolder, state: JournalState, sweep: SweepInfo, keep
 
 
 def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> Iterator[Leftover]:
-    """Yield the checkpoints of what has its result or is no longer planned, and those that `keep` gives up."""
-    planned = {arm.config_id for arm in sweep.units}  # whichever seeds: the next run may ask for more again
+    """Yield the checkpoints of replicates with a result or no longer planned, and all others if `keep` is none."""
+    planned = {arm.config_id for arm in sweep.units}  # whatever the seeds: the next run may have more of them
     for key, folder in _replicates_on_disk(results):
         path = folder / "checkpoint"
         if not path.is_dir() or not any(path.iterdir()):
@@ -78,7 +78,7 @@ def _replicates_on_disk(folder: ResultsFolder) -> Iterator[tuple[Key, Path]]:
 
 def _temporary(folder: Path, gone: Sequence[Path]) -> Iterator[Leftover]:
     now = filesystem_time(folder)
-    if now is None:  # nothing can be written there, and so nothing be removed
+    if now is None:  # the folder is not writable, so nothing can be removed
         return
     for path in sorted(folder.rglob("*.tmp")):
         is_inside = any(path.is_relative_to(parent) for parent in gone)
@@ -102,7 +102,7 @@ def _of_the_dead(leases: Path) -> Iterator[Leftover]:
 def remove(folder: ResultsFolder, found: Sequence[Leftover]) -> list[Leftover]:
     """Remove leftovers; return those that are gone. Needs no space: it works on a full disk.
 
-    A driver that starts just now keeps what it needs: nothing of a replicate that it holds is removed.
+    Nothing of a leased replicate is removed, so that a driver may start meanwhile.
 
     Raises:
         UserError: If a driver is at work on the study.

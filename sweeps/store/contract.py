@@ -1,7 +1,7 @@
-"""What every store of journals and leases must do, as checks that the author of another one can run too.
+"""The contract suite of stores of journals and leases, for the author of a new store too.
 
-`check_store(make)` runs them all, each on a fresh store; `CHECKS` are the single ones, for a test framework. What
-lies in a folder (`sweeps.store.local`) is one implementation; a database or an object store could be another.
+`check_store(make)` runs every check on a new store of its own; `CHECKS` lists the checks for a test framework.
+A folder (`sweeps.store.local`) is one implementation; a database or an object store could be another.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ class JournalStore(Protocol):
         """Write one event of this driver; it is durable when the call returns."""
 
     def read_since(self, cursor: Any) -> tuple[list[dict[str, Any]], Any]:
-        """Return the whole events since `cursor` (None: all), each driver's in order, and a new cursor."""
+        """Return the complete events since `cursor` (None: all), each driver's in order, and a new cursor."""
 
 
 class LeaseTable(Protocol):
@@ -36,13 +36,13 @@ class LeaseTable(Protocol):
         """Take the lease of a replicate; return False if a living driver has it."""
 
     def release(self, config_id: str, seed: int) -> None:
-        """Give a lease back; harmless if it is not ours."""
+        """Release a lease; without effect if it is not ours."""
 
     def is_leased_by_another(self, config_id: str, seed: int) -> bool:
         """Return whether another living driver has this replicate."""
 
     def heartbeat(self) -> str | None:
-        """Tell the others that this driver is alive; return who has asked it to stop, if somebody has."""
+        """Show the others that this driver is alive; return who has asked it to stop, or None."""
 
     def drivers(self) -> Sequence[str]:
         """Return the names of the drivers that are at work."""
@@ -52,7 +52,7 @@ class LeaseTable(Protocol):
 
 
 class StoreUnderTest(Protocol):
-    """The store of one study, empty at first, and the accidents that drivers have."""
+    """The store of one study, empty at first, and ways to simulate failures of drivers."""
 
     def journal(self, sweep_id: str) -> JournalStore:
         """Return the journal as a driver of this name sees it; a name is used once."""
@@ -61,10 +61,10 @@ class StoreUnderTest(Protocol):
         """Return the leases of a driver of this name."""
 
     def tear(self, sweep_id: str) -> None:
-        """Leave half of an event behind the last of this driver, as one does that is killed while it writes."""
+        """Append half an event to this driver's journal, as if it had been killed while writing."""
 
     def kill(self, sweep_id: str) -> None:
-        """Let this driver of leases die without a word, and what it takes for others to know that go by."""
+        """Let this driver die without releasing its leases, and wait until others can know that."""
 
 
 class StoreContractError(AssertionError):
@@ -77,7 +77,7 @@ def _demand(holds: bool, message: str) -> None:
 
 
 def events_come_back_in_order(store: StoreUnderTest) -> None:
-    """What is appended is read back whole: in order, with its driver, its time and exact values."""
+    """Appended events are read back complete: in order, with driver, time and exact values."""
     values = {"text": 'θ \n \\ "', "nothing": None, "number": 0.1 + 0.2, "nested": {"list": [1, {"a": -1e-300}]}}
     journal = store.journal("a")
     for seed in range(20):
@@ -92,7 +92,7 @@ def events_come_back_in_order(store: StoreUnderTest) -> None:
 
 
 def a_cursor_goes_on_where_it_ended(store: StoreUnderTest) -> None:
-    """From a cursor on everything new is read, once, whoever wrote it; nothing new is an empty answer."""
+    """Reading from a cursor returns everything new once, whoever wrote it, and nothing if nothing is new."""
     first, second = store.journal("a"), store.journal("b")
     seen, cursor = [], None
     for seed in range(6):
@@ -105,7 +105,7 @@ def a_cursor_goes_on_where_it_ended(store: StoreUnderTest) -> None:
 
 
 def times_never_run_backwards(store: StoreUnderTest) -> None:
-    """The times of a driver's events ascend, though its clock is set back between them."""
+    """The times of a driver's events ascend even if its clock is set back between them."""
     journal = store.journal("a")
     now = time.time()
     for seed, offset in enumerate((0.0, -3600.0, -7200.0, 0.0)):
@@ -116,7 +116,7 @@ def times_never_run_backwards(store: StoreUnderTest) -> None:
 
 
 def a_torn_event_never_happened(store: StoreUnderTest) -> None:
-    """Half an event at the end of a driver's journal is not read, and hides nothing."""
+    """Half an event at the end of a driver's journal is not read, and hides no other event."""
     torn, other = store.journal("a"), store.journal("b")
     torn.append("started", config_id="c", seed=0)
     store.tear("a")
@@ -127,7 +127,7 @@ def a_torn_event_never_happened(store: StoreUnderTest) -> None:
 
 
 def readers_see_a_prefix(store: StoreUnderTest) -> None:
-    """Who reads while a driver writes sees the first so many of its events, never with a gap."""
+    """A reader sees a prefix of the events that a driver is writing, never with a gap."""
     writer, reader = store.journal("a"), store.journal("b")
     has_ended = threading.Event()
 
@@ -153,7 +153,7 @@ def readers_see_a_prefix(store: StoreUnderTest) -> None:
 
 
 def drivers_do_not_mix(store: StoreUnderTest) -> None:
-    """Drivers that write at once each have all their events, in order, under their own name."""
+    """Drivers that write concurrently each have all their events, in order, under their own name."""
     names = ("a", "b", "c")
     journals = {name: store.journal(name) for name in names}
 
@@ -170,7 +170,7 @@ def drivers_do_not_mix(store: StoreUnderTest) -> None:
 
 
 def two_never_hold_one_lease(store: StoreUnderTest) -> None:
-    """A lease that a living driver holds is given to nobody, not even to that driver a second time."""
+    """A lease that a living driver holds cannot be acquired, not even by that driver a second time."""
     with store.leases("a") as a, store.leases("b") as b:
         _demand(a.acquire("c", 0), "a free lease is refused")
         for _ in range(3):
@@ -181,7 +181,7 @@ def two_never_hold_one_lease(store: StoreUnderTest) -> None:
 
 
 def of_many_at_once_one_gets_it(store: StoreUnderTest) -> None:
-    """Of drivers that ask for the same lease at the same moment, exactly one gets it."""
+    """Of drivers that request the same lease at the same moment, exactly one gets it."""
     names, seeds = [f"driver-{number}" for number in range(4)], range(12)
     with ExitStack() as stack, ThreadPoolExecutor(len(names)) as pool:
         tables = [stack.enter_context(store.leases(name)) for name in names]
@@ -196,7 +196,7 @@ def of_many_at_once_one_gets_it(store: StoreUnderTest) -> None:
 
 
 def what_is_given_back_can_be_taken(store: StoreUnderTest) -> None:
-    """A lease is free when its holder gives it back, and all of them when it ends, which others see."""
+    """A lease is free once its holder releases it, and all its leases once it ends; others see that."""
     with store.leases("b") as b:
         with store.leases("a") as a:
             _demand(a.acquire("c", 0) and a.acquire("c", 1), "a free lease is refused")
@@ -209,7 +209,7 @@ def what_is_given_back_can_be_taken(store: StoreUnderTest) -> None:
 
 
 def only_the_holder_gives_back(store: StoreUnderTest) -> None:
-    """To give back what one does not hold changes nothing."""
+    """Releasing a lease that one does not hold changes nothing."""
     with store.leases("a") as a, store.leases("b") as b:
         _demand(a.acquire("c", 0), "a free lease is refused")
         b.release("c", 0)
@@ -218,7 +218,7 @@ def only_the_holder_gives_back(store: StoreUnderTest) -> None:
 
 
 def the_leases_of_the_dead_fall(store: StoreUnderTest) -> None:
-    """A driver that has died is at work no more, and its leases are free for exactly one other."""
+    """A dead driver is no longer listed, and each of its leases can be acquired by exactly one other."""
     dead = store.leases("dead")
     dead.__enter__()
     with store.leases("a") as a, store.leases("b") as b:
@@ -231,7 +231,7 @@ def the_leases_of_the_dead_fall(store: StoreUnderTest) -> None:
 
 
 def to_release_a_lost_lease_is_harmless(store: StoreUnderTest) -> None:
-    """A driver that was taken for dead and gives back what it had does not take it from who has it now."""
+    """A driver that was taken for dead and releases its lost lease does not take it from the new holder."""
     lost = store.leases("lost")
     lost.__enter__()
     with store.leases("a") as a, store.leases("b") as b:
@@ -244,7 +244,7 @@ def to_release_a_lost_lease_is_harmless(store: StoreUnderTest) -> None:
 
 
 def a_request_to_stop_is_heard(store: StoreUnderTest) -> None:
-    """A driver hears at its next heartbeat who asks it to stop; no other hears that, nor its successor."""
+    """A driver learns at its next heartbeat who asks it to stop; no other driver does, nor its successor."""
     with store.leases("b") as b:
         with store.leases("a") as a:
             _demand(a.heartbeat() is None and b.heartbeat() is None, "a request is heard that nobody made")
@@ -273,7 +273,7 @@ CHECKS: tuple[Callable[[StoreUnderTest], None], ...] = (
 
 
 def check_store(make: Callable[[], AbstractContextManager[StoreUnderTest]]) -> None:
-    """Run every check on a store of its own.
+    """Run every check, each on a new store.
 
     Raises:
         StoreContractError: If the store breaks the contract; the message names the check.

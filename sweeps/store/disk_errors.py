@@ -1,4 +1,4 @@
-"""What to say when results can no longer be written: most often a full disk."""
+"""Messages for results that cannot be written: most often the disk is full."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
-"""No block left; none left to this user; none left to this process."""
+"""No space on the disk; the user's quota is exhausted; the process's file size limit is reached."""
 
 
 def full_disk(error: BaseException, folder: Path) -> str | None:
-    """Return `no space left on …` if that is what an error goes back to; None if it is another.
+    """Return `no space left on …` if that is the cause of an error; None for any other.
 
     Args:
-        error: Whatever was raised, maybe by a library that had its own words for it.
-        folder: What was written to, where the error does not say.
+        error: Any exception, perhaps a library's own that wraps the cause.
+        folder: The folder that was written to, for an error that names no file.
     """
     for cause in _causes(error):
         if isinstance(cause, OSError) and cause.errno in _FULL:
@@ -24,7 +24,7 @@ def full_disk(error: BaseException, folder: Path) -> str | None:
 
 
 def write_failure(error: OSError, folder: Path, again: str) -> str:
-    """Return what keeps `folder` from being written, and that `again` goes on where it ended."""
+    """Return a message: why `folder` cannot be written, and that `again` continues afterwards."""
     full = full_disk(error, folder)
     what = full or f"{_place(error, folder)}: {error.strerror or error}"
     return f"{what}; nothing finished is lost; {'free space and ' if full else ''}continue with: {again}"

@@ -1,4 +1,4 @@
-"""Where results lie: `results/<study>/<scale>[+<override hash>]/`, and how they are recognised."""
+"""The results folder of a study: `results/<study>/<scale>[+<override hash>]/`, and its marker."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from trainables.atomic_write import write_text_atomic
 
 FORMAT_VERSION = 1
 MARKER = "results.json"
-"""Says that a folder holds results of phasesweep, in which format, and of which study and scale."""
+"""Marks a folder as results of phasesweep; holds the format, the study and the scale."""
 
 RESOLVED_STUDY = "study.yaml"
-"""The study with every field resolved, for people; the only marker of folders that earlier versions made."""
+"""The study with every field resolved; the only marker in folders of earlier versions."""
 
 _ADVICE = "move it away or set PHASESWEEP_RESULTS to another folder; nothing was changed"
 
 RAY_JOB_VARIABLE = "RAY_JOB_CONFIG_JSON_ENV_VAR"
-"""Ray sets it for the command of a job, and for nothing else."""
+"""Ray sets it only for the command of a job."""
 
 
 def results_root() -> Path:
     """Return `PHASESWEEP_RESULTS`, or `results` in the working folder; in a Ray job it must be absolute.
 
     Raises:
-        UserError: If it is an address of a remote store, or not absolute in a Ray job.
+        UserError: If it is the address of a remote store, or not absolute in a Ray job.
     """
     if RAY_JOB_VARIABLE in os.environ:
         return job_results_root(os.environ)
@@ -71,18 +71,18 @@ def _refuse_remote(given: str) -> None:
 
 
 def replicate_fields(replicates: Path, config_id: str) -> dict[str, Any]:
-    """Return a configuration's full fields, as its replicates were given them.
+    """Return all fields of a configuration, from the config.yaml of its replicates.
 
     Args:
         replicates: The folder `replicates` of a results folder; may not exist.
-        config_id: Which configuration.
+        config_id: The configuration.
 
     Returns:
         The nested fields; empty until a replicate has written its config.yaml.
     """
     for path in sorted((replicates / config_id).glob("seed=*/config.yaml")):
         config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(config, dict):  # an empty file: a killed worker's; another seed has a whole one
+        if isinstance(config, dict):  # a killed worker leaves an empty file; another seed may have a complete one
             return {k: v for k, v in config.items() if k not in {"config_id", "seed"}}
     return {}
 
@@ -95,10 +95,10 @@ class ResultsFolder:
 
     @classmethod
     def find(cls, root: Path, study: str, scale: str, overrides: Mapping[str, Any]) -> ResultsFolder:
-        """Return the folder of a study's results at a scale with these overrides, whether or not it exists yet.
+        """Return the results folder of a study at a scale with these overrides, whether or not it exists yet.
 
-        Results under the name that an earlier version gave the folder are found, unless there are some under
-        today's name.
+        Results under the folder name of an earlier version are found, unless there are some under the present
+        name.
 
         Raises:
             UserError: As `of`.
@@ -114,7 +114,7 @@ class ResultsFolder:
         """Return a folder by its name, whether or not it exists yet.
 
         Raises:
-            UserError: If something else is there: a file, another study, another format, other people's files.
+            UserError: If something else is there: a file, another study, another format, or foreign files.
         """
         folder = cls(root / study / results_key)
         try:
@@ -159,7 +159,7 @@ class ResultsFolder:
         return self.path / "replicates" / config_id / f"seed={seed}"
 
     def state(self) -> JournalState:
-        """Return what the journals add up to; empty if there are none."""
+        """Return the state of all drivers' journals together; empty if there are none."""
         return read_journal(self.journal) if self.journal.is_dir() else JournalState()
 
     def resolved_study(self) -> dict[str, Any]:
@@ -167,22 +167,22 @@ class ResultsFolder:
         return _read_mapping(self.path / RESOLVED_STUDY)
 
     def configuration(self, config_id: str) -> dict[str, Any]:
-        """Return every field of a configuration as its replicates were given it; empty until one has started."""
+        """Return every field of a configuration, from its replicates' config.yaml; empty until one has started."""
         for path in sorted((self.path / "replicates" / config_id).glob("seed=*/config.yaml")):
-            fields = _read_mapping(path)  # empty: a killed worker's; another seed has a whole one
+            fields = _read_mapping(path)  # empty if its worker was killed; another seed may have a complete one
             if fields:
                 return {key: value for key, value in fields.items() if key not in {"config_id", "seed"}}
         return {}
 
     def prepare(self, resolved: Mapping[str, Any], plugin_texts: Mapping[str, str] | None = None) -> None:
-        """Create the folder and write what lies in it for people: the study, and the plugin files it uses.
+        """Create the folder and write the resolved study and the plugin files that it uses.
 
         Args:
             resolved: The study with every field resolved.
-            plugin_texts: Texts to keep, by file name: nothing else could explain the numbers once they are edited.
+            plugin_texts: Texts to keep, by file name: after an edit, only the old text explains the numbers.
 
         Raises:
-            UserError: If the folder cannot be written, or a driver that knows nothing of leases is at work there.
+            UserError: If the folder cannot be written, or a driver of a version without leases is at work there.
         """
         refuse_old_drivers(self.path)
         try:
@@ -221,10 +221,10 @@ class ResultsFolder:
 
 
 def _read_marker(marker: Path) -> dict[str, Any]:
-    """Return what a marker says.
+    """Return the content of a marker.
 
     Raises:
-        UserError: If it is none of phasesweep.
+        UserError: If it is not a marker of phasesweep.
     """
     found, problem = None, "no format_version"
     try:
@@ -232,7 +232,7 @@ def _read_marker(marker: Path) -> dict[str, Any]:
         found = json.loads(text) if marker.name == MARKER else yaml.load(text, Loader=FAST_LOADER)
     except yaml.YAMLError as error:
         problem = getattr(error, "problem", None) or str(error)
-    except ValueError as error:  # no UTF-8, or no JSON
+    except ValueError as error:  # not UTF-8, or not JSON
         problem = str(error)
     if not isinstance(found, dict) or "format_version" not in found:
         raise UserError(f"{marker}: not a {marker.name} of phasesweep ({problem}); {_ADVICE}")
@@ -240,7 +240,7 @@ def _read_marker(marker: Path) -> dict[str, Any]:
 
 
 def _read_mapping(path: Path) -> dict[str, Any]:
-    """Return a YAML file that phasesweep wrote; empty if it is not there or not whole."""
+    """Return a YAML file that phasesweep wrote; empty if it is missing or incomplete."""
     try:
         found = yaml.load(path.read_text(encoding="utf-8"), Loader=FAST_LOADER)
     except (FileNotFoundError, yaml.YAMLError):
@@ -249,4 +249,4 @@ def _read_mapping(path: Path) -> dict[str, Any]:
 
 
 FAST_LOADER: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""Reads YAML without the lines of its keys, in C where that is installed."""
+"""YAML loader without line numbers, in C where that is installed."""

@@ -27,20 +27,20 @@ class JournalWriter:
         self._last_time = 0.0
 
     def follow(self, event_time: float) -> None:
-        """Write from now on only later than `event_time`: that of an event of another driver, whose clock may be
-        fast, on which ours build. Readers order events by their times.
+        """Give all further events times later than `event_time`, the time of another driver's event on which they
+        build: readers order events by time, and the other driver's clock may be fast.
         """
         with self._lock:
             self._last_time = max(self._last_time, event_time)
 
     def write(self, event: str, **fields: Any) -> None:
-        """Append one event. Times never run backwards, whatever the machine's clock does.
+        """Append one event. Times ascend, even if the machine's clock is set back.
 
         Raises:
-            OSError: If it cannot be written; the file then ends with the event before, and may be written on.
+            OSError: If it cannot be written; the file then ends with the previous event and stays usable.
         """
         with self._lock:
-            # Rounded before it is compared: two times half a microsecond apart could else be written as one.
+            # Rounded before the comparison: otherwise two times half a microsecond apart could be written as one.
             self._last_time = round(max(self._last_time + 1e-6, time.time()), 6)
             record = {"time": self._last_time, "sweep_id": self.sweep_id, "event": event, **fields}
             self._append(json.dumps(record, allow_nan=False).encode() + b"\n")
@@ -53,19 +53,19 @@ class JournalWriter:
             while left:
                 left = left[self._file.write(left) :]
         except OSError:
-            # A disk that is full takes half a line. If space is found a moment later, the next event must not be
-            # glued to it: readers forgive a torn line at the end only.
+            # A full disk may take half a line. If there is space again later, the next event must not be appended
+            # to it: readers accept a torn line only at the end.
             with suppress(OSError):
                 self._file.truncate(before)
                 self._file.seek(before)
             raise
 
     def write_sweep(self, info: SweepInfo) -> None:
-        """Write the first line: what this sweep is."""
+        """Write the first line: the description of this sweep."""
         self.write("sweep", **asdict(info))
 
     def write_report(self, config_id: str, seed: int, step: int, metrics: dict[str, float]) -> None:
-        """Write a report; metrics that are not finite are named, since JSON has no NaN."""
+        """Write a report; metrics that are not finite are listed by name, since JSON has no NaN."""
         finite, not_finite = clean_metrics(metrics)
         extra: dict[str, Any] = {"not_finite": not_finite} if not_finite else {}
         self.write("report", config_id=config_id, seed=seed, step=step, metrics=finite, **extra)

@@ -1,7 +1,7 @@
-"""Who runs which replicate: leases that fall when their driver has died, on whatever machine that was.
+"""Leases: which driver runs which replicate. A lease becomes free when its driver has died, on any machine.
 
-No time of one machine is ever compared with that of another: whether a heartbeat still changes is judged by the
-observer's monotonic clock or, by a verb that looks only once, by the clock of the filesystem that dates them all.
+Clocks of different machines are never compared: whether a heartbeat still changes is judged by the observer's
+monotonic clock or, in a verb that looks only once, by the clock of the filesystem, which dates all heartbeats.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from trainables.atomic_write import write_text_atomic
 
 HEARTBEAT_SECONDS = 5.0
 STALE_SECONDS = 60.0
-"""A driver whose process cannot be looked up is taken for dead when its heartbeat has stood still this long."""
+"""A driver whose process cannot be looked up is taken for dead when its heartbeat has not changed this long."""
 
 
 @dataclass(frozen=True)
 class Driver:
-    """A driver as its heartbeat file tells."""
+    """A driver, from its heartbeat file."""
 
     sweep_id: str
     host: str
@@ -42,15 +42,15 @@ class Driver:
     boot_id: str = ""
     """Of its machine's kernel; empty in heartbeats of versions before this field, as the two below."""
     pid_namespace: str = ""
-    """In which `pid` has a meaning: containers on one machine may number their processes each for itself."""
+    """PID namespace of `pid`: containers on one machine may number their processes separately."""
     start_ticks: int = -1
-    """When its process started, in ticks since the boot: no setting of a clock changes that."""
+    """When its process started, in ticks since the boot, which setting a clock does not change."""
 
     @classmethod
     def read(cls, heartbeat: Path) -> Driver | None:
-        """Return whose heartbeat file this is; None if it is gone or unreadable."""
+        """Return the driver of a heartbeat file; None if it is gone or unreadable."""
         try:
-            # Opened before it is dated: NFS asks the server at an open only and remembers dates for a minute.
+            # Opened before reading its date: NFS asks the server only at an open, and caches dates for a minute.
             with heartbeat.open(encoding="utf-8") as file:
                 owner = json.load(file)
                 heartbeat_at = os.fstat(file.fileno()).st_mtime
@@ -61,7 +61,7 @@ class Driver:
 
     @property
     def is_of_this_machine(self) -> bool:
-        """Whether its PID means here what it means there."""
+        """Whether its PID names the same process here."""
         here = (socket.gethostname(), _boot_id(), _pid_namespace())
         return self.boot_id != "" and (self.host, self.boot_id, self.pid_namespace) == here
 
@@ -70,20 +70,20 @@ class Driver:
 
 
 class Liveness:
-    """Tells which drivers are at work: by their process where it can be looked up, else by their heartbeat.
+    """Finds which drivers are at work: by their process where it can be looked up, else by their heartbeat.
 
     Args:
         folder: Where the heartbeats are.
-        looks_once: Judge a heartbeat at first sight by its age on the filesystem's clock. Verbs that look once and
-            end need that. A driver does not: a jump of that clock must not let it run what another one runs, and
-            it has the time to see for itself that a heartbeat stands still.
+        looks_once: Judge a heartbeat at first sight by its age on the filesystem's clock, as a verb must that looks
+            only once. A driver watches whether a heartbeat changes instead, so that a jump of that clock cannot
+            make it run a replicate that another driver runs.
     """
 
     def __init__(self, folder: Path, *, looks_once: bool = False) -> None:
         self._folder = folder
         self._looks_once = looks_once
         self._seen: dict[str, tuple[Driver, float]] = {}
-        """What each heartbeat was when it last changed, and when that was by our monotonic clock."""
+        """The last change of each heartbeat: its value then, and the time by our monotonic clock."""
 
     def is_at_work(self, sweep_id: str) -> bool:
         """Return whether the driver of this name is at work."""
@@ -106,20 +106,20 @@ class Liveness:
         return before is not None or not self._looks_once or not self._is_old(driver)
 
     def _is_old(self, driver: Driver) -> bool:
-        """Return whether a heartbeat is old by the filesystem's clock; where that cannot be read it is not."""
+        """Return whether a heartbeat is old by the filesystem's clock; False if that cannot be read."""
         now = filesystem_time(self._folder)
         return now is not None and now - driver.heartbeat_at > STALE_SECONDS
 
 
 def filesystem_time(folder: Path) -> float | None:
-    """Return the Unix time by the clock that dates the files in `folder`: the server's, if machines share it.
+    """Return the Unix time by the clock that dates the files in `folder`: the file server's if it is shared.
 
-    Returns None if nothing can be written there.
+    Returns None if the folder is not writable.
     """
     probe = folder / f".clock.{uuid.uuid4().hex}.tmp"
     try:
         probe.touch()
-        os.utime(probe)  # as a heartbeat is dated
+        os.utime(probe)  # the same call dates heartbeats
         return probe.stat().st_mtime
     except OSError:
         return None
@@ -134,7 +134,7 @@ class ReplicateLeases:
     Args:
         folder: Where the files are; all drivers of a study share it.
         sweep_id: This driver.
-        on_stop: Called once, from the heartbeat's thread, if somebody asks this driver to stop; told who.
+        on_stop: Called once, from the heartbeat's thread, with the name of who asks this driver to stop.
     """
 
     def __init__(self, folder: Path, sweep_id: str, on_stop: Callable[[str], None] | None = None) -> None:
@@ -174,7 +174,7 @@ class ReplicateLeases:
         beaten_at = _seconds_since_boot()
         while not self._stop.wait(HEARTBEAT_SECONDS):
             has_beaten = False
-            with suppress(OSError):  # a moment without the filesystem: the next beat tells
+            with suppress(OSError):  # the filesystem may be away for a moment; the next beat tries again
                 by = self.heartbeat()
                 has_beaten = True
                 if by is not None:
@@ -186,7 +186,7 @@ class ReplicateLeases:
                 beaten_at = _seconds_since_boot()
 
     def heartbeat(self) -> str | None:
-        """Tell the others that this driver is alive; return who has asked it to stop, if somebody has."""
+        """Show the others that this driver is alive; return who has asked it to stop, or None."""
         os.utime(self._heartbeat_path)
         request = _stop_request(self.folder, self.sweep_id)
         return request.read_text(encoding="utf-8") if request.exists() else None
@@ -220,15 +220,15 @@ class ReplicateLeases:
             try:
                 path.write_text(self.sweep_id, encoding="utf-8")
             except OSError:
-                path.unlink(missing_ok=True)  # a full disk: what is created and empty would be nobody's
+                path.unlink(missing_ok=True)  # the disk is full: an empty file would name no holder
                 raise
         return True
 
     def _tell(self, owner: str) -> None:
-        """Tell a driver that its leases are taken, if all that speaks for its death is its heartbeat.
+        """Ask a driver whose lease is taken over to stop, if only its heartbeat suggests that it is dead.
 
-        It may live, cut off or frozen. When it goes on it stops at once, and not only when it finds that it was
-        silent: a paused virtual machine does not.
+        It may be alive but cut off or frozen, and then stops as soon as it continues. It cannot rely on noticing
+        the pause itself: a paused virtual machine does not.
         """
         driver = Driver.read(self.folder / f"{owner}.driver")
         if driver is not None and not driver.is_of_this_machine:
@@ -236,7 +236,7 @@ class ReplicateLeases:
             self.request_stop(owner, by=by)
 
     def release(self, config_id: str, seed: int) -> None:
-        """Give our lease back: its replicate has ended, as the journal says. Harmless if it was taken from us."""
+        """Release our lease: the replicate has ended in the journal. Without effect if the lease was taken over."""
         self._give_back(self._path(config_id, seed))
 
     def _give_back(self, path: Path) -> None:
@@ -252,20 +252,20 @@ class ReplicateLeases:
         return owner is not None and owner != self.sweep_id and self._liveness.is_at_work(owner)
 
     def held_by_others(self) -> set[tuple[str, int]]:
-        """Return what other living drivers have leased: the folder is listed once, whatever is asked about it."""
+        """Return the keys that other living drivers have leased, from one listing of the folder."""
         owners = {key: owner for key, owner in leases_in(self.folder).items() if owner != self.sweep_id}
         living = {owner for owner in set(owners.values()) if self._liveness.is_at_work(owner)}
         return {key for key, owner in owners.items() if owner in living}
 
 
 def living_drivers(folder: Path) -> list[Driver]:
-    """Return the drivers that are at work, by their leases folder."""
+    """Return the drivers that are at work on the study with this leases folder."""
     return Liveness(folder, looks_once=True).drivers()
 
 
 @contextmanager
 def not_leased(folder: Path, config_id: str, seed: int) -> Iterator[bool]:
-    """Let nobody lease a replicate while the block runs; gives False if a living driver has it already."""
+    """Let nobody lease a replicate while the block runs; yields False if a living driver has it already."""
     folder.mkdir(parents=True, exist_ok=True)
     with _locked(folder):
         owner = _owner_of(_lease_path(folder, config_id, seed))
@@ -273,7 +273,7 @@ def not_leased(folder: Path, config_id: str, seed: int) -> Iterator[bool]:
 
 
 def _locked(folder: Path) -> AbstractContextManager[object]:
-    """Serialise what changes leases: of two drivers that see a dead one's or a returned lease, one takes it."""
+    """Serialise changes of leases: of two drivers that see the same free or stale lease, one takes it."""
     return FileLock(folder / "lock", poll_interval=0.005, fallback_to_soft=False)
 
 
@@ -292,12 +292,12 @@ def leases_in(folder: Path) -> dict[tuple[str, int], str]:
 
 
 def request_stop(folder: Path, sweep_id: str, *, by: str) -> None:
-    """Ask a driver to stop; it hears that at its next heartbeat, on whatever machine it is."""
+    """Ask a driver to stop; it learns that at its next heartbeat, on any machine."""
     write_text_atomic(_stop_request(folder, sweep_id), by)
 
 
 def refuse_old_drivers(results: Path) -> None:
-    """Refuse to work in a results folder beside a driver of a version that wrote `claims/`: it sees no leases.
+    """Refuse a results folder where a driver of a version that wrote `claims/` is at work: it sees no leases.
 
     Raises:
         UserError: If one is at work.
@@ -323,7 +323,7 @@ def _owner_of(lease: Path) -> str | None:
 
 
 def _boot_id() -> str:
-    """Return the name of this boot of this kernel; empty on systems without one: there heartbeats decide."""
+    """Return the id of this boot of this kernel; empty on systems without one, where heartbeats decide."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
     except OSError:
@@ -340,14 +340,14 @@ def _pid_namespace() -> str:
 def _start_ticks(pid: int) -> int | None:
     """Return when a process started, in ticks since the boot; None if there is no such process any more."""
     try:
-        # Behind the name, which may hold anything: the state, and 19 fields later the start.
+        # After the name, which may contain anything, come the state and, 19 fields later, the start.
         fields = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    # A killed process that its parent has not asked for yet is still listed, as a zombie.
+    # A killed process is listed as a zombie until its parent waits for it.
     return None if fields[0] in {b"Z", b"X"} else int(fields[19])
 
 
 def _seconds_since_boot() -> float:
-    """Return a time that no setting of the clock changes and that goes on while the machine sleeps."""
+    """Return a time that setting the clock does not change and that continues while the machine sleeps."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()

@@ -25,7 +25,7 @@ class LocalJournal:
         self._writer.write(event, **fields)
 
     def read_since(self, cursor: Mapping[Path, int] | None) -> tuple[list[dict[str, Any]], dict[Path, int]]:
-        """Return the whole events of all drivers since `cursor` (None: all), by time, and a new cursor."""
+        """Return the complete events of all drivers since `cursor` (None: all), by time, and a new cursor."""
         return read_since(self._folder, cursor or {})
 
     def close(self) -> None:
@@ -45,5 +45,5 @@ class LocalStore:
         return LocalJournal(self.path / "journal", sweep_id)
 
     def leases(self, sweep_id: str) -> ReplicateLeases:
-        """Return the leases of the driver of this name; they begin with its context."""
+        """Return the leases of the driver of this name; its heartbeat begins when the context is entered."""
         return ReplicateLeases(self.path / "leases", sweep_id)

@@ -1,4 +1,4 @@
-"""At most one living process does a job in a folder."""
+"""A lock that at most one living process holds."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from filelock import FileLock, Timeout
 class ProcessLock:
     """A lock on a file that names its holder.
 
-    The kernel holds it and drops it when the holder dies, however it dies: it is never stale, so it needs no
-    heartbeat, and a take-over has no race. The file itself stays; only the lock counts.
+    The kernel drops it when the holder dies, however it dies: it is never stale, needs no heartbeat, and can be
+    taken over without a race. The file itself stays; only the lock counts.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,18 +35,18 @@ class ProcessLock:
             self._lock.acquire()
         except Timeout:
             return False
-        with suppress(OSError):  # a full disk: the lock is held all the same, only not by name
+        with suppress(OSError):  # the disk is full: the lock is held, but names no holder
             self.path.write_text(json.dumps({"pid": os.getpid(), "host": socket.gethostname()}), encoding="utf-8")
         return True
 
     def release(self) -> None:
-        """Give the lock back; harmless if it is not held."""
+        """Release the lock; without effect if it is not held."""
         self._lock.release()
 
     def holder(self) -> str:
-        """Describe who took the lock last, for messages."""
+        """Describe the last holder, for messages."""
         try:
             owner = json.loads(self.path.read_text(encoding="utf-8"))
             return f"process {owner['pid']} on {owner['host']}"
-        except (FileNotFoundError, ValueError):  # between its lock and its first write the file is empty
+        except (FileNotFoundError, ValueError):  # between the lock and the first write the file is empty
             return "another process"

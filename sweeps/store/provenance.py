@@ -13,7 +13,7 @@ from typing import Any
 
 PACKAGES = ("phasesweep", "torch", "ray", "mlflow", "transformers", "datasets", "bitsandbytes", "numpy", "scipy")
 SUBMITTED_FROM = "PHASESWEEP_SUBMITTED_FROM"
-"""Variable in which `submit` tells a job the git state of the submitter's checkout: the job runs in a copy."""
+"""Variable by which `submit` passes the git state of the submitter's checkout to a job, which runs in a copy."""
 
 
 _ROOT = Path(__file__).resolve().parents[2]
@@ -21,7 +21,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 
 
 def _git(*arguments: str) -> str | None:
-    """Return what git says about this code, or None where it is no git checkout or git is missing."""
+    """Return the output of git on this code, or None outside a git checkout or without git."""
     try:
         done = subprocess.run(
             ["git", *arguments],
@@ -37,13 +37,13 @@ def _git(*arguments: str) -> str | None:
 
 
 def _is_our_checkout() -> bool:
-    """Return whether git speaks of this code: an installed copy may lie inside somebody else's repository."""
+    """Return whether the git repository is phasesweep's: an installed copy may lie inside another repository."""
     toplevel = _git("rev-parse", "--show-toplevel")
     return toplevel is not None and Path(toplevel).resolve() == _ROOT
 
 
 def git_state() -> dict[str, Any]:
-    """Return `git_commit` and `git_dirty`, whether the code differs from it; None where no commit is known."""
+    """Return `git_commit` and `git_dirty` (whether the code differs from it); None where no commit is known."""
     if not _is_our_checkout():
         told = os.environ.get(SUBMITTED_FROM)
         return json.loads(told) if told else {"git_commit": None, "git_dirty": None}
@@ -56,7 +56,7 @@ def git_state() -> dict[str, Any]:
 
 @cache
 def provenance() -> dict[str, Any]:
-    """Return versions of what is installed, machine, and git state."""
+    """Return the versions of installed packages, the machine, and the git state."""
     return {
         "versions": _versions(),
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""Follows a journal while drivers write it: reads only what is new, and adds it up exactly."""
+"""Reads a journal incrementally while drivers write it, with the same result as reading it at once."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ class SweepRun:
 
 @dataclass
 class JournalView:
-    """What the events so far add up to: the journal's state, and who did what when."""
+    """The state after the events so far: the journal's state, the runs, and the newest event of each replicate."""
 
     state: JournalState = field(default_factory=JournalState)
     sweeps: dict[str, SweepRun] = field(default_factory=dict)
-    """By time of their start."""
+    """By start time."""
     first_started: dict[Key, float] = field(default_factory=dict)
     owners: dict[Key, str] = field(default_factory=dict)
     """The sweep that started the replicate last."""
@@ -40,7 +40,7 @@ class JournalView:
     """(time, sweep_id) of the newest event of each replicate, and of the sweeps' descriptions."""
 
     def accepts(self, event: dict[str, Any]) -> bool:
-        """Return whether `event` is no older than what it builds on: events of other replicates commute."""
+        """Return whether `event` may be added: it is not older than the newest of its replicate. Others commute."""
         return (event["time"], event["sweep_id"]) >= self.last_event.get(_subject(event), (0.0, ""))
 
     def apply(self, event: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class JournalView:
             self.owners[key] = event["sweep_id"]
 
     def interrupted_at(self, replicate: Replicate) -> float | None:
-        """Return when the driver that runs `replicate` said that it stops; None if it did not."""
+        """Return when the driver that ran `replicate` reported its interruption; None if it did not."""
         sweep = self.sweeps.get(self.owners.get((replicate.config_id, replicate.seed), ""))
         return sweep.interrupted_at if sweep else None
 
@@ -81,7 +81,7 @@ def _subject(event: dict[str, Any]) -> Key | str:
 
 
 def _share(event: dict[str, Any]) -> dict[str, Any]:
-    """Return `event` with one object for equal texts: most are names that every report or replicate repeats."""
+    """Return `event` with equal texts as one object, since every report or replicate repeats most of them."""
     return {name: _shared(value) for name, value in event.items()}
 
 
@@ -96,11 +96,11 @@ def _shared(value: Any) -> Any:
 def read_since(
     path: Path, cursor: Mapping[Path, int], *, final: bool = False
 ) -> tuple[list[dict[str, Any]], dict[Path, int]]:
-    """Return what a journal holds beyond `cursor`, ordered by time, and the cursor behind it.
+    """Return the events of a journal after `cursor`, ordered by time, and the new cursor.
 
     Args:
         path: A folder of journal files, or one file.
-        cursor: How many bytes of each file have been read; files that it does not name: none.
+        cursor: How many bytes of each file have been read; 0 for files that it does not name.
         final: Also take a last line without its end of line, if it is complete.
 
     Raises:
@@ -119,12 +119,12 @@ def _files(path: Path) -> list[Path]:
 
 
 def _read_file(file: Path, offset: int, final: bool) -> tuple[list[dict[str, Any]], int]:
-    """Return the events of a file behind `offset`, and how far it has been read now."""
+    """Return the events of a file after `offset`, and the new offset."""
     with file.open("rb") as stream:
         stream.seek(offset)
         new = stream.read()
     complete, _, reader = new.rpartition(b"\n")
-    # A line taken by `final` leaves its end of line behind, as an empty one.
+    # A line taken by `final` leaves its end of line, which is read later as an empty line.
     events = [parse_line(line, where=f"{file}, after byte {offset}") for line in complete.split(b"\n") if line]
     end = offset + len(new) - len(reader)
     if final and reader:
@@ -135,7 +135,7 @@ def _read_file(file: Path, offset: int, final: bool) -> tuple[list[dict[str, Any
 
 
 class JournalReader:
-    """Reads a journal bit by bit. The result equals reading it at once, in whatever order files grow."""
+    """Reads a journal bit by bit. The result equals reading it at once, in any order in which files grow."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -144,7 +144,7 @@ class JournalReader:
         self._cursor: dict[Path, int] = {}
 
     def poll(self, *, final: bool = False) -> set[Key]:
-        """Read what is new and return the replicates that it touches.
+        """Read what is new and return the replicates that it concerns.
 
         Args:
             final: Also take a last line without its end of line, if it is complete. While a driver writes,
@@ -156,7 +156,7 @@ class JournalReader:
         try:
             events, self._cursor = read_since(self.path, self._cursor, final=final)
             if not all(self.view.accepts(event) for event in events):
-                self._forget()  # a second driver's older event about the same replicate has come late
+                self._forget()  # another driver's older event about the same replicate has arrived late
                 events, self._cursor = read_since(self.path, self._cursor, final=final)
             return self._apply(events)
         except JournalError:

@@ -1,4 +1,4 @@
-"""Disk that the rest of a study takes at most."""
+"""Disk usage, and a forecast of the most that the rest of a study takes."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ CHECKPOINT_BYTES_PER_PARAMETER = 12.0
 """A float32 parameter and AdamW's two moments of it. Its 8-bit version needs less, so this is an upper bound."""
 
 BYTES_PER_REPORT = 8192.0
-"""Of journal, curves and log, and ten times the journal's share in MLflow's database: a row a number, indexed."""
+"""A report in journal, curves and log, plus ten times the journal's share in MLflow's indexed database."""
 
 
 def size_mib(path: Path) -> float:
-    """Return the size of a file, or of all files below a folder; 0 where there is nothing any more."""
+    """Return the size of a file, or of all files below a folder; 0 if it is gone."""
     files = (
         [path] if path.is_file() else [Path(parent, name) for parent, _, names in os.walk(path) for name in names]
     )
@@ -33,18 +33,18 @@ def size_mib(path: Path) -> float:
 def _size(file: Path) -> int:
     try:
         return file.lstat().st_size
-    except FileNotFoundError:  # a running driver has taken it away meanwhile
+    except FileNotFoundError:  # a running driver has removed it meanwhile
         return 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiskForecast:
-    """What the rest of a study will add at most, in MiB."""
+    """The most that the rest of a study will add, in MiB."""
 
     num_missing: int
     """Replicates without a result."""
     checkpoints_mib: float
-    """Most that running replicates keep at a time: each the newest, and the next while that is written."""
+    """Checkpoints of running replicates: of each the newest, and the next one while it is written."""
     records_mib: float
     """Journal, curves, logs and MLflow of the replicates that are missing."""
     free_mib: float
@@ -56,7 +56,7 @@ class DiskForecast:
         return self.checkpoints_mib + self.records_mib
 
     def __str__(self) -> str:
-        """One line about it."""
+        """Return it in one line."""
         if not self.num_missing:
             return f"disk: nothing more to come, {format_mib(self.free_mib)} free"
         line = (
@@ -68,13 +68,13 @@ class DiskForecast:
 
 
 def forecast(sizes: Iterable[int], *, num_reports: int, concurrency: int, folder: Path) -> DiskForecast:
-    """Forecast the disk of replicates that are to run.
+    """Forecast the disk space of replicates that are to run.
 
     Args:
         sizes: Trainable parameters of each.
-        num_reports: Reports of all of them.
+        num_reports: Number of reports of all together.
         concurrency: Replicates that run at a time.
-        folder: Where; may not exist yet.
+        folder: The results folder; may not exist yet.
     """
     largest_first = sorted(sizes, reverse=True)
     return DiskForecast(

@@ -1,1 +1,1 @@
-"""The library of studies: one YAML file each."""
+"""Studies: YAML files, their validation and resolution, and the library."""

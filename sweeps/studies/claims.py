@@ -1,4 +1,4 @@
-"""The `claims:` of a study: read, their arms found, and checked against what the study has."""
+"""Reads the `claims:` of a study and checks them against its arms, fields and metrics."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def read_claims(file: StudyFile, source: YamlSource, arms: Iterable[Arm]) -> tup
     """Return the claims of a study, with patterns such as `K*_N32` replaced by the arms that they match.
 
     Raises:
-        UserError: If a claim is not whole, or names an arm, a field or a scale that the study lacks.
+        UserError: If a claim is incomplete, or names an arm, a field or a scale that the study lacks.
     """
     configs = {arm.name: arm.config for arm in arms}
     claims = []
@@ -41,7 +41,7 @@ def read_claims(file: StudyFile, source: YamlSource, arms: Iterable[Arm]) -> tup
 
 
 def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
-    """Check that every metric which a claim reads exists, and that every comparison has a better side.
+    """Check that every metric of a claim exists, and that the metric of every comparison has a direction.
 
     Raises:
         UserError: If not.

@@ -1,8 +1,8 @@
 """The `grid:` of a study: many arms from a few lines.
 
-The points of a design (`search_spaces.designs`) become arms, one for each configuration that computes something
-of its own: points that compute the same (without coupling there is neither sign nor causality) are one arm,
-named after, and writing, only those fields that tell it from other arms.
+The points of a design (`search_spaces.designs`) become arms. Points that compute the same (without coupling there
+is neither sign nor causality) become one arm; only the fields that distinguish it from other arms are in its name
+and in its overlay.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ MAX_POINTS = 10_000
 
 
 Where = Callable[[KeyPath], str]
-"""Gives `file:line` of a key of the study."""
+"""Returns `file:line` of a key of the study."""
 
 Canonical = Callable[[dict[str, Any], str], str]
-"""Gives the canonical form of the configuration that an overlay makes; the text says which point it is."""
+"""Returns the canonical form of the configuration that an overlay makes; the text names the point in errors."""
 
 
 def expand(grid: GridSpec, where: Where, canonical: Canonical) -> tuple[Expansion, dict[str, ArmSpec]]:
-    """Make the arms of a grid; return what it came to, and the arms by name.
+    """Make the arms of a grid; return the counts, and the arms by name.
 
     Args:
-        grid: As written.
+        grid: The grid as written.
         where: For messages.
-        canonical: Equal for overlays that compute the same. Raises UserError for a point that is no
-            configuration.
+        canonical: Returns equal texts for overlays that compute the same. Raises UserError for a point that is not
+            a valid configuration.
 
     Raises:
         UserError: If the grid is not valid; the message names file, line and fix.
@@ -80,7 +80,7 @@ class _Expander:
         return Expansion(tuple(arms), len(design), len(design) - len(allowed)), arms
 
     def _groups(self, design: list[Point]) -> Iterable[list[Point]]:
-        """Return the points that compute the same together, in the design's order."""
+        """Return groups of points that compute the same, in the design's order."""
         groups: dict[str, list[Point]] = {}
         for point in design:
             reduced = self.space.canonical(point)
@@ -96,7 +96,7 @@ class _Expander:
             if all(name in other and identity(other[name]) == identity(value) for other in group)
         }
         if len(common) < len(first) and self._compute(common) != self._compute(first):
-            return common, self._overlay(first)  # two values that are one setting, such as null and its default
+            return common, self._overlay(first)  # two values may be one setting, such as null and its default
         return common, self._overlay(common)
 
     def _compute(self, point: Point) -> str:
@@ -123,7 +123,7 @@ class _Expander:
         return "_".join(text for text in (self.grid.name, *labels) if text)
 
     def _labels(self, name: str, field: GridField) -> dict[Any, str]:
-        """Return how each value of a field is called in an arm's name."""
+        """Return the name of each value of a field within an arm's name."""
         own = name.rpartition(".")[2]
         labels = field.labels or [_label(field.label, own, value) for value in field.values]
         for value, label in zip(field.values, labels, strict=True):
@@ -132,7 +132,7 @@ class _Expander:
         return {identity(freeze(value)): label for value, label in zip(field.values, labels, strict=True)}
 
     def _space(self) -> SearchSpace:
-        """Check fields, conditions and forbidden combinations one by one, so that each has its line."""
+        """Check fields, conditions and forbidden combinations one by one, so that each error has its line."""
         dimensions: dict[str, Dimension] = {}
         for name, field in self.grid.fields.items():
             if name.partition(".")[0] not in SECTIONS or "." not in name:
@@ -182,7 +182,7 @@ class _Expander:
 
     @contextmanager
     def _located(self, *key: str | int) -> Iterator[None]:
-        """Give a mistake found below the place where it was written."""
+        """Add the place in the study to an error raised in the block."""
         try:
             yield
         except ValueError as error:
@@ -190,7 +190,7 @@ class _Expander:
 
 
 def _label(label: str | None, own: str, value: Any) -> str:
-    """Return `K0p5` for a number, the word for a word, the field's name or `no_` and it for a switch."""
+    """Return `K0p5` for a number, the word for a word, the field's name with or without `no_` for a switch."""
     if isinstance(value, bool):
         return f"{'' if value else 'no_'}{label or own}"
     if isinstance(value, str):
@@ -200,5 +200,5 @@ def _label(label: str | None, own: str, value: Any) -> str:
 
 
 def _number(value: Any) -> str:
-    """Write a number without the characters that mean something else in `--set arms.<name>.<field>`."""
+    """Format a number without the characters that have a meaning in `--set arms.<name>.<field>`."""
     return str(value).removesuffix(".0").replace(".", "p").replace("-", "m").replace("+", "")

@@ -1,7 +1,7 @@
-"""Studies that come with installed packages.
+"""The library of studies, and studies of installed packages.
 
-An entry point of the group `phasesweep.studies` has as its value a Python package that holds YAML files, such as
-`my_package.studies`; its name says nothing.
+The value of an entry point of the group `phasesweep.studies` is a Python package with YAML files, such as
+`my_package.studies`; the entry point's name has no meaning.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class InstalledStudy:
 
 @functools.cache
 def installed_studies() -> tuple[InstalledStudy, ...]:
-    """Return the studies of all installed packages; two packages may have studies of one name.
+    """Return the studies of all installed packages; two packages may have studies of the same name.
 
     Raises:
         UserError: If an entry point names no package that holds YAML files.
@@ -88,7 +88,7 @@ class StudyArguments(NamedTuple):
 
 @dataclass(frozen=True)
 class StudyHead:
-    """A study file as it is written, neither merged nor validated: enough to name and to list it."""
+    """A study file as written, neither merged nor validated: enough to list it."""
 
     path: Path
     name: str
@@ -99,7 +99,7 @@ class StudyHead:
         """Read a study file.
 
         Raises:
-            UserError: If it cannot be read, is not valid YAML, or does not say which study it is.
+            UserError: If it cannot be read, is not valid YAML, or has no study name.
         """
         data = YamlSource.read(path).data
         name = data.get("study") if isinstance(data, dict) else None
@@ -114,7 +114,7 @@ class StudyHead:
 
 
 def library() -> dict[str, Path]:
-    """Return the studies that come with phasesweep, by name; `_template.yaml` is none."""
+    """Return the studies that come with phasesweep, by name, without `_template.yaml`."""
     folder = resources.files("sweeps.studies") / "library"
     names = (item.name for item in folder.iterdir() if item.name.endswith(".yaml"))
     paths = (Path(str(folder / name)) for name in names if not name.startswith("_"))

@@ -1,4 +1,4 @@
-"""`--set key=value`: read, checked for its key, and which of them make another configuration."""
+"""Reads `--set key=value` and checks the key."""
 
 from __future__ import annotations
 

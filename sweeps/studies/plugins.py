@@ -27,7 +27,7 @@ def use(paths: Iterable[str]) -> None:
 
 
 def options() -> list[str]:
-    """Return the `--plugin` options of this command line, for commands that it prints."""
+    """Return the `--plugin` options of this command line, for commands that messages propose."""
     return [word for path in _given for word in ("--plugin", path)]
 
 
@@ -53,11 +53,11 @@ def load_plugin(path: Path, where: str, beside: Iterable[Plugin] = ()) -> Plugin
 
     Args:
         path: The file.
-        where: Who named it; every message begins with it.
-        beside: What is loaded for the same purpose.
+        where: Where it was named; every message begins with it.
+        beside: The other plugins of the same command line or study.
 
     Raises:
-        UserError: If it cannot be used, or has the name of another file beside it.
+        UserError: If it cannot be used, or has the name of another file in `beside`.
     """
     try:
         plugin = read_plugin(path)

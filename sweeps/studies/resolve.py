@@ -99,7 +99,7 @@ class _Resolver:
         return expand(self.file.grid, self.source.where, canonical)
 
     def _check_names(self) -> None:
-        """Refuse names that mean no arm, or two."""
+        """Refuse names that match no arm, or two."""
         for name in self.grid.arms if self.grid else ():
             if name in self.file.arms:
                 where = self.source.where(("arms", name))
@@ -118,7 +118,7 @@ class _Resolver:
                 self._known_arm(getattr(contrast, key), self.source.where(("contrasts", index, key)))
 
     def _check_architectures(self, names: Iterable[str], within: KeyPath) -> None:
-        """Refuse fields for an architecture that there is not: they would silently have no effect."""
+        """Refuse fields for an architecture that does not exist: they would silently have no effect."""
         for name in names:
             try:
                 ARCHITECTURES.get(name)
@@ -127,7 +127,7 @@ class _Resolver:
                 raise UserError(f"{self.source.where(key)}: {'.'.join(map(str, key))}: {error}") from error
 
     def _refuse_masked(self, key: str) -> None:
-        """Refuse a base override that an arm writes itself: it would silently not apply to that arm."""
+        """Refuse a base override of a field that an arm sets itself: it would silently not apply to that arm."""
         masking = [name for name in self.arms if key in flatten(self._arm_overlay(name))]
         if masking:
             raise UserError(
@@ -220,7 +220,7 @@ class _Resolver:
         """Merge and validate; `roots` are the keys under which the overlay was written, innermost first."""
         base = self._base()
         architecture = merge(base, overlay).get("architecture", {}).get("name")
-        architecture = architecture if isinstance(architecture, str) else ""  # validation will say so
+        architecture = architecture if isinstance(architecture, str) else ""  # validation will report it
         shared = merge(self.file.architectures.get(architecture, {}), self.spec.architectures.get(architecture, {}))
         merged: dict[str, Any] = {}
         for layer in (base, {"architecture": shared}, self.set_base, overlay, set_arm):
@@ -235,7 +235,7 @@ class _Resolver:
             raise UserError(text) from error
 
     def _changes(self, config: TrialConfig, overlay: dict[str, Any], name: str) -> dict[str, Any]:
-        """Return the fields that the arm writes, with their final values, without those that equal the base."""
+        """Return the fields that the arm sets, with their final values, without those that equal the base."""
         written = flatten(merge(overlay, self.set_arms.get(name, {})))
         final, under = flatten(config.model_dump(mode="json")), flatten(self._base())
         return {key: final.get(key, value) for key, value in written.items() if under.get(key) != final.get(key)}
@@ -243,7 +243,7 @@ class _Resolver:
     def _where_in(
         self, roots: list[KeyPath], set_prefix: str, families: Iterable[KeyPath] = ()
     ) -> Callable[[KeyPath], str]:
-        """Return a function that says where a field of the merged configuration was written."""
+        """Return a function that returns where a field of the merged configuration was written."""
 
         def written(key: KeyPath) -> str | None:
             dotted = ".".join(str(part) for part in key)
@@ -258,7 +258,7 @@ class _Resolver:
             return next(filter(None, map(self.source.locate, candidates)), None)
 
         def where(key: KeyPath) -> str:
-            # What is written nowhere is a default: then the innermost part that holds it is where to look.
+            # A field that is written nowhere is a default: the innermost part that contains it is named instead.
             for length in range(len(key), -1, -1):
                 found = written(key[:length])
                 if found is not None:

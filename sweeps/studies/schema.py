@@ -21,12 +21,12 @@ class ConfigOverlay(Schema):
     optimizer: dict[str, Any] = {}
     budget: dict[str, Any] = {}
     pretraining: dict[str, Any] = {}
-    """How a backbone is trained first, where the architecture wants one."""
+    """How a backbone is trained first, where the architecture needs one."""
     resume_from: dict[str, Any] = {}
-    """Whose weights to start with."""
+    """Another arm, or a file, whose weights to start with."""
 
     def as_overlay(self) -> dict[str, Any]:
-        """Return only what is written."""
+        """Return only the fields that are set."""
         return {name: getattr(self, name) for name in SECTIONS if getattr(self, name)}
 
 
@@ -53,7 +53,7 @@ class GridField(Schema):
     """Stands before the value in an arm's name, as K in `K0p5`; the field's own name unless given. A value
     that is a word needs none."""
     labels: list[str] | None = None
-    """How each value is called in an arm's name instead; empty: it is not mentioned."""
+    """Name of each value in an arm's name; empty: the value is left out of the name."""
 
     @model_validator(mode="after")
     def _one_label_a_value(self) -> GridField:
@@ -69,7 +69,7 @@ class GridField(Schema):
 
 
 class GridCondition(Schema):
-    """Fields that vary only while something holds; elsewhere they stay as the base has them."""
+    """Fields that vary only while a condition holds; elsewhere they stay as in the base."""
 
     fields: list[str] = Field(min_length=1)
     """Names, or patterns such as `architecture.coherence_*`."""
@@ -86,10 +86,10 @@ class GridForbidden(Schema):
 
 
 class GridMark(Schema):
-    """What some of the arms are called or are for."""
+    """Name, role or note for some of the arms."""
 
     when: str
-    """Expression over the fields. A field that makes no difference to an arm is unknown in it."""
+    """Expression over the fields. A field without effect on an arm cannot be used for it."""
     role: Role | None = None
     note: str | None = None
     name: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
@@ -97,7 +97,7 @@ class GridMark(Schema):
 
 
 class GridSpec(ConfigOverlay):
-    """Arms made from a design over fields. What stands beside the fields is shared by all of them."""
+    """Arms made from a design over fields. Settings beside `fields` are shared by all of them."""
 
     design: Design = "full_factorial"
     resolution: int | None = Field(None, ge=MIN_RESOLUTION)
@@ -152,7 +152,7 @@ class StudyFile(Schema):
     """More arms, made from a design over fields."""
     contrasts: list[Contrast] = []
     claims: dict[str, dict[str, Any]] = {}
-    """Statements to be settled, by id; fields and kinds are those of `analysis.claims.claim`."""
+    """Statements to test, by id; fields and kinds are those of `analysis.claims.claim`."""
     resources: dict[str, Any] = {}
     scales: dict[Scale, ScaleSpec]
 

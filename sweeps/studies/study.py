@@ -1,4 +1,4 @@
-"""Studies: YAML files that say which arms run on which task with which seeds, at four scales."""
+"""A resolved study: arms, seeds, contrasts, claims and resources at one scale."""
 
 from __future__ import annotations
 
@@ -18,21 +18,21 @@ from trainables.schema import Schema
 
 
 class Contrast(Schema):
-    """A planned comparison of two arms beside those with the baseline."""
+    """A planned comparison of two arms, in addition to those with the baseline."""
 
     arm: str
     against: str
     meaning: str
-    """What the difference `arm` − `against` is the size of."""
+    """What the difference `arm` − `against` measures."""
 
 
 class External(Schema):
-    """Values somebody else measured, that the baseline must agree with."""
+    """Values that somebody else measured, with which the baseline must agree."""
 
     name: str
     metric: str
     values: list[float] = Field(min_length=2)
-    """One value a seed of theirs."""
+    """One value per seed."""
     source: str
 
 
@@ -45,7 +45,7 @@ class Arm:
     note: str
     config: TrialConfig
     changes: dict[str, Any]
-    """Dotted fields in which the arm departs from the base."""
+    """Dotted fields in which the arm differs from the base."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Study:
     seeds: tuple[int, ...]
     arms: tuple[Arm, ...]
     grid: Expansion | None
-    """What the grid came to, if the study has one; its arms are among `arms`."""
+    """Counts of the grid, if the study has one; its arms are among `arms`."""
     contrasts: tuple[Contrast, ...]
     claims: tuple[Claim, ...]
     external: tuple[External, ...]
@@ -75,10 +75,10 @@ class Study:
     plugin_files: tuple[str, ...]
     """The plugins as the file names them, relative to itself."""
     locate: Callable[[KeyPath], str | None] = field(repr=False, compare=False)
-    """Gives `file:line` of a key of the file; None of one that it does not have."""
+    """Returns `file:line` of a key of the file; None for a key that it does not have."""
 
     def where(self, *key: str, arm: str | None = None) -> str:
-        """Return `file:line: key` of a field of the base, or of an arm, or the `--set` that gave it."""
+        """Return `file:line: key` of a field of the base, or of an arm, or the `--set` that set it."""
         dotted = ".".join(key)
         for override in (f"arms.{arm}.{dotted}", dotted):
             if override in self.overrides:
@@ -101,12 +101,12 @@ class Study:
 
     @property
     def plugin_texts(self) -> dict[str, str]:
-        """The text of every plugin file, by a file name that tells versions apart."""
+        """The text of every plugin file, by a file name that differs between versions."""
         return {f"{p.sha256[:12]}-{p.name}": p.source for p in self.plugins if p.kind == "file"}
 
     @property
     def results_key(self) -> str:
-        """Name of the folder of its results: the scale, and a hash of what makes other configurations."""
+        """Name of its results folder: the scale, and a hash of the overrides that change configurations."""
         return results_key(self.scale, self.overrides)
 
     def resolved(self) -> dict[str, Any]:
@@ -135,18 +135,18 @@ class Study:
 
 @dataclass(frozen=True)
 class Expansion:
-    """What a grid came to."""
+    """The arms of a grid, and how many points of its design became none."""
 
     arms: tuple[str, ...]
-    """Their names."""
+    """Names of the arms."""
     num_points: int
-    """Points of the design, before anything was left out."""
+    """Points of the design, with repeated and forbidden ones."""
     num_forbidden: int
     """Of those, points of forbidden combinations."""
 
     @property
     def num_repeats(self) -> int:
-        """Points that compute what another point computes already."""
+        """Points that compute the same as another one."""
         return self.num_points - self.num_forbidden - len(self.arms)
 
     def to_json(self) -> dict[str, int]:
@@ -159,7 +159,7 @@ class Expansion:
         }
 
     def describe(self) -> str:
-        """Return the count in words."""
+        """Return the counts as text."""
         left_out = [f"{self.num_repeats} repeat others"] if self.num_repeats else []
         left_out += [f"{self.num_forbidden} are forbidden"] if self.num_forbidden else []
         of_which = f", of which {' and '.join(left_out)}" if left_out else ", all different"
@@ -167,4 +167,4 @@ class Expansion:
 
 
 Role = Literal["baseline", "treatment", "control", "prerequisite"]
-"""A prerequisite is trained for others to start with; no study writes it."""
+"""A prerequisite is trained because others start with its weights; no study file names this role."""

@@ -1,4 +1,4 @@
-"""The verb `new`: a study to begin with, commented and valid at every scale."""
+"""Texts of new studies for the verb `new`: commented, and valid at every scale."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ WIDTH = 110
 
 @dataclass(frozen=True)
 class _TaskLines:
-    """What the scaffold writes of a task: its fields at laptop scale, and what the other scales change."""
+    """The lines of a task in a new study: its fields at laptop scale, and what the other scales change."""
 
     fields: str
     smoke: str = ""
     gpu: str = ""
     paper: str = ""
     metric: str = ""
-    """Metric of the example claim; without one the claim is a comment."""
+    """Metric of the example claim; if empty, the claim is commented out."""
 
     @property
     def scales(self) -> dict[str, str]:
@@ -54,13 +54,13 @@ def scaffold(name: str, architecture: str, task: str, file: str) -> str:
     """Return the text of a new study: an architecture against the transformer, on a task.
 
     Args:
-        name: Of the study.
+        name: Name of the study.
         architecture: A registered one.
         task: A registered one.
         file: Name of the file, for the comments.
 
     Raises:
-        UserError: If the architecture or the task is unknown, or the architecture learns nothing.
+        UserError: If the architecture or the task is unknown, or the architecture has nothing to train.
     """
     family, task_class = _registered(ARCHITECTURES, architecture), _registered(TASKS, task)
     if not ARCHITECTURES.get(architecture).learns:
@@ -100,7 +100,7 @@ def _registered(registry: Registry[Any], name: str) -> type[BaseModel]:
 
 
 def _comments(config: type[BaseModel], known: Iterable[str], prefix: str) -> str:
-    """Return the other fields of a class as comments, with their defaults and what they mean."""
+    """Return the other fields of a class as comments, with defaults and meaning."""
     skipped, lines = set(known), []
     for field, spec in config.model_json_schema()["properties"].items():
         if field in skipped:
@@ -113,10 +113,10 @@ def _comments(config: type[BaseModel], known: Iterable[str], prefix: str) -> str
 
 
 def copy_of(source: str, name: str) -> str:
-    """Return the text of an existing study under another name, comments and all.
+    """Return the text of an existing study under another name, with its comments.
 
     Raises:
-        UserError: If there is no such study, or its name cannot be told from its text.
+        UserError: If there is no such study, or its name cannot be found in its text.
     """
     path = find(source)
     text = YamlSource.read(path).path.read_text(encoding="utf-8")

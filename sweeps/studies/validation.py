@@ -1,4 +1,4 @@
-"""Pydantic's errors in words a person can act on: file and line, key, value, nearest valid name."""
+"""Turns pydantic's errors into messages with file and line, key, value and nearest valid name."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES, TASKS, Registry
 
 _NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
-"""What pydantic puts into a location beside keys: which member of a union it tried, and that a key is meant."""
+"""What a location of pydantic has beside keys: the member of a union that it tried, and a mark for keys."""
 
 _FIELD = re.compile(r"\bunknown (\w+) '|^(\w+) |\b(\w+(?:\.\w+)*)=")
-"""How a message about several fields names one: as what is not known, as its first word, or with its value."""
+"""How a message about several fields names one: as unknown, as its first word, or with its value."""
 
 _REGISTRIES: dict[str, Registry[Any]] = {"architecture": ARCHITECTURES, "task": TASKS}
 
@@ -31,18 +31,18 @@ def explain_first(
     context: str = "",
     prefix: KeyPath = (),
 ) -> str:
-    """Return one message for one of the errors, unknown keys first, and say how many more there are.
+    """Return one message for one of the errors, unknown keys first, with the number of the others.
 
     Args:
-        error: What pydantic found.
+        error: Pydantic's error.
         schema: The class that refused the data.
-        where: Gives `file:line` of a key.
+        where: Returns `file:line` of a key.
         data: The data that was refused.
-        context: Which part of the study is meant, such as an arm.
-        prefix: Keys that stand before the error's own in the message.
+        context: The part of the study, such as an arm.
+        prefix: Keys that precede the error's own in the message.
     """
     errors = error.errors(include_url=False)
-    # A misspelt key is also a missing one: the misspelling is what helps.
+    # A misspelt key is often reported as missing too: the misspelling is the more useful error.
     first = min(errors, key=lambda e: e["type"] != "extra_forbidden")
     told = _of_one_union(errors, first)
     location = _location(told[0])
@@ -60,12 +60,12 @@ def explain_first(
 
 
 def _location(error: Any) -> KeyPath:
-    """Return the keys that lead to where the error is."""
+    """Return the keys that lead to the error."""
     return tuple(part for part in error["loc"] if not (isinstance(part, str) and _NO_KEY.fullmatch(part)))
 
 
 def field_in(said: str, value: Any) -> KeyPath:
-    """Return the field of the mapping `value` that a message about the whole of it names first; () if none."""
+    """Return the field of the mapping `value` that a message about the whole mapping names first; () if none."""
     paths = [tuple("".join(groups).split(".")) for groups in _FIELD.findall(said)]
     return next((path for path in paths if _has(value, path)), ())
 
@@ -79,7 +79,7 @@ def _has(value: Any, path: tuple[str, ...]) -> bool:
 
 
 def _of_one_union(errors: list[Any], first: Any) -> list[Any]:
-    """Return `first`, or where a value fits no member of a union, what each member that came furthest says."""
+    """Return `first` or, for a union, the errors of the members that matched furthest."""
     tagged = [isinstance(part, str) and bool(_NO_KEY.fullmatch(part)) for part in first["loc"]]
     if not any(tagged):
         return [first]
@@ -106,7 +106,7 @@ def _say(told: list[Any], schema: type[BaseModel], location: KeyPath, data: dict
 
 
 def _text(error: Any) -> str:
-    """Return pydantic's message in our words: YAML has lists, and no tuples."""
+    """Return pydantic's message in terms of YAML, which has lists and no tuples."""
     text = str(error["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
     return text[0].lower() + text[1:] if text.startswith(("Input", "String", "List", "Tuple")) else text
 
@@ -127,7 +127,7 @@ def _field_class(owner: Any, field: str) -> Any:
     """Return the model class behind a field, looking into optional, dict and list annotations."""
     info = owner.model_fields.get(field)
     if info is None:
-        return owner  # a free name inside a mapping of models: the class is the mapping's
+        return owner  # an arbitrary name in a mapping of models: the class is the mapping's
     annotation: Any = info.annotation
     for candidate in (annotation, *getattr(annotation, "__args__", ())):
         if isinstance(candidate, type) and issubclass(candidate, BaseModel):

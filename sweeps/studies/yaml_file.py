@@ -1,7 +1,7 @@
 """YAML 1.2 as data, with the line of every key, so that an error can point at it.
 
 Only null, true and false, numbers, text, lists and mappings are read, by the core schema: `no`, `on`, `1:30` and
-dates are the texts that they look like. What could be read in two ways, or not at all, is refused with its line.
+dates are texts. What is ambiguous or unreadable is refused with its line.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from sweeps.fields import KeyPath
 MAX_BYTES = 200_000
 MAX_DEPTH = 30
 MAX_VALUES = 100_000
-"""Keys and values of a file, counted wherever an alias repeats them."""
+"""Most keys and values of a file, counted again wherever an alias repeats them."""
 MAX_INTEGER = 2**63 - 1
 MAX_SHOWN = 40
-"""Characters of a value that a message repeats."""
+"""Most characters of a value that a message quotes."""
 
 _NOT_YAML = "not valid YAML"
 _PLAIN = "plain"
-"""Tag of a scalar without quotes, whose type is still to be read."""
+"""Tag of a scalar without quotes, whose type is not resolved yet."""
 
 _CORE = "tag:yaml.org,2002:"
 _NULL = re.compile(r"|~|null|Null|NULL")
@@ -43,7 +43,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
 class _AsWritten(BaseResolver):
-    """Tells text in quotes from what is still to be read."""
+    """Distinguishes quoted text from scalars whose type is not resolved yet."""
 
     processing_version = (1, 2)  # whatever a %YAML directive says
 
@@ -79,14 +79,14 @@ _READERS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
     "int": (_INT, _integer),
     "float": (_FLOAT, _floating),
 }
-"""The types of the core schema, in the order in which they are tried, and how their texts are read."""
+"""The types of the core schema in the order in which they are tried, each with its parser."""
 
 
 def _scalar(tag: str, text: str | None) -> Any:
     """Return the value of a scalar; `text` is None for a list or a mapping.
 
     Raises:
-        ValueError: If the text is no value of its type, or the type none of the core schema; it says what to write.
+        ValueError: If the text is not of its type, or the type not in the core schema; it says what to write.
     """
     kind = tag.removeprefix(_CORE)
     if text is None or (tag != _PLAIN and kind not in {"str", *_READERS}):
@@ -108,7 +108,7 @@ def _scalar(tag: str, text: str | None) -> Any:
 
 
 def yaml_problem(error: Exception) -> str:
-    """Return in one line what is wrong with a YAML text, as PyYAML and ruamel.yaml have found it."""
+    """Return an error of PyYAML or ruamel.yaml in one line."""
     if isinstance(character := getattr(error, "character", None), int):
         return f"character {character:#x} at place {getattr(error, 'position', 0)} is not allowed"
     problem, context = getattr(error, "problem", None), getattr(error, "context", None)
@@ -118,11 +118,11 @@ def yaml_problem(error: Exception) -> str:
 
 
 def parse_scalar(text: str, where: str) -> Any:
-    """Read one value as it would be read from a study file: `--set key=value`.
+    """Read the value of `--set key=value` by the rules of a study file.
 
     Args:
         text: The value.
-        where: For the message.
+        where: Where the value was given, for the message.
 
     Raises:
         UserError: If `text` is not YAML.
@@ -135,7 +135,7 @@ def parse_scalar(text: str, where: str) -> Any:
 
 
 class YamlError(UserError):
-    """A text that is not YAML, or holds what cannot be taken as it is written."""
+    """A text that is not YAML, or is ambiguous."""
 
     def __init__(self, place: str, problem: str) -> None:
         super().__init__(f"{place}: {problem}")
@@ -149,7 +149,7 @@ class YamlSource:
         """Read `text`, the contents of `path`.
 
         Raises:
-            UserError: If it is not YAML, names a key twice, or holds what cannot be read in one way only.
+            UserError: If it is not YAML, has a key twice, or is ambiguous.
         """
         self.path = path
         self._lines: dict[KeyPath, int] = {}
@@ -162,7 +162,7 @@ class YamlSource:
         """Read `path`.
 
         Raises:
-            UserError: If it cannot be read or is not valid YAML, or names a key twice.
+            UserError: If it cannot be read, is not valid YAML, or has a key twice.
         """
         try:
             if (size := path.stat().st_size) > MAX_BYTES:
@@ -172,7 +172,7 @@ class YamlSource:
             raise UserError(f"{path}: cannot be read: {error}") from error
 
     def locate(self, key: KeyPath) -> str | None:
-        """Return `file:line` of this very key; None if the file does not have it."""
+        """Return `file:line` of exactly this key; None if the file does not have it."""
         return f"{self.path}:{self._lines[key]}" if key in self._lines else None
 
     def where(self, key: KeyPath) -> str:
@@ -185,7 +185,7 @@ class YamlSource:
         yaml = YAML(typ="safe", pure=True)
         yaml.Resolver = _AsWritten
         yaml.max_depth = MAX_DEPTH
-        yaml.composer.warn_double_anchors = False  # YAML allows it: the later one holds from there on
+        yaml.composer.warn_double_anchors = False  # YAML allows it: the later one applies from there on
         try:
             return yaml.compose(text)
         except MaxDepthExceededError as error:
@@ -218,7 +218,7 @@ class YamlSource:
             raise self._refuse(node, at, str(error)) from error
 
     def _mapping(self, node: Any, at: KeyPath) -> dict[str, Any]:
-        """Return a mapping; keys are text, however they look. Its own keys win over those that `<<` brings in."""
+        """Return a mapping; all keys are text. Its own keys take precedence over those merged by `<<`."""
         own: dict[str, Any] = {}
         merged: dict[str, Any] = {}
         sources: list[Any] = []

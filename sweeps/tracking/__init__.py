@@ -1,1 +1,1 @@
-"""MLflow, a projection of the journal."""
+"""MLflow sync: runs, metrics and notes derived from the journal."""

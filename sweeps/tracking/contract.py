@@ -1,4 +1,4 @@
-"""What every `Tracker` keeps to: checks for a tracker of any store, for its author to run.
+"""The contract suite of trackers, for the author of a new one too.
 
 def empty_store():
     address = make_a_store()
@@ -21,35 +21,35 @@ _EPOCH = 1_780_000_000.0
 
 
 class ContractError(AssertionError):
-    """A tracker that does not keep to its contract; the message says where."""
+    """A tracker breaks its contract; the message says where."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """A run as the store holds it; deleted runs are none."""
+    """A run in the store; deleted runs do not count."""
 
     key: str
-    """Of the record that it shows."""
+    """Key of its record."""
     name: str
     status: str
     started_ms: int
     ended_ms: int | None
     parent: str | None
-    """Key of the run above."""
+    """Key of the parent run."""
     parameters: Mapping[str, str]
     tags: Mapping[str, str]
-    """May have others beside the record's, but none that begins with `phasesweep.`, save `phasesweep.key`."""
+    """May have more than the record's, but of `phasesweep.…` only `phasesweep.key`."""
     points: frozenset[tuple[str, Value]]
     """(metric, number): the whole history."""
     latest: Mapping[str, Value]
 
 
 Make = Callable[[], Tracker]
-"""Returns a tracker on the same store each time, as a process does that starts again."""
+"""Returns a new tracker on the same store each time, as a restarted process would."""
 Read = Callable[[], list[Held]]
-"""Returns what the store holds, by other means than the tracker's own."""
+"""Returns the runs in the store, read independently of the tracker."""
 Store = tuple[Make, Read | None]
-"""Without a way to read it only errors are found."""
+"""Without a `Read`, only exceptions are found."""
 
 
 def _configuration(num_ended: int = 2, mean: float = 2.5) -> RunRecord:
@@ -190,7 +190,7 @@ def _fingerprint(read: Read | None) -> list[str]:
 
 
 def _cut_short(make: Make, read: Read | None) -> None:
-    """The writer died between two numbers of one report."""
+    """Check a writer that died between two numbers of one report."""
     whole = _replicate()
     last = whole.curve[-1]
     partial = replace(last, metrics={"train/loss": last.metrics["train/loss"]})
@@ -200,7 +200,7 @@ def _cut_short(make: Make, read: Read | None) -> None:
 
 
 def _lost_points(make: Make, read: Read | None) -> None:
-    """A continued replicate has repeated two steps, at other times; then it was reopened from its first step."""
+    """Check a continued replicate that repeats two steps at other times, and then a rerun from its first step."""
     lost, other = _replicate(4, ended=False), _replicate(5, first_at=_EPOCH + 500)
     tracker = _open(make)
     _write(tracker, read, _configuration(), lost)
@@ -227,7 +227,7 @@ def _ends_are_taken_back(make: Make, read: Read | None) -> None:
 
 
 def _journals_keep_apart(make: Make, read: Read | None) -> None:
-    """Someone deleted the results, not the store, and began a second time."""
+    """Check that a new journal leaves the runs of an old one alone, after only the results were deleted."""
     _write(_open(make), read, _configuration(), _replicate())
     before = _fingerprint(read)
     other = _open(make, ("20261201-z",))
@@ -252,17 +252,17 @@ CHECKS: dict[str, Callable[[Make, Read | None], None]] = {
     "ends": _ends_are_taken_back,
     "journals": _journals_keep_apart,
 }
-"""Each wants a store that holds nothing yet."""
+"""Each check needs an empty store."""
 
 
 def check_tracker(empty_store: Callable[[], Store]) -> None:
     """Run every check.
 
     Args:
-        empty_store: Makes a store that holds nothing; returns how to make trackers on it, and how to read it.
+        empty_store: Makes an empty store; returns how to make trackers on it, and how to read it.
 
     Raises:
-        ContractError: At the first that fails.
+        ContractError: At the first check that fails.
     """
     for check in CHECKS.values():
         check(*empty_store())

@@ -1,4 +1,4 @@
-"""MLflow's SQLite file: its schema is made beside it and put in place when it is whole."""
+"""MLflow's SQLite file: its schema is made in a temporary file and moved into place when complete."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from filelock import FileLock
 
 
 def ensure_database(database: Path, make: Callable[[Path], None], newest_version: Callable[[], str]) -> str:
-    """Make the database if there is none, under a lock; return what a person should know, empty if nothing.
+    """Make the database if there is none, under a lock; return a notice for the user, empty if there is none.
 
     MLflow makes its schema in hundreds of statements, in the file itself and without a transaction around them. A
-    process that ends on the way, on a full disk for one, leaves a file that no MLflow opens any more: the next one
-    stops at `table _alembic_tmp_metrics already exists`. Such a file, which holds no runs, is set aside.
+    process that ends midway, for instance on a full disk, leaves a file that MLflow cannot open any more: it fails
+    with `table _alembic_tmp_metrics already exists`. Such a file, which holds no runs, is renamed.
 
     Args:
         database: The file.
@@ -28,7 +28,7 @@ def ensure_database(database: Path, make: Callable[[Path], None], newest_version
 
     Raises:
         OSError: If the folder cannot be written.
-        sqlalchemy.exc.SQLAlchemyError: If the file cannot be written, as on a full disk; nothing is left of it.
+        sqlalchemy.exc.SQLAlchemyError: If the file cannot be written, as on a full disk; nothing is left then.
     """
     database.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(database.with_name(f"{database.name}.lock"), fallback_to_soft=False):
@@ -49,12 +49,12 @@ def _is_half_made(database: Path, newest_version: Callable[[], str]) -> bool:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)) as connection:
             tables = {name for (name,) in connection.execute("select name from sqlite_master where type = 'table'")}
             if not {"experiments", "alembic_version"} <= tables:
-                return False  # somebody else's file, or one so young that MLflow goes on with it
+                return False  # another program's file, or one so new that MLflow can continue with it
             if "runs" in tables and connection.execute("select 1 from runs limit 1").fetchone():
                 return False
             return connection.execute("select version_num from alembic_version").fetchall() != [(newest_version(),)]
     except sqlite3.DatabaseError:
-        return False  # no database, or one that is busy: MLflow has better words for it
+        return False  # not a database, or a busy one: MLflow's own error is better
 
 
 def _set_aside(database: Path) -> Path:
@@ -62,13 +62,13 @@ def _set_aside(database: Path) -> Path:
     while (aside := database.with_name(f"{database.name}.broken-{number}")).exists():
         number += 1
     journal = database.with_name(f"{database.name}-journal")
-    if journal.exists():  # belongs to the file under its old name only
+    if journal.exists():  # belongs to the file only under its old name
         journal.rename(aside.with_name(f"{aside.name}-journal"))
     return database.rename(aside)
 
 
 def _put_in_place(database: Path, make: Callable[[Path], None]) -> None:
-    """Make a whole database in a folder beside, and give it its name."""
+    """Make a complete database in a temporary folder next to it, and rename it."""
     for left_by_a_kill in database.parent.glob(f"{database.name}.making-*"):
         shutil.rmtree(left_by_a_kill)
     with tempfile.TemporaryDirectory(prefix=f"{database.name}.making-", dir=database.parent) as folder:
@@ -89,7 +89,7 @@ def _sync(path: Path) -> None:
 
 
 def in_one_sentence(error: Exception) -> str:
-    """Return what a person should read of an error of the store."""
+    """Return an error of the store in one sentence."""
     cause = error.__cause__ or error
     cause = getattr(cause, "orig", None) or cause  # SQLAlchemy wraps SQLite's own
     full = getattr(cause, "errno", None) == errno.ENOSPC or getattr(cause, "sqlite_errorname", "") == "SQLITE_FULL"

@@ -30,11 +30,11 @@ JOURNAL_TAG = "mlflow.phasesweep.journal"
 def load() -> None:
     """Import MLflow, which takes seconds.
 
-    Its modules import each other in a circle: a second thread that meets them half made breaks both imports. So
-    a program that uses MLflow in a thread of its own calls this before it starts one.
+    Its modules import each other in a cycle: a second thread that imports them at the same time breaks both
+    imports. So a program that uses MLflow in a thread calls this before it starts the thread.
 
-    This process's environment gets, unless it has its own: no telemetry, and requests that give up within
-    seconds, since MLflow reads both from there only and waits for minutes otherwise.
+    Unless they are set, this sets the environment variables that turn off telemetry and let requests time out
+    within seconds rather than minutes; MLflow reads both from the environment only.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
@@ -46,7 +46,7 @@ def load() -> None:
 
 
 def open_client(tracking_uri: str) -> tuple[MlflowClient, str]:
-    """Return a client, and what a person should know of its database; a new one gets its schema first."""
+    """Return a client, and a notice about its database for the user; a new database gets its schema first."""
     load()
     from mlflow.tracking import MlflowClient
 
@@ -71,7 +71,7 @@ def _schema_version() -> str:
 
 @dataclass
 class _Run:
-    """What a run in MLflow holds, as MLflow said when it was opened and as has been sent since."""
+    """The content of a run in MLflow: what was read when it was opened, and what was sent since."""
 
     run_id: str
     tags: dict[str, str]
@@ -83,17 +83,17 @@ class _Run:
 
     @classmethod
     def found(cls, run: Run) -> _Run:
-        """Take over what an earlier process has written."""
+        """Return the content of a run that an earlier process has written."""
         info, data = run.info, run.data
         latest = {m.key: Value(m.step, m.timestamp, m.value) for m in data.to_proto().metrics}
         return cls(info.run_id, dict(data.tags), info.status, info.end_time, dict(data.params), latest)
 
 
 class MlflowTracker:
-    """A `Tracker` of MLflow, a database or a server. Sends only what MLflow lacks.
+    """A `Tracker` for MLflow, a database or a server. Sends only what MLflow lacks.
 
-    It keeps no notes of its own there: what a run lacks follows from the newest number of each of its metrics. And
-    MLflow drops a number that it has, by step and time, so that sending too much is never wrong.
+    It stores no bookkeeping there: what a run lacks follows from the newest number of each of its metrics. MLflow
+    drops a number that it already has, by step and time, so that sending too much is never wrong.
     """
 
     def __init__(self, tracking_uri: str) -> None:
@@ -108,7 +108,7 @@ class MlflowTracker:
         """See `Tracker`.
 
         Raises:
-            mlflow.exceptions.MlflowException: If the server does not answer, or the schema is another MLflow's.
+            mlflow.exceptions.MlflowException: If the server does not answer, or the schema has another version.
         """
         self._client, notice = open_client(self._uri)
         self.notice = notice or self.notice
@@ -148,7 +148,7 @@ class MlflowTracker:
         """See `Tracker`."""
         run = self._runs.get(record.key)
         if run is not None and holds_lost_points(run.latest, record):
-            self._client.delete_run(run.run_id)  # MLflow cannot take points back
+            self._client.delete_run(run.run_id)  # MLflow cannot delete points
             run = None
         if run is None:
             run = self._runs[record.key] = self._create(record)
@@ -170,7 +170,7 @@ class MlflowTracker:
     def _send(self, run: _Run, record: RunRecord) -> None:
         tags = {**self._tags(record, run.tags[JOURNAL_TAG]), "mlflow.runName": record.name}
         changed = {key: value for key, value in tags.items() if run.tags.get(key) != value}
-        # A parameter cannot change. One that would is without effect, or the configuration had another id.
+        # Parameters cannot change. One that differs has no effect on results: else the config_id would differ.
         parameters = {key: value for key, value in record.parameters.items() if key not in run.parameters}
         values = missing_values(run.latest, record)
         for start in range(0, max(len(values), 1), METRICS_PER_REQUEST):
@@ -238,7 +238,7 @@ def find_configurations(tracking_uri: str, experiment: str | None) -> tuple[str,
     """Return an experiment's id and its configurations' run ids in the study's order; None if it has none.
 
     Args:
-        tracking_uri: Where MLflow reads. A database that does not exist is not made.
+        tracking_uri: MLflow's store. A database that does not exist is not made.
         experiment: Its name; None for the one written last.
 
     Raises:
@@ -250,7 +250,7 @@ def find_configurations(tracking_uri: str, experiment: str | None) -> tuple[str,
     try:
         client, _ = open_client(tracking_uri)
         return _find_configurations(client, experiment)
-    except Exception as error:  # MLflow's, SQLAlchemy's or the system's: none of them is a fault of ours
+    except Exception as error:  # MLflow's, SQLAlchemy's or the system's
         shown, reason = without_password(tracking_uri), without_password(in_one_sentence(error))
         raise UserError(f"MLflow cannot be read at {shown}: {reason}") from error
 

@@ -1,4 +1,4 @@
-"""Descriptions for people, in Markdown: what a run or an experiment is, beside its numbers."""
+"""Descriptions of runs and experiments in Markdown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from analysis.results.arms import ResultRow, ResultTable, summarise
 
 MAX_SEED_ROWS = 40
 MAX_ARM_ROWS = 60
-"""Arms listed in one description: MLflow refuses longer texts. The runs themselves have them all."""
+"""Most arms in one description, since MLflow refuses longer texts; every arm has a run."""
 
 
 def number(value: float | None) -> str:
@@ -85,7 +85,7 @@ def configuration(
 
 
 def sweep(info: SweepInfo, state: JournalState) -> str:
-    """Describe a sweep: its plan, and what has become of it."""
+    """Describe a sweep: its plan, and how its replicates have ended."""
     arms = table(
         ("arm", "role", "parameters", "seeds", "replicates so far"),
         (
@@ -156,7 +156,7 @@ def _left_out(num_arms: int) -> str:
 
 
 def _contrasts(result: ResultTable) -> str:
-    """Return the planned comparisons of two arms, beside those with the baseline."""
+    """Return the planned comparisons of two arms."""
     if not result.contrasts:
         return ""
     rows = table(
@@ -177,7 +177,7 @@ def _contrasts(result: ResultTable) -> str:
 
 
 def _claims(info: SweepInfo) -> str:
-    """Return what the study is to settle; a declaration, no verdict."""
+    """Return the claims of the study as declared, without verdicts."""
     if not info.claims:
         return ""
     rows = table(

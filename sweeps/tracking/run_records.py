@@ -1,7 +1,7 @@
-"""What MLflow should hold for a journal, as plain records, without MLflow.
+"""The runs that MLflow should hold for a journal, as plain records, without MLflow.
 
-One run a configuration, its replicates below it, and one run a sweep beside them. A record is a function of
-the journal alone, so that writing it twice, from anywhere, is writing it once.
+There is one run per configuration, with its replicates below it, and one run per sweep. A record is a function of
+the journal alone, so that writing it again, from any process, changes nothing.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ CONFIGURATIONS_VIEW = "configurations"
 """Key of the shared view of an experiment that shows its configurations."""
 
 PROBE_PREFIX = "with/"
-"""Begins the name of a probe's mean over seeds, as in `with/probe/leak.ci_high`.
+"""Prefix of the name of a probe's mean over seeds, as in `with/probe/leak.ci_high`.
 
 MLflow's comparison page sorts metrics by name, and fifty rows of probes would push the scores out of sight.
 """
@@ -53,11 +53,11 @@ def _tags(tree: dict[str, Any]) -> dict[str, str]:
 
 
 class RunRecords:
-    """Turns what a journal adds up to into run records.
+    """Turns the state of a journal into run records.
 
     Args:
         experiment: `study@scale`; prefix of every key.
-        replicates_dir: Where `<config_id>/seed=<k>/config.yaml` will lie; may never exist.
+        replicates_dir: Folder of `<config_id>/seed=<k>/config.yaml`; may not exist.
     """
 
     def __init__(self, experiment: str, replicates_dir: Path) -> None:
@@ -83,8 +83,8 @@ class RunRecords:
 
         Args:
             view: The journal.
-            primary_only: Summarise the primary metric only, for a page that is looked at while the sweep runs:
-                what all take grows with arms times metrics.
+            primary_only: Summarise the primary metric only, while the sweep runs: the time for all of them grows
+                with arms times metrics.
         """
         state = view.state
         if state.sweep is None:
@@ -102,7 +102,7 @@ class RunRecords:
         ]
 
     def _fields(self, config_id: str) -> dict[str, Any]:
-        if not self._resolved.get(config_id):  # else written, and they never change
+        if not self._resolved.get(config_id):  # not known yet; once written, they never change
             self._resolved[config_id] = replicate_fields(self._replicates_dir, config_id)
         return self._resolved[config_id]
 
@@ -243,7 +243,7 @@ def experiment_tags(state: JournalState) -> dict[str, str]:
 
 
 def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
-    """Return the arms of each configuration, in the order and words of the newest sweep that has it."""
+    """Return the arms of each configuration, as the newest sweep that has it describes them."""
     found: dict[str, list[ArmInfo]] = {}
     for sweep in reversed(view.sweeps.values()):
         own: dict[str, list[ArmInfo]] = {}
@@ -259,9 +259,9 @@ def _first_sweeps(view: JournalView) -> dict[str, SweepRun]:
 
 
 def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, float | None]:
-    """Return the replicate's status in our word and in MLflow's, and when it ended.
+    """Return the replicate's status in our terms and in MLflow's, and when it ended.
 
-    A diverged replicate has finished: it is a result. MLflow's red is for what has none.
+    A diverged replicate is FINISHED in MLflow, since it is a result; FAILED is for replicates without one.
     """
     if replicate.has_ended:
         word = str(replicate.status)
@@ -286,8 +286,8 @@ def _status_of_all(arms: list[ArmInfo], replicates: list[Replicate], ended: list
 def _summarised(state: JournalState, sweep: SweepInfo) -> list[str]:
     """Return the metrics that a configuration has means of: the primary one, then others that a result reports.
 
-    Training's own (`train/...`) are left to the replicates' curves: their last values tell nothing of an arm
-    that the scores do not.
+    Training metrics (`train/...`) are in the replicates' curves only: their last values say nothing about an arm
+    that the scores do not say.
     """
     reported = {name for r in state.replicates.values() if r.status == "finished" for name in r.final_metrics}
     names = [metric.name for metric in sweep.all_metrics if not metric.name.startswith("train/")]
@@ -295,7 +295,7 @@ def _summarised(state: JournalState, sweep: SweepInfo) -> list[str]:
 
 
 def _name_in_summary(metric: str) -> str:
-    """Return what a configuration calls the mean of a metric: a probe's sorts behind the scores."""
+    """Return the name of a metric's mean in a configuration; probes sort after the scores."""
     return f"{PROBE_PREFIX}{metric}" if metric.startswith("probe/") else metric
 
 
@@ -309,12 +309,12 @@ def _rows(tables: Iterable[ResultTable]) -> dict[str, dict[str, ResultRow]]:
 
 
 def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_at: float) -> ReportPoint | None:
-    """Return what the replicates of a configuration add up to; its step counts those that have ended."""
+    """Return the summary of a configuration's replicates; its step counts those that have ended."""
     if primary not in rows:
         return None
     row = rows[primary]
     values: dict[str, float | None] = {"n_seeds": float(row.n), "n_failed": float(row.n_failed)}
-    # MLflow sorts metrics by name: these two come after val/, so that the intervals are seen first.
+    # MLflow sorts metrics by name: these two sort after val/, so that the intervals come first.
     values |= {"wall_seconds": row.seconds, "worst_peak_memory_mib": row.peak_memory_mib}
     for metric, result in rows.items():
         name = _name_in_summary(metric)

@@ -1,4 +1,4 @@
-"""The MLflow page: the addresses worth opening, and an MLflow server on loopback in front of the results."""
+"""The MLflow page: its addresses, and an MLflow server on loopback for the results."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from sweeps.tracking.uri import database_path, is_server
 
 LOOPBACK = "127.0.0.1"
 ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""MLflow's job runner, for evaluations of language models, starts eight processes that we have no use for."""
+"""MLflow's job runner, for evaluations of language models, starts eight processes that are not needed."""
 
 
 def configurations_url(base: str, experiment_id: str) -> str:
     """Return the address of an experiment's configurations: best first, with intervals as columns.
 
-    It names the view that the projection keeps in the experiment (filter, order and columns); MLflow has no
-    other way to choose columns by address.
+    It names the view (filter, order and columns) that MLflow sync keeps in the experiment: an address cannot
+    choose columns in any other way.
     """
     view = urlencode({"viewStateShareKey": CONFIGURATIONS_VIEW, "workflowType": "machine_learning"})
     return f"{base}/#/experiments/{experiment_id}/runs?{view}"
@@ -47,16 +47,16 @@ def ui_command(tracking_uri: str, host: str, port: int) -> list[str]:
     """Return the command of an MLflow server in front of `tracking_uri`."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
-    # Ctrl-C reaches uvicorn twice, by the terminal and by MLflow, and it would show that as a traceback.
+    # Ctrl-C reaches uvicorn twice, from the terminal and from MLflow, and it would print a traceback.
     command += ["--uvicorn-opts", "--log-level critical"]
     database = database_path(tracking_uri)
-    if database is not None:  # else the server makes its folder for artifacts wherever it is started
+    if database is not None:  # else the server makes its folder for artifacts in the working folder
         command += ["--artifacts-destination", str(database.parent / "mlartifacts")]
     return command
 
 
 def check_port(host: str, port: int) -> None:
-    """Refuse a port that something listens on.
+    """Refuse a port that is in use.
 
     Raises:
         UserError: If it is taken; the message names a free one.
@@ -79,16 +79,16 @@ def serve(
     port: int = 5000,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Say which addresses show the configurations, and become an MLflow server, until Ctrl-C.
+    """Print the addresses of the configurations, and become an MLflow server, until Ctrl-C.
 
-    A tracking URI that is itself a server needs none; its addresses are said and nothing is started.
+    If the tracking URI is itself a server, its addresses are printed and nothing is started.
 
     Args:
         tracking_uri: A database or a server.
         experiment: `study@scale`; None for the experiment written last.
         host: Interface.
         port: Must be free.
-        say: Takes one line.
+        say: Prints one line.
 
     Raises:
         UserError: If there is nothing to show yet, or the port is taken.
@@ -105,6 +105,6 @@ def serve(
     say(f"side by side:   {comparison_url(base, *found)}")
     if not is_running:
         say("they answer within seconds, until Ctrl-C")
-        sys.stdout.flush()  # what is still in a buffer would be lost
+        sys.stdout.flush()  # buffered output would be lost
         command = ui_command(tracking_uri, host, port)
         os.execvpe(command[0], command, {**ENVIRONMENT, **os.environ})

@@ -1,4 +1,4 @@
-"""MLflow as a projection of the journal: one writer, in batches, and never a reason for a sweep to stop."""
+"""MLflow sync: one writer keeps MLflow up to date with the journal, in batches, and never stops a sweep."""
 
 from __future__ import annotations
 
@@ -19,43 +19,43 @@ from sweeps.tracking.trackers import Tracker
 
 POLL_SECONDS = 1.0
 REQUESTS_PER_SECOND = 1.0
-"""How many MLflow gets while a sweep runs: after a step with more, the tracker pauses, and collects."""
+"""Request rate to MLflow while a sweep runs: after a step with more requests, the tracker pauses."""
 LONGEST_PAUSE_SECONDS = 10.0
-"""How far behind the journal MLflow is at most, whatever the requests."""
+"""Longest delay of MLflow behind the journal, whatever the number of requests."""
 YOUNG_SECONDS = 5.0
-"""A replicate that began later than that ago is left for the next step: ended by then, it costs less."""
+"""A replicate that started more recently is left for a later step: once it has ended, it needs fewer requests."""
 LONGEST_BACKOFF_SECONDS = 60.0
 SUMMARY_SHARE = 0.02
-"""Most of the tracker's time that describing all configurations may take while the sweep runs."""
+"""Largest share of the tracker's time for describing all configurations while the sweep runs."""
 
 
 @dataclass(frozen=True)
 class ProjectionSummary:
-    """What MLflow holds after a projection."""
+    """How far MLflow is after a sync."""
 
     num_events: int
     """Events in the journal."""
     num_missing: int
-    """Of these, events that MLflow may not hold yet."""
+    """Events that MLflow may lack."""
     error: str = ""
-    """Why some are missing."""
+    """Why events are missing."""
     delegated_to: str = ""
-    """The other process that writes this journal's projection; how far it is has not been checked."""
+    """The other process that writes this journal to MLflow; how far it is has not been checked."""
     num_runs: int = 0
-    """Runs that this projection made or changed."""
+    """Runs that this sync made or changed."""
     num_metrics: int = 0
     """Numbers that it sent."""
 
     notice: str = ""
-    """What a person should know although all is well, such as a database that was set aside."""
+    """A notice for the user although nothing is missing, such as a database that was renamed."""
 
     @property
     def needs_attention(self) -> bool:
-        """Whether there is something that a person should know."""
+        """Whether there is something to tell the user."""
         return bool(self.num_missing or self.error or self.delegated_to or self.notice)
 
     def __str__(self) -> str:
-        """What a person should know; empty if MLflow holds everything."""
+        """Return a message for the user; empty if there is none."""
         if self.delegated_to:
             return f"written by {self.delegated_to}, which sees this sweep too"
         if not (self.num_missing or self.error):
@@ -65,11 +65,11 @@ class ProjectionSummary:
 
 
 class MlflowSync:
-    """Brings a tracker up to the journal, step by step. Not safe for use by several threads at once.
+    """Brings a tracker up to date with the journal, step by step. Not safe for use by several threads at once.
 
     Args:
         journal_dir: Folder of `.jsonl` files inside a results folder, or one file (a compact journal).
-        tracker: Where the runs go.
+        tracker: Receives the runs.
         experiment: Name of the experiment, `study@scale`.
     """
 
@@ -82,17 +82,17 @@ class MlflowSync:
         self._unwritten: set[Key] = set()
         self._num_written = 0
         self._described = (0, False)
-        """Events that the descriptions cover, and whether they have all metrics."""
+        """Events that the configurations' summaries cover, and whether these have all metrics."""
         self._next_description = 0.0
         self.error = ""
         """Why the last step failed; empty if it did not."""
 
     def step(self, *, final: bool = False) -> bool:
-        """Send what is new; return whether that went well, and never raise.
+        """Send what is new; return whether that succeeded, and never raise.
 
         Args:
-            final: Send everything: also what has only just begun, the configurations' means of all metrics, however
-                long they take, and a last line that lacks its end.
+            final: Send everything: also recently started replicates, the configurations' means of all metrics,
+                however long they take, and a last line without its end of line.
         """
         try:
             self._unwritten |= self._reader.poll(final=final)
@@ -101,7 +101,7 @@ class MlflowSync:
         except Exception as error:  # noqa: BLE001  a sweep outlives its tracker; `summary` names what is missing
             self.error = in_one_sentence(error)
             self.tracker.close()
-            self._is_open = False  # what the tracker holds must be asked again: a part of a step may be in
+            self._is_open = False  # read the tracker's runs again: a part of the step may be written
         return not self.error
 
     def _write(self, final: bool) -> None:
@@ -121,19 +121,19 @@ class MlflowSync:
         self._num_written = self._reader.num_events - self._count_events(young)
 
     def _young(self) -> set[Key]:
-        """Return which of the unwritten replicates have only just begun."""
+        """Return the unwritten replicates that have started recently."""
         replicates, now = self._reader.view.state.replicates, time.time()
         return {key for key in self._unwritten if _is_young(replicates[key], now)}
 
     def _count_events(self, keys: set[Key]) -> int:
-        """Return how many events young replicates have: a start, and reports."""
+        """Return how many events recently started replicates have: a start, and reports."""
         replicates = self._reader.view.state.replicates
         return sum(1 + len(replicates[key].reports) for key in keys)
 
     def _write_configurations(self, final: bool) -> None:
-        """Describe experiment, sweeps and configurations, less often the longer it takes.
+        """Write experiment, sweeps and configurations, less often the longer that takes.
 
-        While the sweep runs, configurations get their means of the primary metric only.
+        While the sweep runs, configurations have means of the primary metric only.
         """
         new = any(not self.tracker.has(self._projection.configuration_key(key[0])) for key in self._unwritten)
         due = final or new or time.monotonic() >= self._next_description
@@ -174,15 +174,15 @@ def _is_young(replicate: Replicate, now: float) -> bool:
 
 
 def pause_after(num_requests: int) -> float:
-    """Return for how many seconds a step with so many requests is enough."""
+    """Return the pause in seconds after a step with so many requests."""
     return min(max(POLL_SECONDS, num_requests / REQUESTS_PER_SECOND), LONGEST_PAUSE_SECONDS)
 
 
 def _exempt_what_is_loaded() -> None:
-    """Keep the garbage collector from what Ray's, MLflow's and SciPy's modules are made of.
+    """Exempt the objects of Ray's, MLflow's and SciPy's modules from garbage collection.
 
-    These hundreds of thousands of objects stay to the end. To look at all of them once more whenever MLflow's have
-    added some takes a third of a second each time, in which no thread runs.
+    These hundreds of thousands of objects live until the process ends. Each full collection would scan them for a
+    third of a second, in which no thread runs.
     """
     gc.collect()
     gc.freeze()
@@ -193,7 +193,7 @@ def _lease(journal_dir: Path) -> ProcessLock:
 
 
 def project(journal_dir: Path, tracking_uri: str, experiment: str) -> ProjectionSummary:
-    """Bring MLflow up to the journal and return what is missing; only a missing journal is an error.
+    """Bring MLflow up to date with the journal and return what is missing; only a missing journal is an error.
 
     Raises:
         FileNotFoundError: If there is no journal.
@@ -206,10 +206,10 @@ def project(journal_dir: Path, tracking_uri: str, experiment: str) -> Projection
 
 
 class TrackingThread:
-    """Keeps MLflow up to date while a sweep runs, from a thread of its own.
+    """Keeps MLflow up to date while a sweep runs, in a thread.
 
-    Of all the drivers in a results folder one holds the lease; it writes what every driver's journal says.
-    The others wait for the lease.
+    Of all drivers in a results folder one holds the lock; it writes every driver's journal to MLflow. The others
+    wait for the lock.
     """
 
     def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
@@ -228,8 +228,8 @@ class TrackingThread:
         """Send all that is left and return what is missing.
 
         Args:
-            patience_seconds: How long to wait for one more request. All together may take as long as they need:
-                the last of them bring the configurations' final intervals.
+            patience_seconds: How long to wait for the next request to be answered. All requests together may take
+                as long as they need: the last ones write the configurations' final intervals.
         """
         self._stop.set()
         num_requests, deadline = -1, 0.0
@@ -268,7 +268,7 @@ class TrackingThread:
         self.finish()
 
     def _acquire(self) -> bool:
-        """Take the lease; a folder that does not allow it is an error of the projection, not of the sweep."""
+        """Take the lock; a folder that does not allow it is an error of the sync, not of the sweep."""
         try:
             return self._lease.acquire()
         except OSError as error:
@@ -286,6 +286,6 @@ class TrackingThread:
                 written = self._projector.step(final=True)
             finally:
                 self._lease.release()
-            # A driver that ended just now saw the lease taken and left its last events to us.
+            # A driver that has just ended saw the lock taken and left its last events to us.
             if not written or not self._projector.has_news():
                 return

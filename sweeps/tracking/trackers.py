@@ -1,4 +1,4 @@
-"""What a tracker can do: five methods over one type of record."""
+"""The protocol `Tracker`: five methods over one type of record."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ RunStatus = Literal["SCHEDULED", "RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 MAX_NAME_CHARACTERS = 250
 RESOURCES = ("seconds", "peak_memory_mib")
-"""Metrics in the summary of a replicate; all others are of its curve."""
+"""Metrics in the summary of a replicate; all others belong to its curve."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunRecord:
-    """One run as it should be."""
+    """The desired content of one run."""
 
     key: str
     level: Level
@@ -32,9 +32,9 @@ class RunRecord:
     ended_at: float | None
     status: RunStatus
     parent: str | None = None
-    """Key of the run above."""
+    """Key of the parent run."""
     parameters: Mapping[str, str] = field(default_factory=dict)
-    """Cannot change; more may come."""
+    """Values cannot change; more may be added."""
     tags: Mapping[str, str] = field(default_factory=dict)
     curve: Sequence[ReportPoint] = ()
     """A replicate's reports, of ascending steps."""
@@ -44,7 +44,7 @@ class RunRecord:
 
 @dataclass
 class SyncCounts:
-    """What has been sent to a tracker."""
+    """Counts of what has been sent to a tracker."""
 
     runs: set[str] = field(default_factory=set)
     """Keys of the runs that were made or changed."""
@@ -55,45 +55,45 @@ class SyncCounts:
 
 
 class Tracker(Protocol):
-    """Keeps the runs of one journal in one experiment. `sweeps.tracking.contract` checks what is said here.
+    """Keeps the runs of one journal in one experiment. `sweeps.tracking.contract` checks implementations.
 
-    A record is a function of the journal alone. To write it twice, from any process, is to write it once: whoever
-    writes may die anywhere, and the next one starts from the first record. One process writes at a time; a lock
-    sees to that, not the tracker.
+    A record is a function of the journal alone, and writing it again, from any process, changes nothing: a writer
+    may die at any point, and the next one starts from the first record. One process writes at a time; a lock
+    ensures that, not the tracker.
     """
 
     written: SyncCounts
-    """What this object has sent since it was made."""
+    """Counts of what this object has sent."""
     notice: str
-    """What a person should know of how `open` went; empty if nothing."""
+    """A notice of `open` for the user; empty if there is none."""
 
     def open(self, experiment: str, sweep_ids: Sequence[str]) -> None:
-        """Find what the experiment holds of a journal; call it once more after any error.
+        """Read the runs of a journal in the experiment; call it again after any error.
 
         Args:
             experiment: `study@scale`; made if there is none.
-            sweep_ids: The journal's sweeps, the first one first. Runs of other journals are never touched: someone
-                may have deleted the results and begun a second time under the same name.
+            sweep_ids: The journal's sweeps, oldest first. Runs of other journals are never changed: the results may
+                have been deleted and started again under the same name.
 
         Raises:
-            Exception: If the store is away or damaged. So may `describe` and `write`.
+            Exception: If the store is unavailable or damaged. `describe` and `write` raise then too.
         """
 
     def describe(self, tags: Mapping[str, str]) -> None:
-        """Set tags of the experiment: its description, and how a page shows it."""
+        """Set tags of the experiment: its description, and how the page shows it."""
 
     def has(self, key: str) -> bool:
         """Return whether there is a run with this key."""
 
     def write(self, record: RunRecord) -> None:
-        """Make the run hold what `record` says; its parent has been written before."""
+        """Make the run equal to `record`; its parent has been written before."""
 
     def close(self) -> None:
-        """Forget the connection."""
+        """Close the connection."""
 
 
 class Value(NamedTuple):
-    """A number as a run holds it."""
+    """A number in a run."""
 
     step: int
     at_ms: int
@@ -102,11 +102,11 @@ class Value(NamedTuple):
 
 
 def milliseconds(seconds: float) -> int:
-    """Return Unix seconds as the milliseconds that trackers count in."""
+    """Return Unix seconds as milliseconds."""
     return round(seconds * 1000)
 
 
-@lru_cache(maxsize=4096)  # few names, each in every replicate
+@lru_cache(maxsize=4096)  # few names, which every replicate repeats
 def mlflow_name(name: str) -> str:
     """Return `name` as MLflow accepts it for metrics, parameters and tags.
 
@@ -117,21 +117,21 @@ def mlflow_name(name: str) -> str:
 
 
 def values_of(points: Iterable[ReportPoint]) -> Iterator[tuple[str, Value]]:
-    """Yield (metric, number) of every number in some reports."""
+    """Yield (metric, number) for every number in the reports."""
     for point in points:
         for name, value in point.metrics.items():
             yield mlflow_name(name), Value(point.step, milliseconds(point.time), value)
 
 
 def holds_lost_points(latest: Mapping[str, Value], record: RunRecord) -> bool:
-    """Return whether a run holds reports that its record no longer has, so that it must be made once more.
+    """Return whether a run holds reports that its record no longer has, so that it must be made again.
 
-    A continued replicate repeats steps of its lost attempt, and a reopened one all of them. Points are taken back
-    from the end only: while the newest one still counts, so do all before it.
+    A continued replicate repeats steps of its lost attempt, and a rerun from scratch all of them. Points become
+    invalid only from the end: while the newest one is valid, so are all before it.
 
     Args:
         latest: {metric: newest number} of the run.
-        record: As the run should be.
+        record: The record of the run.
     """
     if record.level != "replicate":
         return False
@@ -144,10 +144,10 @@ def holds_lost_points(latest: Mapping[str, Value], record: RunRecord) -> bool:
 
 
 def missing_values(latest: Mapping[str, Value], record: RunRecord) -> list[tuple[str, Value]]:
-    """Return what a run without lost points lacks: of the curve all after `latest`, of the summary what differs."""
+    """Return what a run without lost points lacks: points of the curve after `latest`, changed summary values."""
     newest = max((value.step for name, value in latest.items() if name not in RESOURCES), default=-1)
     start = bisect_left(record.curve, newest, key=lambda point: point.step)
-    curve = values_of(record.curve[start:])  # from the newest on: of that one a part may be in
+    curve = values_of(record.curve[start:])  # from the newest report on, which may be written in part
     summary = values_of([record.summary] if record.summary else [])
     return [
         *((name, value) for name, value in curve if name not in latest or latest[name].step < value.step),

@@ -1,4 +1,4 @@
-"""Where MLflow stores: which tracking URI is meant, whether it is one, and what of it may be shown."""
+"""Tracking URIs of MLflow: the default, a check, and a form without passwords."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def default_tracking_uri(results_root: Path, override: str | None = None) -> str
 
 
 def tracking_uri_from_environment() -> str:
-    """Return `MLFLOW_TRACKING_URI`, or a database beside all results."""
-    from sweeps.store.folder import results_root  # it needs torch, and doctor must speak without
+    """Return `MLFLOW_TRACKING_URI`, or a database in the results root."""
+    from sweeps.store.folder import results_root
 
     return default_tracking_uri(results_root(), os.environ.get("MLFLOW_TRACKING_URI"))
 
@@ -29,18 +29,18 @@ def database_path(tracking_uri: str) -> Path | None:
 
 
 def is_server(tracking_uri: str) -> bool:
-    """Return whether a server answers there, so that none needs to be started."""
+    """Return whether the URI is a server's, so that none needs to be started."""
     return tracking_uri.startswith(("http://", "https://"))
 
 
 def check_tracking_uri(uri: str) -> str | None:
-    """Return why a tracking URI names neither a database nor a server, which `ADVICE` mends; None if it does."""
+    """Return why a tracking URI names no database or server (`ADVICE` says what to do); None if it does."""
     if urlsplit(uri).scheme.split("+")[0] in _STORES or uri == "databricks":
         return None
     return f"{without_password(uri)} is a folder of files, which MLflow no longer writes"
 
 
 def without_password(text: str) -> str:
-    """Return a text whose addresses can be shown: without passwords, and without a token that stands for a user."""
+    """Return a text with passwords, and tokens in place of a user name, masked in its addresses."""
     masked = re.sub(r"(://[^/@\s:]*):[^/\s]*@", r"\1:***@", text)
     return re.sub(r"://[^/@\s:]+@", "://***@", masked)

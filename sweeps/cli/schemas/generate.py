@@ -46,7 +46,7 @@ def load_schema(name: str) -> dict[str, Any]:
     if name not in schema_names():
         raise UserError(f"no schema '{name}'; {nearest(name, schema_names())}")
     if name == "study":
-        from sweeps.studies.schema import StudyFile  # and with it every architecture
+        from sweeps.studies.schema import StudyFile  # imports every architecture
 
         return {"$schema": DRAFT, **StudyFile.model_json_schema()}
     file = resources.files("sweeps.cli.schemas") / f"{SAME_AS.get(name, name)}.json"
@@ -73,7 +73,7 @@ def generated_schemas() -> dict[str, dict[str, Any]]:
 
 
 def _described_types() -> Iterator[type]:
-    """Yield the types whose fields are described by the text below them."""
+    """Yield the types whose fields have docstrings."""
     from typing_extensions import is_typeddict
 
     from analysis.claims import claim as claims
@@ -90,7 +90,7 @@ def _described_types() -> Iterator[type]:
 
 
 def _strict(node: Any) -> Any:
-    """Return a schema in which objects have all their keys and no other, without pydantic's titles."""
+    """Return a schema in which objects have exactly their keys, without pydantic's titles."""
     if isinstance(node, list):
         return [_strict(item) for item in node]
     if not isinstance(node, dict):

@@ -1,4 +1,4 @@
-"""What verbs that plan print with `--json`, as types; and the kinds of numbers and texts that all verbs print."""
+"""Types of the `--json` output of verbs that plan, and the kinds of numbers and texts that all verbs share."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class PluginJson(TypedDict):
 
 
 class GridJson(TypedDict):
-    """What the grid of a study came to."""
+    """How many arms the grid of a study gave."""
 
     num_points: Positive
     """Points of the design."""
@@ -53,7 +53,7 @@ class ContrastJson(TypedDict):
 
 
 class ExternalJson(TypedDict):
-    """What somebody else measured."""
+    """Values that somebody else measured."""
 
     name: str
     metric: str
@@ -90,14 +90,14 @@ class ResolvedStudy(TypedDict):
     """Code from outside that the arms use."""
     seeds: Annotated[list[Count], Field(min_length=1)]
     overrides: dict[str, Any]
-    """What --set gave, by dotted key."""
+    """The values of --set, by dotted key."""
     contrasts: list[ContrastJson]
     grid: GridJson | None
     claims: list[dict[str, Any]]
     """As claims --json, without the study."""
     external: list[ExternalJson]
     resources: dict[str, Any]
-    """What one trial asks of the machine."""
+    """The resources that one trial requests."""
     arms: Annotated[dict[str, ResolvedArm], Field(min_length=1)]
 
 
@@ -114,7 +114,7 @@ class Memory(TypedDict):
 
 
 class RequestJson(TypedDict):
-    """What a trial asks of Ray."""
+    """The Ray resources that a trial requests."""
 
     workers: Positive
     cpu: Amount
@@ -135,7 +135,7 @@ class PlannedUnit(TypedDict):
     """Whose weights it starts with, by role: a config_id, with the seed if that is fixed, or a file's hash."""
     memory: Memory
     correction: Annotated[float, Field(gt=0)]
-    """What measured peaks of the family say of the estimate beyond its context; 1: nothing yet."""
+    """Factor by which measured peaks of the family correct the estimate beyond its context; 1: none yet."""
     size_class: Count
     request: RequestJson
 
@@ -144,7 +144,7 @@ class PlannedPlugin(PluginJson):
     """Code from outside, and whether it has changed."""
 
     previous_sha256: str | None
-    """Of the newest sweep, if the code has changed since: what uses it runs again from the start."""
+    """Of the newest sweep, if the code has changed since: arms that use it run again from the start."""
 
 
 class Place(TypedDict):
@@ -157,7 +157,7 @@ class Place(TypedDict):
 
 
 class SizeClassJson(TypedDict):
-    """Trials that ask for the same."""
+    """Trials with equal requests."""
 
     size_class: Count
     memory_mib: Count
@@ -169,13 +169,13 @@ class SizeClassJson(TypedDict):
 
 
 class PlannedClaim(TypedDict):
-    """A claim, and what the study can find of it."""
+    """A claim, and the effect that the study can detect."""
 
     id: str
     kind: str
     settled_at: Scale
     value: float | None
-    """Smallest thing that the test finds with these seeds."""
+    """Smallest effect that the test detects with these seeds."""
     text: str
     is_possible: bool
 
@@ -188,9 +188,9 @@ class PlanJson(TypedDict):
     device: Device
     configurations: Annotated[list[PlannedUnit], Field(min_length=1)]
     prerequisites: list[PlannedUnit]
-    """What is trained for arms to start with."""
+    """Configurations that are trained because arms start with their weights."""
     grid: GridJson | None
-    """What the grid of the study came to; null where it has none."""
+    """How many arms the grid of the study gave; null where it has none."""
     plugins: list[PlannedPlugin]
     """Code from outside that the arms use."""
     num_trials: Positive
@@ -200,7 +200,7 @@ class PlanJson(TypedDict):
     size_classes: Annotated[list[SizeClassJson], Field(min_length=1, max_length=8)]
     """The largest first."""
     waste: Amount
-    """Memory asked for beyond the needs, as a fraction."""
+    """Memory requested beyond the needs, as a fraction."""
     forecast_seconds: Amount
     forecast_core_seconds: Amount
     forecast_basis: str
@@ -209,14 +209,14 @@ class PlanJson(TypedDict):
 
 
 class EstimatedSize(TypedDict):
-    """What the workers of some arms need alike."""
+    """What one worker needs, and the arms for which that is the same."""
 
     arms: Annotated[list[str], Field(min_length=1)]
     num_parameters: Annotated[list[Count], Field(min_length=1)]
     """Of each arm."""
     memory: Memory
     peak_stage: Stage
-    """When a trial holds the most."""
+    """The stage with the peak."""
 
 
 class EstimatedChange(TypedDict):
@@ -225,7 +225,7 @@ class EstimatedChange(TypedDict):
     setting: str
     """As --set takes it."""
     meaning: str
-    """What else changes; empty: nothing but rounding."""
+    """What else changes; empty: results stay the same up to rounding."""
     memory: Memory
     peak_stage: Stage
     saved_mib: float
@@ -241,7 +241,7 @@ class EstimateJson(TypedDict):
     sizes: Annotated[list[EstimatedSize], Field(min_length=1)]
     """The distinct sizes of the study's trials, the largest first."""
     arm: str
-    """Whose changes follow."""
+    """The arm of `changes`."""
     micro_batch_size: Positive
     """Of that arm."""
     changes: list[EstimatedChange]
@@ -261,7 +261,7 @@ class ContractCheck(TypedDict):
     contract: str
     outcome: Outcome
     expected: Text
-    """What the contract demands."""
+    """What the contract requires."""
     found: str
     """What was found instead; empty unless it failed."""
 

@@ -1,4 +1,4 @@
-"""What verbs print with `--json`, as types; `json_schemas` makes the shipped JSON Schemas from them.
+"""What verbs print with `--json`, as types; `generate` makes the shipped JSON Schemas from them.
 
 Verbs name these types in annotations only, so that printing needs no pydantic. What `results`, `compare`, `receipt`
 and `claims` print are dataclasses of `analysis`.
@@ -43,7 +43,7 @@ class StudyRow(TypedDict):
     title: str
     scales: Annotated[list[Scale], Field(min_length=1)]
     num_arms: Positive | None
-    """Null with a grid: which of its points are arms, only resolving it tells."""
+    """Null with a grid: only resolving the study finds which of its points are arms."""
     max_arms: Positive
     """Arms that are written, and points of the grid."""
 
@@ -134,7 +134,7 @@ class ReplicateRow(TypedDict):
 
 
 class RunningReplicate(TypedDict):
-    """A replicate that a worker is at."""
+    """A replicate that a worker runs."""
 
     config_id: str
     arm: str
@@ -178,7 +178,7 @@ class StaleLease(TypedDict):
 
 
 class StatusJson(TypedDict):
-    """How far a study is, and what runs where."""
+    """The progress of a study, and what runs where."""
 
     study: str
     scale: Scale
@@ -193,7 +193,7 @@ class StatusJson(TypedDict):
     hosts: list[HostRow]
     drivers: list[DriverRow]
     stale_leases: list[StaleLease]
-    """What drivers that have died had leased; the next run takes it."""
+    """Leases of dead drivers; the next run takes them."""
 
 
 class StoppedDriver(TypedDict):
@@ -208,13 +208,13 @@ class StoppedDriver(TypedDict):
 
 
 class StopJson(TypedDict):
-    """Who was asked to stop, and has."""
+    """The drivers that were asked to stop, and whether they have."""
 
     study: str
     scale: Scale
     folder: str
     drivers: list[StoppedDriver]
-    """Those that were at work and have been asked to stop."""
+    """The drivers that were at work."""
 
 
 class LogJson(TypedDict):
@@ -238,7 +238,7 @@ class ExportJson(TypedDict):
 
 
 class Removed(TypedDict):
-    """Something that nothing needed any more."""
+    """A file or folder that was no longer needed."""
 
     path: str
     reason: str
@@ -270,11 +270,11 @@ class SyncJson(TypedDict):
     experiment: str
     """MLflow's name of the study at this scale."""
     tracking_uri: str
-    """Without who logs in."""
+    """Passwords and tokens are masked."""
     num_events: Count
     """In the journal."""
     num_missing: Count
-    """Of these, what MLflow may not hold yet."""
+    """Events that MLflow may lack."""
     num_runs: Count
     """MLflow runs made or changed now."""
     num_metrics: Count
