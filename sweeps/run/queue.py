@@ -8,9 +8,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from analysis.records.statuses import RESULTS
-
 from analysis.records.replicates import Key
+from analysis.records.statuses import RESULTS
 from sweeps.plan.plan import Plan, PlannedReplicate
 from sweeps.plan.selection import Rerun
 from sweeps.run.work import Leased

@@ -7,11 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from analysis.records.statuses import RESULTS
-
 from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
+from analysis.records.statuses import RESULTS
 from sweeps.errors import UserError
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_leased, refuse_old_drivers
