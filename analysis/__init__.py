@@ -1,1 +1,1 @@
-"""What trials mean: records, statistics, tables and figures. No torch, no Ray."""
+"""What the journals of trials say: records, statistics, tables and figures. Imports neither torch nor Ray."""

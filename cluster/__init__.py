@@ -1,1 +1,1 @@
-"""Where trials run: inventory, memory estimate, request, Ray session."""
+"""Where trials run: inventory, memory estimates, resource requests, Ray session."""

@@ -1,4 +1,4 @@
-"""What the machine, or a Ray cluster, offers: cores, memory and GPUs that this process may really use."""
+"""What the machine, or a Ray cluster, offers: the cores, memory and GPUs that this process may actually use."""
 
 from __future__ import annotations
 
@@ -18,65 +18,65 @@ from trainables.units import MIB
 
 _UNLIMITED_BYTES = 2**60  # cgroup v1 writes a number near 2**63 for "no limit"
 ACCELERATOR_PREFIX = "accelerator_type:"
-"""Beginning of the resource by which Ray marks the machines that have a kind of GPU."""
+"""Prefix of the resource by which Ray marks the nodes that have a kind of GPU."""
 
 _NVIDIA_SMI_SECONDS = 20
 
 _CARDS = re.compile(r"(?P<count>\d+)x(?P<size>\d+(\.\d+)?)GiB", re.IGNORECASE)
 _CPUS_BESIDE_CARD = 64
 _MIB_BESIDE_CARD = 256 * 1024
-"""What machines that are only imagined have beside each GPU: enough, so that the GPUs are the limit."""
+"""Memory per GPU of hypothetical nodes: enough that the GPUs are the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """Equal accelerators of one machine."""
+    """Identical accelerators of one node."""
 
     kind: str
-    """Product name, as `NVIDIA H100 80GB HBM3`."""
+    """Product name, such as `NVIDIA H100 80GB HBM3`."""
     memory_mib: int | None
-    """Memory of one GPU; None where a cluster does not say."""
+    """Memory of one GPU; None if a cluster does not say."""
     free_mib: int | None
-    """Free memory of the fullest of them when asked; None where a cluster does not say."""
+    """Free memory of the fullest of them when queried; None if a cluster does not say."""
     count: int
     context_mib: float | None = None
-    """What a CUDA context takes of it; None where that was not measured."""
+    """Memory of a CUDA context on it; None if that was not measured."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """What can be given to trials, of one machine or summed over the machines of a cluster."""
+    """What is available to trials, on one node or summed over the nodes of a cluster."""
 
     cpus: int
-    """Whole cores this process may use."""
+    """Whole cores that this process may use."""
     memory_mib: int
     """Memory that is free, within the limit of the process's control group."""
     gpus: tuple[Card, ...] = ()
     nodes: tuple[Inventory, ...] = ()
-    """The machines of a cluster; empty for one machine."""
+    """The nodes of a cluster; empty for one node."""
     notes: tuple[str, ...] = ()
-    """What could not be found out, for `doctor`."""
+    """What could not be determined, for `doctor`."""
 
     def offered_mib(self, *, on_cards: bool) -> int:
-        """Return the free memory of all machines, or of all their GPUs; 0 where a cluster does not say."""
+        """Return the free memory of all nodes, or of all their GPUs; 0 if a cluster does not say."""
         if not on_cards:
             return self.memory_mib
         return sum(card.count * (card.free_mib or 0) for card in self.gpus)
 
     @property
     def machines(self) -> tuple[Inventory, ...]:
-        """Every machine by itself: a trial must fit into one."""
+        """Every node by itself: one worker must fit on one node."""
         return self.nodes or (self,)
 
 
 def local_inventory(root: Path = Path("/")) -> Inventory:
-    """Return what this machine offers to this process.
+    """Return what this node offers to this process.
 
     Cores: the smaller of the scheduler's affinity and the CPU quota of the control group; a container
     with 2 of 64 cores has 2. Memory: what is free, within the limit of the control group.
 
     Args:
-        root: Where `proc/` and `sys/` are; a test's own folder.
+        root: Where `proc/` and `sys/` are; tests pass another folder.
     """
     cpus: float = len(os.sched_getaffinity(0))
     free_bytes = psutil.virtual_memory().available
@@ -88,10 +88,10 @@ def local_inventory(root: Path = Path("/")) -> Inventory:
 
 
 def imagined_inventory(text: str) -> Inventory:
-    """Return machines with GPUs that are not there, to plan for; each kind of GPU on a machine of its own.
+    """Return hypothetical nodes with GPUs, to plan for; each kind of GPU is on a separate node.
 
     Args:
-        text: GPUs as `4x94.5GiB,2x24GiB`: how many, and how much of each one's memory is free.
+        text: GPUs as `4x94.5GiB,2x24GiB`: how many, and how much memory is free on each.
 
     Raises:
         ValueError: If it is not of that form.
@@ -113,8 +113,8 @@ def cluster_inventory(nodes: Iterable[tuple[Mapping[str, float], Sequence[Card]]
     """Return what a connected Ray cluster offers.
 
     Args:
-        nodes: Of each living node the resources, as Ray lists them (`CPU`, `GPU`, `memory` in bytes,
-            `accelerator_type:<kind>`), and the GPUs that it has found itself: Ray does not know their memory.
+        nodes: For each living node its resources, as Ray lists them (`CPU`, `GPU`, `memory` in bytes,
+            `accelerator_type:<kind>`), and the GPUs that it detected itself: Ray does not know their memory.
     """
     return _sum_of([_node_inventory(resources, cards) for resources, cards in nodes])
 
@@ -132,7 +132,7 @@ def _node_inventory(resources: Mapping[str, float], cards: Sequence[Card]) -> In
     kinds = [name.removeprefix(ACCELERATOR_PREFIX) for name in resources if name.startswith(ACCELERATOR_PREFIX)]
     count = int(resources.get("GPU", 0))
     kind = kinds[0] if kinds else "unknown"
-    # By Ray's name of the kind, which pins a trial to it. Where a node mixes kinds, the smallest stands for all.
+    # Named as Ray names the kind, which pins a trial to it. If a node mixes kinds, the smallest stands for all.
     smallest = min(cards, key=lambda card: card.free_mib or 0, default=None)
     known = smallest or Card(kind=kind, memory_mib=None, free_mib=None, count=count)
     return Inventory(
@@ -152,7 +152,7 @@ def _control_groups(root: Path) -> Iterator[_Limits]:
     """Yield the limits of this process's control group and its ancestors, version 1 or 2."""
     listing = root / "proc/self/cgroup"
     if not listing.is_file():
-        return  # no Linux
+        return  # not Linux
     for line in listing.read_text(encoding="ascii").splitlines():
         _, controllers, path = line.split(":", 2)
         names = controllers.split(",")
@@ -169,7 +169,7 @@ def _mount(root: Path, controllers: str) -> Path:
 
 
 def _ancestors(mount: Path, path: str) -> Iterator[Path]:
-    """Yield the group's folder and those above it that exist: inside a container only the mount may."""
+    """Yield the existing folders from the group's up to the mount: in a container only the mount may exist."""
     folder = mount / path.lstrip("/")
     while True:
         if folder.is_dir():
@@ -223,7 +223,7 @@ def _limits_memory_v1(folder: Path) -> _Limits:
 def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
     """Return the visible NVIDIA GPUs and notes on what went wrong.
 
-    Asks `nvidia-smi`: asking CUDA would open a context of several hundred MiB in this process.
+    Calls `nvidia-smi`, because CUDA would open a context of several hundred MiB in this process.
     """
     if shutil.which("nvidia-smi") is None:
         return (), ()
@@ -235,10 +235,10 @@ def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
 
 
 def ask_nvidia_smi(query: str) -> str:
-    """Return what `nvidia-smi` says of the GPUs: a line each, with the fields of `query`; memory in MiB.
+    """Return what `nvidia-smi` reports: a line per GPU with the fields of `query`; memory in MiB.
 
     Raises:
-        RuntimeError: If it does not answer; the message has its first words.
+        RuntimeError: If it fails; the message has its first words.
     """
     command = [shutil.which("nvidia-smi") or "nvidia-smi", f"--query-gpu={query}", "--format=csv,noheader,nounits"]
     try:

@@ -12,7 +12,7 @@ from search_spaces.space import SearchSpace
 
 
 def _gather() -> dict[str, SearchSpace]:
-    """Return what the modules here declare as `SPACES`: `<module>.<key>`, or `<module>` for an empty key."""
+    """Return all spaces that modules here declare in `SPACES`: `<module>.<key>`, or `<module>` for an empty key."""
     found: dict[str, SearchSpace] = {}
     for name in sorted(module.name for module in pkgutil.iter_modules(search_spaces.__path__)):
         if name != "catalogue":

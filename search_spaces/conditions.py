@@ -1,6 +1,6 @@
 """The small language of conditions: `coupling != 0 or learn_coupling`, over dotted field names.
 
-Names, literals, comparisons, `in`, `and`, `or`, `not`; nothing is ever called. A field that is absent
+Names, literals, comparisons, `in`, `and`, `or`, `not`; nothing is ever called. A comparison with an absent field
 is *unknown*, and unknown follows Kleene's three-valued logic: `x or True` is true whatever x is.
 """
 
@@ -30,10 +30,10 @@ class _AbsentError(LookupError):
 
 @dataclass(frozen=True)
 class Expression:
-    """A truth about the fields of one configuration.
+    """A condition on the fields of one configuration.
 
     Raises:
-        ValueError: If the text is not in the language; the message quotes the part.
+        ValueError: If the text is not in the language; the message quotes the offending part.
     """
 
     text: str
@@ -52,10 +52,10 @@ class Expression:
         object.__setattr__(self, "_tree", tree)
 
     def evaluate(self, values: Mapping[str, Any]) -> bool | None:
-        """Return whether it holds for `values`; None where absent fields leave it open.
+        """Return whether it holds for `values`; None if absent fields leave it open.
 
         Raises:
-            ValueError: If values of different kinds are ordered, such as a name and a number.
+            ValueError: If values of different types are ordered, such as a name and a number.
         """
         try:
             return _truth(self._tree, values)

@@ -57,10 +57,10 @@ def pairs(levels: Levels) -> list[Point]:
 
 
 def base_plus_one(switches: Levels) -> list[Point]:
-    """Return the base, every component off, then each component alone: what each adds by itself.
+    """Return the base with every component off, then each component alone: what each adds by itself.
 
     Raises:
-        ValueError: As `full_factorial`, or if a factor has not two levels.
+        ValueError: As `full_factorial`, or if a factor does not have two levels.
     """
     _check(switches)
     _check_two_levels(switches)
@@ -68,7 +68,7 @@ def base_plus_one(switches: Levels) -> list[Point]:
 
 
 def leave_one_out(switches: Levels) -> list[Point]:
-    """Return the whole, every component on, then the whole without each: what each adds to the others.
+    """Return the whole with every component on, then the whole without each: what each adds to the others.
 
     It disagrees with `base_plus_one` exactly where components interact.
 
@@ -82,15 +82,15 @@ def leave_one_out(switches: Levels) -> list[Point]:
 
 
 def fractional(switches: Levels, resolution: int = MIN_RESOLUTION, at_most: int | None = None) -> list[Point]:
-    """Return the smallest regular fraction of the full factorial found with at least `resolution`.
+    """Return the smallest regular fraction of the full factorial that the search finds with at least `resolution`.
 
     Any `resolution` − 1 factors appear in all their combinations equally often. So at resolution 3 main
-    effects are not mixed with each other, at 4 not with interactions of two, and at 5 those neither.
+    effects are not aliased with each other, at 4 not with two-factor interactions, and at 5 neither are those.
 
     Args:
         switches: Two levels a factor.
         resolution: At least 3; above the number of factors it is the full factorial.
-        at_most: The most points; None: no limit.
+        at_most: Largest number of points; None: no limit.
 
     Raises:
         ValueError: As `base_plus_one`, or if `resolution` < 3, or if there are more points.
@@ -119,7 +119,7 @@ def points(
         design: One of `DESIGNS`.
         levels: Levels of each factor, the baseline's first.
         resolution: For `fractional` only; 3 unless given.
-        at_most: The most points; None: no limit.
+        at_most: Largest number of points; None: no limit.
 
     Raises:
         ValueError: If the design cannot have these levels, or has no resolution, or has more points.
@@ -134,7 +134,7 @@ def points(
 
 
 _EXACT = 10**9
-"""Counts below this are said exactly."""
+"""Counts below this are printed exactly."""
 
 
 def _too_many(count: str, at_most: int) -> str:
@@ -142,7 +142,7 @@ def _too_many(count: str, at_most: int) -> str:
 
 
 def _count(design: Design, levels: Levels) -> int:
-    """Return how many points a design around a baseline, or over everything, has."""
+    """Return the number of points of a design around a baseline, or of the full factorial, without building it."""
     others = [len(values) - 1 for values in levels.values()]
     if design == "full_factorial":
         return min(math.prod(other + 1 for other in others), 10**300)
@@ -160,7 +160,7 @@ _BY_NAME: dict[str, Callable[[Levels], list[Point]]] = {
 
 
 def _around(levels: Levels, *, most_changes: int) -> Iterator[Point]:
-    """Yield the baseline and all that differs from it in up to `most_changes` factors, fewest first."""
+    """Yield the baseline and all points that differ from it in up to `most_changes` factors, fewest first."""
     baseline = {name: values[0] for name, values in levels.items()}
     for count in range(min(most_changes, len(levels)) + 1):
         for changed in itertools.combinations(levels, count):

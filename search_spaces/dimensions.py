@@ -1,4 +1,4 @@
-"""What one field may be: Real, LogReal, Integer, Choice or Constant, each with unit, meaning and source."""
+"""The values of one field: Real, LogReal, Integer, Choice or Constant, each with unit, meaning and source."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ Value = Scalar | tuple[Scalar, ...]
 
 
 def freeze(value: Any) -> Any:
-    """Return `value` with lists as tuples, so that what YAML reads can be compared and hashed."""
+    """Return `value` with lists as tuples, so that values read from YAML can be compared and hashed."""
     return tuple(freeze(item) for item in value) if isinstance(value, list | tuple) else value
 
 
 def identity(value: Any) -> tuple[str, Any]:
-    """Return a key equal for equal settings: True is not 1, but 1 is 1.0."""
+    """Return a key that is equal for equal settings: True is not 1, but 1 is 1.0."""
     if isinstance(value, tuple):
         return "tuple", tuple(identity(item) for item in value)
     kind = "number" if _is_number(value) else type(value).__name__
@@ -40,7 +40,7 @@ def _interpolate(low: float, high: float, fraction: float) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Dimension(ABC):
-    """The values one field may take."""
+    """The values one field may have."""
 
     unit: str = ""
     """Unit of the value; empty for a pure number or a name."""
@@ -212,11 +212,11 @@ class Choice(Dimension):
     """One of several values, drawn with equal probability.
 
     Raises:
-        ValueError: If there are fewer than two options, two are equal, or one is no plain value.
+        ValueError: If there are fewer than two options, two are equal, or one is not a plain value.
     """
 
     options: tuple[Value, ...]
-    """The values, in the order a grid visits them."""
+    """The values, in the order of a grid."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", freeze(self.options))
@@ -249,10 +249,10 @@ class Choice(Dimension):
 
 @dataclass(frozen=True)
 class Constant(Dimension):
-    """A field held at one value.
+    """A field with a single fixed value.
 
     Raises:
-        ValueError: If the value is no plain value.
+        ValueError: If the value is not a plain value.
     """
 
     value: Value

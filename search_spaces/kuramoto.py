@@ -1,4 +1,4 @@
-"""The Kuramoto family: the grid that re-runs PhaseGPT's Phase A fairly, and the ranges to search."""
+"""The Kuramoto family: the grid that re-runs PhaseGPT's Phase A fairly, and the ranges for a search."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ PHASE_A_GRID = SearchSpace(
         Forbidden("coupling == 0 and learn_coupling", "a coupling learnt from 0 is no control without one"),
     ),
 )
-"""Phase A again, with the switches that its code left at one side."""
+"""Phase A, with the switches that the published code never varied."""
 
 SEARCH = SearchSpace(
     {
@@ -114,6 +114,6 @@ SEARCH = SearchSpace(
         Condition(("coherence_target", "coherence_form"), only_if="coherence_weight != 0"),
     ),
 )
-"""Every field of the family's own that a search may move."""
+"""Every field specific to the family that a search may change."""
 
 SPACES = {"search": SEARCH, "phase_a": PHASE_A_GRID}

@@ -1,6 +1,6 @@
 """Groups of fields that may be absent: a mapping or null in a configuration, a switch and its fields in a space.
 
-In a configuration `pvm: null` or `pvm: {alpha: 0.3}`; in a space `pvm` is false or true, and `pvm.alpha` a field
+In a configuration `pvm: null` or `pvm: {alpha: 0.3}`; in a space `pvm` is false or true, and `pvm.alpha` is a field
 that has an effect only if it is true.
 """
 
@@ -11,18 +11,18 @@ from typing import Any
 
 
 def is_switch(name: str, names: Iterable[str]) -> bool:
-    """Return whether `name` is the switch of a group: among `names` are itself and fields of it."""
+    """Return whether `name` is the switch of a group: `names` has both itself and fields of it."""
     names = set(names)
     return name in names and any(other.startswith(f"{name}.") for other in names)
 
 
 def from_fields(fields: Mapping[str, Any], names: Iterable[str], prefix: str = "") -> dict[str, Any]:
-    """Return fields, groups in groups, as dotted names to values; what `names` does not have is kept, too.
+    """Flatten nested fields to dotted names and values; fields that are not in `names` are kept too.
 
     Args:
         fields: A configuration; a group is a mapping, or None where it is absent.
         names: Names of the space.
-        prefix: What stands before every name.
+        prefix: Prepended to every name.
     """
     names = set(names)
     point: dict[str, Any] = {}
@@ -39,10 +39,10 @@ def from_fields(fields: Mapping[str, Any], names: Iterable[str], prefix: str = "
 
 
 def to_fields(point: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
-    """Return dotted names to values as fields: a switch becomes a group, or None where it is off.
+    """Convert dotted names and values to nested fields: a switch becomes a group, or None if it is off.
 
     Args:
-        point: A point of a space, switches before their fields. What is in a group that is off is left out.
+        point: A point of a space, switches before their fields. Fields of a group that is off are left out.
         names: Names of the space.
     """
     names = set(names)

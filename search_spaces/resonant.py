@@ -1,7 +1,7 @@
-"""The resonant family (AFRB + PVM): the ranges and recommendations of its usage guide, and what the guide fixes.
+"""The resonant family (AFRB + PVM): the ranges and recommendations of its usage guide, and the values it fixes.
 
-Names are those of the architecture's fields. A group that may be absent (`pvm: null`) is here a switch of its own,
-true or false, beside its fields (`pvm.alpha`): see `groups`.
+Names are those of the architecture's fields. A group that may be absent (`pvm: null`) is a switch here,
+true or false, in addition to its fields (`pvm.alpha`): see `nested`.
 """
 
 from __future__ import annotations
@@ -254,7 +254,7 @@ SEARCH = SearchSpace(
         Forbidden('readout.source != "plm" and not pvm', "there is no phase-vector memory to read"),
     ),
 )
-"""Every field of the family's own that a search may move."""
+"""Every field specific to the family that a search may change."""
 
 TRAINING = SearchSpace(
     {
@@ -304,6 +304,6 @@ RECOMMENDED: Mapping[str, Any] = MappingProxyType(
         "optimizer.clip_norm": 1.0,
     }
 )
-"""What the usage guide recommends, of `SEARCH` and `TRAINING`."""
+"""The usage guide's recommended values of the fields in `SEARCH` and `TRAINING`."""
 
 SPACES = {"search": SEARCH, "training": TRAINING}

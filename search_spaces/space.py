@@ -19,7 +19,7 @@ _MAX_DRAWS = 1000
 
 @dataclass(frozen=True)
 class Condition:
-    """Fields that have an effect only while something holds: "sign only if coupling != 0"."""
+    """Fields that have an effect only while an expression holds: "sign only if coupling != 0"."""
 
     fields: str | tuple[str, ...]
     """Names, or patterns such as `pvm.*`."""
@@ -43,7 +43,7 @@ class Forbidden:
     when: str
     """Expression that is true of the combination."""
     reason: str
-    """Why, for the user."""
+    """Explanation for the user."""
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class SearchSpace:
             for name in filter(condition.governs, order):
                 late = [other for other in expression.names if order[other] >= order[name]]
                 if late:
-                    # declared order makes chains of conditions one pass, and a cycle impossible
+                    # the declared order lets chains of conditions resolve in one pass, and rules out cycles
                     raise ValueError(
                         f"the condition of {name!r} ({expression.text}) needs {late[0]!r} declared before it"
                     )
@@ -109,10 +109,10 @@ class SearchSpace:
         return self.dimensions[name]
 
     def __or__(self, other: SearchSpace) -> SearchSpace:
-        """Return the space of both; the dimensions of `other` come after.
+        """Return the union of both spaces; the dimensions of `other` come last.
 
         Raises:
-            ValueError: If both have a dimension of one name.
+            ValueError: If both have a dimension of the same name.
         """
         clash = [name for name in self.dimensions if name in other.dimensions]
         if clash:
@@ -147,7 +147,7 @@ class SearchSpace:
     def explain(self, values: Mapping[str, Any]) -> list[str]:
         """Return every reason why `values` is not a point of the space; empty if it is one.
 
-        A field without effect may be left out; if given, its value must be allowed all the same.
+        A field without effect may be left out; if present, its value must still be allowed.
         """
         reasons = [self._unknown(name) for name in values if name not in self.dimensions]
         wrong = [
@@ -197,7 +197,7 @@ class SearchSpace:
         """Draw one canonical, allowed point; equal states of `rng` give equal points.
 
         Raises:
-            ValueError: If forbidden combinations leave almost nothing: 1,000 draws were refused.
+            ValueError: If forbidden combinations leave almost nothing: 1,000 draws in a row were refused.
         """
         for _ in range(_MAX_DRAWS):
             point = self.canonical({name: dim.sample(rng) for name, dim in self.dimensions.items()})

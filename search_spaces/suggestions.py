@@ -1,4 +1,4 @@
-"""`did you mean …?`: the one way in which a name that nothing has is answered."""
+"""`did you mean …?`: the common answer to an unknown name."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterable
 
 MAX_SUGGESTED = 3
 MIN_LIKENESS = 0.5
-"""Of a name that is suggested; 1 is equality."""
+"""Smallest similarity of a suggested name; 1 is equality."""
 
 
 def closest(name: str, known: Iterable[str]) -> list[str]:
-    """Return the known names nearest to `name`, several if they are equally near; none if nothing is like it."""
+    """Return the known names nearest to `name`, several if they are equally near; none if none is similar."""
     likeness = {option: difflib.SequenceMatcher(None, option, name).ratio() for option in sorted(known)}
     best = max(likeness.values(), default=0.0)
     if best < MIN_LIKENESS:
@@ -20,7 +20,7 @@ def closest(name: str, known: Iterable[str]) -> list[str]:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """Return `did you mean 'x'?` for the nearest known name, or for names equally near; else list them all."""
+    """Return `did you mean 'x'?` for the nearest known name or names; without a similar one, list them all."""
     options = list(known)
     *others, last = [f"'{option}'" for option in closest(name, options)] or [""]
     if not last:

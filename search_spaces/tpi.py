@@ -1,4 +1,4 @@
-"""The TPI family: its ten versions and its controls as named points of one space, and the ranges to search."""
+"""The TPI family: its ten versions and its controls as named points of one space, and the ranges for a search."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ SEARCH = SearchSpace(
         Condition("diversity_weight", only_if="frequency in ('linear', 'gated', 'atan2') or phase_init != 'none'"),
     ),
 )
-"""Every field of the family's own that a search may move. Names are those of the architecture's fields."""
+"""Every field specific to the family that a search may change. Names are those of the architecture's fields."""
 
 VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
@@ -146,10 +146,10 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         "fixed_frequency": {"frequency": "fixed", "frequency_scale": 1.0},
     }
 )
-"""What each name sets beside the defaults of the family.
+"""The values that each name sets, where they differ from the family's defaults.
 
-V0 to V10 are those of the source, the next two other ideas of its notes. The last three are controls: a fading
-average without phases, the plain mean of the past, and phases that no token moves.
+V0 to V10 are those of the source, the next two other ideas of its notes. The last three are controls: a decaying
+average without phases, the plain mean of the past, and phases that do not depend on tokens.
 """
 
 SPACES = {"search": SEARCH}

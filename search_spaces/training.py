@@ -1,4 +1,4 @@
-"""How a model is trained: the ranges every family shares."""
+"""How a model is trained: the ranges shared by all families."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What one trial does: configurations, architectures, tasks and the training loop. PyTorch; no MLflow."""
+"""Everything one trial needs: configurations, architectures, tasks and the training loop. PyTorch; no MLflow."""

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and are still there after a power loss."""
+"""Atomic writes: files appear completely or not at all, and survive a power loss."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 _NO_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
-"""What a filesystem answers that cannot fsync a folder, as some network mounts: its rename has to do."""
+"""Errors of a filesystem that cannot fsync a folder, such as some network mounts: there the rename must suffice."""
 
 
 def write_text_atomic(path: Path, text: str) -> None:
-    """Write a file so that a reader sees the old text or all of the new one.
+    """Write a file such that a reader sees either the old text or all of the new one.
 
     Raises:
         OSError: If it cannot be written; the old file, if there was one, is unchanged.
@@ -25,9 +25,9 @@ def write_text_atomic(path: Path, text: str) -> None:
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """Give a temporary path in the folder of `path`; what was written there becomes `path` at the end of the block.
+    """Yield a temporary path next to `path`; the file written there becomes `path` at the end of the block.
 
-    If the block raises, `path` stays what it was and the temporary file is removed.
+    If the block raises, `path` stays unchanged and the temporary file is removed.
 
     Raises:
         OSError: If the file cannot be brought to disk or renamed.
@@ -35,7 +35,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
-        # The file before its name: else a power loss may leave the new name on an empty file.
+        # Sync the file before the rename: otherwise a power loss may leave the new name with an empty file.
         _sync(temporary)
         temporary.replace(path)
         _sync(path.parent, is_folder=True)

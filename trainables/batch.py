@@ -10,22 +10,22 @@ from torch import Tensor
 
 
 class Batch(NamedTuple):
-    """Inputs and the targets at the same positions (already shifted); -100 marks a position not scored."""
+    """Inputs and the targets at the same positions (already shifted); -100 marks positions that are not scored."""
 
     inputs_BT: Tensor
     targets_BT: Tensor
     echo_BT: Tensor | None = None
-    """What a published, unshifted loss trains each position on: the input itself. None: there is no such loss."""
+    """Targets of a published, unshifted loss: the input itself. None: there is no such loss."""
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
         return Batch(*(None if tensor is None else change(tensor) for tensor in self))  # type: ignore[arg-type]
 
     def part(self, sequences: slice) -> Batch:
-        """Return some of the sequences."""
+        """Return a slice of the sequences."""
         return self._each(lambda tensor: tensor[sequences])
 
     def split(self, size: int) -> list[Batch]:
-        """Return parts of `size` sequences, the last one maybe of fewer."""
+        """Return slices of `size` sequences, the last one maybe smaller."""
         return [self.part(slice(start, start + size)) for start in range(0, len(self.inputs_BT), size)]
 
     def to(self, device: torch.device) -> Batch:

@@ -1,4 +1,4 @@
-"""Which code computes: two results of different code are not replicates of one another."""
+"""The hash of the code that computes results: results of different code are not replicates of one another."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _COMPUTING = (
     "trainables/tasks",
     "trainables/training",
 )
-"""What decides a number, from the folder above this package; the rest carries assignments and results."""
+"""What determines a number, relative to the folder above this package; other code only handles results."""
 
 
 @cache
 def code_hash() -> str:
-    """Return the hash of the code that computes, as it is on this machine; committed or not.
+    """Return the hash of the code that computes results as installed on this node, committed or not.
 
-    Plugins are not in it: each is part of the `config_id` of what it registers.
+    Plugins are not included: each is part of the `config_id` of what it registers.
 
     Raises:
         FileNotFoundError: If a part of this installation is missing.
@@ -38,7 +38,7 @@ def code_hash() -> str:
 def hash_of_sources(root: Path) -> str:
     """Return the hash of the computing modules below `root`, their names included: 12 hexadecimal digits.
 
-    It is of the code, not the prose: comments, docstrings and the layout of lines decide no number.
+    It covers code only: comments, docstrings and layout change no number.
 
     Raises:
         FileNotFoundError: If one of them is missing.

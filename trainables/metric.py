@@ -1,4 +1,4 @@
-"""What a task or a family measures: name, unit, direction, and the value that means nothing was learned."""
+"""Declaration of a metric of a task or a family: name, unit, direction, and the value at chance."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ class Metric:
     """A number that a task or a model reports."""
 
     name: str
-    """As `val/bits_per_byte`."""
+    """Such as `val/bits_per_byte`."""
     unit: str
     direction: Literal["minimise", "maximise", "none"]
     meaning: str
     chance: float | None = None
-    """What a model that has learnt nothing scores; None where chance has no meaning."""
+    """Expected score of a model that has learnt nothing; None if chance has no meaning."""
     items: int | None = None
-    """Items a rate is over, in each seed; None where it is no rate."""
+    """Number of items a rate is taken over, in each seed; None if it is not a rate."""
     null: str | None = None
-    """Of a probe: the probe that holds its value in a model without structure."""
+    """For a probe: the probe that holds its value in a model without structure."""
 
 
 def probe(name: str, unit: str, meaning: str, *, null: str | None = None) -> Metric:
-    """Return the declaration of `probe/<name>`, an order parameter of a family: none has a better direction.
+    """Return the declaration of `probe/<name>`, an order parameter of a family, without a better direction.
 
     Args:
-        name: Without `probe/`, as `null`.
-        unit: As `tokens`; `1` for a pure number.
+        name: Without `probe/`, like `null`.
+        unit: Such as `tokens`; `1` for a pure number.
         meaning: What is measured.
         null: The probe that holds its value in a model without structure.
     """

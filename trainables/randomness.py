@@ -1,8 +1,8 @@
-"""Named random streams: each draw's stream is a hash of the seed and a name, never of what ran before.
+"""Named random streams: each draw's stream is a hash of the seed and a name, and never depends on earlier draws.
 
 So seeds are paired across arms: a parameter that two architectures share by name and shape starts equal in
-both, whatever else either of them holds. What a forward pass draws (dropout, noise) is paired less far: it comes
-from one stream for each step and micro-batch, used up in the order of the layers, so two arms have equal masks
+both, whatever other parameters they have. Draws in a forward pass (dropout, noise) are paired less: they come
+from one stream for each step and micro-batch, consumed in the order of the layers, so two arms have equal masks
 only up to the first layer in which they draw differently.
 """
 
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 INIT_STD = 0.02
 HAS_OWN_WEIGHTS = "keeps_its_parameters"
-"""A module with this attribute true, such as a pretrained model, starts with the parameters it has, inside too."""
+"""A module with this attribute true, such as a pretrained model, keeps its parameters, submodules included."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,14 @@ class Normal:
 
 @dataclass(frozen=True)
 class Constant:
-    """Set every element to one value; nothing is drawn."""
+    """Set every element to one value, without random draws."""
 
     value: float
 
 
 Initializer = Normal | Constant
-"""How a parameter starts. A module declares `initializers: dict[str, Initializer]` for its own parameters."""
+"""Initialisation of a parameter. A module declares `initializers: dict[str, Initializer]` for its own
+parameters."""
 
 _BY_TYPE: tuple[tuple[type[nn.Module], dict[str, Initializer]], ...] = (
     (nn.Linear, {"weight": Normal(INIT_STD), "bias": Constant(0.0)}),
@@ -48,8 +49,8 @@ def stream_seed(seed: int, *names: str) -> int:
     """Return the 63-bit seed of the stream called `names` under `seed`.
 
     Names are hashed with their lengths, so ("a", "bc") and ("ab", "c") are different streams. PyTorch's CPU
-    generator (MT19937) takes in the low 32 bits only: there, some two of n streams are one with a probability
-    of about n² / 2³³ (0.002 for 2,000 steps), which repeats a draw between, say, two far steps.
+    generator (MT19937) uses only the low 32 bits: there, some two of n streams coincide with a probability
+    of about n² / 2³³ (0.002 for 2,000 steps), which repeats a draw, for example in two distant steps.
     """
     text = "".join(f"{len(name)}:{name}" for name in (str(seed), *names))
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
@@ -61,10 +62,10 @@ def generator(seed: int, *names: str, device: torch.device | str = "cpu") -> tor
 
 
 def seed_forward(device: torch.device, seed: int) -> None:
-    """Seed what a forward pass on `device` draws from: dropout and noise of modules, which take no generator.
+    """Seed the generators of a forward pass on `device`: dropout and noise of modules, which take no generator.
 
-    As `torch.manual_seed`, but for the devices that are not used. On CUDA both count: masks come from the GPU's
-    generator, and what is drawn on the host from the other.
+    Like `torch.manual_seed`, but without the devices that are not used. On CUDA two generators matter: the GPU's
+    for masks, and the CPU's for draws on the host.
     """
     torch.default_generator.manual_seed(seed)
     if device.type == "cuda":
@@ -78,9 +79,9 @@ def seed_forward(device: torch.device, seed: int) -> None:
 def initialise(model: nn.Module, seed: int) -> None:
     """Set every parameter of `model`, each from its own stream (seed, "init", parameter name).
 
-    A tied parameter is drawn once, under the first name it is found by. Draws are made on the CPU in float32
-    whatever the parameter's device and type, so that a model starts equal on every machine. A module's own
-    `initializers` come before the defaults (GPT-2's: normal with std 0.02, biases 0, norms 1 and 0).
+    A tied parameter is drawn once, under the first of its names. Draws are made on the CPU in float32
+    whatever the parameter's device and dtype, so that a model starts equal on every node. A module's own
+    `initializers` take precedence over the defaults (GPT-2's: normal with std 0.02, biases 0, norms 1 and 0).
 
     Raises:
         ValueError: If a parameter has no rule; the message names it.

@@ -1,4 +1,4 @@
-"""One decorator registers an architecture or a task, in this repository or in a user's own file."""
+"""The registries of architectures and tasks, filled by a decorator in this repository or in plugins."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ C = TypeVar("C", bound=NamedConfig)
 
 
 class Registration(NamedTuple):
-    """What a name stands for."""
+    """The class and the version behind a name."""
 
     config_class: type[Any]
     version: int
@@ -26,8 +26,8 @@ class Registry(Generic[C]):
     """Names of one kind (architectures, tasks) and the configuration class behind each."""
 
     load_missing: ClassVar[Callable[[], tuple[str, ...]]] = staticmethod(lambda: ())
-    """Called when a name is unknown; returns what went wrong. `plugins.packages` sets it to load what is installed:
-    a registry knows nothing of plugins."""
+    """Called if a name is unknown; returns error messages. `plugins.packages` sets it to load installed plugins,
+    because this module must not import them."""
 
     def __init__(self, kind: str) -> None:
         self.kind = kind
@@ -38,8 +38,8 @@ class Registry(Generic[C]):
         """Register the decorated configuration class under `name`.
 
         Args:
-            name: What a study writes under `name:`.
-            version: Raise it whenever equal fields would give different numbers: it is part of
+            name: Value of `name:` in a study.
+            version: Increase it whenever equal fields would give different numbers: it is part of
                 every `config_id`, so old results are never mistaken for new ones.
 
         Raises:
@@ -61,7 +61,7 @@ class Registry(Generic[C]):
         return add
 
     def names(self) -> list[str]:
-        """Return every registered name, sorted; of installed plugins only those loaded so far."""
+        """Return every registered name, sorted; installed plugins count only after they are loaded."""
         return sorted(self._entries)
 
     def registrations(self) -> dict[str, Registration]:
@@ -69,15 +69,15 @@ class Registry(Generic[C]):
         return {name: Registration(cls, self._versions[name]) for name, cls in self._entries.items()}
 
     def restore(self, registrations: Mapping[str, Registration]) -> None:
-        """Go back to what `registrations` returned, or on to what it was made into."""
+        """Replace all registrations by these, as returned by `registrations`."""
         self._entries = {name: entry.config_class for name, entry in registrations.items()}
         self._versions = {name: entry.version for name, entry in registrations.items()}
 
     def get(self, name: str) -> type[C]:
-        """Return the configuration class of `name`; installed plugins are loaded if nothing here has it.
+        """Return the configuration class of `name`; installed plugins are loaded if it is unknown.
 
         Raises:
-            ValueError: If nothing has that name; the message gives the nearest one, and what is wrong with
+            ValueError: If nothing has that name; the message gives the nearest one, and the errors of
                 installed plugins that cannot be loaded.
         """
         if name in self._entries:
@@ -95,7 +95,7 @@ class Registry(Generic[C]):
         """Read a mapping with the class its `name` chooses; pass an instance through.
 
         Raises:
-            ValueError: If `value` is no mapping, has no `name`, or the name is unknown.
+            ValueError: If `value` is not a mapping, has no `name`, or the name is unknown.
             pydantic.ValidationError: If the class refuses a field.
         """
         if isinstance(value, NamedConfig):
@@ -116,11 +116,11 @@ register_task = TASKS.register
 
 
 GROUP = "phasesweep.plugins"
-"""The entry points by which installed packages announce themselves."""
+"""The entry point group in which installed packages announce themselves."""
 
 
 LIBRARY = ("analysis", "cluster", "search_spaces", "sweeps", "trainables")
-"""Our own packages."""
+"""This project's own packages."""
 
 
 ONE_FILE = f"a plugin is one file, or an installed package with an entry point of the group {GROUP}"
@@ -134,17 +134,17 @@ class Plugin:
     name: str
     """Name of the file, or of the installed distribution."""
     location: str
-    """Path of the file where it was read, or the name of the Python package."""
+    """Path at which the file was read, or the name of the Python package."""
     version: str = ""
     """Version of an installed distribution; a file has none."""
     sha256: str
-    """Of the text of the file, or of all files of the package."""
+    """Hash of the file's text, or of all files of the package."""
     source: str = field(default="", repr=False)
     """Text of a file; empty for a package."""
 
     @property
     def module_name(self) -> str:
-        """Name of the module: a file's has its hash in it, so that two versions are two modules."""
+        """Name of the module: a file's includes its hash, so that two versions are two modules."""
         if self.kind == "package":
             return self.location
         return f"phasesweep_plugin_{re.sub(r'[^0-9A-Za-z]', '_', Path(self.name).stem)}_{self.sha256[:12]}"

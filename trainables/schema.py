@@ -21,12 +21,12 @@ class Schema(BaseModel):
 
 
 class NamedConfig(Schema):
-    """A configuration that belongs to a registered name, such as an architecture or a task."""
+    """The configuration of something registered by name, such as an architecture or a task."""
 
     name: str
-    """Registered name; chooses the class that reads the other keys."""
+    """Registered name; selects the class that reads the other keys."""
     published: ClassVar[Mapping[str, Any]] = {}
-    """Defaults that `fidelity: as_published` sets; each can still be given."""
+    """Defaults that `fidelity: as_published` sets; each can still be overridden."""
 
     @model_validator(mode="before")
     @classmethod
@@ -35,7 +35,7 @@ class NamedConfig(Schema):
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Return `fields` with the defaults that depend on other fields written out."""
+        """Return `fields`, completed by the defaults that depend on other fields."""
         return {**cls.published, **fields} if fields.get("fidelity") == "as_published" else fields
 
     def canonical(self) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Claims: statements with a test, declared before anything is run. Declaration and validation; no judging.
+"""Claims: statements with a test, declared before anything is run. Declares and validates them; does not judge.
 
-A claim is judged against its controls, not against zero. Each kind of test needs fields of its own (`claim_kinds`);
-one that lacks such a field, or has one that its test does not read, is refused.
+A claim is judged against its controls, not against zero. Each kind of test needs its own fields (`claims.kinds`);
+a claim that lacks such a field, or sets one that its test does not read, is refused.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ STEP = "step"
 """Value of `over` for a trend along training."""
 
 RECEIPT_PREFIX = "receipt/"
-"""Begins the name of a quantity of the memory receipt, as the metric of a `receipt` claim."""
+"""Prefix of a memory-receipt quantity used as the metric of a `receipt` claim."""
 
 MIN_LEVELS = 3
-"""Arms that a trend, a curve or a correlation needs."""
+"""Fewest arms for a trend, a curve or a correlation."""
 
 _ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 class ClaimError(ValueError):
-    """A claim that is not whole; the message names claim, field and fix.
+    """An incomplete or inconsistent claim; the message names claim, field and fix.
 
     Attributes:
         field: The field at fault.
@@ -42,10 +42,10 @@ class ClaimError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """A statement to be settled.
+    """A statement that the results of a study should support or refute.
 
     Raises:
-        ClaimError: If a field is missing, malformed or of no use to the kind.
+        ClaimError: If a field is missing, malformed or not used by the kind.
     """
 
     id: str
@@ -56,28 +56,28 @@ class Claim:
     """Who claimed it, and where."""
     kind: Kind
     settled_at: str
-    """Smallest scale at which the claim can be settled; a verdict from a smaller one is a hint."""
+    """Smallest scale at which the claim can be settled; a verdict from a smaller one is only an indication."""
     fidelity: Fidelity = "any"
-    """Whether it speaks of the published code, artefacts included, or of the corrected one."""
+    """Whether it is about the published code, artefacts included, or about the corrected code."""
     metric: str | None = None
-    """Name of a metric; or `a - b`, the difference of two within each replicate, as a value minus its null."""
+    """Name of a metric; or `a - b`, the difference of two within each replicate, such as a value minus its null."""
     statistic: Statistic = "last"
-    """Which reports count: the last, the best, or the ratio of the last to the best."""
+    """Which report counts: the last, the best, or the ratio of the last to the best."""
     arm: str | None = None
     """The arm that the claim is about."""
     arms: tuple[str, ...] = ()
-    """The arms that the claim is about, where it is about several."""
+    """The arms that the claim is about, if it is about several."""
     against: tuple[str, ...] = ()
     """What `arm` is compared with: one arm, for `pairwise` one or more."""
     controls: tuple[str, ...] = ()
-    """Arms without the mechanism. A comparison must hold against each of them too; of a claim about `arm`
-    alone, none of them may do the same."""
+    """Arms without the mechanism. A comparison must also hold against each of them; if the claim is about `arm`
+    alone, none of them may show the same result."""
     direction: Direction | None = None
     """The side that supports the claim. A comparison needs it only if its metric has no better side."""
     margin: float | None = None
-    """Size of a difference that counts, at least 0."""
+    """Smallest difference that counts, at least 0."""
     margin_unit: MarginUnit | None = None
-    """Whether `margin` is in the metric's unit or a share of the compared arm's value."""
+    """Whether `margin` is in the metric's unit or a fraction of the compared arm's value."""
     bound: float | None = None
     bounds: tuple[float, float] | None = None
     over: str | None = None
@@ -85,7 +85,7 @@ class Claim:
     effect: tuple[str, ...] = ()
     """Dotted fields: one for its main effect, two for their interaction."""
     artefact: str = ""
-    """What, in the published work, produces the claim without its mechanism."""
+    """What produces the claimed result in the published work without the claimed mechanism."""
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not _ID.fullmatch(self.id):
@@ -103,14 +103,14 @@ class Claim:
 
     @classmethod
     def from_mapping(cls, fields: Mapping[str, Any], *, claim_id: str | None = None) -> Claim:
-        """Read a claim as YAML or JSON holds it; a null counts as not given, and one name as a list of one.
+        """Read a claim from parsed YAML or JSON; a null counts as absent, and a single name as a list of one.
 
         Args:
-            fields: What was written.
+            fields: The parsed mapping.
             claim_id: Its id, if that is not among the fields.
 
         Raises:
-            ClaimError: If a key is unknown, or the claim is not whole.
+            ClaimError: If a key is unknown, or the claim is incomplete.
         """
         given = {key: value for key, value in fields.items() if value is not None}
         if claim_id is not None:
@@ -141,11 +141,11 @@ class Claim:
 
     @property
     def is_over_metric(self) -> bool:
-        """Whether `over` is measured; else it is set by the configuration, or the step."""
+        """Whether `over` is a measured metric; otherwise it is a configuration field or the step."""
         return self.over is not None and "/" in self.over
 
     def to_json(self) -> dict[str, Any]:
-        """Return every field; None for what the kind does not use."""
+        """Return every field; None for those that the kind does not use."""
         fields = dataclasses.asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in fields.items()}
 
@@ -202,7 +202,7 @@ class Claim:
         self._check_arms()
 
     def _check_arms(self) -> None:
-        """Check that what varies has enough levels; names may still be patterns, which stand for any number."""
+        """Check that what varies has enough levels; a name may still be a pattern, which stands for any number."""
         if self.over == STEP and self.kind != "trend":
             raise self._error("over", f"only a trend runs along {STEP}")
         least = 1 if self.over == STEP else 4 if self.kind == "factorial" and len(self.effect) == 2 else MIN_LEVELS

@@ -28,7 +28,7 @@ MarginUnit = Literal["absolute", "relative"]
 
 @dataclass(frozen=True)
 class KindSpec:
-    """What one kind of test asks, and the fields it reads."""
+    """What one kind of test asks for, and the fields it reads."""
 
     meaning: str
     needs: tuple[str, ...]

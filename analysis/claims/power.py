@@ -1,6 +1,6 @@
-"""What a claim's test can find with a given number of seeds, known before anything is run.
+"""The smallest effect that a claim's test can detect with a given number of seeds, computed before anything is run.
 
-The unit is the standard deviation over seeds of what the test looks at, because that needs no measurement.
+The unit is the standard deviation over seeds of the tested quantity, because that needs no measurement.
 """
 
 from __future__ import annotations
@@ -21,18 +21,18 @@ MIN_CONFIGURATIONS = 4
 
 @dataclass(frozen=True)
 class DetectableEffect:
-    """The smallest thing that a claim's test finds."""
+    """The smallest effect that a claim's test can detect."""
 
     value: float | None
-    """None where no one number says it."""
+    """None where no single number expresses it."""
     text: str
     """What `value` is, in words."""
     is_possible: bool = True
-    """False where these seeds settle nothing, whatever they measure."""
+    """False if no result with so many seeds could be significant."""
 
 
 def detectable_effect(claim: Claim, num_seeds: int) -> DetectableEffect:
-    """Return what the test of `claim` can find with `num_seeds` seeds.
+    """Return what the test of `claim` can detect with `num_seeds` seeds.
 
     Args:
         claim: Its arms are names, not patterns.
@@ -76,7 +76,7 @@ def _half_width(num_seeds: int, level: float) -> float:
 
 
 def _failures(claim: Claim, num_seeds: int) -> DetectableEffect:
-    """Clopper and Pearson's bound where all replicates agree: nothing firmer can be seen."""
+    """Clopper and Pearson's bound if all replicates agree: no result can be stronger."""
     extreme = (LEVEL / 2) ** (1 / num_seeds)
     if claim.direction == "higher":
         text = f"if all {num_seeds} fail, the rate is above {extreme:.2f}"
@@ -88,7 +88,7 @@ def _failures(claim: Claim, num_seeds: int) -> DetectableEffect:
 
 
 def _correlation(claim: Claim, _: int) -> DetectableEffect:
-    """Smallest rank correlation over the configurations that a test at the level finds, by Fisher's z."""
+    """Smallest rank correlation over the configurations that is significant at the level, by Fisher's z."""
     from scipy import stats
 
     count = len(claim.arms)
@@ -112,4 +112,4 @@ _OVER_SEEDS: dict[Kind, Callable[[Claim, int], DetectableEffect]] = {
     "flatness": _two_sided,
     "non_inferiority": _one_sided,
 }
-"""How the test looks at one value a seed; every other kind compares pairs of them."""
+"""Power of tests on one value per seed; every other kind compares pairs of values."""

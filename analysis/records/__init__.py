@@ -1,1 +1,1 @@
-"""What the journal says, read."""
+"""Reading journals."""

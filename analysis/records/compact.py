@@ -1,7 +1,7 @@
-"""Compact journals: what all drivers of a sweep wrote, in one small file that can be committed.
+"""Compact journals: the journals of all drivers of a sweep merged into one small file that can be committed.
 
-A compact journal is a journal: `read_journal` reads it, and every summary of final values comes out exactly
-as from the whole, because last reports and ends are kept as they are. Earlier reports are thinned and rounded
+A compact journal is a journal: `read_journal` reads it, and every summary of final values equals that of the
+full journal, because last reports and ends are kept unchanged. Earlier reports are thinned and rounded
 to 6 significant digits; the sweep's provenance says so under `compact`.
 """
 
@@ -19,18 +19,18 @@ MAXIMUM_BYTES = 1_000_000
 SIGNIFICANT_DIGITS = 6
 
 _REPORTS_KEPT = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
-"""Reports kept of a replicate: the first of these with which the file is small enough."""
+"""Reports kept per replicate: the first of these numbers for which the file is small enough."""
 
 
 def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
     """Merge the journals of a results folder into the text of one compact journal.
 
     Kept: the newest description of the sweep, every start, end and reopening, and of each replicate's reports
-    the last and some evenly spaced before it.
+    the last and some evenly spaced earlier ones.
 
     Args:
         source: A results folder (with `journal/` in it), or a folder of journal files.
-        maximum_bytes: Size not to exceed.
+        maximum_bytes: Largest size of the result.
 
     Raises:
         FileNotFoundError: If there is no journal.
@@ -53,7 +53,7 @@ def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
 
 
 def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) -> str:
-    # Of the events, those of reports that count: a continued replicate has replaced others.
+    # Only reports that still count: a continued replicate has replaced some of its earlier ones.
     reports = [
         [(key, point.step, point.time) for point in replicate.reports]
         for key, replicate in state.replicates.items()
@@ -85,7 +85,7 @@ def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) ->
 
 
 def _spread(count: int, kept: int) -> list[int]:
-    """Return up to `kept` evenly spaced indices below `count`: the last, and from two on the first."""
+    """Return up to `kept` evenly spaced indices below `count`: always the last, and from two on also the first."""
     if count <= kept:
         return list(range(count))
     if kept == 1:

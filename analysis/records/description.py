@@ -1,4 +1,4 @@
-"""What a sweep says of itself in the first line of its journal: arms, metrics, contrasts, claims."""
+"""The description of a sweep in the first line of its journal: arms, metrics, contrasts, claims."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class MetricInfo:
     meaning: str
     chance: float | None = None
     items: int | None = None
-    """Items a rate is over, in each seed; None where it is no rate, or an old journal does not say."""
+    """Number of items a rate is taken over, in each seed; None if it is not a rate, or an old journal lacks it."""
     null: str | None = None
-    """Of a probe: the probe that holds its value in a model without structure."""
+    """For a probe: the probe that holds its value in a model without structure."""
 
 
 def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "none"], meaning: str) -> MetricInfo:
@@ -44,7 +44,7 @@ SHARED_METRICS: tuple[MetricInfo, ...] = (
     _shared("probe/loss_future_withheld", "nats/token", "minimise", "loss with the input cut after each position"),
     _shared("probe/leak", "nats/token", "none", "what later tokens are worth: withheld minus visible loss"),
 )
-"""Metrics of the training loop and its probes, the same in every study; tasks and families add their own."""
+"""Metrics of the training loop and its probes, the same in every study; tasks and families add theirs."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,27 +63,27 @@ class ArmInfo:
     data_hash: str = ""
     """Hash of the data the arm trains on."""
     predicted_memory_mib: float | None = None
-    """Peak that the plan expects of a trial, its process included."""
+    """Expected peak memory of a trial according to the plan, worker process included."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastInfo:
-    """A planned comparison of two arms beside those with the baseline."""
+    """A planned comparison of two arms, in addition to the comparisons with the baseline."""
 
     arm: str
     against: str
     meaning: str
-    """What the difference `arm` − `against` is the size of."""
+    """What the difference `arm` − `against` measures."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalInfo:
-    """Values somebody else measured, that the baseline must agree with."""
+    """Externally measured values with which the baseline must agree."""
 
     name: str
     metric: str
     values: tuple[float, ...]
-    """One value a seed of theirs."""
+    """One value per external seed."""
     source: str
 
 
@@ -96,14 +96,14 @@ class SweepInfo:
     title: str
     primary_metric: str
     metrics: tuple[MetricInfo, ...]
-    """Those of the task; see `all_metrics`."""
+    """The task's metrics; see `all_metrics`."""
     arms: tuple[ArmInfo, ...]
     probes: tuple[MetricInfo, ...] | None = None
-    """What the arms' families measure of themselves; None in a journal from before families declared it."""
+    """Probes of the arms' families; None in a journal from before families declared them."""
     prerequisites: tuple[ArmInfo, ...] = ()
-    """What is trained for arms to start with; not compared with anything."""
+    """Configurations trained only so that arms can start from their weights; not compared with anything."""
     references: dict[str, dict[str, float]] = field(default_factory=dict)
-    """What simple models score: {reference: {metric: value}}."""
+    """Scores of simple models: {reference: {metric: value}}."""
     contrasts: tuple[ContrastInfo, ...] = ()
     claims: tuple[Claim, ...] = ()
     external: tuple[ExternalInfo, ...] = ()
@@ -143,7 +143,7 @@ class SweepInfo:
         """Read the first line of a journal.
 
         Raises:
-            JournalError: If a key is missing or unknown: another version of phasesweep wrote it.
+            JournalError: If a key is missing or unknown, as in a journal of another version of phasesweep.
         """
         fields = {k: v for k, v in event.items() if k not in {"time", "sweep_id", "event"}}
         try:

@@ -1,4 +1,4 @@
-"""Probes of the three families as they were when journals did not describe them: for those journals only."""
+"""Probes of the three families, for journals of format 1, which do not describe them."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""The journal's event schema, and the state of a study that its events add up to.
+"""The journal's event schema, and the state of a study that results from its events.
 
 A journal is a folder of `<sweep_id>.jsonl` files, one per driver, one event a line. The state does not
-depend on how the files interleave: events are ordered by (time, sweep_id, line). `sweeps/` writes by this
+depend on how the files interleave: events are ordered by (time, sweep_id, line). `sweeps/` writes with this
 module, so that format and reader cannot drift apart.
 """
 
@@ -19,19 +19,19 @@ from analysis.records.replicates import Attempt, Key, Replicate, ReportPoint
 from analysis.records.statuses import RESULTS, STATUSES
 
 EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", "reopened", *STATUSES})
-"""What a line can say. `reopened` takes back how a replicate ended, because somebody asked for a second run."""
+"""Kinds of events. `reopened` revokes the end of a replicate, because the user requested another run."""
 
 
 @dataclass
 class JournalState:
-    """What all events of a journal add up to."""
+    """The state after all events of a journal."""
 
     sweep: SweepInfo | None = None
     """The newest description."""
     replicates: dict[Key, Replicate] = field(default_factory=dict)
 
     def has_ended(self, key: Key) -> bool:
-        """Return whether a replicate has an end that stands; see `Replicate.has_ended`."""
+        """Return whether a replicate has ended for good; see `Replicate.has_ended`."""
         replicate = self.replicates.get(key)
         return replicate is not None and replicate.has_ended
 
@@ -41,7 +41,7 @@ class JournalState:
         return replicate is None or replicate.is_pending
 
     def replicate(self, config_id: str, seed: int) -> Replicate:
-        """Return the replicate, made empty if the journal has not named it yet."""
+        """Return the replicate; an empty one is added if the journal has not named it yet."""
         key = (config_id, seed)
         return self.replicates.setdefault(key, Replicate(config_id, seed))
 
@@ -91,7 +91,7 @@ def parse_line(line: str | bytes, *, where: str) -> dict[str, Any]:
     """Read one line of a journal.
 
     Raises:
-        JournalError: If it is no JSON object with `time`, `sweep_id` and a known `event`.
+        JournalError: If it is not a JSON object with `time`, `sweep_id` and a known `event`.
     """
     try:
         event = json.loads(line, parse_constant=_refuse_constant)
@@ -123,7 +123,7 @@ def _refuse_constant(name: str) -> float:
 
 
 def read_events(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield the events of one journal file; a torn last line (a killed driver's) is ignored.
+    """Yield the events of one journal file; an incomplete last line (of a killed driver) is ignored.
 
     Raises:
         JournalError: If any other line is unreadable.
@@ -140,9 +140,9 @@ def read_events(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def merge(events: Iterable[dict[str, Any]]) -> JournalState:
-    """Add up events of any number of drivers, given in any order between files.
+    """Combine the events of any number of drivers, whose files may be given in any order.
 
-    Events of one driver must keep their order; ties in time are broken by sweep_id.
+    Events of one driver must keep their order; equal times are ordered by sweep_id.
     """
     state = JournalState()
     for event in sorted(events, key=lambda e: (e["time"], e["sweep_id"])):

@@ -1,4 +1,4 @@
-"""What the journal knows of one configuration with one seed."""
+"""The state of one replicate (a configuration with one seed) according to the journal."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from analysis.records.statuses import FAILURES, RESULTS
 
 Key = tuple[str, int]
-"""Names a replicate: (config_id, seed)."""
+"""Identifies a replicate: (config_id, seed)."""
 
 MAX_CRASHES = 2
-"""`run` tries a crashed replicate once more, and then no more: the second crash is no accident."""
+"""`run` retries a crashed replicate once; after a second crash the cause is taken to be systematic."""
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Attempt:
     sweep_id: str
     """The driver's sweep."""
     first_step: int
-    """Optimiser steps that were done when it began; more than 0 where it continued from a checkpoint."""
+    """Optimiser steps already done when it began; above 0 if it continued from a checkpoint."""
     numerics: dict[str, Any]
-    """How it computed, as the worker said."""
+    """Device, threads, versions and the like, as the worker reported them."""
 
 
 @dataclass(frozen=True)
@@ -38,59 +38,59 @@ class ReportPoint:
 
 @dataclass
 class Replicate:
-    """What the journal knows of one configuration with one seed."""
+    """The state of one configuration with one seed according to the journal."""
 
     config_id: str
     seed: int
     status: str | None = None
-    """None while it has not ended."""
+    """None until it has ended."""
     starts: int = 0
     reruns: int = 0
-    """How often somebody has taken back how it ended, to run it again."""
+    """How often the user has reopened it, to run it again."""
     ends: int = 0
-    """How often it has ended with a result since it was reopened; more than 1 would break `exactly once`."""
+    """How often it has ended with a result since it was reopened; more than 1 would violate `exactly once`."""
     crashes: int = 0
-    """Since it was reopened."""
+    """Crashes since it was reopened."""
     host: str = ""
-    """Machine of the newest attempt."""
+    """Node of the newest attempt."""
     pid: int | None = None
-    """Its process there."""
+    """Process of the newest attempt on that node."""
     started_at: float | None = None
     ended_at: float | None = None
     seconds: float | None = None
     """Wall time of the attempt that ended, as the trial measured it."""
     cpu_seconds: float | None = None
-    """Processor time of that attempt: what it costs on a machine that is shared."""
+    """CPU time of that attempt: unlike wall time, it does not grow if the node is shared."""
     peak_memory_mib: float | None = None
     message: str = ""
     retry: str = ""
-    """What its driver has changed to run it once more, after it ran out of memory; empty if it will not."""
+    """What its driver changes for the retry after it ran out of memory; empty if there is no retry."""
     num_ooms: int = 0
     """How often it ran out of memory since it was reopened."""
     num_killed: int = 0
-    """How often its process was killed from outside, and not by its driver."""
+    """How often its process was killed by something other than its driver."""
     cap_mib: int | None = None
-    """What the newest attempt may use, its process included; None: no cap."""
+    """Memory limit of the newest attempt, worker process included; None: no limit."""
     attempts: list[Attempt] = field(default_factory=list)
-    """Those that computed the steps that count: one that begins with the first step makes earlier ones void."""
+    """Attempts whose steps still count: one that starts from step 0 discards the earlier ones."""
     reports: list[ReportPoint] = field(default_factory=list)
-    """Ascending steps; a continued replicate replaces the steps it repeats."""
+    """By ascending step; a continued replicate replaces the steps it repeats."""
 
     @property
     def key(self) -> Key:
-        """What names it."""
+        """The pair that identifies it."""
         return (self.config_id, self.seed)
 
     @property
     def has_open_attempt(self) -> bool:
-        """Whether the newest attempt has said no end: it runs, or its driver has died."""
+        """Whether the newest attempt has no end yet: it is running, or its driver has died."""
         return (self.started_at or 0.0) > (self.ended_at or 0.0)
 
     @property
     def has_ended(self) -> bool:
-        """Whether it has an end that stands: a result, or a failure after which nothing has begun or was decided.
+        """Whether it has ended for good: a result, or a failure after which no retry was planned or begun.
 
-        The only answer to this question. Preempted, or out of memory and to be tried with another size, is no end.
+        All code must ask this property. Preempted, or out of memory with a retry to come, is not an end.
         """
         if self.status in RESULTS:
             return True
@@ -98,12 +98,12 @@ class Replicate:
 
     @property
     def is_pending(self) -> bool:
-        """Whether `run` should run it: it has no end, or has crashed and may be tried once more."""
+        """Whether `run` should run it: it has not ended, or has crashed and may be retried once more."""
         return not self.has_ended or (self.status == "crashed" and self.crashes < MAX_CRASHES)
 
     @property
     def numerics(self) -> dict[str, Any]:
-        """How the newest attempt computed."""
+        """Numerics of the newest attempt."""
         return self.attempts[-1].numerics if self.attempts else {}
 
     @property
@@ -112,11 +112,11 @@ class Replicate:
         return self.reports[-1].metrics if self.reports else {}
 
     def reopened(self, *, anew: bool) -> Replicate:
-        """Return the replicate as one that has not ended.
+        """Return the replicate in the state after a `reopened` event: not ended.
 
         Args:
-            again: The next attempt starts from the first step, so that what was reported counts no more;
-                otherwise it may continue from a checkpoint and replaces the steps that it repeats.
+            anew: The next attempt starts from step 0, so that earlier reports no longer count; otherwise it may
+                continue from a checkpoint and replaces the steps that it repeats.
         """
         return Replicate(
             self.config_id,
@@ -128,7 +128,7 @@ class Replicate:
         )
 
     def add_attempt(self, attempt: Attempt) -> None:
-        """Append `attempt`; nothing remains of the earlier ones if it begins again."""
+        """Append `attempt`; if it starts from step 0, the earlier ones are dropped."""
         if attempt.first_step == 0:
             self.attempts.clear()
         self.attempts.append(attempt)

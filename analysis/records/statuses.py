@@ -1,4 +1,4 @@
-"""How a replicate can end, and what that means; the words of the journal."""
+"""How a replicate can end, and what that means; the status names used in the journal."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ STATUSES: tuple[Status, ...] = ("finished", "diverged", "pruned", "oom", "timed_
 """How a replicate can end."""
 
 RESULTS: frozenset[str] = frozenset({"finished", "diverged", "pruned"})
-"""Statuses that are science: final, unless somebody reopens the replicate."""
+"""Statuses that are scientific results: final, unless the user reopens the replicate."""
 
 FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})
 """Statuses that make `run` exit with 1."""

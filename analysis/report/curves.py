@@ -1,6 +1,6 @@
-"""Learning curves as small multiples: one panel an arm, every seed, the mean with its t band.
+"""Learning curves as small multiples: one panel per arm with every seed, and the mean with its t interval.
 
-Many arms in one panel hide each other; here each is set against the baseline's mean alone.
+Many arms in one panel hide each other, so each panel shows only one arm and the baseline's mean.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _SHOWN_FROM = 0.2
-"""Share of training after which the vertical axis fits the curves; the fall before it would flatten them."""
+"""Fraction of training after which the vertical axis fits the curves; the initial fall would flatten them."""
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,10 @@ def learning_curves(
         confidence: Coverage of the band at each step.
 
     Returns:
-        The files written: the figure, and the CSV beside it.
+        The files written: the figure, and the CSV next to it.
 
     Raises:
-        JournalError: If the journal holds no description of a sweep.
+        JournalError: If the journal has no description of a sweep.
         ValueError: If the metric is unknown, or no arm reports it at two steps or more.
     """
     if state.sweep is None:
@@ -102,9 +102,9 @@ def learning_curves(
 
 
 def curve_metric(state: JournalState, sweep: SweepInfo) -> MetricInfo:
-    """Return what is drawn over training: the primary metric, or what stands for it until the last step.
+    """Return the metric that is drawn over training: the primary one, or its subset version.
 
-    The training loop scores a whole split once, at the end, and on the way a part of it, under
+    The training loop scores the whole split only once, at the end; earlier reports score a subset, under
     `<split>_subset/...`.
     """
     split, _, name = sweep.primary_metric.partition("/")
@@ -177,7 +177,7 @@ def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
 
 
 def _fit(panels: Sequence[Axes], curves: Sequence[Curve]) -> list[str]:
-    """Fit the vertical axis to the later training; return a remark if that cuts a curve."""
+    """Fit the vertical axis to the later part of training; return a remark if that cuts a curve off."""
     last = max(step for curve in curves for step in curve.means)
     later = [v for curve in curves for step, v in curve.means.items() if step >= _SHOWN_FROM * last]
     low, high = min(later), max(later)

@@ -1,7 +1,7 @@
 """Figures of a result table, with every seed shown.
 
-Each figure is a vector file with the data it shows as CSV beside it. Equal input gives equal bytes. No
-message rests on colour alone.
+Each figure is a vector file with its data as a CSV file next to it. Equal input gives equal bytes. No
+information is conveyed by colour alone.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
         title: Printed above; the study's own title if None.
 
     Returns:
-        The files written: the figure, and the CSV beside it.
+        The files written: the figure, and the CSV next to it.
 
     Raises:
         ValueError: If no arm has a difference to show.
@@ -74,12 +74,12 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
 
 
 def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
-    """Draw each arm's mean: interval, every seed's value, and what simple references score.
+    """Draw each arm's mean: interval, every seed's value, and the scores of simple references.
 
     References far outside the arms' range are named below the axis instead of drawn.
 
     Returns:
-        The files written: the figure, and the CSV beside it.
+        The files written: the figure, and the CSV next to it.
 
     Raises:
         ValueError: If no arm has a value.

@@ -1,4 +1,4 @@
-"""What every figure shares: colours, style, and files that come out equal for equal input.
+"""What all figures share: colours, style, and reproducible files.
 
 Text is drawn as paths of matplotlib's own font, ids are salted, and no date is written. Colours are Okabe and
 Ito's, which colour-blind readers can tell apart.
@@ -23,7 +23,7 @@ BLUE, VERMILLION, GREY, INK, FAINT = "#0072B2", "#D55E00", "#6E6E6E", "#222222",
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Apply the house style; a user's own matplotlib settings do not reach the figures."""
+    """Apply the common style; the user's own matplotlib settings have no effect on the figures."""
     import matplotlib as mpl
 
     with mpl.rc_context():
@@ -64,7 +64,7 @@ def save(figure: Figure, path: Path) -> Path:
 
 
 def write_csv(figure: Path, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> Path:
-    """Write a figure's data beside it, numbers to 6 significant digits; return the path."""
+    """Write a figure's data as a CSV file next to it, with 6 significant digits; return its path."""
     path = figure.with_suffix(".csv")
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

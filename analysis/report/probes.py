@@ -1,4 +1,4 @@
-"""What the probes found in every arm, each order parameter beside the value of random phases.
+"""Probe results of every arm, each order parameter together with its value for random phases (the null).
 
 Coupling is learnt in some arms and fixed in others; the study says which.
 """

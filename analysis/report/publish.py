@@ -3,23 +3,23 @@
     python -m analysis.report.publish compact RESULTS_FOLDER docs/results/NAME.jsonl
     python -m analysis.report.publish readme [--check]
 
-A page holds blocks between markers that stand alone on their lines:
+A page has blocks between markers that stand alone on their lines:
 
     <!-- table: NAME -->
     <!-- /table -->
 
-Whatever stands between them is replaced by what `docs/results/NAME.jsonl` makes, of the primary metric or, as
-NAME[METRIC], of another one. Kinds of blocks:
+Whatever is between them is replaced by content generated from `docs/results/NAME.jsonl`, for the primary metric
+or, as NAME[METRIC], for another one. Kinds of blocks:
 
     table       the arms with their intervals, and the planned contrasts, as Markdown
     contrasts   the planned contrasts alone, as Markdown
     figure      a forest plot of every arm's difference to the baseline
     arms        a figure of every arm's mean, its seeds and the references
     curves      a figure of the primary metric over training
-    provenance  one line: how many runs, how they ended, what they cost, with what they were made
+    provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
-    probes      leak, order parameters beside their nulls, and coupling of every arm
-    beside      studies of the same arms in one table: <!-- beside: NAME + OTHER -->
+    probes      leak, order parameters with their nulls, and coupling of every arm
+    beside      studies with the same arms in one table: <!-- beside: NAME + OTHER -->
 
 Markers inside fenced code are left alone.
 """
@@ -52,7 +52,7 @@ from analysis.statistics.inference import smallest_detectable_effect
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"
 _MARKER = re.compile(rf"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>{_NAME}(?: \+ {_NAME})*))? -->$")
 
-_SHOWN_VERSIONS = ("torch", "ray")  # what moves numbers or times; the journal holds them all
+_SHOWN_VERSIONS = ("torch", "ray")  # those that affect numbers or times; the journal has all
 
 
 class PublishError(ValueError):
@@ -61,14 +61,14 @@ class PublishError(ValueError):
 
 @dataclass(frozen=True)
 class Block:
-    """What a renderer needs: the results, and where its figures go."""
+    """The input of a block's renderer: the results, and where its figures go."""
 
     name: str
     state: JournalState
     staging: Path
     """Folder into which figures are written."""
     link: str
-    """The figures' folder as seen from the page."""
+    """The figures' folder relative to the page."""
     metric: str | None = None
     """The metric that is shown; None: the primary one."""
 
@@ -95,7 +95,7 @@ class Block:
 
 
 def _render_provenance(block: Block) -> str:
-    """Return one line: how many runs, how they ended, what they cost, with what and when they were made."""
+    """Return one line: how many runs, how they ended, their cost, the software versions and the dates."""
     sweep, table = block.sweep(), block.table()
     planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
@@ -177,11 +177,11 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "probes": _of_one(lambda block: probes_markdown(block.state)),
     "beside": lambda blocks: render_side_by_side([block.table() for block in blocks]),
 }
-"""What each kind of block becomes. A new kind is one entry."""
+"""Renderer of each kind of block. A new kind is one entry."""
 
 
 OF_GUIDES = frozenset({"file", "test"})
-"""Markers in guides, for those who run their commands."""
+"""Markers in the guides, read by the test that runs their commands."""
 
 
 def rebuild(root: Path, *, check: bool = False) -> list[Path]:
@@ -192,7 +192,7 @@ def rebuild(root: Path, *, check: bool = False) -> list[Path]:
         check: Write nothing.
 
     Returns:
-        The files that changed, or with `check` would change.
+        The files that changed, or that would change if `check` is set.
 
     Raises:
         PublishError: If a marker is malformed or its journal is missing or unreadable.
@@ -223,7 +223,7 @@ def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
         marker = _MARKER.match(line.rstrip("\n"))
         if opened is not None:
             if marker is None:
-                continue  # what stood in the block before
+                continue  # the block's previous content
             if not marker["close"] or marker["kind"] != opened[0]:
                 raise PublishError(f"{where}: expected <!-- /{opened[0]} --> before this line")
             opened = None
@@ -240,7 +240,7 @@ def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
 
 
 def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
-    """Return kind and name of the block a marker opens; None for a comment that only looks like one."""
+    """Return kind and name of the block that a marker opens; None for a comment that only resembles one."""
     kind, name = marker["kind"], marker["name"]
     if kind in OF_GUIDES:
         return None
@@ -264,7 +264,7 @@ def _render(root: Path, page: Path, staging: Path, block: tuple[str, str], *, wh
         return RENDERERS[kind](blocks)
     except PublishError:
         raise
-    except ValueError as error:  # JournalError is one: the results do not hold what this block shows
+    except ValueError as error:  # includes JournalError: the results lack what this block shows
         raise PublishError(f"{where}: {error}") from error
 
 

@@ -1,7 +1,7 @@
 """A result table as aligned text, as GitHub Markdown, or as cells for another renderer.
 
 All three show the same cells: those of `rows_for_display` under `title_for_display`, those of
-`contrasts_for_display` under `contrasts_title` where contrasts are planned, and `notes_for_display`.
+`contrasts_for_display` under `contrasts_title` if contrasts are planned, and `notes_for_display`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from analysis.results.arms import ContrastRow, ExternalRow, ResultRow, ResultTab
 from analysis.results.comparison import SIGNIFICANCE_LEVEL, Conclusion
 
 TEXT_WIDTH = 100
-"""Columns of a terminal that a text table fits in."""
+"""Terminal columns that a text table must fit in."""
 
 HEADERS = ("arm", "mean", "95 % interval", "n", "Δ to the baseline", "reading")
 RIGHT_ALIGNED = (False, True, True, True, True, False)
@@ -26,7 +26,7 @@ CONTRAST_RIGHT_ALIGNED = (False, True, True, False)
 """Alignment of the columns of `CONTRAST_HEADERS`."""
 
 SURVIVORS = "†"
-"""Marks a mean that rests on the survivors of failures."""
+"""Marks a mean over survivors only, because other replicates failed."""
 
 SMOKE = "smoke"
 SMOKE_NOTE = (
@@ -42,8 +42,8 @@ DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "no
 def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
     """Return headers and cells, one row an arm, the baseline first.
 
-    Means show 4 significant digits, the same decimals in every row; differences show one decimal more,
-    because pairing makes them that much more precise.
+    Means show 4 significant digits, with the same decimals in every row; differences show one decimal more,
+    because pairing makes them more precise.
     """
     headers = [h.replace("95 %", _percent(table.confidence)) for h in HEADERS]
     decimals = decimals_for(table)
@@ -51,7 +51,7 @@ def rows_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
 
 
 def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]]]:
-    """Return headers and cells of the planned contrasts, one row each; no rows where none is planned."""
+    """Return headers and cells of the planned contrasts, one row each; no rows if none is planned."""
     rows = []
     for row in table.contrasts:
         delta = format_difference(row.delta, row.ci_low, row.ci_high, table)
@@ -60,7 +60,7 @@ def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]
 
 
 def contrasts_title(table: ResultTable) -> str:
-    """Return one line that says how the planned contrasts are read."""
+    """Return one line that explains how to read the planned contrasts."""
     count = len(table.contrasts)
     return f"planned contrasts, paired by seed, Holm-adjusted over {count} contrast{'s' if count > 1 else ''}"
 
@@ -72,7 +72,7 @@ def title_for_display(table: ResultTable) -> str:
 
 
 def notes_for_display(table: ResultTable) -> list[str]:
-    """Return the lines below the table: references, method, and everything a reader must not miss."""
+    """Return the lines below the table: references, method, and every caveat."""
     decimals = decimals_for(table)
     scores = [f"{name} {format_number(value, decimals)}" for name, value in table.references.items()]
     if table.chance is not None:
@@ -95,7 +95,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
 
 
 def render_text(table: ResultTable) -> str:
-    """Render for a terminal of `TEXT_WIDTH` columns; long arm names are cut, never the numbers."""
+    """Render for a terminal of `TEXT_WIDTH` columns; long arm names are truncated, never the numbers."""
     lines = [title_for_display(table), "", *_aligned(*rows_for_display(table), RIGHT_ALIGNED)]
     if table.contrasts:
         cells = contrasts_for_display(table)
@@ -115,7 +115,7 @@ def render_markdown(table: ResultTable) -> str:
 
 
 def render_contrasts(table: ResultTable) -> str:
-    """Render the planned contrasts alone as a GitHub Markdown table, with what each is the size of.
+    """Render only the planned contrasts as a GitHub Markdown table, with what each of them measures.
 
     Raises:
         ValueError: If the study plans none.
@@ -132,12 +132,12 @@ def _contrasts_markdown(table: ResultTable) -> list[str]:
 
 
 def short_reading(reading: Conclusion) -> str:
-    """Return a reading as it stands in a table's cell."""
+    """Return a conclusion in the wording of a table's cell."""
     return _SHORT_READINGS.get(reading, reading)
 
 
 def decimals_for(table: ResultTable) -> int:
-    """Return the decimals that show 4 significant digits of the baseline's mean (or the first there is)."""
+    """Return the decimals that show 4 significant digits of the baseline's mean (or of the first mean)."""
     means = [row.mean for row in table.rows if row.mean is not None]
     return decimals_of(means[0] if means else 0.0)
 
@@ -150,7 +150,7 @@ def decimals_of(value: float) -> int:
 
 
 def format_number(value: float, decimals: int, *, signed: bool = False) -> str:
-    """Format with fixed decimals and a true minus sign; a value that rounds to 0 carries no sign.
+    """Format with fixed decimals and a typographic minus sign; a value that rounds to 0 has no sign.
 
     From a million on (a perplexity that exploded) the format is scientific, so that columns stay narrow.
     """
@@ -222,7 +222,7 @@ def _external_note(row: ExternalRow, table: ResultTable) -> str:
 
 
 def scale_notes(delta_kind: Literal["difference", "relative"], items: int | None) -> list[str]:
-    """Return what means and Δ are where they are not plain averages; `items` are those of a rate, in each seed."""
+    """Return how means and Δ are defined if they are not plain averages; `items` is a rate's items per seed."""
     if items is not None:
         return [
             f"rates over {items:,} items a seed: intervals and tests use one logit a seed, ln((hits + ½)/(misses "
@@ -252,7 +252,7 @@ def _percent(confidence: float) -> str:
 
 
 def _aligned(headers: list[str], rows: list[list[str]], right_aligned: Sequence[bool]) -> list[str]:
-    """Return the lines of a table at most `TEXT_WIDTH` wide: only its first column may be cut."""
+    """Return the lines of a table at most `TEXT_WIDTH` wide: only its first column may be truncated."""
     widths = [max(map(len, column)) for column in zip(headers, *rows, strict=True)]
     gaps = 2 * (len(widths) - 1)
     widths[0] = max(8, min(widths[0], TEXT_WIDTH - gaps - sum(widths[1:])))
@@ -291,12 +291,12 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def render_side_by_side(tables: Sequence[ResultTable]) -> str:
-    """Return a Markdown table with a row an arm and, for each study, its mean, its Δ and how that reads.
+    """Return a Markdown table with a row per arm and, for each study, its mean, its Δ and the conclusion.
 
     Every Δ is to the baseline of its own study. Arms are those of the first study, then what the others add.
 
     Raises:
-        ValueError: If the studies report different metrics or units: their columns could not be read together.
+        ValueError: If the studies report different metrics or units, whose columns would not be comparable.
     """
     metrics = {(table.metric, table.unit) for table in tables}
     if len(metrics) != 1:

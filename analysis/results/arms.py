@@ -1,7 +1,7 @@
-"""What a journal says about one metric: a row an arm, with intervals and paired comparisons.
+"""Summary of one metric: a row per arm, with intervals and paired comparisons.
 
-No replicate vanishes: each planned seed is counted as finished, failed or still to run, and a mean over
-survivors is marked as one.
+No replicate is dropped silently: each planned seed is counted as finished, failed or pending, and a mean over
+survivors is marked as such.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from analysis.suggestions import did_you_mean
 
 @dataclass(frozen=True, kw_only=True)
 class ResultRow:
-    """One arm. Values are None where they do not exist; never NaN."""
+    """One arm. Values that do not exist are None, never NaN."""
 
     config_id: str
     arm: str
@@ -46,15 +46,15 @@ class ResultRow:
     values: dict[int, float]
     """{seed: value} of the n replicates."""
     mean: float | None
-    """Geometric mean where the metric is treated on the log scale; of a rate, that of a typical seed."""
+    """Geometric mean if the metric is log-transformed; for a rate, that of a typical seed (see `Logit`)."""
     std: float | None
     """Sample standard deviation over seeds, in the metric's unit."""
     ci_low: float | None
     ci_high: float | None
     ci_method: str | None
     delta: float | None
-    """Mean of arm − baseline over shared seeds; the relative change where `delta_kind` is "relative"; of a rate,
-    the difference of those of a typical seed."""
+    """Mean of arm − baseline over shared seeds; the relative change if `delta_kind` is "relative"; for a rate,
+    the difference of the rates of a typical seed."""
     delta_ci_low: float | None
     delta_ci_high: float | None
     differences: dict[int, float]
@@ -63,7 +63,7 @@ class ResultRow:
     p: float | None
     """Two-sided, unadjusted."""
     p_adjusted: float | None
-    """Holm over all `family_size` comparisons that the study declares; None where p is."""
+    """Holm-adjusted over all `family_size` comparisons that the study declares; None if p is None."""
     comparison: str | None
     """The test behind p: "paired t", or "Welch t" where the arms were planned on disjoint seeds."""
     seed_correlation: float | None
@@ -73,7 +73,7 @@ class ResultRow:
     seconds: float | None
     """Mean wall time of a replicate."""
     note: str
-    """What a reader must know before using the row; empty if nothing."""
+    """Caveats that a reader of the row must know; empty if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,24 +83,24 @@ class ContrastRow:
     arm: str
     against: str
     meaning: str
-    """What the difference is the size of."""
+    """What the difference measures."""
     n_pairs: int
     delta: float | None
-    """Mean of `arm` − `against` over shared seeds; of the table's `delta_kind`."""
+    """Mean of `arm` − `against` over shared seeds, of the table's `delta_kind`."""
     ci_low: float | None
     ci_high: float | None
     p: float | None
     """Two-sided, unadjusted."""
     p_adjusted: float | None
-    """Holm over the declared contrasts; None where p is."""
+    """Holm-adjusted over the declared contrasts; None if p is None."""
     reading: Conclusion
     note: str
-    """What a reader must know before using the row; empty if nothing."""
+    """Caveats that a reader of the row must know; empty if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalRow:
-    """What somebody else measured on the table's metric, beside our baseline."""
+    """Externally measured values of the table's metric, compared with our baseline."""
 
     name: str
     source: str
@@ -108,16 +108,16 @@ class ExternalRow:
     mean: float
     std: float | None
     baseline_n: int
-    """Our replicates with a value; 0 before the first."""
+    """Our replicates with a value; 0 if there is none yet."""
     baseline_mean: float | None
     difference: float | None
     """Ours − theirs, of the table's `delta_kind`."""
     ci_low: float | None
     ci_high: float | None
     p: float | None
-    """Welch's, two-sided: seeds of theirs and ours have nothing in common."""
+    """Welch's, two-sided: their seeds and ours have nothing in common."""
     note: str
-    """What keeps our mean from being that of all planned seeds; empty if nothing does."""
+    """Why our mean is not that of all planned seeds; empty if it is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,27 +133,27 @@ class ResultTable:
     meaning: str
     chance: float | None
     references: dict[str, float]
-    """What simple models score on this metric."""
+    """Scores of simple models on this metric."""
     items: int | None
-    """Items of a seed that the metric is a rate over; None where it is no rate."""
+    """Items per seed if the metric is a rate; otherwise None."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     family_size: int
-    """Configurations planned beside the baseline's: the comparisons that Holm's adjustment counts."""
+    """Number of configurations planned besides the baseline's: the comparisons in Holm's adjustment."""
     shared: tuple[str, ...]
-    """What was trained once for arms to start with: a fixed factor, which no interval covers."""
+    """What was trained once and shared as a starting point: a fixed factor, which no interval covers."""
     stale: int
     """Replicates in the journal that the newest study does not plan; ignored."""
     rows: tuple[ResultRow, ...]
-    """The baseline first, then the study's order."""
+    """The baseline first, then in the study's order."""
     contrasts: tuple[ContrastRow, ...]
     """Planned comparisons of two arms, adjusted among themselves."""
     external: tuple[ExternalRow, ...]
-    """What others measured on this metric."""
+    """Externally measured values of this metric."""
 
     @property
     def baseline(self) -> ResultRow | None:
-        """The arm the others are compared with; None if the study names none."""
+        """The arm that the others are compared with; None if the study has none."""
         return next((row for row in self.rows if row.role == "baseline"), None)
 
     def to_json(self) -> dict[str, Any]:
@@ -173,7 +173,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         confidence: Coverage of every interval, between 0 and 1.
 
     Raises:
-        JournalError: If the journal holds no description of a sweep.
+        JournalError: If the journal has no description of a sweep.
         ValueError: If the study has no such metric; the message gives the nearest one.
     """
     if state.sweep is None:
@@ -216,7 +216,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
 
 
 def transform_of(metric: MetricInfo) -> Transform:
-    """Return the scale on which a metric's errors are taken to be normal."""
+    """Return the transform under which a metric is taken to be normally distributed over seeds."""
     if metric.items is not None:
         return Logit(metric.items)
     return LOG if metric.unit == "perplexity" else LINEAR
@@ -237,9 +237,9 @@ def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
 def _adjust_family(
     samples: Mapping[str, Sample], comparisons: Mapping[str, Comparison | None], base: Sample | None
 ) -> dict[str, float | None]:
-    """Return {config_id: adjusted p} of the declared family: every configuration but the baseline's.
+    """Return {config_id: adjusted p} of the declared family: every configuration except the baseline's.
 
-    Arms that are one configuration are one hypothesis, and one that is the baseline's tests nothing.
+    Arms with the same configuration are one hypothesis, and one that equals the baseline's tests nothing.
     """
     raw: dict[str, float | None] = {}
     for name, sample in samples.items():

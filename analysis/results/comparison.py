@@ -1,4 +1,4 @@
-"""How the planned replicates of one arm compare with another arm's: rules that every table shares."""
+"""How the planned replicates of two arms are compared: rules shared by all tables."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SIGNIFICANCE_LEVEL = 0.05
 """Level of the Holm-adjusted p below which two arms are called different."""
 
 PENDING = "pending"
-"""Stands in `statuses` for planned replicates that have not ended."""
+"""Entry in `statuses` for planned replicates that have not ended."""
 
 Conclusion = Literal[
     "baseline",
@@ -36,13 +36,13 @@ Conclusion = Literal[
     "no baseline",
     "not comparable",
 ]
-"""What a comparison says, in plain words; no verdict on a claim.
+"""The conclusion from a comparison, in plain words; not a verdict on a claim.
 
-`better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` where it has none).
+`better` and `worse`: Holm-adjusted p < .05, by the metric's direction (`higher`, `lower` if it has none).
 `not attainable`: no t-test exists, as with fewer than two pairs. `failures`: a replicate of either arm failed;
-a mean over survivors is neither better nor worse, even where equally many failed. `pruned`: the same where a
-replicate was stopped early on purpose: it has a result, and no value to compare. `incomplete`: planned seeds
-are still to run, and testing early inflates the error. `not measured`: one of the arms has nothing to which the
+a mean over survivors is neither better nor worse, even if equally many failed. `pruned`: a replicate was
+stopped early on purpose, so it has a result but no value to compare. `incomplete`: planned seeds
+are pending, and testing early inflates the error. `not measured`: one of the arms has nothing to which the
 metric applies, such as phases. `not comparable`: the arms saw different data. `identical`: every replicate
 equals the other arm's exactly.
 """
@@ -50,7 +50,7 @@ equals the other arm's exactly.
 
 @dataclass(frozen=True)
 class ComparisonSpec:
-    """What is asked of every arm."""
+    """The metric and the statistical settings of a comparison."""
 
     metric: MetricInfo
     scale: Transform
@@ -59,7 +59,7 @@ class ComparisonSpec:
 
 @dataclass(frozen=True)
 class Sample:
-    """The planned replicates of one arm, and what they scored."""
+    """The planned replicates of one arm, and their scores."""
 
     arm: ArmInfo
     replicates: list[Replicate]
@@ -67,7 +67,7 @@ class Sample:
     """{seed: value} of the finished replicates."""
     statuses: Counter[str]
     is_measured: bool
-    """False where the metric does not apply to the arm: replicates finished, and none reports it."""
+    """False if the metric does not apply to the arm: replicates finished, and none reports it."""
 
     @property
     def num_without_metric(self) -> int:
@@ -76,7 +76,7 @@ class Sample:
 
     @property
     def num_failed(self) -> int:
-        """Replicates that will give no value unless they run again, though they were let run to their end."""
+        """Replicates that ran to their end without a value and will get one only if they run again."""
         return sum(self.statuses[s] for s in ("diverged", *FAILURES)) + self.num_without_metric
 
     @property
@@ -86,12 +86,12 @@ class Sample:
 
     @property
     def num_open(self) -> int:
-        """Planned seeds without an end so far."""
+        """Planned seeds that have not ended yet."""
         return len(self.arm.seeds) - sum(replicate.has_ended for replicate in self.replicates)
 
     @property
     def shortfall(self) -> str | None:
-        """What keeps the values from being those of all planned seeds; None if nothing does."""
+        """Why the values are not those of all planned seeds; None if they are."""
         planned, remarks = len(self.arm.seeds), []
         if self.num_failed:
             counts = [f"{self.statuses[s]} {s}" for s in ("diverged", *sorted(FAILURES)) if self.statuses[s]]
@@ -109,7 +109,7 @@ class Sample:
 
 
 def take_sample(state: JournalState, arm: ArmInfo, metric: str, *, is_optional: bool) -> Sample:
-    """Collect what an arm's planned replicates say about a metric.
+    """Collect an arm's planned replicates and their values of a metric.
 
     Args:
         state: The journal.
@@ -126,7 +126,7 @@ def take_sample(state: JournalState, arm: ArmInfo, metric: str, *, is_optional: 
 
 
 def _status(replicate: Replicate | None) -> str:
-    """Return how a replicate has ended; of one without an end, whether it was interrupted."""
+    """Return how a replicate has ended; without an end, whether it was interrupted or is pending."""
     if (
         replicate is None
         or replicate.status is None
@@ -159,10 +159,10 @@ def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Co
 
 
 def adjust(p_values: Sequence[float | None]) -> list[float | None]:
-    """Adjust the p-values of a declared family by Holm.
+    """Adjust the p-values of a declared family by Holm's method.
 
-    A comparison without a p-value was planned all the same: it counts as p = 1, and stays without one. So
-    the failure of one arm never makes another's difference look surer.
+    A comparison without a p-value was planned all the same: it counts as p = 1 in the adjustment and keeps None, so
+    that the failure of one arm never makes another's difference look more significant.
     """
     adjusted = holm([1.0 if p is None else p for p in p_values])
     return [None if p is None else q for p, q in zip(p_values, adjusted, strict=True)]
@@ -171,7 +171,7 @@ def adjust(p_values: Sequence[float | None]) -> list[float | None]:
 def conclude(
     sample: Sample, base: Sample, comparison: Comparison | None, p_adjusted: float | None, question: ComparisonSpec
 ) -> Conclusion:
-    """Put the comparison of `sample` with `base` into words."""
+    """State in words what the comparison of `sample` with `base` shows."""
     reading: Conclusion
     if sample.num_failed or base.num_failed:
         reading = "failures"
@@ -201,7 +201,7 @@ def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> C
 
 
 def degenerate_reason(comparison: Comparison | None, other: str) -> str | None:
-    """Return why a comparison with `other` has no ordinary test; None if it has one or says so itself."""
+    """Return why a comparison with `other` has no ordinary test; None if it has one, or its note says why not."""
     if comparison is not None and comparison.identical:
         return f"equals {other} exactly on every seed"
     if comparison is not None and comparison.n >= 2 and comparison.p is None:

@@ -1,7 +1,7 @@
-"""A journal as tidy tables, written as CSV or Parquet: one row a replicate, a configuration or a report.
+"""A journal as tidy tables in CSV or Parquet: one row per replicate, configuration or report.
 
-Nothing is left out: replicates that failed, that have not ended, and those that the study no longer plans are
-rows too, and their `status` and `planned` say so.
+Nothing is left out: replicates that failed, that have not ended, or that the study no longer plans are
+included, and marked by `status` and `planned`.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ What = Literal["replicates", "configurations", "curves"]
 WHATS: tuple[What, ...] = get_args(What)
 SUFFIXES = (".csv", ".parquet")
 NUMERICS_PREFIX = "numerics."
-"""Begins the columns that say how a replicate was computed; those of parameters have a dot too, metrics a slash."""
+"""Prefix of the columns with a replicate's numerics; parameter columns also have a dot, metric columns a slash."""
 
 Row = dict[str, Any]
 Fields = Callable[[ArmInfo], Mapping[str, Any]]
-"""Gives every field of an arm's configuration, with dotted keys."""
+"""Maps an arm to all fields of its configuration, with dotted keys."""
 
 
 def rows_of(what: What, state: JournalState, sweep: SweepInfo, fields: Fields) -> list[Row]:
     """Return the rows of a table; rows may lack columns that others have.
 
     Args:
-        what: What a row is.
+        what: What one row stands for.
         state: The journal.
         sweep: Its newest description.
-        fields: Where the parameters are from.
+        fields: Source of the parameter columns.
     """
     if what == "replicates":
         return [_replicate(each, sweep, fields) for each in _replicates(state, sweep)]
@@ -104,7 +104,7 @@ def _curve(replicate: Replicate, sweep: SweepInfo) -> list[Row]:
 
 
 def _configurations(state: JournalState, sweep: SweepInfo, fields: Fields) -> list[Row]:
-    """Return a row an arm: its means over seeds with their intervals, and the differences to the baseline."""
+    """Return a row per arm: its means over seeds with their intervals, and the differences to the baseline."""
     reported = {name for r in state.replicates.values() if r.status == "finished" for name in r.final_metrics}
     names = [metric.name for metric in sweep.all_metrics if metric.name in reported]
     tables = [summarise(state, name) for name in names or [sweep.primary_metric]]
@@ -137,10 +137,10 @@ def _summary(metric: str, row: ResultRow) -> Row:
 
 
 def to_columns(rows: Iterable[Row]) -> dict[str, list[Any]]:
-    """Return columns of one type each: booleans, integers, floats, or else text; None where a row has no value.
+    """Return columns of one type each: booleans, integers, floats, or else text; None if a row has no value.
 
-    Lists, mappings and columns of mixed types become JSON text, so that every file type can hold them. First
-    comes what a row is, then its parameters, its metrics, and how it was computed.
+    Lists, mappings and columns of mixed types become JSON text, so that every file format can hold them. The
+    identifying columns come first, then parameters, metrics and numerics.
     """
     listed = list(rows)
     names = dict.fromkeys(name for row in listed for name in row)
@@ -165,7 +165,7 @@ def _unified(values: list[Any]) -> list[Any]:
 
 
 def write_table(rows: Iterable[Row], path: Path, suffix: str) -> tuple[int, list[str]]:
-    """Write rows to a file, as `.csv` or `.parquet` by `suffix`; return their number and the columns.
+    """Write rows to a file, as `.csv` or `.parquet` by `suffix`; return the number of rows and the columns.
 
     Raises:
         ValueError: If the suffix is anything else.
@@ -184,7 +184,7 @@ def write_table(rows: Iterable[Row], path: Path, suffix: str) -> tuple[int, list
 def _array(values: list[Any]) -> pa.Array:
     import pyarrow as pa
 
-    # A column without any value has no type of its own; as numbers, a reader sees them missing.
+    # A column without any value has no type; as a numeric column, readers see missing numbers.
     return pa.array(values, type=pa.float64() if all(value is None for value in values) else None)
 
 

@@ -1,9 +1,8 @@
-"""The receipt of a sweep's memory: predicted against measured, how full the machine was, and who was hurt.
+"""The memory receipt of a sweep: predicted against measured peaks, utilisation, and trials killed from outside.
 
-A trial that needs more than was reserved for it ends by itself, with an exception. Where a trial's process is
-killed from outside instead, by the kernel or by Ray for want of memory, somebody took what was reserved for it:
-it was hurt by a neighbour. Under the contract that never happens. Not every killed process was hurt (a person
-can kill one), so the count is an upper bound.
+A trial that needs more than its reservation ends by itself, with an exception. If a trial's process is killed
+from outside instead, by the kernel or by Ray for lack of memory, a co-located trial took memory that was reserved
+for it. Reservations are meant to rule that out. A person can also kill a process, so the count is an upper bound.
 """
 
 from __future__ import annotations
@@ -25,25 +24,25 @@ class ArmMemory:
     arm: str
     predicted_mib: float | None
     reserved_mib: int | None
-    """The most that a replicate of it might use."""
+    """Largest reservation of one of its replicates."""
     measured_mib: float | None
-    """The highest peak."""
+    """Highest measured peak."""
     error: float | None
-    """(predicted − measured) / measured: below 0 where the estimate was too low."""
+    """(predicted − measured) / measured: below 0 if the estimate was too low."""
     num_ooms: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Receipt:
-    """What a sweep reserved, used and lost."""
+    """What a sweep reserved and used, and what was killed."""
 
     arms: tuple[ArmMemory, ...]
     packed_share: float | None
-    """Memory reserved, over the time it was, of what was offered from the first start to the last end."""
+    """Reserved memory × time as a fraction of offered memory × time, from the first start to the last end."""
     num_ooms: int
-    """Attempts that ran out of memory, each alone."""
+    """Attempts that ran out of memory within their own reservation."""
     num_recovered: int
-    """Replicates that ran out of memory and have a result all the same."""
+    """Replicates that ran out of memory and still ended with a result."""
     num_neighbours_hurt: int
     """Processes that were killed from outside."""
 
@@ -53,7 +52,7 @@ class Receipt:
         return {**described, "arms": list(described["arms"])}
 
     def in_words(self) -> str:
-        """Return the receipt in a line."""
+        """Return the receipt as one line of text."""
         known = [arm for arm in self.arms if arm.error is not None]
         parts = []
         if known:
@@ -67,7 +66,7 @@ class Receipt:
 
 
 def _beside_measured(lowest: float, highest: float) -> str:
-    """Return in words between which errors estimates lie."""
+    """Return the range of estimation errors in words."""
     low, high = round(100 * lowest), round(100 * highest)
     if low == high == 0:
         return "within 1% of"

@@ -1,4 +1,4 @@
-"""Two sweeps side by side, arm by arm: which fields differ, and what that is worth. Always B − A."""
+"""Two sweeps compared arm by arm: which fields differ, and the effect on a metric. Always B − A."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Side:
     """One of the two sweeps."""
 
     title: str
-    """As the user named it."""
+    """Name that the user gave it."""
     state: JournalState
     sweep: SweepInfo
     """The newest description in `state`."""
@@ -37,26 +37,26 @@ class Side:
 
 @dataclass(frozen=True, kw_only=True)
 class FieldDifference:
-    """A field of two configurations that is not the same."""
+    """A field in which two configurations differ."""
 
     field: str
     """Dotted."""
     a: Any
     b: Any
     only_in: Literal["a", "b"] | None = None
-    """Set where the other configuration has no such field; its value is None then."""
+    """Set if the other configuration has no such field; its value is None then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArmMean:
-    """What one arm scored."""
+    """The score of one arm."""
 
     arm: str
     config_id: str
     n: int
     """Replicates finished with the metric."""
     mean: float | None
-    """Geometric where the metric is treated on the log scale; of a rate, that of a typical seed."""
+    """Geometric if the metric is log-transformed; for a rate, that of a typical seed (see `Logit`)."""
     ci_low: float | None
     ci_high: float | None
     ci_method: str | None
@@ -64,7 +64,7 @@ class ArmMean:
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedPair:
-    """An arm of A and an arm of B. Values are None where they do not exist; never NaN."""
+    """An arm of A and an arm of B. Values that do not exist are None, never NaN."""
 
     a: ArmMean
     b: ArmMean
@@ -72,21 +72,21 @@ class ComparedPair:
     n_pairs: int
     """Seeds that both arms finished."""
     delta: float | None
-    """Mean of B − A over shared seeds, or of all seeds where the test is Welch's; see `delta_kind`."""
+    """Mean of B − A over shared seeds, or over all seeds if the test is Welch's; see `delta_kind`."""
     delta_ci_low: float | None
     delta_ci_high: float | None
     p: float | None
     """Two-sided, unadjusted."""
     p_adjusted: float | None
-    """Holm over all pairs of the comparison."""
+    """Holm-adjusted over all pairs of the comparison."""
     method: Literal["paired t", "Welch t"] | None
-    """Welch's where the arms were planned on disjoint seeds; None where there is nothing to compare."""
+    """Welch's if the arms were planned on disjoint seeds; None if there is nothing to compare."""
     reading: Conclusion
-    """`better`: B is."""
+    """`better`: B is better than A."""
     same_data: bool | None
-    """Whether both arms saw the same data; None where a journal does not say. Else they are not comparable."""
+    """Whether both arms saw the same data (if not, they are not comparable); None if a journal does not say."""
     note: str
-    """What a reader must know before using the pair; empty if nothing."""
+    """Caveats that a reader of the pair must know; empty if there are none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,16 +100,16 @@ class ComparedSweeps:
     direction: Literal["minimise", "maximise", "none"]
     meaning: str
     items: int | None
-    """Items of a seed that the metric is a rate over, in A if that says; None where it is no rate."""
+    """Items per seed if the metric is a rate, from A if it says so; otherwise None."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     pairs: tuple[ComparedPair, ...]
     only_a: tuple[str, ...]
-    """Arms of A that no arm of B was matched with."""
+    """Arms of A without a matching arm in B."""
     only_b: tuple[str, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """Return what `compare --json` prints."""
+        """Return the object that `compare --json` prints."""
         described = dataclasses.asdict(self)
         return {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
 
@@ -154,21 +154,20 @@ def compare_sweeps(
     """Compare arms of one sweep with arms of another, or of the same.
 
     Args:
-        a: Where the first arm of each pair is from.
-        b: Where the second arm of each pair is from.
-        pairs: What to compare; Holm's adjustment counts all of them.
+        a: Sweep of the first arm of each pair.
+        b: Sweep of the second arm of each pair.
+        pairs: The pairs to compare; Holm's adjustment counts all of them.
         differing: The differing fields of each pair.
         metric: Name of the metric; A's primary one if None.
         confidence: Coverage of every interval, between 0 and 1.
 
     Raises:
-        ValueError: If A or B has no such metric, or they mean different things by it: another unit or
-            another direction.
+        ValueError: If A or B has no such metric, or it has another unit or another direction in one of them.
     """
     name = metric or a.sweep.primary_metric
     info, other = find_metric(a.sweep, name), find_metric(b.sweep, name)
     _refuse_other_meaning(info, other, a, b)
-    # An old journal does not say how many items a rate is over; the other side's may.
+    # An old journal does not say how many items a rate is taken over; the other side's may.
     asked = [
         ComparisonSpec(side, transform_of(dataclasses.replace(side, items=side.items or beside.items)), confidence)
         for side, beside in ((info, other), (other, info))
@@ -290,7 +289,7 @@ def _remarks(first: Sample, second: Sample, comparison: Comparison | None, same_
 
 
 def _differing_numerics(first: Sample, second: Sample) -> dict[str, str]:
-    """Return how the replicates of two arms were computed differently, as `{"threads": "1 | 2"}`."""
+    """Return the numerics in which the replicates of two arms differ, as `{"threads": "1 | 2"}`."""
     a, b = (_numerics(sample) for sample in (first, second))
     shared = [name for name in a if name in b and a[name] != b[name]]
     return {name: f"{_join(a[name])} | {_join(b[name])}" for name in shared}

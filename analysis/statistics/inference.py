@@ -1,12 +1,12 @@
-"""Intervals and comparisons over seeds: with `scales` the only place where p-values and intervals are computed.
+"""Intervals and comparisons over seeds; p-values and intervals are computed here and in `transforms` only.
 
 The unit of replication is the seed. Student-t is used at every n: below 15 seeds the percentile
 bootstrap undercovers badly (at n = 3 it is just [min, max], coverage .74), and from 15 on the two agree.
-Metrics that multiply (perplexity) are treated on the log scale, rates on the logit scale, and both are
-transformed back; `scales` says how.
+Multiplicative metrics (perplexity) are log-transformed, rates logit-transformed, and both are
+transformed back; see `transforms`.
 
-A spread of zero has no Student-t interval and no p-value. Such cases are answered with None, never with
-an interval of no width: that would claim certainty from a metric that merely is coarse.
+A spread of zero has no Student-t interval and no p-value. Such cases give None, never an interval of zero width:
+that would claim certainty because the metric is coarse.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Comparison:
     n: int
     """Pairs of seeds; for Welch's test the size of the smaller group."""
     difference: float
-    """Mean of treatment − baseline; on the log scale the relative change, .02 meaning 2 % more; on the logit
-    scale the difference of the rates of a typical seed."""
+    """Mean of treatment − baseline; log-transformed, the relative change, .02 meaning 2 % more; logit-transformed,
+    the difference of the rates of a typical seed."""
     interval: Interval | None
     p: float | None
-    """Two-sided; None where no t-test exists."""
+    """Two-sided; None if no t-test exists."""
     method: TestName
     seed_correlation: float | None = None
     """Correlation of the arms over seeds; pairing helps only if positive. None below 3 pairs."""
     identical: bool = False
-    """Every pair is exactly equal: the treatment did nothing."""
+    """Every pair is exactly equal: the treatment had no effect."""
 
 
 _SQUARE_EXCEEDS_FLOATS = 1e150
 
 
 def mean(values: Sequence[float], *, scale: Transform = LINEAR) -> float:
-    """Return the mean; on the log scale the geometric mean, on the logit scale the rate of a typical seed.
+    """Return the mean; log-transformed, the geometric mean; logit-transformed, the rate of a typical seed.
 
     Raises:
-        ValueError: If there are no values, one is not finite, or one lies outside what the scale is made for.
+        ValueError: If there are no values, one is not finite, or one lies outside the transform's domain.
     """
     return scale.mean(values)
 
@@ -72,15 +72,15 @@ def mean_interval(
     Args:
         values: One value a seed.
         confidence: Coverage, between 0 and 1.
-        scale: `LOG` for metrics that multiply, such as perplexity; `Logit` for rates.
+        scale: `LOG` for multiplicative metrics, such as perplexity; `Logit` for rates.
 
     Returns:
-        The interval, or None where there is none: fewer than two values, values that do not vary (unless they are
-        rates with few hits or few misses, see `Logit.interval`), or values so far apart on the log scale that a
+        The interval, or None if there is none: fewer than two values, values that do not vary (unless they are
+        rates with few hits or few misses, see `Logit.interval`), or log-transformed values so far apart that a
         bound exceeds every float.
 
     Raises:
-        ValueError: If a value is not finite or lies outside what the scale is made for.
+        ValueError: If a value is not finite or lies outside the transform's domain.
     """
     _check_confidence(confidence)
     if len(values) < 2:
@@ -107,12 +107,12 @@ def paired_comparison(
         baseline: The same seeds in the same order.
         confidence: Coverage of the interval, between 0 and 1.
         scale: `LOG` compares ratios and returns the relative change; `Logit` compares logits and returns the
-            difference of two rates, with an interval that holds 0 exactly if p ≥ 1 − confidence.
+            difference of two rates, with an interval that contains 0 if and only if p ≥ 1 − confidence.
 
     Returns:
-        The comparison. Interval and p are None below two pairs and where all differences are equal but not
-        zero; where all are zero, p is 1 and `identical` is set. Rates are coarse: two arms that score the same on
-        every seed, as no hit at all, need not be the same, so theirs has no p and is not `identical`.
+        The comparison. Interval and p are None below two pairs, and if all differences are equal but not
+        zero; if all are zero, p is 1 and `identical` is set. Rates are coarse: two arms that score the same on
+        every seed, such as no hit at all, need not be the same, so they get no p and are not `identical`.
 
     Raises:
         ValueError: If the lengths differ, are 0, or a value is unusable.
@@ -181,7 +181,7 @@ def welch_comparison(
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values so that the chance of any false rejection among them stays below the level.
+    """Adjust p-values so that the probability of any false rejection among them stays below the level.
 
     Returns:
         Adjusted values in the order given, at most 1.
@@ -208,7 +208,7 @@ def smallest_detectable_effect(n: int, *, alpha: float = 0.05, power: float = 0.
     Args:
         n: Pairs of seeds, at least 2.
         alpha: Two-sided level.
-        power: Chance of finding it, at least .5 and below 1.
+        power: Probability of detecting it, at least .5 and below 1.
 
     Returns:
         The effect in standard deviations of the paired differences.
@@ -222,13 +222,13 @@ def smallest_detectable_effect(n: int, *, alpha: float = 0.05, power: float = 0.
         raise ValueError(f"a paired t-test needs at least 2 pairs, got {n}")
     if not 0.5 <= power < 1 or not 0 < alpha < power:
         raise ValueError(f"needs 0 < alpha < power and .5 ≤ power < 1, got alpha {alpha}, power {power}")
-    # The chance of rejecting in the wrong direction (below 1e-6 at power .8) is left out.
+    # The probability of rejecting in the wrong direction (below 1e-6 at power .8) is neglected.
     noncentrality = special.nctdtrinc(n - 1, 1 - power, stats.t.isf(alpha / 2, n - 1))
     return float(noncentrality) / math.sqrt(n)
 
 
 def _overflowing() -> np.errstate:
-    """Let the squares of very large values exceed every float; what comes of it is no result."""
+    """Allow squares of very large values to overflow; results computed from them are discarded."""
     return np.errstate(over="ignore", invalid="ignore")
 
 
@@ -246,8 +246,8 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
 class _TTest(NamedTuple):
     """A t-test of a difference against 0.
 
-    Computed from the t-distribution's two functions, not by `scipy.stats`: its result objects take 3 ms a
-    comparison, and a table of 460 arms and 24 metrics has 11,000 of them.
+    Computed from the t-distribution's two functions instead of `scipy.stats`, whose result objects take 3 ms a
+    comparison: a table of 460 arms and 24 metrics has 11,000 of them.
     """
 
     difference: float
@@ -257,7 +257,7 @@ class _TTest(NamedTuple):
 
     @property
     def p(self) -> float | None:
-        """Two-sided p-value; None where squares exceed every float."""
+        """Two-sided p-value; None if squares exceed every float."""
         from scipy import special
 
         return _finite(2 * special.stdtr(self.df, -abs(self.difference / self.standard_error)))

@@ -1,8 +1,8 @@
-"""The scales on which what varies over seeds is taken to be normal, and the way back to the metric's unit.
+"""Transforms under which a metric is taken to be normal over seeds, and the way back to the metric's unit.
 
-A rate, such as the share of needles found, is counted over the items of one seed, `Logit.items`. Items are nested
-in their seed: how they scatter says how well *one* seed's rate is known, never how much seeds differ. So a seed's
-rate enters as one number, and nothing here ever adds up the items of several seeds.
+A rate, such as the fraction of needles found, is counted over the items of one seed, `Logit.items`. Items are
+nested in their seed: their scatter says how precisely *one* seed's rate is known, never how much seeds differ. So
+a seed's rate enters as one number, and items of several seeds are never pooled.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 _RELATIVE_ROUNDING = 1e-12
-"""A spread below this share of the values themselves is floating-point rounding, not variation."""
+"""A spread below this fraction of the values themselves is floating-point rounding, not variation."""
 
 FEW = 3
-"""Hits (or misses) of a seed below which its logit is mostly the half hit that is added to them."""
+"""Hits (or misses) of a seed below which its logit is dominated by the half hit that is added to them."""
 
 _ANGLES = 4096
 """Points on the edge of an ellipse; its extremes are missed by less than 3e-7 of its size."""
@@ -33,11 +33,11 @@ class Interval:
     high: float
     method: str
     note: str = ""
-    """What a reader must know of how it came about; empty if nothing."""
+    """Caveats about how it was computed; empty if there are none."""
 
 
 class JointMeans(NamedTuple):
-    """The means of two arms on a scale, and their interval: an ellipse around (treatment, baseline)."""
+    """Transformed means of two arms, and their joint confidence region: an ellipse around (treatment, baseline)."""
 
     treatment: float
     baseline: float
@@ -45,22 +45,22 @@ class JointMeans(NamedTuple):
     """Student's quantile times the standard error of the treatment's mean."""
     baseline_reach: float
     correlation: float
-    """Of the two means; 0 where the arms share no seeds."""
+    """Correlation of the two means; 0 if the arms share no seeds."""
 
 
 class Transform(ABC):
-    """A scale, as a way there and back."""
+    """A transform of a metric, with its inverse."""
 
     suffix: ClassVar[str] = ""
-    """Follows the name of a test that was made on this scale."""
+    """Appended to the name of a test on transformed values."""
     is_coarse: ClassVar[bool] = False
-    """Whether different models can score exactly the same, as no hit at all, on every seed."""
+    """Whether different models can score exactly the same on every seed, such as no hit at all."""
 
     def forward(self, values: Sequence[float]) -> np.ndarray:
-        """Put values on the scale.
+        """Transform values.
 
         Raises:
-            ValueError: If there are none, one is not finite, or one lies outside what the scale is made for.
+            ValueError: If there are none, one is not finite, or one lies outside the transform's domain.
         """
         array = np.asarray(values, dtype=float)
         if array.ndim != 1 or array.size == 0:
@@ -74,21 +74,21 @@ class Transform(ABC):
         return self.back(float(self.forward(values).mean()))
 
     def difference(self, treatment: Sequence[float], baseline: Sequence[float]) -> float:
-        """Return what separates the means of two arms, as `change` defines it."""
+        """Return the difference between the means of two arms, as `change` defines it."""
         return self.change(float(self.forward(treatment).mean()), float(self.forward(baseline).mean()))
 
     def interval(
         self, bounds: tuple[float, float] | None, values: Sequence[float], confidence: float
     ) -> Interval | None:
-        """Bring the t-interval of a mean back to the metric's unit.
+        """Transform the t-interval of a mean back to the metric's unit.
 
         Args:
-            bounds: The interval on the scale; None where the values do not vary.
-            values: Those it was made from.
+            bounds: The interval of transformed values; None if the values do not vary.
+            values: The values it was computed from.
             confidence: Its coverage.
 
         Returns:
-            The interval; None where there is none, or a bound exceeds every float.
+            The interval; None if there is none, or a bound exceeds every float.
         """
         if bounds is None:
             return None
@@ -99,15 +99,15 @@ class Transform(ABC):
         return Interval(low, high, f"t{self.suffix}") if math.isfinite(low) and math.isfinite(high) else None
 
     def difference_interval(self, bounds: tuple[float, float], joint: JointMeans, test: str) -> Interval | None:
-        """Bring the interval of a difference back to the unit of `change`.
+        """Transform the interval of a difference back to the unit of `change`.
 
         Args:
-            bounds: The test's own interval of the difference of the two means, on the scale.
-            joint: Where both means may lie; the same test, not yet reduced to their difference.
+            bounds: The test's own interval of the difference of the two transformed means.
+            joint: The joint confidence region of both means, from the same test.
             test: Name of the test.
 
         Returns:
-            The interval; None where a bound exceeds every float. It holds 0 exactly if the test does not reject.
+            The interval; None if a bound overflows. It contains 0 if and only if the test does not reject.
         """
         try:
             low, high = self._change_bounds(bounds, joint)
@@ -117,11 +117,11 @@ class Transform(ABC):
 
     @abstractmethod
     def back(self, mean: float) -> float:
-        """Bring a mean back to the metric's unit."""
+        """Transform a mean back to the metric's unit."""
 
     @abstractmethod
     def change(self, treatment: float, baseline: float) -> float:
-        """Return what separates two means that are given on the scale, in the unit that tables show."""
+        """Return the difference between two transformed means, in the unit that tables show."""
 
     @abstractmethod
     def _forward(self, array: np.ndarray) -> np.ndarray: ...
@@ -132,7 +132,7 @@ class Transform(ABC):
 
 @dataclass(frozen=True)
 class Linear(Transform):
-    """The values as they are; arms are separated by the difference."""
+    """The identity; arms are compared by the difference."""
 
     def back(self, mean: float) -> float:
         """Return the arithmetic mean as it is."""
@@ -151,7 +151,7 @@ class Linear(Transform):
 
 @dataclass(frozen=True)
 class Log(Transform):
-    """Logarithms, for metrics that multiply, such as perplexity; arms are separated by the relative change."""
+    """Logarithms, for multiplicative metrics such as perplexity; arms are compared by the relative change."""
 
     suffix: ClassVar[str] = " on the log scale"
 
@@ -186,9 +186,9 @@ class Logit(Transform):
     """Jeffreys logits of rates: ln((k + ½)/(m − k + ½)) for k hits of m items in a seed.
 
     The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. The mean is the mean logit
-    brought back: the rate of a typical seed (of the median seed, if logits are normal), not that of all items
-    together. Arms are separated by the difference of two such rates. Where all seeds score the same there is
-    nothing to average, and the mean is what they scored; the logit brought back misses it by up to half an item.
+    transformed back: the rate of a typical seed (of the median seed, if logits are normal), not that of all items
+    pooled. Arms are compared by the difference of two such rates. If all seeds score the same, the mean is that
+    score, because the logit transformed back misses it by up to half an item.
 
     Source:
         Gart & Zweifel (1967), Biometrika 54:181-187, for the half hit.
@@ -210,7 +210,7 @@ class Logit(Transform):
         return float(values[0]) if is_constant(logits) else self.back(float(logits.mean()))
 
     def difference(self, treatment: Sequence[float], baseline: Sequence[float]) -> float:
-        """Return the difference of the rates of a typical seed; brought back alike, unless neither arm varies."""
+        """Return the difference of the rates of a typical seed; of the plain values if neither arm varies."""
         if is_constant(self.forward(treatment)) and is_constant(self.forward(baseline)):
             return float(treatment[0]) - float(baseline[0])
         return super().difference(treatment, baseline)
@@ -226,12 +226,12 @@ class Logit(Transform):
     def interval(
         self, bounds: tuple[float, float] | None, values: Sequence[float], confidence: float
     ) -> Interval | None:
-        """Bring a t-interval back; where a seed has few hits, or few misses, widen it to what its items allow.
+        """Transform a t-interval back; for few hits or few misses, widen it to what the number of items allows.
 
-        With fewer than `FEW` hits a logit is mostly the half hit that was added, and Student's t knows nothing of
-        how good that guess is. The interval then also holds Clopper and Pearson's, of the mean hits among the
-        items of *one* seed; where such seeds are all equal, as those without any hit, there is nothing else. So
-        the interval covers at least 93 % at every rate, not 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
+        With fewer than `FEW` hits a logit is dominated by the half hit that was added, and Student's t does not
+        account for that error. The interval then also includes Clopper and Pearson's, for the mean hits among the
+        items of *one* seed; if such seeds are all equal, as those without any hit, that is the only interval. So
+        the coverage is at least 93 % at every rate, instead of 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
         """
         found = super().interval(bounds, values, confidence)
         hits = self.items * np.asarray(values, dtype=float).clip(0, 1)
@@ -256,9 +256,9 @@ class Logit(Transform):
         return logits
 
     def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]:
-        """Return the smallest and the largest difference of two rates that both lie in the joint interval.
+        """Return the smallest and the largest difference of two rates that both lie in the joint region.
 
-        The same difference of logits is worth different differences of rates, depending on their level, and the
+        The same difference of logits means different differences of rates, depending on their level, and the
         level is uncertain too. The edge of the ellipse touches equal rates exactly where the test's p is its level.
         Few hits need no widening here: the half hits of two arms cancel (simulated coverage 95 to 96 %, from a
         tenth of a hit a seed on).
@@ -275,7 +275,7 @@ LINEAR, LOG = Linear(), Log()
 
 
 def is_constant(values: np.ndarray, magnitude: np.ndarray | None = None) -> bool:
-    """Say whether values vary by no more than rounding does, relative to `magnitude` (themselves if None)."""
+    """Return whether values vary by no more than rounding, relative to `magnitude` (themselves if None)."""
     reference = values if magnitude is None else magnitude
     return bool(np.ptp(values) <= _RELATIVE_ROUNDING * np.abs(reference).max())
 
@@ -286,7 +286,7 @@ def clopper_pearson(hits: float, items: int, confidence: float = 0.95) -> tuple[
     Source:
         Clopper & Pearson (1934), Biometrika 26:404-413.
     """
-    from scipy import special  # `scipy.stats` has the same by these functions, and takes a second to import
+    from scipy import special  # `scipy.stats` computes the same from these, but takes a second to import
 
     tail = (1 - confidence) / 2
     low = float(special.betaincinv(hits, items - hits + 1, tail)) if hits > 0 else 0.0

@@ -1,8 +1,8 @@
-"""How a Ray cluster is reached: which address is meant, and with which token.
+"""How a Ray cluster is reached: which kind of address is given, and which token is sent.
 
 Ray has three kinds of address: `host:6379` (or `auto`) joins a cluster from one of its nodes,
 `http://host:8265` takes jobs, `ray://host:10001` is the Ray Client. Since 2.59 clusters authenticate by a token
-that all their nodes and users share. Imports no Ray: the doctor must be able to speak when that is broken.
+that all their nodes and users share. Imports no Ray, so that `doctor` works even if Ray is broken.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOKEN_CURE = (
 
 
 class ClusterError(ConnectionError):
-    """A cluster cannot be used in the way it was asked for; the message says why and what to do."""
+    """A cluster cannot be used as requested; the message says why and what to do."""
 
 
 def token_place(environ: Mapping[str, str], home: Path) -> str | None:
@@ -59,12 +59,12 @@ def token_place(environ: Mapping[str, str], home: Path) -> str | None:
 
 
 def is_authentication_off(environ: Mapping[str, str]) -> bool:
-    """Return whether this user has told Ray to send no token."""
+    """Return whether this user has configured Ray to send no token."""
     return environ.get("RAY_AUTH_MODE", "").lower() == "disabled"
 
 
 def token_advice(environ: Mapping[str, str], home: Path) -> str:
-    """Return what to do when a cluster has refused this user."""
+    """Return what to do after a cluster has refused this user."""
     if is_authentication_off(environ):
         return f"it wants a token and RAY_AUTH_MODE=disabled sends none; unset that. {TOKEN_CURE}"
     place = token_place(environ, home)
@@ -100,7 +100,7 @@ def join_address(address: str) -> str:
 
 
 def jobs_address(address: str) -> str:
-    """Return `address` if it is one where a cluster takes jobs: `http://host:port`, without a slash at its end.
+    """Return `address` if a cluster accepts jobs there: `http://host:port`, without a trailing slash.
 
     Raises:
         ClusterError: If it is of another kind.
@@ -127,7 +127,7 @@ def answers(address: str, timeout_seconds: float) -> bool:
 
 
 def authenticate(environ: MutableMapping[str, str], home: Path) -> None:
-    """Have Ray send this user's token. By itself it does so only to a cluster that it finds on this machine.
+    """Make Ray send this user's token. By default it does so only to a cluster that it finds on this node.
 
     Raises:
         ClusterError: If RAY_AUTH_MODE demands a token and there is none, or it cannot be read.
@@ -172,7 +172,7 @@ def fetch_problem(url: str, timeout_seconds: float) -> str | None:
         except (OSError, ValueError) as error:
             problem[0] = str(getattr(error, "reason", error))
 
-    # a thread, because looking a name up knows no time-out
+    # a thread, because a name look-up cannot be given a time-out
     thread = threading.Thread(target=fetch, daemon=True)
     thread.start()
     thread.join(timeout_seconds)

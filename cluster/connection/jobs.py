@@ -1,4 +1,4 @@
-"""Ray's job server: it runs a command on a cluster, and tells how that goes."""
+"""Ray's job server: it runs a command on a cluster and reports its progress."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from cluster.connection.session import send_token
 
 POLL_SECONDS = 1.0
 LOST_AFTER_SECONDS = 60.0
-"""How long a server may be away while a job is followed: dashboards restart."""
+"""How long a server may be unreachable while a job is followed: dashboards restart."""
 QUIET_SECONDS = 30.0
-"""How long a job may print nothing before the server is asked whether it still runs."""
+"""How long a job may print nothing before the server is asked whether the job still runs."""
 BUSY_SECONDS = 60.0
-"""How long a head node may be too busy to take a job."""
+"""How long a head node may be too busy to accept a job."""
 FIRST_PAUSE_SECONDS = 1.0
 
 _BUSY = "No available agent to submit job"
-"""In Ray's answer when the head node was too busy to find who starts the job."""
+"""Part of Ray's error if the head node was too busy to find an agent that starts the job."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class JobEnd:
 
     status: Literal["succeeded", "failed", "stopped"]
     exit_code: int | None
-    """Of its command; None if it was stopped or never started."""
+    """Exit code of its command; None if it was stopped or never started."""
     message: str
-    """Ray's own words, with the last lines of a failed command."""
+    """Ray's own message, with the last lines of a failed command."""
 
 
 _TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
-"""Loggers that tell of every upload."""
+"""Loggers that report every upload."""
 
 
 class JobServer:
@@ -54,7 +54,7 @@ class JobServer:
         address: `http://host:port` of the cluster's dashboard.
 
     Raises:
-        ClusterError: If it cannot be reached, refuses this user's token, or is no job server.
+        ClusterError: If it cannot be reached, refuses this user's token, or is not a job server.
     """
 
     def __init__(self, address: str) -> None:
@@ -74,14 +74,14 @@ class JobServer:
 
         Args:
             command: For the cluster's shell.
-            job_id: A name that the cluster has not seen.
-            working_dir: Copied to the cluster; the command and all that it starts run in the copy, and import
+            job_id: A name that the cluster has not seen yet.
+            working_dir: Copied to the cluster; the command and its child processes run in the copy, and import
                 from it.
-            environment: Variables for the command and all that it starts, beside the cluster's own.
-            title: Shown beside the job.
+            environment: Variables for the command and its child processes, in addition to the cluster's own.
+            title: Shown with the job.
 
         Raises:
-            ClusterError: If the cluster refuses it, or stays too busy to take it.
+            ClusterError: If the cluster refuses it, or stays too busy to accept it.
         """
         pause, deadline = FIRST_PAUSE_SECONDS, time.monotonic() + BUSY_SECONDS
         while True:
@@ -106,14 +106,14 @@ class JobServer:
             pause *= 2
 
     def wait(self, job_id: str, show: Callable[[str], None] | None = None) -> JobEnd:
-        """Return when the job has ended.
+        """Wait until the job has ended.
 
         Args:
             job_id: The job.
             show: Called with each new piece of the job's output.
 
         Raises:
-            ClusterError: If the server is away for longer than `LOST_AFTER_SECONDS`.
+            ClusterError: If the server is unreachable for longer than `LOST_AFTER_SECONDS`.
         """
         log = _Log(show) if show else None
         lost_at: float | None = None
@@ -138,7 +138,7 @@ class JobServer:
             return self._client.get_job_info(job_id)
 
     async def _reader(self, job_id: str, log: _Log) -> None:
-        """Show what a job prints until it ends or is quiet for a while: a dead line does not say so."""
+        """Show a job's output until it ends or is quiet for a while, because a dead connection gives no sign."""
         log.begin_again()
         async with aclosing(self._client.tail_job_logs(job_id)) as pieces:
             while True:
@@ -152,18 +152,18 @@ class JobServer:
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
-        """Turn what Ray raises into what a user can do."""
+        """Turn Ray's exceptions into messages that say what to do."""
         try:
             yield
         except AuthenticationError as error:
             raise ClusterError(token_advice(os.environ, Path.home())) from error
         except (OSError, RuntimeError, ValueError, KeyError, aiohttp.ClientError) as error:
-            # no server, no job server, a refusal
+            # unreachable, not a job server, or a refusal
             raise ClusterError(" ".join(str(error).split())) from error
 
 
 class _Log:
-    """What a job has printed, as far as it was shown: a server that is asked again begins at the start."""
+    """The part of a job's output that was already shown: after a reconnect the server starts from the beginning."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -171,11 +171,11 @@ class _Log:
         self._num_read = 0
 
     def begin_again(self) -> None:
-        """Expect the first piece next."""
+        """Expect the output from its beginning."""
         self._num_read = 0
 
     def add(self, piece: str) -> None:
-        """Show of the next piece what was not shown yet."""
+        """Show the part of the next piece that was not shown yet."""
         new = piece[max(0, self._num_shown - self._num_read) :]
         self._num_read += len(piece)
         self._num_shown = max(self._num_shown, self._num_read)

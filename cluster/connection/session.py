@@ -33,26 +33,26 @@ from cluster.inventory import Card, Inventory, cluster_inventory, local_inventor
 from cluster.memory.cuda_context import with_contexts
 
 OBJECT_STORE_BYTES = 256 * 2**20
-"""Trials exchange metrics, not tensors; the default would take 30 % of the machine's memory."""
+"""Trials exchange metrics, not tensors; the default would take 30 % of the node's memory."""
 
 LOOK_SECONDS = 180.0
-"""How long a node may need to say what GPUs it has: it starts a process and opens a CUDA context."""
+"""How long a node may take to report its GPUs: it starts a process and opens a CUDA context."""
 
 CHECK_EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
-"""How long Ray may not answer before it counts as dead. After 60 s it ends the process that asks."""
+"""How long Ray may be unresponsive before it counts as dead. After 60 s it ends the process that is waiting."""
 
 STARTED_TOO_SLOWLY = "timed out during startup"
-"""What Ray says, in words only, if its processes were not up within its 30 s."""
+"""Part of Ray's error, which has no class of its own, if its processes were not up within 30 s."""
 
 
 class RayFailure(RuntimeError):  # noqa: N818  Ray's failure, not an error of the call that finds it
-    """Ray itself has died; the message says what of it."""
+    """Ray itself has died; the message says which component."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SessionResources:
-    """What a local session offers to trials: exactly what the plan will use, so that nothing waits for ever."""
+    """What a local session offers to trials: exactly what the plan will use, so that no trial waits forever."""
 
     cpus: int
     gpus: int
@@ -63,31 +63,31 @@ class SessionResources:
 def ray_session(
     offer: SessionResources, *, address: str | None, worker_environment: Mapping[str, str] = MappingProxyType({})
 ) -> Iterator[None]:
-    """Hold a Ray session for the duration of the block, quiet on the terminal.
+    """Keep a Ray session open for the duration of the block, without output on the terminal.
 
     Args:
         offer: Resources of a local session.
-        address: Cluster to join, or None for a local session of our own. A local session says
-            `address="local"` outright: otherwise a file that a dead cluster left in Ray's temporary
-            folder would send us to it.
-        worker_environment: Variables that workers' processes start with.
+        address: Cluster to join, or None for a private local session. A local session sets
+            `address="local"` explicitly: otherwise a file that a dead cluster left in Ray's temporary
+            folder would make Ray connect to it.
+        worker_environment: Environment variables of the worker processes.
 
     Raises:
         ClusterError: If the cluster cannot be joined; the message says what to do.
-        RayFailure: If a session of our own does not start in time.
+        RayFailure: If a local session does not start in time.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     quiet = {"log_to_driver": False, "logging_level": logging.ERROR, "configure_logging": True}
     if address:
         _join(address, {**quiet, "runtime_env": {"env_vars": dict(worker_environment)}})
     else:
-        os.environ.update(worker_environment)  # inherited, which is faster than a runtime environment
+        os.environ.update(worker_environment)  # inherited by workers; faster than a runtime environment
         _start(offer, quiet)
     try:
         yield
     finally:
         # A handle that is freed while Ray shuts down ends the whole process, from C++ ("The core worker has already
-        # been shutdown"). Tune's objects form cycles, so those handles are freed here and not at some later moment.
+        # been shutdown"). Tune's objects form reference cycles, so collect them here instead of at some later time.
         gc.collect()
         ray.shutdown()
 
@@ -111,20 +111,20 @@ def _start(offer: SessionResources, quiet: dict[str, Any]) -> None:
 
 
 def send_token() -> None:
-    """Have Ray send this user's token from now on.
+    """Make Ray send this user's token from now on.
 
     Raises:
-        ClusterError: If a token is demanded and there is none.
+        ClusterError: If a token is required and there is none.
     """
     authenticate(os.environ, Path.home())
-    Config.initialize("")  # Ray has read RAY_AUTH_MODE when it was imported
+    Config.initialize("")  # Ray read RAY_AUTH_MODE when it was imported
 
 
 def _join(address: str, quiet: dict[str, Any]) -> None:
-    """Join a cluster, or say why not.
+    """Join a cluster, or raise an error that says why not.
 
-    `ray.init` would ask twenty times, for 13 minutes if something else listens there, and then not say that it was
-    the token; where it finds no token at all, it ends the process. So each is asked first, once.
+    `ray.init` would retry twenty times, for 13 minutes if something else listens there, and then not say that the
+    token was the problem; if it finds no token at all, it ends the process. So each is checked once before.
     """
     join_address(address)
     send_token()
@@ -164,23 +164,23 @@ def cluster_nodes(address: str) -> Inventory:
 
 
 def _look_at(node_id: str) -> ray.ObjectRef[tuple[Card, ...]]:
-    """Have a node say which GPUs it has, how much of their memory is free, and what a context takes of it."""
+    """Have a node report its GPUs, how much of their memory is free, and how much a CUDA context takes."""
     there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
     return _cards_here.options(scheduling_strategy=there).remote()
 
 
 @ray.remote(num_cpus=0, max_retries=0)
 def _cards_here() -> tuple[Card, ...]:
-    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all GPUs from who asks for none
+    os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all GPUs from a task that requests none
     return with_contexts(local_inventory()).gpus
 
 
 def run_while_ray_is_alive(work: Callable[[], None]) -> None:
-    """Do `work`, which waits for Ray, in a thread of its own, and give it up if Ray itself dies.
+    """Run `work`, which waits for Ray, in a separate thread, and abandon it if Ray itself dies.
 
     Raises:
         RayFailure: Ray has died. A call that waits for it may never return: its thread is left behind.
-        Exception: What `work` raised while Ray was well.
+        Exception: Whatever `work` raised.
     """
     ended: queue.SimpleQueue[BaseException | None] = queue.SimpleQueue()
 
@@ -214,7 +214,7 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
 
 
 def _unresponsive_component() -> str | None:
-    """Return what of Ray does not answer; None if all does."""
+    """Return which component of Ray is unresponsive; None if there is none."""
     context = ray.get_runtime_context()
     if not answers(context.gcs_address, CONNECT_SECONDS):
         return f"Ray's head at {context.gcs_address} has died"

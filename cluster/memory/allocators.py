@@ -1,4 +1,4 @@
-"""The allocators under a trial: how much memory a process holds for the tensors it has."""
+"""Models of the memory allocators below a trial: how much a process holds for the tensors it has."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Device = Literal["cpu", "cuda"]
 
 _PAGE = 4096
 _HOST_MMAP = MIB
-"""`MALLOC_MMAP_THRESHOLD_` of a worker: tensors of this size and above are mapped, and unmapped, one by one."""
+"""`MALLOC_MMAP_THRESHOLD_` of a worker: tensors of this size and above are mapped and unmapped one by one."""
 
 _CUDA_GRAIN = 512
 _CUDA_SMALL = MIB
@@ -22,38 +22,38 @@ _CUDA_MIDDLE_SEGMENT = 20 * MIB
 
 
 class Allocator(Protocol):
-    """What a ledger asks memory of."""
+    """The allocator that a ledger takes memory from."""
 
     held_bytes: int
     """Bytes that the process holds now."""
 
     def take(self, size: int) -> Any:
-        """Take `size` bytes; return what `give` wants back."""
+        """Take `size` bytes; return the handle that `give` needs."""
 
     def give(self, taken: Any) -> None:
-        """Give back what `take` returned."""
+        """Free what `take` returned."""
 
 
 class HostAllocator:
-    """glibc with the thresholds of a worker: what is freed goes back, in whole pages."""
+    """glibc with the thresholds of a worker: freed memory goes back to the kernel, in whole pages."""
 
     def __init__(self) -> None:
         self.held_bytes = 0
 
     def take(self, size: int) -> int:
-        """Take `size` bytes: whole pages above the threshold, else 16-byte grains of the heap."""
+        """Take `size` bytes: whole pages above the threshold, otherwise 16-byte grains of the heap."""
         grain, header = (_PAGE, 16) if size >= _HOST_MMAP else (16, 8)
         rounded = -(-(size + header) // grain) * grain if size else 0
         self.held_bytes += rounded
         return rounded
 
     def give(self, taken: int) -> None:
-        """Give back."""
+        """Free memory."""
         self.held_bytes -= taken
 
 
 class _Block:
-    """A stretch of a segment of GPU memory."""
+    """A contiguous part of a segment of GPU memory."""
 
     __slots__ = ("free", "next", "pool", "previous", "size")
 
@@ -65,8 +65,8 @@ class _Block:
 class CudaAllocator:
     """PyTorch's caching allocator on one stream: segments are kept, split best-fit and merged again.
 
-    `held_bytes` is what `torch.cuda.memory_reserved` says. Nothing is given back to the GPU, as in a trial that
-    never runs out.
+    `held_bytes` corresponds to `torch.cuda.memory_reserved`. Nothing is given back to the GPU, as in a trial that
+    never runs out of memory.
 
     Source:
         PyTorch, c10/cuda/CUDACachingAllocator.cpp, with its default settings.
@@ -97,7 +97,7 @@ class CudaAllocator:
         return block
 
     def give(self, taken: _Block | None) -> None:
-        """Put a block back, merged with its free neighbours."""
+        """Free a block, merging it with its free neighbours."""
         if taken is None:
             return
         for neighbour in (taken.previous, taken.next):
@@ -139,5 +139,5 @@ def _size(block: _Block) -> int:
 
 
 def allocator_of(device: Device) -> Allocator:
-    """Return the allocator that a trial on `device` has."""
+    """Return a model of the allocator of a trial on `device`."""
     return CudaAllocator() if device == "cuda" else HostAllocator()

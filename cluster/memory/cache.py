@@ -1,4 +1,4 @@
-"""Estimates remembered between processes: a few hundred bytes each, in the user's cache folder."""
+"""Estimates cached between processes: a few hundred bytes each, in the user's cache folder."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from trainables.code_hash import code_hash
 
 
 def cache_folder() -> Path:
-    """Return where estimates are kept: `$XDG_CACHE_HOME/phasesweep/estimates`, by default below `~/.cache`."""
+    """Return where estimates are cached: `$XDG_CACHE_HOME/phasesweep/estimates`, by default below `~/.cache`."""
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "phasesweep" / "estimates"
 
@@ -25,22 +25,22 @@ def cache_folder() -> Path:
 class EstimateCache:
     """Estimates by key, one file each.
 
-    Another version of PyTorch, of the code that trains or of the code that estimates has keys of its own. The files
-    may be removed at any time; a folder that cannot be written holds none, and costs the time only.
+    Keys depend on the versions of PyTorch, of the code that trains and of the code that estimates. The files
+    may be removed at any time; if the folder cannot be written, nothing is cached, and estimates only take longer.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder or cache_folder()
 
     def find(self, key: str) -> MemoryEstimate | None:
-        """Return what was kept under `key`; None if nothing was, or it cannot be read."""
+        """Return the estimate cached under `key`; None if there is none, or it cannot be read."""
         try:
             return MemoryEstimate(**json.loads(self._path(key).read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none, not JSON (torn by a full disk), or not an estimate
+        except (OSError, ValueError, TypeError):  # absent, not JSON (cut off by a full disk), or not an estimate
             return None
 
     def keep(self, key: str, found: MemoryEstimate) -> None:
-        """Keep an estimate under `key`; a reader sees all of it or nothing."""
+        """Cache an estimate under `key`, atomically for readers."""
         path = self._path(key)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""What a CUDA context and its libraries take of a GPU before any tensor. Measured, not assumed, where a GPU is.
+"""GPU memory of a CUDA context and its libraries before any tensor; measured wherever there is a GPU.
 
-It differs by driver, kind of GPU and PyTorch, by several hundred MiB; a cap that leaves it out is too generous by
-as much for every trial on the GPU.
+It differs by driver, kind of GPU and PyTorch version, by several hundred MiB; a memory limit that neglects it is
+too generous by as much for every trial on the GPU.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from cluster.inventory import Inventory, ask_nvidia_smi
 from trainables.units import MIB
 
 ASSUMED_MIB = 600.0
-"""For GPUs that are only imagined, or that could not be asked."""
+"""For hypothetical GPUs, and those that could not be measured."""
 
 _MEASURE_SECONDS = 120
 
 
 def of_cards(inventory: Inventory) -> float:
-    """Return the largest context of the GPUs in `inventory`, in MiB; the assumed one where none was measured."""
+    """Return the largest context of the GPUs in `inventory`, in MiB; the assumed one if none was measured."""
     return max((card.context_mib for card in inventory.gpus if card.context_mib is not None), default=ASSUMED_MIB)
 
 
 def with_contexts(inventory: Inventory) -> Inventory:
-    """Return this machine's inventory with the context as measured on its first visible GPU, if it has any.
+    """Return this node's inventory with the context measured on its first visible GPU, if it has any.
 
-    A process of its own opens the context and ends with it; that takes some seconds.
+    A separate process opens the context and ends; that takes some seconds.
     """
     if not inventory.gpus:
         return inventory
@@ -52,20 +52,20 @@ def with_contexts(inventory: Inventory) -> Inventory:
 
 
 def measure() -> float:
-    """Open a context on the first visible GPU of this process; return the MiB that it took beside tensors.
+    """Open a context on the first visible GPU of this process; return the MiB that it took, without tensors.
 
-    Other programs that take or free memory on the GPU at this very moment are counted with it.
+    Memory that other programs take or free on the GPU at the same time is included.
 
     Raises:
-        RuntimeError: If CUDA does not start on it.
+        RuntimeError: If CUDA cannot be initialised on it.
     """
     rows = ask_nvidia_smi("index,uuid,memory.free")
     uuid, before_mib = first_visible(rows, os.environ.get("CUDA_VISIBLE_DEVICES"))
     os.environ["CUDA_VISIBLE_DEVICES"] = uuid
-    import torch  # only in the process that measures, and only once it sees no other GPU
+    import torch  # only in the measuring process, and after CUDA_VISIBLE_DEVICES is set
 
     matrix = torch.ones(64, 64, device="cuda")
-    (matrix @ matrix).sum().item()  # cuBLAS and the kernels' modules are loaded with their first use
+    (matrix @ matrix).sum().item()  # cuBLAS and the kernels' modules are loaded on first use
     torch.cuda.synchronize()
     return before_mib - (torch.cuda.mem_get_info()[0] + torch.cuda.memory_reserved()) / MIB
 

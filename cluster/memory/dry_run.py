@@ -1,7 +1,7 @@
-"""A trial on fake tensors: the real training loop, from building the model to the last probe.
+"""Dry run of a trial on fake tensors: the real training loop, from building the model to the last probe.
 
-Fake tensors have a shape and no data, so a dry run takes next to no memory and does no arithmetic. Whatever the
-loop does (clipping, the optimiser, evaluation, probes) is in it, because it is the loop itself that runs.
+Fake tensors have a shape and no data, so a dry run takes almost no memory and does no arithmetic. Whatever the
+loop does (clipping, the optimiser, evaluation, probes) is included, because the loop itself runs.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ from trainables.training.numerics import Numerics
 from trainables.training.probes import PROBE_BATCH
 
 _DECIDING = 7 / 8
-"""Windows below this share of the full length are not computed in evaluation: memory rises with the length, and the
+"""Windows below this fraction of the full length are skipped in evaluation: memory rises with the length, and the
 probes also cut windows near the end."""
 
 _TEMPORARIES_8BIT = 5
 """Float32 copies of a parameter that bitsandbytes' 8-bit AdamW makes at once on a CPU: both states, the gradient,
-the root of the second state and its quotient. On a GPU its kernel makes none."""
+the root of the second state and its quotient. Its GPU kernel makes none."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DryRun:
-    """What a trial would hold, in bytes."""
+    """Memory that a trial would take, in bytes."""
 
     parameters: int
     """Parameters and buffers."""
@@ -48,9 +48,9 @@ class DryRun:
     activations: int
     """What the forward pass of one micro-batch keeps for the backward pass, the loss included."""
     held: dict[str, int]
-    """Of the allocator at most, in each stage: building, training, optimizer, evaluation, probes."""
+    """Largest size held by the allocator in each stage: building, training, optimizer, evaluation, probes."""
     live: dict[str, int]
-    """Of tensors at most, in each stage."""
+    """Largest size of live tensors in each stage."""
 
 
 def dry_run(
@@ -63,18 +63,18 @@ def dry_run(
     held_out_sequences: int,
     device: Device,
 ) -> DryRun:
-    """Run a trial on fake tensors; leaves no trace in the process.
+    """Run a trial on fake tensors; changes nothing in the process.
 
-    On a `cuda` device only what happens after the model has moved there counts, in an allocator that works as
-    PyTorch's does; the operations are those of a CPU, whose kernels keep the same tensors but for little.
+    On a `cuda` device only what happens after the model has moved there counts, with a model of PyTorch's caching
+    allocator; the operations are those of a CPU, whose kernels keep nearly the same tensors.
 
     Raises:
         DataDependentOutputException, DynamicOutputShapeException: If the model's forward pass in training reads
             the values of tensors.
     """
-    batch_size = min(config.budget.batch_size, 2 * micro_batch_size)  # a third micro-batch is like the second
-    # The optimiser makes its state in the first step. Where what is freed goes back, the second needs the same and
-    # that state; an allocator that keeps segments has to live through both.
+    batch_size = min(config.budget.batch_size, 2 * micro_batch_size)  # a third micro-batch needs no more
+    # The optimiser creates its state in the first step. If freed memory goes back, the second step needs the same
+    # plus that state; an allocator that keeps segments has to go through both.
     steps = min(2 if device == "cuda" else 1, config.budget.steps)
     ledger = Ledger(allocator_of(device), functools.partial(_hidden_bytes, device))
     stub = _StubTask(
@@ -95,13 +95,13 @@ def dry_run(
 
 def _shortened(config: TrialConfig, steps: int, batch_size: int, context_length: int) -> TrialConfig:
     budget = config.budget.model_copy(update={"batch_size": batch_size, "steps": steps, "report_every": steps})
-    alone = {"pretraining": None, "resume_from": None}  # weights taken over are there before the first step
+    alone = {"pretraining": None, "resume_from": None}  # loaded weights take no more memory from the first step on
     staying = _StaysOnDevice(config.architecture, context_length)
     return config.model_copy(update={**alone, "budget": budget, "architecture": staying})
 
 
 def _run(config: TrialConfig, stub: _StubTask, ledger: Ledger, micro_batch_size: int, device: Device) -> DryRun:
-    """Run a trial from its first step to its last report, as the ledger looks on."""
+    """Run a trial from its first step to its last report, observed by the ledger."""
     reads = _Reads()
     with _unchanged_settings(), FakeTensorMode(), reads, ExitStack() as watching:
         if device == "cpu":
@@ -111,7 +111,7 @@ def _run(config: TrialConfig, stub: _StubTask, ledger: Ledger, micro_batch_size:
         trainer.optimizer.register_step_pre_hook(lambda *_: setattr(ledger, "stage", "optimizer"))
         trainer.optimizer.register_step_post_hook(lambda *_: ledger.hide_again())
         weights = [*trainer.model.parameters(), *trainer.model.buffers()]
-        if device == "cuda":  # a model is built in host memory, and then moves
+        if device == "cuda":  # a model is built in host memory first
             watching.enter_context(ledger)
             ledger.add(weights)
         for _ in trainer.reports():
@@ -129,7 +129,7 @@ def _run(config: TrialConfig, stub: _StubTask, ledger: Ledger, micro_batch_size:
 
 @contextmanager
 def _unchanged_settings() -> Iterator[None]:
-    """Give back what the loop sets in its process: the random state, and how cuDNN chooses."""
+    """Restore what the loop sets globally in its process: the random state, and cuDNN's benchmark mode."""
     benchmark = torch.backends.cudnn.benchmark
     try:
         with torch.random.fork_rng(devices=[]):
@@ -139,7 +139,7 @@ def _unchanged_settings() -> Iterator[None]:
 
 
 def _numerics(micro_batch_size: int) -> Numerics:
-    """Return the numerics that this process has already, so that the loop changes none of them."""
+    """Return the numerics that this process already has, so that the loop changes none of them."""
     return Numerics(
         threads=torch.get_num_threads(),
         deterministic=torch.are_deterministic_algorithms_enabled(),
@@ -148,7 +148,7 @@ def _numerics(micro_batch_size: int) -> Numerics:
 
 
 def _hidden_bytes(device: Device, operation: Any, arguments: tuple[Any, ...]) -> int:
-    """Return what an operation whose inside is not run on fake tensors takes and gives back."""
+    """Return what an operation takes and frees internally, if fake tensors do not run its internals."""
     if device == "cpu" and operation.name() == "bitsandbytes::optimizer_update_8bit_blockwise":
         gradient: Tensor = arguments[1]
         return _TEMPORARIES_8BIT * 4 * gradient.numel()
@@ -156,12 +156,12 @@ def _hidden_bytes(device: Device, operation: Any, arguments: tuple[Any, ...]) ->
 
 
 class _Reads(TorchFunctionMode):
-    """Answers with ones wherever the loop reads the values of fake tensors, as it does to report."""
+    """Returns ones wherever the loop reads the values of fake tensors, as it does for reports."""
 
     def __init__(self) -> None:
         super().__init__()
         self.allowed = True
-        """False while a model computes in training: what it then does must not depend on values."""
+        """False during a training forward pass, which must not depend on values."""
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -185,7 +185,7 @@ _READING: dict[Any, Callable[[Tensor], Any]] = {
 
 
 class _StaysOnDevice:
-    """An architecture whose models stay where they are built: PyTorch cannot move fake parameters."""
+    """An architecture whose models stay on the device they are built on: PyTorch cannot move fake parameters."""
 
     def __init__(self, architecture: ArchitectureConfig, context_length: int) -> None:
         self._architecture, self._context_length = architecture, context_length
@@ -208,21 +208,21 @@ class _StaysOnDevice:
 
 
 def _score(logits_BTV: Tensor, targets_BT: Tensor) -> None:
-    """Take the memory that the negative log-likelihood of each target takes."""
+    """Allocate what the negative log-likelihood of each target takes."""
     wide = torch.promote_types(logits_BTV.dtype, torch.float32)
     nn.functional.cross_entropy(logits_BTV.flatten(0, 1).to(wide), targets_BT.flatten(), reduction="none")
 
 
 class _StubTask(Task):
-    """Stands in for the task: sequences of zeros, scored as language is; tells the ledger the stage of the trial.
+    """Stub task: sequences of zeros, scored as language is; reports the stage of the trial to the ledger.
 
     Args:
         vocab_size: Of the task.
         context_length: Of the task.
         max_length: Of the task.
         held_out_sequences: Windows of full length in the validation split.
-        num_others: Sequences of a batch that are not trained on here, but held while others are.
-        ledger: Is told.
+        num_others: Sequences of a batch that are not trained on here, but kept in memory meanwhile.
+        ledger: Where the stage is set.
     """
 
     splits: tuple[Split, ...] = ("val",)
@@ -254,7 +254,7 @@ class _StubTask(Task):
         return self._max_length
 
     def watch(self, model: LanguageModel, reads: _Reads) -> None:
-        """Measure what forward passes in training keep, and let none of them read values."""
+        """Measure what training forward passes keep, and forbid them to read values."""
 
         def before(module: nn.Module, _: Any) -> None:
             reads.allowed = not module.training
@@ -279,7 +279,7 @@ class _StubTask(Task):
         return loss
 
     def held_out(self, num_sequences: int) -> Batch:
-        """Return sequences to probe on: one part of them, for the others take no more beside it than they are."""
+        """Return sequences to probe, in a single part: further parts would need no more memory."""
         self._ledger.stage = "probes"
         size = min(num_sequences, self._held_out_sequences)
         self._others = self._zeros(max(0, size - PROBE_BATCH))
@@ -294,7 +294,7 @@ class _StubTask(Task):
         max_sequences: int | None = None,
         batch_size: int = 64,
     ) -> dict[str, float]:
-        """Score a batch; what was scored already takes no more again."""
+        """Score a batch; a repeated call needs no more memory and does nothing."""
         self._ledger.stage, self._others = "evaluation", None
         size = min(batch_size, max_sequences or batch_size, self._held_out_sequences)
         found = {"val_subset/loss": 1.0}

@@ -1,4 +1,4 @@
-"""How much memory a trial will need, before it runs: the training loop under fake tensors."""
+"""How much memory a trial will need, estimated before it runs by a dry run on fake tensors."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from trainables.units import MIB
 
 PROCESS_MIB = 512.0
 """Resident set of a Ray worker on a CPU after a trial with a model of a few KiB, as measured with Ray 2.60 and
-torch 2.13: 396 once the trainable is imported, 100 more for what the first optimiser step imports."""
+torch 2.13: 396 after the trainable is imported, 100 more for what the first optimiser step imports."""
 
 
 class EstimateError(ValueError):
-    """A model whose memory cannot be known without running it."""
+    """A model whose memory cannot be estimated without running it."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class MemoryEstimate:
-    """Where the memory of one trial is at its peak, in MiB."""
+    """How the peak memory of one trial is made up, in MiB."""
 
     parameters_mib: float
     """Parameters and buffers."""
@@ -38,7 +38,7 @@ class MemoryEstimate:
     """What the peak needs beyond the rest: temporary tensors, batches, the task's data; in evaluation and probes
     also logits and layers' outputs; on a GPU what its allocator holds and does not use."""
     context_mib: float
-    """The process itself, before any model."""
+    """The process itself (on a GPU its CUDA context), before any model."""
     peak_stage: str = "training"
     """When the peak is: `building`, `training`, `optimizer` (its step), `evaluation` or `probes`."""
 
@@ -68,21 +68,21 @@ def estimate(
     task_mib: float = 0.0,
     device: Device = "cpu",
 ) -> MemoryEstimate:
-    """Return the memory that one trial needs at its peak; allocates nothing of it.
+    """Return the memory that one trial needs at its peak; allocates none of it.
 
-    The training loop itself runs on fake tensors, from building the model to the last probe, and a ledger counts
-    what its tensors take of the device's allocator. What kernels take inside is not in it.
+    The training loop runs on fake tensors, from building the model to the last probe, and a ledger counts
+    what its tensors take from the device's allocator. Memory that kernels take internally is not included.
 
     Args:
         config: The configuration.
-        vocab_size: Symbols of the task.
+        vocab_size: Vocabulary size of the task.
         context_length: Tokens of a sequence.
         max_length: Tokens of the longest sequence that is scored; None: `context_length`.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
         process_mib: What the worker process needs before it has a model; on a GPU, its context.
         held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
             more than the probes use makes no difference.
-        task_mib: What the task holds in the worker's memory, its text and tokens; see `task_mib`.
+        task_mib: Memory of the task's data in the worker, such as its text and tokens; see `task_data`.
         device: Where the trial runs.
 
     Raises:
@@ -130,7 +130,7 @@ def size_key(
     held_out_sequences: int = PROBE_SEQUENCES,
     device: Device = "cpu",
 ) -> str:
-    """Return a key that is equal for configurations whose estimates are: all that decides the shapes of tensors.
+    """Return a key that is equal for configurations with equal estimates: everything that decides tensor shapes.
 
     Args:
         config: The configuration.

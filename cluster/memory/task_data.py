@@ -1,4 +1,4 @@
-"""What a task brings with it: how much memory its data takes, and how many sequences it scores at once."""
+"""What a trial's task adds to its memory: the size of its data, and how many sequences it scores at once."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from trainables.units import MIB
 
 
 def held_out_sequences(task: Task) -> int:
-    """Return how many validation windows of full length a task has, or as many as the probes use."""
+    """Return how many validation windows of full length a task has, at most as many as the probes use."""
     return task.held_out(PROBE_SEQUENCES).inputs_BT.shape[0]
 
 
 def task_mib(task: Task) -> float:
-    """Return what a task holds in the memory of its process: tensors, arrays and text, each once."""
+    """Return the memory of a task's data in its process: tensors, arrays and text, each counted once."""
     sizes: dict[int, int] = {}
     kept: list[object] = []
     waiting: list[object] = [task]
@@ -29,14 +29,14 @@ def task_mib(task: Task) -> float:
             storage = item.untyped_storage()
             sizes[storage.data_ptr()] = storage.nbytes()
         elif id(item) not in sizes and not isinstance(item, type):
-            kept.append(item)  # so that no other object takes its id
+            kept.append(item)  # kept alive, so that no other object gets its id
             sizes[id(item)] = sys.getsizeof(item)
             waiting += _parts(item)
     return sum(sizes.values()) / MIB
 
 
 def _parts(item: object) -> Iterable[object]:
-    """Return what an object holds, one level deep."""
+    """Return the contents of an object, one level deep."""
     if isinstance(item, Mapping):
         return [*item.keys(), *item.values()]
     if isinstance(item, list | tuple | set | frozenset):

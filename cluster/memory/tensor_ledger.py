@@ -1,4 +1,4 @@
-"""Counting what fake tensors would take of an allocator: how much at once, and in which stage of a trial."""
+"""Counts what fake tensors would take from an allocator: the peak in each stage of a trial."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from cluster.memory.allocators import Allocator
 
 
 class Ledger(TorchDispatchMode):
-    """Takes memory for every storage that is made while it is on, and gives it back when the storage dies.
+    """Takes memory for every storage that is created while it is active, and frees it when the storage dies.
 
-    `hidden` says what an operation takes inside and gives back before it returns, for operations whose inside
+    `hidden` returns what an operation takes and frees internally, for operations whose internals
     fake tensors do not run.
     """
 
@@ -25,36 +25,30 @@ class Ledger(TorchDispatchMode):
         self.allocator = allocator
         self.hidden = hidden
         self.live_bytes = 0
-        """Bytes of the storages that live now, whatever the allocator holds for them."""
+        """Bytes of the storages that are alive now, whatever the allocator holds for them."""
         self.stage = "building"
-        """What the trial is doing."""
+        """The current stage of the trial."""
         self.peak_bytes: dict[str, int] = {}
-        """What the allocator held at most, by stage."""
+        """Largest size held by the allocator, by stage."""
         self.peak_live_bytes: dict[str, int] = {}
-        """What lived at most, by stage: what the peak is due to, also where an allocator keeps what was freed."""
+        """Largest size of live storages, by stage: it explains a peak even if the allocator keeps freed memory."""
         self._largest_hidden = 0
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     def add(self, tensors: Iterable[Tensor]) -> None:
-        """Take memory for tensors that were made before the ledger was on."""
+        """Take memory for tensors that were created before the ledger was active."""
         for tensor in tensors:
             self._see(tensor)
 
     def ignore(self, tensors: Iterable[Tensor]) -> None:
-        """Take no memory for tensors that stand for others."""
+        """Take no memory for tensors that stand in for others."""
         for tensor in tensors:
             self._watch(tensor.untyped_storage(), 0)
-
-    def hold(self, sizes: Iterable[int]) -> None:
-        """Take memory in these sizes for as long as the ledger lives."""
-        for size in sizes:
-            self.allocator.take(size)
-        self._note()
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
-        if func is torch.ops.prim.device.default:  # two thirds of all calls, and nothing that takes memory
+        if func is torch.ops.prim.device.default:  # two thirds of all calls, and takes no memory
             return args[0].device
         result = func(*args, **(kwargs or {}))
         for item in result if isinstance(result, tuple | list) else (result,):
@@ -66,7 +60,7 @@ class Ledger(TorchDispatchMode):
         return result
 
     def hide_again(self) -> None:
-        """Take and give back the most that an operation took inside, beside all that lives now."""
+        """Take and free the most that an operation took internally, in addition to all live tensors."""
         taken = self.allocator.take(self._largest_hidden)
         self.live_bytes += self._largest_hidden
         self._note()
@@ -74,7 +68,7 @@ class Ledger(TorchDispatchMode):
         self.allocator.give(taken)
 
     def _see(self, tensor: Tensor) -> None:
-        if tensor.device.type == "meta":  # a shape, of fake tensors or real ones
+        if tensor.device.type == "meta":  # a shape only, whether fake or not
             return
         storage = tensor.untyped_storage()
         if storage._cdata not in self._storages:

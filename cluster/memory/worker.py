@@ -1,4 +1,4 @@
-"""The memory of one worker of a trial as a study asks for it; what needs the same is estimated once."""
+"""The memory of one worker of a trial with a study's resources; equal needs are estimated once."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def micro_batch_size(config: TrialConfig, resources: ResourceConfig) -> int:
 
 @dataclass(frozen=True)
 class _TaskFacts:
-    """What of a task a size depends on, and the task itself, so that no other takes its identity."""
+    """The facts of a task that sizes depend on, and the task itself, so that its id is not reused."""
 
     task: Task
     held_out_sequences: int
@@ -30,11 +30,11 @@ class _TaskFacts:
 
 
 class Estimates:
-    """Estimates of workers' memory, by what decides them.
+    """Estimates of workers' memory, cached by what decides them.
 
     Args:
         process_mib: What a worker process needs before it has a model; on a GPU, its context.
-        cache: What earlier processes have estimated.
+        cache: Estimates of earlier processes.
     """
 
     def __init__(self, process_mib: float = PROCESS_MIB, cache: EstimateCache | None = None) -> None:
@@ -49,7 +49,7 @@ class Estimates:
         Args:
             config: The configuration.
             task: Of the configuration, with its data loaded.
-            resources: What the study asks for.
+            resources: Resources that the study sets for a trial.
 
         Raises:
             EstimateError: If the model's forward pass reads the values of tensors.
@@ -81,21 +81,21 @@ class Estimates:
 
 
 def of_one_worker(estimate: MemoryEstimate, resources: ResourceConfig) -> MemoryEstimate:
-    """Return what each worker needs of a model that one process would hold.
+    """Return what each worker needs, from the estimate for a model in a single process.
 
     Args:
-        estimate: For a forward pass of one worker's part of the batch.
-        resources: Says how many workers there are, and how they hold the model.
+        estimate: For a forward pass on one worker's shard of the batch.
+        resources: Has the number of workers, and how they hold the model.
     """
     if resources.workers == 1:
         return estimate
     if resources.sharding == "replicated":
-        # From the first step on each worker keeps the gradients, and the exchange of them takes copies of some.
+        # From the first step on each worker keeps the gradients, and the all-reduce copies some of them.
         return replace(estimate, workspace_mib=estimate.workspace_mib + estimate.parameters_mib)
     share = 1 / resources.workers
     return replace(
         estimate,
-        parameters_mib=estimate.parameters_mib * (1 + share),  # the probes at the end assemble the whole model
+        parameters_mib=estimate.parameters_mib * (1 + share),  # the final probes gather the whole model
         gradients_mib=estimate.gradients_mib * share,
         optimizer_mib=estimate.optimizer_mib * share,
     )

@@ -1,1 +1,1 @@
-"""Where trials go: size classes, requests to Ray, and what to do when memory runs out."""
+"""Where trials go: size classes, requests to Ray, and the out-of-memory policy."""

@@ -1,7 +1,7 @@
-"""What to do after a trial ran out of memory: a smaller micro-batch, more memory, or a clear end. Decisions only.
+"""Out-of-memory policy: a smaller micro-batch, more memory, or a failure with a clear message. Decides only.
 
-Never silently: every retry says what it changes. Never a change of what is compared: the effective batch stays, and
-the micro-batch is touched only where the gradients do not depend on it.
+Every retry says what it changes, and none changes what is compared: the effective batch stays the same, and
+the micro-batch is changed only if the gradients do not depend on it.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ _LIMITS: dict[Place, str] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Allocation:
-    """What one worker of a trial is given."""
+    """The resources of one worker of a trial."""
 
     size_class: int
-    """Which of the sizes its memory is, the largest first, from 0."""
+    """Index of its memory among the possible sizes, the largest first, from 0."""
     memory_mib: int
     micro_batch_size: int
-    """Sequences in one forward pass, at most the worker's part of the batch."""
+    """Sequences in one forward pass, at most the worker's shard of the batch."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,14 +37,14 @@ class OutOfMemory:
 
     had: Allocation
     peak_mib: float | None
-    """Measured, process or context included; what it could not get is not in it."""
+    """Measured, process or context included; the allocation that failed is not included."""
     suspected: bool
-    """Whether only its closeness to the cap speaks for a lack of memory."""
+    """Whether the only evidence of a lack of memory is that the peak was close to the limit."""
 
 
 @dataclass(frozen=True)
 class Retry:
-    """Try again, in a fresh process, from the last checkpoint."""
+    """Run it again, in a fresh process, from the last checkpoint."""
 
     allocation: Allocation
     reason: str
@@ -53,18 +53,18 @@ class Retry:
 
 @dataclass(frozen=True)
 class Fail:
-    """Do not try again."""
+    """Do not run it again."""
 
     message: str
-    """What was needed, what there is, and what to change."""
+    """What was needed, what is available, and what to change."""
 
 
 def sizes_to_grow_into(classes_mib: Sequence[int], largest_mib: int) -> tuple[int, ...]:
-    """Return the sizes that a trial may be given: a sweep's classes, and doubles of the largest up to all there is.
+    """Return the sizes that a trial may get: a sweep's classes, and doublings of the largest up to the limit.
 
     Args:
         classes_mib: Memory of the sweep's size classes, the largest first.
-        largest_mib: The most that one worker can be given: the freest GPU, or the largest machine.
+        largest_mib: The most that one worker can get: the memory of the freest GPU, or of the largest node.
 
     Returns:
         The largest first.
@@ -90,11 +90,11 @@ def decide(
 
     Args:
         out_of_memory: What happened.
-        batch_size: Sequences of one worker's part of an optimiser step. It is never changed.
-        splits: Whether the gradients are equal however the batch is split: of the architecture and of the task.
-        sizes_mib: What a worker can be given, the largest first; `Allocation.size_class` counts in it.
-        place: What holds the memory; `worker` where a trial has several of them.
-        was_suspected: Whether this replicate was tried again on suspicion before.
+        batch_size: Sequences of one worker's shard of an optimiser step. It is never changed.
+        splits: Whether the gradients are equal however the batch is split, for both architecture and task.
+        sizes_mib: What a worker can get, the largest first; indexed by `Allocation.size_class`.
+        place: What has the memory; `worker` if a trial has several of them.
+        was_suspected: Whether this replicate was already retried on suspicion.
     """
     had = out_of_memory.had
     if out_of_memory.suspected and was_suspected:

@@ -1,4 +1,4 @@
-"""What a trial asks of Ray, and whether and how often that fits."""
+"""What a trial requests from Ray, and whether and how often that fits."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from cluster.inventory import ACCELERATOR_PREFIX, Card, Inventory
 
 DRIVER_MIB = 1280
-"""Memory of the processes that start the workers of a trial and listen to them: Tune's actor, Ray Train's
-controller and four helpers, 1,022 MiB of their own together, as measured with Ray 2.60."""
+"""Memory of the processes that start and monitor the workers of a trial: Tune's actor, Ray Train's
+controller and four helpers, together 1,022 MiB, as measured with Ray 2.60."""
 
 _PINNED = 0.001
-"""Of the mark of a kind of GPU, of which a machine has 1: any part of it sends a trial there."""
+"""Fraction of the marker resource of a GPU kind, of which a node has 1: any fraction pins a trial to the node."""
 
 _NO_LIMIT = 10**6
 
@@ -20,43 +20,43 @@ _SHARE_TOLERANCE = 1e-9  # three shares of 1/3 fill a GPU
 
 
 class ResourceError(ValueError):
-    """A request that no machine can grant; the message has the numbers and a proposal."""
+    """A request that no node can grant; the message has the numbers and a proposal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a trial asks of Ray. Equal requests, and only those, reuse Ray's actors."""
+    """What a trial requests from Ray. Only equal requests reuse Ray's actors."""
 
     workers: int
-    """Processes of one trial. They may be on several machines."""
+    """Processes of one trial. They may be on several nodes."""
     cpu: int
-    """Cores of one worker, and so its threads."""
+    """Cores of one worker, which is also its number of threads."""
     gpu: float
-    """Share of one GPU, or 0."""
+    """Fraction of one GPU, or 0."""
     memory_mib: int
-    """Memory of one worker: of the GPU if `gpu` > 0, else of the machine."""
+    """Memory of one worker: of the GPU if `gpu` > 0, otherwise of the node."""
     size_class: int
-    """Which of the sweep's sizes this is, the largest first, from 0."""
+    """Index of its size among the sweep's sizes, the largest first, from 0."""
     card: str | None = None
-    """The only kind of GPU it may run on; None: any. A share says nothing without the memory of its GPU."""
+    """The only kind of GPU it may run on; None: any. A fraction fixes no memory unless the kind of GPU is fixed."""
 
     @property
     def driver_mib(self) -> int:
-        """Memory of the machine beside that of the workers; a single worker needs nobody to drive it."""
+        """Host memory in addition to the workers'; a trial with one worker has no separate driver."""
         return DRIVER_MIB if self.workers > 1 else 0
 
     @property
     def host_memory_mib(self) -> int:
-        """Memory of machines that one trial asks for, whatever drives it included."""
+        """Host memory that one trial requests, its driver included."""
         return (0 if self.gpu else self.workers * self.memory_mib) + self.driver_mib
 
     def cards(self, trials: int) -> int:
-        """Return the GPUs that so many trials at once take: of two thirds of a GPU, each takes one."""
+        """Return how many GPUs this many concurrent trials take; trials of 2/3 of a GPU each take a whole one."""
         return math.ceil(trials * self.workers / _per_card(self.gpu)) if self.gpu else 0
 
     @property
     def worker_resources(self) -> dict[str, float]:
-        """What one worker asks for, by Ray's names."""
+        """Request of one worker, by Ray's resource names."""
         asked: dict[str, float] = {"CPU": float(self.cpu)}
         if self.gpu:
             asked["GPU"] = self.gpu
@@ -68,7 +68,7 @@ class Request:
 
     @property
     def actor_resources(self) -> dict[str, float]:
-        """What the process that Ray Tune starts asks for, by Ray's names: it is the worker, or drives several."""
+        """Request of the actor that Ray Tune starts, by Ray's names: the worker, or the driver of several."""
         return self.worker_resources if self.workers == 1 else {"memory": self.driver_mib * 2.0**20}
 
 
@@ -87,7 +87,7 @@ def is_limited_by_cores(request: Request, inventory: Inventory) -> bool:
 
 
 def _room(request: Request, inventory: Inventory) -> int:
-    """Return how many workers there is room for."""
+    """Return how many workers fit."""
     return sum(_fit_on(request, machine) for machine in inventory.machines)
 
 
@@ -114,10 +114,10 @@ def _per_card(share: float) -> int:
 
 
 def check_fits(request: Request, inventory: Inventory) -> None:
-    """Refuse a request that could never be granted: Ray would wait for ever.
+    """Refuse a request that could never be granted: Ray would wait forever.
 
     Raises:
-        ResourceError: With what is asked, what there is, and what to change.
+        ResourceError: With what is requested, what is available, and what to change.
     """
     if concurrency(request, inventory) > 0:
         return
@@ -165,7 +165,7 @@ def _gpu_message(request: Request, inventory: Inventory, place: str) -> str:
 
 
 def _workers_message(request: Request, inventory: Inventory, room: int) -> str:
-    """Say why workers that fit one by one do not make a trial."""
+    """Return the message for workers that fit one by one, but not enough of them for a trial."""
     place = "the cluster" if inventory.nodes else "this machine"
     if room < request.workers:
         gpu = f"{request.gpu:g} GPU, " if request.gpu else ""

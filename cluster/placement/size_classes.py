@@ -1,8 +1,8 @@
-"""From estimates to requests: a few size classes, so that memory is well used and worker processes are reused.
+"""From memory estimates to requests: a few size classes, so that memory is well used and workers are reused.
 
-Ray Tune reuses a worker only for an equal request, so a request made to measure for each trial costs a process
-each. One request for all wastes memory where trials differ. Between the two: the fewest sizes that waste at most
-`MAX_WASTE`, and at most `MAX_CLASSES`.
+Ray Tune reuses a worker only for an equal request, so an individual request for each trial would cost a new process
+each. One request for all wastes memory if trials differ. The compromise: the fewest sizes that waste at most
+`MAX_WASTE`, and at most `MAX_CLASSES` of them.
 """
 
 from __future__ import annotations
@@ -19,31 +19,31 @@ from cluster.placement.request import Request, ResourceError, check_fits, concur
 from trainables.config.resources import BY_MEMORY, ResourceConfig
 
 HEADROOM = 0.10
-"""Asked for beyond the estimate, as a fraction: what allocators waste and estimates miss."""
+"""Requested in addition to the estimate, as a fraction: what allocators waste and estimates miss."""
 
 STEP_MIB = 256
 """Sizes are whole multiples of this."""
 
 MAX_CLASSES = 8
 MAX_WASTE = 0.15
-"""Memory asked for beyond what each trial needs, headroom included, as a fraction of what all of them need."""
+"""Memory requested beyond what each trial needs, headroom included, as a fraction of what all of them need."""
 
 _SHARE_STEPS = 10_000
-"""Ray counts shares of GPUs in steps of 1/10,000."""
+"""Ray counts fractions of GPUs in steps of 1/10,000."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SizeClass:
-    """Trials that ask for the same amount of memory."""
+    """Trials that request the same amount of memory."""
 
     index: int
     """0 is the largest."""
     memory_mib: int
-    """What one worker of such a trial may use, process or context included."""
+    """Memory limit of one worker of such a trial, process or context included."""
     requests: tuple[Request, ...]
-    """What it may ask of Ray: one for each kind of GPU that it fits on, or the only one on CPUs."""
+    """Its possible requests: one for each kind of GPU that it fits on, or a single one on CPUs."""
     slots: tuple[int, ...]
-    """How many such trials run at once, request by request, if nothing else runs."""
+    """How many such trials run at once, for each request, if nothing else runs."""
 
     @property
     def concurrency(self) -> int:
@@ -53,14 +53,14 @@ class SizeClass:
 
 @dataclass(frozen=True, kw_only=True)
 class Packing:
-    """The size classes of a sweep, and who is in which."""
+    """The size classes of a sweep, and the class of each configuration."""
 
     classes: tuple[SizeClass, ...]
     """The largest first."""
     index_of: Mapping[str, int]
     """Name of a configuration -> its class."""
     waste: float
-    """Memory that is asked for beyond the needs, as a fraction of them."""
+    """Memory requested beyond the needs, as a fraction of them."""
 
     def class_of(self, name: str) -> SizeClass:
         """Return the class of a configuration."""
@@ -68,9 +68,9 @@ class Packing:
 
 
 def with_larger_sizes(packing: Packing, resources: ResourceConfig, inventory: Inventory) -> Packing:
-    """Return a packing with larger classes before the largest, for trials that turn out to need more.
+    """Return a packing with larger classes before the existing ones, for trials that turn out to need more.
 
-    Where each trial has a fixed share of a GPU, or several machines may hold its workers, there are none.
+    None are added if each trial has a fixed fraction of a GPU, or several nodes may hold its workers.
     """
     sizes = [one.memory_mib for one in packing.classes]
     grown = sizes_to_grow_into(sizes, _largest_mib(packing.classes[0], resources, inventory))
@@ -83,7 +83,7 @@ def with_larger_sizes(packing: Packing, resources: ResourceConfig, inventory: In
 
 
 def _largest_mib(size_class: SizeClass, resources: ResourceConfig, inventory: Inventory) -> int:
-    """Return the most that one worker can be given: the freest GPU, or the largest machine's memory."""
+    """Return the most that one worker can get: the memory of the freest GPU, or of the largest node."""
     if resources.gpus_per_trial == BY_MEMORY:
         return max(card.free_mib or 0 for card in inventory.gpus)
     if resources.gpus_per_trial or resources.workers > 1:
@@ -92,16 +92,16 @@ def _largest_mib(size_class: SizeClass, resources: ResourceConfig, inventory: In
 
 
 def with_headroom(need_mib: float) -> int:
-    """Return the memory to ask for where `need_mib` are expected."""
+    """Return the memory to request if `need_mib` are expected."""
     return math.ceil(need_mib * (1 + HEADROOM) / STEP_MIB) * STEP_MIB
 
 
 def size_classes(sizes_mib: Iterable[int]) -> tuple[int, ...]:
-    """Return the fewest sizes, the largest first, that every one of `sizes_mib` can be rounded up to within
+    """Return the fewest sizes, the largest first, to which all of `sizes_mib` can be rounded up within
     `MAX_WASTE`, or the best `MAX_CLASSES`.
 
     Args:
-        sizes_mib: What each configuration asks for by itself.
+        sizes_mib: Individual request of each configuration.
 
     Raises:
         ValueError: If there is none.
@@ -119,7 +119,7 @@ def size_classes(sizes_mib: Iterable[int]) -> tuple[int, ...]:
 
 
 def _cheapest(sizes: Sequence[int], counts: Sequence[int], number: int) -> tuple[list[int], int]:
-    """Return the `number` of `sizes` (ascending) that cost least, and the memory then asked for in all."""
+    """Return the `number` of `sizes` (ascending) that cost least, and the total memory requested with them."""
     up_to = [0]
     for count in counts:
         up_to.append(up_to[-1] + count)
@@ -142,12 +142,12 @@ def pack(resources: ResourceConfig, needs_mib: Mapping[str, float], inventory: I
     """Sort configurations into size classes and make their requests.
 
     Args:
-        resources: What the study asks for.
+        resources: Resources that the study sets for a trial.
         needs_mib: Name of each configuration -> memory that one of its workers needs, without headroom.
-        inventory: What there is.
+        inventory: What is available.
 
     Raises:
-        ResourceError: If the largest class fits nowhere; then no sweep can run whole.
+        ResourceError: If the largest class fits nowhere: then the sweep could not be completed.
     """
     sizes = {name: with_headroom(need) for name, need in needs_mib.items()}
     chosen = size_classes(sizes.values())
@@ -174,7 +174,7 @@ def _size_class(resources: ResourceConfig, index: int, memory_mib: int, inventor
 
 
 def _of_fixed_share(resources: ResourceConfig, inventory: Inventory) -> int:
-    """Return the memory of the share of a GPU that a trial has whatever it needs; 0 where it has none."""
+    """Return the memory of a trial's fixed fraction of a GPU; 0 if the fraction is not fixed."""
     share = resources.gpus_per_trial
     if share == BY_MEMORY or not share:
         return 0
@@ -199,7 +199,7 @@ def _requests(resources: ResourceConfig, index: int, memory_mib: int, inventory:
     cards = _fullest_of_each_kind(inventory)
     if not cards:
         return (request(1.0),)
-    # Ray tells kinds apart by machine only. Where a machine mixes them, a share is one of the smallest GPU.
+    # Ray distinguishes kinds by node only. If a node mixes them, a fraction is one of the smallest GPU.
     are_told_apart = all(len({card.kind for card in machine.gpus}) <= 1 for machine in inventory.machines)
     if not are_told_apart or len(cards) == 1:
         return (request(_share(memory_mib, cards[-1], resources.max_trials_per_gpu)),)
@@ -207,8 +207,8 @@ def _requests(resources: ResourceConfig, index: int, memory_mib: int, inventory:
 
 
 def _wide_enough(share: float, memory_mib: int, inventory: Inventory) -> float:
-    """Return `share`, or more where its part of the fullest GPU's memory is too little: trials would kill each
-    other.
+    """Return `share`, or more if that fraction of the fullest GPU's memory is too little: co-located trials would
+    make each other run out of memory.
     """
     known = [card for card in inventory.gpus if card.free_mib]
     if not known:
@@ -218,7 +218,7 @@ def _wide_enough(share: float, memory_mib: int, inventory: Inventory) -> float:
 
 
 def _fullest_of_each_kind(inventory: Inventory) -> list[Card]:
-    """Return of each kind of GPU the one with least free memory; the roomiest kind first.
+    """Return for each kind of GPU the one with least free memory; the kind with the most free memory first.
 
     Raises:
         ResourceError: If the memory of a GPU is not known.
@@ -237,7 +237,7 @@ def _fullest_of_each_kind(inventory: Inventory) -> list[Card]:
 
 
 def _share(memory_mib: int, card: Card, max_trials: int | None) -> float:
-    """Return the share of `card` that a trial takes: that of its memory, or more where fewer trials are wished."""
+    """Return the fraction of `card` that a trial takes: by its memory, or more if `max_trials` requires it."""
     of_memory = math.ceil(_SHARE_STEPS * memory_mib / max(1, card.free_mib or 0))
     of_number = _SHARE_STEPS // max_trials if max_trials else 0
     return min(_SHARE_STEPS, max(of_memory, of_number)) / _SHARE_STEPS

@@ -1,4 +1,4 @@
-"""Which kind of GPU the next trial goes to, and whether it is time for one."""
+"""Which kind of GPU the next trial goes to, and whether it may be started now."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ _ROUNDING = 1e-9
 
 
 class Slots:
-    """Counts what has been started against what runs at once, kind by kind.
+    """Compares the started trials with the number that can run at once, for each kind of GPU.
 
-    A trial of a class of which `n` run at once on a kind of GPUs occupies 1/n of that kind. Ray itself decides
-    when a started trial gets its resources; here is decided only how many wait for that, and for which kind.
+    A trial of a class of which `n` run at once on a kind of GPU occupies 1/n of that kind. Ray itself decides
+    when a started trial gets its resources; this class only decides how many wait for that, and for which kind.
 
     Args:
         packing: The size classes.
-        look_ahead: How often each kind may be filled with started trials. With 2, a trial waits for each that runs,
-            and no core idles while a process starts.
+        look_ahead: How many times over each kind may be filled with started trials. With 2, one trial waits for
+            each that runs, so that no core idles while a process starts.
     """
 
     def __init__(self, packing: Packing, *, look_ahead: float) -> None:
@@ -38,20 +38,20 @@ class Slots:
         return self._loads[request.card] + share <= self._look_ahead + _ROUNDING
 
     def acquire(self, trial_id: str, size_class: int) -> Request:
-        """Note the start of a trial, and return what it asks for."""
+        """Record the start of a trial, and return its request."""
         request, share = self._best(size_class)
         self._loads[request.card] += share
         self._taken[trial_id] = (request.card, share)
         return request
 
     def release(self, trial_id: str) -> None:
-        """Note the end of a trial, if it was started here."""
+        """Record the end of a trial, if it was started here."""
         card, share = self._taken.pop(trial_id, (None, 0.0))
         if share:
             self._loads[card] -= share
 
     def _best(self, size_class: int) -> tuple[Request, float]:
-        """Return the request whose kind of GPUs would be least occupied with it, and the share that it takes."""
+        """Return the request whose kind of GPU would be least occupied with it, and the fraction that it takes."""
         chosen = self._packing.classes[size_class]
         options = [(request, 1 / slots) for request, slots in zip(chosen.requests, chosen.slots, strict=True)]
         return min(options, key=lambda option: self._loads[option[0].card] + option[1])

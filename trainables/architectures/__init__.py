@@ -1,6 +1,6 @@
-"""Architectures, one module or package a family.
+"""Architectures, one module or package per family.
 
-Every module and package here is imported, so that what it registers is known: there is no list to forget.
+Every module and package here is imported, so that each registers itself: there is no list to maintain.
 """
 
 import importlib

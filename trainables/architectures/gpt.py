@@ -1,4 +1,4 @@
-"""The GPT backbone that every family shares: a family changes its mixers, and nothing else.
+"""The GPT backbone shared by all families: a family replaces its mixers, and nothing else.
 
 Source:
     Radford et al. (2019), "Language models are unsupervised multitask learners" (pre-LN blocks, learned
@@ -25,7 +25,7 @@ from trainables.registry import register_architecture
 
 
 def num_parameters(*modules: nn.Module) -> int:
-    """Count the parameters of `modules`, tied ones once in each module."""
+    """Count the parameters of `modules`, tied ones once per module."""
     return sum(parameter.numel() for module in modules for parameter in module.parameters())
 
 
@@ -33,17 +33,17 @@ class BackboneConfig(ArchitectureConfig):
     """A family built on the shared backbone; it overrides `build_mixer`."""
 
     residual_init: Literal["scaled", "plain"] = "scaled"
-    """How the last weights of a residual branch start: `scaled` as GPT-2's, smaller the deeper the model, or
-    `plain`, like every other matrix."""
+    """Initialisation of the last weights of a residual branch: `scaled` as in GPT-2, smaller the deeper the model,
+    or `plain`, like every other matrix."""
     linear_init: Literal["gpt2", "xavier"] = "gpt2"
-    """How linear layers start: as GPT-2's; or normal with Glorot's variance, 2 / (inputs + outputs), whatever
-    `residual_init` says."""
+    """Initialisation of linear layers: as in GPT-2; or normal with Glorot's variance, 2 / (inputs + outputs),
+    whatever `residual_init` says."""
     positions: Positions = "learned"
-    """What tells where a token stands. Only learned positions end at the length of the training."""
+    """Position encoding. Only learned positions limit the length to that of training."""
     tie_head: bool = True
-    """Whether the rows of the output head are those of the token embedding."""
+    """Whether the output head shares its weights with the token embedding."""
     checkpoint_blocks: bool = False
-    """Whether the backward pass computes each block again instead of keeping what the forward pass made in it: less
+    """Activation checkpointing: the backward pass recomputes each block instead of keeping its activations. Less
     memory, about a third more time, the same result."""
 
     @model_validator(mode="after")
@@ -57,7 +57,7 @@ class BackboneConfig(ArchitectureConfig):
 
     @property
     def residual_std(self) -> float:
-        """Standard deviation at which the last weights of every residual branch start.
+        """Initial standard deviation of the last weights of every residual branch.
 
         `scaled` is 0.02 / sqrt(2 * num_layers): the residual stream keeps its scale however many branches (two
         a layer) are added to it.
@@ -68,7 +68,7 @@ class BackboneConfig(ArchitectureConfig):
         return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * max(1, self.num_layers))
 
     def build_mixer(self, layer: int) -> Mixer:
-        """Return the mixer of 0-based `layer`; causal softmax attention unless a family says otherwise."""
+        """Return the mixer of 0-based `layer`; causal softmax attention unless a family overrides it."""
         return CausalSelfAttention(
             self.d_model, self.num_heads, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )
@@ -82,14 +82,14 @@ class BackboneConfig(ArchitectureConfig):
         return BackboneModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
 
     def num_extra_parameters(self, vocab_size: int) -> int:
-        """Return the parameters that a family has beside the backbone; a parameter budget pays for them too."""
+        """Return the parameters that a family adds to the backbone; a parameter budget includes them."""
         return 0
 
     def ffn_width(self, num_other: int) -> int:
         """Return the hidden width of the feed-forward layers.
 
         Args:
-            num_other: Parameters of everything else, which a parameter budget has to pay for first.
+            num_other: Parameters of everything else, which a parameter budget has to cover first.
 
         Raises:
             ValueError: If `parameter_budget` leaves nothing for the feed-forward layers, or there are none.
@@ -108,9 +108,9 @@ class BackboneConfig(ArchitectureConfig):
         return round((self.parameter_budget - fixed) / per_unit)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop `checkpoint_blocks`, heads where there are none, and a multiplier that a parameter budget overrides.
+        """Drop `checkpoint_blocks`, heads if no layer has any, and a multiplier that a parameter budget overrides.
 
-        Defaults that came later are dropped too: what was named before there was a choice keeps its name.
+        Defaults of fields added later are dropped too, so that older configurations keep their ids.
         """
         fields = super().canonical()
         del fields["checkpoint_blocks"]
@@ -125,9 +125,9 @@ class BackboneConfig(ArchitectureConfig):
 
 
 def _start_as_xavier(model: nn.Module) -> None:
-    """Declare of every linear layer how it starts.
+    """Declare Glorot initialisation for every linear layer.
 
-    Normal where the source draws uniformly: the variance is the same, and it is what decides the scale of the sums.
+    Normal instead of the source's uniform: the variance is the same, and it decides the scale of the sums.
 
     Source:
         Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
@@ -150,13 +150,13 @@ class FeedForward(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, x_BTD: Tensor) -> Tensor:
-        """Transform each position by itself."""
+        """Transform each position separately."""
         y_BTD: Tensor = self.dropout(self.down(self.gelu(self.up(x_BTD))))
         return y_BTD
 
 
 class Block(nn.Module):
-    """A pre-norm residual block: norm, mixer, and then, unless there is none, norm, feed-forward."""
+    """A pre-norm residual block: norm and mixer, then norm and feed-forward, if there is one."""
 
     def __init__(self, mixer: Mixer, ffn: FeedForward | None, *, d_model: int, bias: bool) -> None:
         super().__init__()
@@ -217,7 +217,7 @@ class BackboneModel(LanguageModel):
         return ModelOutput(self.head(h_BTD), penalty)
 
     def through(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
-        """Return what the blocks make of the embedding, after the final norm, and the sum of their penalties."""
+        """Apply the blocks and the final norm to an embedding; also return the sum of the blocks' penalties."""
         penalty = torch.zeros((), device=x_BTD.device)
         for block in self.blocks:
             x_BTD, block_penalty = self._through(block, x_BTD)
@@ -226,7 +226,7 @@ class BackboneModel(LanguageModel):
         return self.final_norm(x_BTD), penalty
 
     def transform(self, x_BTD: Tensor) -> Tensor:
-        """Return what the blocks make of the embedding, after the final norm."""
+        """Apply the blocks and the final norm to an embedding."""
         return self.through(x_BTD)[0]
 
     def head(self, h_BTD: Tensor) -> Tensor:
@@ -244,7 +244,7 @@ class BackboneModel(LanguageModel):
         return self.token_embedding.weight if self.output is None else self.output.weight
 
     def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return what a block does; what it draws in training it draws again when it is computed again."""
+        """Apply a block; if it is recomputed in the backward pass, it draws the same random numbers."""
         if self.checkpoint_blocks and torch.is_grad_enabled():
             return checkpoint(block, x_BTD, use_reentrant=False)
         return block(x_BTD)
@@ -263,8 +263,8 @@ class BackboneModel(LanguageModel):
         """Measure every mixer on `tokens_BT`, in evaluation mode.
 
         Returns:
-            `probe/<name>`, the mean over the layers that have it and their heads, and, for what is measured
-            head by head, `probe/<name>/layer<l>/head<h>`, both counted from 0.
+            `probe/<name>`, the mean over the layers that have it and their heads, and, if it is measured per head,
+            `probe/<name>/layer<l>/head<h>`, both counted from 0.
         """
         was_training = self.training
         self.eval()
@@ -283,7 +283,7 @@ class BackboneModel(LanguageModel):
         return measured
 
     def _mixer_probes(self, tokens_BT: Tensor) -> dict[int, dict[str, Tensor]]:
-        """Return what each layer's mixer measures on its own input."""
+        """Return the probes of each layer's mixer on its actual input."""
         x_BTD = self.embed(tokens_BT)
         found: dict[int, dict[str, Tensor]] = {}
         for layer, block in enumerate(self.blocks):

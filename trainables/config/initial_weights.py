@@ -1,23 +1,23 @@
-"""Where a trial's first weights come from."""
+"""Where a trial's initial weights come from."""
 
 from __future__ import annotations
 
 from pydantic import Field
 
 import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.schema import Schema
 
 
 class ResumeConfig(Schema):
-    """Whose weights a replicate starts with: fine-tuning. The optimiser starts fresh, at step 0."""
+    """Fine-tuning: which weights a replicate starts from. The optimiser starts fresh, at step 0."""
 
     source: str = Field(min_length=1)
     """`arm:NAME` for an arm of the same study and `id:CONFIG_ID` for a configuration in the same results folder,
     each with the same seed; or the path of a `weights.pt`, the same for all seeds."""
     states: list[str] = []
-    """Which groups of the model's state are taken over; what groups there are, the architecture says. Unless given:
-    all of them."""
+    """Groups of the model's state that are loaded; the architecture defines the groups. Default: all of
+    them."""
 
     @property
     def arm(self) -> str | None:
@@ -31,8 +31,8 @@ class ResumeConfig(Schema):
 
 
 BACKBONE = "backbone"
-"""Role of the backbone that was trained before."""
+"""Role of the weights of a pretrained backbone."""
 
 
 RESUME = "resume"
-"""Role of the replicate that is fine-tuned."""
+"""Role of the weights of the replicate that is fine-tuned."""

@@ -1,4 +1,4 @@
-"""What a trial may use; none of it enters a configuration's id."""
+"""What a trial may use; none of it is part of a configuration's id."""
 
 from __future__ import annotations
 
@@ -7,38 +7,39 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.schema import Schema
 
 BY_MEMORY: Literal["by_memory"] = "by_memory"
 
 
 class ResourceConfig(Schema):
-    """What one trial asks of the machine. Changes how fast it runs, never what it computes in law."""
+    """Resources of one trial. They change how fast it runs, never the distribution of its results."""
 
     workers: int = Field(1, ge=1)
-    """Processes that train one replicate together, each on an equal part of every batch; must divide
-    `batch_size`. More than one costs about 20 seconds a trial before its first step, and is for models that one
-    process cannot hold, or takes too long for."""
+    """Processes that train one replicate together, each on an equal shard of every batch; must divide `batch_size`.
+    More than one costs about 20 seconds a trial before its first step, and is meant for models that one process
+    cannot hold, or trains too slowly."""
     sharding: Sharding = "replicated"
-    """How several workers hold the model: each the whole of it (DDP), or each a share (`fsdp`, FSDP2)."""
+    """How several workers hold the model: each a full replica (DDP), or each a shard (`fsdp`, FSDP2)."""
     cpus_per_trial: int = Field(1, ge=1)
-    """CPU cores, and so the threads, of one trial; of each worker, where there are several."""
+    """CPU cores, and so threads, of one trial; if it has several workers, of each."""
     gpus_per_trial: float | Literal["by_memory"] = 0.0
-    """Share of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the part of the GPU's memory that the
-    trial needs, so that as many run at once as fit. Of each worker, where there are several; they need whole
+    """Fraction of one GPU (at most 1), or 0 to run on the CPU. `by_memory`: the fraction of the GPU's memory that
+    the trial needs, so that as many run at once as fit. If a trial has several workers, of each; they need whole
     GPUs."""
     max_trials_per_gpu: int | None = Field(None, ge=1)
     """Most trials on one GPU with `by_memory`, however small they are: each slows the others. None: no limit."""
     micro_batch_size: int | None = Field(None, ge=1)
-    """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's part of it.
+    """Sequences in one forward pass; gradients are accumulated up to `batch_size`, or a worker's shard of it.
     None: all of them."""
     keep_weights: bool = False
-    """Keep what each replicate has learnt, as weights.pt in its folder; what others start with is always kept."""
+    """Keep each replicate's trained weights, as weights.pt in its folder; weights that others start from are always
+    kept."""
     deterministic: bool = True
     """Refuse operations that give different bits from run to run."""
     report_timeout_seconds: float = Field(1800.0, gt=0, le=1e9)
-    """Longest time without a report; the first one includes building the model and loading the data. A
+    """Longest time without a report; the first report includes building the model and loading the data. A
     replicate that takes longer hangs: it ends as timed out, with the stacks of its process in log.txt."""
 
     @field_validator("gpus_per_trial", mode="before")

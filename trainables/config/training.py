@@ -7,7 +7,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.schema import Schema
 
 
@@ -38,7 +38,7 @@ class BudgetConfig(Schema):
     """How long a replicate trains and how often it reports."""
 
     steps: int = Field(ge=0)
-    """Optimiser steps; 0 scores the model as it starts, as a control."""
+    """Optimiser steps; 0 scores the untrained model, as a control."""
     batch_size: int = Field(ge=1)
     """Sequences in one optimiser step, whatever the micro-batch."""
     report_every: int = Field(ge=1)
@@ -50,11 +50,12 @@ class BudgetConfig(Schema):
     divergence_loss: float = Field(20.0, gt=0)
     """A training loss above this, in nats a token, ends the replicate as diverged; so does a non-finite one."""
     score_at: Literal["last", "best"] = "last"
-    """Which weights the last report scores whole, probes and keeps: those of the last step, or those of the report
-    with the best validation subset, by the task's primary metric. Choose by `best`, and judge on the test split."""
+    """Which weights the last report scores on whole splits, probes and keeps: those of the last step, or those of
+    the report with the best score on the validation subset, by the primary metric. With `best`, judge on the test
+    split."""
 
     def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result; the last step is not said, as before there was a choice."""
+        """Return the fields that change the result; the default `score_at` is left out: older ids lack it."""
         fields = self.model_dump(mode="json")
         if self.score_at == "last":
             del fields["score_at"]

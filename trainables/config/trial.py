@@ -1,4 +1,4 @@
-"""TrialConfig: everything that decides what a trial computes, except its seed."""
+"""TrialConfig: everything that determines what a trial computes, except its seed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above the architectures
+import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
 from trainables.config.training import BudgetConfig, OptimizerConfig, _check_warm_up
@@ -21,10 +21,10 @@ from trainables.tasks.base import TaskConfig
 
 
 class PretrainingConfig(Schema):
-    """How the backbone is trained that an architecture wants trained before it is used.
+    """How the backbone is trained, for an architecture that needs a pretrained one.
 
-    It is trained once, with one seed, and shared by all arms and seeds that ask for the same one: a fixed factor of
-    the study, of which the replicates are no sample.
+    It is trained once, with one seed, and shared by all arms and seeds that need the same one: a fixed factor of
+    the study, over which the replicates do not average.
     """
 
     task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
@@ -47,9 +47,9 @@ class TrialConfig(Schema):
     optimizer: OptimizerConfig = OptimizerConfig()
     budget: BudgetConfig
     pretraining: PretrainingConfig | None = None
-    """How the backbone is trained; for architectures that want one trained, and not counted for others."""
+    """How the backbone is trained; for architectures that need a pretrained one, and ignored for others."""
     resume_from: ResumeConfig | None = None
-    """Whose weights to start with; by default the seed's own."""
+    """Which weights to start from. Default: a random initialisation by seed."""
 
     @model_validator(mode="after")
     def _backbone_is_trained_somehow(self) -> TrialConfig:
@@ -62,7 +62,7 @@ class TrialConfig(Schema):
 
     @property
     def backbone(self) -> TrialConfig | None:
-        """What trains the backbone; None where there is none to train."""
+        """The configuration that trains the backbone; None if there is none to train."""
         given = self.pretraining
         architecture = None if given is None else self.architecture.to_pretrain()
         if given is None or architecture is None:
@@ -87,14 +87,14 @@ class TrialConfig(Schema):
 
     @property
     def plugins(self) -> dict[str, Plugin]:
-        """The plugins that define the architecture and the task, by part; empty where both are the library's."""
+        """The plugins that define the architecture and the task, by part; empty if both are the library's."""
         origins = {"architecture": origin_of(type(self.architecture)), "task": origin_of(type(self.task))}
         return {part: plugin for part, plugin in origins.items() if plugin is not None}
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with the versions of the code that reads them.
 
-        Code from outside also counts with its hash: who edits a plugin need not think of its version.
+        A plugin also counts with its hash, so that its author need not raise the version at every edit.
         """
         return {
             **self._start(),
@@ -108,17 +108,17 @@ class TrialConfig(Schema):
         }
 
     def _start(self) -> dict[str, Any]:
-        """Return what is taken over; whose weights they are, `config_id` is told."""
+        """Return which states are loaded; whose weights they are is passed to `config_id`."""
         return {} if self.resume_from is None else {"states": sorted(self.resume_from.states)}
 
 
 def config_id(config: TrialConfig, data_hash: str, origins: Mapping[str, str] | None = None) -> str:
-    """Return the name of a configuration: equal for equal results, 12 hexadecimal digits.
+    """Return the id of a configuration: equal for equal results, 12 hexadecimal digits.
 
     Args:
         config: The configuration; fields without effect (a sign at zero coupling) do not count.
         data_hash: Hash of the data the task trains on, so that other data is another configuration.
-        origins: Whose weights it starts with, by role, as `Need.identity` names them.
+        origins: Identities of the weights it starts from, by role, as in `Dependency.identity`.
     """
     named = {**config.canonical(), "data_hash": data_hash, **({"origins": dict(origins)} if origins else {})}
     text = json.dumps(named, sort_keys=True, allow_nan=False)

@@ -1,1 +1,1 @@
-"""What every architecture and task has to pass."""
+"""Contracts that every architecture and task must satisfy."""

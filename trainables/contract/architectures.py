@@ -1,12 +1,12 @@
-"""What every architecture must do, as checks that a plugin's author can run too: no test framework is needed.
+"""Contracts of architectures, as checks that a plugin's author can run too: no test framework is needed.
 
 `check_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
-checked in reverse: it must really be broken, so that a declared artefact cannot quietly disappear.
-`examine_architecture` reports on every contract instead of stopping at the first that is broken; that is what
-`phasesweep check` prints.
+checked in reverse: it must really be broken, so that a declared artefact cannot disappear unnoticed.
+`examine_architecture` reports on every contract instead of stopping at the first failure, for
+`phasesweep check`.
 
-What a model does with other inputs is checked after a small random change of all its parameters: what only
-starts switched off, such as a learned coupling of 0, counts as what training can make of it.
+Contracts on different inputs are checked after a small random change of all parameters: what is only inactive
+at initialisation, such as a learned coupling of 0, is checked as training can change it.
 """
 
 from __future__ import annotations
@@ -31,19 +31,19 @@ from trainables.registry import ARCHITECTURES
 
 VOCAB_SIZE = 23
 SEQ_LEN = BLOCK + 6
-"""Beyond one block, so that a leak from block to block shows."""
+"""Longer than one block, so that a leak from block to block shows."""
 REFERENCE_LENGTHS = (1, 63, 100, 513)
 BATCH_SIZE = 3
 SEED = 0
 TOLERANCE = 1e-10
 """Largest change of a float64 logit that counts as none."""
 RELATIVE_TOLERANCE = 1e-9
-"""Largest difference from a reference, beside `TOLERANCE` as the absolute one."""
+"""Largest relative difference from a reference, with `TOLERANCE` as the absolute one."""
 CHANCE_TOLERANCE_NATS = 0.25
 
 
 def build(config: ArchitectureConfig, seed: int = SEED, *, max_seq_len: int = SEQ_LEN) -> LanguageModel:
-    """Return the initialised model in float64 and evaluation mode, where a leak cannot hide in rounding."""
+    """Return the initialised model in float64 and evaluation mode, so that rounding cannot hide a leak."""
     model = config.build(vocab_size=VOCAB_SIZE, max_seq_len=max_seq_len)
     initialise(model, seed)
     return model.double().eval()
@@ -51,7 +51,7 @@ def build(config: ArchitectureConfig, seed: int = SEED, *, max_seq_len: int = SE
 
 @torch.no_grad()
 def build_moved(config: ArchitectureConfig, *, max_seq_len: int = SEQ_LEN) -> LanguageModel:
-    """Return `build`'s model with every parameter moved a little, as training would."""
+    """Return `build`'s model with every parameter perturbed a little, as training would."""
     model = build(config, max_seq_len=max_seq_len)
     for name, parameter in model.named_parameters():
         step = torch.randn(parameter.shape, generator=generator(SEED, "contract", "move", name))
@@ -111,7 +111,7 @@ def check_repeatability(config: ArchitectureConfig) -> None:
 
 
 def _in_training(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> ModelOutput:
-    """Run a forward pass as training does, with targets for a model that uses them; what it draws is repeatable."""
+    """Run a training forward pass, with targets for a model that needs them; its random draws are repeatable."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(SEED)
         output: ModelOutput = model(inputs_BT, targets_BT) if model.needs_targets else model(inputs_BT)
@@ -119,7 +119,7 @@ def _in_training(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) ->
 
 
 def _add_gradients(model: LanguageModel, inputs_BT: Tensor, targets_BT: Tensor) -> None:
-    """Add the gradients of the training loss, the penalty included, as a part of `BATCH_SIZE` sequences."""
+    """Add the gradients of the training loss with its penalty, weighted as a slice of `BATCH_SIZE` sequences."""
     output = _in_training(model, inputs_BT, targets_BT)
     loss = functional.cross_entropy(output.logits_BTV.flatten(0, 1), targets_BT.flatten())
     share = (loss + output.penalty) * (len(inputs_BT) / BATCH_SIZE)
@@ -138,7 +138,7 @@ def check_micro_batches(config: ArchitectureConfig) -> None:
         _add_gradients(parts, inputs_BT[part], targets_BT[part])
     for (name, one), other in zip(whole.named_parameters(), parts.parameters(), strict=True):
         if one.grad is None or other.grad is None:
-            continue  # for `gradients` to tell
+            continue  # reported by `gradients`
         difference = float((one.grad - other.grad).abs().max())
         if difference > TOLERANCE + RELATIVE_TOLERANCE * float(one.grad.abs().max()):
             raise ContractError(
@@ -288,7 +288,7 @@ def check(config: ArchitectureConfig, contract: str) -> None:
     """Check one contract, in reverse if `config` declares that it breaks it.
 
     Raises:
-        ContractError: If the contract is broken, or declared broken and kept.
+        ContractError: If the contract is broken, or declared broken and satisfied.
         KeyError: If there is no such contract.
     """
     if contract not in config.violates:
@@ -308,7 +308,7 @@ def check_architecture(config: ArchitectureConfig) -> None:
     tensors of 513 positions.
 
     Raises:
-        ContractError: On the first contract broken, or a declared violation that is unknown or does not show.
+        ContractError: At the first broken contract, or declared violation that is unknown or does not show.
     """
     check_violations(config)
     for contract in CHECKS:
@@ -316,7 +316,7 @@ def check_architecture(config: ArchitectureConfig) -> None:
 
 
 def examine_architecture(config: ArchitectureConfig) -> Iterator[Finding]:
-    """Check every contract and yield what became of each; no exception of the code under check escapes."""
+    """Check every contract and yield each finding; exceptions of the code under check are caught."""
     yield examine("violations", check_violations, lambda: check_violations(config))
     for contract, function in CHECKS.items():
         finding = examine(contract, function, functools.partial(check, config, contract))

@@ -1,4 +1,4 @@
-"""What a contract check found."""
+"""The result of a contract check."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 
 class ContractError(AssertionError):
-    """An architecture breaks a contract; the message says which, where and by how much."""
+    """A broken contract; the message says which, where and by how much."""
 
 
 Outcome = Literal["passed", "failed", "expected_violation", "not_declared"]
@@ -16,22 +16,22 @@ Outcome = Literal["passed", "failed", "expected_violation", "not_declared"]
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """What became of one contract."""
+    """The result of checking one contract."""
 
     contract: str
     outcome: Outcome
-    """`expected_violation`: declared in `violates`, and really broken. `not_declared`: there is nothing to
+    """`expected_violation`: declared in `violates`, and really broken. `not_declared`: nothing to
     check, because no reference is declared."""
     expected: str
-    """What the contract demands."""
+    """What the contract requires."""
     found: str = ""
-    """What was found instead, where the contract failed."""
+    """What was found instead, if the contract failed."""
     error: Exception | None = None
-    """What the code under check raised by itself, if that is how the contract failed."""
+    """Exception raised by the code under check, if that is how the contract failed."""
 
 
 def examine(contract: str, function: Callable[..., None], run: Callable[[], None]) -> Finding:
-    """Run one check and turn its end into a finding; `function` is the check whose docstring says what is due."""
+    """Run one check and return its finding; the docstring of the check `function` states what is expected."""
     expected = " ".join((function.__doc__ or "").split()).rstrip(".")
     try:
         run()

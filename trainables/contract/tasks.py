@@ -1,8 +1,8 @@
-"""What every task must do, as checks that a plugin's author can run too: no test framework is needed.
+"""Contracts of tasks, as checks that a plugin's author can run too: no test framework is needed.
 
-`check_task(MyTaskConfig(...))` runs them all. The models used here learn nothing: one guesses uniformly, one
-repeats the token it reads (`echo`), one looks at the token to come (`peek`), one is a fixed function of the
-last two tokens. What they must score is known beforehand. A contract that a configuration declares in `violates`
+`check_task(MyTaskConfig(...))` runs them all. The models used here are not trained: one guesses uniformly, one
+repeats the token it reads (`echo`), one looks at the next token (`peek`), one is a fixed function of the
+last two tokens. Their scores are known in advance. A contract that a configuration declares in `violates`
 is checked in reverse, as for architectures: a published metric that rewards an echo must really do so.
 """
 
@@ -29,15 +29,15 @@ from trainables.tasks.base import Task, TaskConfig
 CPU = torch.device("cpu")
 BATCH_SIZE = 5
 CERTAINTY = 12.0
-"""Logit of the token that `echo` and `peek` bet on; the others have 0."""
+"""Logit of the token that `echo` and `peek` predict; the others have 0."""
 TOLERANCE = 1e-5
 """Largest relative change of a score that counts as rounding: models work in float32."""
 STEPS = (0, 1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 1_000_000_000)
-"""Optimiser steps at which a curriculum is looked at."""
+"""Optimiser steps at which a curriculum is checked."""
 
 
 class UniformModel(LanguageModel):
-    """Gives every token the same probability: an untrained model at its best."""
+    """Gives every token the same probability, as an ideal untrained model."""
 
     def __init__(self, vocab_size: int) -> None:
         super().__init__()
@@ -49,14 +49,14 @@ class UniformModel(LanguageModel):
 
 
 class BettingModel(UniformModel):
-    """Bets on the token `offset` places to the right: 0 repeats its input, 1 peeks at the future."""
+    """Predicts the token `offset` positions to the right: 0 repeats its input, 1 peeks at the future."""
 
     def __init__(self, vocab_size: int, offset: int) -> None:
         super().__init__(vocab_size)
         self.offset = offset
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
-        """Return the bet, and none where the sequence ends before the token it wants."""
+        """Return its prediction, and a uniform one if the sequence ends before that token."""
         output = super().forward(tokens_BT)
         bets_BT = tokens_BT[:, self.offset :]
         output.logits_BTV[:, : bets_BT.shape[1]].scatter_(2, bets_BT[..., None], CERTAINTY)
@@ -67,7 +67,7 @@ class TwoTokenModel(UniformModel):
     """A fixed causal function of the last two tokens, with logits that differ everywhere."""
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
-        """Return logits that are waves over the vocabulary, phased by the two tokens."""
+        """Return logits that are waves over the vocabulary, with phases from the two tokens."""
         before_BT = torch.nn.functional.pad(tokens_BT, (1, 0))[:, :-1]
         phase_BT1 = (1.7 * tokens_BT + 0.6 * before_BT)[..., None]
         return ModelOutput(torch.sin(phase_BT1 + 2.1 * torch.arange(self.vocab_size)), torch.zeros(()))
@@ -115,7 +115,7 @@ def check_batches(config: TaskConfig, task: Task) -> None:
 
 
 def check_batch(task: Task, batch: Batch, length: int, *, is_shifted: bool) -> None:
-    """Check a batch of `BATCH_SIZE` sequences of `length` tokens; its targets are its next inputs, or withheld."""
+    """Check a batch of `BATCH_SIZE` sequences of `length` tokens; targets are the next inputs, unless withheld."""
     tensors = [tensor for tensor in batch if tensor is not None]
     shape = (BATCH_SIZE, length)
     if any(tensor.shape != shape for tensor in tensors):
@@ -231,7 +231,7 @@ def check_echo(config: TaskConfig, task: Task) -> None:
         BettingModel(task.vocab_size, offset=1),
     )
     batch = task.batch(BATCH_SIZE, torch.Generator().manual_seed(0))
-    batch = batch._replace(echo_BT=None)  # a loss that rewards echoes is for the contract `loss` to tell
+    batch = batch._replace(echo_BT=None)  # a loss that rewards echoes is the concern of the contract `loss`
     losses = [float(task.loss(model(batch.inputs_BT).logits_BTV, batch)) for model in models]
     if config.withholds_answers != (losses[2] >= losses[0]):
         verb = "pays" if config.withholds_answers else "does not pay"
@@ -241,7 +241,7 @@ def check_echo(config: TaskConfig, task: Task) -> None:
     uniform, echo, peek = (sign * score(task, model)[name] for model in models)
     if echo >= uniform:
         raise ContractError(f"an echo of the input is rewarded on {name}: {abs(echo):.4g}")
-    # Equal where the answer is generated: the model then never has the next token in its input.
+    # Equal if the answer is generated: then the model never has the next token in its input.
     if peek < uniform and not config.withholds_answers:
         raise ContractError(f"seeing the next token costs on {name}: {abs(peek):.4g}")
 
@@ -263,7 +263,7 @@ def check(contract: str, config: TaskConfig, task: Task) -> None:
     """Check one contract, in reverse if `config` declares that it breaks it.
 
     Raises:
-        ContractError: If the contract is broken, or declared broken and kept.
+        ContractError: If the contract is broken, or declared broken and satisfied.
         KeyError: If there is no such contract.
     """
     if contract not in config.violates:
@@ -294,7 +294,7 @@ def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
 
     Raises:
         ContractError: If the task breaks a contract, or a declared violation is unknown or does not show.
-        DataError: If its data cannot be had.
+        DataError: If its data is unavailable.
     """
     check_violations(config)
     check_rebuild(config, data_dir)
@@ -304,10 +304,10 @@ def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
 
 
 def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[Finding]:
-    """Check every contract and yield what became of each; a task that cannot be built has two findings only.
+    """Check every contract and yield each finding; a task that cannot be built has only two.
 
     Raises:
-        DataError: If its data cannot be had.
+        DataError: If its data is unavailable.
     """
     yield examine("violations", check_violations, lambda: check_violations(config))
     rebuilt = examine("rebuild", check_rebuild, lambda: check_rebuild(config, data_dir))

@@ -1,4 +1,4 @@
-"""Where text comes from: embedded, a local file, a catalogue of known corpora, or the Hugging Face hub."""
+"""Sources of text: synthetic, a local file, a catalogue of known corpora, or the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ class Corpus:
 
     name: str
     train: str
-    """All of the text where the source declares no other split."""
+    """The whole text if the source declares no other split."""
     val: str | None = None
     test: str | None = None
     provenance: dict[str, Any] = field(default_factory=dict)
-    """Source, path or repository, resolved revision, licence where known."""
+    """Source, path or repository, resolved revision, licence if known."""
     source: MarkovSource | None = None
-    """The law of the text, where it is known exactly."""
+    """The distribution of the text, if it is known exactly."""
 
     @property
     def sha256(self) -> str:
@@ -50,10 +50,10 @@ class Corpus:
 
 
 def check_corpus_name(spec: str) -> str:
-    """Return `spec` if it names a corpus, existing or not.
+    """Return `spec` if it is a valid name of a corpus, which need not exist.
 
     Raises:
-        ValueError: If it does not; the message gives the nearest name.
+        ValueError: If it is not; the message gives the nearest name.
     """
     prefix, _, rest = spec.partition(":")
     if spec in {*EMBEDDED, *CATALOGUE} or (prefix in {"file", "hub"} and rest):
@@ -79,7 +79,7 @@ def load_corpus(spec: str, *, data_dir: Path | None, max_bytes: int | None = Non
 
     Raises:
         ValueError: If `spec` names no corpus.
-        DataError: If the text cannot be had; the message says where it was looked for.
+        DataError: If the text is unavailable; the message says where it was looked for.
     """
     check_corpus_name(spec)
     prefix, _, rest = spec.partition(":")
@@ -133,7 +133,7 @@ _SKIPPED_FOLDERS = frozenset(
 
 
 def _sources(folder: Path) -> Iterator[Path]:
-    """Yield the Python files below `folder`, each folder's own before those of its folders, by name."""
+    """Yield the Python files below `folder` by name, each folder's own files before those of its subfolders."""
     entries = sorted(folder.iterdir())
     for path in entries:
         # _sysconfigdata* describes the machine, not the library
@@ -145,7 +145,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 
 def _stdlib(max_bytes: int) -> Corpus:
-    """Read the sources of Python's standard library, without its tests: for demonstration, they change."""
+    """Read the sources of Python's standard library without its tests; for demonstration, because they change."""
     root = Path(sysconfig.get_paths()["stdlib"])
     parts: list[str] = []
     missing = max_bytes
@@ -218,7 +218,7 @@ def _tiny_shakespeare(data_dir: Path | None) -> Corpus:
             known_as="tiny_shakespeare",
             also_looked_for=_place(data_dir, "tinyshakespeare.txt"),
         )
-        # The hub's copy is cut 90/5/5; joined again it must be the original, byte for byte.
+        # The hub's copy is split 90/5/5; joined again it must equal the original, byte for byte.
         text = "".join((found.train, found.val or "", found.test or ""))
         provenance = found.provenance
     corpus = Corpus("tiny_shakespeare", text, provenance={**provenance, "licence": "public domain"})
@@ -232,7 +232,7 @@ def _tiny_shakespeare(data_dir: Path | None) -> Corpus:
 
 
 def _wikitext2(data_dir: Path | None) -> Corpus:
-    """Raw WikiText-2. The declared training split is needed: other text is never taken in its place."""
+    """Raw WikiText-2. It must have its declared training split; no other text is used instead."""
     names = ("train.txt", "valid.txt", "test.txt")
     paths = [_local(data_dir, "wikitext2", name) for name in names]
     licence = {"licence": "CC BY-SA 3.0 and GFDL"}
@@ -272,7 +272,7 @@ def _enwik8(data_dir: Path | None) -> Corpus:
 
 
 def _character_end(content: bytes, cut: int) -> int:
-    """Return the first place from `cut` on where a character of UTF-8 begins."""
+    """Return the first index from `cut` on at which a UTF-8 character begins."""
     while content[cut] & 0xC0 == 0x80:
         cut += 1
     return cut
@@ -283,5 +283,5 @@ def _from_hub(name: str, found: HubText, extra: Mapping[str, str] = MappingProxy
 
 
 def _place(data_dir: Path | None, name: str) -> str:
-    """Say where a local copy was looked for."""
+    """Return where a local copy was looked for."""
     return f"PHASESWEEP_DATA/{name} (PHASESWEEP_DATA is not set)" if data_dir is None else str(data_dir / name)

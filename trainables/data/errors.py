@@ -1,4 +1,4 @@
-"""Data that cannot be had."""
+"""The error for unavailable data."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Text from the Hugging Face hub, or from a local folder of parquet files, through `datasets`.
 
-Today's `datasets` refuses repositories that are scripts, but the hub keeps a parquet copy of nearly every
+Current `datasets` refuses repositories that are scripts, but the hub keeps a parquet copy of nearly every
 public data set on the branch `refs/convert/parquet`. That branch is downloaded into the hub's own cache
-(`HF_HOME`) and read as what it then is: a local folder of parquet files.
+(`HF_HOME`) and read as a local folder of parquet files.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ class HubText(NamedTuple):
 
 
 def is_local_repository(spec: str) -> bool:
-    """Return whether `REPOSITORY[:CONFIGURATION]` names a folder of this machine."""
+    """Return whether `REPOSITORY[:CONFIGURATION]` names a local folder."""
     return spec.startswith(("/", "./", "../", "~"))
 
 
@@ -79,7 +79,7 @@ def _download(repository: str, wanted: str, name: str, also_looked_for: str | No
 
     problem, configuration = "", wanted or "default"
     try:
-        # Asked first, because snapshot_download sets no time limit on this request.
+        # A separate request first, because snapshot_download sets no time limit on it.
         info = HfApi().dataset_info(repository, revision=PARQUET_BRANCH, timeout=REQUEST_TIMEOUT_SECONDS)
     except (HTTPError, OSError, ValueError) as error:
         problem = _one_line(error)
@@ -107,12 +107,12 @@ def _download(repository: str, wanted: str, name: str, also_looked_for: str | No
 
 
 def _one_line(error: BaseException) -> str:
-    """Return the kind of an error and the first line of what it says."""
+    """Return an exception's type and the first line of its message."""
     return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
 
 
 def _choose_configuration(files: Iterable[str], wanted: str, name: str) -> str | None:
-    """Choose among the folders of `CONFIGURATION/SPLIT/*.parquet`; None where files lie otherwise."""
+    """Choose among the folders of `CONFIGURATION/SPLIT/*.parquet`; None if the files are laid out otherwise."""
     paths = [file.split("/") for file in files if file.endswith(".parquet")]
     if not paths:
         raise DataError(f"corpus '{name}': the repository has no parquet files")
@@ -131,7 +131,7 @@ def _choose_configuration(files: Iterable[str], wanted: str, name: str) -> str |
 
 
 def _read_splits(folder: Path, configuration: str | None, name: str) -> tuple[dict[str, str], str]:
-    """Return the text of each split that exists, and the name of the column it was in."""
+    """Return the text of each split that exists, and the name of its column."""
     import datasets
 
     show_progress = not datasets.are_progress_bars_disabled()
@@ -169,7 +169,7 @@ def _text_column(features: dict[str, Any], name: str) -> str:
 
 
 def _join_rows(rows: Iterable[str | None], where: str) -> str:
-    """Join rows into one text; rows are lines whose newline the conversion may have dropped."""
+    """Join rows into one text; rows are lines that may have lost their newline in the conversion."""
     given = list(rows)
     parts = [row for row in given if row is not None]
     if len(parts) < len(given):

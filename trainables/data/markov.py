@@ -1,6 +1,6 @@
-"""Seeded synthetic text whose entropy rate is known exactly, so that no model may beat it.
+"""Seeded synthetic text with an exactly known entropy rate, which no model can beat.
 
-The source is a Markov chain of order 2 over 8 letters. Two letters of context decide everything, so a tiny
+The source is a Markov chain of order 2 over 8 letters. Two letters of context determine the distribution, so a tiny
 model learns it within a few hundred steps, while a model that only sees the last letter, or the context
 without its order, stays measurably above the entropy rate.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 ALPHABET = "abcdefgh"
 DEFAULT_LENGTH = 262_144
-"""Characters of the corpus `synthetic` where nothing else is asked."""
+"""Default number of characters of the corpus `synthetic`."""
 
 _SHARPNESS = 6.0  # transition weights are u ** 6: a few likely successors, every successor possible
 
@@ -57,7 +57,7 @@ class MarkovSource:
 
     @cached_property
     def entropy_bits_per_char(self) -> float:
-        """Exact entropy rate: what the best possible model scores on endless text."""
+        """Exact entropy rate: the score of the best possible model on infinite text."""
         transition = self.transition_PCV
         entropy_PC = -(transition * np.log2(transition)).sum(axis=-1)
         return float((self.stationary_PC * entropy_PC).sum())
@@ -78,19 +78,19 @@ class MarkovSource:
         return "".join(ALPHABET[letter] for letter in letters[:length])
 
     def bits_per_char(self, text: str) -> float:
-        """Return what the source itself scores on `text`, from its third character on.
+        """Return the source's own score on `text`, from its third character on.
 
-        On a finite text this, not the entropy rate, is the score that no model beats but by luck.
+        On finite text this, not the entropy rate, is the score that a model can beat only by chance.
         """
         code = _code(text)
         probability = self.transition_PCV[code[:-2], code[1:-1], code[2:]]
         return float(-np.log2(probability).mean())
 
     def line_bits(self, text: str, end: str) -> float:
-        """Return what the source scores a character of lines that end with the letter `end`, which is not scored.
+        """Return the source's score, per character, of lines that end with the letter `end`, which is not scored.
 
-        Scored is each line from its second character on, by a source that knows that the line is not over: no
-        model of single lines beats it but by luck.
+        Each line is scored from its second character on, given that the line is not over: a model of
+        single lines can beat it only by chance.
         """
         code, stop = _code(end + text), ALPHABET.index(end)
         before, last, after = code[:-2], code[1:-1], code[2:]
@@ -106,7 +106,7 @@ def _code(text: str) -> NDArray[np.int64]:
 
 @lru_cache(maxsize=4)
 def synthetic_text(seed: int, length: int) -> str:
-    """Return the text of `MarkovSource(seed)`; remembered, because every trial of a sweep asks for it."""
+    """Return the text of `MarkovSource(seed)`; cached, because every trial of a sweep needs it."""
     if length < 3 or not math.isfinite(length):
         raise ValueError(f"synthetic text needs at least 3 characters, got {length}")
     return MarkovSource(seed).text(length)

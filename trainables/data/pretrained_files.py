@@ -1,4 +1,4 @@
-"""Where a pretrained model lies: a local folder, the hub's cache, or the hub; and which weights it is."""
+"""Where a pretrained model's files are: a local folder, the hub's cache or the hub; and their hash."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ REQUEST_TIMEOUT_SECONDS = 5.0
 CONFIG_FILE = "config.json"
 
 _BESIDE_WEIGHTS = ("*.json", "*.model", "*.txt")
-"""Configuration and tokenizer: small files, fetched whatever is asked for."""
+"""Configuration and tokenizer: small files that are always fetched."""
 _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 _SHA256_DIGITS = 64
 
 
 def is_folder(source: str) -> bool:
-    """Return whether `source` names a folder of this machine and not a repository of the hub."""
+    """Return whether `source` names a local folder and not a hub repository."""
     return source.startswith(("/", ".", "~")) or Path(source).is_dir()
 
 
 def absolute_source(source: str) -> str:
-    """Return `source` with the path of a local folder made absolute: Ray's workers run in folders of their own."""
+    """Return `source` with the path of a local folder made absolute, because Ray's workers run in other folders."""
     return str(Path(source).expanduser().resolve()) if is_folder(source) else source
 
 
 def find_source(source: str, *, weights: bool = True, fetch: bool = True) -> Path:
-    """Return the folder that holds a pretrained model, downloading it only if this machine has no copy.
+    """Return the folder that holds a pretrained model, downloading it only if this node has no copy.
 
     Args:
-        source: A folder as `save_pretrained` writes it, or a repository of the hub, `OWNER/NAME[@REVISION]`. A
+        source: A folder as written by `save_pretrained`, or a hub repository, `OWNER/NAME[@REVISION]`. A
             folder of that name is preferred; then the hub's cache (`HF_HOME`); then the hub.
-        weights: Whether the weights are needed; else `config.json` is enough.
-        fetch: Whether it may be downloaded: gigabytes are, by what trains it and by nothing that only looks.
+        weights: Whether the weights are needed; otherwise `config.json` is enough.
+        fetch: Whether it may be downloaded: only what trains it should download gigabytes.
 
     Raises:
         ValueError: If there is none, or it lacks its configuration or its weights; the message says where it was
@@ -61,10 +61,10 @@ def weight_files(folder: Path) -> list[Path]:
 
 
 def source_hash(source: str) -> str:
-    """Return a hash of a pretrained model's configuration and weights, the same wherever they lie.
+    """Return a hash of a pretrained model's configuration and weights, independent of their location.
 
-    It belongs to the identity of every configuration built on that model, in place of the path or name. Nothing is
-    downloaded to find it.
+    It is part of the identity of every configuration built on that model, instead of the path or name. Nothing is
+    downloaded for it.
 
     Raises:
         ValueError: As `find_source` does.
@@ -84,13 +84,13 @@ def _file_hash(path: Path) -> str:
 
 @lru_cache(maxsize=64)
 def _hash_of(path: Path, size: int, mtime_ns: int) -> str:
-    """Read a file once as long as it does not change: a plan asks for every configuration."""
+    """Hash a file once until it changes, because a plan needs it for every configuration."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _missing(folder: Path, *, weights: bool) -> str:
-    """Return what a folder lacks; empty if nothing."""
+    """Return what a folder lacks; empty if it is complete."""
     if not (folder / CONFIG_FILE).is_file():
         return CONFIG_FILE
     if not weights:
@@ -102,7 +102,7 @@ def _missing(folder: Path, *, weights: bool) -> str:
 
 
 def _missing_parts(index: Path) -> str:
-    """Return which files of a model in several files are not there."""
+    """Return which files of a sharded model are missing."""
     parts = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
     return ", ".join(sorted(part for part in parts if not (index.parent / part).is_file()))
 
@@ -119,7 +119,7 @@ def _check_folder(source: str, folder: Path, *, weights: bool) -> None:
 
 
 def _cached(source: str) -> Path | None:
-    """Return a repository's snapshot in the hub's cache, asking nobody; None if there is none."""
+    """Return a repository's snapshot in the hub's cache, without network access; None if there is none."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
@@ -135,7 +135,7 @@ def _cached(source: str) -> Path | None:
 
 
 def _what_to_fetch(source: str, cached: Path | None) -> str:
-    """Return how to get a repository that this machine has not, or not with its weights."""
+    """Return how to get a repository that is missing here, or lacks its weights."""
     repository, _, revision = source.partition("@")
     command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     what = "is not on this machine" if cached is None else f"has no weights on this machine ({cached})"
@@ -147,14 +147,14 @@ def _what_to_fetch(source: str, cached: Path | None) -> str:
 
 
 def _download(source: str, *, weights: bool) -> Path:
-    """Fetch a repository's configuration, tokenizer and, if asked, weights, into the hub's cache."""
+    """Fetch a repository's configuration, tokenizer and, if needed, weights, into the hub's cache."""
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     repository, _, revision = source.partition("@")
     patterns = list(_BESIDE_WEIGHTS)
     try:
-        # Asked first, because snapshot_download sets no time limit on this request.
+        # A separate request first, because snapshot_download sets no time limit on it.
         info = HfApi().model_info(repository, revision=revision or None, timeout=REQUEST_TIMEOUT_SECONDS)
         if weights:
             names = [sibling.rfilename for sibling in info.siblings or ()]

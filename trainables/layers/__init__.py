@@ -1,1 +1,1 @@
-"""The parts that architectures are made of, each beside its slow reference."""
+"""The building blocks of architectures, most with a slow reference implementation."""

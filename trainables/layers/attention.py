@@ -1,4 +1,4 @@
-"""Causal softmax attention, beside its explicit reference."""
+"""Causal softmax attention, with an explicit reference."""
 
 from __future__ import annotations
 

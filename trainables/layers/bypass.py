@@ -1,4 +1,4 @@
-"""What stands in place of attention where it is switched off."""
+"""Replacements for attention if it is disabled."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ def cumulative_sum(x_xT: Tensor) -> Tensor:
         within = padded.unflatten(-1, (num_blocks, width)) @ upper
     if num_blocks == 1:
         return within.flatten(-2)
-    before = cumulative_sum(functional.pad(within[..., -1], (1, -1)))  # exclusive: no digit of the future
+    before = cumulative_sum(functional.pad(within[..., -1], (1, -1)))  # exclusive, so no digit of the future
     return (within + before.unsqueeze(-1)).flatten(-2)[..., :num_positions]
 
 

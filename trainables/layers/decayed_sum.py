@@ -1,10 +1,10 @@
-"""Sums over the past with exponential forgetting, in O(T): the real core of the phase scan.
+"""Sums over the past with exponential decay, in O(T): the real-valued core of the phase scan.
 
     s_t = x_t + a_t s_{t−1} = Σ_{j≤t} (a_{j+1} ⋯ a_t) x_j,  or over the last W positions only.
 
-Decays a in [0, 1] come as logarithms (0: nothing is forgotten, −inf: everything is). Only products of decays are
-formed, never their inverses and never a difference of sums over the whole past: nothing overflows however strong
-the decay, and a windowed sum keeps its digits however large what it has left behind.
+Decays a in [0, 1] are given as logarithms (0: nothing is forgotten, −inf: everything is). Only products of decays
+are formed, never their inverses or differences of sums over the whole past: nothing overflows however strong
+the decay, and a windowed sum stays precise however large the terms that have left the window.
 
 Shapes: any leading dimensions, T positions, D channels.
 """
@@ -19,27 +19,28 @@ from torch import Tensor
 from torch.nn import functional
 
 BLOCK = 32
-"""Positions that are summed at once; the sums of the blocks are then carried from block to block."""
+"""Positions that are summed at once; the sums are then carried from block to block."""
 SMALLEST_LOG_DECAY = -1e3
 """Its exponential is 0 in float64 too; unlike −inf it can be multiplied by 0."""
 
 
 class ScanState(NamedTuple):
-    """What the past leaves behind: enough to go on as if the whole sequence were given. Its size is constant."""
+    """The state after some positions: enough to continue as if the sequence were passed at once. Of constant
+    size."""
 
     memory: Tensor
-    """The last sum, (..., D); with a window W the last W − 1 terms, (..., W−1, D), zeros where there were none."""
+    """The last sum, (..., D); with a window W the last W − 1 terms, (..., W−1, D), zero-padded at the start."""
     log_decay: Tensor | None = None
     """With a window, and a decay for each position: the decays of those terms. None otherwise."""
 
     @property
     def num_bytes(self) -> int:
-        """Return what the state takes, in bytes."""
+        """Return the size of the state in bytes."""
         return sum(part.numel() * part.element_size() for part in self if part is not None)
 
 
 def widened(x: Tensor) -> Tensor:
-    """Return `x` in float32 or wider: a sum over time loses the digits of a half-precision type."""
+    """Return `x` in float32 or wider: a sum over time in half precision loses digits."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
@@ -53,20 +54,20 @@ def decayed_sum(
     """Return the decayed sum of `x_TD` over the past at every position, and the state after the last one.
 
     Args:
-        x_TD: What is summed, (..., T, D).
+        x_TD: The terms, (..., T, D).
         log_decay: Natural logarithm, at most 0, of the factor a_t by which the past is multiplied before x_t is
             added. A number or a tensor of any shape that broadcasts to `x_TD`: () one for all, which is fastest;
-            (D,) one for each channel; (T, 1) for each position; (..., T, D) or (..., T, 1) for each token. None
-            forgets nothing.
-        window: Number of positions W that are summed, the present one among them; None for the whole past.
-        state: What an earlier call with the same kind of decay and the same window returned; None at the start of
+            (D,) one for each channel; (T, 1) for each position; (..., T, D) or (..., T, 1) for each token. None:
+            no decay.
+        window: Number of positions W that are summed, the current one included; None for the whole past.
+        state: Returned by an earlier call with the same kind of decay and the same window; None at the start of
             a sequence.
 
     Returns:
         The sums, (..., T, D), float32 or wider, and the state.
 
     Raises:
-        ValueError: If the decay is a number above 0, the window is below 1, or the state does not fit.
+        ValueError: If the decay is a number above 0, the window is below 1, or the state does not match.
     """
     if isinstance(log_decay, float | int) and log_decay > 0:
         raise ValueError(f"log_decay must be at most 0 (a decay of at most 1), got {log_decay}")
@@ -89,7 +90,7 @@ def decayed_sum(
 
 
 def _check_state(state: ScanState, x_TD: Tensor, window: int | None, *, per_position: bool) -> None:
-    """Refuse a state that would be broadcast to something else than what it was."""
+    """Refuse a state that would be broadcast to another shape than it had."""
     expected = (*x_TD.shape[:-2], *(() if window is None else (window - 1,)), x_TD.shape[-1])
     if state.memory.shape != expected:
         raise ValueError(
@@ -105,7 +106,7 @@ def _check_state(state: ScanState, x_TD: Tensor, window: int | None, *, per_posi
 def _continue_window(
     x_TD: Tensor, log_TD: Tensor, window: int, state: ScanState | None, *, per_position: bool
 ) -> tuple[Tensor, ScanState]:
-    """Sum over the last `window` positions, the terms that the state remembers put before the new ones."""
+    """Sum over the last `window` positions, with the terms in the state before the new ones."""
     num_new, num_old = x_TD.shape[-2], 0
     if per_position:
         log_TD = log_TD.expand(*log_TD.shape[:-2], num_new, -1)
@@ -119,17 +120,17 @@ def _continue_window(
 
 
 def _last(x_TD: Tensor, count: int) -> Tensor:
-    """Return the last `count` positions, with zeros before them where there are fewer."""
+    """Return the last `count` positions, zero-padded at the start if there are fewer."""
     seq_len = x_TD.shape[-2]
     return functional.pad(x_TD[..., max(seq_len - count, 0) :, :], (0, 0, max(count - seq_len, 0), 0))
 
 
 def _windowed(x_TD: Tensor, log_TD: Tensor, window: int) -> Tensor:
-    """Sum over windows in O(T), whatever their width, by adding only.
+    """Sum over windows in O(T), whatever their width, by additions only.
 
     Time is cut into blocks of one window. A window ends inside one block and begins inside the block before it: it
     is a sum from the start of a block, plus a sum to the end of one. (The difference of two sums over the whole
-    past would be shorter, and would lose the digits that the past and the window do not share.)
+    past would be simpler, but loses digits to cancellation.)
 
     Source: van Herk (1992) and Gil & Werman (1993), for running minima.
     """
@@ -148,7 +149,7 @@ def _windowed(x_TD: Tensor, log_TD: Tensor, window: int) -> Tensor:
 
 
 def _blocks(x_TD: Tensor, width: int) -> Tensor:
-    """Cut time into blocks, the last one filled up with zeros: (..., N, width, D). One for all times stays one."""
+    """Cut time into zero-padded blocks: (..., N, width, D). A size of 1 along time stays 1."""
     seq_len = x_TD.shape[-2]
     if seq_len == 1:
         return x_TD.unsqueeze(-3)
@@ -171,7 +172,7 @@ def _scan(x_TD: Tensor, log_TD: Tensor) -> Tensor:
 class _Recurrence(torch.autograd.Function):
     """s_t = x_t + a_t s_{t−1}, or backwards in time s_t = x_t + a_t s_{t+1}.
 
-    The gradient of the one is the other, so only the sums and the decays are kept: not one tensor a step.
+    The gradient of one is the other, so only the sums and the decays are saved, not a tensor per step.
     """
 
     generate_vmap_rule = True
@@ -198,7 +199,7 @@ class _Recurrence(torch.autograd.Function):
 
 
 def _shifted(x_TD: Tensor, backwards: bool) -> Tensor:
-    """Return what the position before held, or the position after; 0 where there is none."""
+    """Shift by one position, later or earlier in time, with zeros at the end."""
     return functional.pad(x_TD, (0, 0, -1, 1) if backwards else (0, 0, 1, -1))
 
 
@@ -223,9 +224,9 @@ def _multiply(log_TD: Tensor, x_TD: Tensor, backwards: bool) -> Tensor:
 
 
 def _step(log_TD: Tensor, x_TD: Tensor, backwards: bool) -> Tensor:
-    """Sum with decays that vary: one step at a time, in all blocks at once.
+    """Sum with varying decays: one step at a time, in all blocks at once.
 
-    The blocks are gone through twice, first for their ends, then, from what is carried into each, for the sums.
+    There are two passes over the blocks: first for their final sums, then, from the carried sums, for all sums.
     """
     seq_len = x_TD.shape[-2]
     if seq_len <= 2 * BLOCK:
@@ -240,7 +241,7 @@ def _step(log_TD: Tensor, x_TD: Tensor, backwards: bool) -> Tensor:
 
 
 def _march(decay_TD: Tensor, x_TD: Tensor, start_D: Tensor | None, backwards: bool) -> list[Tensor]:
-    """Return the sums one by one, in the order of time."""
+    """Return the sums one by one, in order of time."""
     x: Sequence[Tensor] = x_TD.unbind(-2)
     decay: Sequence[Tensor] = decay_TD.expand(*decay_TD.shape[:-2], len(x), -1).unbind(-2)
     if backwards:

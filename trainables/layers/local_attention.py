@@ -19,8 +19,8 @@ class LocalAttention(Mixer):
     Args:
         d_model: Width D.
         num_heads: Heads H; must divide D.
-        window: Positions seen, itself among them.
-        init_std: Standard deviation at which the weights of the output projection start.
+        window: Positions in the window, the current one included.
+        init_std: Initial standard deviation of the weights of the output projection.
         dropout: Of the attention weights and of the output.
         bias: Biases in both projections.
 
@@ -46,7 +46,7 @@ class LocalAttention(Mixer):
         return MixerOutput(self.run(x_BTD)[0])
 
     def run(self, x_BTD: Tensor, recent_BND: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Attend, and return what the positions to come will need.
+        """Attend, and return what later positions need.
 
         Args:
             x_BTD: The input.
@@ -82,7 +82,7 @@ class LocalAttention(Mixer):
 
     @staticmethod
     def _visible(num_blocks: int, width: int, device: torch.device) -> Tensor:
-        """Return, as (N, 1, W, 2W), which positions of the block before and of its own a position sees."""
+        """Return, as (N, 1, W, 2W), which positions of its own and the previous block each position sees."""
         query_W1 = torch.arange(width, device=device).unsqueeze(-1) + width
         key_2W = torch.arange(2 * width, device=device)
         near_W2W = (key_2W <= query_W1) & (key_2W > query_W1 - width)

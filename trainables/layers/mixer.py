@@ -1,4 +1,4 @@
-"""What every mixer is: the one part of a block that moves information between positions."""
+"""The interface of a mixer: the only part of a block that moves information between positions."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from trainables.randomness import Initializer, Normal
 
 
 class MixerOutput(NamedTuple):
-    """What a mixer returns."""
+    """The result of a mixer."""
 
     y_BTD: Tensor
     """Added to the residual stream."""
     penalty: Tensor | None = None
-    """Scalar added to the training loss, in nats a token; None where there is none."""
+    """Scalar added to the training loss, in nats a token; None if there is none."""
 
 
 class Mixer(nn.Module):
-    """A module that maps normed x_BTD to `MixerOutput`. Families differ here, and only here."""
+    """A module that maps normed x_BTD to `MixerOutput`. Families differ only in their mixers."""
 
     def reference(self, x_BTD: Tensor) -> Tensor | None:
-        """Return what `forward` gives as y_BTD in evaluation mode, computed slowly from the definition.
+        """Return the y_BTD of `forward` in evaluation mode, computed slowly from the definition.
 
-        It uses the same parameters, and is as plain as can be: the contract holds `forward` to it, gradients
-        included. None where no such definition is given.
+        It uses the same parameters and should be as simple as possible: the contract compares `forward` with it,
+        gradients included. None if there is no such definition.
         """
         return None
 
@@ -35,7 +35,7 @@ class Mixer(nn.Module):
 
 
 class ResidualProjection(nn.Linear):
-    """The last linear layer of a residual branch; its weights start at a std of their own, `init_std`."""
+    """The last linear layer of a residual branch, with its own initial standard deviation, `init_std`."""
 
     def __init__(self, in_features: int, out_features: int, *, init_std: float, bias: bool) -> None:
         super().__init__(in_features, out_features, bias=bias)

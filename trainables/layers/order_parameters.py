@@ -1,4 +1,4 @@
-"""How synchronised phases are, and what the same statistic says of independent uniform phases (its null).
+"""How synchronised phases are, and the same statistic for independent uniform phases (its null).
 
 Every order parameter is |mean of e^{iθ}| over some axis; a finite sample of independent phases does not give
 0 but about sqrt(π / 4n), so a value means nothing without the null of *that* statistic at *that* size.
@@ -22,7 +22,7 @@ from torch.utils._python_dispatch import _disable_current_modes
 from trainables.randomness import generator
 
 NULL_DRAWS = 8192
-"""Simulated draws behind `expected_head_averaged`; its standard error is then below .004."""
+"""Simulated draws for `expected_head_averaged`; its standard error is then below .004."""
 
 
 def resultant(phase: Tensor, dim: int | tuple[int, ...]) -> Tensor:
@@ -78,7 +78,7 @@ def expected_resultant(count: int) -> float:
 @functools.cache
 def expected_head_averaged(num_heads: int, num_oscillators: int) -> float:
     """Return E of `head_averaged` under independent uniform phases, by a seeded simulation."""
-    with _disable_current_modes():  # a constant, remembered: not to be computed where tensors are only pretended
+    with _disable_current_modes():  # a cached constant: must not be computed with fake tensors
         draw = generator(0, "null", "head_averaged", str(num_heads), str(num_oscillators))
         phase = (2 * torch.rand(NULL_DRAWS, num_heads, num_oscillators, 1, generator=draw) - 1) * math.pi
         return float(head_averaged(phase))

@@ -1,4 +1,4 @@
-"""The phase scan: a sum over the past that forgets, and in which every term turns.
+"""The phase scan: a decaying sum over the past whose terms rotate.
 
     y_t = Σ_{j≤t} w(t, j) · e^{i(θ_j − θ'_t)} · m_j v_j  [ / Σ_{j≤t} w(t, j) m_j ],   w(t, j) = a_{j+1} ⋯ a_t
 
@@ -106,23 +106,23 @@ def phase_scan(
 ) -> tuple[Pair, ScanState]:
     """Return y at every position and the state after the last one.
 
-    Calls on the parts of a sequence, each with the state of the one before, give what one call on all of it gives;
-    with T = 1 that is inference one token at a time, in O(D), or O(W·D) with a window W.
+    Calls on consecutive parts of a sequence, each with the state of the one before, give the same as one call on
+    all of it; with T = 1 that is inference one token at a time, in O(D), or O(W·D) with a window W.
 
     Args:
         values: v, (B, T, D): real, or a pair, such as the channels (k, k + D/2) that the PVM rotates.
         log_decay: log a, at most 0: a number, or () one for all, which is fastest; (D,) one for each channel;
-            (T, 1) for each position; (B, T, D) or (B, T, 1) for each token. None forgets nothing.
-        write_phase: θ, by which a value is turned when it is written. None: 0.
-        read_phase: θ', by which the sum is turned back when it is read; the PVM, which turns what it reads
+            (T, 1) for each position; (B, T, D) or (B, T, 1) for each token. None: no decay.
+        write_phase: θ, by which a value is rotated when it is written. None: 0.
+        read_phase: θ', by which the sum is rotated back when it is read; the PVM, which rotates what it reads
             forward, passes −θ'. None: 0.
         magnitude: m ≥ 0. None: 1.
-        window: Positions in the sum, the present one among them. None: all of the past.
+        window: Positions in the sum, the current one included. None: all of the past.
         normalise: Divide by Σ w m + 1e-8.
-        state: What the call on the preceding positions returned, with the same choices. None at the start.
+        state: Returned by the call on the preceding positions, with the same options. None at the start.
 
     Returns:
-        y as a pair, float32 or wider: the caller narrows it. And the state, of a size that does not depend on T.
+        y as a pair, float32 or wider: the caller narrows it; and the state, of a size independent of T.
 
     Raises:
         ValueError: If the decay is a number above 0, or the window is below 1.
@@ -143,7 +143,7 @@ def phase_scan(
 
 
 def _written(values: Tensor | Pair, phase: Tensor | None, magnitude: Tensor | None) -> list[Tensor]:
-    """Return e^{iθ} m v as real and imaginary part; without the latter where nothing is complex."""
+    """Return e^{iθ} m v as real and imaginary part; only the former if nothing is complex."""
     parts = [widened(part) for part in (values if isinstance(values, Pair) else (values,))]
     if magnitude is not None:
         parts = [widened(magnitude) * part for part in parts]
@@ -153,14 +153,14 @@ def _written(values: Tensor | Pair, phase: Tensor | None, magnitude: Tensor | No
 
 
 def cumulative_phase(frequency_TD: Tensor, *, start: Tensor | None = None) -> tuple[Tensor, Tensor]:
-    """Add up frequencies to phases in [−π, π), and return the last phase to go on from.
+    """Accumulate frequencies to phases in [−π, π), and return the last phase to continue from.
 
     The sum is formed in float64 and wrapped there: in float32 a phase of 16,384 positions at one radian each is
     off by a milliradian, and in bfloat16 by many turns.
 
     Args:
         frequency_TD: ω_t in radians a position, (..., T, D).
-        start: The second result of the call on the preceding positions. None at the start of a sequence.
+        start: Second result of the call on the preceding positions. None at the start of a sequence.
 
     Returns:
         θ_t = Σ_{j≤t} ω_j modulo 2π, (..., T, D), float32 or wider; and θ at the last position, (..., D), float64.

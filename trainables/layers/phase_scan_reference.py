@@ -1,4 +1,4 @@
-"""The phase scan from its definition, slowly: what `phase_scan` is held to."""
+"""Slow implementations of the phase scan from its definition, with which `phase_scan` is compared."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def phase_scan_pairwise(
     window: int | None = None,
     normalise: bool = False,
 ) -> Pair:
-    """Compute `phase_scan` position by position pair, with explicit T×T tensors; same arguments, no state."""
+    """Compute `phase_scan` for each pair of positions, with explicit T×T tensors; same arguments, no state."""
     re, im = values if isinstance(values, Pair) else (values, torch.zeros_like(values))
     zero, one = torch.zeros_like(re), torch.ones_like(re)
     theta = zero if write_phase is None else write_phase.expand_as(re)
@@ -76,7 +76,7 @@ def phase_scan_recurrence(
 
 
 def _sums(term_T: Sequence[Tensor], decay_T: Sequence[Tensor], window: int | None) -> list[Tensor]:
-    """Return the decayed sum at every step; with a window, all of its terms are kept and decay one by one."""
+    """Return the decayed sum at every step; with a window, its terms are kept and decayed one by one."""
     sum_D, kept_WD = torch.zeros_like(term_T[0]), torch.zeros_like(term_T[0])[None][:0]
     sums = []
     for term_D, decay_D in zip(term_T, decay_T, strict=True):

@@ -1,4 +1,4 @@
-"""What tells a model where a token stands: a table that is learned, waves, or nothing."""
+"""Position encodings: a learned table, sinusoids, or none."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from torch import Tensor, nn
 Positions = Literal["learned", "sinusoidal", "none"]
 
 LONGEST_WAVE = 10_000.0
-"""Positions in one radian of the slowest wave."""
+"""Positions per radian of the slowest wave."""
 
 
 class LearnedPositions(nn.Embedding):
-    """One trained row a position; there are as many positions as rows."""
+    """A trained table with one row per position; it limits the length."""
 
     def add_to(self, x_BTD: Tensor) -> Tensor:
         """Add the rows of the first T positions.
 
         Raises:
-            ValueError: If there are not as many.
+            ValueError: If there are more positions than rows.
         """
         if x_BTD.shape[1] > self.num_embeddings:
             raise ValueError(
@@ -30,7 +30,7 @@ class LearnedPositions(nn.Embedding):
 
 
 class SinusoidalPositions(nn.Module):
-    """Sines and cosines of the position, in turn; no limit but the reach of the slowest wave.
+    """Sines and cosines of the position, interleaved; of unlimited length, up to the reach of the slowest wave.
 
     Source:
         Vaswani et al. (2017), "Attention is all you need", section 3.5.
@@ -47,7 +47,7 @@ class SinusoidalPositions(nn.Module):
 
 
 class NoPositions(nn.Module):
-    """Nothing: order is left to the mixers."""
+    """No encoding: the mixers must provide the order."""
 
     def add_to(self, x_BTD: Tensor) -> Tensor:
         """Return the input."""

@@ -1,1 +1,1 @@
-"""Architectures and tasks from outside this repository."""
+"""Plugins: architectures and tasks from outside this repository."""

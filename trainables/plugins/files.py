@@ -1,11 +1,11 @@
 """Architectures and tasks from outside this repository: a user's own file, or an installed package.
 
-A *file* is read once, by the driver. Its text goes to the workers with every replicate that needs it, so they run
-what the driver read: on any machine, whatever becomes of the file meanwhile. An *installed package* has to be on
-every machine; a worker refuses code that is not the driver's.
+A *file* is read once, by the driver. Its text is sent to the workers with every replicate that needs it, so they
+run what the driver read, on any node and even if the file changes meanwhile. An *installed package* must exist on
+every node; a worker refuses code that differs from the driver's.
 
 The hash of the code is part of the `config_id` of what it registers (`TrialConfig.canonical`): edited code is
-another configuration and runs again, so old and new numbers never mix.
+a new configuration and runs again, so old and new numbers never mix.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ __all__ = [
 ]
 
 _files: dict[str, tuple[Plugin, Registrations]] = {}
-"""Every plugin file that this process has run, by module name, with what it registered."""
+"""Every plugin file that this process has run, by module name, with its registrations."""
 
 
 def origin_of(config_class: type[NamedConfig]) -> Plugin | None:
     """Return the plugin that defines a class; None for the library's own.
 
-    It goes by the class, not by its registered name: a configuration keeps its plugin when another version of
-    the file is loaded later.
+    It is found by the class, not by its registered name: a configuration keeps its plugin even if another version
+    of the file is loaded later.
     """
     module_name = config_class.__module__
     return _files[module_name][0] if module_name in _files else package_of(module_name)
@@ -70,10 +70,10 @@ def registered_by(plugin: Plugin) -> list[tuple[Registry[Any], str]]:
 
 
 def read_plugin(path: Path) -> Plugin:
-    """Read a plugin file, and refuse what cannot work on another machine. Runs nothing.
+    """Read a plugin file, and refuse what cannot work on another node. Runs nothing.
 
     Raises:
-        PluginError: If there is no such file, it is not Python, or it imports a module that lies beside it.
+        PluginError: If there is no such file, it is not Python, or it imports a module from its own folder.
     """
     where = path.expanduser().resolve()
     if where.is_dir():
@@ -90,7 +90,7 @@ def read_plugin(path: Path) -> Plugin:
         raise PluginError(f"{where} cannot be read: {error}") from error
     except SyntaxError as error:
         raise PluginError(f"{where}:{error.lineno or 1}: {type(error).__name__}: {error.msg}") from error
-    except ValueError as error:  # bytes that are no text
+    except ValueError as error:  # bytes that are not text
         raise PluginError(f"{where} is not Python: {error}") from error
     _refuse_siblings(tree, where)
     sha256 = hashlib.sha256(source.encode()).hexdigest()
@@ -98,17 +98,17 @@ def read_plugin(path: Path) -> Plugin:
 
 
 def activate(plugin: Plugin) -> Plugin:
-    """Make names mean what `plugin` registers; code runs at most once in a process.
+    """Make the names that `plugin` registers refer to it; its code runs at most once in a process.
 
-    Files of one name are versions of one plugin, wherever they lie: the one activated last has the names, while
-    configurations that were made before keep their class.
+    Files with the same name are versions of one plugin, wherever they are: the one activated last has the names,
+    while configurations created before keep their class.
 
     Returns:
-        The plugin in force: an equal file in another place, if that was loaded first.
+        The active plugin: an equal file from another location, if that was loaded first.
 
     Raises:
-        PluginError: If the code fails, registers nothing or something else than configurations, takes a name
-            that is taken, or is a package that this machine does not have, or has differently.
+        PluginError: If the code fails, registers nothing or something other than configurations, uses a name
+            that is taken, or is a package that is missing or different on this node.
     """
     if plugin.kind == "package":
         load_the_same(plugin)
@@ -125,9 +125,9 @@ def activate(plugin: Plugin) -> Plugin:
 
 
 def forget_other_versions(plugin: Plugin) -> None:
-    """Let go of other versions of a file that is active, and so of the plugin of configurations made before.
+    """Drop other versions of an active plugin file; configurations created from them lose their plugin.
 
-    For a worker, which is reused for long and would hold a module for every edit.
+    For workers, which live long and would otherwise keep a module for every edit.
     """
     for name, (other, _) in list(_files.items()):
         if other.name == plugin.name and name != plugin.module_name:
@@ -136,7 +136,7 @@ def forget_other_versions(plugin: Plugin) -> None:
 
 
 def _step_back(plugin: Plugin) -> None:
-    """Take the names away from other versions of a file."""
+    """Unregister the names of other versions of a file."""
     for registry, entries in zip(REGISTRIES, registrations(), strict=True):
         kept = dict(entries)
         for name, entry in entries.items():
@@ -147,7 +147,7 @@ def _step_back(plugin: Plugin) -> None:
 
 
 def _show_lines_of(plugin: Plugin) -> None:
-    """Let tracebacks show what runs, not what lies at that path on this machine, now or later."""
+    """Make tracebacks show the code that runs, not the current file at that path on this node."""
     lines = plugin.source.splitlines(keepends=True)
     linecache.cache[plugin.location] = (len(plugin.source), None, lines, plugin.location)
 
@@ -155,7 +155,7 @@ def _show_lines_of(plugin: Plugin) -> None:
 def _run(plugin: Plugin) -> Registrations:
     """Run a plugin file as a module and return what it registers."""
     import trainables.architectures
-    import trainables.tasks  # noqa: F401  so that the library's names are taken
+    import trainables.tasks  # noqa: F401  so that the library's names are already registered
 
     before = registrations()
     _show_lines_of(plugin)
@@ -164,7 +164,7 @@ def _run(plugin: Plugin) -> Registrations:
     sys.modules[plugin.module_name] = module
     try:
         code = compile(plugin.source, plugin.location, "exec", dont_inherit=True)
-        with redirect_stdout(sys.stderr):  # standard output belongs to --json
+        with redirect_stdout(sys.stderr):  # standard output is reserved for --json
             exec(code, vars(module))
         own = [
             {name: entry for name, entry in new.items() if name not in old and not origin_of(entry.config_class)}
@@ -180,14 +180,14 @@ def _run(plugin: Plugin) -> Registrations:
 
 
 def last_line_in(plugin: Plugin, error: BaseException) -> str:
-    """Return `file:line` of the last line of a plugin file that `error` passed through, or only the file."""
+    """Return `file:line` of the last line of a plugin file in the traceback of `error`, or only the file."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == plugin.location]
     return f"{plugin.location}:{lines[-1]}" if lines else plugin.location
 
 
 def _refuse_siblings(tree: ast.Module, path: Path) -> None:
-    """Refuse to import a module that lies beside the file: no worker would get it, and no hash cover it."""
+    """Refuse imports of modules in the file's folder: they would not be sent to workers or covered by the hash."""
     for line, module in _imports(tree):
         if module.startswith("."):
             raise PluginError(f"{path}:{line}: a relative import; {ONE_FILE}")
@@ -197,19 +197,19 @@ def _refuse_siblings(tree: ast.Module, path: Path) -> None:
 
 
 def _lies_in(folder: Path, name: str) -> bool:
-    """Return whether the module `name` is one in `folder`, be it only a folder without `__init__.py`."""
+    """Return whether `name` is a module in `folder`, or a folder there without `__init__.py`."""
     namespace = folder / name
     if (folder / f"{name}.py").is_file() or (namespace / "__init__.py").is_file():
         return True
     if not namespace.is_dir():
         return False
-    spec = importlib.util.find_spec(name)  # of equal names an installed module goes first: that is what is meant
+    spec = importlib.util.find_spec(name)  # an installed module of the same name takes precedence
     places = spec.submodule_search_locations or () if spec and spec.origin is None else ()
     return spec is None or namespace in [Path(place).resolve() for place in places]
 
 
 def _imports(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Yield the line and the module of every import, wherever it stands."""
+    """Yield the line and the module of every import, at any nesting level."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)

@@ -1,6 +1,6 @@
-"""Plugins that are installed packages: each announces itself by an entry point of the group `phasesweep.plugins`.
+"""Plugins in installed packages: each announces itself by an entry point of the group `phasesweep.plugins`.
 
-They are loaded when a name is asked for that nobody has registered, so a package that is not used costs nothing.
+They are loaded only when an unregistered name is looked up, so a package that is not used costs nothing.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from trainables.registry import GROUP, LIBRARY, Plugin, Registry
 
 
 def root_of(module_name: str) -> str:
-    """Return the outermost Python package of a module."""
+    """Return the top-level Python package of a module."""
     return module_name.partition(".")[0]
 
 
 def package_of(module_name: str) -> Plugin | None:
-    """Return the installed plugin that a module belongs to, if it does."""
+    """Return the installed plugin that a module belongs to, or None."""
     root = root_of(module_name)
     return _describe(root) if root not in LIBRARY and root in _announced() else None
 
@@ -59,10 +59,10 @@ def load_distribution(name: str) -> list[Plugin]:
 
 
 def load_the_same(plugin: Plugin) -> None:
-    """Load a package that another process has loaded.
+    """Load a package that another process has loaded, in the same version.
 
     Raises:
-        PluginError: If this machine does not have it, or has other code under its name.
+        PluginError: If this node does not have it, or has different code under its name.
     """
     host = socket.gethostname()
     if plugin.location not in _announced():
@@ -119,7 +119,7 @@ def _hash_of_code(root: str) -> str:
 
 
 def _is_shipped(path: Path) -> bool:
-    """Return whether a package brings this file: data counts as code does, what Python makes of code does not."""
+    """Return whether a file counts as part of a package: data does, Python's compiled files do not."""
     return path.is_file() and path.suffix != ".pyc" and "__pycache__" not in path.parts
 
 
@@ -129,7 +129,7 @@ def _load(root: str) -> Plugin:
     with all_or_nothing():
         for point in _announced()[root]:
             try:
-                with redirect_stdout(sys.stderr):  # standard output belongs to --json
+                with redirect_stdout(sys.stderr):  # standard output is reserved for --json
                     point.load()
             except (Exception, SystemExit) as error:
                 raise PluginError(

@@ -11,11 +11,11 @@ from trainables.registry import ARCHITECTURES, REGISTRIES, Plugin, Registration,
 
 
 class PluginError(ValueError):
-    """Code from outside cannot be used; the message says where, why and what to do."""
+    """A plugin cannot be used; the message says where, why and what to do."""
 
 
 Registrations = list[dict[str, Registration]]
-"""What each of `REGISTRIES` holds, in that order."""
+"""Contents of each of `REGISTRIES`, in that order."""
 
 
 def registrations() -> Registrations:
@@ -25,7 +25,7 @@ def registrations() -> Registrations:
 
 @contextmanager
 def all_or_nothing() -> Iterator[None]:
-    """Put the registries back if the block fails: half a plugin leaves nothing behind."""
+    """Restore the registries if the block fails, so that no plugin is half registered."""
     before = registrations()
     try:
         yield
@@ -41,14 +41,14 @@ def in_words(error: BaseException) -> str:
 
 
 def refuse_misuse(own: Registrations, plugin: Plugin) -> None:
-    """Refuse what no study could use, before one tries to.
+    """Refuse registrations that no study could use, as soon as the plugin is loaded.
 
     Args:
-        own: What `plugin` has registered.
-        plugin: Whose code it is.
+        own: The registrations of `plugin`.
+        plugin: The plugin, for the message.
 
     Raises:
-        PluginError: If it is nothing, or no complete configuration class under its own name.
+        PluginError: If there are none, or one is not a complete configuration class under its own name.
     """
     for registry, entries in zip(REGISTRIES, own, strict=True):
         for name, entry in entries.items():
@@ -82,7 +82,7 @@ def _misuse(registry: Registry[Any], name: str, entry: Registration, plugin: Plu
 
 
 def _where(cls: type[Any], plugin: Plugin) -> str:
-    """Return `file:line` of a class of a plugin file, else what the plugin is called."""
+    """Return `file:line` of a class in a plugin file, otherwise the plugin's name."""
     if plugin.kind == "package" or cls.__module__ != plugin.module_name:
         return plugin.location
     return f"{plugin.location}:{inspect.getsourcelines(cls)[1]}"

@@ -1,6 +1,6 @@
 """Tasks, one module or package each.
 
-Every module and package here is imported, so that what it registers is known: there is no list to forget.
+Every module and package here is imported, so that each registers itself: there is no list to maintain.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""What every task is: data, a loss, metrics with their chance level, and references to compare with."""
+"""The interface of every task: data, a loss, metrics with their chance level, and reference scores."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from trainables.schema import NamedConfig
 
 
 class Task(ABC):
-    """A task with its data loaded. Holds no randomness: generators arrive as arguments."""
+    """A task with its data loaded. It has no random state: generators are passed as arguments."""
 
     vocab_size: int
     context_length: int
@@ -25,8 +25,8 @@ class Task(ABC):
 
     @property
     def max_length(self) -> int:
-        """Tokens of the longest sequence that a model is given, for which it is built; training has
-        `context_length`, and evaluation may have more."""
+        """Tokens of the longest sequence for which a model is built; training sequences have
+        `context_length`, and evaluation may use longer ones."""
         return self.context_length
 
     @property
@@ -42,7 +42,7 @@ class Task(ABC):
     @property
     @abstractmethod
     def primary_metric(self) -> str:
-        """Name of the metric that answers the task's question."""
+        """Name of the metric that the task is about."""
 
     @abstractmethod
     def held_out(self, num_sequences: int) -> Batch:
@@ -55,7 +55,7 @@ class Task(ABC):
     def at(self, step: int) -> Task:
         """Return the task that training draws from at optimiser step `step`: a curriculum starts with easier ones.
 
-        Its sequences may be shorter, never longer; its vocabulary and loss are the same. What is scored stays.
+        Its sequences may be shorter, never longer; vocabulary, loss and evaluation stay the same.
         """
         return self
 
@@ -79,13 +79,13 @@ class Task(ABC):
             model: In evaluation mode; gradients are off.
             split: Which part of the data.
             device: Where the model is.
-            max_sequences: Score only this many evenly spaced sequences. Their metrics are named
-                `<split>_subset/...` so that they are never mistaken for the full score. None: all.
+            max_sequences: Score only this many evenly spaced sequences. The metrics are then named
+                `<split>_subset/...`, so that they are never mistaken for the full score. None: all.
             batch_size: Sequences in one forward pass.
         """
 
     def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
-        """Return texts that show what `model` does, by file name, to be kept beside its score.
+        """Return texts that show the model's behaviour, by file name, to be saved with its score.
 
         Args:
             model: In evaluation mode; gradients are off.
@@ -95,7 +95,7 @@ class Task(ABC):
 
     @abstractmethod
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what simple models score on this data, as {reference: {metric: value}}."""
+        """Return the scores of simple models on this data, as {reference: {metric: value}}."""
 
 
 class TaskConfig(NamedConfig):
@@ -103,19 +103,19 @@ class TaskConfig(NamedConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """Contracts this configuration is *known* to break, such as `echo`; tests demand that it does."""
+        """Contracts this configuration is *known* to break, such as `echo`; tests check that it does."""
         return frozenset()
 
     @property
     def withholds_answers(self) -> bool:
-        """Whether a target never follows in the input: the model is asked, and never told. Tests then demand that
-        the next token is worth nothing, where else they demand that it is the target."""
+        """Whether targets never appear in later inputs. Tests then check that seeing the next token does not help;
+        otherwise they check that the next token is the target."""
         return False
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Whether the loss of a batch is the mean of its sequences' losses: every sequence has as many scored
-        positions. A task has to say so; a batch is never split after an out-of-memory unless it does."""
+        """Whether the loss of a batch is the mean of its sequences' losses: every sequence has equally many scored
+        positions. Only if a task declares this, a batch may be split after an out-of-memory."""
         return False
 
     @classmethod
@@ -124,7 +124,7 @@ class TaskConfig(NamedConfig):
         return [cls.model_validate({})]
 
     def with_absolute_paths(self, data_dir: Path | None) -> TaskConfig:
-        """Return the same configuration with every path absolute: workers run in other folders."""
+        """Return the same configuration with every path absolute, because workers run in other folders."""
         return self
 
     @abstractmethod
@@ -135,5 +135,5 @@ class TaskConfig(NamedConfig):
             data_dir: Folder with local corpora (`PHASESWEEP_DATA`), if the user has one.
 
         Raises:
-            DataError: If the data cannot be had.
+            DataError: If the data is unavailable.
         """

@@ -1,7 +1,7 @@
-"""The copy task: say again what was read.
+"""The copy task: reproduce what was read.
 
 `as_published` is the copy task of the TPI notes: the target is the input *at the same position*. The identity
-solves it, so it shows that a residual stream is there, not that anything is remembered. `corrected` asks for a
+solves it, so it shows that there is a residual stream, not that anything is remembered. `corrected` requires a
 memory: some symbols, a delay, a marker, and then the symbols again, each to be predicted from those before it.
 
     as published:  s1 s2 … sn                      targets  s1 s2 … sn
@@ -45,7 +45,7 @@ FIRST_SYMBOL = 3
 
 @register_task("copy", version=1)
 class CopyConfig(SyntheticConfig):
-    """Copying: at once as published, after a delay as corrected.
+    """Copying: immediately as published, after a delay as corrected.
 
     As published, training has 100 to 500 symbols, and tests have 500, 1,000, 2,000 and 5,000: `fidelity:
     as_published, min_symbols: 100, num_symbols: 500, scored_symbols: [1000, 2000, 5000]`.
@@ -56,15 +56,15 @@ class CopyConfig(SyntheticConfig):
     vocab_size: int = Field(20, ge=FIRST_SYMBOL + 2)
     """The symbols are the tokens from 3 on."""
     num_symbols: int = Field(16, ge=1)
-    """Symbols of a sequence, at most of one to train on."""
+    """Symbols of a sequence; in training the largest number."""
     min_symbols: int | None = Field(None, ge=1)
-    """Fewest symbols of a sequence to train on: a batch has any number from here to `num_symbols`. None: always
-    `num_symbols`."""
+    """Smallest number of symbols in training: every batch has a random number from here to `num_symbols`. None:
+    always `num_symbols`."""
     delay: int = Field(16, ge=0)
-    """Blanks between the symbols and the marker that asks for them; as published there is no delay to have."""
+    """Blanks between the symbols and the marker that starts the answer; as published there is no delay."""
     scored_symbols: Annotated[tuple[int, ...], Field(strict=False)] = ()
-    """Other numbers of symbols that are scored too, ascending, each in as many examples as have the symbols of a
-    split: more than `num_symbols` are lengths that training has not seen."""
+    """Further numbers of symbols that are scored, ascending, each in as many examples as a split has; more than
+    `num_symbols` are lengths that training has not seen."""
 
     @model_validator(mode="after")
     def _lengths_to_train_on_exist(self) -> CopyConfig:
@@ -90,7 +90,7 @@ class CopyConfig(SyntheticConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """As published, the target is what is being read."""
+        """As published, the target is the token being read."""
         return frozenset({"batches", "echo"} if self.fidelity == "as_published" else ())
 
     @classmethod
@@ -115,7 +115,7 @@ class CopyConfig(SyntheticConfig):
         return num_symbols if self.fidelity == "as_published" else 2 * num_symbols + self.delay
 
     def build(self, data_dir: object) -> CopyTask:
-        """Draw the held-out examples, and those to train on if they are fixed."""
+        """Draw the held-out examples, and the training examples if they are fixed."""
         return CopyTask(self)
 
 
@@ -165,7 +165,7 @@ class CopyTask(SyntheticTask[Examples]):
         if self.config.fidelity == "as_published":
             symbols_NS = FIRST_SYMBOL + torch.randint(different, (size, num_symbols), generator=generator)
             return Examples(tokens_NT=symbols_NS, targets_NT=symbols_NS.clone())
-        # The first symbol is any; the others are 1 to different - 1 further round than the one before.
+        # The first symbol is arbitrary; each other is 1 to different - 1 steps after its predecessor, cyclically.
         step_NS = torch.randint(1, different, (size, num_symbols), generator=generator)
         step_NS[:, 0] = torch.randint(different, (size,), generator=generator)
         symbols_NS = FIRST_SYMBOL + step_NS.cumsum(1) % different
@@ -179,7 +179,7 @@ class CopyTask(SyntheticTask[Examples]):
 
     @property
     def primary_metric(self) -> str:
-        """Symbols that are copied."""
+        """Accuracy of the copied symbols."""
         return "val/copy_accuracy"
 
     def _kinds(self, split: Split) -> list[MetricSpec]:
@@ -216,14 +216,14 @@ class CopyTask(SyntheticTask[Examples]):
         """Return the accuracy with other numbers of symbols."""
         found = {}
         for number, examples in self._others[split].items():
-            # As many tokens in one pass as there are in ordinary examples, for which memory was estimated.
+            # As many tokens in one pass as in ordinary examples, for which memory was estimated.
             at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))
             part = {**options, "batch_size": min(options["batch_size"], at_once)}
             found[_other_metric(number)] = self._score_all(model, examples, **part)["copy_accuracy"]
         return found
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what is scored by a guess among the symbols, and by a model that repeats what it reads."""
+        """Return the scores of a guess among the symbols, and of a model that repeats its input."""
         symbol, echo = 1 / self._num_different, float(self.config.fidelity == "as_published")
         others = [_other_metric(number) for number in self.config.scored_symbols]
         scores = {

@@ -1,4 +1,4 @@
-"""Facts in text: recall in the form that language has. A few sentences state facts, and the last one asks for one.
+"""Facts in text: recall in the form of language. A few sentences state facts, and the last one queries one.
 
     The hat of mira is veko.
     The cup of tolu is sari.
@@ -6,9 +6,9 @@
     The cup of mira is dupa.
     The cup of tolu is ____
 
-A character is a token. A thing and an owner together name a fact: each of them stands in others too, with another
-value, so that neither alone finds the answer. All words are of equal length, so all examples are, and
-nothing is padded. The answer is generated from the text before it and the model's own characters.
+A token is a character. A thing and an owner together identify a fact: each of them also occurs in others, with
+another value, so that neither alone determines the answer. All words are equally long, so all examples are, and
+there is no padding. The answer is generated from the text before it and the model's own characters.
 """
 
 from __future__ import annotations
@@ -45,21 +45,21 @@ def sentence(thing: str, owner: str, value: str) -> str:
 TOKENIZER = CharTokenizer("".join(sorted(set(sentence("".join(THINGS), "".join(SYLLABLES), "")))))
 SENTENCE_LENGTH = len(sentence(THINGS[0], WORDS[0], WORDS[0]))
 ANSWER_END = 2
-"""Characters of a sentence after its value; the last sentence has none of them."""
+"""Characters of a sentence after its value; the last sentence lacks them."""
 
 
 @register_task("facts", version=2)
 class FactsConfig(SyntheticConfig):
-    """Facts stated in sentences, and one asked for."""
+    """Facts stated in sentences, and a query for one of them."""
 
     name: Literal["facts"] = "facts"
     num_facts: int = Field(4, ge=1)
     num_owners: int = Field(64, ge=1, le=len(WORDS) // 2)
-    """Names that can own things."""
+    """Names of possible owners."""
     num_values: int = Field(64, ge=2, le=len(WORDS) // 2)
-    """Words that can be a value; none of them is a name."""
+    """Possible values; none of them is an owner's name."""
     owners_per_example: int = Field(2, ge=1)
-    """Names of one example. They own the same things, but for as many as there are too many."""
+    """Owners in one example. All own the same things, except that the last thing may lack some owners."""
 
     @model_validator(mode="after")
     def _facts_differ(self) -> FactsConfig:
@@ -80,7 +80,7 @@ class FactsConfig(SyntheticConfig):
 
     @property
     def things_per_example(self) -> int:
-        """Things of one example, as few as there can be."""
+        """Number of things in one example, as few as possible."""
         return math.ceil(self.num_facts / self.owners_per_example)
 
     @classmethod
@@ -89,12 +89,12 @@ class FactsConfig(SyntheticConfig):
         return [cls.model_validate({"num_facts": 3, "num_val": 40, "num_test": 20})]
 
     def build(self, data_dir: object) -> FactsTask:
-        """Draw the words and the held-out examples, and those to train on if they are fixed."""
+        """Draw the words and the held-out examples, and the training examples if they are fixed."""
         return FactsTask(self)
 
 
 class FactsTask(SyntheticTask[Examples]):
-    """Texts that state facts and ask for one."""
+    """Texts that state facts and query one."""
 
     stream_name = "FactsTask"
     config: FactsConfig
@@ -103,7 +103,7 @@ class FactsTask(SyntheticTask[Examples]):
         order = torch.randperm(len(WORDS), generator=stream(config.data_seed, "facts", "words")).tolist()
         words = [WORDS[place] for place in order]
         self.owners, self.values = words[: config.num_owners], words[-config.num_values :]
-        # The answer's last character is predicted, and not read.
+        # The answer's last character is only predicted, not read.
         length = (config.num_facts + 1) * SENTENCE_LENGTH - ANSWER_END - 1
         super().__init__(config, vocab_size=TOKENIZER.vocab_size, context_length=length)
 
@@ -115,7 +115,7 @@ class FactsTask(SyntheticTask[Examples]):
         return Examples(tokens_NT=whole_NT[:, :-1].contiguous(), targets_NT=targets_NT)
 
     def _text(self, generator: torch.Generator) -> str:
-        """Return one example, as far as the answer's last character."""
+        """Return one example, up to the answer's last character."""
 
         def some(num: int, of: int) -> list[int]:
             chosen: list[int] = torch.randperm(of, generator=generator)[:num].tolist()
@@ -124,7 +124,7 @@ class FactsTask(SyntheticTask[Examples]):
         config = self.config
         owners = [self.owners[place] for place in some(config.owners_per_example, len(self.owners))]
         things = [THINGS[place] for place in some(config.things_per_example, len(THINGS))]
-        named = list(product(things, owners))[: config.num_facts]  # the last thing may lack some of its owners
+        named = list(product(things, owners))[: config.num_facts]  # the last thing may lack some owners
         names = [named[place] for place in some(config.num_facts, config.num_facts)]
         values = [self.values[place] for place in some(config.num_facts, len(self.values))]
         facts = [sentence(*name, value) for name, value in zip(names, values, strict=True)]
@@ -133,7 +133,7 @@ class FactsTask(SyntheticTask[Examples]):
 
     @property
     def primary_metric(self) -> str:
-        """Answers that are right in every letter."""
+        """Rate of answers that are correct in every letter."""
         return "val/fact_exact_match"
 
     def _kinds(self, split: Split) -> list[MetricSpec]:
@@ -163,7 +163,8 @@ class FactsTask(SyntheticTask[Examples]):
         }
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what guesses score: among all values, those stated, and those stated of the thing or the owner."""
+        """Return the scores of guesses among all values, those stated, and those stated of the thing or the
+        owner."""
         config = self.config
         owners_named = min(config.owners_per_example, config.num_facts)
         scores = {

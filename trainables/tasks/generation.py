@@ -1,4 +1,4 @@
-"""Text from a language model: token by token, from its prompt and its own tokens."""
+"""Autoregressive generation: token by token, from a prompt and the model's own tokens."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ def generate(
 ) -> Tensor:
     """Continue each prompt by `num_tokens` tokens.
 
-    The prompt is given as it is, however short: nothing is put before it that training never had. Of a sequence
-    that has grown beyond `max_length` the model is given the last `max_length` tokens.
+    The prompt is passed as it is, however short, without a prefix that training never had. Once a sequence exceeds
+    `max_length`, the model gets its last `max_length` tokens.
 
     Args:
         model: In evaluation mode.
         prompt_BT: At least one token each, on the model's device.
         num_tokens: How many to add.
-        max_length: Most tokens that the model can be given.
+        max_length: Longest input of the model, in tokens.
         top_k: Draw from the `top_k` likeliest tokens. None: from all.
-        temperature: What the logits are divided by; 0: always the likeliest token, the lowest of several.
-        generator: The only source of randomness, on the CPU; not needed if nothing is drawn.
+        temperature: Divides the logits; 0: always the likeliest token, the lowest id of several.
+        generator: The only source of randomness, on the CPU; not needed if nothing is random.
 
     Returns:
         Prompt and continuation, of shape (B, T + num_tokens).

@@ -1,4 +1,4 @@
-"""What every task's evaluation shares: which sequences, on what terms, and from nats to perplexity."""
+"""What the evaluations of all tasks share: the choice of sequences, checks, and common scores."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def check_request(
     batch_size: int,
     cure: str,
 ) -> None:
-    """Refuse an evaluation that would not mean what it says.
+    """Refuse an evaluation whose result would be misleading.
 
     Args:
         model: What is scored.
-        split: Which part of the data is asked for.
+        split: Which part of the data is requested.
         splits: The parts that exist.
         max_sequences: Sequences to score; None: all.
         batch_size: Sequences in one forward pass.
-        fix: How to get the split that is missing.
+        cure: How to get the missing split, for the message.
 
     Raises:
         ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
@@ -59,7 +59,7 @@ def mean_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
 
 
 def perplexity(nats_per_token: float) -> float:
-    """Return exp of `nats_per_token`: infinite where no float holds it, NaN where it is NaN."""
+    """Return exp of `nats_per_token`: infinite if it exceeds every float, NaN if it is NaN."""
     return math.exp(nats_per_token) if nats_per_token < _MAX_NATS else nats_per_token * math.inf
 
 
@@ -76,7 +76,7 @@ def hit_probability(logits_NV: Tensor, targets_N: Tensor, k: int) -> Tensor:
 
 
 def at_least(hits_NL: Tensor, count: int) -> Tensor:
-    """Return the probability that at least `count` of L independent events happen, given that of each."""
+    """Return the probability that at least `count` of L independent events happen, given their probabilities."""
     num_events = hits_NL.shape[1]
     exactly_NK = torch.zeros(hits_NL.shape[0], num_events + 1, dtype=hits_NL.dtype, device=hits_NL.device)
     exactly_NK[:, 0] = 1
@@ -87,15 +87,15 @@ def at_least(hits_NL: Tensor, count: int) -> Tensor:
 
 
 def half_of(needle_length: int) -> int:
-    """Return how many tokens of a needle are a partial success: at least half."""
+    """Return the number of tokens of a needle that count as a partial success: at least half."""
     return math.ceil(needle_length / 2)
 
 
 def generated_hits(model: LanguageModel, prefix_NP: Tensor, needle_NL: Tensor, top_k: int) -> tuple[Tensor, Tensor]:
     """Let the model continue each prefix greedily, token by token, and compare with the needle.
 
-    The model is given the prefix and its own tokens and nothing else. Where the needle's token shares the highest
-    logit, the model is taken to have chosen it, at the odds that `hit_probability` counts.
+    The model gets only the prefix and its own tokens. If the needle's token shares the highest logit, the model
+    continues as if it had chosen it; `hit_probability` counts the tie fractionally.
 
     Returns:
         For each generated token the probability that it is the needle's, and that the needle's is among the `top_k`
@@ -112,7 +112,7 @@ def generated_hits(model: LanguageModel, prefix_NP: Tensor, needle_NL: Tensor, t
 
 
 def token_nats(logits_BTV: Tensor, targets_BT: Tensor) -> Tensor:
-    """Return the negative log-likelihood of each target in at least float32; 0 where it is not scored."""
+    """Return the negative log-likelihood of each target in at least float32; 0 at positions that are not scored."""
     wide = torch.promote_types(logits_BTV.dtype, torch.float32)
     nats_N = nn.functional.cross_entropy(
         logits_BTV.flatten(0, 1).to(wide), targets_BT.flatten(), ignore_index=IGNORED, reduction="none"

@@ -1,7 +1,7 @@
-"""Tasks whose examples are drawn, not read from a text: fixed ones to score, fresh or fixed ones to train on.
+"""Synthetic tasks: examples are drawn instead of read from a text. Fixed ones for scoring, fresh or fixed to train.
 
-A task says how examples are drawn and how a model scores on them; what all of them share is here. Scores of an
-example are tensors whose first dimension is the example, and a metric is the mean of all that they hold.
+A task defines how examples are drawn and scored; everything common is here. Scores of an
+example are tensors whose first dimension is the example, and a metric is the mean of all their elements.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MIN_HELD_OUT = 20
 
 
 class SyntheticConfig(TaskConfig):
-    """How many examples are fixed, and which."""
+    """Number and seed of the fixed examples."""
 
     num_train: int | None = Field(None, ge=1)
     """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
@@ -36,7 +36,7 @@ class SyntheticConfig(TaskConfig):
     num_test: int = Field(1000, ge=0)
     """Examples for test, at least 20; 0: no test split."""
     data_seed: int = Field(0, ge=0)
-    """Names the fixed examples; fresh ones follow the replicate's seed."""
+    """Seed of the fixed examples; fresh ones depend on the replicate's seed."""
 
     @field_validator("num_test")
     @classmethod
@@ -47,7 +47,7 @@ class SyntheticConfig(TaskConfig):
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Every example has as many scored positions."""
+        """Every example has equally many scored positions."""
         return True
 
 
@@ -56,15 +56,15 @@ class Examples:
     """Examples of one length; each has equally many targets."""
 
     tokens_NT: Tensor
-    """What the model reads."""
+    """The model's input."""
     targets_NT: Tensor
-    """What it has to predict at each position; -100 where nothing."""
+    """The target at each position; -100 if there is none."""
 
     def __len__(self) -> int:
         return len(self.tokens_NT)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Self:
-        """Return the examples with every tensor changed."""
+        """Return the examples with `change` applied to every tensor."""
         return replace(self, **{item.name: change(getattr(self, item.name)) for item in fields(self)})
 
 
@@ -72,10 +72,10 @@ E = TypeVar("E", bound=Examples)
 
 
 class MetricSpec(NamedTuple):
-    """A metric without its split. A share is over examples, also a share of answers.
+    """A metric without its split. Rates are taken over examples, including rates of answers.
 
-    The answers of one example are found or missed together: they are no independent items, and their number would
-    promise more than they tell.
+    The answers of one example are correct or wrong together: they are not independent items, and counting them
+    would overstate the precision.
     """
 
     name: str
@@ -84,9 +84,9 @@ class MetricSpec(NamedTuple):
     unit: str = "share"
     direction: Literal["minimise", "maximise"] = "maximise"
     examples: int | None = None
-    """What a share is over; None: all of the split."""
+    """Number of examples a rate is taken over; None: the whole split."""
     in_subset: bool = True
-    """Whether it is told of a subset too."""
+    """Whether it is also reported for a subset."""
 
     def metric(self, prefix: str, which: str, num_examples: int | None) -> Metric:
         """Return the metric of a split or its subset.
@@ -94,7 +94,7 @@ class MetricSpec(NamedTuple):
         Args:
             prefix: Of the name.
             which: Which examples, in words.
-            num_examples: Of the split; None where whoever evaluates chooses them.
+            num_examples: Of the split; None if the caller of `evaluate` chooses them.
         """
         is_rate = self.unit == "share" and num_examples is not None
         return Metric(
@@ -117,7 +117,8 @@ class SyntheticTask(Task, Generic[E]):
     """
 
     stream_name: ClassVar[str]
-    """Names the random streams of its fixed examples: another name is other data, so it never changes."""
+    """Names the random streams of its fixed examples: it must never change, because another name gives other
+    data."""
 
     def __init__(self, config: SyntheticConfig, *, vocab_size: int, context_length: int) -> None:
         self.config = config
@@ -133,11 +134,11 @@ class SyntheticTask(Task, Generic[E]):
 
     @abstractmethod
     def _scores(self, model: LanguageModel, examples: E) -> dict[str, Tensor]:
-        """Return every score of every example by the name of the metric that is its mean."""
+        """Return every score of every example, keyed by the metric that is its mean."""
 
     @abstractmethod
     def _kinds(self, split: Split) -> list[MetricSpec]:
-        """Return what is measured on a split."""
+        """Return the metrics of a split."""
 
     def _stream(self, *names: str) -> torch.Generator:
         return stream(self.config.data_seed, self.stream_name, *names)
@@ -163,7 +164,7 @@ class SyntheticTask(Task, Generic[E]):
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """What is measured, for each held-out split and its evenly spaced subset."""
+        """The metrics of each held-out split and its evenly spaced subset."""
         declared = []
         for split, examples in self.examples.items():
             size, kinds = len(examples), self._kinds(split)
@@ -217,7 +218,7 @@ class SyntheticTask(Task, Generic[E]):
     def _score_all(
         self, model: LanguageModel, examples: E, device: torch.device, batch_size: int
     ) -> dict[str, Tensor]:
-        """Return the scores of examples that are on the CPU, on the CPU."""
+        """Score examples that are on the CPU; the scores are returned on the CPU."""
         parts = []
         for part_B in torch.arange(len(examples)).split(batch_size):
             part = examples.each(lambda tensor, chosen_B=part_B: tensor[chosen_B].to(device))  # type: ignore[misc]
@@ -239,12 +240,12 @@ class SyntheticTask(Task, Generic[E]):
 
 
 def as_batch(examples: Examples) -> Batch:
-    """Return examples as a batch to train on."""
+    """Return examples as a training batch."""
     return Batch(examples.tokens_NT, examples.targets_NT)
 
 
 def at_targets(model: LanguageModel, examples: Examples) -> tuple[Tensor, Tensor]:
-    """Return the logits where something is to be predicted, and what: shapes (N, Q, V) and (N, Q), in order."""
+    """Return logits and targets at the scored positions: shapes (N, Q, V) and (N, Q), in order."""
     logits_NTV = model(examples.tokens_NT).logits_BTV
     is_target_NT = examples.targets_NT != IGNORED
     shape = (len(examples), -1)
@@ -258,7 +259,7 @@ def hits_of(logits_NQV: Tensor, targets_NQ: Tensor) -> Tensor:
 
 
 def answer_scores(task: str, logits_NQV: Tensor, targets_NQ: Tensor) -> dict[str, Tensor]:
-    """Return the scores that answers have in every task, named after it."""
+    """Return the scores of answers common to all tasks, named after the task."""
     hits_NQ = hits_of(logits_NQV, targets_NQ)
     return {
         f"{task}_accuracy": hits_NQ,

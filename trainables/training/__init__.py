@@ -1,1 +1,1 @@
-"""The training loop and what it needs: randomness, optimizers, checkpoints, probes."""
+"""The training loop and what it needs: optimisers, checkpoints, initial weights, numerics, probes."""

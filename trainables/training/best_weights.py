@@ -1,4 +1,4 @@
-"""The weights with the best validation score so far: what is scored in the end is chosen on validation alone."""
+"""The weights with the best validation score so far: the final weights are chosen on validation data alone."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trainables.tasks.base import Task
 
 
 class Choice(NamedTuple):
-    """By what weights are chosen."""
+    """The metric by which weights are chosen."""
 
     metric: str
     direction: Literal["minimise", "maximise"]
@@ -25,7 +25,7 @@ class Choice(NamedTuple):
         """Return the primary metric of `task`, on the subset that every report scores.
 
         Raises:
-            ValueError: If that metric has no better and worse.
+            ValueError: If that metric has no better direction.
         """
         name = task.primary_metric
         direction = next(metric.direction for metric in task.metrics if metric.name == name)
@@ -37,18 +37,18 @@ class Choice(NamedTuple):
 class BestWeights:
     """Keeps a copy of a model's weights as they were at its best report.
 
-    The copy is made at once, so that the memory of the first step is that of every later one. Weights that never
-    change are not copied.
+    The copy is allocated at the start, so that the first step needs as much memory as all later ones. Weights that
+    never change are not copied.
 
     Args:
-        model: On its device; each process of a trial keeps its share.
-        choice: By what reports are compared.
+        model: On its device; each process of a trial keeps its shard.
+        choice: The metric by which reports are compared.
     """
 
     def __init__(self, model: LanguageModel, choice: Choice) -> None:
         self.choice, self._model = choice, model
         self.step = 0
-        """Optimiser steps of the weights that are kept."""
+        """Optimiser step of the kept weights."""
         self.score = math.inf if choice.direction == "minimise" else -math.inf
         self._kept = {name: tensor.clone() for name, tensor in self._own().items()}
 
@@ -59,7 +59,7 @@ class BestWeights:
         return {name: tensor.detach() for name, tensor in self._model.state_dict().items() if name in chosen}
 
     def offer(self, step: int, scores: Mapping[str, float]) -> None:
-        """Keep the model's weights if they score better than those kept; of equals the first stays.
+        """Keep the model's weights if they score better than those kept; in a tie the first are kept.
 
         Args:
             step: Optimiser steps done.
@@ -71,14 +71,14 @@ class BestWeights:
 
     @torch.no_grad()
     def keep(self, step: int, score: float) -> None:
-        """Keep the model's weights as they are."""
+        """Keep the model's current weights."""
         self.step, self.score = step, score
         for name, tensor in self._own().items():
             self._kept[name].copy_(tensor)
 
     @torch.no_grad()
     def exchange(self) -> None:
-        """Give the model the weights kept, and keep its own; a second call undoes the first."""
+        """Swap the model's weights with the kept ones; a second call undoes the first."""
         for name, own in self._own().items():
             kept = self._kept[name]
             before = own.clone()
@@ -87,7 +87,7 @@ class BestWeights:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Give the model the weights kept for a while."""
+        """Swap in the kept weights for the duration of the block."""
         self.exchange()
         try:
             yield

@@ -1,4 +1,4 @@
-"""Checkpoints that appear whole or not at all, and say so when they are damaged nevertheless."""
+"""Checkpoints that are written atomically, and whose damage is detected."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ FORMAT_VERSION = 1
 
 
 class CheckpointError(ValueError):
-    """A checkpoint that belongs to something else; the message says to what."""
+    """A checkpoint of something else; the message says of what."""
 
 
 class OtherCodeError(CheckpointError):
-    """A checkpoint of the right replicate, computed by other code: no beginning for this one."""
+    """A checkpoint of the right replicate, computed by other code: it must not be continued."""
 
 
 class UnreadableCheckpointError(CheckpointError):
-    """A file that is empty, torn or damaged: nothing can be continued from it."""
+    """A file that is empty, incomplete or damaged: nothing can be continued from it."""
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` to `path` atomically: a reader sees the old file or the new one, also after a power loss."""
+    """Write `state` to `path` atomically: a reader sees the old file or the new one, even after a power loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as temporary:
         torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
 
 
 def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote; its tensors are in host memory.
+    """Read what `save_checkpoint` wrote; tensors are in host memory.
 
     Args:
         path: The file.
-        mapped: Leave the tensors on disk until they are used.
+        mapped: Memory-map the tensors instead of reading them.
 
     Raises:
         UnreadableCheckpointError: If the file is damaged.
@@ -49,9 +49,10 @@ def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
 
 
 def _damage(path: Path) -> str:
-    """Return what of a file is not as `torch.save` wrote it, by the checksums in it; empty if nothing.
+    """Return how a file differs from what `torch.save` wrote, by the checksums in it; empty if it is intact.
 
-    Asked before it is loaded: `torch.load` looks at no checksum, and a lack of memory is no damage.
+    Checked before loading, because `torch.load` ignores the checksums, and an out-of-memory must not count as
+    damage.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -62,9 +63,10 @@ def _damage(path: Path) -> str:
 
 
 def set_aside(path: Path) -> Path:
-    """Rename a file that cannot be read, so that nothing meets it again and somebody may look at it.
+    """Rename an unreadable file, so that it is not read again but can be inspected.
 
     Returns:
+        Its new path; if several processes do this at once, only one of them renames it.
         Its new path; of several processes that do this at once, one renames it.
     """
     aside = path.with_name(f"{path.name}.unreadable")
@@ -74,11 +76,11 @@ def set_aside(path: Path) -> Path:
 
 
 def load_checkpoint(path: Path, *, identity: str, code: str) -> dict[str, Any]:
-    """Read a checkpoint that `save_checkpoint` wrote; its tensors are in host memory.
+    """Read a checkpoint that `save_checkpoint` wrote; tensors are in host memory.
 
     Args:
         path: The file.
-        identity: What the checkpoint must say it is of; guards against continuing another replicate.
+        identity: Identity that the checkpoint must have; guards against continuing another replicate.
         code: Hash of the code that is to continue it.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Weights of other replicates that one starts with: a backbone trained before it, or what it fine-tunes."""
+"""Initial weights from other replicates: a pretrained backbone, or the model that is fine-tuned."""
 
 from __future__ import annotations
 
@@ -24,31 +24,31 @@ from trainables.training.checkpoints import (
 
 
 class WeightSourceError(ValueError):
-    """Weights that are missing, or do not fit; the message says which, and what to do."""
+    """Weights that are missing or do not match; the message says which, and what to do."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WeightSource:
-    """Where weights lie, and whose they must be."""
+    """A file with weights, and the identity that they must have."""
 
     path: str
     identity: str
     """`<config_id>/seed=<k>`, or `sha256:<hash>` of a file that the user named."""
     named: str
-    """What it is to the configuration that starts with it, whatever the seed: a part of its `config_id`."""
+    """Part of the `config_id` of the configuration that starts from it, independent of the seed."""
 
 
 class Weights(NamedTuple):
-    """What `save_weights` has written of a model."""
+    """Contents of a file written by `save_weights`."""
 
     state: dict[str, Tensor]
-    """All of it, as `state_dict` names it."""
+    """The whole state, with the names of `state_dict`."""
     buffers: frozenset[str]
-    """Names of what is no parameter: counters and averages that belong to the training it came from."""
+    """Names that are not parameters: counters and averages that belong to the training they came from."""
 
 
 def sha256_of(path: Path) -> str:
-    """Return what identifies a file of weights by its content."""
+    """Return the hash that identifies a file of weights by its content."""
     with path.open("rb") as file:
         return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
 
@@ -56,21 +56,21 @@ def sha256_of(path: Path) -> str:
 def save_weights(
     path: Path, model: Mapping[str, Tensor], *, buffers: Collection[str], identity: str, code: str
 ) -> None:
-    """Write what a replicate has learnt, whole or not at all.
+    """Write a replicate's trained weights atomically.
 
     Args:
         path: The file.
         model: The state of the model.
-        buffers: What of it is no parameter.
-        identity: Whose it is.
-        code: Hash of the code that has learnt it.
+        buffers: Names in it that are not parameters.
+        identity: Identity of the replicate.
+        code: Hash of the code that trained it.
     """
     state = {"identity": identity, "code": code, "model": dict(model), "buffers": sorted(buffers)}
     save_checkpoint(path, state)
 
 
 def check_weights(path: Path) -> None:
-    """Look whether `save_weights` wrote a file, without reading its tensors.
+    """Check that `save_weights` wrote a file, without reading its tensors.
 
     Raises:
         WeightSourceError: If it did not; the message says what is wrong.
@@ -98,8 +98,8 @@ def load_weights(origin: WeightSource) -> Weights:
     """Read weights that `save_weights` wrote, into host memory.
 
     Raises:
-        WeightSourceError: If there are none, they are of something else, or damaged; those of another replicate are
-            then set aside, so that the next plan has it trained again.
+        WeightSourceError: If they are missing, of another replicate, or damaged; those of another replicate are
+            then set aside, so that the next plan trains it again.
     """
     path = Path(origin.path)
     if not path.is_file():
@@ -128,15 +128,15 @@ def load_weights(origin: WeightSource) -> Weights:
 
 
 def start_from(model: LanguageModel, origins: Mapping[str, WeightSource], groups: Sequence[str]) -> None:
-    """Give a model the weights that it starts with.
+    """Initialise a model from the weights of other replicates.
 
     Args:
         model: Initialised.
         origins: By role.
-        groups: Names of `LanguageModel.state_groups` to take over in the role `resume`; empty: all.
+        groups: Names of `LanguageModel.state_groups` to load in the role `resume`; empty: all.
 
     Raises:
-        WeightSourceError: If they are missing, or do not fit.
+        WeightSourceError: If they are missing, or do not match.
     """
     for role, origin in sorted(origins.items()):  # the backbone first
         weights = load_weights(origin)
@@ -150,7 +150,7 @@ def start_from(model: LanguageModel, origins: Mapping[str, WeightSource], groups
 
 
 def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> None:
-    """Take over the parameters of `groups`; counters and averages start again, as the optimiser does."""
+    """Load the parameters of `groups`; counters and averages are reset, as the optimiser is."""
     known = model.state_groups
     unknown = [group for group in groups if group not in known]
     if unknown:

@@ -1,4 +1,4 @@
-"""The training loop: plain PyTorch, no Ray. An iterator of reports that can stop and continue at any step."""
+"""The training loop: plain PyTorch, without Ray. An iterator of reports that can stop and resume at any step."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ Outcome = Literal["finished", "diverged"]
 PROBE_SEQUENCES = 256
 
 LOOK_EVERY_STEPS = 50
-"""How often the loss is looked at between reports: each look waits for the device once."""
+"""How often the loss is checked between reports: each check synchronises with the device."""
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a replicate says at one optimiser step."""
+    """A report of a replicate at one optimiser step."""
 
     step: int
     """Optimiser steps done."""
@@ -47,22 +47,22 @@ class Report:
     reason: str = ""
     """Why it diverged."""
     notes: tuple[str, ...] = ()
-    """What the model had to tell since the last report."""
+    """Messages of the model since the last report."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
-    """Texts to keep, by file name; on the last report of what has finished."""
+    """Texts to save, by file name; on the last report of a finished replicate."""
 
 
 class Trainer:
-    """One replicate: a configuration with a seed, in training.
+    """The training of one replicate: a configuration with a seed.
 
     Everything random comes from a stream named by (seed, purpose, step), so the state that a checkpoint
     must hold is the parameters, the optimiser's state and the step; nothing depends on what ran before.
 
-    Where several processes train it together, each has a Trainer, and all of them must make the same calls:
+    If several processes train it together, each has a Trainer, and all of them must make the same calls:
     training, reporting, saving and loading are collective.
 
     Raises:
-        ValueError: If the ranks are not as many as the numerics say, or cannot share the batch.
+        ValueError: If the number of ranks differs from the numerics, or does not divide the batch.
     """
 
     def __init__(
@@ -99,15 +99,15 @@ class Trainer:
         self._reported_at, self._tokens_since_report = time.monotonic(), 0
         self._notes: list[str] = []
         self.spent: dict[str, float] = {}
-        """What whoever saved the checkpoint that this goes on from said that it had cost."""
+        """Cost of the replicate before this attempt, as stored in the checkpoint it continues from."""
 
     @property
     def identity(self) -> str:
-        """Names what this replicate computes; a checkpoint of another identity is refused."""
+        """Identifies what this replicate computes; a checkpoint of another identity is refused."""
         return f"{config_id(self.config, self.task.data_hash, self._origins)}/seed={self.seed}"
 
     def _start(self, origins: Mapping[str, WeightSource]) -> None:
-        """Take over the weights of other replicates, all that the configuration asks for and no others."""
+        """Load the weights of other replicates: all that the configuration requires, and no others."""
         needed = self.config.roles
         if needed != origins.keys():
             raise ValueError(f"needs the weights of {sorted(needed)}, is given those of {sorted(origins)}")
@@ -123,14 +123,14 @@ class Trainer:
     def reports(self, between_steps: Callable[[Trainer], None] | None = None) -> Iterator[Report]:
         """Train to the end of the budget, yielding a report every `report_every` steps and a last one.
 
-        What diverges ends at the next look, which may come between two reports.
+        A diverged replicate ends at the next check, which may come between two reports.
 
         Args:
             between_steps: Called after every step without a report; it may save.
         """
         budget = self.config.budget
         if budget.steps == 0:
-            self._begin_step()  # what is calibrated before training is part of an untrained model
+            self._begin_step()  # calibration before training is part of the untrained model
             yield self._report()
         while self.step < budget.steps:
             self._train_one_step()
@@ -144,7 +144,7 @@ class Trainer:
                 between_steps(self)
 
     def _train_one_step(self) -> None:
-        """Do one optimiser step: each rank its share of the batch, in the micro-batches that the numerics say."""
+        """Do one optimiser step: each rank on its shard of the batch, in micro-batches as the numerics say."""
         budget = self.config.budget
         self._begin_step()
         draw = generator(self.seed, "data", str(self.step))
@@ -172,7 +172,8 @@ class Trainer:
         self.step += 1
 
     def _begin_step(self) -> None:
-        """Let the model prepare, on batches from a stream of its own: what is trained on does not depend on it."""
+        """Let the model prepare, with batches from a separate stream, so that the training data does not depend on
+        it."""
         if not self._prepares_steps:
             return
         draw = generator(self.seed, "calibration", str(self.step))
@@ -191,10 +192,10 @@ class Trainer:
         return loss.detach().double() * weight
 
     def _report(self) -> Report:
-        """Measure, without touching what the next step depends on. The first rank's report is every rank's.
+        """Measure, without affecting the next step. The first rank's report is every rank's.
 
         Losses and gradients are those of all ranks; every rank scores the same held-out sequences, so that none
-        waits for another and a divided model can be scored at all.
+        waits for another and a sharded model can be scored at all.
         """
         budget = self.config.budget
         metrics = self._training_metrics() if self._steps_since_report else {}
@@ -214,7 +215,7 @@ class Trainer:
         return self.ranks.first(Report(self.step, metrics, outcome, reason, notes, artifacts))
 
     def _training_metrics(self) -> dict[str, float]:
-        """Return how training went since the last report."""
+        """Return training statistics since the last report."""
         steps = self._steps_since_report
         seconds = max(time.monotonic() - self._reported_at, 1e-9)
         return {
@@ -236,9 +237,9 @@ class Trainer:
         return ""
 
     def _evaluate(self, *, full: bool) -> dict[str, float]:
-        """Score the validation subset; at the end also every held-out split whole, once, and the probes.
+        """Score the validation subset; at the end also every held-out split whole, once, and run the probes.
 
-        The end may go back to the best weights first; the model then keeps them.
+        At the end the best weights may be restored; the model then keeps them.
         """
         self.model.eval()
         subset = self.config.budget.eval_sequences
@@ -259,7 +260,7 @@ class Trainer:
             self.model.train()
 
     def _artifacts(self) -> dict[str, str]:
-        """Return what the task keeps of a trained model."""
+        """Return the texts that the task saves for a trained model."""
         self.model.eval()
         try:
             with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
@@ -276,11 +277,11 @@ class Trainer:
             return leak | order_probes(self.model, batch.inputs_BT)
 
     def save(self, path: Path, spent: Mapping[str, float] | None = None) -> None:
-        """Write all that a bit-exact continuation needs, in one form whatever the number of processes.
+        """Write everything needed for a bit-exact resume, in a form independent of the number of processes.
 
         Args:
             path: The file.
-            spent: What the replicate has cost so far, for whoever continues it.
+            spent: Cost of the replicate so far, for the attempt that continues it.
         """
         model, optimizer = self._held.state(self.optimizer, keep=self.ranks.is_first)
         best = {} if self._best is None else {"best": self._best_state(self._best)}
@@ -304,12 +305,12 @@ class Trainer:
     def _best_state(self, best: BestWeights) -> dict[str, Any]:
         with best.applied():
             model, _ = self._held.state(self.optimizer, keep=self.ranks.is_first)
-            # What one process holds is a view of the model, which is about to get its own weights back.
+            # A single process holds a view of the model, which is about to get its own weights back.
             kept = {name: tensor.clone() for name, tensor in model.items() if tensor is not None}
         return {"step": best.step, "score": best.score, "model": kept}
 
     def save_weights(self, path: Path) -> None:
-        """Write what the model has learnt, for other replicates to start with; collective."""
+        """Write the trained weights, for other replicates to start from; collective."""
         model, _ = self._held.state(self.optimizer, keep=self.ranks.is_first)
         if self.ranks.is_first:
             parameters = {name for name, _ in self.model.named_parameters(remove_duplicate=False)}
@@ -317,7 +318,7 @@ class Trainer:
             save_weights(path, model, buffers=buffers, identity=self.identity, code=code_hash())
 
     def load(self, path: Path) -> None:
-        """Continue from a checkpoint that `save` wrote, in this or another number of processes.
+        """Continue from a checkpoint that `save` wrote, with the same or another number of processes.
 
         Raises:
             CheckpointError: If it is of another replicate.
@@ -342,9 +343,9 @@ def train(config: TrialConfig, seed: int, task: Task, *, numerics: Numerics | No
 
     Args:
         config: What to train.
-        seed: Names every random stream of the replicate.
+        seed: Seed of all random streams of the replicate.
         task: The task that `config.task` describes, with its data loaded.
-        numerics: How to compute; by default one CPU thread.
+        numerics: Device, threads and the like; by default one CPU thread.
 
     Yields:
         A report every `config.budget.report_every` steps; the last one has an outcome.

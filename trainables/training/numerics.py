@@ -1,4 +1,4 @@
-"""What decides the bits of a result beside configuration and seed: device, threads, workers, code, versions."""
+"""What determines the bits of a result besides configuration and seed: device, threads, workers, code, versions."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from trainables.config.resources import Sharding
 
 @dataclass(frozen=True, kw_only=True)
 class Numerics:
-    """How a replicate computes. Equal numerics give equal bits; unequal ones are equal in law only."""
+    """How a replicate computes. Equal numerics give equal bits; different ones agree only in distribution."""
 
     device: str = "cpu"
     """`cpu` or `cuda`."""
     threads: int = 1
-    """CPU threads of one operation: the CPUs that one worker asked for."""
+    """CPU threads of one operation: the CPUs that one worker requested."""
     workers: int = 1
-    """Processes that train the replicate together, each on an equal part of every batch."""
+    """Processes that train the replicate together, each on an equal shard of every batch."""
     sharding: Sharding = "replicated"
-    """How the workers hold the model: each the whole of it, or each a share."""
+    """How the workers hold the model: each a full replica, or each a shard."""
     micro_batch_size: int | None = None
-    """Sequences in one forward pass; None: the whole batch, or a worker's part of it."""
+    """Sequences in one forward pass; None: the whole batch, or a worker's shard of it."""
     deterministic: bool = True
 
     def apply(self) -> None:
         """Set this process up: threads and deterministic mode.
 
         Deterministic mode on CUDA also needs `CUBLAS_WORKSPACE_CONFIG=:4096:8` in the environment before
-        CUDA starts; it is set here for the case that CUDA has not started yet.
+        CUDA starts; it is set here in case CUDA has not started yet.
         """
         torch.set_num_threads(self.threads)
         if self.deterministic and self.device == "cuda":
@@ -49,7 +49,7 @@ class Numerics:
         return nullcontext()
 
     def describe(self) -> dict[str, Any]:
-        """Return everything that may move a bit, for the journal."""
+        """Return everything that may change bits of a result, for the journal."""
         hardware = torch.cuda.get_device_name() if self.device == "cuda" else platform.machine()
         return {
             **asdict(self),

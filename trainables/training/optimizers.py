@@ -34,15 +34,15 @@ def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> fl
 
 
 def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict[str, Any]]:
-    """Split the parameters into a decayed and an no_weight_decay group.
+    """Split the parameters into groups with and without weight decay.
 
     `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
-    whose name does not end in `bias`: PhaseGPT's code does so to couplings, frequencies and norms. Neither decays
-    what the model exempts.
+    whose name does not end in `bias`, as PhaseGPT's code does to couplings, frequencies and norms. Neither decays
+    the model's `no_weight_decay`.
 
     Returns:
-        The two groups; after them, for each learning rate that the model asks for, those that are not empty of two
-        more, with that rate as `learning_rate_factor`.
+        The two groups, then two more for each of the model's `learning_rate_factors`, with that factor as
+        `learning_rate_factor` and without empty ones.
     """
     factors, exempt = model.learning_rate_factors, model.no_weight_decay
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {(1.0, True): [], (1.0, False): []}
@@ -70,7 +70,7 @@ def build_optimizer(model: LanguageModel, config: OptimizerConfig) -> torch.opti
     if config.name == "adamw_8bit":
         import bitsandbytes as bnb
 
-        # The library types this base class differently; it is a torch.optim.Optimizer.
+        # The library annotates this base class differently; it is a torch.optim.Optimizer.
         optimizer: torch.optim.Optimizer = bnb.optim.AdamW8bit(
             groups, lr=config.learning_rate, betas=betas, eps=config.eps
         )

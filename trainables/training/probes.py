@@ -1,5 +1,5 @@
-"""Measurements on a trained model that are not its score: how much of the score is a look into the future, and the
-model's own order parameters. Both go through the sequences in parts, so that they need no more memory than scoring.
+"""Measurements on a trained model besides its score: how much of the score comes from seeing the future, and the
+model's own order parameters. Both run in small batches, so that they need no more memory than scoring.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ def _nats(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
 
 @torch.no_grad()
 def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) -> dict[str, float]:
-    """Measure what the model's view of later tokens is worth.
+    """Measure how much the model gains from seeing later tokens.
 
-    At the middles of `num_positions` equal stretches of the window's scored positions the loss of the next token is
+    At the middles of `num_positions` equal parts of the window's scored positions the loss of the next token is
     measured twice: with the whole window as input, and with the input cut after that position, as in generation. A
     causal model scores the same both times. For a model that has only seen whole windows the cut is also
-    unfamiliar, so the difference holds both: what it read from later tokens, and what it loses without them.
+    unfamiliar, so the difference has two components: information from later tokens, and the loss by the cut itself.
 
     Args:
         model: In evaluation mode.
         batch: Sequences, on the model's device.
-        num_positions: How many positions to look at.
+        num_positions: How many positions to measure at.
 
     Returns:
         `probe/loss_future_visible`, `probe/loss_future_withheld` and their difference `probe/leak`, in nats
-        a token; a positive leak is a part of the score that generation cannot have.
+        a token; a positive leak is a part of the score that is lost in generation.
 
     Raises:
         ValueError: If no position is scored.

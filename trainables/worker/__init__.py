@@ -1,1 +1,1 @@
-"""What runs in a worker process: one attempt at a replicate."""
+"""Code of a worker process: one attempt at a replicate."""

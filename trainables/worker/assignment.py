@@ -1,4 +1,4 @@
-"""What the driver hands to a worker: one replicate to run, as plain JSON."""
+"""What the driver sends to a worker: one replicate to run, as plain JSON."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from trainables.registry import Plugin
 
 @dataclass(frozen=True, kw_only=True)
 class Assignment:
-    """One replicate and where and how to run it."""
+    """One replicate, and where and how to run it."""
 
     config_id: str
     seed: int
     config: dict[str, Any]
     """The TrialConfig, dumped."""
     data_hash: str
-    """What the worker's own copy of the data must hash to."""
+    """Expected hash of the worker's own copy of the data."""
     data_dir: str | None
     replicate_dir: str
     device: str
@@ -35,21 +35,21 @@ class Assignment:
     """Processes that train it together."""
     sharding: Sharding = "replicated"
     memory_mib: int | None = None
-    """What one worker may use, its process included: of the GPU if `device` is `cuda`, else of the machine. None:
-    no cap."""
+    """Memory limit of one worker, its process included: of the GPU if `device` is `cuda`, otherwise of the host.
+    None: no limit."""
     context_mib: float = 0.0
-    """What of `memory_mib` the CUDA context takes, as measured where the worker runs; 0 on a CPU, where the process
-    measures itself."""
+    """Part of `memory_mib` that the CUDA context takes, as measured on the worker's node; 0 on a CPU, where the
+    process measures itself."""
     origins: dict[str, dict[str, str]] = field(default_factory=dict)
-    """Whose weights it starts with, by role, each an `WeightSource` as a dictionary."""
+    """Which weights it starts from, by role, each a `WeightSource` as a dictionary."""
     keep_weights: bool = False
-    """Whether what it has learnt stays in its folder."""
+    """Whether its trained weights stay in its folder."""
     plugins: list[dict[str, str]] = field(default_factory=list)
-    """The code from outside that `config` names, each a `Plugin` as a dictionary."""
+    """The plugins that `config` needs, each a `Plugin` as a dictionary."""
 
     @property
     def key(self) -> tuple[str, int]:
-        """What names the replicate: (config_id, seed)."""
+        """The pair that identifies the replicate: (config_id, seed)."""
         return (self.config_id, self.seed)
 
     def to_json(self) -> str:
@@ -62,7 +62,7 @@ class Assignment:
         return cls(**json.loads(text))
 
     def read_config(self) -> TrialConfig:
-        """Return `config` as an object, with the plugins that it names active in this process, in no other version.
+        """Return `config` as an object; activates the plugins that it needs, and drops their other versions.
 
         Raises:
             PluginError: If one of them cannot be used here.
@@ -81,20 +81,20 @@ class Assignment:
 
 
 CONFIG_KEY = "assignment"
-"""The key of a Tune configuration that says what to run: an Assignment as JSON, in which Tune resolves nothing."""
+"""Key of a Tune configuration with the Assignment as JSON text, in which Tune resolves nothing."""
 
 
 ACTOR_KEY = "actor_resources"
-"""The key of a Tune configuration that says what the trial's actor asks of Ray."""
+"""Key of a Tune configuration with the resources that the trial's actor requests from Ray."""
 
 
 WORKER_KEY = "worker_resources"
-"""The key that says what each worker asks of Ray; where there is one, the actor is the worker."""
+"""Key with the resources that each worker requests from Ray; with one worker, the actor is the worker."""
 
 
 EVENT_KEY = "replicate_event"
-"""The key of a result: an event of the attempt as JSON, because Tune keeps statistics of every number it sees."""
+"""Key of a result with an event of the attempt as JSON text, because Tune keeps statistics of every number."""
 
 
 GROUP_KEY = "placement_group"
-"""The key of the one result that a trial of several workers has without an event: the workers' placement group."""
+"""Key of the one result without an event that a trial of several workers has: the workers' placement group."""

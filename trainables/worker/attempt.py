@@ -1,4 +1,5 @@
-"""One attempt at a replicate: the loop, with its folder, its checkpoints and every end turned into a result."""
+"""One attempt at a replicate: the training loop with folder, checkpoints and memory limit; every end is a
+result."""
 
 from __future__ import annotations
 
@@ -39,11 +40,11 @@ from trainables.worker.watchdog import watched
 
 _MOST_TASKS = 2
 _tasks: dict[tuple[type[TaskConfig], str, Path | None], Task] = {}
-"""Tasks that this process has loaded, the newest use last: a reused actor runs many replicates on the same data."""
+"""Tasks that this process has loaded, the last used last: a reused actor runs many replicates on the same data."""
 
 
 def _load_task(config: TaskConfig, data_dir: Path | None) -> Task:
-    """Load a task once a process. Its fields may hold lists, so it is known by its JSON."""
+    """Load a task once per process. Its fields may hold lists, so the key is its JSON."""
     key = (type(config), config.model_dump_json(), data_dir)
     task = _tasks.pop(key, None)
     if task is None:
@@ -56,12 +57,12 @@ def _load_task(config: TaskConfig, data_dir: Path | None) -> Task:
 
 @functools.cache
 def _set_libraries_aside() -> None:
-    """Leave what is loaded before the first trial out of later collections: each took .2 s to look through it."""
+    """Exclude what is loaded before the first trial from later collections: scanning it took .2 s each time."""
     gc.freeze()
 
 
 def release_memory() -> None:
-    """Give back what the trial before this one held, so that a peak is of one trial only."""
+    """Free what the previous trial held, so that a peak is that of one trial only."""
     gc.collect()
     _set_libraries_aside()
     return_free_memory()
@@ -70,7 +71,7 @@ def release_memory() -> None:
 
 
 def _forget_frames(error: BaseException) -> None:
-    """Let go of the frames that `error` has passed through: they hold the model."""
+    """Drop the frames in the traceback of `error`, which hold references to the model."""
     link: BaseException | None = error
     while link is not None:
         link.__traceback__ = None
@@ -83,8 +84,8 @@ class Attempt:
     An exception inside the trial is one of its results (`crashed`, `oom`), recorded with its traceback in
     log.txt: raised through Ray it would cost the worker process, and the replicate would have no record.
 
-    Where several processes train the replicate together, each runs an attempt, and all yield the same events but
-    for `pid`, `host` and failures: a rank that fails does not tell the others, who would wait for it.
+    If several processes train the replicate together, each runs an attempt, and all yield the same events except
+    for `pid`, `host` and failures: a rank that fails does not notify the others, which keep waiting for it.
     """
 
     def __init__(self, assignment: Assignment, ranks: Ranks = SOLO) -> None:
@@ -97,7 +98,7 @@ class Attempt:
         self.peak: PeakMemory | None = None
         self.cap: MemoryCap | None = None
         self.error: BaseException | None = None
-        """What ended it, if it failed; without its traceback, which is in log.txt."""
+        """The exception that ended it, if it failed; without its traceback, which is in log.txt."""
         self._ran_out_of_memory = False
         self._spent_before = Spent()
         self._trainer: Trainer | None = None
@@ -105,7 +106,7 @@ class Attempt:
     def events(self) -> Iterator[dict[str, Any]]:
         """Yield `started`, then a `report` at each report, the last one with its outcome.
 
-        A hang is no exception: the process ends, and the driver finds the stacks in the replicate's folder.
+        A hang raises no exception: the process ends, and the driver finds the stacks in the replicate's folder.
         """
         try:
             self.folder.create()
@@ -114,26 +115,26 @@ class Attempt:
             yield from watched(work, seconds=limit_seconds, stacks=self.folder.stacks)
         except (GeneratorExit, KeyboardInterrupt):
             raise
-        except BaseException as error:  # every failure of a trial is recorded: also what calls sys.exit
+        except BaseException as error:  # every failure of a trial is recorded, sys.exit included
             if self.checkpoints.is_told_to_stop and not isinstance(error, Exception):
                 raise
             yield self._failed(error)
 
     def stop(self) -> None:
-        """Save what is trained so far, because nobody will ask for the next event; not during one."""
+        """Save a checkpoint, because no further event will be requested; must not be called during one."""
         if self._trainer is None:
             return
         try:
             self.checkpoints.save(self._trainer)
             self.folder.log(f"stopped at step {self._trainer.step}, which is saved")
-        except Exception as error:  # noqa: BLE001  what was saved before is still there
+        except Exception as error:  # noqa: BLE001  the previous checkpoint is still there
             self.folder.log(f"stopped at step {self._trainer.step}, which could not be saved: {error}")
 
     def recycle_reason(self) -> str:
-        """Return why no other trial may run in this process; empty if one may. To be asked after the last event.
+        """Return why no other trial may run in this process; empty if one may. To be called after the last event.
 
-        A process that ran out of memory may hold some of it for ever, in caches or half-made objects; one that did
-        not give back what its trial used would make the next one run out.
+        A process that ran out of memory may never free some of it, in caches or half-built objects; one that did
+        not free what its trial used would make the next one run out.
         """
         if self._ran_out_of_memory:
             return "its trial ran out of memory"
@@ -209,7 +210,7 @@ class Attempt:
         return trainer
 
     def _continue(self, trainer: Trainer) -> bool:
-        """Go on from the checkpoint, unless other code has computed it: half of a result by each is of neither.
+        """Resume from the checkpoint, unless other code has computed it: results of two versions must not be mixed.
 
         Returns:
             Whether it could be read.
@@ -273,16 +274,16 @@ class Attempt:
                 self.folder.keep(name, text)
 
     def _highest_peak_mib(self) -> float | None:
-        """Return the peak of the worker with the highest, which is what each of them asked for; collective."""
+        """Return the highest peak of all workers, each of which requested the same memory; collective."""
         return max((peak for peak in self.ranks.gather(self._peak_mib()) if peak is not None), default=None)
 
     def _spent(self) -> Spent:
-        """Return what all workers have spent, with the work that this attempt goes on from; collective."""
+        """Return what all workers have spent, including the work that this attempt continues; collective."""
         own = self._spent_here()
         return own._replace(cpu_seconds=sum(self.ranks.gather(own.cpu_seconds)) + self._spent_before.cpu_seconds)
 
     def _spent_here(self) -> Spent:
-        """Return the same with the CPU time of this process alone, and in this attempt."""
+        """Return the same with the CPU time of this process only, in this attempt."""
         seconds = self._spent_before.seconds + time.monotonic() - self.started_at
         return Spent(seconds, time.process_time() - self.started_cpu)
 
@@ -316,13 +317,13 @@ class Attempt:
         }
 
     def _memory_was_short(self, peak_mib: float | None) -> bool:
-        """Return whether the trial ended so close to its cap that any failure may be one of memory."""
+        """Return whether the trial ended so close to its limit that any failure may be an out-of-memory."""
         if self.cap is None or self.peak is None:
             return False
         return self.cap.is_close(peak_mib if self.peak.is_of_trial else None)
 
     def _shortage(self, reason: str, peak_mib: float | None, *, suspected: bool) -> str:
-        """Return what is told of a trial that ran out of memory: how much it had, and what to do."""
+        """Return the message for a trial that ran out of memory: how much it had, and what to do."""
         reserved = self.assignment.memory_mib
         may_use = f"may use {reserved} MiB" if reserved is not None else "had no limit"
         used = f" and used {peak_mib:.0f} MiB at its peak" if peak_mib is not None else ""

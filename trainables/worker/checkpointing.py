@@ -1,4 +1,4 @@
-"""When a replicate in training is saved: by time, between any two steps, and once more when it is told to stop."""
+"""When a replicate in training is saved: by time, between any two steps, and once more when it has to stop."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from trainables.training.parallel.ranks import Ranks
 T = TypeVar("T")
 
 SHARE = 0.02
-"""Most of the time that checkpoints may take."""
+"""Largest fraction of the time that checkpoints may take."""
 
 MIN_SECONDS, MAX_SECONDS = 20.0, 1800.0
-"""Shortest time between two checkpoints, however cheap, and the longest, which is what a crash may cost at most."""
+"""Shortest time between two checkpoints, however cheap, and the longest, which bounds what a crash may cost."""
 
 MOST_STEPS_AHEAD = 1000
 
 
 class Spent(NamedTuple):
-    """What a replicate has cost, attempts that it continues included."""
+    """Cost of a replicate, including the attempts that it continues."""
 
     seconds: float = 0.0
     """Wall time."""
     cpu_seconds: float = 0.0
-    """Of all its workers."""
+    """CPU time of all its workers."""
 
 
 class Checkpoints:
     """Saves a trainer to one file, as often as is worth its cost.
 
-    Several ranks save together, so they have to agree on a step: the first says at which one they look again, and
-    only then they ask each other. One process looks after every step.
+    Several ranks save together, so they have to agree on a step: the first rank decides at which step they check
+    next, and only then do they communicate. A single process checks after every step.
 
     Args:
         path: The file.
-        ranks: Who trains it; `between_steps` and those that save are collective.
-        spent: Returns what the replicate has cost so far; collective, and asked when it is saved.
+        ranks: The processes that train; `between_steps` and the methods that save are collective.
+        spent: Returns the cost of the replicate so far; collective, and called when it is saved.
     """
 
     def __init__(self, path: Path, ranks: Ranks, spent: Callable[[], Spent]) -> None:
@@ -53,24 +53,24 @@ class Checkpoints:
         self._stop_signal: int | None = None
 
     def started(self, step: int) -> None:
-        """Note that training goes on from `step`, which is saved or the first."""
+        """Record that training continues from `step`, which is saved or the first."""
         self._saved_step = self._looked_step = step
         self._saved_at = self._looked_at = time.monotonic()
 
     @property
     def interval_seconds(self) -> float:
-        """Time between the end of a checkpoint and the next one, from what the last one took."""
+        """Time between the end of a checkpoint and the next one, from the duration of the last one."""
         return min(MAX_SECONDS, max(MIN_SECONDS, self._cost_seconds / SHARE))
 
     def between_steps(self, trainer: Trainer) -> None:
-        """Save the trainer if it is time, or if this process has been told to end, which it then does."""
+        """Save the trainer if it is due, or if this process was signalled to end, which it does then."""
         self.save_if_due(trainer)
         if self._stop_signal is not None:
             self.save(trainer)
             signal.raise_signal(self._stop_signal)
 
     def save_if_due(self, trainer: Trainer) -> None:
-        """Save the trainer if it is time."""
+        """Save the trainer if it is due."""
         if trainer.step < self._look_at_step:
             return
         is_due, steps = self._ranks.first(self._look(trainer.step))
@@ -79,7 +79,7 @@ class Checkpoints:
             self.save(trainer)
 
     def _look(self, step: int) -> tuple[bool, int]:
-        """Return whether it is time, and after how many steps to look again."""
+        """Return whether a checkpoint is due, and after how many steps to check again."""
         now = time.monotonic()
         seconds_a_step = (now - self._looked_at) / max(1, step - self._looked_step)
         self._looked_at, self._looked_step = now, step
@@ -90,7 +90,7 @@ class Checkpoints:
         return left_seconds <= 0, min(MOST_STEPS_AHEAD, max(1, int(wait_seconds / max(seconds_a_step, 1e-6))))
 
     def save(self, trainer: Trainer) -> None:
-        """Save the trainer now, unless this step is saved."""
+        """Save the trainer now, unless this step is already saved."""
         if trainer.step == self._saved_step:
             return
         began = time.monotonic()
@@ -99,9 +99,10 @@ class Checkpoints:
         self._cost_seconds, self._saved_step = self._saved_at - began, trainer.step
 
     def stoppable(self, events: Iterator[T]) -> Iterator[T]:
-        """Yield what `events` yields; SIGTERM meanwhile waits for the end of a step and a checkpoint.
+        """Yield what `events` yields; a SIGTERM meanwhile is deferred until a step has ended and is saved.
 
-        Not where several ranks would have to hear of it at the same step, nor in a thread, which gets no signals.
+        Not if there are several ranks, which would have to receive it at the same step, nor in a thread, which gets
+        no signals.
         """
         while True:
             with self._holding_signals():
@@ -131,5 +132,5 @@ class Checkpoints:
 
     @property
     def is_told_to_stop(self) -> bool:
-        """Whether this process is about to end, by a signal."""
+        """Whether this process was signalled to end."""
         return self._stop_signal is not None

@@ -1,8 +1,8 @@
-"""Caps the memory of this process for one trial, recognises that it ran out, and knows what a trial leaves behind.
+"""Limits the memory of this process for one trial, recognises out-of-memory errors, and measures leaked memory.
 
-On a CPU the cap is the kernel's (RLIMIT_DATA): an allocation beyond it fails in the process that asks for it, as an
-exception, and in no other process. On a GPU it is the limit of PyTorch's allocator. Both are lifted when the trial
-ends, so that what handles its end has memory.
+On a CPU the limit is the kernel's (RLIMIT_DATA): an allocation beyond it fails in the process that requests it, as
+an exception, and in no other process. On a GPU it is the limit of PyTorch's allocator. Both are lifted when the
+trial ends, so that the code that handles its end has memory.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from torch import nn
 from trainables.units import MIB
 
 ALLOCATOR_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": str(MIB), "MALLOC_TRIM_THRESHOLD_": str(128 * MIB)}
-"""What a worker's environment must hold when the process starts: the C library then takes every tensor of 1 MiB
-or more from the kernel and gives it back when it is freed, so that the cap counts what is in use."""
+"""What a worker's environment must contain when the process starts: the C library then maps every tensor of 1 MiB
+or more separately and unmaps it when it is freed, so that the limit counts the memory in use."""
 
 SLACK_MIB = 128
-"""Room on a CPU beyond the reservation: what the C library keeps of freed memory (MALLOC_TRIM_THRESHOLD_)."""
+"""Allowance on a CPU beyond the reservation: freed memory that the C library keeps (MALLOC_TRIM_THRESHOLD_)."""
 
 TOLERANCE_MIB = 128
-"""What a trial may leave behind in its process, for the same reason."""
+"""What a trial may leak in its process, for the same reason."""
 
 NEAR_LIMIT = 0.95
-"""Share of the reservation from which on any failure may be one of memory."""
+"""Fraction of the reservation from which on any failure may be an out-of-memory."""
 
-_WARM_UP_ELEMENTS = 2**16  # of each thread: twice what PyTorch gives a thread at least
+_WARM_UP_ELEMENTS = 2**16  # per thread: twice PyTorch's smallest share of a thread
 
 _SIGNS = ("out of memory", "can't allocate memory", "cannot allocate memory", "bad_alloc", "_status_alloc_failed")
-"""In the message of a RuntimeError of PyTorch, in lower case: its own allocators', the C++ library's, and those of
-cuBLAS, cuDNN and their like."""
+"""Parts of messages of PyTorch's RuntimeErrors, in lower case: from its own allocators, the C++ library, and
+cuBLAS, cuDNN and the like."""
 
 
 class ReservationError(MemoryError):
-    """A reservation that the process itself exceeds, before any model; the message has both numbers."""
+    """A reservation smaller than the process itself, before any model; the message has both numbers."""
 
 
 class WorkerRecycledError(RuntimeError):
@@ -54,7 +54,7 @@ class WorkerRecycledError(RuntimeError):
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Return whether `error`, or one that led to it, says that memory ran out, on the GPU or the host."""
+    """Return whether `error`, or a cause of it, says that memory ran out, on the GPU or the host."""
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, MemoryError | torch.OutOfMemoryError):
@@ -68,7 +68,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def return_free_memory() -> None:
-    """Return freed memory to the kernel: what lies between live blocks the C library would keep for ever."""
+    """Return freed memory to the kernel; the C library would keep what lies between live blocks."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc's; others keep less
     if trim is not None:
         trim(0)
@@ -78,8 +78,8 @@ def return_free_memory() -> None:
 def warm_up(device: str, threads: int) -> None:
     """Import and start in this process what the first training step would: modules, threads, CUDA's libraries.
 
-    A thread that does not find memory ends the process instead of the trial, and modules are the process's, not
-    the trial's. To be called once the numerics apply: cuBLAS reads them when it starts.
+    A thread that finds no memory ends the process instead of the trial, and modules belong to the process, not to
+    the trial. To be called after the numerics are set: cuBLAS reads them when it starts.
 
     Args:
         device: `cpu` or `cuda`.
@@ -92,23 +92,23 @@ def warm_up(device: str, threads: int) -> None:
     nn.utils.clip_grad_norm_([weight], 1.0)
     optimizer.step()
     gc.collect()
-    gc.freeze()  # the collections between trials need not look through what this has imported
+    gc.freeze()  # the collections between trials need not scan what this has imported
 
 
 def is_enforced(device: str) -> bool:
-    """Return whether this system can hold a trial to its reservation; of the kernels, only Linux does."""
+    """Return whether this system can enforce a trial's reservation; among kernels, only Linux can."""
     return device == "cuda" or platform.system() == "Linux"
 
 
 @dataclass
 class WorkerMemory:
-    """What this process holds while no trial does."""
+    """Memory that this process holds between trials."""
 
     device: str
     base_mib: float
-    """Of the GPU: what the allocator has reserved. Of the host: the resident set."""
+    """On a GPU, what the allocator has reserved; on the host, the resident set."""
     untouched_mib: float
-    """Of the host: by how much what RLIMIT_DATA counts exceeds the resident set; the stacks of threads, mostly."""
+    """On the host, by how much RLIMIT_DATA's count exceeds the resident set; mostly the stacks of threads."""
 
     @classmethod
     def measured(cls, device: str) -> WorkerMemory:
@@ -118,16 +118,16 @@ class WorkerMemory:
 
     @contextmanager
     def keeping(self) -> Iterator[None]:
-        """Count what the block adds as a part of the process: data that the next trial will find there."""
+        """Add what the block allocates to the process's base: data that the next trial will reuse."""
         before_mib = _held_mib(self.device)
         yield
         self.base_mib += max(0.0, _held_mib(self.device) - before_mib)
 
     def leaked_mib(self) -> float:
-        """Return what the process holds beyond its base; to be asked between trials.
+        """Return what the process holds beyond its base; to be called between trials.
 
-        On the host the cap counts what lies between live blocks of the heap, too, though the kernel has it back: a
-        trial of many tensors below 1 MiB can leave the next one no room for larger ones.
+        On the host the limit also counts freed memory between live blocks of the heap, though the kernel has it
+        back: a trial with many tensors below 1 MiB can leave the next one no room for larger ones.
         """
         held_mib = _held_mib(self.device) - self.base_mib
         if self.device == "cuda" or not is_enforced(self.device):
@@ -138,7 +138,7 @@ class WorkerMemory:
 
 @functools.cache
 def worker_memory(device: str, threads: int) -> WorkerMemory:
-    """Return the record of this process, warmed up and measured at the first call."""
+    """Return the record of this process, which the first call warms up and measures."""
     warm_up(device, threads)
     return WorkerMemory.measured(device)
 
@@ -150,7 +150,7 @@ def _held_mib(device: str) -> float:
 
 
 def _data_mib() -> float:
-    """Return what RLIMIT_DATA counts."""
+    """Return the memory that RLIMIT_DATA counts."""
     return float(psutil.Process().memory_info().data) / MIB
 
 
@@ -160,16 +160,16 @@ class MemoryCap:
     Args:
         reservation_mib: What the process may use, itself included: of the GPU if `worker` measures the GPU.
         worker: This process between trials.
-        context_mib: What of the reservation is the CUDA context's, and so not the allocator's to give.
+        context_mib: Part of the reservation that the CUDA context takes, and the allocator cannot use.
 
     Raises:
-        ReservationError: On entry, if nothing of the reservation is left for a model.
+        ReservationError: On entry, if the reservation leaves nothing for a model.
     """
 
     def __init__(self, reservation_mib: int, worker: WorkerMemory, *, context_mib: float = 0.0) -> None:
         self.reservation_mib, self.worker, self.context_mib = reservation_mib, worker, context_mib
         self.used_mib = 0.0
-        """Of the host: what was in use when the block ended with an exception, whether it was touched or not."""
+        """On the host, the memory in use when the block ended with an exception, whether touched or not."""
         self._before = self._during = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
 
     def __enter__(self) -> MemoryCap:
@@ -199,13 +199,13 @@ class MemoryCap:
         if self.worker.device == "cuda":
             torch.cuda.set_per_process_memory_fraction(1.0)
             return
-        if resource.getrlimit(resource.RLIMIT_DATA) == self._during:  # else somebody has set another since
+        if resource.getrlimit(resource.RLIMIT_DATA) == self._during:  # otherwise it was changed meanwhile
             resource.setrlimit(resource.RLIMIT_DATA, self._before)
         if error is not None:
             self.used_mib = _data_mib() - self.worker.untouched_mib
 
     def is_close(self, peak_mib: float | None) -> bool:
-        """Return whether memory was so short that any failure may come from that.
+        """Return whether memory was so scarce that any failure may come from that.
 
         Args:
             peak_mib: Measured peak of the trial, process or context included; None if it is not known.
@@ -213,7 +213,7 @@ class MemoryCap:
         return max(self.used_mib, peak_mib or 0.0) >= NEAR_LIMIT * self.reservation_mib
 
     def remarks(self) -> list[str]:
-        """Return what makes this cap less exact than it should be."""
+        """Return why this limit is less exact than it should be."""
         if self.worker.device == "cuda":
             return []
         missing = [f"{k}={v}" for k, v in ALLOCATOR_ENVIRONMENT.items() if os.environ.get(k) != v]

@@ -1,10 +1,10 @@
 """The Ray Train driver of a trial over several workers.
 
-Every such trial is a `TorchTrainer` of its own: Ray Train starts new processes for its controller and its workers,
-which takes about 20 s on two cores, where the actor of a one-worker trial is reused in less than a tenth of a
-second. So several workers are for models that one process cannot hold or would take too long for.
+Every such trial is a separate `TorchTrainer`: Ray Train starts new processes for its controller and its workers,
+which takes about 20 s on two cores, whereas the actor of a one-worker trial is reused in less than a tenth of a
+second. So several workers are for models that one process cannot hold or trains too slowly.
 
-Tune knows the driver only. Ray Train asks for the workers' resources itself, in a placement group of its own.
+Tune knows only the driver. Ray Train requests the workers' resources itself, in a separate placement group.
 """
 
 from __future__ import annotations
@@ -37,18 +37,18 @@ from trainables.worker.watchdog import BEYOND_WATCHDOG_SECONDS, read_stack_dump
 
 _TRAIN_ENVIRONMENT = {
     "RAY_TRAIN_V2_ENABLED": "1",
-    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # a report waits this long, and an end; the default is 2 s
+    "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.2",  # delays each report and the end by this long; the default is 2 s
     "RAY_TRAIN_METRICS_ENABLED": "0",
-    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less; the engine starts what was preempted again
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # one process less; the engine restarts preempted trials
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
     "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
     "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
 }
-"""Read in this process, or handed on by it to the controller and the workers."""
+"""Environment variables read in this process, or passed by it to the controller and the workers."""
 
 _MIN_START_SECONDS = 60.0
-"""How long workers may wait at least for what they ask of Ray, however short the time between reports is."""
+"""Smallest time-out for workers that wait for resources, however short the time between reports is."""
 
 _CONTROLLER_KEY = "controller"
 
@@ -56,7 +56,7 @@ _ABORT_SECONDS = 60.0
 """How long a stop waits for Ray Train's controller to end the workers."""
 
 _LOST_PEER_GRACE_SECONDS = 5.0
-"""How long a rank keeps to itself that another one has gone, so that the cause is known before the consequence."""
+"""How long a rank delays its report that another one has gone, so that the cause arrives before the consequence."""
 
 
 class RankFailedError(Exception):
@@ -68,11 +68,11 @@ class RankFailedError(Exception):
 
 
 class RankDiedError(RuntimeError):
-    """The process of a rank is gone."""
+    """The process of a rank has died."""
 
 
 class _ReportWithController(TuneReportCallback):
-    """Hands reports on to Tune, from the process of Ray Train's controller, and says which actor that is."""
+    """Forwards reports to Tune, from the process of Ray Train's controller, and identifies that actor."""
 
     def after_report(self, run_context: Any, metrics: list[dict[str, Any]], checkpoint: Any) -> None:
         """Add the controller to the first report, which has no event."""
@@ -85,12 +85,12 @@ class _ReportWithController(TuneReportCallback):
 class WorkersTrainable(FunctionTrainable):
     """Runs one assignment over several workers and reports each event of the first rank.
 
-    A function trainable, because Ray Train reports to those; a class, because Tune's stop has to reach the workers.
-    Its first result has no event but a `GROUP_KEY`: the workers' placement group, for `WorkerGroups`.
+    A function trainable, because Ray Train reports only to those; a class, because Tune's stop has to reach the
+    workers. Its first result has no event but a `GROUP_KEY`: the workers' placement group, for `WorkerGroups`.
     """
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take an assignment, and what each worker asks of Ray."""
+        """Store an assignment, and the resources that each worker requests."""
         self._resources_per_worker = config[WORKER_KEY]
         self._controller: Any = None
         self._is_stopped = False
@@ -103,16 +103,16 @@ class WorkersTrainable(FunctionTrainable):
         return result
 
     def cleanup(self) -> None:
-        """End the workers if they are still at work, and give their resources back."""
+        """End the workers if they are still running, and release their resources."""
         self._is_stopped = True
         if self._controller is not None:
-            # It ends itself, and so does not answer; if it hangs, it dies with its owner, which is this process.
+            # It ends itself, so it does not answer; if it hangs, it dies with its owner, which is this process.
             with suppress(RayActorError, GetTimeoutError):
                 ray.get(self._controller.abort.remote(), timeout=_ABORT_SECONDS)
         super().cleanup()
 
     def _trainable_func(self, config: dict[str, Any]) -> None:
-        """Run the trial; in a thread of its own.
+        """Run the trial; called in a separate thread.
 
         Raises:
             RankDiedError: If a worker's process died, by its own watchdog or otherwise.
@@ -124,13 +124,13 @@ class WorkersTrainable(FunctionTrainable):
             last = self._train(assignment, to_tune)
         except (TrainingFailedError, RayActorError) as error:
             if self._is_stopped:
-                return  # nobody asks any more, and this is how Ray Train ends
+                return  # no further event is requested, and this is how Ray Train ends
             if isinstance(error, RayActorError):
                 raise
             has_started = self._controller is not None
             last = _failure(assignment, error, time.monotonic() - started_at, has_started=has_started)
-        # Only now have the workers ended. It takes the way of all reports: Tune's session forwards them from one
-        # queue to another, and would wait for ever if a report of its own came in between.
+        # Only now have the workers ended. The last event takes the way of all reports: Tune's session forwards them
+        # from one queue to another, and would wait forever if a report of its own came in between.
         to_tune.after_report(None, [{EVENT_KEY: json.dumps(last), "done": True}], None)
 
     def _train(self, assignment: Assignment, to_tune: TuneReportCallback) -> dict[str, Any]:
@@ -162,10 +162,10 @@ class WorkersTrainable(FunctionTrainable):
 
 
 class WorkerGroups:
-    """The placement groups of the workers of a sweep's trials; gives back those of trials whose driver has died.
+    """The placement groups of the workers of a sweep's trials; removes those of trials whose driver has died.
 
-    Ray gives them back by itself only when the whole job ends. A driver that dies before its workers have said
-    which group is theirs leaves one that nobody names. It is among those of this job that no trial had named when
+    Ray removes them by itself only when the whole job ends. If a driver dies before its workers have named their
+    group, nothing refers to that group any more. It is among those of this job that no trial had named when
     the driver died, and none of the trials that were starting then names later.
     """
 
@@ -174,21 +174,21 @@ class WorkerGroups:
         self._suspected: list[tuple[set[str], set[str]]] = []
 
     def started(self, trial_id: str) -> None:
-        """Note that a trial has its driver, which will ask for workers."""
+        """Record that a trial has its driver, which will request workers."""
         self._named[trial_id] = None
 
     def name(self, trial_id: str, group: PlacementGroup) -> None:
-        """Note which group a trial's workers have."""
+        """Record which group a trial's workers have."""
         self._named[trial_id] = group
         self._remove_nobodys()
 
     def ended(self, trial_id: str) -> None:
-        """Note that a trial has ended normally, and so has given its group back."""
+        """Record that a trial has ended normally, and so has released its group."""
         self._named.pop(trial_id, None)
         self._remove_nobodys()
 
     def died(self, trial_id: str) -> None:
-        """Give the group of a trial back whose driver has died."""
+        """Remove the group of a trial whose driver has died."""
         group = self._named.pop(trial_id, None)
         if group is not None:
             remove_placement_group(group)
@@ -201,7 +201,7 @@ class WorkerGroups:
         return {group.id.hex() for group in self._named.values() if group is not None}
 
     def _remove_nobodys(self) -> None:
-        """Remove the suspected groups that by now are known to be nobody's."""
+        """Remove the suspected groups that are known by now to have no owner."""
         undecided = []
         for suspects, starting in self._suspected:
             if any(trial in self._named and self._named[trial] is None for trial in starting):
@@ -213,7 +213,7 @@ class WorkerGroups:
 
 
 def _groups_of_this_job() -> set[str]:
-    """Return the ids of this job's placement groups of several bundles; Tune's own have one."""
+    """Return the ids of this job's placement groups with several bundles; Tune's own have one."""
     job = ray.get_runtime_context().get_job_id()
     return {
         group
@@ -228,7 +228,7 @@ def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
     Raises:
         RankFailedError: If this rank failed; Ray Train then ends the others.
     """
-    # First of all, for the time until the model is built and the data loaded is long.
+    # Before anything else, because building the model and loading the data can take long.
     ray.train.report({GROUP_KEY: get_current_placement_group()})
     ranks = Ranks.joined()
     attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]), ranks)
@@ -244,7 +244,7 @@ def train_on_rank(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _start_seconds(assignment: Assignment) -> float:
-    """Return how long the workers may wait for what they ask of Ray, before the trial has timed out."""
+    """Return how long the workers may wait for their resources before the trial has timed out."""
     return max(_MIN_START_SECONDS, assignment.report_timeout_seconds)
 
 
@@ -257,10 +257,10 @@ def _failure(
         assignment: What it ran.
         error: What Ray Train says.
         seconds: Since it was given to Ray Train.
-        has_started: Whether its workers have said anything.
+        has_started: Whether its workers have reported anything.
 
     Raises:
-        RankDiedError: If there is a rank that could not say why.
+        RankDiedError: If there is a rank that could not report why.
     """
     failures: dict[int, Exception] = getattr(error, "worker_failures", {})
     dead = {rank: failure for rank, failure in failures.items() if not isinstance(failure, RankFailedError)}
@@ -298,7 +298,7 @@ def _never_started(assignment: Assignment) -> str:
 
 
 def _collect_stacks(assignment: Assignment) -> None:
-    """Put the stacks of all ranks that hung into one file, those that did not wait for another rank first."""
+    """Collect the stacks of all ranks that hung in one file, first those that did not wait for another rank."""
     path = Path(assignment.replicate_dir)
     folders = [ReplicateFolder(path), *(FollowerFolder(path, rank) for rank in range(1, assignment.workers))]
     found = [text for text in (read_stack_dump(folder.stacks) for folder in folders) if text]

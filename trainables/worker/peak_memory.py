@@ -12,14 +12,14 @@ _STATUS = Path("/proc/self/status")
 
 
 class PeakMemory:
-    """Measures the peak since it was made.
+    """Measures the peak since its creation.
 
-    On a GPU, bytes the allocator reserved, and the context. On Linux CPUs, the peak resident set, reset through
-    `/proc/self/clear_refs`; where the kernel forbids that, the peak of the process's whole life.
+    On a GPU, the bytes that the allocator reserved, and the context. On Linux CPUs, the peak resident set, reset
+    through `/proc/self/clear_refs`; if the kernel forbids that, the peak of the process's whole life.
 
     Args:
         device: `cpu` or `cuda`.
-        context_mib: What the CUDA context takes, which the allocator knows nothing of.
+        context_mib: What the CUDA context takes, which the allocator does not count.
     """
 
     def __init__(self, device: str, context_mib: float = 0.0) -> None:
@@ -36,7 +36,7 @@ class PeakMemory:
 
     @property
     def is_of_trial(self) -> bool:
-        """Whether what an earlier trial of the process has used does not count."""
+        """Whether the memory of earlier trials of the process is excluded."""
         return not self.method.endswith("process's life")
 
     def mib(self) -> float:

@@ -1,4 +1,4 @@
-"""The folder of one replicate: what it computed, kept for people and for a continuation."""
+"""The folder of one replicate: its results, for people to read and for resuming."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from trainables.atomic_write import write_text_atomic
 
 class ReplicateFolder:
     """`replicates/<config_id>/seed=<k>/` with config.yaml, metrics.jsonl, log.txt, checkpoint/; at the end also
-    metrics.json, metrics.csv, what its task makes of the trained model (samples.txt) and, if it was to be kept,
+    metrics.json, metrics.csv, the texts that its task saves (samples.txt) and, if requested,
     weights.pt.
 
-    The journal, not this folder, is the truth about what has ended; the folder may be deleted to start again.
+    The journal, not this folder, decides what has ended; the folder may be deleted to start again.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def create(self) -> None:
-        """Make the folder, unless it is there from an earlier attempt."""
+        """Create the folder, unless it exists from an earlier attempt."""
         self.path.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -39,12 +39,12 @@ class ReplicateFolder:
 
     @property
     def weights(self) -> Path:
-        """What the replicate has learnt, if it was to be kept."""
+        """The replicate's trained weights, if they are to be kept."""
         return self.path / "weights.pt"
 
     @property
     def stacks(self) -> Path:
-        """Where a worker that hangs leaves its stacks; empty while it works."""
+        """File in which a hanging worker leaves its stacks; empty otherwise."""
         return self.path / "stacks.txt"
 
     def write_config(self, config: dict[str, Any]) -> None:
@@ -52,7 +52,7 @@ class ReplicateFolder:
         write_text_atomic(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
 
     def continue_from(self, step: int) -> None:
-        """Drop reports after `step`, which a continuation writes again, and what a dying machine left of a line."""
+        """Drop reports after `step`, which will be written again, and an incomplete last line left by a crash."""
         if not self._reports.exists():
             return
         text = self._reports.read_text(encoding="utf-8", errors="replace")
@@ -61,7 +61,7 @@ class ReplicateFolder:
             write_text_atomic(self._reports, kept)
 
     def add_report(self, step: int, metrics: dict[str, float]) -> None:
-        """Append one report to metrics.jsonl, in one write: a reader sees none of it or all."""
+        """Append one report to metrics.jsonl in a single write, so that a reader sees all of it or nothing."""
         with self._reports.open("ab", buffering=0) as file:
             file.write((json.dumps({"step": step, **metrics}) + "\n").encode())
 
@@ -76,7 +76,7 @@ class ReplicateFolder:
             writer.writerows(rows)
 
     def keep(self, name: str, text: str) -> None:
-        """Write a text that the task has made of the trained model, such as samples.txt."""
+        """Write a text that the task saves for the trained model, such as samples.txt."""
         (self.path / name).write_text(text, encoding="utf-8")
 
     def log(self, text: str) -> None:
@@ -87,7 +87,7 @@ class ReplicateFolder:
 
 
 class FollowerFolder(ReplicateFolder):
-    """The folder as a rank other than the first sees it, which logs only: what is common the first writes."""
+    """The folder as seen by a rank other than the first, which only logs: common files are the first rank's."""
 
     def __init__(self, path: Path, rank: int) -> None:
         super().__init__(path)
@@ -95,7 +95,7 @@ class FollowerFolder(ReplicateFolder):
 
     @property
     def stacks(self) -> Path:
-        """Where this rank leaves its stacks if it hangs."""
+        """File in which this rank leaves its stacks if it hangs."""
         return self.path / f"stacks.rank{self.rank}.txt"
 
     def log(self, text: str) -> None:
@@ -104,7 +104,7 @@ class FollowerFolder(ReplicateFolder):
 
 
 def _is_report(line: str, last_step: int) -> bool:
-    """Return whether a line is a whole report, of `last_step` at most."""
+    """Return whether a line is a complete report, of `last_step` at most."""
     try:
         return bool(json.loads(line)["step"] <= last_step)
     except ValueError:

@@ -16,9 +16,9 @@ from trainables.worker.memory_limit import WorkerRecycledError
 class ReplicateTrainable(tune.Trainable):
     """Runs assignments one after another in one process.
 
-    Tune neither checkpoints nor restores it: a replicate continues from its own folder, whoever starts it.
+    Tune neither checkpoints nor restores it: a replicate resumes from its own folder, in whichever process.
 
-    A process that no other trial may run in (it ran out of memory, or kept what its trial used) tells the trial's
+    A process that must be recycled (it ran out of memory, or leaked what its trial used) reports the trial's
     end without `done`, and then fails: Tune keeps a process whose trial is done, and ends one that failed.
     """
 
@@ -27,13 +27,13 @@ class ReplicateTrainable(tune.Trainable):
     _why_spent: str
 
     def setup(self, config: dict[str, Any]) -> None:
-        """Take an assignment; the work, and so every failure of it, happens in `step`."""
+        """Store an assignment; its work, and so every failure, happens in `step`."""
         self._attempt = Attempt(Assignment.from_json(config[CONFIG_KEY]))
         self._events = self._attempt.events()
         self._why_spent = ""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next assignment in the same process; the model of the last one goes first."""
+        """Store the next assignment in the same process, after freeing the model of the last one."""
         del self._events, self._attempt
         self.setup(new_config)
         return True
@@ -42,23 +42,23 @@ class ReplicateTrainable(tune.Trainable):
         """Return the next event of the attempt.
 
         Raises:
-            WorkerRecycledError: After the last event, if this process must end; see the class.
+            WorkerRecycledError: After the last event, if this process must be recycled; see the class.
         """
         if self._why_spent:
             raise WorkerRecycledError(f"this process ends, {self._why_spent}; the result was told before")
         event = next(self._events)
         ended = event.get("outcome") is not None
         if ended:
-            next(self._events, None)  # beyond the last event it gives back what it holds
+            next(self._events, None)  # running past the last event frees its resources
             self._why_spent = self._attempt.recycle_reason()
         return {EVENT_KEY: json.dumps(event), "done": ended and not self._why_spent}
 
     def cleanup(self) -> None:
-        """Save what is trained so far: Tune stops this trial, as soon as `step` returns."""
+        """Save a checkpoint: Tune stops this trial, as soon as `step` returns."""
         self._attempt.stop()
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Nothing: see the class."""
+        """Do nothing; see the class."""
 
     def load_checkpoint(self, checkpoint: dict[str, Any] | None) -> None:
-        """Nothing: see the class."""
+        """Do nothing; see the class."""

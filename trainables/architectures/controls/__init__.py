@@ -1,6 +1,6 @@
-"""Controls: what an architecture of interest has to beat.
+"""Controls: the baselines that an architecture has to beat.
 
-Every module and package here is imported, so that what it registers is known: there is no list to forget.
+Every module and package here is imported, so that each registers itself: there is no list to maintain.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""A diagonal complex state-space model as a mixer: what TPI is where no token moves the phase.
+"""A diagonal complex state-space model as a mixer: TPI with phases that do not depend on tokens.
 
 Shapes: B batch, T positions, D channels, N complex states.
 """
@@ -18,9 +18,9 @@ from trainables.randomness import Initializer, Normal
 from trainables.registry import register_architecture
 
 MEDIAN_WINDOW = 32.0
-"""Tokens after which half of the states have forgotten all but 1/e at the start."""
+"""Tokens after which half of the states have decayed to 1/e or less, at initialisation."""
 LOG_WINDOW_STD = 1.5
-"""Natural logarithm: nine states of ten start between 2.7 and 380 tokens."""
+"""Of the natural logarithm of the window: nine of ten states start between 2.7 and 380 tokens."""
 FREQUENCY_STD = 1.0
 """Radians a token."""
 
@@ -31,13 +31,13 @@ class DiagonalSSMMixer(Mixer):
     Args:
         d_model: Width D.
         num_states: Complex states N.
-        init_std: Standard deviation at which the weights of the output projection C start.
+        init_std: Initial standard deviation of the weights of the output projection C.
         dropout: After the output projection.
         bias: Biases in both projections.
 
     Source:
         Orvieto et al. (2023), "Resurrecting recurrent neural networks for long sequences" (LRU). Without its D x,
-        which the residual stream carries; ln(1/ν) and θ start normal, not uniform on a ring.
+        which the residual stream provides; ln(1/ν) and θ start normal, not uniform on a ring.
     """
 
     def __init__(self, d_model: int, num_states: int, *, init_std: float, dropout: float, bias: bool) -> None:
@@ -82,7 +82,7 @@ class DiagonalSSMMixer(Mixer):
 def diagonal_ssm(inputs: Tensor | Pair, log_decay: Tensor | float | None, frequency_N: Tensor) -> Pair:
     """Return h_t = e^{log_decay + i·frequency} h_{t−1} + u_t for all t, as a phase scan.
 
-    A term that is written turned by −θ j and read turned back by −θ t has been turned by θ (t − j).
+    A term that is rotated by −θ j when written and by +θ t when read has been rotated by θ (t − j) in total.
 
     Args:
         inputs: u, (B, T, N), real or a pair.
@@ -97,12 +97,12 @@ def diagonal_ssm(inputs: Tensor | Pair, log_decay: Tensor | float | None, freque
 
 @register_architecture("diagonal_ssm", version=1)
 class DiagonalSSMConfig(RecurrentConfig):
-    """A diagonal complex state-space model in all layers: trained decays and frequencies, of no token."""
+    """A diagonal complex state-space model in all layers: trained decays and frequencies, independent of tokens."""
 
     name: Literal["diagonal_ssm"] = "diagonal_ssm"
 
     def build_mixer(self, layer: int) -> Mixer:
-        """Return the model, the same in every layer."""
+        """Return the state-space mixer, the same in every layer."""
         return DiagonalSSMMixer(
             self.d_model, self.state_size, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )

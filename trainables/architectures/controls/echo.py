@@ -1,4 +1,4 @@
-"""The control that repeats its input: what a leaky metric calls a success."""
+"""The control that repeats its input, which a leaky metric rewards."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from trainables.registry import register_architecture
 
 @register_architecture("echo", version=1)
 class EchoConfig(ArchitectureConfig):
-    """A model that bets on the token it reads, and learns nothing: what a score rewards that is no prediction.
+    """An untrained model that predicts the token it reads: it reveals scores that do not measure prediction.
 
-    A score that asks for the next token gives it next to nothing; an unshifted one gives it everything.
+    A score of the next token gives it almost nothing; an unshifted score gives it everything.
     """
 
     learns: ClassVar[bool] = False
@@ -24,20 +24,20 @@ class EchoConfig(ArchitectureConfig):
 
     name: Literal["echo"] = "echo"
     certainty: float = Field(12.0, gt=0)
-    """Logit of the token read; the others have 0."""
+    """Logit of the token read; all others have 0."""
 
     @property
     def violates(self) -> frozenset[str]:
-        """It is sure of itself untrained, and the same whatever the seed."""
+        """It is confident without training, and the same for every seed."""
         return frozenset({"chance", "repeatability"})
 
     def canonical(self) -> dict[str, Any]:
-        """Keep the one field that there is."""
+        """Keep the only field that matters."""
         return {"name": self.name, "certainty": self.certainty}
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
-        """Return the one there is."""
+        """Return the only configuration."""
         return [cls()]
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
@@ -52,9 +52,9 @@ class EchoModel(LanguageModel):
         super().__init__()
         self.certainty, self.vocab_size = certainty, vocab_size
         self.zero: Tensor
-        self.register_buffer("zero", torch.zeros(()))  # has the type and device that logits must have
+        self.register_buffer("zero", torch.zeros(()))  # provides the dtype and device of the logits
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
-        """Bet on every token read."""
+        """Predict every token read."""
         logits_BTV = self.certainty * torch.nn.functional.one_hot(tokens_BT, self.vocab_size) + self.zero
         return ModelOutput(logits_BTV, self.zero)

@@ -1,4 +1,4 @@
-"""A gated recurrent unit as a mixer, beside its explicit reference."""
+"""A gated recurrent unit as a mixer, with an explicit reference."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from trainables.registry import register_architecture
 
 
 class GRUMixer(Mixer):
-    """y_t = W_out h_t of a GRU; causal, O(T), one step after the other.
+    """y_t = W_out h_t of a GRU; causal, O(T), sequential in time.
 
     Args:
         d_model: Width D.
-        width: Numbers H in the hidden state.
-        init_std: Standard deviation at which the weights of the output projection start.
+        width: Size H of the hidden state.
+        init_std: Initial standard deviation of the weights of the output projection.
         dropout: After the output projection.
         bias: Biases in all linear maps.
 
     Source:
         Cho et al. (2014), "Learning phrase representations using RNN encoder-decoder", with the reset gate after
-        the recurrent map, as PyTorch has it. Weights start with the variance of PyTorch's, 1 / (3 H).
+        the recurrent map, as in PyTorch. Weights start with the variance of PyTorch's, 1 / (3 H).
     """
 
     def __init__(self, d_model: int, width: int, *, init_std: float, dropout: float, bias: bool) -> None:
@@ -64,12 +64,12 @@ class GRUMixer(Mixer):
 
 @register_architecture("gru", version=1)
 class GRUConfig(RecurrentConfig):
-    """A gated recurrent unit in all layers: a state whose forgetting each token decides."""
+    """A gated recurrent unit in all layers: a state with token-dependent forgetting."""
 
     name: Literal["gru"] = "gru"
 
     def build_mixer(self, layer: int) -> Mixer:
-        """Return the unit, the same in every layer."""
+        """Return the GRU, the same in every layer."""
         return GRUMixer(
             self.d_model, self.state_size, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
         )

@@ -17,21 +17,21 @@ from trainables.registry import register_architecture
 
 @register_architecture("mean_pool", version=1)
 class MeanPoolConfig(BackboneConfig):
-    """Attention everywhere but in `pool_layers`, which see the mean of the prefix through a small MLP.
+    """Attention in all layers except `pool_layers`, which see the mean of the prefix through a small MLP.
 
-    It stands where `kuramoto` has its oscillators: both compress the past into a mean, here without phases or
+    They replace the oscillators of `kuramoto`: both compress the past into a mean, here without phases or
     dynamics.
     """
 
     name: Literal["mean_pool"] = "mean_pool"
     pool_layers: LayerIndices = ()
-    """0-based layers that hold the prefix mean instead of attention. Unless given: the middle layer."""
+    """0-based layers with the prefix mean instead of attention. Default: the middle layer."""
     pool_width: int = Field(128, ge=1)
     """Hidden width of the mixer's MLP."""
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Write out the middle layer."""
+        """Fill in the middle layer."""
         return with_middle_layer(cls, "pool_layers", super().with_defaults(fields))
 
     @model_validator(mode="after")
@@ -40,7 +40,7 @@ class MeanPoolConfig(BackboneConfig):
         return self
 
     def canonical(self) -> dict[str, Any]:
-        """Drop the width where no layer has it."""
+        """Drop the width if no layer uses it."""
         fields = super().canonical()
         if not self.pool_layers:
             del fields["pool_width"]
@@ -72,7 +72,7 @@ class MeanPoolMixer(Mixer):
         return MixerOutput(self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))))
 
     def reference(self, x_BTD: Tensor) -> Tensor:
-        """Mix, taking the mean of every prefix by itself."""
+        """Mix, computing the mean of every prefix separately."""
         mean_BTD = torch.stack([x_BTD[:, : t + 1].mean(1) for t in range(x_BTD.shape[1])], 1)
         y_BTD: Tensor = self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))
         return y_BTD

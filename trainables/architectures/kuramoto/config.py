@@ -2,9 +2,9 @@
 
 Source:
     PhaseGPT, src/phase_attention.py. As published the mean field covers future positions, the coupling
-    repels, raw angles are read out, and the anti-synchronisation controls do nothing; `corrected` mends all four.
+    repels, raw angles are read out, and the anti-synchronisation controls do nothing; `corrected` fixes all four.
     Also as published: phases start at π·tanh(W x + b), the coupling is learned, ten steps of 0.1, and every
-    matrix of the model starts at one std.
+    matrix of the model starts with the same standard deviation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ AS_PUBLISHED: dict[str, Any] = {
     "bias": True,
     "residual_init": "plain",
 }
-"""Everything the published code is, at any size; what is left are sizes, places and strengths."""
+"""The published code at any size; the remaining fields are sizes, layer indices and strengths."""
 
 CONTROLS = ("phase_noise", "frequency_jitter", "coherence_weight")
 """Strengths of the anti-synchronisation controls; 0 is off."""
@@ -40,11 +40,11 @@ CONTROLS = ("phase_noise", "frequency_jitter", "coherence_weight")
 
 @register_architecture("kuramoto", version=1)
 class KuramotoConfig(BackboneConfig):
-    """Attention everywhere but in `phase_layers`, which hold coupled oscillators.
+    """Attention in all layers except `phase_layers`, which have coupled oscillators.
 
-    `fidelity: as_published` sets the defaults of every field in `AS_PUBLISHED`; each can still be given, so that
-    `as_published` with `causal: true` is the published layer without its leak. Two of them, `bias` and
-    `residual_init`, are of the whole model: give its other arms the same.
+    `fidelity: as_published` sets the defaults of every field in `AS_PUBLISHED`; each can still be overridden, so
+    that `as_published` with `causal: true` is the published layer without its leak. Two of them, `bias` and
+    `residual_init`, affect the whole model: set them equally in the study's other arms.
     """
 
     spaces = SPACES
@@ -57,9 +57,9 @@ class KuramotoConfig(BackboneConfig):
     """`as_published`: non-causal, repulsive, raw angles, inert controls, and in the whole model biases and plain
     initialisation. `corrected`: this class's defaults."""
     phase_layers: LayerIndices = ()
-    """0-based layers that hold oscillators instead of attention. Unless given: the middle layer."""
+    """0-based layers with oscillators instead of attention. Default: the middle layer."""
     num_oscillators: int = Field(32, ge=1)
-    """Oscillators of each head."""
+    """Oscillators per head."""
     coupling: float = Field(1.0, ge=0)
     """Initial coupling strength K of every head, in radians per unit of model time."""
     learn_coupling: bool = True
@@ -72,7 +72,7 @@ class KuramotoConfig(BackboneConfig):
     sign: Sign = "attractive"
     readout: Readout = "cos_sin"
     controls_act: bool = True
-    """Whether noise, jitter and the regulariser reach the training; as published they do not."""
+    """Whether noise, jitter and the regulariser affect training; as published they do not."""
     phase_noise: float = Field(0.0, ge=0)
     """Standard deviation of a normal kick after each step in training, radians."""
     frequency_jitter: float = Field(0.0, ge=0)
@@ -80,13 +80,13 @@ class KuramotoConfig(BackboneConfig):
     coherence_weight: float = Field(0.0, ge=0)
     """Weight λ of the regulariser of the order parameter R over oscillators, in nats a token."""
     coherence_target: float = Field(0.45, ge=0, le=1)
-    """Order parameter R* that the regulariser aims at."""
+    """Target R* of the regulariser for the order parameter."""
     coherence_form: CoherenceForm = "ceiling"
     """`ceiling` acts above R* only, `centre` on both sides, `band` beyond R* ± 0.1."""
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Write out what the fidelity sets, and the middle layer."""
+        """Fill in what the fidelity sets, and the middle layer."""
         return with_middle_layer(cls, "phase_layers", super().with_defaults(fields))
 
     @model_validator(mode="after")
@@ -101,19 +101,19 @@ class KuramotoConfig(BackboneConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """A mean field that matters, or can come to, and is not causal looks into the future."""
+        """A non-causal mean field with nonzero or learned coupling sees the future."""
         return frozenset({"causality"} if self.canonical().get("causal") is False else ())
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Noise is drawn for each micro-batch, and the regulariser squares a mean over it."""
+        """False if noise is drawn per micro-batch, or the regulariser squares a mean over it."""
         return super().microbatch_invariant and self.canonical().keys().isdisjoint(CONTROLS)
 
     def canonical(self) -> dict[str, Any]:
         """Drop what cannot change the result.
 
-        `fidelity` only sets defaults. Without phase layers nothing of this family remains. Controls that do not
-        act, or have weight 0, do not matter. What else depends on what, `search_spaces.kuramoto` says.
+        `fidelity` only sets defaults. Without phase layers nothing of this family remains. Controls that are inert,
+        or have weight 0, do not matter. Other dependencies between fields are in `search_spaces.kuramoto`.
         """
         fields = super().canonical()
         own = {name: fields.pop(name) for name in KuramotoConfig.__annotations__ if name != "name"}
@@ -127,7 +127,7 @@ class KuramotoConfig(BackboneConfig):
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
-        """Return the default ones with two oscillators: the slow reference holds T×T tensors of each."""
+        """Return the default ones with two oscillators: the slow reference needs T×T tensors for each."""
         return super().contract_configs(num_oscillators=2, **sizes)
 
     def build_mixer(self, layer: int) -> Mixer:

@@ -1,4 +1,4 @@
-"""What Kuramoto layers measure of themselves."""
+"""The probes of Kuramoto layers."""
 
 from __future__ import annotations
 

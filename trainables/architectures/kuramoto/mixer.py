@@ -33,7 +33,7 @@ FREQUENCY_STD = 0.1
 
 
 def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
-    """Return how many positions, itself among them, each position is coupled to; broadcasts to T."""
+    """Return how many positions, itself included, each position is coupled to; broadcasts to T."""
     num_positions = phase_xT.shape[-1]
     first = 1 if causal else num_positions
     return torch.arange(first, num_positions + 1, dtype=phase_xT.dtype, device=phase_xT.device)
@@ -42,8 +42,8 @@ def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
 def coupling_sum(phase_xT: Tensor, *, causal: bool) -> Tensor:
     """Return Σ_j sin(θ_j − θ_i) over the positions j (j <= i if `causal`), in O(T).
 
-    With Z = Σ_j e^{iθ_j} the sum is Im(e^{−iθ_i} Z): a token needs the summed field only, never the other
-    tokens one by one.
+    With Z = Σ_j e^{iθ_j} the sum is Im(e^{−iθ_i} Z): a token needs only the summed field, never the other
+    tokens individually.
     """
     cos, sin = phase_xT.cos(), phase_xT.sin()
     if causal:
@@ -88,7 +88,7 @@ def evolve(
         The phases after the last step, radians, not wrapped.
     """
     drift = dt * frequency
-    gain = dt * strength / num_coupled(phase_BHNT, causal=causal)  # mean and step size in one small factor
+    gain = dt * strength / num_coupled(phase_BHNT, causal=causal)  # mean and step size in one factor
     for _ in range(num_steps):
         phase_BHNT = torch.addcmul(phase_BHNT + drift, gain, coupling_sum(phase_BHNT, causal=causal))
         if phase_noise > 0:
@@ -128,19 +128,19 @@ class KuramotoMixer(Mixer):
         d_model: Width D.
         num_heads: Heads H; each has its own coupling strength.
         num_oscillators: Oscillators N of a head.
-        init_std: Standard deviation at which the weights of the output projection start.
+        init_std: Initial standard deviation of the weights of the output projection.
         coupling: Initial coupling strength K0 of every head, radians per unit of model time.
         learn_coupling: Whether K is a parameter or stays at K0.
-        sign: `attractive` is the textbook's mean_j sin(θ_j − θ_i); `repulsive` the code's as published.
+        sign: `attractive` is the textbook's mean_j sin(θ_j − θ_i); `repulsive` that of the published code.
         causal: As in `evolve`.
         num_steps: As in `evolve`.
         dt: As in `evolve`.
-        readout: What is projected.
+        readout: Features of the phases that are projected.
         phase_noise: As in `evolve`; in training only.
         frequency_jitter: Relative standard deviation of the frequencies, drawn again for every forward pass in
             training, from torch's default generator.
         coherence: The regulariser, or None.
-        coherence_has_gradient: False: the regulariser sees detached phases and teaches nothing, as published.
+        coherence_has_gradient: False: the regulariser sees detached phases and has no effect, as published.
         dropout: After the output projection.
         bias: Biases in both projections.
     """
@@ -201,7 +201,7 @@ class KuramotoMixer(Mixer):
 
         Args:
             x_BTD: The mixer's input.
-            perturbed: Whether noise and jitter act.
+            perturbed: Whether noise and jitter are applied.
         """
         start_BCT = self.to_phase(x_BTD).transpose(1, 2).contiguous()
         wide = torch.promote_types(start_BCT.dtype, torch.float32)  # a mean over time loses bfloat16's digits
@@ -220,7 +220,7 @@ class KuramotoMixer(Mixer):
         )
 
     def features(self, phase_BHNT: Tensor) -> Tensor:
-        """Return what the output projection reads, as feature_BCT."""
+        """Return the input of the output projection, as feature_BCT."""
         if self.readout == "angle":
             return wrap(phase_BHNT).flatten(1, 2)
         return torch.cat((phase_BHNT.cos().flatten(1, 2), phase_BHNT.sin().flatten(1, 2)), dim=1)

@@ -1,4 +1,4 @@
-"""Opening a Hugging Face causal LM: with its weights, or without them where only shapes count."""
+"""Loading a Hugging Face causal LM: with its weights, or without them if only shapes count."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
-"""How the classes end that save a causal LM; a model without a head may have it tied to the embedding."""
+"""Suffixes of the names of classes with a causal LM; a model without a head may have it tied to the embedding."""
 
 
 class LoadedModel(NamedTuple):
     """A model, in evaluation mode and without dropout."""
 
     model: Any
-    """Of `transformers`; its quantised layers are `QuantisedLinear`."""
+    """A model of `transformers`; its quantised layers are `QuantisedLinear`."""
     has_data: bool
     """Whether its weights were read; false on the meta device and on fake tensors."""
 
 
 def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) -> LoadedModel:
-    """Open a causal LM on the device on which tensors are made now.
+    """Load a causal LM on the current default device.
 
     Args:
-        source: A local folder or a repository of the hub; see `find_source`.
-        quantisation: Of the linear layers that `transformers` would replace: all but the head.
+        source: A local folder or a hub repository; see `find_source`.
+        quantisation: For the linear layers that `transformers` would replace: all but the head.
         dtype: Of the other weights, and of the computation.
 
     Raises:
-        ValueError: If there is no such model, it is no causal LM, or its weights do not fit its configuration.
+        ValueError: If there is no such model, it is no causal LM, or its weights do not match its configuration.
     """
     probe = torch.empty(0)
     has_data = not (probe.is_meta or isinstance(probe, FakeTensor))
@@ -65,7 +65,7 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
 
 
 def _read_config(source: str, folder: Path) -> Any:
-    """Read a model's configuration, and switch its dropout off."""
+    """Read a model's configuration, and disable its dropout."""
     from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
 
     try:
@@ -99,7 +99,7 @@ def _build(config: Any, dtype: torch.dtype) -> Any:
 
 
 def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> Any:
-    """Read a model and its weights; those that are quantised one after another, as they are read."""
+    """Read a model and its weights, quantising one tensor at a time."""
     from safetensors import SafetensorError
     from transformers import AutoModelForCausalLM
 
@@ -112,7 +112,7 @@ def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dt
                 dtype=dtype,
                 local_files_only=True,
                 output_loading_info=True,
-                ignore_mismatched_sizes=True,  # the message below names them
+                ignore_mismatched_sizes=True,  # reported in the message below
                 device_map="cpu",
                 **options,
             )
@@ -134,15 +134,15 @@ def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dt
 
 
 def _leave_files(model: nn.Module) -> None:
-    """Copy what still lies in mapped files, such as the embedding: it alone would hold all of each file."""
+    """Copy tensors that are still memory-mapped: the embedding alone would keep a whole file mapped."""
     for module in model.modules():
         for tensor in [*module.parameters(recurse=False), *module.buffers(recurse=False)]:
-            if tensor.is_floating_point():  # codes were made here
+            if tensor.is_floating_point():  # codes were created here
                 tensor.data = tensor.data.clone()
 
 
 def _mapped_bytes(folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> int:
-    """Return what the files of the weights take while a model is made of them; 0 where they are its memory."""
+    """Return the size of the mapped weight files while a model is built; 0 if they become its memory."""
     if quantisation == "none" and config.dtype == dtype:
         return 0
     return sum(path.stat().st_size for path in weight_files(folder))
@@ -178,7 +178,7 @@ def _replace_unfilled(model: Any, quantisation: Quantisation) -> None:
 
 
 def _allocate(model: nn.Module) -> None:
-    """Give every tensor of a model on the meta device memory on the CPU, tied ones once; their values are unset."""
+    """Allocate CPU memory for every tensor of a model on the meta device, tied ones once; values are unset."""
     made: dict[int, Tensor] = {}
     for module in model.modules():
         for tensors in (module._parameters, module._buffers):

@@ -1,7 +1,7 @@
 """A Hugging Face causal LM with the interface of our own backbone: embed, transform, head.
 
-What is built between its embedding and its first block is trained beside it. Where a model is built without data
-(on the meta device to count parameters, on fake tensors to estimate memory), the configuration alone is read.
+The modules inserted between its embedding and its first block are trained. If a model is built without data
+(on the meta device to count parameters, on fake tensors to estimate memory), only its configuration is read.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from trainables.architectures.pretrained.loading import Dtype, load_pretrained
 from trainables.architectures.pretrained.quantised_linear import Quantisation
 
 AttentionUse = Literal["kept", "identity", "none"]
-"""What is left of a pretrained block's attention: all of it; its normed input, h + norm(h), as published; or
-nothing, h."""
+"""What replaces a pretrained block's attention: nothing, it is kept; its normed input, h + norm(h), as published;
+or zero, h."""
 
 ATTENTION_NAMES = ("self_attn", "attn")
 _PROBE_TOKENS = 4
 
 
 class HuggingFaceBackbone(nn.Module):
-    """A causal LM in three parts, so that more can be put between its embedding and its first block.
+    """A causal LM in three parts, so that modules can be inserted between its embedding and its first block.
 
-    The residual stream outside of it is float32, whatever type it computes in: phases and small gates do not
-    survive bfloat16. Its dropout is off; what is trained beside it has dropout of its own.
+    The residual stream outside of it is float32, whatever dtype it computes in: phases and small gates do not
+    survive bfloat16. Its dropout is disabled; the inserted modules have their own.
     """
 
     keeps_its_parameters = True
@@ -37,7 +37,7 @@ class HuggingFaceBackbone(nn.Module):
         super().__init__()
         self.model = model.requires_grad_(not frozen)
         self.vocab_size = vocab_size
-        """Of the task: logits and rows of tokens beyond it are left out."""
+        """Vocabulary size of the task: logits and embedding rows beyond it are left out."""
 
     @property
     def d_model(self) -> int:
@@ -46,29 +46,29 @@ class HuggingFaceBackbone(nn.Module):
 
     @property
     def max_positions(self) -> int | None:
-        """Tokens of the longest sequence it knows; None: any."""
+        """Tokens of the longest sequence it supports; None: any."""
         return _max_positions(self.model.config)
 
     @property
     def embedding_VD(self) -> Tensor:
-        """The rows of the token embedding, in the model's type; never quantised."""
+        """The weights of the token embedding, in the model's dtype; never quantised."""
         rows_VD: Tensor = self.model.get_input_embeddings().weight
         return rows_VD[: self.vocab_size]
 
     @property
     def head_VD(self) -> Tensor:
-        """The rows of the head, in the model's type; never quantised."""
+        """The weights of the head, in the model's dtype; never quantised."""
         rows_VD: Tensor = self.model.get_output_embeddings().weight
         return rows_VD[: self.vocab_size]
 
     def embed(self, tokens_BT: Tensor) -> Tensor:
-        """Return the embedding of every token, in float32; positions are the blocks' business."""
+        """Return the embedding of every token, in float32; positions are added by the blocks."""
         x_BTD: Tensor = self.model.get_input_embeddings()(tokens_BT)
         return _wide(x_BTD)
 
     def transform(self, x_BTD: Tensor) -> Tensor:
         """Return the blocks' output after the final norm, in float32."""
-        # `use_cache` would have every block remember its keys and values, for generation.
+        # `use_cache` would make every block store its keys and values, for generation.
         output = self.model.base_model(inputs_embeds=x_BTD.to(self.embedding_VD.dtype), use_cache=False)
         h_BTD: Tensor = output.last_hidden_state
         return _wide(h_BTD)
@@ -99,18 +99,18 @@ def load_backbone(
     """Load a Hugging Face causal LM as a backbone.
 
     Args:
-        source: A local folder or a repository of the hub; see `find_source`.
-        vocab_size: Symbols of the task; at most the model's. Logits and rows beyond them are left out.
+        source: A local folder or a hub repository; see `find_source`.
+        vocab_size: Vocabulary size of the task; at most the model's. Logits and rows beyond it are left out.
         max_seq_len: Tokens of the longest sequence; at most the model's positions.
-        quantisation: Of the linear layers in the blocks, by bitsandbytes; embedding and head stay as they are.
+        quantisation: For the linear layers in the blocks, by bitsandbytes; embedding and head are not quantised.
         dtype: Of the other weights, and of the computation.
-        attention: What is left of each block's attention.
-        frozen: Whether the model's own weights stay as they are; gradients flow through them all the same.
-        checkpoint_blocks: Whether the backward pass computes each block again: less memory, more time.
+        attention: What replaces each block's attention.
+        frozen: Whether the model's own weights are not trained; gradients still flow through them.
+        checkpoint_blocks: Whether the backward pass recomputes each block: less memory, more time.
 
     Raises:
-        ValueError: If there is no such model, it is no causal LM with an embedding and a list of blocks, or the
-            task does not fit into it; the message says what to do.
+        ValueError: If there is no such model, it is not a causal LM with an embedding and a list of blocks, or it
+            does not support the task's sizes; the message says what to do.
     """
     if quantisation != "none" and not frozen:
         raise ValueError(
@@ -126,12 +126,12 @@ def load_backbone(
         if attention != "kept":
             _bypass_attention(block, keep_input=attention == "identity")
         if checkpoint_blocks:
-            block.forward = _ComputedAnew(block.forward)  # a method, so that the names of parameters stay
+            block.forward = _ComputedAnew(block.forward)  # wraps the method, so that parameter names stay
     return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen)
 
 
 class _Bypass(nn.Module):
-    """Stands where a block's attention was."""
+    """Replaces a block's attention."""
 
     def __init__(self, *, keep_input: bool) -> None:
         super().__init__()
@@ -143,7 +143,7 @@ class _Bypass(nn.Module):
 
 
 class _ComputedAnew:
-    """Calls a block's forward pass so that the backward pass computes it again."""
+    """Calls a block's forward pass such that the backward pass recomputes it."""
 
     def __init__(self, forward: Callable[..., Any]) -> None:
         self.forward = forward
@@ -165,7 +165,7 @@ def _bypass_attention(block: nn.Module, *, keep_input: bool) -> None:
 
 
 def _blocks(source: str, model: Any) -> nn.ModuleList:
-    """Return the list of a model's layers, found by its length and by what is in it."""
+    """Return the list of a model's blocks, found by its length and its contents."""
     num_layers = model.config.num_hidden_layers
     for module in model.modules():
         if isinstance(module, nn.ModuleList) and len(module) == num_layers and all(map(_has_attention, module)):
@@ -198,10 +198,10 @@ def _check_sizes(source: str, config: Any, *, vocab_size: int, max_seq_len: int)
 
 @torch.no_grad()
 def _check_behaviour(source: str, model: Any) -> None:
-    """Run a few tokens through the whole model and through its three parts.
+    """Compare a few tokens through the whole model with the same through its three parts.
 
-    Some models scale or cap their logits, or map the embedding to another width, between the parts; and an encoder
-    built as a causal LM sees later tokens.
+    Some models scale or cap their logits, or project the embedding to another width, between the parts; and an
+    encoder built as a causal LM sees later tokens.
     """
     parts = HuggingFaceBackbone(model, vocab_size=model.config.vocab_size, frozen=True)
     tokens_BT = torch.arange(_PROBE_TOKENS).expand(2, -1).remainder(parts.vocab_size).clone()
@@ -220,5 +220,5 @@ def _check_behaviour(source: str, model: Any) -> None:
 
 
 def _close(given: Tensor, expected: Tensor) -> bool:
-    """Far above what bfloat16 rounds, and far below what a scale or a later token changes."""
+    """Compare with a tolerance far above bfloat16 rounding and far below the effect of a scale or a later token."""
     return torch.allclose(given, expected.float(), rtol=0.02, atol=0.02)

@@ -1,10 +1,10 @@
-"""Frozen linear layers whose weights bitsandbytes holds in 8 or 4 bits.
+"""Frozen linear layers with weights in 8 or 4 bits, quantised by bitsandbytes.
 
-bitsandbytes' own layers compute differently in training and in evaluation: in 8 bits they round activations too,
-column by column over the whole batch where a threshold is set, so that sequences and later tokens are seen; in 4
-bits a CPU with AVX-512 repacks the weights at the first evaluation, and no gradient passes any more. Here the
-weight is made again in the type of the input in each pass, forward and backward, and nothing is kept between them:
-one arithmetic in every mode, on every device, and memory that fake tensors count.
+bitsandbytes' own layers compute differently in training and in evaluation: in 8 bits they also round activations,
+column by column over the whole batch if a threshold is set, so that sequences and later tokens interact; in 4
+bits a CPU with AVX-512 repacks the weights at the first evaluation, after which gradients no longer flow. Here the
+weight is dequantised to the input's dtype in each pass, forward and backward, and nothing is kept between them:
+the same arithmetic in every mode and on every device, and memory that fake tensors can count.
 
 Source:
     Dettmers et al. (2022), "LLM.int8()", sections 2.1 and 3.1 (a scale for each output).
@@ -30,16 +30,16 @@ _LARGEST_INT8 = 127
 
 
 class QuantisedLinear(nn.Module):
-    """y = x Wᵀ + b with W read again from a few bits; W and b are never trained, gradients flow to x."""
+    """y = x Wᵀ + b with a quantised W; W and b are never trained, gradients flow to x."""
 
     shape: tuple[int, int]
-    """Outputs and inputs."""
+    """Number of outputs and inputs."""
     codes: Tensor
     scales: Tensor
     bias: Tensor | None
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply the last dimension of `x`, of size inputs, to outputs."""
+        """Map the last dimension of `x` from inputs to outputs."""
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         y: Tensor = _Multiply.apply(x, self)
@@ -47,7 +47,7 @@ class QuantisedLinear(nn.Module):
 
     @abstractmethod
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made again."""
+        """Return the weight, dequantised to `dtype`."""
 
     def extra_repr(self) -> str:
         """Return the sizes."""
@@ -65,7 +65,7 @@ class Linear8Bit(QuantisedLinear):
         self.register_buffer("bias", bias_O)
 
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made again."""
+        """Return the weight, dequantised to `dtype`."""
         return self.codes.to(dtype).mul_(self.scales.unsqueeze(1) / _LARGEST_INT8)
 
 
@@ -82,10 +82,10 @@ class Linear4Bit(QuantisedLinear):
         self.register_buffer("bias", bias_O)
 
     def weight_OI(self, dtype: torch.dtype) -> Tensor:
-        """Return the weight in `dtype`, made again."""
+        """Return the weight, dequantised to `dtype`."""
         import bitsandbytes  # noqa: F401  # registers the operation
 
-        # In rows of one scale each: on a CPU the operation takes the scales of others where a row of `shape` is no
+        # With one scale per row: on a CPU the operation uses the scales of other rows if a row of `shape` is not a
         # multiple of 64, and the weight it returns is wrong by a third.
         blocks = [self.scales.numel(), BLOCK_4BIT]
         weight: Tensor = torch.ops.bitsandbytes.dequantize_4bit.default(
@@ -95,7 +95,7 @@ class Linear4Bit(QuantisedLinear):
 
 
 class _Multiply(torch.autograd.Function):
-    """x Wᵀ that keeps neither x nor W for the backward pass."""
+    """x Wᵀ that saves neither x nor W for the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, layer: QuantisedLinear) -> Tensor:
@@ -111,13 +111,13 @@ class _Multiply(torch.autograd.Function):
 def unfilled(
     quantisation: Quantisation, *, outputs: int, inputs: int, bias_dtype: torch.dtype | None
 ) -> QuantisedLinear:
-    """Return a layer of the right sizes without its data, to count memory with.
+    """Return a layer of the right sizes without data, for counting memory.
 
     Args:
         quantisation: `8bit` or `4bit`.
         outputs: Rows of the weight.
         inputs: Columns of the weight.
-        bias_dtype: Of the bias; None: there is none.
+        bias_dtype: Of the bias; None: no bias.
     """
     bias_O = None if bias_dtype is None else torch.empty(outputs, dtype=bias_dtype)
     if quantisation == "8bit":
@@ -128,7 +128,7 @@ def unfilled(
 
 
 def from_bitsandbytes(layer: Any) -> QuantisedLinear:
-    """Return the layer with the weights that a layer of bitsandbytes holds."""
+    """Return a layer with the quantised weights of a bitsandbytes layer."""
     weight, bias_O = layer.weight, None if layer.bias is None else layer.bias.detach()
     state = getattr(weight, "quant_state", None)
     if state is None:

@@ -1,4 +1,4 @@
-"""Where the answer of a sequence stands."""
+"""Where the answer of a sequence is."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ def answer_start(targets_BT: Tensor) -> Tensor:
 
 
 def at_answer(read_BSD: Tensor, targets_BT: Tensor) -> Tensor:
-    """Return what is read where each sequence's answer begins, read_BD.
+    """Return what is read at the position where each sequence's answer begins, read_BD.
 
     Args:
         read_BSD: At every position, or (S = 1) at the last.
-        targets_BT: -100 where nothing is scored.
+        targets_BT: -100 at positions that are not scored.
     """
     if read_BSD.shape[1] == 1:
         return read_BSD[:, 0]
@@ -26,17 +26,17 @@ def at_answer(read_BSD: Tensor, targets_BT: Tensor) -> Tensor:
 
 
 def mean_row(rows_VD: Tensor, targets_BT: Tensor) -> Tensor:
-    """Return the mean of the rows of each sequence's scored targets, row_BD."""
+    """Return the mean of the head rows of each sequence's scored targets, row_BD."""
     scored_BT1 = (targets_BT != IGNORED).unsqueeze(-1)
     rows_BTD = rows_VD[targets_BT.clamp(min=0)] * scored_BT1
     return rows_BTD.sum(1) / scored_BT1.sum(1)
 
 
 def check_answers(targets_BT: Tensor) -> None:
-    """Refuse a batch in which a sequence has nothing scored.
+    """Refuse a batch in which a sequence has no scored target.
 
     Raises:
-        ValueError: If there is one: it has no answer to contrast or to calibrate with.
+        ValueError: If there is one: it has no answer for the contrastive loss or the calibration.
     """
     if not (targets_BT != IGNORED).any(1).all():
         raise ValueError("readout: a sequence of this task has no scored target, so no answer to learn to read")

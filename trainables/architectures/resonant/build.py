@@ -1,4 +1,4 @@
-"""What the resonant family has beside its backbone, made from its configuration."""
+"""Builds the modules that the resonant family adds to its backbone, from the configuration."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ from trainables.randomness import INIT_STD
 
 @dataclass(frozen=True)
 class Parts:
-    """The trained parts beside a backbone."""
+    """The trained modules that are added to a backbone."""
 
     blocks: nn.ModuleList
     readout: Readout | None
     infonce: InfoNCE | None
 
     def modules(self) -> list[nn.Module]:
-        """Return those that there are."""
+        """Return the modules that exist."""
         return [part for part in (self.blocks, self.readout, self.infonce) if part is not None]
 
 
 def build_parts(config: ResonantConfig, d_model: int, vocab_size: int) -> Parts:
-    """Return the parts for a backbone of width `d_model`.
+    """Return the modules for a backbone of width `d_model`.
 
     Raises:
-        ValueError: If a part cannot have that width.
+        ValueError: If a module cannot have that width.
     """
     blocks = nn.ModuleList(_block(config, d_model, index) for index in range(config.num_blocks))
     return Parts(blocks, _readout(config, d_model, vocab_size), _infonce(config, d_model))
@@ -90,7 +90,7 @@ def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
 
 
 def _omega_range(config: ResonantConfig, omega: float) -> tuple[float, float]:
-    """Return within which a block's ω is learned: that of the first block, moved along with its start."""
+    """Return the range of a block's learned ω: the first block's, shifted by the difference of their starts."""
     moved = omega - config.omega
     return config.omega_min + moved, config.omega_max + moved
 

@@ -3,8 +3,8 @@ its first layer.
 
 Source:
     attention-free-phase-blocks: src/afrb.py, src/phase_memory.py, src/train.py, docs/USAGE.md. As published the
-    readout belongs to the batch's first sequence and to ids of the answer's own tokens, memories outlive samples,
-    phases count forward passes, and attention is replaced by its input; `corrected` mends all of it.
+    readout uses the batch's first sequence and the ids of the answer's own tokens, memories persist across samples,
+    phases count forward passes, and attention is replaced by its input; `corrected` fixes all of it.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ PUBLISHED: dict[str, Any] = {
     "ridge": {"target": "embedding", "unfreeze_step": None},
     "infonce": {"embedding": "sliced"},
 }
-"""What `as_published` sets, of groups only where a configuration has them; what is left are sizes and strengths."""
+"""What `as_published` sets, within groups only if a configuration has them; the rest are sizes and strengths."""
 
 OF_BACKBONE = (
     "d_model",
@@ -68,11 +68,11 @@ OF_BACKBONE = (
     "positions",
     "tie_head",
 )
-"""Fields of a backbone of our own; a Hugging Face one decides these by itself."""
+"""Fields of our own backbone; a Hugging Face backbone has its own values."""
 
 
 def with_published(given: Any, published: dict[str, Any]) -> Any:
-    """Return `given` with what `published` sets and it does not; groups that it does not have stay absent."""
+    """Return `given` with the values of `published` as defaults; groups that `given` lacks stay absent."""
     filled = dict(given)
     for name, value in published.items():
         if not isinstance(value, dict):
@@ -83,14 +83,14 @@ def with_published(given: Any, published: dict[str, Any]) -> Any:
 
 
 def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
-    """Return whether a field that no search moves belongs to a group that is there, or to none."""
+    """Return whether a field that is in no search space belongs to a group that is present, or to none."""
     group = name.rpartition(".")[0]
     return not group or kept.get(group) is True
 
 
 @register_architecture("resonant", version=1)
 class ResonantConfig(BackboneConfig):
-    """A backbone with resonant blocks after its embedding and, maybe, a readout of their memories at its end."""
+    """A backbone with resonant blocks after its embedding and, optionally, a readout of their memories."""
 
     spaces = SPACES
     published = PUBLISHED
@@ -98,52 +98,52 @@ class ResonantConfig(BackboneConfig):
 
     name: Literal["resonant"] = "resonant"
     fidelity: Literal["as_published", "corrected"] = "corrected"
-    """`as_published` sets the defaults of `PUBLISHED`; each can still be given."""
+    """`as_published` sets the defaults of `PUBLISHED`; each can still be overridden."""
     backbone: str = SCRATCH
-    """`scratch`: our own, trained with the rest. `pretrain`: our own, trained before (`pretraining` says how), then
-    frozen. `hf:PATH` or `hf:OWNER/NAME`: a Hugging Face causal LM, frozen; its sizes are its own."""
+    """`scratch`: our own, trained with the rest. `pretrain`: our own, trained first (see `pretraining`), then
+    frozen. `hf:PATH` or `hf:OWNER/NAME`: a Hugging Face causal LM, frozen; it fixes the sizes."""
     freeze_backbone: bool | None = None
-    """Whether only what is beside the backbone is trained. Unless given: for all but `scratch`."""
+    """Whether only the modules added to the backbone are trained. Default: for all but `scratch`."""
     quantisation: Quantisation = "none"
     """Of a Hugging Face backbone's linear layers, by bitsandbytes."""
     backbone_dtype: Dtype = "float32"
     """Of a Hugging Face backbone."""
     attention: Literal["kept", "identity", "none"] = "kept"
-    """Of the backbone's layers, once it is trained: kept; replaced by its normed input (as published); or by 0."""
+    """Of the trained backbone's layers: kept; replaced by its normed input (as published); or by 0."""
     num_blocks: int = Field(1, ge=0)
     """Resonant blocks."""
     alpha: float = Field(0.04, ge=0, le=1)
-    """Share of the phase embedding in the first block's phase signal."""
+    """Weight of the phase embedding in the first block's phase signal."""
     gamma: float = Field(0.20, ge=0, lt=1)
-    """Where the gate of the first block's phase signal starts; 0: no phase signal."""
+    """Initial gate of the first block's phase signal; 0: no phase signal."""
     omega: float = 6.0
     """Radians per unit of (logarithmic) time, of the first block."""
     time: Time = "log"
     mixer: LocalMixer = "glu"
     causal: bool = True
-    """Whether a convolution (`mixer: conv`) sees the past only."""
+    """Whether a convolution (`mixer: conv`) sees only the past."""
     learn_omega: bool = False
     omega_min: float = 5.6
     omega_max: float = 6.4
     omega_learning_rate_factor: float = Field(1.0, gt=0)
-    """Learning rate of ω in units of the optimiser's; 1e-3 as published."""
+    """Learning rate of ω as a multiple of the optimiser's; 1e-3 as published."""
     learn_phase: bool = True
-    """Whether α and φ are trained; as published they are parameters that no gradient reaches."""
+    """Whether α and φ are trained; as published they are parameters that get no gradient."""
     cascade_lambda: float = 0.0
-    """α falls by e^-λ from block to block."""
+    """α is multiplied by e^-λ from block to block."""
     cascade_kappa: float = 0.0
-    """γ falls by e^-κ from block to block."""
+    """γ is multiplied by e^-κ from block to block."""
     phase_delta: float = 0.0
-    """Added to φ from block to block, and how far each block's phase glides in training, radians."""
+    """Added to φ from block to block, and the final phase shift of each block in training, radians."""
     omega_delta: float = 0.0
     """Added to ω from block to block."""
     stillness: StillnessConfig | None = None
     block_warm_delta_steps: int = Field(0, ge=0)
-    """Steps by which each block's phase signal comes in later than the one's before."""
+    """Steps by which each block's phase signal starts later than that of the block before."""
     block_ramp_steps: int = Field(300, ge=0)
     phase_ramp_steps: int = Field(300, ge=0)
     counter: ScheduleCounter = "steps"
-    """What these count: optimiser steps, or, as published, forward passes in training."""
+    """What the schedules count: optimiser steps, or, as published, forward passes in training."""
     phase_alignment_weight: float = Field(0.0, ge=0)
     """Weight of the mean square of the blocks' φ in the loss."""
     pvm: PVMConfig | None = None
@@ -155,7 +155,7 @@ class ResonantConfig(BackboneConfig):
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Write out what `as_published` sets."""
+        """Fill in what `as_published` sets."""
         if fields.get("fidelity") != "as_published":
             return fields
         return with_published({"learn_phase": False, **fields}, cls.published)
@@ -192,7 +192,7 @@ class ResonantConfig(BackboneConfig):
 
     @property
     def source(self) -> str:
-        """Where the Hugging Face backbone comes from; a local folder with its whole path."""
+        """The source of the Hugging Face backbone; a local folder with its absolute path."""
         return absolute_source(self.backbone.removeprefix(HUGGING_FACE))
 
     @property
@@ -212,7 +212,7 @@ class ResonantConfig(BackboneConfig):
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Counters and memories that outlive a forward pass, negatives that are drawn for each, forbid a split."""
+        """False with counters or memories that persist across forward passes, or negatives drawn for each."""
         keeps_count = self.counter == "forward_passes" and self.num_blocks > 0 and self.gamma > 0
         keeps_state = self.pvm is not None and (not self.pvm.reset or self.pvm.counter == "global")
         fades = self.pvm is not None and self.pvm.t2 is not None and self.pvm.t2.published
@@ -220,9 +220,9 @@ class ResonantConfig(BackboneConfig):
         return super().microbatch_invariant and not (keeps_count or keeps_state or fades or still or self.infonce)
 
     def canonical(self) -> dict[str, Any]:
-        """Drop what cannot change the result, and name a Hugging Face backbone by its weights.
+        """Drop what cannot change the result, and identify a Hugging Face backbone by its weights.
 
-        What depends on what, `search_spaces.resonant` says.
+        Dependencies between fields are in `search_spaces.resonant`.
         """
         fields = super().canonical()
         del fields["fidelity"], fields["freeze_backbone"]
@@ -244,9 +244,9 @@ class ResonantConfig(BackboneConfig):
         return {**fields, **to_fields({**kept, **rest}, SEARCH)}
 
     def _without_effect(self, kept: dict[str, Any]) -> set[str]:
-        """Return which fields of a backbone of our own a Hugging Face one, and what is beside it, never read.
+        """Return the fields of our own backbone that neither a Hugging Face one nor the added modules read.
 
-        Blocks begin as weights of a model of `num_layers` layers do, and local attention has `num_heads` heads.
+        Blocks are initialised as in a model of `num_layers` layers, and local attention has `num_heads` heads.
         """
         read = {"num_layers", "residual_init"} if self.num_blocks else set()
         if kept.get("pvm.local_attention"):
@@ -255,7 +255,7 @@ class ResonantConfig(BackboneConfig):
 
     @property
     def shardable(self) -> bool:
-        """Gates are single numbers, and blocks are entered by `run`."""
+        """Never: gates are scalars, and blocks are called by `run`."""
         return False
 
     def with_absolute_paths(self) -> ResonantConfig:
@@ -265,7 +265,7 @@ class ResonantConfig(BackboneConfig):
         return self.model_copy(update={"backbone": HUGGING_FACE + self.source})
 
     def to_pretrain(self) -> ArchitectureConfig | None:
-        """Return the transformer whose weights the backbone takes."""
+        """Return the transformer whose weights become the backbone."""
         if self.backbone != PRETRAIN:
             return None
         sizes = (*OF_BACKBONE, "dropout", "bias", "checkpoint_blocks")
@@ -273,7 +273,7 @@ class ResonantConfig(BackboneConfig):
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
-        """Return each fidelity without a readout, and with everything there is."""
+        """Return each fidelity without a readout, and with all options."""
         memories = {"pvm": {}, "readout": {}, "ridge": {"unfreeze_step": 0}, "infonce": {"dim": 8, "negatives": 4}}
         options: list[dict[str, Any]] = [
             {},
@@ -287,13 +287,13 @@ class ResonantConfig(BackboneConfig):
         ]
 
     def build_mixer(self, layer: int) -> Mixer:
-        """Return what mixes positions in a layer of the backbone."""
+        """Return the mixer of a backbone layer."""
         if self.attention == "kept":
             return super().build_mixer(layer)
         return IdentityMixer() if self.attention == "identity" else NoMixer()
 
     def num_extra_parameters(self, vocab_size: int) -> int:
-        """Return the parameters of blocks, readout and contrastive loss."""
+        """Return the number of parameters of blocks, readout and contrastive loss."""
         found: int = self.model_class.num_extra_parameters(self, vocab_size)
         return found
 
@@ -301,7 +301,7 @@ class ResonantConfig(BackboneConfig):
         """Build the model.
 
         Raises:
-            ValueError: If parts do not fit each other or the task, or there is no such Hugging Face model.
+            ValueError: If modules do not match each other or the task, or there is no such Hugging Face model.
         """
         model: LanguageModel = self.model_class(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
         return model

@@ -1,7 +1,7 @@
-"""The groups of fields of the resonant family; `resonant.ResonantConfig` has the rest.
+"""The groups of fields of the resonant family; all other fields are in `resonant.config.ResonantConfig`.
 
-Defaults are those of `corrected`, with the values that the usage guide recommends. What `as_published` changes of
-them stands in `resonant.PUBLISHED`.
+Defaults are those of `corrected`, with the values that the usage guide recommends. `resonant.config.PUBLISHED`
+has those that `as_published` changes.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ class StillnessConfig(Schema):
     """A low-pass filter of the phase signal over training steps."""
 
     ema: float = Field(gt=0, le=1)
-    """Share ρ of the new signal in the average."""
+    """Weight ρ of the new signal in the average."""
     floor: float = Field(0.0, ge=0, le=1)
-    """Least share of the average in what is used."""
+    """Smallest weight of the average in the filtered signal."""
     warm_steps: int = Field(0, ge=0)
-    """Steps before the phase signal comes in at all."""
+    """Steps before the phase signal is used at all."""
 
 
 class T2Config(Schema):
-    """A decay by position in place of the memory's constant one."""
+    """A decay that depends on the position, instead of the memory's constant one."""
 
     mode: Literal["exp", "resonant"] = "exp"
     steps: float = Field(1500.0, gt=0)
@@ -36,7 +36,7 @@ class T2Config(Schema):
     phase: float = 1.0472
     """Radians."""
     published: bool = False
-    """Acts in training only, by the number of forward passes."""
+    """Decays in training only, by the number of forward passes."""
 
 
 class PhaseChangeConfig(Schema):
@@ -44,16 +44,16 @@ class PhaseChangeConfig(Schema):
 
     gate_init: float = 0.5
     published: bool = False
-    """Starts at 0, and acts in training only."""
+    """Starts at 0, and is added in training only."""
 
 
 class LocalAttentionConfig(Schema):
-    """Windowed causal attention beside the memory: the guide's hybrid."""
+    """Windowed causal attention combined with the memory: the guide's hybrid."""
 
     window: int = Field(32, ge=1)
-    """Tokens seen."""
+    """Tokens in the window."""
     weight: float = Field(0.3, ge=0, le=1)
-    """Share of the attention in what the two give."""
+    """Weight of the attention in the combined output."""
 
 
 class PVMConfig(Schema):
@@ -62,21 +62,21 @@ class PVMConfig(Schema):
     alpha: float = Field(0.3, ge=0)
     """Write strength."""
     beta: float = Field(0.85, ge=0, le=1)
-    """Retention a token."""
+    """Decay factor per token."""
     omega: float = 6.0
     """Radians per unit of (logarithmic) time."""
     phase: float = 0.0
     """Radians."""
     gate_init: float = -2.0
-    """Of the gate that adds what is read; its strength is the sigmoid."""
+    """Initial value of the gate that adds what is read; its strength is the sigmoid."""
     input_scale: float = 4.0
     rotation: Rotation = "write"
-    """What is turned: what is written (as documented), what is read (`post`, as published), or nothing."""
+    """What is rotated: what is written (as documented), what is read (`post`, as published), or nothing."""
     time: Time = "log"
     counter: Counter = "local"
     """Whether the phase counts positions, or also forward passes (`global`, as published)."""
     reset: bool = True
-    """Whether every sequence starts with an empty memory; as published the batches before leave something."""
+    """Whether every sequence starts with an empty memory; as published it starts with that of earlier batches."""
     t2: T2Config | None = None
     pcm: PhaseChangeConfig | None = None
     local_attention: LocalAttentionConfig | None = None
@@ -95,7 +95,7 @@ class PLMConfig(Schema):
 
 
 class ReadoutConfig(Schema):
-    """What the memories add to the logits."""
+    """How the memories add to the logits."""
 
     source: Literal["pvm", "plm", "both"] = "pvm"
     over: Over = "trace"
@@ -103,22 +103,22 @@ class ReadoutConfig(Schema):
     positions: Positions = "all"
     mask: Mask = "none"
     window: int = Field(16, ge=1)
-    """Tokens whose ids the mask lets through."""
+    """Recent tokens whose ids the mask lets through."""
     top_k: int = Field(0, ge=0)
     top_k_over: TopKOver = "trace"
     scale: float = Field(1.0, gt=0)
     head: Head = "shared"
     freeze_steps: int = Field(0, ge=0)
     of: TraceOf = "own"
-    """Whose trace a sequence reads; as published that of the batch's first."""
+    """Whose trace a sequence reads; as published that of the batch's first sequence."""
 
 
 class QueryConfig(Schema):
-    """What asks the memories."""
+    """The query to the memories."""
 
     mode: QueryMode = "mean"
     window: int = Field(16, ge=1)
-    """Last tokens that the query is made of."""
+    """Last tokens that the query is computed from."""
 
 
 class RidgeConfig(Schema):
@@ -129,9 +129,9 @@ class RidgeConfig(Schema):
     max_pairs: int = Field(512, ge=1)
     l2: float = Field(1e-3, gt=0)
     warmup_batches: int = Field(10, ge=0)
-    """Forward passes in training before the first calibration; they matter where something counts them."""
+    """Forward passes in training before the first calibration; they matter only for counters of passes."""
     unfreeze_step: int | None = Field(100, ge=0)
-    """First step that trains the projection; null: none does."""
+    """First step that trains the projection; null: never."""
     recalibrate_every: int = Field(0, ge=0)
     """Steps; 0: never."""
     target: Literal["head", "embedding"] = "head"
@@ -146,11 +146,11 @@ class InfoNCEConfig(Schema):
     temperature: float = Field(0.08, gt=0)
     dim: int = Field(512, ge=1)
     embedding: Embedding = "projected"
-    """As published the first `dim` numbers of a head row stand for it (`sliced`)."""
+    """How head rows are embedded; as published they are cut to their first `dim` numbers (`sliced`)."""
 
 
 PRETRAIN, SCRATCH, HUGGING_FACE = "pretrain", "scratch", "hf:"
-"""Where a backbone comes from; the last is a prefix."""
+"""Kinds of backbone; the last is a prefix."""
 
 
 LocalMixer = Literal["glu", "conv", "mlp"]

@@ -1,6 +1,6 @@
-"""What the family's metrics mean: each with unit, range, and the value that a model without structure gives.
+"""The measures behind the family's probes: each with unit, range, and its value for a model without structure.
 
-The published definitions are not public (coherence, saturation, entropy flow) or not what their names say (memory
+The published definitions are not public (coherence, saturation, entropy flow) or do not match their names (memory
 norm, curvature peak); these are definitions of this project unless a source is named. All are pure functions.
 """
 
@@ -20,10 +20,10 @@ SATURATED = 0.95
 """A γ above this counts as saturated."""
 
 NULL_DRAWS = 16
-"""Most simulated matrices behind `expected_effective_rank`; they differ by far less than 1 %."""
+"""Most simulated matrices for `expected_effective_rank`; their values differ by far less than 1 %."""
 
 NULL_NUMBERS = 2**20
-"""Most numbers drawn for it beyond the first matrix: the larger they are, the less they differ."""
+"""Most random numbers drawn for it after the first matrix: the larger matrices are, the less they differ."""
 
 
 # --- phase coherence ---
@@ -51,9 +51,9 @@ def coherence_null(num_positions: int) -> float:
 
 
 def shuffled_coherence(h_BTD: Tensor, draw: torch.Generator) -> Tensor:
-    """Return `phase_coherence` after the two members of each pair were shuffled over time, apart from each other.
+    """Return `phase_coherence` after shuffling the two members of each pair over time, independently of each other.
 
-    What is left is what channels with an offset give without any phase: a coherence no higher than this one is
+    The rest is what channels with an offset give without any phase: a coherence that does not exceed it is
     that of a constant vector in every state, not of an oscillation.
 
     Args:
@@ -76,7 +76,7 @@ def gamma_mean(gamma_N: Tensor) -> Tensor:
     """Return the mean over blocks of γ, the weight of the phase term: from 0 to 1.
 
     Raises:
-        ValueError: If there is no block: nothing is measured then, and 0 would be a lie.
+        ValueError: If there is no block: then nothing is measured, and 0 would be misleading.
     """
     _require_blocks(gamma_N)
     return gamma_N.mean()
@@ -142,7 +142,7 @@ def effective_rank(h_ND: Tensor) -> Tensor:
 @functools.cache
 def expected_effective_rank(num_rows: int, num_columns: int) -> float:
     """Return the effective rank of a matrix of independent normal numbers, by a seeded simulation."""
-    with _disable_current_modes():  # a constant, remembered: not to be computed where tensors are only pretended
+    with _disable_current_modes():  # a cached constant: must not be computed with fake tensors
         draw = generator(0, "null", "effective_rank", str(num_rows), str(num_columns))
         num_draws = max(1, min(NULL_DRAWS, NULL_NUMBERS // (num_rows * num_columns)))
         matrices = torch.randn(num_draws, num_rows, num_columns, generator=draw)
@@ -153,7 +153,7 @@ def expected_effective_rank(num_rows: int, num_columns: int) -> float:
 
 
 def curvature(trace_BTD: Tensor) -> Tensor:
-    """Return κ_t = ‖z_{t+2} − 2 z_{t+1} + z_t‖ as kappa_BU with U = T − 2; entry u is about position u + 1.
+    """Return κ_t = ‖z_{t+2} − 2 z_{t+1} + z_t‖ as kappa_BU with U = T − 2; entry u belongs to position u + 1.
 
     It measures how jagged the trace is: independent states give sqrt(6 D) standard deviations at every position.
     """

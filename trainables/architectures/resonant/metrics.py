@@ -1,4 +1,4 @@
-"""What a resonant model measures of itself."""
+"""The probes of a resonant model."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainables.batch import Batch
 
 CALIBRATION_SEQUENCES = 64
-"""Most sequences of one forward pass in calibration, as in evaluation: it needs no more memory than that."""
+"""Most sequences in one forward pass of the calibration: as in evaluation, so that it needs no more memory."""
 
 
 @builds(ResonantConfig)
@@ -41,7 +41,7 @@ class ResonantModel(LanguageModel):
 
     @staticmethod
     def num_extra_parameters(config: ResonantConfig, vocab_size: int) -> int:
-        """Return the parameters of blocks, readout and contrastive loss, for a backbone of our own."""
+        """Return the number of parameters of blocks, readout and contrastive loss, for our own backbone."""
         with torch.device("meta"):
             return num_parameters(*build_parts(config, config.d_model, vocab_size).modules())
 
@@ -50,7 +50,7 @@ class ResonantModel(LanguageModel):
 
         Args:
             tokens_BT: The inputs.
-            targets_BT: In training with a contrastive loss, what that loss is about; logits do not depend on it.
+            targets_BT: In training with a contrastive loss, its targets; logits do not depend on them.
         """
         h_BTD, traces = self.states(tokens_BT)
         logits_BTV = self.backbone.head(h_BTD)
@@ -63,7 +63,7 @@ class ResonantModel(LanguageModel):
         return ModelOutput(logits_BTV, penalty)
 
     def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
-        """Return the last hidden states h_BTD, and of every block its memories' traces, by memory."""
+        """Return the last hidden states h_BTD, and every block's traces by memory."""
         x_BTD = self.backbone.embed(tokens_BT)
         traces = []
         for block in self.resonant_blocks():
@@ -79,7 +79,7 @@ class ResonantModel(LanguageModel):
             yield block
 
     def read(self, h_BTD: Tensor, traces: list[dict[str, Tensor]]) -> Tensor:
-        """Return what is read of the memories, the mean over blocks and sources; read_BSD, S = T or 1."""
+        """Return what is read from the memories, the mean over blocks and sources; read_BSD, S = T or 1."""
         assert self.readout is not None and self.config.readout is not None
         source = self.config.readout.source
         names = ("pvm", "plm") if source == "both" else (source,)
@@ -88,7 +88,7 @@ class ResonantModel(LanguageModel):
 
     @torch.no_grad()
     def memory_vectors(self, tokens_BT: Tensor) -> dict[str, Tensor]:
-        """Return what each sequence leaves in the blocks' memories, memory_NBD by memory, for other uses; N blocks.
+        """Return the blocks' memories after each sequence, memory_NBD by memory, for other uses; N blocks.
 
         Raises:
             ValueError: If there is no memory.
@@ -113,7 +113,7 @@ class ResonantModel(LanguageModel):
         return penalty + self.config.phase_alignment_weight * torch.stack(squares).mean() if squares else penalty
 
     def _contrast(self, read_BSD: Tensor, targets_BT: Tensor) -> Tensor:
-        """Return the contrastive loss: what is read where the answer begins, against the answer's head rows."""
+        """Return the contrastive loss: what is read at the start of the answer, against the answer's head rows."""
         assert self.infonce is not None and self.config.infonce is not None
         read_BD = at_answer(read_BSD, targets_BT)
         rows_VD = self.backbone.head_VD.to(read_BD.dtype)
@@ -123,7 +123,7 @@ class ResonantModel(LanguageModel):
         return weighted
 
     def on_step_start(self, step: int, draw: Callable[[], Batch]) -> str | None:
-        """Set ramps and freezing for `step`, and calibrate the projection where that is due."""
+        """Set ramps and freezing for `step`, and calibrate the projection if that is due."""
         for block in self.resonant_blocks():
             block.set_step(step)
         if self.readout is None:
@@ -137,7 +137,7 @@ class ResonantModel(LanguageModel):
         if ridge is None or not isinstance(projection, RidgeProjection) or not projection.pairs_due(step):
             return None
         if step == 0 and "projection" in self._resumed:
-            return None  # it has been calibrated where it comes from, and maybe trained since
+            return None  # already calibrated, and maybe trained, before it was loaded
         with torch.no_grad():
             if step == 0:
                 for _ in range(ridge.warmup_batches):
@@ -148,7 +148,7 @@ class ResonantModel(LanguageModel):
         return f"[KISS-RIDGE] step {step}: calibrated pvm2emb on {len(z_ND)} pairs, λ = {ridge.l2:g}: {rest}"
 
     def _pairs(self, count: int, draw: Callable[[], Batch]) -> tuple[Tensor, Tensor]:
-        """Return what is read where an answer begins, and the embedding of its first token, `count` of each."""
+        """Return what is read at the start of an answer, and the embedding of its first token, `count` of each."""
         assert self.config.ridge is not None
         rows_VD = self.backbone.head_VD if self.config.ridge.target == "head" else self.backbone.embedding_VD
         reads: list[Tensor] = []
@@ -166,7 +166,7 @@ class ResonantModel(LanguageModel):
 
     @property
     def frozen_state(self) -> frozenset[str]:
-        """The names of a frozen backbone's weights: they lie where they came from. So adapters are kept alone."""
+        """A frozen backbone's weights, which stay in their source: only the added modules are saved."""
         if not self.config.is_frozen or self.config.backbone == SCRATCH:
             return frozenset()
         return frozenset(f"backbone.{name}" for name in self.backbone.state_dict())
@@ -175,7 +175,7 @@ class ResonantModel(LanguageModel):
     def state_groups(self) -> dict[str, tuple[str, ...]]:
         """Blocks with their memories, the projection, the query and the contrastive loss; the backbone if trained.
 
-        A separate readout head belongs to a task, and starts fresh.
+        A separate readout head is specific to a task, and starts fresh.
         """
         groups: dict[str, tuple[str, ...]] = {"blocks": ("blocks.",)}
         if self.readout is not None:
@@ -187,18 +187,18 @@ class ResonantModel(LanguageModel):
         return groups
 
     def resumed(self, groups: Collection[str]) -> None:
-        """Remember what was taken over: such a projection is not calibrated before the first step."""
+        """Record what was loaded: a loaded projection is not calibrated before the first step."""
         self._resumed = frozenset(groups)
 
     @property
     def learning_rate_factors(self) -> dict[str, float]:
-        """That of every learned ω."""
+        """The factor of every learned ω."""
         factor = self.config.omega_learning_rate_factor
         return {name: factor for name, _ in self.named_parameters() if name.endswith(".embedding.omega")}
 
     @property
     def no_weight_decay(self) -> frozenset[str]:
-        """What is frozen by a gradient of 0, for a while or for good: weight decay would move it all the same."""
+        """Parameters frozen, for a while or for good, by a zero gradient: weight decay would still change them."""
         if self.readout is None:
             return frozenset()
         projection = self.readout.projection
@@ -208,10 +208,10 @@ class ResonantModel(LanguageModel):
         return frozenset(name for name, _ in self.named_parameters() if name.startswith(held))
 
     def load_weights_from(self, role: str, state: Mapping[str, Tensor]) -> None:
-        """Take the weights of a backbone that was trained before.
+        """Load the weights of a pretrained backbone.
 
-        Of its tokens and positions the first ones are taken, as many as this model has; of attention, nothing where
-        there is none here.
+        Only as many token and position rows as this model has are loaded; attention weights are skipped if this
+        model has no attention.
         """
         if role != "backbone":
             super().load_weights_from(role, state)
@@ -229,7 +229,7 @@ class ResonantModel(LanguageModel):
 
     @torch.no_grad()
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
-        """Measure what the guide's metrics mean, in evaluation mode; see `resonant_probes`."""
+        """Compute the usage guide's metrics, in evaluation mode; see `resonant.probes`."""
         was_training = self.training
         self.eval()
         try:
@@ -239,7 +239,7 @@ class ResonantModel(LanguageModel):
 
 
 def _backbone(config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> BackboneModel | HuggingFaceBackbone:
-    """Return the backbone, not yet with the weights of one that was trained before."""
+    """Return the backbone, before any pretrained weights are loaded."""
     if config.is_hugging_face:
         return load_backbone(
             config.source,
@@ -257,7 +257,7 @@ def _backbone(config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> B
 
 
 def _begins_as(given: Tensor, value: Tensor) -> bool:
-    """Return whether a tensor has the shape of `value`, or more rows of it."""
+    """Return whether a tensor has the shape of `value`, or more rows."""
     if given.ndim != value.ndim or given.shape[1:] != value.shape[1:]:
         return False
     return value.ndim == 0 or len(given) >= len(value)

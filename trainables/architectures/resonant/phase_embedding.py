@@ -1,7 +1,7 @@
 """The phase signal of a resonant block: an angle that grows with the logarithm of the position.
 
 Shapes: B batch, T positions, D channels. Phases are in radians, and computed in float64 whatever the model's
-type: in bfloat16, as published, 534 positions have 390 distinct values.
+dtype: in bfloat16, as published, 534 positions have 390 distinct values.
 
 Source:
     attention-free-phase-blocks, src/afrb.py.
@@ -36,7 +36,7 @@ def phase_at(count: Tensor, omega: Tensor | float, phase: Tensor | float, time: 
 
 
 class Cascade(NamedTuple):
-    """The phase signal of one block of several, from that of the first.
+    """The parameters of one block's phase signal, derived from the first block's.
 
     Source:
         attention-free-phase-blocks, src/train.py (`--cascade-lambda`, `--cascade-kappa`, `--phase-delta`,
@@ -76,13 +76,13 @@ class PhaseEmbedding(nn.Module):
 
     Args:
         d_model: Width D.
-        alpha: α in [0, 1]. At 0 the input passes, and nothing is learned unless α is.
-        omega: ω in radians per unit of (logarithmic) time; where it is learned, its start.
+        alpha: α in [0, 1]. At 0 the input passes unchanged, and nothing is trained unless α is.
+        omega: ω in radians per unit of (logarithmic) time; its initial value if it is learned.
         phase: φ in radians.
         time: As in `phase_at`.
-        omega_range: Within which ω is learned; None: it is fixed.
+        omega_range: Range of a learned ω; None: it is fixed.
         learn_phase: Whether α and φ are learned. As published they are parameters that are read as numbers, so
-            that no gradient reaches them.
+            that they get no gradient.
         bias: Whether there is a b.
 
     Raises:
@@ -120,7 +120,7 @@ class PhaseEmbedding(nn.Module):
             self.initializers["bias_D"] = Constant(0.0)
 
     def _scalar(self, name: str, value: float, *, learned: bool) -> nn.Parameter | float:
-        """Return a parameter that starts at `value`, or the number itself."""
+        """Return a parameter with initial value `value`, or the number itself."""
         if not learned:
             return value
         self.initializers[name] = Constant(value)
@@ -152,12 +152,12 @@ class PhaseEmbedding(nn.Module):
         return phase_at(count_T, self.current_omega(), self.phase + phase_shift, self.time)
 
     def current_omega(self) -> Tensor | float:
-        """Return ω, within its range if it is learned."""
+        """Return ω, clamped to its range if it is learned."""
         return self.omega if self.omega_range is None else torch.as_tensor(self.omega).clamp(*self.omega_range)
 
     @torch.no_grad()
     def confine(self) -> None:
-        """Put a learned ω that has left its range back on its edge, where a gradient can lead it inside again."""
+        """Move a learned ω that has left its range back to the nearest bound, where it gets gradients again."""
         if self.omega_range is not None:
             torch.as_tensor(self.omega).clamp_(*self.omega_range)
 

@@ -1,6 +1,6 @@
-"""What the usage guide's metrics mean, measured on a model of the `resonant` family.
+"""The usage guide's metrics, measured on a model of the `resonant` family.
 
-Every number that a model without structure could have stands beside that number; see `layers.resonant.measures`.
+Every value that a model without structure could also have is reported with its null; see `resonant.measures`.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from trainables.architectures.resonant.memory.base import Memory
 from trainables.randomness import generator
 
 MAX_ROWS = 2048
-"""Hidden states whose effective rank is measured: it takes a singular value decomposition."""
+"""Most hidden states for the effective rank, which needs a singular value decomposition."""
 
 
 class Probed(Protocol):
-    """What is measured: a model of this family."""
+    """The interface of a model that can be probed: a model of this family."""
 
     config: ResonantConfig
     backbone: BackboneModel | HuggingFaceBackbone
@@ -41,7 +41,7 @@ class Probed(Protocol):
 
 
 def measure(model: Probed, tokens_BT: Tensor) -> dict[str, float]:
-    """Return `probe/<name>` for `tokens_BT`; the model is in evaluation mode and records no gradients."""
+    """Return `probe/<name>` for `tokens_BT`; the model must be in evaluation mode, without gradients."""
     h_BTD, traces = model.states(tokens_BT)
     found = _of_states(h_BTD)
     gammas = [block.gamma() for block in model.resonant_blocks() if block.embedding is not None]
@@ -66,7 +66,7 @@ def measure(model: Probed, tokens_BT: Tensor) -> dict[str, float]:
 
 
 def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
-    """Measure order and rank of the last hidden states; a model without any block has them too."""
+    """Measure order and rank of the last hidden states, which exist without any block too."""
     null = measures.coherence_null(h_BTD.shape[1])
     coherence = measures.phase_coherence(h_BTD)
     rows_ND = h_BTD.flatten(0, 1)[:MAX_ROWS]
@@ -84,7 +84,7 @@ def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
 
 
 def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
-    """Return what the memories measure of themselves, the mean over blocks."""
+    """Return the memories' own probes, the mean over blocks."""
     x_BTD = model.backbone.embed(tokens_BT)
     seen: dict[str, list[Tensor]] = {}
     for block in model.resonant_blocks():
@@ -99,15 +99,15 @@ def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
 
 
 def _decays(model: Probed) -> list[float]:
-    """Return what each memory of a block keeps from token to token; of a lattice, its slowest wave."""
+    """Return the decay per token of each memory of a block; for a lattice, that of its slowest wave."""
     return [memory.beta for memory in (model.config.pvm, model.config.plm) if memory is not None]
 
 
 def _reach(model: Probed) -> int | None:
     """Return after how many tokens the memories have lost 99 % of one; None if their decay is not constant.
 
-    What stands one after the other adds up: blocks, their memories, and a mixer that looks back. Local attention
-    stands beside the phase-vector memory: the longer of the two counts.
+    Sequential stages add up: blocks, their memories, and a mixer that looks back. Local attention is parallel to
+    the phase-vector memory: the longer of the two counts.
     """
     pvm, decays = model.config.pvm, _decays(model)
     fades = pvm is not None and pvm.t2 is not None
@@ -122,11 +122,11 @@ def _reach(model: Probed) -> int | None:
 def _beyond_reach(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
     """Measure how much the last logits depend on tokens that memories of constant decay have forgotten.
 
-    All tokens farther back than the memories' reach (1 % left) are replaced, then all others but the last: the
-    change of the last logits in the first case, in units of the second. What the last state of such a memory can
-    tell of the far tokens is next to nothing; a number that is not comes from a leak, from the backbone's
-    attention, or from a readout over the trace, which is an attention over all past states: each of them holds its
-    own tokens. It means nothing where sequences end in padding, which is then all that is near.
+    All tokens beyond the memories' reach (1 % left) are replaced, then all others but the last: the result is the
+    change of the last logits in the first case, relative to the second. The last state of such a memory has almost
+    no information about the far tokens; a larger value comes from a leak, from the backbone's attention, or from a
+    readout over the trace, which is an attention over all past states, each of which has information about its own
+    tokens. It is meaningless if sequences end in padding, because then only padding is near.
     """
     reach, seq_len = _reach(model), tokens_BT.shape[1]
     if reach is None:

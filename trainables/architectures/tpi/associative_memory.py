@@ -14,21 +14,21 @@ from trainables.layers.mixer import ResidualProjection
 
 
 class AssociativeMemory(nn.Module):
-    """S_t = Σ_{j≤t} k_j ⊗ v_j, read as S_tᵀ q_t: what was stored under keys like the query.
+    """S_t = Σ_{j≤t} k_j ⊗ v_j, read as S_tᵀ q_t: the values stored under keys similar to the query.
 
-    Keys and queries are linear maps of the token, brought to length 1: the value of a key comes back exactly
-    where the keys are orthonormal, so N associations fit, and as if by accident where there are many more. This
-    is the smallest module that retrieves by content; what is *in* a token's key the layers below must bring there.
+    Keys and queries are linear maps of the token, normalised to length 1: values are recovered exactly
+    if the keys are orthonormal, so N associations fit; with many more, recall is hardly better than chance. This
+    is the smallest module that retrieves by content; the layers below must bring the content into a token's key.
 
     Args:
         d_model: Width D.
-        size: Numbers N in a key and in a value; the memory holds N × N.
-        init_std: Standard deviation at which the weights of the output projection start.
+        size: Size N of a key and of a value; the memory is N × N.
+        init_std: Initial standard deviation of the weights of the output projection.
         bias: Biases in the linear maps.
 
     Source:
-        Kohonen (1972), "Correlation matrix memories"; asked for in the notes on decoupling, option C, which leave
-        open what it is.
+        Kohonen (1972), "Correlation matrix memories"; proposed in the notes on decoupling, option C, which do not
+        define it.
     """
 
     def __init__(self, d_model: int, size: int, *, init_std: float, bias: bool) -> None:

@@ -1,9 +1,9 @@
-"""The `tpi` family (temporal phase integration): every layer mixes positions by phases that tokens add up.
+"""The `tpi` family (temporal phase integration): every layer mixes positions by phases accumulated over tokens.
 
 Source:
     TPI (hartflow) and its notes on decoupling. As published a block adds its normed input twice, positions are
-    fixed waves, the head is untied, linear layers start as Glorot's and there are no feed-forward layers (version 0
-    had some, as wide as the model); `corrected` is the same mixer on the backbone that the other families have.
+    sinusoidal, the head is untied, linear layers start as Glorot's and there are no feed-forward layers (version 0
+    had some, as wide as the model); `corrected` is the same mixer on the backbone of the other families.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ AS_PUBLISHED: dict[str, Any] = {
     "bias": True,
     "ffn_multiplier": 0.0,
 }
-"""What the published code is beside its mixer. The published table of positions ends at 2,048; here it goes on. The
-published head has a bias, and Glorot's uniform start is here a normal one of the same variance."""
+"""The published code around its mixer. The published table of positions ends at 2,048; here it is unlimited. The
+published head has a bias, and Glorot's uniform initialisation is replaced by a normal one of the same variance."""
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
-"""YAML has no tuples, so a list of integers is read as one."""
+"""YAML has no tuples, so a list of integers is accepted."""
 
 
 @register_architecture("tpi", version=1)
@@ -42,8 +42,8 @@ class TPIConfig(BackboneConfig):
     """Temporal phase integration in all layers.
 
     `variant` sets the defaults of the fields in `VARIANTS`, `fidelity: as_published` of those in `AS_PUBLISHED`;
-    each field can still be given. Those of `AS_PUBLISHED` but the first are of the whole model: give its other
-    arms the same.
+    each field can still be overridden. All of `AS_PUBLISHED` but the first affect the whole model: set them equally
+    in the study's other arms.
     """
 
     has_heads: ClassVar[bool] = False
@@ -58,44 +58,44 @@ class TPIConfig(BackboneConfig):
         "v1_simple", description=f"A version of the source, or a control: one of {', '.join(VARIANTS)}."
     )
     frequency: Frequency = "linear"
-    """Where a token's turn ω comes from: `linear` W x + b; `gated` that times a sigmoid of another map; `atan2` the
-    angle of a pair; `fixed` drawn once, of no token; `none`: no turn (an average)."""
+    """How a token's frequency ω is computed: `linear` W x + b; `gated` that times a sigmoid of another map; `atan2`
+    the angle of a pair; `fixed` drawn once, the same for all tokens; `none`: no rotation (an average)."""
     frequency_scale: float = Field(0.001, gt=0)
-    """Where the trained factor a of each channel's turns starts, in radians a token; of `fixed` turns the standard
-    deviation."""
+    """Initial value of the trained factor a of each channel's frequency, in radians a token; with `fixed` the
+    standard deviation."""
     squash: bool = False
-    """Whether the sum s of the turns becomes 10·tanh(s / 10) radians."""
+    """Whether the accumulated phase s becomes 10·tanh(s / 10) radians."""
     decoupling: Decoupling = "none"
-    """Frequency by which phases are read: that of writing, a `free` one, or `constrained` to ω + 0.1·W x."""
+    """Frequency of the reading phases: that of writing, a `free` one, or `constrained` to ω + 0.1·W x."""
     phase_init: PhaseInit = "none"
     """What a token adds to the phase of its own position: nothing, a linear map, or two with a GELU between."""
     query_offset: QueryOffset = "none"
-    """What a token adds to the phase that it reads by, and with `trajectory` to what the output sees, too."""
+    """What a token adds to its reading phase, and with `trajectory` also to the phase that the output sees."""
     window: int | None = Field(None, ge=1)
-    """Positions in the sum, the present one among them. Unless given: all of the past."""
+    """Positions in the sum, the current one included. Default: all of the past."""
     decay: Decay = "none"
-    """Whether the past fades by one trained factor a layer."""
+    """Whether the past decays by one trained factor per layer."""
     decay_init_window: float = Field(64.0, gt=1)
-    """Tokens 1 / (1 − λ) that the factor λ starts with."""
+    """Initial value of 1 / (1 − λ), in tokens, where λ is the decay factor."""
     magnitude: Magnitude = "sigmoid"
     """Weight of a token in the sum: 5·σ(W x + b), or 1."""
     normalise: bool = True
     """Whether the sum is divided by the sum of the weights."""
     expansion: Widths = ()
-    """Hidden widths of the output map, in units of `d_model`, with a GELU after each; none: one linear map."""
+    """Hidden widths of the output map, as multiples of `d_model`, with a GELU after each; none: one linear map."""
     expansion_norm: bool = False
-    """Whether a norm comes before each hidden layer of the output map."""
+    """Whether there is a norm before each hidden layer of the output map."""
     double_residual: bool = False
     """Whether a layer adds its normed input a second time, as published."""
     memory_size: int = Field(0, ge=0)
-    """Size of keys and values of an explicit associative memory beside the sum; 0: none."""
+    """Size of keys and values of an additional associative memory; 0: none."""
     diversity_weight: float = Field(0.0, ge=0)
-    """Weight of the penalty on phases that stay together over time, summed over layers, in nats a token. Phases
-    that are not trained have none."""
+    """Weight of the penalty on phases that stay together over time, summed over layers, in nats a token. It has no
+    effect on phases that are not trained."""
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Write out what the variant and the fidelity set."""
+        """Fill in what the variant and the fidelity set."""
         published = cls.published if fields.get("fidelity") == "as_published" else {}
         variant = fields.get("variant", cls.model_fields["variant"].default)
         return {**published, **(VARIANTS.get(variant, {}) if isinstance(variant, str) else {}), **fields}
@@ -110,21 +110,21 @@ class TPIConfig(BackboneConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """An untied head that starts as wide as Glorot's is sure of itself untrained."""
+        """An untied head with Glorot's large initial weights is confident without training."""
         return frozenset({"chance"} if self.linear_init == "xavier" and not self.tie_head else ())
 
     @property
     def shardable(self) -> bool:
-        """A learned decay is a single number, which cannot be divided; probes of gradients take whole weights."""
+        """False with a learned decay (a scalar cannot be sharded) or gradient probes (they need whole weights)."""
         return self.decay == "none" and self.query_offset == "none" and self.decoupling != "free"
 
     @property
     def memory_neutral(self) -> frozenset[str]:
-        """Starting values change no tensor; `fidelity` and `variant` only set defaults."""
+        """Initial values change no tensor; `fidelity` and `variant` only set defaults."""
         return frozenset({"fidelity", "variant", "frequency_scale", "decay_init_window"})
 
     def canonical(self) -> dict[str, Any]:
-        """Drop what cannot change the result, as `search_spaces.tpi` says."""
+        """Drop what cannot change the result according to `search_spaces.tpi`."""
         fields = super().canonical()
         own = {name: fields.pop(name) for name in SEARCH}
         del fields["fidelity"], fields["variant"]
@@ -136,7 +136,7 @@ class TPIConfig(BackboneConfig):
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
-        """Return every variant, plain and in one layer; the default and the published one with all options, too."""
+        """Return every variant, with one layer; the default and the published one also with all options."""
         small = {"d_model": 8, "num_layers": 1, "num_heads": 2, "ffn_multiplier": 1.0, **sizes}
         single = [{"variant": name, "dropout": 0.0} for name in VARIANTS]
         options: list[dict[str, Any]] = [

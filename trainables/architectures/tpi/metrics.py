@@ -1,4 +1,4 @@
-"""What a model of temporal phase integration measures of itself."""
+"""The probes of a model with temporal phase integration."""
 
 from __future__ import annotations
 

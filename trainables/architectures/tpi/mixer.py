@@ -1,4 +1,4 @@
-"""Temporal phase integration: a sum over the past whose terms turn by phases that the tokens themselves add up.
+"""Temporal phase integration: a sum over the past whose terms rotate by phases accumulated over the tokens.
 
     φ_t = Σ_{j≤t} |a| ω(x_j),  r_t = e^{−iφ_t} Σ_{j≤t} w(t, j) m_j x_j e^{iφ_j}  [ / Σ_{j≤t} w(t, j) m_j ]
     y_t = W_o [x_t cos φ_t, x_t sin φ_t, Re r_t, Im r_t]
@@ -36,23 +36,23 @@ LARGEST_MAGNITUDE = 5.0
 
 
 class TemporalPhaseMixer(Mixer):
-    """Mixes positions by a phase scan with phases of their own making.
+    """Mixes positions by a phase scan with phases computed from the tokens.
 
     Args:
         d_model: Width D.
-        phases: What phases there are.
-        init_std: Standard deviation at which the last weights of the output map start.
-        window: Positions in the sum, the present one among them; None: all of the past.
-        decay: Whether the past fades by one trained factor λ.
-        decay_init_window: Tokens 1 / (1 − λ) that λ starts with.
+        phases: Form of the phases.
+        init_std: Initial standard deviation of the last weights of the output map.
+        window: Positions in the sum, the current one included; None: all of the past.
+        decay: Whether the past decays by one trained factor λ.
+        decay_init_window: Initial value of 1 / (1 − λ), in tokens.
         magnitude: The weight m of a token: `sigmoid` 5·σ(W x + b), or 1.
         normalise: Whether the sum is divided by that of the weights.
-        expansion: Hidden widths of the output map, in units of D; none: one linear map.
-        expansion_norm: A norm before each hidden layer of it.
-        memory_size: Size of the keys of an explicit associative memory beside the scan; 0: none.
+        expansion: Hidden widths of the output map, as multiples of D; none: one linear map.
+        expansion_norm: A norm before each of its hidden layers.
+        memory_size: Size of the keys of an additional associative memory; 0: none.
         diversity_weight: Weight λ of the penalty on phases that stay together, in nats a token.
-        double_residual: Whether the mixer adds its normed input too, as published.
-        dropout: Before the last layer of an output map with hidden ones, after a linear one.
+        double_residual: Whether the mixer also adds its normed input, as published.
+        dropout: Before the last layer of an output map with hidden layers, after a linear one.
         bias: Biases in all linear maps and norms.
     """
 
@@ -114,15 +114,15 @@ class TemporalPhaseMixer(Mixer):
         return MixerOutput(y_BTD, self._penalty(phases))
 
     def magnitude(self, x_BTD: Tensor) -> Tensor | None:
-        """Return m of every token and channel; None where it is 1."""
+        """Return m of every token and channel; None if it is 1."""
         return None if self.to_magnitude is None else LARGEST_MAGNITUDE * self.to_magnitude(x_BTD).sigmoid()
 
     def log_decay(self) -> Tensor | None:
-        """Return ln λ, a scalar; None where nothing fades."""
+        """Return ln λ, a scalar; None without decay."""
         return None if self.decay_logit is None else functional.logsigmoid(widened(self.decay_logit))
 
     def _features(self, x_BTD: Tensor, phases: Phases, read: Pair) -> Tensor:
-        """Return what the output map reads; what is 0 whatever the input is not among it."""
+        """Return the input of the output map, without features that are 0 for every input."""
         x_BTD = widened(x_BTD)
         seen = [x_BTD]
         if phases.seen is not None:
@@ -137,7 +137,7 @@ class TemporalPhaseMixer(Mixer):
         return self.diversity_weight * together.mean()
 
     def reference(self, x_BTD: Tensor) -> Tensor:
-        """Mix one position after the other, with phases that are added up again for each."""
+        """Mix one position after the other, with phases that are accumulated separately for each."""
         written_BTD, read_BTD, seen_BTD = self.phases.reference(x_BTD)
         m_BTD = None if self.to_magnitude is None else 5 / (1 + (-self.to_magnitude(x_BTD)).exp())
         r = phase_scan_recurrence(
@@ -158,7 +158,7 @@ class TemporalPhaseMixer(Mixer):
         return x_BTD + y_BTD if self.double_residual else y_BTD
 
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        """Return the window that was learned, and how far and how evenly the phases turn."""
+        """Return the learned window, and how far and how uniformly the phases rotate."""
         found: dict[str, Tensor] = {}
         if self.decay_logit is not None:
             found["tpi_window"] = 1 + widened(self.decay_logit.detach()).exp()
@@ -192,8 +192,8 @@ def output_map(
         d_model: D.
         expansion: Hidden widths in units of D.
         norm: Whether a norm comes before each hidden layer.
-        init_std: Standard deviation at which the projection's weights start.
-        dropout: Before the projection; after it where nothing is hidden.
+        init_std: Initial standard deviation of the projection's weights.
+        dropout: Before the projection; after it if there is no hidden layer.
         bias: Biases everywhere.
     """
     layers: list[nn.Module] = []

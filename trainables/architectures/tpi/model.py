@@ -1,4 +1,4 @@
-"""The model of the `tpi` family: the shared backbone, with what has to be measured of the model as a whole."""
+"""The model of the `tpi` family: the shared backbone, with the probes that need the whole model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from trainables.architectures.tpi.mixer import TemporalPhaseMixer
 from trainables.architectures.tpi.phases import PhaseTrajectory
 
 GRADIENT_SEQUENCES = 8
-"""Sequences that the gradients are taken of, each by itself: a backward pass a sequence, at every probe."""
+"""Sequences for which gradients are computed, each separately: one backward pass per sequence, at every probe."""
 
 
 class TPIModel(BackboneModel):
@@ -21,9 +21,9 @@ class TPIModel(BackboneModel):
 
     @torch.no_grad()
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
-        """Measure the mixers, the largest logit and how strongly the loss pulls at each kind of phase.
+        """Measure the mixers, the largest logit and the loss gradients of each kind of phase.
 
-        What is measured beside the mixers is measured in evaluation mode, sequence by sequence, and then averaged:
+        Everything but the mixers is measured in evaluation mode, sequence by sequence, and then averaged:
         ratios geometrically.
         """
         found = super().probes(tokens_BT)
@@ -39,16 +39,15 @@ class TPIModel(BackboneModel):
 
 
 def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]:
-    """Return how much stronger the loss pulls at what reads than at the frequency, geometric mean over layers.
+    """Return ratios of loss gradients, reading phases to frequency, as the geometric mean over layers.
 
-    The loss is that of the next token of `tokens_BT`, whatever the task scores.
-    A gradient's strength is the root of the sum of squares over the weights of one D×D map. The weights of the
-    frequency reach the phase through the small factor |a|, those of an offset do not, so the plain ratio is 1/|a|
-    times what it would be otherwise. At *equalised* scale the rows of both gradients are those of maps that give
-    radians: that of W_ω is divided by |a|, as if a·W_ω were the parameter.
+    The loss is that of the next token of `tokens_BT`, whatever the task scores. A gradient's strength is the root
+    of the sum of squares over the weights of one D×D map. The weights of the frequency reach the phase through the
+    small factor |a|, those of an offset do not, so the plain ratio is larger by 1/|a|. At *equalised* scale both
+    gradients are those of maps that give radians: that of W_ω is divided by |a|, as if a·W_ω were the parameter.
 
     Returns:
-        Of those there are: `tpi_offset_gradient_ratio`, offset to frequency at equalised scale, and
+        Those that exist: `tpi_offset_gradient_ratio`, offset to frequency at equalised scale, and
         `tpi_offset_gradient_ratio_plain`, as published; `tpi_query_gradient_ratio`, a free reading frequency to the
         writing one, which share their scale. A layer in which one of the two has no gradient at all has no ratio.
     """
@@ -63,7 +62,7 @@ def gradient_ratios(model: BackboneModel, tokens_BT: Tensor) -> dict[str, float]
 
 
 def _means(found: list[dict[str, float]]) -> dict[str, float]:
-    """Return the geometric mean of each ratio over those that have it: twice and half are 1 on average."""
+    """Return the geometric mean of each ratio over those that have it, so that 2 and 1/2 average to 1."""
     by_name: dict[str, list[float]] = {}
     for measured in found:
         for name, value in measured.items():

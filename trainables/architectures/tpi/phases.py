@@ -1,7 +1,8 @@
-"""The phases of temporal phase integration: how far each channel has turned at each position.
+"""The phases of temporal phase integration: how far each channel has rotated at each position.
 
-Every token turns each channel by its frequency, and a channel's phase is the sum of the turns so far. In the simple
-form values are written, sums are read and the output sees its input by this one phase; the variants part them.
+Every token rotates each channel by its frequency, and a channel's phase is the sum of the rotations so far. In the
+basic form this one phase is used for writing values, reading sums and the output's view of its input; the variants
+use separate ones.
 Shapes: B batch, T positions, D channels. Phases are in radians.
 
 Source:
@@ -27,35 +28,35 @@ PhaseInit = Literal["none", "linear", "mlp"]
 QueryOffset = Literal["none", "read", "trajectory"]
 
 SQUASH_LIMIT = 10.0
-"""Radians that a squashed phase never reaches. Source: version 19df922."""
+"""Bound of a squashed phase, in radians. Source: version 19df922."""
 SATURATED = 0.95
-"""Share of that limit beyond which a squashed phase hardly moves any more: it counts as saturated."""
+"""Fraction of that bound beyond which a squashed phase counts as saturated, because it hardly moves any more."""
 ADJUSTMENT = 0.1
-"""Share of its own that a constrained query frequency has. Source: notes on decoupling, option B."""
+"""Weight of the own part of a constrained query frequency. Source: notes on decoupling, option B."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PhaseForm:
-    """What phases a mixer has."""
+    """The form of a mixer's phases."""
 
     frequency: Frequency = "linear"
-    """Where ω comes from: `linear` W x + b; `gated` σ(W_g x + b_g) (W x + b); `atan2` the angle of a pair of linear
-    maps; `fixed` drawn once and never trained; `none` no turn at all."""
+    """How ω is computed: `linear` W x + b; `gated` σ(W_g x + b_g) (W x + b); `atan2` the angle of a pair of linear
+    maps; `fixed` drawn once and never trained; `none` no rotation at all."""
     frequency_scale: float = 0.001
-    """Start of the trained factor |a| of each channel (`linear`, `gated`); standard deviation of `fixed`, in
-    radians a token. Of no meaning to the others."""
+    """Initial value of the trained factor |a| of each channel (`linear`, `gated`); standard deviation with `fixed`,
+    in radians a token. Not used by the others."""
     squash: bool = False
-    """Whether the sum s of the turns becomes 10·tanh(s / 10)."""
+    """Whether the accumulated phase s becomes 10·tanh(s / 10)."""
     decoupling: Decoupling = "none"
-    """Frequency by which phases are read: that of writing; `free` one of its own; `constrained` ω + 0.1·W x."""
+    """Frequency of the reading phases: that of writing; a separate `free` one; `constrained` to ω + 0.1·W x."""
     phase_init: PhaseInit = "none"
-    """What is added to every phase from the token itself: nothing, a linear map, or two with a GELU between."""
+    """What the token itself adds to every phase: nothing, a linear map, or two with a GELU between."""
     query_offset: QueryOffset = "none"
-    """What is added from the token to the phase of reading, and with `trajectory` to the one that is seen, too."""
+    """What the token adds to the reading phase, and with `trajectory` also to the one that the output sees."""
 
     @property
     def writes(self) -> bool:
-        """Whether values are turned when they are written."""
+        """Whether values are rotated when they are written."""
         return self.frequency != "none" or self.phase_init != "none"
 
     @property
@@ -65,24 +66,24 @@ class PhaseForm:
 
     @property
     def reads(self) -> bool:
-        """Whether sums are turned back when they are read."""
+        """Whether sums are rotated back when they are read."""
         return self.writes or self.query_offset != "none"
 
     @property
     def is_seen(self) -> bool:
-        """Whether the output sees the input turned by a phase."""
+        """Whether the output sees the input rotated by a phase."""
         return self.writes or self.query_offset == "trajectory"
 
 
 class Phases(NamedTuple):
-    """Phases of one pass, each of a shape that broadcasts to (B, T, D), or None where it is 0."""
+    """Phases of one pass, each of a shape that broadcasts to (B, T, D), or None if it is 0."""
 
     written: Tensor | None
-    """θ, by which values are turned when they are written."""
+    """θ, by which values are rotated when they are written."""
     read: Tensor | None
-    """θ', by which the sum is turned back."""
+    """θ', by which the sum is rotated back."""
     seen: Tensor | None
-    """The phase by which the output sees the input turned: the trajectory."""
+    """The phase by which the output sees the input rotated: the trajectory."""
 
 
 class PhaseTrajectory(nn.Module):
@@ -90,7 +91,7 @@ class PhaseTrajectory(nn.Module):
 
     Args:
         d_model: Channels D.
-        form: What phases there are.
+        form: The form of the phases.
         bias: Biases in the linear maps.
     """
 
@@ -133,9 +134,9 @@ class PhaseTrajectory(nn.Module):
         return Phases(written, read, seen)
 
     def frequency(self, x_BTD: Tensor) -> Tensor | None:
-        """Return ω' in radians a token, the factor |a| in it: (B, T, D), (T, D) if it is fixed, None if 0.
+        """Return ω' in radians a token, including the factor |a|: (B, T, D), (T, D) if it is fixed, None if 0.
 
-        The published code brings the pair of `atan2` to length 1 first, which does not change its angle.
+        The published code normalises the pair of `atan2` first, which does not change its angle.
         """
         match self.form.frequency:
             case "none":
@@ -150,7 +151,7 @@ class PhaseTrajectory(nn.Module):
                 return self._scaled(self.to_gate(x_BTD).sigmoid() * self.to_frequency(x_BTD))
 
     def query_frequency(self, x_BTD: Tensor) -> Tensor | None:
-        """Return the frequency, likewise, by which decoupled phases are read."""
+        """Return the frequency of decoupled reading phases, in the same form."""
         own_BTD = self.to_query_frequency(x_BTD)
         if self.form.decoupling == "free":
             return self._scaled(own_BTD)
@@ -160,11 +161,11 @@ class PhaseTrajectory(nn.Module):
         return widened(self.scale_D).abs() * widened(frequency_BTD)
 
     def turned(self, frequency_TD: Tensor) -> Tensor:
-        """Return the whole turn so far, Σ_{j≤t} ω'_j in radians, float64, neither squashed nor wrapped."""
+        """Return the total rotation so far, Σ_{j≤t} ω'_j in radians, float64, neither squashed nor wrapped."""
         return decayed_sum(frequency_TD.double())[0]
 
     def accumulated(self, frequency_TD: Tensor | None) -> Tensor | None:
-        """Return the phase that the turns add up to, squashed or wrapped, in the dtype of the frequency."""
+        """Return the accumulated phase, squashed or wrapped, in the dtype of the frequency."""
         if frequency_TD is None:
             return None
         if not self.form.squash:
@@ -173,7 +174,7 @@ class PhaseTrajectory(nn.Module):
         return phase_TD.to(frequency_TD.dtype)
 
     def reference(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the same phases, whole, from the definition: a plain sum in the input's precision, not wrapped."""
+        """Return the same phases from the definition: a plain sum in the input's precision, not wrapped."""
         written_BTD = self._slowly(self.frequency(x_BTD), x_BTD)
         read_BTD = written_BTD
         if self.form.decoupling != "none":
@@ -188,7 +189,7 @@ class PhaseTrajectory(nn.Module):
         return written_BTD, read_BTD, seen_BTD
 
     def _slowly(self, frequency: Tensor | None, like_BTD: Tensor) -> Tensor:
-        """Add up the turns to each position by themselves."""
+        """Sum the rotations up to each position separately."""
         if frequency is None:
             return torch.zeros_like(like_BTD)
         omega_BTD = frequency.expand_as(like_BTD)
@@ -197,17 +198,17 @@ class PhaseTrajectory(nn.Module):
 
 
 def _plus(one: Tensor | None, other: Tensor | None) -> Tensor | None:
-    """Add two phases of which either may be absent."""
+    """Add two phases, either of which may be absent."""
     if one is None or other is None:
         return other if one is None else one
     return one + other
 
 
 def saturation(turned_TD: Tensor) -> Tensor:
-    """Return the share of positions and channels whose squashed phase is beyond .95 of its limit."""
+    """Return the fraction of positions and channels whose squashed phase is beyond .95 of its bound."""
     return ((turned_TD / SQUASH_LIMIT).tanh().abs() > SATURATED).double().mean()
 
 
 def full_turns(turned_TD: Tensor) -> Tensor:
-    """Return the farthest that any channel has turned in a sequence, in turns, mean over sequences."""
+    """Return the largest rotation of any channel in a sequence, in turns, mean over sequences."""
     return turned_TD.abs().amax((-2, -1)).mean() / (2 * math.pi)

@@ -1,1 +1,1 @@
-"""Text to token numbers and back."""
+"""Tokenizers: text to token ids and back."""

@@ -1,9 +1,9 @@
-"""Text to token numbers and back, with the exact bytes and characters that every token stands for.
+"""Text to token ids and back, with the exact number of bytes and characters of every token.
 
-Scores per token are incomparable between tokenizers; scores per byte are not. So each tokenizer knows, for
-each token, how many UTF-8 bytes it covers and how many characters *begin* in it: summed over any stretch of
-tokens, both are exact. (A pretrained tokenizer may put a space before the text, which its first token then counts;
-no task scores the first token.)
+Scores per token are incomparable between tokenizers; scores per byte are not. So each tokenizer knows, for each
+token, how many UTF-8 bytes it covers and how many characters *begin* in it: summed over any range of tokens, both
+are exact. (A pretrained tokenizer may prepend a space to the text, which its first token then includes; no task
+scores the first token.)
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ NUM_BYTES = 256
 
 
 def begins_character(byte: int) -> bool:
-    """Return whether a byte of UTF-8 opens a character; the others (10xxxxxx) continue one."""
+    """Return whether a byte of UTF-8 starts a character; the others (10xxxxxx) continue one."""
     return byte & 0xC0 != 0x80
 
 
 class Tokenizer(ABC):
-    """A reversible map between text and token numbers below `vocab_size`."""
+    """A reversible map between text and token ids below `vocab_size`."""
 
     name: str
     padding: int | None = None
-    """The token that fills up short lines, if the tokenizer has one of its own."""
+    """The padding token for short lines, if the tokenizer has one."""
     sha256: str | None = None
-    """Hash of the tokenizer's own content, where neither a field nor the corpus decides it."""
+    """Hash of the tokenizer's content, if neither a field nor the corpus determines it."""
     bytes_per_token_V: NDArray[np.int64]
-    """UTF-8 bytes that each token stands for."""
+    """Number of UTF-8 bytes of each token."""
     chars_per_token_V: NDArray[np.int64]
-    """Characters whose first byte lies in each token."""
+    """Number of characters whose first byte is in each token."""
 
     @property
     def vocab_size(self) -> int:
@@ -48,20 +48,20 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def decode(self, tokens: Tokens) -> str:
-        """Return the text of `tokens`; a stretch that cuts a character shows U+FFFD in its place."""
+        """Return the text of `tokens`; an incomplete character becomes U+FFFD."""
 
 
 def byte_level_piece(spelling: str) -> bytes:
-    """Return the bytes of a token as byte-level BPE spells it."""
+    """Return the bytes of a token from its spelling in byte-level BPE."""
     return bytes(_byte_of()[letter] for letter in spelling)
 
 
 @lru_cache(maxsize=1)
 def _byte_of() -> dict[str, int]:
-    """Return the byte that byte-level BPE writes as each printable letter.
+    """Return the byte that each printable letter stands for in byte-level BPE.
 
     Source:
-        The table of GPT-2's encoder: printable Latin-1 stands for itself, the rest is moved to U+0100 on.
+        The table of GPT-2's encoder: printable Latin-1 maps to itself, the rest from U+0100 on.
     """
     printable = {*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)}
     moved = iter(range(0x100, 0x200))

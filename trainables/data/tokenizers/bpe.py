@@ -11,7 +11,7 @@ from trainables.data.tokenizers.base import NUM_BYTES, Tokenizer, Tokens, begins
 
 
 class BpeTokenizer(Tokenizer):
-    """Byte-level byte-pair encoding: learnt on training text, able to represent any text."""
+    """Byte-level byte-pair encoding: learnt from training text, able to represent any text."""
 
     name = "bpe"
 
@@ -19,8 +19,8 @@ class BpeTokenizer(Tokenizer):
         """Learn the merges.
 
         Args:
-            training_text: The training split only: merges learnt on held-out text would leak it.
-            vocab_size: Most tokens to make, at least 256; a short text can give fewer.
+            training_text: The training split only: merges learnt from held-out text would leak it.
+            vocab_size: Largest vocabulary, at least 256; a short text can give fewer tokens.
         """
         if vocab_size < NUM_BYTES:
             raise ValueError(f"a byte-level vocabulary has at least {NUM_BYTES} tokens, got {vocab_size}")
@@ -34,13 +34,13 @@ class BpeTokenizer(Tokenizer):
         return np.array(self._backend.encode(text).ids, dtype=np.int32)
 
     def decode(self, tokens: Tokens) -> str:
-        """Return the text whose bytes `tokens` spell."""
+        """Return the text of `tokens`."""
         return str(self._backend.decode(tokens.tolist(), skip_special_tokens=False))
 
 
 @lru_cache(maxsize=2)
 def _train_bpe(training_text: str, vocab_size: int) -> Any:
-    """Learn merges; remembered, because every trial of a sweep asks for the same ones."""
+    """Learn merges; cached, because every trial of a sweep needs the same ones."""
     from tokenizers import Tokenizer as Backend
     from tokenizers import decoders, models, pre_tokenizers, trainers
 

@@ -12,14 +12,14 @@ EMBEDDED = ("bpe", "byte", "char")
 
 
 PRETRAINED = "hf:"
-"""Before the folder or repository of a pretrained model whose tokenizer is meant."""
+"""Prefix of the folder or repository of a pretrained model whose tokenizer is used."""
 
 
 def check_tokenizer_name(spec: str) -> str:
-    """Return `spec` if it names a tokenizer, existing or not.
+    """Return `spec` if it is a valid name of a tokenizer, which need not exist.
 
     Raises:
-        ValueError: If it does not; the message gives the nearest name.
+        ValueError: If it is not; the message gives the nearest name.
     """
     if spec in EMBEDDED or (spec.startswith(PRETRAINED) and spec != PRETRAINED):
         return spec
@@ -41,12 +41,12 @@ def build_tokenizer(
 
     Args:
         name: `char`, `byte`, `bpe`, or `hf:` and the folder or repository of a pretrained model.
-        corpus_text: All splits; `char` takes its symbols from them.
-        training_text: `bpe` learns its merges from this and nothing else.
-        bpe_vocab_size: Most tokens of `bpe`.
+        corpus_text: All splits; `char` takes its characters from them.
+        training_text: `bpe` learns its merges from this text only.
+        bpe_vocab_size: Largest vocabulary of `bpe`.
 
     Raises:
-        DataError: If the corpus is empty, or a pretrained tokenizer cannot be had.
+        DataError: If the corpus is empty, or a pretrained tokenizer is unavailable.
     """
     if not training_text:
         raise DataError("the training split is empty; there is nothing to build a tokenizer from")

@@ -1,4 +1,4 @@
-"""The tokenizers of pretrained models, read from their `tokenizer.json` and counted in bytes."""
+"""The tokenizers of pretrained models, read from `tokenizer.json`, with the number of bytes of every token."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ TOKENIZER_FILE = "tokenizer.json"
 
 class PretrainedTokenizer(Tokenizer):
     """The tokenizer of a pretrained model: byte-level as GPT-2's and Qwen2's, or with spaces written as `▁` and
-    bytes for what has no token, as Llama's and Mistral's. No special token is added."""
+    byte tokens for characters without a token, as Llama's and Mistral's. Special tokens are never added."""
 
     name = "hf"
 
     def __init__(self, file: Path) -> None:
-        """Read a `tokenizer.json`; what stands beside it says which token is for padding.
+        """Read a `tokenizer.json`; other files in its folder define the padding token.
 
         Raises:
-            DataError: If it is of a kind whose tokens cannot be counted in bytes.
+            DataError: If it is of a kind whose bytes per token cannot be determined.
         """
         from tokenizers import Tokenizer as Backend
 
@@ -57,7 +57,7 @@ class PretrainedTokenizer(Tokenizer):
         """Return the tokens of `text`.
 
         Raises:
-            DataError: If the tokens do not spell the text: the tokenizer changes it, as one without capitals does.
+            DataError: If the tokens do not reproduce the text: the tokenizer changes it, as an uncased one does.
         """
         tokens = np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int32)
         spelled, given = int(self.bytes_per_token_V[tokens].sum()), len(text.encode("utf-8"))
@@ -74,7 +74,7 @@ class PretrainedTokenizer(Tokenizer):
 
 
 def _kinds(decoder: dict[str, Any]) -> Iterator[str]:
-    """Yield the type of a decoder and of those in it."""
+    """Yield the type of a decoder and of its nested decoders."""
     yield str(decoder.get("type"))
     for inner in decoder.get("decoders", ()):
         yield from _kinds(inner)
@@ -86,7 +86,7 @@ def _with_spaces(spelling: str) -> bytes:
 
 
 def _pieces(backend: Any, spelled: Callable[[str], bytes]) -> Iterator[bytes]:
-    """Yield the bytes that each token stands for; none for a number without a token."""
+    """Yield the bytes of each token; none for an id without a token."""
     added = backend.get_added_tokens_decoder()
     for token in range(backend.get_vocab_size()):
         spelling = backend.id_to_token(token)
@@ -97,7 +97,7 @@ def _pieces(backend: Any, spelled: Callable[[str], bytes]) -> Iterator[bytes]:
 
 
 def _padding(folder: Path, backend: Any) -> int | None:
-    """Return the padding token that a folder declares, else its end of sequence: as is usual, and as published."""
+    """Return a folder's declared padding token, or its end-of-sequence token: as is usual, and as published."""
     file = folder / "tokenizer_config.json"
     declared = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     for role in ("pad_token", "eos_token"):
@@ -111,10 +111,10 @@ def _padding(folder: Path, backend: Any) -> int | None:
 
 @lru_cache(maxsize=4)
 def load_pretrained(source: str) -> PretrainedTokenizer:
-    """Return the tokenizer of a pretrained model; remembered, because every trial of a sweep asks for it.
+    """Return the tokenizer of a pretrained model; cached, because every trial of a sweep needs it.
 
     Args:
-        source: A folder, or a repository of the hub, `OWNER/NAME[@REVISION]`.
+        source: A folder, or a hub repository, `OWNER/NAME[@REVISION]`.
 
     Raises:
         DataError: If there is none.

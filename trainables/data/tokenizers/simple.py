@@ -8,7 +8,7 @@ from trainables.data.tokenizers.base import NUM_BYTES, Tokenizer, Tokens, begins
 
 
 class ByteTokenizer(Tokenizer):
-    """One token for each byte of UTF-8: 256 tokens, whatever the corpus."""
+    """One token per UTF-8 byte: 256 tokens, whatever the corpus."""
 
     name = "byte"
 
@@ -21,12 +21,12 @@ class ByteTokenizer(Tokenizer):
         return np.frombuffer(text.encode("utf-8"), dtype=np.uint8).astype(np.int32)
 
     def decode(self, tokens: Tokens) -> str:
-        """Read `tokens` as UTF-8."""
+        """Decode `tokens` as UTF-8."""
         return tokens.astype(np.uint8).tobytes().decode("utf-8", errors="replace")
 
 
 class CharTokenizer(Tokenizer):
-    """One token for each different character of the corpus, in order of code points, as nanoGPT does."""
+    """One token for each distinct character of the corpus, in order of code points, as in nanoGPT."""
 
     name = "char"
 
@@ -39,10 +39,10 @@ class CharTokenizer(Tokenizer):
         self.chars_per_token_V = np.ones(len(symbols), dtype=np.int64)
 
     def encode(self, text: str) -> Tokens:
-        """Return the number of each character.
+        """Return the id of each character.
 
         Raises:
-            ValueError: If a character is none of the symbols.
+            ValueError: If a character is not in the vocabulary.
         """
         code_points = np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
         tokens = np.searchsorted(self._code_points_V, code_points)
@@ -53,5 +53,5 @@ class CharTokenizer(Tokenizer):
         return tokens.astype(np.int32)
 
     def decode(self, tokens: Tokens) -> str:
-        """Return the characters that `tokens` number."""
+        """Return the characters with these ids."""
         return self._code_points_V[tokens].astype("<u4").tobytes().decode("utf-32-le")

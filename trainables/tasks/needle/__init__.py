@@ -1,4 +1,4 @@
-"""A needle in a haystack of random symbols."""
+"""A needle in a haystack of random tokens."""
 
 from trainables.tasks.needle.task import NeedleConfig
 

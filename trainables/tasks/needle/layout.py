@@ -1,15 +1,15 @@
-"""Where the tokens of a needle example stand, and how examples are drawn.
+"""Token positions of a needle example, and how examples are drawn.
 
-An example is a context of random symbols with the needle, random symbols too, somewhere inside; then a query; then
-the needle once more, which is the answer:
+An example is a context of random tokens that contains the needle, random tokens too; then a query; then
+the needle again, which is the answer:
 
     context … MARKER n1 n2 … nL … context | MARKER | n1 n2 … nL        with a marker
     context …        n1 n2 … nL … context | EOS s1 s2 s3 s4 s5 | n1 … nL   as published, without one
 
-The marker makes the question answerable. A random needle among random symbols is like any other stretch of them:
-the published query is the same six tokens in every example and does not say where the needle stands. So no model
-can generate it better than by a guess among its places (1 of 241 in the published size), however good its memory.
-With the answer in the input, as published, the rest of it can be copied once its first token is read.
+The marker makes the question answerable. A random needle among random tokens looks like any other part of them:
+the published query is the same six tokens in every example and does not tell where the needle is. So no model
+can generate it better than by guessing one of its possible positions (1 of 241 in the published size), however good
+its memory. With the answer in the input, as published, the rest of it can be copied once its first token is read.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ MARKER = 1
 EOS = 2
 """End-of-sequence token of the published tokenizer."""
 MIN_RESERVED = EOS + 1
-"""Tokens that must be kept from being symbols at the low end: padding, the marker and end of sequence."""
+"""Low token ids that must be reserved: padding, the marker and end of sequence."""
 QUERY_SYMBOLS = 5
-"""The published query is EOS and the five lowest symbols: tokens 100 to 104."""
+"""The published query is EOS and the five lowest context tokens: 100 to 104."""
 
 
 class Examples(NamedTuple):
@@ -42,11 +42,11 @@ class Layout:
     """Sizes and positions of an example."""
 
     context_length: int
-    """Tokens before the query, the needle and its marker among them."""
+    """Tokens before the query, including the needle and its marker."""
     needle_length: int
     first_symbol: int
     num_symbols: int
-    """Context and needle are drawn from this many tokens, from `first_symbol` on."""
+    """Context and needle are drawn from this many token ids, from `first_symbol` on."""
     marker: bool
     """Whether a marker stands before the needle and is the query."""
     query: bool
@@ -56,7 +56,7 @@ class Layout:
 
     @property
     def query_tokens(self) -> tuple[int, ...]:
-        """What asks for the needle; empty where nothing does."""
+        """The query; empty if there is none."""
         if not self.query:
             return ()
         return (MARKER,) if self.marker else (EOS, *range(self.first_symbol, self.first_symbol + QUERY_SYMBOLS))
@@ -73,16 +73,16 @@ class Layout:
 
     @property
     def first_place(self) -> int:
-        """Lowest position that the needle's first token can have."""
+        """Lowest possible position of the needle's first token."""
         return self.margin + self.marker
 
     @property
     def num_places(self) -> int:
-        """Positions that the needle's first token can have; below 1 where the needle does not fit."""
+        """Number of possible positions of the needle's first token; below 1 if the needle does not fit."""
         return self.context_length - 2 * self.margin - self.marker - self.needle_length + 1
 
     def depth_bins(self, place_N: Tensor, num_bins: int) -> Tensor:
-        """Return in which of `num_bins` equal stretches of its possible places each needle is; 0 is the first."""
+        """Return in which of `num_bins` equal ranges of its possible positions each needle is; 0 is the first."""
         return num_bins * (place_N - self.first_place) // self.num_places
 
     def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> Examples:
@@ -91,8 +91,8 @@ class Layout:
         Args:
             size: How many.
             generator: The only source of randomness.
-            stratified: Spread the places evenly: one in each of `size` equal stretches, in random order. Else they
-                are uniform and independent.
+            stratified: Spread the positions evenly: one in each of `size` equal ranges, in random order. Otherwise
+                they are uniform and independent.
         """
 
         def symbols(num: int) -> Tensor:

@@ -1,4 +1,4 @@
-"""What the metrics of the needle task are called, what they mean, and what models score that retrieve nothing."""
+"""Names and meanings of the needle task's metrics, and the scores of models that retrieve nothing."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from trainables.tasks.scoring import at_least, half_of
 
 NUM_DEPTHS = 5
 FIRST_EXAMPLES = 50
-"""Held-out examples that the published hit rate is taken over."""
+"""Held-out examples over which the published hit rate is taken."""
 FIRST_ECHO = f"echo_rate_first{FIRST_EXAMPLES}"
 
 
 def depth_metric(depth: int) -> str:
-    """Return the name of the exact match in part `depth`, counted from 0, of the context."""
+    """Return the name of the exact match at depth `depth` of the context, counted from 0."""
     return f"needle_exact_match_depth_{depth + 1}"
 
 
 class _MetricSpec(NamedTuple):
-    """A metric without its split. A share is over examples, also a share of tokens.
+    """A metric without its split. Rates are taken over examples, including rates of tokens.
 
-    The tokens of one needle are found or missed together: they are no independent items, and their number would
-    promise more than they tell. So an example is the item, of which a part can be right.
+    The tokens of one needle are retrieved or missed together: they are not independent items, and counting them
+    would overstate the precision. So an example is the item, and can be partly correct.
     """
 
     name: str
@@ -37,10 +37,10 @@ class _MetricSpec(NamedTuple):
     unit: str = "share"
     direction: Literal["minimise", "maximise"] = "maximise"
     examples: int | None = None
-    """What a share is over; None: all of the split."""
+    """Number of examples a rate is taken over; None: the whole split."""
 
     def items(self, num_examples: int) -> int | None:
-        """Return the items of a share in a split of `num_examples`; None for what is no share."""
+        """Return the items of a rate in a split of `num_examples`; None if it is not a rate."""
         return (self.examples or num_examples) if self.unit == "share" else None
 
 
@@ -92,7 +92,7 @@ def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_Metri
 
 
 def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_MetricSpec]:
-    """Return the metrics that a subset is too small for."""
+    """Return the metrics for which a subset is too small."""
     first = min(FIRST_EXAMPLES, len(place_N))
     meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
     kinds = [_MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first)]
@@ -115,11 +115,11 @@ def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_Metr
 def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
     """Return the metrics of every held-out split and of its subset; chance is a uniform guess over the vocabulary.
 
-    A rate over a subset does not say its number of items: whoever evaluates chooses it.
+    A rate over a subset has no number of items: the caller of `evaluate` chooses it.
 
     Args:
         layout: Of the examples that are scored.
-        places: Where the needle of each example is, in each split.
+        places: Position of the needle in each example of each split.
         vocab_size: Number of different tokens.
         top_k: Likeliest tokens that count as a hit of the `top` metrics.
     """
@@ -149,9 +149,9 @@ def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, 
 def reference_scores(layout: Layout, splits: tuple[Split, ...], *, top_k: int) -> dict[str, dict[str, float]]:
     """Return the expected scores of models that retrieve nothing, as {model: {metric: value}}.
 
-    `guess among symbols` knows which tokens there are. `guess a place` copies the stretch of context that starts at
-    one of the needle's possible places, drawn at random: without a marker no model generates the needle better.
-    `echo` repeats what it reads; after the query it goes on repeating the query's last token.
+    `guess among symbols` knows which tokens occur. `guess a place` copies the part of the context that starts at
+    a random one of the needle's possible positions: without a marker no model generates the needle better.
+    `echo` repeats its input; after the query it keeps repeating the query's last token.
     """
     symbol, place = 1 / layout.num_symbols, 1 / layout.num_places
     whole = symbol**layout.needle_length

@@ -1,7 +1,7 @@
-"""Scores of one needle, tie by tie: what is generated, and what the published code called a hit.
+"""Scores of needle examples: what is generated, and what the published code called a hit.
 
-Ties count by their share: a token that shares the highest logit with three others is a quarter of a hit. So a model
-that guesses scores exactly chance, whichever index its argmax would have preferred; in bfloat16 ties are common.
+Ties count fractionally: a token that shares the highest logit with three others is a quarter of a hit. So a model
+that guesses scores exactly chance, whichever index its argmax would prefer; in bfloat16 ties are common.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ def _nats(logits_NTV: Tensor, targets_NT: Tensor) -> Tensor:
 
 
 def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k: int) -> dict[str, Tensor]:
-    """Score one forward pass over whole examples, the answer in the input.
+    """Score one forward pass over whole examples, with the answer in the input.
 
     Returns:
         `echo_hits` and `echo_in_top` (N, L): whether the model repeats the needle's own tokens where it reads them
-        in the context, which is the published hit. `unshifted_nats` (N,): the loss of repeating what is read, in
+        in the context, which is the published hit. `unshifted_nats` (N,): the loss of repeating the input, in
         the answer, or everywhere if there is none. `nats` (N,), if there is an answer: its loss as next tokens.
     """
     tokens_NT, place_N = examples
@@ -48,7 +48,7 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
 
 
 def score_examples(model: LanguageModel, examples: Examples, layout: Layout, top_k: int) -> dict[str, Tensor]:
-    """Return every score of every example, each of shape (N,), by the name of the metric that is its mean."""
+    """Return every score of every example, each of shape (N,), keyed by the metric that is its mean."""
     found = input_scores(model, examples, layout, top_k)
     scores = {
         "echo_rate": found["echo_hits"].mean(1),

@@ -1,12 +1,12 @@
-"""The needle task: find random tokens again that stand somewhere in a long random context.
+"""The needle task: retrieve random tokens from a position in a long random context.
 
-`corrected` asks what the name promises. A marker stands before the needle and again at the end; the model then has
-to generate the needle, from the context and its own tokens alone, and the score is the share of needles that are
-right in every token. `as_published` is the data, the loss and the metric behind "10.5 % retrieval": the needle is
-in the input twice, a part of the loss is to repeat what is read, and the hit rate compares the prediction *at* the
+`corrected` tests what the name promises. A marker stands before the needle and again at the end; the model then has
+to generate the needle, from the context and its own tokens alone, and the score is the rate of needles that are
+correct in every token. `as_published` is the data, the loss and the metric behind "10.5 % retrieval": the needle is
+in the input twice, a part of the loss is to repeat the input, and the hit rate compares the prediction *at* the
 needle's own tokens with those tokens. Both fidelities report both kinds of score side by side: `needle_*` is
-retrieval, the others are the published ones. `needle_layout` draws the examples and says why a marker is needed,
-`needle_scores` scores them, `needle_metrics` says what the scores mean.
+retrieval, the others are the published ones. `layout` draws the examples and explains why a marker is needed,
+`scores` scores them, `metrics` defines the metrics.
 
 Source:
     attention-free-phase-blocks, src/train.py: `generate_needle_dataset`, the trainer's loss, and the evaluation.
@@ -47,10 +47,10 @@ AS_PUBLISHED: dict[str, Any] = {
     "num_train": 1000,
     "retrieval_weight": 0.5,
 }
-"""What the published task is, at any size."""
+"""The published task, at any size."""
 
 MIN_HELD_OUT = 4 * NUM_DEPTHS
-"""Held-out examples from which on every depth is sure to have some."""
+"""Smallest number of held-out examples with which every depth has some."""
 
 
 @register_task("needle", version=1)
@@ -68,26 +68,26 @@ class NeedleConfig(TaskConfig):
     fidelity: Literal["as_published", "corrected"] = "corrected"
     vocab_size: int = Field(256, ge=2 * MIN_RESERVED + QUERY_SYMBOLS)
     num_reserved: int = Field(4, ge=MIN_RESERVED)
-    """Tokens at each end of the vocabulary that are never context or needle."""
+    """Token ids at each end of the vocabulary that never occur in context or needle."""
     context_chunks: int = Field(4, ge=1)
     chunk_length: int = Field(32, ge=1)
     """Tokens of a chunk; the context has `context_chunks` of them."""
     needle_length: int = Field(8, ge=1)
     marker: bool = True
     """Whether a marker stands before the needle and is the query; without one, the query is the same six tokens in
-    every example and does not say which tokens the needle is."""
+    every example and does not identify the needle."""
     query: bool = True
     """Whether the query and the answer follow the context. Without them the published task is next-token prediction
     of random tokens, and nothing is retrieved."""
     placement: Literal["anywhere", "inner_chunks"] = "anywhere"
-    """Where the needle may stand: anywhere in the context, or not in its first and last chunk."""
+    """Where the needle may be: anywhere in the context, or not in its first and last chunk."""
     num_train: int | None = Field(None, ge=1)
     """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
     num_val: int = Field(1000, ge=MIN_HELD_OUT)
     num_test: int = Field(1000, ge=0)
     """Examples for test, at least 20; 0: no test split."""
     data_seed: int = Field(0, ge=0)
-    """Names the fixed examples; fresh ones follow the replicate's seed."""
+    """Seed of the fixed examples; fresh ones depend on the replicate's seed."""
     scored: Literal["answer", "all"] = "answer"
     """Which next tokens are trained on."""
     retrieval_weight: float = Field(0.0, ge=0)
@@ -137,7 +137,7 @@ class NeedleConfig(TaskConfig):
 
     @property
     def microbatch_invariant(self) -> bool:
-        """Every sequence has as many scored positions."""
+        """Every sequence has equally many scored positions."""
         return True
 
     @classmethod
@@ -150,7 +150,7 @@ class NeedleConfig(TaskConfig):
         return [cls.model_validate(fields) for fields in variants]
 
     def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result; `fidelity` sets defaults and says which metric comes first."""
+        """Return the fields that change the result; `fidelity` sets defaults and selects the primary metric."""
         fields = super().canonical()
         del fields["fidelity"]
         if not self.query:
@@ -172,7 +172,7 @@ class NeedleConfig(TaskConfig):
         )
 
     def build(self, data_dir: object) -> NeedleTask:
-        """Draw the held-out examples, and those to train on if they are fixed."""
+        """Draw the held-out examples, and the training examples if they are fixed."""
         return NeedleTask(self)
 
 
@@ -225,17 +225,17 @@ class NeedleTask(Task):
 
     @property
     def primary_metric(self) -> str:
-        """Needles that are right in every token; as published, tokens of the needle that are repeated."""
+        """Rate of needles that are correct in every token; as published, of needle tokens that are repeated."""
         return "val/needle_exact_match" if self.config.fidelity == "corrected" else "val/echo_rate"
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """What is generated and what is echoed, for each held-out split and its evenly spaced subset."""
+        """Metrics of generation and of echoing, for each held-out split and its evenly spaced subset."""
         places = {split: found.place_N for split, found in self.examples.items()}
         return declare(self.layout, places, vocab_size=self.vocab_size, top_k=self.config.top_k)
 
     def at(self, step: int) -> Task:
-        """Return the task with the chunks of the curriculum's stage; what is scored always has full length."""
+        """Return the task with the chunks of the curriculum's stage; evaluation always has full length."""
         stage = step // self.config.curriculum_steps_per_stage
         return self._stages[stage] if stage < len(self._stages) else self
 
@@ -262,8 +262,8 @@ class NeedleTask(Task):
         return self._batch(tokens_NT[evenly_spaced(len(tokens_NT), num_sequences)], self.layout)
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy of the scored next tokens; as published, also that of an echo."""
-        # Only the end of a sequence is looked at where only the answer is scored: the vocabulary may be large.
+        """Return the mean cross-entropy of the scored next tokens; as published, plus that of an echo."""
+        # Use only the end of a sequence if only the answer is scored: the vocabulary may be large.
         length = self.config.needle_length
         part = slice(-length - 1, -1) if self.config.scored == "answer" else slice(None)
         loss = mean_nats(logits_BTV[:, part], batch.targets_BT[:, part])
@@ -312,5 +312,5 @@ class NeedleTask(Task):
         return found
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what models are expected to score that retrieve nothing; see `needle_metrics`."""
+        """Return the expected scores of models that retrieve nothing; see `metrics`."""
         return reference_scores(self.layout, self.splits, top_k=self.config.top_k)

@@ -1,13 +1,13 @@
-"""Where the tokens of a recall example stand, and how examples are drawn.
+"""Token positions of a recall example, and how examples are drawn.
 
-An example shows pairs of a key and its value, and then asks for keys, each once, in slots that lie apart:
+An example has pairs of a key and its value, followed by queries: keys, each once, in slots that are spread out:
 
     k1 v1 k2 v2 … kK vK | k2 . | .  . | kK . | k1 . | …         answers withheld, as published for MQAR
     k1 v1 k2 v2 … kK vK | k2 v2 | . . | kK vK | k1 v1 | …       answers given
     k1 v1 k2 v2 … kK vK | ? k2 | ? kK | …                       with a marker, withheld: the published TPI task
 
-The target at a query is the value of its key. Where answers are given, those already seen tell what is left to
-guess; see `recall_metrics`.
+The target at a query is the value of its key. If answers are given, earlier answers narrow down the remaining
+ones; see `metrics`.
 
 Source:
     Arora et al. (2023), "Zoology", arXiv:2312.04927, section 4 and appendix; gaps between a pair and its query
@@ -27,7 +27,7 @@ from trainables.tasks.synthetic import Examples
 
 BLANK = 0
 MARKER = 1
-"""Stands before each query, if the task has a marker; else it is a key like others."""
+"""Precedes each query, if the task has a marker; otherwise it is an ordinary key."""
 
 Filler = Literal["blank", "other_keys", "any_token"]
 
@@ -55,20 +55,20 @@ class Layout:
     answers_given: bool
     """Whether the answer follows its query in the input."""
     unique_values: bool
-    """Whether the values of an example differ."""
+    """Whether all values of an example are different."""
     power: float
-    """Slot i of the queries is chosen in proportion to i^(power - 1)."""
+    """Slot i of the queries is chosen with a probability proportional to i^(power - 1)."""
     filler: Filler
-    """What stands where neither a pair nor a query does."""
+    """What fills the positions between pairs and queries."""
 
     @property
     def first_key(self) -> int:
-        """Lowest key; the keys end where the values begin."""
+        """Lowest key; keys end where values begin."""
         return MARKER + self.marker
 
     @property
     def first_value(self) -> int:
-        """Lowest value; the values end with the vocabulary."""
+        """Lowest value; values end with the vocabulary."""
         return self.vocab_size // 2
 
     @property
@@ -83,15 +83,15 @@ class Layout:
 
     @property
     def slot_width(self) -> int:
-        """Tokens of a slot: the query, a marker before it, and the answer or what stands in its place.
+        """Tokens of a slot: the query, a marker before it, and the answer or filler in its place.
 
-        With a marker nothing stands in the place of an answer that is withheld, as published.
+        With a marker nothing takes the place of a withheld answer, as published.
         """
         return 1 + self.marker + (self.answers_given or not self.marker)
 
     @property
     def num_slots(self) -> int:
-        """Places that a query can have."""
+        """Number of possible slots of a query."""
         return (self.length - 2 * self.num_pairs) // self.slot_width
 
     def draw(self, size: int, generator: torch.Generator) -> RecallExamples:
@@ -129,7 +129,7 @@ class Layout:
         return slot_NQ.sort(1).values
 
     def _filling(self, size: int, others_NR: Tensor, generator: torch.Generator) -> Tensor:
-        """Return examples of filler alone.
+        """Return examples of filler only.
 
         Args:
             size: How many.

@@ -1,8 +1,8 @@
-"""What the metrics of the recall task are called, what they mean, and what models score that recall nothing.
+"""Names and meanings of the recall task's metrics, and the scores of models that recall nothing.
 
-There are two chance lines. A model that knows which tokens are values guesses one of V / 2. A model that also
-remembers which values it was shown, but not with which key, guesses one of K: a share of 1 / K shows no recall,
-only a memory of a set. Where answers are given there is a third, (1/K + 1/(K-1) + …) / Q: answers seen so far are
+There are two chance levels. A model that knows which tokens are values guesses one of V / 2. A model that also
+remembers which values it was shown, but not with which key, guesses one of K: a rate of 1 / K shows no recall,
+only a memory of a set. If answers are given there is a third, (1/K + 1/(K-1) + …) / Q: earlier answers are
 ruled out without any recall (.34 at K = Q = 8, where 1/K is .125). So answers are withheld by default.
 """
 
@@ -30,26 +30,26 @@ def pairs_metric(num_pairs: int) -> str:
 
 
 def by_distance(distance_NQ: Tensor) -> tuple[Tensor, ...]:
-    """Return which queries, counted through all examples, are in each quarter when ordered by distance."""
+    """Return which queries, numbered through all examples, are in each quarter when ordered by distance."""
     return distance_NQ.flatten().argsort(stable=True).tensor_split(NUM_DISTANCES)
 
 
 def shown_share(examples: RecallExamples) -> float:
-    """Return how often an answer is right that is drawn from the values shown, each time a value was shown.
+    """Return the accuracy of a guess among the values shown, weighted by how often each was shown.
 
-    It is 1 / K where they differ.
+    It is 1 / K if they are all different.
     """
     answers_NQ = examples.targets_NT[examples.targets_NT >= 0].view(examples.distance_NQ.shape)
     return float((answers_NQ[:, :, None] == examples.shown_NK[:, None, :]).double().mean())
 
 
 def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...]) -> list[MetricSpec]:
-    """Return what is measured on held-out examples; chance is a uniform guess over the vocabulary.
+    """Return the metrics of held-out examples; chance is a uniform guess over the vocabulary.
 
     Args:
         layout: Of the examples.
         examples: Of the split.
-        scored_pairs: Other numbers of pairs that are scored.
+        scored_pairs: Further numbers of pairs that are scored.
     """
     guess, num_queries = 1 / layout.vocab_size, layout.num_queries
     asked = f"of {num_queries} queries for {layout.num_pairs} pairs"
@@ -92,7 +92,7 @@ def reference_scores(
     """Return the expected scores of models that recall nothing, as {model: {metric: value}}.
 
     Args:
-        layouts: Of the task's own number of pairs first, then of others that are scored.
+        layouts: With the task's own number of pairs first, then with the others that are scored.
         examples: Of the first layout, for each split.
     """
     layout, *others = layouts
@@ -126,7 +126,7 @@ def reference_scores(
 
 
 def _left_over(layout: Layout) -> dict[str, float]:
-    """Return the scores of a guess among the values that no answer has taken yet."""
+    """Return the scores of a guess among the values that no earlier answer has used."""
     left = [layout.num_pairs - place for place in range(layout.num_queries)]
     accuracy = sum(1 / number for number in left) / len(left)
     return {

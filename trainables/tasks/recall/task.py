@@ -1,11 +1,11 @@
-"""The recall task: multi-query associative recall (MQAR). Pairs of a key and a value, and then keys: which value?
+"""The recall task: multi-query associative recall (MQAR). Pairs of a key and a value, then keys: which value?
 
 `corrected`, the default, is the task of the literature on attention-free models, in which attention is known to
 succeed. `as_published` is the associative recall of the TPI notes: a marker before each query, values that repeat,
 uniform gaps, 2,000 training examples; its published size is `vocab_size: 50, num_pairs: 20, num_queries: 5,
-context_length: 50`. Its target stands at the key too, and is withheld: the task is sound, and what leaked was the
-transformer that it was compared with, which was given the targets as decoder input. `recall_layout` draws the
-examples, `recall_metrics` says what the scores mean and what a guess is worth.
+context_length: 50`. Its target is also at the key's position, and is withheld: the task is sound, and the leak was
+in the transformer baseline, which got the targets as decoder input. `layout` draws the examples, `metrics` defines
+the metrics and their chance levels.
 
 Source:
     Arora et al. (2023), "Zoology: measuring and improving recall in efficient language models", arXiv:2312.04927.
@@ -30,7 +30,7 @@ from trainables.tasks.recall.metrics import by_distance, distance_metric, kinds,
 from trainables.tasks.synthetic import MetricSpec, SyntheticConfig, SyntheticTask, answer_scores, at_targets
 
 AS_PUBLISHED: dict[str, Any] = {"marker": True, "unique_values": False, "power": 1.0, "num_train": 2000}
-"""What the associative recall of the TPI notes is, at any size."""
+"""The associative recall of the TPI notes, at any size."""
 
 Counts = Annotated[tuple[int, ...], Field(strict=False)]
 
@@ -53,25 +53,25 @@ class RecallConfig(SyntheticConfig):
     """Tokens of an example."""
     num_pairs: int = Field(8, ge=1)
     num_queries: int | None = Field(None, ge=1)
-    """Keys that are asked for, each once. None: all of them."""
+    """Keys that are queried, each once. None: all of them."""
     answers: Literal["withheld", "given"] = "withheld"
-    """`withheld`: what follows a query is filler, as in the literature. `given`: it is the answer, so that training
+    """`withheld`: a query is followed by filler, as in the literature. `given`: by its answer, so that training
     is next-token prediction; then answers can be guessed by elimination."""
     filler: Filler = "blank"
-    """What stands where neither a pair nor a query does: a blank; keys that the example does not use; or, as in the
-    literature, any token, which now and then is a key that the example does use."""
+    """What fills the positions between pairs and queries: a blank; keys that the example does not use; or, as in
+    the literature, any token, which sometimes is a key of the example."""
     power: float = Field(0.01, gt=0, le=1)
-    """Gaps follow a power law: slot i is chosen in proportion to i^(power - 1). 1: all slots alike."""
+    """Gaps follow a power law: slot i has a probability proportional to i^(power - 1). 1: uniform over slots."""
     marker: bool = False
     """Whether a marker stands before each query."""
     unique_values: bool = True
-    """Whether the values of an example differ."""
+    """Whether all values of an example are different."""
     curriculum: Counts = ()
-    """Numbers of pairs to train on first, ascending, each for a number of steps; then comes `num_pairs`."""
+    """Numbers of pairs to train on first, ascending, each for some steps; then comes `num_pairs`."""
     curriculum_steps_per_stage: int = Field(500, ge=1)
     """Optimiser steps of a stage of the curriculum."""
     scored_pairs: Counts = ()
-    """Smaller numbers of pairs that are scored too, in examples of their own, ascending."""
+    """Smaller numbers of pairs that are scored too, in separate examples, ascending."""
 
     @model_validator(mode="after")
     def _consistent(self) -> RecallConfig:
@@ -125,7 +125,7 @@ class RecallConfig(SyntheticConfig):
         return fields
 
     def layout(self, num_pairs: int) -> Layout:
-        """Return the positions of an example with `num_pairs` pairs; at most as many are asked for."""
+        """Return the layout of an example with `num_pairs` pairs, of which at most as many are queried."""
         return Layout(
             length=self.context_length,
             vocab_size=self.vocab_size,
@@ -139,12 +139,12 @@ class RecallConfig(SyntheticConfig):
         )
 
     def build(self, data_dir: object) -> RecallTask:
-        """Draw the held-out examples, and those to train on if they are fixed."""
+        """Draw the held-out examples, and the training examples if they are fixed."""
         return RecallTask(self)
 
 
 class RecallTask(SyntheticTask[RecallExamples]):
-    """Held-out examples, and a source of training examples to which a curriculum gives fewer pairs."""
+    """Held-out examples, and a source of training examples, which have fewer pairs in a curriculum."""
 
     stream_name = "RecallTask"
     config: RecallConfig
@@ -176,11 +176,11 @@ class RecallTask(SyntheticTask[RecallExamples]):
 
     @property
     def primary_metric(self) -> str:
-        """Answers that are right."""
+        """Rate of correct answers."""
         return "val/recall_accuracy"
 
     def at(self, step: int) -> Task:
-        """Return the task with the pairs of the curriculum's stage; what is scored always has all of them."""
+        """Return the task with the pairs of the curriculum's stage; evaluation always has all of them."""
         stage = step // self.config.curriculum_steps_per_stage
         return self._stages[stage] if stage < len(self._stages) else self
 
@@ -206,7 +206,7 @@ class RecallTask(SyntheticTask[RecallExamples]):
         return found
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return what models are expected to score that recall nothing; see `recall_metrics`."""
+        """Return the expected scores of models that recall nothing; see `metrics`."""
         numbers = (self.config.num_pairs, *self.config.scored_pairs)
         return reference_scores(tuple(map(self.config.layout, numbers)), self.examples)
 
@@ -214,11 +214,11 @@ class RecallTask(SyntheticTask[RecallExamples]):
 def choice_hits(logits_NQV: Tensor, answers_NQ: Tensor, shown_NK: Tensor) -> Tensor:
     """Return the probability that each answer is the likeliest of the values shown, ties broken at random.
 
-    A value that is shown twice has two chances in a tie.
+    A value that is shown twice counts twice in a tie.
     """
     num_queries = answers_NQ.shape[1]
     logits_NQK = logits_NQV.gather(2, shown_NK[:, None].expand(-1, num_queries, -1))
     is_best_NQK = logits_NQK == logits_NQK.amax(2, keepdim=True)
     is_right_NQK = shown_NK[:, None] == answers_NQ[..., None]
-    # No logit equals a NaN, so 0 / 0 tells that there was one.
+    # No logit equals a NaN, so a NaN among them gives 0 / 0.
     return (is_best_NQK & is_right_NQK).sum(2).double() / is_best_NQK.sum(2)

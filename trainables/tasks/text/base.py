@@ -1,10 +1,10 @@
-"""What the tasks on text share: a corpus that is cut and tokenized, and one total in several units.
+"""What the tasks on text share: a corpus that is split and tokenized, and totals in several units.
 
-- *Splits.* A split that the corpus declares is used as it is. Else the text is cut, in characters and before it is
-  tokenized, so that every tokenizer sees the same splits: training is the first
+- *Splits.* A split that the corpus declares is used as it is. Otherwise the text is split, in characters and before
+  it is tokenized, so that every tokenizer sees the same splits: training is the first
   `int(n * (1 - val_fraction - test_fraction))` characters, then validation, then the last
   `int(n * test_fraction)` characters for test.
-- *Units.* Totals are kept in float64. Bits per character and per byte divide the total by the characters and
+- *Units.* Totals are accumulated in float64. Bits per character and per byte divide the total by the characters and
   UTF-8 bytes of the scored tokens, whatever the tokenizer; perplexity is exp of the mean per *token*.
 """
 
@@ -43,7 +43,7 @@ UNITS = (
 
 
 class TextConfig(TaskConfig):
-    """Which text, how it is cut, and what its tokens are."""
+    """The text, its splits and its tokenizer."""
 
     corpus: str = "synthetic"
     """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
@@ -51,11 +51,11 @@ class TextConfig(TaskConfig):
     tokenizer: str = "char"
     """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY`, that of a pretrained model."""
     bpe_vocab_size: int = Field(1024, ge=256, le=65536)
-    """Most tokens of a `bpe` tokenizer, which is trained on the training split."""
+    """Largest vocabulary of a `bpe` tokenizer, which is trained on the training split."""
     val_fraction: float = Field(0.1, gt=0, lt=1)
-    """Share of the characters for validation, unless the corpus declares that split."""
+    """Fraction of the characters for validation, unless the corpus declares that split."""
     test_fraction: float = Field(0.0, ge=0, lt=1)
-    """Share of the characters for test, unless the corpus declares that split. 0: no test split."""
+    """Fraction of the characters for test, unless the corpus declares that split. 0: no test split."""
     max_bytes: int | None = Field(None, ge=1)
     """Leading bytes of each declared split to use; for `synthetic`, how many to generate. None: all."""
 
@@ -81,7 +81,7 @@ class TextConfig(TaskConfig):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result.
 
-        The place of a file is not one of them: its content is, and that is in the data hash.
+        The path of a file does not count, because its content does, as part of the data hash.
         """
         fields: dict[str, Any] = self.model_dump(mode="json")
         if self.tokenizer != "bpe":
@@ -110,11 +110,11 @@ class TextConfig(TaskConfig):
 
 
 def split_text(corpus: Corpus, *, val_fraction: float, test_fraction: float) -> dict[str, str]:
-    """Return the text of `train`, `val` and, if there is one, `test`; see the module's conventions."""
+    """Return the text of `train`, `val` and, if there is one, `test`; for the convention see the module."""
     text, texts = corpus.train, {}
     val_fraction = val_fraction if corpus.val is None else 0.0
     test_fraction = test_fraction if corpus.test is None else 0.0
-    # Rounded, because 1 - .05 - .05 is .8999999999999999 and would move the cut by one character.
+    # Rounded, because 1 - .05 - .05 is .8999999999999999 and would move the split by one character.
     train_end = int(len(text) * round(1 - val_fraction - test_fraction, 12))
     test_start = len(text) - int(len(text) * test_fraction)
     texts["train"] = text[:train_end]
@@ -149,7 +149,7 @@ class TextTotal:
 
 
 class TextTask(Task):
-    """A corpus, cut and tokenized. A task on it says which sequences there are."""
+    """A corpus, split and tokenized. Subclasses define the sequences."""
 
     units: ClassVar[tuple[tuple[str, str, str], ...]] = UNITS
     """Name, unit and meaning of each metric; lower is better."""
@@ -171,11 +171,11 @@ class TextTask(Task):
     @property
     @abstractmethod
     def provenance(self) -> dict[str, Any]:
-        """Where the text came from, its size and its hash."""
+        """Source of the text, its size and its hash."""
 
     @abstractmethod
     def _windows(self, split: Split, max_sequences: int | None, batch_size: int) -> Iterator[Batch]:
-        """Yield what is scored, on the CPU: all of it, or up to `max_sequences` evenly spaced sequences."""
+        """Yield the scored sequences, on the CPU: all, or up to `max_sequences` evenly spaced ones."""
 
     @abstractmethod
     def _scored_tokens(self, split: Split) -> Tensor:
@@ -190,7 +190,7 @@ class TextTask(Task):
     def metrics(self) -> tuple[Metric, ...]:
         """The units for each held-out split and its evenly spaced subset.
 
-        Chance is a uniform guess over the vocabulary; that of a subset is taken over the whole split.
+        Chance is a uniform guess over the vocabulary; for a subset it is that of the whole split.
         """
         declared = []
         for split in self.splits:

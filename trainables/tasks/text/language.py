@@ -1,15 +1,15 @@
 """Language modelling: predict the next character, byte or BPE token.
 
-Conventions (they decide the numbers, so they are stated once: those of every text in `text`, these here):
+Conventions that determine the numbers (those shared by all text tasks are in `base`):
 
-- *Scored tokens.* Every token of a split is scored exactly once, but for its first, which has no context.
+- *Scored tokens.* Every token of a split is scored exactly once, except the first, which has no context.
 - *Windows.* Window k reads `context_length` tokens from token k * stride on and predicts the one after each.
   The first window scores all its predictions, a later one only its last `stride`; so with
   stride = context_length no token has context from another window (nanoGPT's convention), and a smaller
   stride gives tokens more context, a lower score and a higher cost. The last window may be shorter.
 - *Beyond the training length.* With `evaluation_length`, each split is also read in disjoint windows of that many
-  tokens, and scored by position: band 1 is the positions that training has too, band 2 as many after them, and so
-  on. What is left of the split after the last whole window is left out, so that all bands are of the same windows.
+  tokens, and scored by position: band 1 has the positions of training, band 2 as many after them, and so
+  on. The rest of the split after the last whole window is left out, so that all bands cover the same windows.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ from trainables.tasks.text.ngrams import reference_scores
 from trainables.tasks.text.samples import FILE_NAME, Sampler, SamplesConfig
 
 MIN_HELD_OUT_TOKENS = 3
-"""Of a split that is scored: the law of the synthetic text gives a character a probability after two others."""
+"""Of a scored split: the distribution of the synthetic text is defined after two characters."""
 
 
 @register_task("language", version=1)
 class LanguageConfig(TextConfig):
-    """A corpus, cut and tokenized."""
+    """A corpus, split and tokenized."""
 
     name: Literal["language"] = "language"
     context_length: int = Field(64, ge=1)
@@ -50,9 +50,10 @@ class LanguageConfig(TextConfig):
     stride: int | None = Field(None, ge=1)
     """Tokens from one evaluation window to the next. None: `context_length`, disjoint windows."""
     evaluation_length: int | None = Field(None, ge=2)
-    """Tokens of longer windows that are scored by position, and for which the model is built. None: none."""
+    """Tokens of longer windows that are scored by position, and for which the model is built. None: no such
+    windows."""
     samples: SamplesConfig | None = None
-    """What is generated at the end of training. None: nothing."""
+    """Text generated at the end of training. None: nothing."""
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> LanguageConfig:
@@ -78,7 +79,7 @@ class LanguageConfig(TextConfig):
         return True
 
     def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result, the stride written out."""
+        """Return the fields that change the result, with an explicit stride."""
         fields = {**super().canonical(), "stride": self.stride or self.context_length}
         for name in ("evaluation_length", "samples"):
             if fields[name] is None:
@@ -86,12 +87,12 @@ class LanguageConfig(TextConfig):
         return fields
 
     def build(self, data_dir: Path | None) -> LanguageTask:
-        """Load the corpus, cut and tokenize it."""
+        """Load, split and tokenize the corpus."""
         return LanguageTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
 
 
 class LanguageTask(TextTask):
-    """A tokenized corpus; its conventions are the module's."""
+    """A tokenized corpus; for the conventions see the module."""
 
     def __init__(self, config: LanguageConfig, corpus: Corpus) -> None:
         texts = split_text(corpus, val_fraction=config.val_fraction, test_fraction=config.test_fraction)
@@ -126,7 +127,7 @@ class LanguageTask(TextTask):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the text came from, its size and its hash."""
+        """Source of the text, its size and its hash."""
         return {
             **self.corpus.provenance,
             "sha256": self.corpus.sha256,
@@ -144,7 +145,7 @@ class LanguageTask(TextTask):
         return self.tokens[split][1:]
 
     def _windows(self, split: Split, max_sequences: int | None, batch_size: int) -> Iterator[Batch]:
-        """Yield the evaluation windows in batches; a last, shorter window is a batch of its own."""
+        """Yield the evaluation windows in batches; a shorter last window is a batch by itself."""
         tokens, length, stride = self.tokens[split], self.context_length, self.stride
         num_targets = len(tokens) - 1
         starts = stride * evenly_spaced(1 + max(0, math.ceil((num_targets - length) / stride)), max_sequences)
@@ -154,18 +155,18 @@ class LanguageTask(TextTask):
                 size = min(length, num_targets - int(chosen[-1]))
                 sequences = tokens[chosen[:, None] + torch.arange(size + 1)].long()
                 targets_BT = sequences[:, 1:].clone()
-                targets_BT[chosen > 0, : length - stride] = IGNORED  # scored by the window before
+                targets_BT[chosen > 0, : length - stride] = IGNORED  # already scored by the window before
                 yield Batch(sequences[:, :-1], targets_BT)
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The units; with longer windows those by position, and with samples their measures."""
+        """The units; with longer windows also by position, and with samples also their measures."""
         longer = [metric for split in self.splits for metric in self._band_metrics(split)]
         return (*super().metrics, *longer, *(self._sampler.metrics if self._sampler else ()))
 
     @property
     def _bands(self) -> tuple[slice, ...]:
-        """Positions of each band of the longer windows; none where there are no such windows."""
+        """Positions of each band of the longer windows; empty if there are no such windows."""
         longest, length = self.config.evaluation_length, self.context_length
         starts = () if longest is None else range(0, longest, length)
         return tuple(slice(start, min(start + length, self.max_length)) for start in starts)
@@ -176,7 +177,7 @@ class LanguageTask(TextTask):
         return self.primary_metric.partition("/")[2]
 
     def _band_metrics(self, split: Split) -> list[Metric]:
-        """Declare the score of each band, and what the last is above the first."""
+        """Declare the score of each band, and the difference of the last to the first."""
         if not self._bands:
             return []
         bits = math.log2(self.vocab_size)
@@ -202,7 +203,7 @@ class LanguageTask(TextTask):
         return [*declared, Metric(name=name, unit=unit, direction="minimise", meaning=meaning)]
 
     def _long_windows(self, split: Split) -> Tensor:
-        """Return every whole window, with the token after it; a view."""
+        """Return every whole window, including the token after it, as a view."""
         return self.tokens[split].unfold(0, self.max_length + 1, self.max_length)
 
     def evaluate(
@@ -214,7 +215,7 @@ class LanguageTask(TextTask):
         max_sequences: int | None = None,
         batch_size: int = 64,
     ) -> dict[str, float]:
-        """Score as `TextTask` does; of a whole split also longer windows by position, and validation samples."""
+        """Score as `TextTask` does; on a whole split also longer windows by position, and samples on validation."""
         found = super().evaluate(
             model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
         )
@@ -230,9 +231,9 @@ class LanguageTask(TextTask):
     def _score_bands(
         self, model: LanguageModel, split: Split, device: torch.device, batch_size: int
     ) -> dict[str, float]:
-        """Return the score of each band, and what the last is above the first."""
+        """Return the score of each band, and the difference of the last to the first."""
         totals: list[TextTotal] = [self._total(device) for _ in self._bands]
-        # As many tokens in one pass as there are in ordinary windows, for which memory was estimated.
+        # As many tokens in one pass as in ordinary windows, for which memory was estimated.
         size = max(1, batch_size * self.context_length // self.max_length)
         for windows_BT in self._long_windows(split).split(size):
             inputs_BT, targets_BT = windows_BT[:, :-1].long(), windows_BT[:, 1:].long()
@@ -246,15 +247,15 @@ class LanguageTask(TextTask):
 
     @torch.no_grad()
     def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
-        """Return the samples, if there are to be any."""
+        """Return the samples, if they are configured."""
         if self._sampler is None:
             return {}
         return {FILE_NAME: self._sampler.text(self._sampler.draw(model, device))}
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return the scores of n-gram models, of the source itself where its law is known, and of samples of text.
+        """Return the scores of n-gram models, of the source if its law is known, and of real continuations.
 
-        They model characters for a `char` tokenizer and bytes for the others; see `ngrams`.
+        N-grams are over characters for a `char` tokenizer and over bytes for the others; see `ngrams`.
         """
         own = {} if self._sampler is None else {"the text itself": self._sampler.references()}
         return own | reference_scores(

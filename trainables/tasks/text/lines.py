@@ -1,12 +1,12 @@
-"""Language modelling line by line, each line padded to one length: the published "language" task, taken apart.
+"""Language modelling line by line, each line padded to one length: the published "language" task, analysed.
 
-A line that is not blank is a sequence of its own; it is cut to `context_length` tokens, or filled up with padding.
+Every non-blank line is a sequence; it is cut or padded to `context_length` tokens.
 As published, padding is trained on and scored, and the score compares the prediction at a token with that same
 token, not with the next one: a model that repeats its input has perplexity 1, and padding alone pulls it toward 1.
-`corrected` predicts the next token and leaves the padding out. Both report all four perplexities, of the next token
-or the one just read, without padding or with it, so that a published figure can be explained.
+`corrected` predicts the next token and ignores the padding. Both report all four perplexities, of the next token
+or the one just read, without padding or with it, so that published numbers can be explained.
 
-Tokens of a line are scored from its second on; a line shorter than two tokens has none, and is left out.
+A line is scored from its second token on; a line with fewer than two tokens is left out.
 
 Source:
     attention-free-phase-blocks, src/train.py, `--task language`: the first 5,000 and 500 lines of WikiText-2,
@@ -37,7 +37,7 @@ from trainables.tasks.text.base import UNITS, TextConfig, TextTask, TextTotal, s
 from trainables.tasks.text.ngrams import reference_scores
 
 MIN_TOKENS = 2
-"""Of a line that is kept: one to read and one to predict."""
+"""Fewest tokens of a line: one to read and one to predict."""
 SYNTHETIC_BREAK = "a"
 
 _EXTRA_UNITS = (
@@ -61,7 +61,7 @@ class LinesConfig(TextConfig):
     context_length: int = Field(64, ge=MIN_TOKENS)
     """Tokens of a line; a longer one is cut, a shorter one padded."""
     line_break: str | None = None
-    """The one character, in ASCII, that ends a line. None: a line feed; for `synthetic`, which has none, the letter
+    """The ASCII character that ends a line. None: a line feed; for `synthetic`, which has none, the letter
     a."""
     max_train_lines: int | None = Field(5000, ge=1)
     """Leading lines of the training split to use. None: all."""
@@ -89,7 +89,7 @@ class LinesConfig(TextConfig):
 
     @property
     def microbatch_invariant(self) -> bool:
-        """As published every position but the last is scored; else lines have as many as they are long."""
+        """As published every position but the last is scored; otherwise the number depends on a line's length."""
         return self.fidelity == "as_published"
 
     @classmethod
@@ -99,17 +99,17 @@ class LinesConfig(TextConfig):
         return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
 
     def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result, the line break written out."""
+        """Return the fields that change the result, with an explicit line break."""
         return {**super().canonical(), "line_break": self.break_character}
 
     def build(self, data_dir: Path | None) -> LinesTask:
-        """Load the corpus, cut it into lines and tokenize them."""
+        """Load the corpus, split it into lines and tokenize them."""
         return LinesTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
 
 
 @dataclass
 class _Mean:
-    """Sum and number of some tokens' nats."""
+    """Running sum and number of tokens' nats."""
 
     nats: Tensor
     num: int = 0
@@ -125,7 +125,7 @@ class _Mean:
 
 @dataclass
 class _LinesTotal(TextTotal):
-    """Sums over scored tokens, and what the published perplexities count, by their names."""
+    """Sums over scored tokens, and the means behind the published perplexities, by name."""
 
     published: dict[str, _Mean] = field(default_factory=dict)
 
@@ -136,7 +136,7 @@ class _LinesTotal(TextTotal):
 
 
 class LinesTask(TextTask):
-    """Lines of one length; the conventions are the module's."""
+    """Lines of one length; for the conventions see the module."""
 
     units: ClassVar[tuple[tuple[str, str, str], ...]] = (*UNITS, *_EXTRA_UNITS)
 
@@ -167,7 +167,7 @@ class LinesTask(TextTask):
         return int(tokens[0])
 
     def _padded(self, split: str, text: str) -> tuple[Tensor, Tensor]:
-        """Return the lines of a split, cut or padded, and how many tokens of each are its own."""
+        """Return the lines of a split, cut or padded, and their numbers of tokens without padding."""
         given = [self.tokenizer.encode(line) for line in text.split(self.config.break_character)[:-1]]
         kept = [torch.from_numpy(tokens[: self.context_length]) for tokens in given if len(tokens) >= MIN_TOKENS]
         if not kept:
@@ -182,7 +182,7 @@ class LinesTask(TextTask):
 
     @property
     def provenance(self) -> dict[str, Any]:
-        """Where the text came from, its size and its hash."""
+        """Source of the text, its size and its hash."""
         return {
             **self.corpus.provenance,
             "sha256": self.corpus.sha256,
@@ -201,7 +201,7 @@ class LinesTask(TextTask):
         """Return lines with their next tokens as targets, and with the tokens themselves as echoes.
 
         Args:
-            split: Where they are from.
+            split: Of the lines.
             chosen_B: Their indices.
             padding: Whether padding is a target too.
         """
@@ -246,9 +246,9 @@ class LinesTask(TextTask):
             total.published[name].add(nats)
 
     def references(self) -> dict[str, dict[str, float]]:
-        """Return the scores of n-gram models, and of the source itself where its law is known.
+        """Return the scores of n-gram models, and of the source itself if its distribution is known.
 
-        They model characters for a `char` tokenizer and bytes for the others; see `ngrams`.
+        N-grams are over characters for a `char` tokenizer and over bytes for the others; see `ngrams`.
         """
         tokenizer = self.tokenizer if self.config.tokenizer == "char" else ByteTokenizer()
         end = self.config.break_character
@@ -262,13 +262,13 @@ class LinesTask(TextTask):
         )
 
     def _cut_lines(self, split: str) -> Iterator[str]:
-        """Yield the text of each line as far as it is scored."""
+        """Yield the scored part of each line's text."""
         for line_T, length in zip(self.lines[split], self.lengths[split].tolist(), strict=True):
             yield self.tokenizer.decode(line_T[:length].numpy().astype(np.int32))
 
 
 def _first_lines(split: str, text: str, config: LinesConfig) -> str:
-    """Return the leading lines of a split that are not blank and hold two characters, each with its end.
+    """Return the leading lines of a split that are not blank and have two characters, each with its line break.
 
     Raises:
         DataError: If there are none.

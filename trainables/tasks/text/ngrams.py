@@ -1,4 +1,4 @@
-"""n-gram language models: what counting alone scores, so that a network's score means something."""
+"""n-gram language models: scores by counting alone, with which a network's score can be compared."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Bits = NDArray[np.float64]
 
 REFERENCE_ORDERS = (3, 5)
 MAX_TRAINING_TOKENS = 5_000_000
-"""Counting stops here; a reference trained on less than the whole split says so in its name."""
+"""More tokens are not counted; a reference trained on less than the whole split says so in its name."""
 
 
 def witten_bell_bits(train: Tokens, held_out: Tokens, vocab_size: int, max_order: int) -> dict[int, Bits]:
@@ -28,7 +28,7 @@ def witten_bell_bits(train: Tokens, held_out: Tokens, vocab_size: int, max_order
 
     Args:
         train: Tokens to count.
-        held_out: Tokens to score; the first have as much context as there is.
+        held_out: Tokens to score; the first ones have less context.
         vocab_size: Number of different tokens.
         max_order: Order n of the largest model: n - 1 tokens of context; at least 1.
 
@@ -52,7 +52,7 @@ def witten_bell_bits(train: Tokens, held_out: Tokens, vocab_size: int, max_order
         total = np.bincount(contexts, weights=counts, minlength=num_contexts)
         distinct = np.bincount(contexts, minlength=num_contexts)
 
-        # The n-gram that ends the training text was seen, but perhaps never as a context.
+        # The n-gram that ends the training text was seen, but maybe never as a context.
         seen = (held_context >= 0) & (total[held_context] > 0)
         held_keys = np.where(seen, held_context * vocab_size + held_out, -1)
         context = held_context[seen]
@@ -80,7 +80,8 @@ def _lookup(
 
 
 def _is_scored(tokens: Tokens, tokenizer: Tokenizer, line_break: str | None) -> NDArray[np.bool_]:
-    """Return which tokens a task scores: all but the first, or all but the first of each line and its end."""
+    """Return which tokens a task scores: all but the first, or of each line all but the first and the line
+    break."""
     if line_break is None:
         return np.arange(len(tokens)) > 0
     is_break = tokens == tokenizer.encode(line_break)[0]
@@ -95,14 +96,14 @@ def reference_scores(
     source: MarkovSource | None,
     line_break: str | None = None,
 ) -> dict[str, dict[str, float]]:
-    """Return what simple models score on the held-out splits, as {model: {metric: value}}.
+    """Return the scores of simple models on the held-out splits, as {model: {metric: value}}.
 
     Args:
         texts: Text of `train`, `val` and perhaps `test`.
-        tokenizer: Of characters or bytes; the unit that the models count.
+        tokenizer: Of characters or bytes; the unit of the n-grams.
         per_token: Whether that unit is also the task's token, so that scores per token are comparable.
-        source: The exact law of the text, if it is known.
-        line_break: The character that ends each line, if the task scores lines by themselves: then neither it nor
+        source: The exact distribution of the text, if it is known.
+        line_break: The character that ends each line, if the task scores lines separately: then neither it nor
             a line's first token is scored. The models see it, and the end of the line before, as context.
     """
     tokens = {split: tokenizer.encode(text) for split, text in texts.items()}
@@ -123,7 +124,7 @@ def reference_scores(
     for split in (name for name in texts if name != "train"):
         held_out, is_scored = tokens[split], _is_scored(tokens[split], tokenizer, line_break)
         scored = held_out[is_scored]
-        if per_token:  # else the task's chance is another: uniform over its own, larger tokens
+        if per_token:  # otherwise the task's chance differs: uniform over its larger tokens
             add("uniform", split, len(scored) * math.log2(vocab_size), scored)
         ladder = witten_bell_bits(train, held_out, vocab_size, max(REFERENCE_ORDERS))
         for order in (1, *REFERENCE_ORDERS):

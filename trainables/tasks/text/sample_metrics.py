@@ -1,4 +1,4 @@
-"""What can be counted in generated text: how often it repeats itself, and how far its n-grams are from a text's."""
+"""Statistics of generated text: how often it repeats itself, and how much its n-grams differ from a text's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _grams(tokens_NT: Tensor, n: int) -> Tensor:
 
 
 def repeated_share(tokens_NT: Tensor, n: int) -> float:
-    """Return the share of n-grams that stood earlier in their own sequence: 0 in a text that never repeats itself.
+    """Return the fraction of n-grams that occurred earlier in their own sequence: 0 if nothing is ever repeated.
 
     Source:
         Welleck et al. (2020), "Neural text generation with unlikelihood training", arXiv:1908.04319, seq-rep-n.
@@ -28,7 +28,7 @@ def repeated_share(tokens_NT: Tensor, n: int) -> float:
 
 
 def distinct_share(tokens_NT: Tensor, n: int) -> float:
-    """Return the number of different n-grams in all sequences, as a share of all n-grams: distinct-n.
+    """Return the number of distinct n-grams in all sequences, as a fraction of all n-grams: distinct-n.
 
     Source:
         Li et al. (2016), "A diversity-promoting objective function for neural conversation models",
@@ -41,9 +41,9 @@ def distinct_share(tokens_NT: Tensor, n: int) -> float:
 def divergence_bits(tokens_NT: Tensor, reference_T: Tensor, n: int, vocab_size: int) -> float:
     """Return the Kullback-Leibler divergence of the sequences' n-grams from those of a text, in bits an n-gram.
 
-    With p the frequencies in the sequences and q those in the text, Σ p log2(p / q). Every possible n-gram counts
-    once more in q, so that none has probability 0. A short sample has a positive divergence even if it is drawn
-    from the text itself; compare with a stretch of text of equal length.
+    With p the frequencies in the sequences and q those in the text, Σ p log2(p / q). One is added to the count of
+    every possible n-gram in q, so that none has probability 0. A short sample has a positive divergence even if it
+    is drawn from the text itself; compare with a part of the text of equal length.
 
     Args:
         tokens_NT: The sequences.

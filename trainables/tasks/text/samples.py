@@ -1,4 +1,4 @@
-"""Samples of a language model: what it writes after stretches of held-out text, measured and kept."""
+"""Samples of a language model: continuations of held-out text, measured and saved."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ FILE_NAME = "samples.txt"
 
 
 class SamplesConfig(Schema):
-    """What is generated at the end of training. The draws are the same for every replicate."""
+    """What is generated at the end of training. The random draws are the same for every replicate."""
 
     num_samples: int = Field(8, ge=1, le=64)
-    """No more than are scored at once, for which memory was estimated."""
+    """Number of samples, at most as many as are scored at once, for which memory was estimated."""
     prompt_tokens: int = Field(32, ge=1)
     """Tokens of held-out text that each sample continues."""
     num_tokens: int = Field(256, ge=MAX_NGRAM)
@@ -35,7 +35,7 @@ class SamplesConfig(Schema):
     top_k: int | None = Field(40, ge=1)
     """Draw from the `top_k` likeliest tokens. None: from all."""
     temperature: float = Field(1.0, ge=0)
-    """What the logits are divided by; 0: always the likeliest token."""
+    """Divides the logits; 0: always the likeliest token."""
 
     @property
     def length(self) -> int:
@@ -69,7 +69,7 @@ class Sampler:
         config: What to generate.
         held_out_T: The text's tokens.
         tokenizer: Of the text.
-        max_length: Most tokens that a model can be given.
+        max_length: Longest input of a model, in tokens.
 
     Raises:
         DataError: If the text is too short.
@@ -85,18 +85,18 @@ class Sampler:
             )
         starts_N = torch.arange(config.num_samples) * num_starts // config.num_samples
         self.text_NT = held_out_T[starts_N[:, None] + torch.arange(config.length)].long()
-        """Prompts with the text that really follows them."""
+        """Prompts with the original text that follows them."""
 
     @property
     def metrics(self) -> tuple[Metric, ...]:
-        """What is measured of validation samples."""
+        """Metrics of validation samples."""
         return tuple(
             Metric(name=f"val/{name}", unit=unit, direction=direction, meaning=meaning)
             for name, unit, direction, meaning in _MEASURES
         )
 
     def draw(self, model: LanguageModel, device: torch.device) -> Tensor:
-        """Return prompts with the model's continuations, on the CPU; every call draws the same.
+        """Return prompts with the model's continuations, on the CPU; the draws of every call are the same.
 
         Raises:
             FloatingPointError: If the model gives logits that are not finite.
@@ -113,14 +113,14 @@ class Sampler:
         ).cpu()
 
     def score(self, model: LanguageModel, device: torch.device) -> dict[str, float]:
-        """Return the measures of the model's samples; NaN each if it has diverged."""
+        """Return the metrics of the model's samples; all NaN if it has diverged."""
         try:
             return self.measure(self.draw(model, device))
         except FloatingPointError:
             return {metric.name: math.nan for metric in self.metrics}
 
     def measure(self, samples_NT: Tensor) -> dict[str, float]:
-        """Return the measures of samples, of which the prompts do not count."""
+        """Return the metrics of samples without their prompts."""
         written_NT, vocab_size = samples_NT[:, self.config.prompt_tokens :], self.tokenizer.vocab_size
         values = (
             repeated_share(written_NT, MAX_NGRAM),
@@ -131,11 +131,11 @@ class Sampler:
         return {metric.name: value for metric, value in zip(self.metrics, values, strict=True)}
 
     def references(self) -> dict[str, float]:
-        """Return the measures of what really follows the prompts."""
+        """Return the metrics of the original continuations."""
         return self.measure(self.text_NT)
 
     def text(self, samples_NT: Tensor) -> str:
-        """Return samples to read: each prompt, what the model wrote and what the text goes on with."""
+        """Return samples as readable text: each prompt, the model's continuation and the original one."""
         cut, parts = self.config.prompt_tokens, []
         for number, (sample_T, text_T) in enumerate(zip(samples_NT, self.text_NT, strict=True), start=1):
             sections = (("prompt", text_T[:cut]), ("model", sample_T[cut:]), ("text", text_T[cut:]))

@@ -1,8 +1,8 @@
-"""Several processes that train one replicate together: who computes what, and who holds what of the model.
+"""The processes that train one replicate together: which of them computes what, and holds which part of the model.
 
-Of w processes, rank r takes the r-th of w equal, contiguous parts of every batch. All of them draw the whole batch
-from the same stream, so what is trained on does not depend on w; and a forward pass of rank r draws its noise from
-the streams of the micro-batches it stands for, so that w processes compute what one process computes in
+Of w processes, rank r gets the r-th of w equal, contiguous shards of every batch. All of them draw the whole batch
+from the same stream, so the training data does not depend on w; and a forward pass of rank r draws its noise from
+the streams of the micro-batches that it replaces, so that w processes compute what one process computes in
 micro-batches of batch_size / w.
 
 `ReplicatedModel` gives every process the whole model (DDP); `sharded.ShardedModel` a w-th of the parameters,
@@ -22,14 +22,14 @@ from torch import distributed as dist
 T = TypeVar("T")
 
 _GLOO_TRANSPORT = re.compile(r"\[\S*gloo/transport/\S+:\d+\] ")
-"""How every message begins with which Gloo says that it cannot reach a rank any more: closed, reset, timed out."""
+"""Prefix of all messages in which Gloo reports that a rank is unreachable: closed, reset, timed out."""
 
 
 @dataclass(frozen=True)
 class Ranks:
-    """The processes of one trial, and the place of this one among them.
+    """The processes of one trial, and the index of this one among them.
 
-    Every method but `share` is collective where there are several: all ranks call it, in the same order.
+    Every method but `share` is collective if there are several: all ranks call it, in the same order.
     """
 
     rank: int = 0
@@ -37,19 +37,19 @@ class Ranks:
 
     @classmethod
     def joined(cls) -> Ranks:
-        """Return those of the process group that this process has joined."""
+        """Return the ranks of the process group that this process has joined."""
         return cls(dist.get_rank(), dist.get_world_size())
 
     @property
     def is_first(self) -> bool:
-        """Whether this process writes files and speaks for the others."""
+        """Whether this process is the one that writes files and reports."""
         return self.rank == 0
 
     def share(self, batch_size: int) -> slice:
-        """Return which sequences of a batch are this rank's.
+        """Return the slice of a batch that is this rank's shard.
 
         Raises:
-            ValueError: If the ranks cannot have equal shares.
+            ValueError: If the batch cannot be divided equally.
         """
         if batch_size % self.size:
             raise ValueError(f"a batch of {batch_size} sequences cannot be divided among {self.size} workers")
@@ -71,7 +71,8 @@ class Ranks:
         return values
 
     def first(self, value: T) -> T:
-        """Return the first rank's `value`: what one must decide for all, because clocks and chips differ."""
+        """Return the first rank's `value`, for decisions that must be equal on all ranks, whose clocks and chips
+        differ."""
         if self.size == 1:
             return value
         values = [value]
@@ -86,8 +87,8 @@ SOLO = Ranks()
 def is_lost_peer(error: BaseException) -> bool:
     """Return whether `error` only says that another rank has gone: a consequence, not a cause.
 
-    NCCL and the store have exceptions of their own for that. Gloo's is a plain RuntimeError, told by the place in
-    Gloo's sources with which its message begins.
+    NCCL and the store have their own exceptions for that. Gloo's is a plain RuntimeError, recognised by the
+    location in Gloo's sources at the beginning of its message.
     """
     if isinstance(error, dist.DistError):
         return True

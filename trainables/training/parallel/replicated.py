@@ -14,13 +14,13 @@ from trainables.training.parallel.whole import SingleProcessModel
 
 
 class ReplicatedModel(SingleProcessModel):
-    """The whole model in every process; gradients are averaged while the backward pass makes them (DDP)."""
+    """The whole model in every process; gradients are averaged during the backward pass (DDP)."""
 
     def __init__(self, module: LanguageModel, ranks: Ranks) -> None:
         super().__init__(module, ranks)
-        # A model may leave parameters unused, and DDP would wait for their gradients for ever. It also keeps DDP
-        # from rearranging its buckets after the first step: with three ranks or more the order of a sum depends
-        # on where in a bucket it stands, and a continuation would not be bit-exact.
+        # A model may leave parameters unused, and DDP would wait for their gradients forever. The flag also keeps
+        # DDP from rearranging its buckets after the first step: with three ranks or more the order of a sum depends
+        # on the position in a bucket, and resuming would not be bit-exact.
         self._replica = DistributedDataParallel(module, find_unused_parameters=True, gradient_as_bucket_view=True)
 
     @property

@@ -1,4 +1,4 @@
-"""A model divided among the processes of a trial, for models too large for one (FSDP2)."""
+"""A model sharded over the processes of a trial, for models too large for one process (FSDP2)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from trainables.training.parallel.whole import SingleProcessModel
 
 
 class ShardedModel(SingleProcessModel):
-    """A share of every parameter in each process; a block is full_parameters only while it computes (FSDP2).
+    """A shard of every parameter in each process; a block has its full parameters only while it computes (FSDP2).
 
-    Blocks are the elements of the model's outermost `nn.ModuleList`s, which must be used by calling them; what is
-    outside of them is full_parameters from the forward to the backward pass. Gradients are reduced after every
-    micro-batch, so that no rank holds more of them than its share. The model is built whole in the host memory of
-    every process before it is divided, and the probes at the end assemble it whole once more.
+    Blocks are the elements of the model's outermost `nn.ModuleList`s, which must be used by calling them;
+    parameters outside of them are gathered from the forward to the backward pass. Gradients are reduced after every
+    micro-batch, so that no rank holds more than its shard of them. The model is built whole in the host memory of
+    every process before it is sharded, and gathered once more for the final probes.
     """
 
     def __init__(self, module: LanguageModel, ranks: Ranks, device: torch.device) -> None:
@@ -32,11 +32,11 @@ class ShardedModel(SingleProcessModel):
         mesh = init_device_mesh(device.type, (ranks.size,))
         for block in _blocks(module):
             fully_shard(block, mesh=mesh)
-        fully_shard(module, mesh=mesh)  # moves what it divides to the device
+        fully_shard(module, mesh=mesh)  # moves the shards to the device
 
     @contextmanager
     def full_parameters(self) -> Iterator[None]:
-        """Hold the whole model in this process."""
+        """Gather the whole model in this process."""
         parts = [part for part in self.module.modules() if isinstance(part, FSDPModule)]
         whole: object = self.module
         for part in parts:
@@ -47,7 +47,7 @@ class ShardedModel(SingleProcessModel):
         finally:
             for part in parts:
                 part.reshard()
-                part.set_reshard_after_forward(part is not whole, recurse=False)  # as FSDP2 chooses
+                part.set_reshard_after_forward(part is not whole, recurse=False)  # FSDP2's default
 
     def clip_gradients(self, max_norm: float) -> Tensor:
         """Scale the gradients down to a global L2 norm of `max_norm`; return the norm before."""
@@ -55,12 +55,12 @@ class ShardedModel(SingleProcessModel):
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def state(self, optimizer: Optimizer, *, keep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Return the state, full_parameters tensor by tensor in the host memory of the ranks that keep it."""
+        """Return the full state, gathered tensor by tensor in the host memory of the ranks that keep it."""
         model, optimizer_state = super().state(optimizer, keep=keep)
         return _assemble(model, keep=keep), _assemble(optimizer_state, keep=keep)
 
     def load_state(self, optimizer: Optimizer, model: dict[str, Any], optimizer_state: dict[str, Any]) -> None:
-        """Take over this rank's share of what `state` returned."""
+        """Load this rank's shard of what `state` returned."""
         own = self.module.state_dict()
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         shares = {
@@ -83,7 +83,7 @@ def _blocks(module: nn.Module) -> Iterator[nn.Module]:
 
 
 def _assemble(state: Any, *, keep: bool) -> Any:
-    """Return nested dictionaries with every divided tensor whole, or None in its place."""
+    """Return nested dictionaries with every sharded tensor gathered, or None in its place."""
     if isinstance(state, dict):
         return {key: _assemble(value, keep=keep) for key, value in state.items()}
     if isinstance(state, DTensor):
@@ -93,7 +93,7 @@ def _assemble(state: Any, *, keep: bool) -> Any:
 
 
 def _share_of(whole: Tensor, like: Tensor) -> Tensor:
-    """Return this rank's share of `whole`, divided as `like` is."""
+    """Return this rank's shard of `whole`, sharded as `like` is."""
     if not isinstance(like, DTensor) or whole.shape != like.shape:
         return whole
     return distribute_tensor(whole, like.device_mesh, like.placements, src_data_rank=None)

@@ -15,15 +15,15 @@ from trainables.training.parallel.ranks import SOLO, Ranks
 
 
 class SingleProcessModel:
-    """The model of a trial of one process, and what the classes below change of that."""
+    """The model of a trial of one process, and the interface of its subclasses for several processes."""
 
     def __init__(self, module: LanguageModel, ranks: Ranks = SOLO) -> None:
         self.module = module
         self.gradient_scale = float(ranks.size)
-        """What the loss is multiplied by, so that the mean of gradients over the ranks is their sum."""
+        """Factor of the loss, so that the mean of the ranks' gradients equals their sum."""
 
     def forward(self, tokens_BT: Tensor, targets_BT: Tensor | None = None) -> ModelOutput:
-        """Run the forward pass of a training step; only a model that uses targets is given them."""
+        """Run the forward pass of a training step; targets are passed only to a model that needs them."""
         output: ModelOutput = self._called(*((tokens_BT,) if targets_BT is None else (tokens_BT, targets_BT)))
         return output
 
@@ -32,7 +32,7 @@ class SingleProcessModel:
         return self.module
 
     def accumulating(self) -> AbstractContextManager[Any]:
-        """Return the context of a micro-batch that others of the same step follow."""
+        """Return the context of a micro-batch that is not the last of its step."""
         return nullcontext()
 
     def full_parameters(self) -> AbstractContextManager[Any]:
@@ -45,7 +45,7 @@ class SingleProcessModel:
 
     @cached_property
     def _parameters(self) -> list[nn.Parameter]:
-        """The parameters as the processes hold them: asked for after the model is divided."""
+        """The parameters as this process holds them; must be read only after the model is sharded."""
         return list(self.module.parameters())
 
     def state(self, optimizer: Optimizer, *, keep: bool) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -60,7 +60,7 @@ class SingleProcessModel:
         return model, optimizer.state_dict()
 
     def load_state(self, optimizer: Optimizer, model: dict[str, Any], optimizer_state: dict[str, Any]) -> None:
-        """Take over what `state` returned, in a trial of any number of processes."""
+        """Load what `state` returned, in a trial with any number of processes."""
         own = self.module.state_dict()
         self.module.load_state_dict({**{name: own[name] for name in self.module.frozen_state}, **model})
         optimizer.load_state_dict(optimizer_state)

@@ -1,4 +1,4 @@
-"""A model, wrapped for the processes that train it."""
+"""Wraps a model for the processes that train it."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from trainables.training.parallel.whole import SingleProcessModel
 
 
 def wrap_model(module: LanguageModel, device: torch.device, ranks: Ranks, sharding: Sharding) -> SingleProcessModel:
-    """Move a model to its device, in the way in which the processes of a trial hold it together.
+    """Move a model to its device, wrapped for the processes of a trial.
 
     Args:
-        module: The whole model, drawn, in host memory; divided in place if `sharding` is `fsdp`.
+        module: The whole model, initialised, in host memory; sharded in place if `sharding` is `fsdp`.
         device: This process's.
         ranks: The processes.
-        sharding: Without effect on a trial of one process.
+        sharding: Ignored in a trial of one process.
     """
     if ranks.size == 1:
         return SingleProcessModel(module.to(device))
     if sharding == "fsdp":
-        from trainables.training.parallel.sharded import ShardedModel  # a second of imports that others do without
+        from trainables.training.parallel.sharded import ShardedModel  # takes a second to import
 
         return ShardedModel(module, ranks, device)
     return ReplicatedModel(module.to(device), ranks)

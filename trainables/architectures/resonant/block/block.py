@@ -1,4 +1,4 @@
-"""The resonant block (AFRB): a mixer within a position or three, memories, and a phase signal let in by a gate.
+"""The resonant block (AFRB): a local mixer, memories, and a gated phase signal.
 
 Shapes: B batch, T positions, D channels. Phases are in radians.
 
@@ -29,14 +29,14 @@ from trainables.randomness import Constant, Initializer
 class Stillness:
     """A low-pass filter of the phase signal over training forward passes: p ← G·p̄ + (1 − G)·p, off in evaluation.
 
-    p̄ ← (1 − ρ)·p̄ + ρ·p without gradient, G = max(floor, 1 − ρ). So a weak filter (small ρ) takes nearly all of the
-    signal from earlier batches, and lets nearly no gradient through.
+    p̄ ← (1 − ρ)·p̄ + ρ·p without gradient, G = max(floor, 1 − ρ). So a strongly smoothing filter (small ρ) takes
+    nearly all of the signal from earlier batches, and lets almost no gradient through.
     """
 
     ema: float
     """ρ in (0, 1]."""
     floor: float = 0.0
-    """Least share G of the average."""
+    """Smallest weight G of the average."""
 
     @property
     def share(self) -> float:
@@ -45,7 +45,7 @@ class Stillness:
 
 
 class StillnessFilter(nn.Module):
-    """`Stillness` with its average, which is forgotten when the batch's shape changes."""
+    """`Stillness` with its running average, which is reset when the batch's shape changes."""
 
     def __init__(self, stillness: Stillness) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class StillnessFilter(nn.Module):
         self.register_buffer("is_filled", torch.zeros((), dtype=torch.bool))
 
     def forward(self, x_BTD: Tensor, is_on: Tensor) -> Tensor:
-        """Filter `x_BTD` and take it into the average where `is_on`, a scalar, holds; else return it as it is."""
+        """Filter `x_BTD` and update the average if the scalar `is_on` is true; otherwise return it unchanged."""
         seen_BTD = x_BTD.detach()
         if self.average_BTD.shape != x_BTD.shape:
             self.average_BTD, self.is_filled = torch.zeros_like(seen_BTD), torch.zeros_like(self.is_filled)
@@ -67,7 +67,7 @@ class StillnessFilter(nn.Module):
         return torch.where(is_on, torch.lerp(x_BTD, average_BTD, self.stillness.share), x_BTD)
 
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take the shape of the average that is loaded."""
+        """Allocate the average in the shape that is loaded."""
         saved_BTD = state_dict.get(f"{prefix}average_BTD")
         if saved_BTD is not None:
             self.average_BTD = self.average_BTD.new_zeros(saved_BTD.shape)
@@ -75,22 +75,22 @@ class StillnessFilter(nn.Module):
 
 
 class BlockState(NamedTuple):
-    """What the past leaves behind in a block; its size is constant."""
+    """A block's state after the positions seen so far; its size is constant."""
 
     position: int
     """Number of positions seen so far."""
     recent_BND: Tensor
-    """The last N inputs of the mixer, as many as it looks back."""
+    """The mixer's last N inputs, where N is how far it looks back."""
     memories: dict[str, MemoryState]
 
 
 class BlockOutput(NamedTuple):
-    """What a resonant block returns."""
+    """The result of a resonant block."""
 
     y_BTD: Tensor
     """Added to the residual stream."""
     traces: dict[str, Tensor]
-    """What each memory says at every position, (B, T, D), by the memory's name."""
+    """What each memory returns at every position, (B, T, D), by the memory's name."""
     state: BlockState
     """After the last position."""
 
@@ -98,22 +98,22 @@ class BlockOutput(NamedTuple):
 class AFRBBlock(Mixer):
     """LN(u + γ·ramp·p) with u = memories(mix(LN(x))) and p the phase embedding of LN(x); γ = σ(g) is learned.
 
-    It norms its input itself, and leaves the residual to whom it is added by.
+    It norms its input itself; the caller adds the residual.
 
     Args:
         d_model: Width D.
-        embedding: The phase signal, or None, as a control: then there is no gate either.
-        gamma: γ in (0, 1), where the gate starts. Not looked at without an embedding.
+        embedding: The phase signal; None, as a control, also removes the gate.
+        gamma: Initial value of the gate γ, in (0, 1). Ignored without an embedding.
         mixer: A gated linear unit, a depthwise convolution over three positions, or, as a control, an MLP.
-        causal: Whether the convolution sees the past only.
-        memories: One after the other; each transforms what the one before gave.
-        schedule: How the phase signal comes in.
+        causal: Whether the convolution sees only the past.
+        memories: Applied in sequence; each transforms the output of the previous one.
+        schedule: How the phase signal is ramped up.
         stillness: The filter of the phase signal, or None.
         bias: Biases in the mixer and the norms.
-        init_std: Standard deviation at which the mixer's weights start.
+        init_std: Initial standard deviation of the mixer's weights.
 
     Raises:
-        ValueError: If γ is outside (0, 1), or two memories have one name.
+        ValueError: If γ is outside (0, 1), or two memories have the same name.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class AFRBBlock(Mixer):
         return [memory for memory in self.memories if isinstance(memory, Memory)]
 
     def set_step(self, step: int) -> None:
-        """Say that optimiser step `step`, counted from 0, comes next: for the ramps, where they count these."""
+        """Set the ramps to optimiser step `step`, counted from 0, if they count optimiser steps."""
         if self.schedule.counter == "steps":
             self.step.fill_(step)
         if self.embedding is not None:
@@ -173,12 +173,12 @@ class AFRBBlock(Mixer):
         return MixerOutput(self.run(x_BTD).y_BTD)
 
     def run(self, x_BTD: Tensor, state: BlockState | None = None) -> BlockOutput:
-        """Transform, and return what the memories say.
+        """Transform, and also return the memories' traces and the state.
 
         Args:
             x_BTD: The input.
-            state: What the call on the preceding positions returned; None at the start of a sequence. Piece by
-                piece, down to single positions, a sequence gives in evaluation mode what it gives at once.
+            state: Returned by the call on the preceding positions; None at the start of a sequence. In evaluation
+                mode a sequence gives the same whether it is passed at once, in pieces or position by position.
 
         Raises:
             ValueError: If a sequence is continued through a convolution that looks ahead.
@@ -216,11 +216,11 @@ class AFRBBlock(Mixer):
         return torch.zeros((), device=self.step.device) if self.embedding is None else self.gate.sigmoid()
 
     def strength(self) -> Tensor:
-        """Return γ·ramp, by which the phase signal is multiplied now."""
+        """Return γ·ramp, the current factor of the phase signal."""
         return self.gamma() * self.schedule.ramp(self.step)
 
     def reference(self, x_BTD: Tensor) -> Tensor | None:
-        """Transform from the references of the parts."""
+        """Transform, using the references of the parts."""
         normed_BTD = self.norm_in(x_BTD)
         u_BTD: Tensor | None = self.mixer.reference(normed_BTD)
         for memory in self._memories():

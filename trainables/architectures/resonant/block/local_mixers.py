@@ -1,4 +1,4 @@
-"""What a resonant block does before its memories: each position by itself, or three positions together.
+"""The first stage of a resonant block: each position separately, or three positions together.
 
 Shapes: B batch, T positions, D channels.
 """
@@ -18,7 +18,7 @@ KERNEL_SIZE = 3
 
 
 class GatedLinear(nn.Module):
-    """a·σ(b) with a and b linear in the input, each position by itself."""
+    """a·σ(b) with a and b linear in the input, each position separately."""
 
     causal = True
     num_recent = 0
@@ -63,10 +63,10 @@ class PositionwiseMLP(nn.Module):
 
 
 class DepthwiseConv(nn.Conv1d):
-    """A convolution over three positions, each channel by itself.
+    """A convolution over three positions, each channel separately.
 
     Causal: over a position and the two before. As published symmetric: over a position and its two neighbours, one
-    of which is the token that is to be predicted.
+    of which is the token to be predicted.
     """
 
     def __init__(self, d_model: int, *, causal: bool, init_std: float, bias: bool) -> None:

@@ -1,4 +1,4 @@
-"""What a memory is: a mixer with a state of constant size, which shows what it remembers at every position."""
+"""The interface of a memory: a mixer with a state of constant size and an output (trace) at every position."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ from trainables.layers.mixer import Mixer, MixerOutput
 
 
 class MemoryState(NamedTuple):
-    """What the past leaves behind: enough to go on as if the whole sequence were given."""
+    """A memory's state after some positions: enough to continue as if the whole sequence were passed at once."""
 
     memory_BD: Tensor
-    """The memory after the last position, before it is turned for reading; float32 or wider."""
+    """The memory after the last position, before it is rotated for reading; float32 or wider."""
     position: int
     """Number of positions written so far."""
     recent_BND: Tensor | None = None
-    """The last N inputs, where local attention sees them again; None elsewhere."""
+    """The last N inputs, if local attention needs them; otherwise None."""
 
     @property
     def num_bytes(self) -> int:
-        """Return what the state takes, in bytes."""
+        """Return the size of the state in bytes."""
         return sum(part.numel() * part.element_size() for part in self if isinstance(part, Tensor))
 
 
 class MemoryOutput(NamedTuple):
-    """What a memory returns for a sequence."""
+    """A memory's result for a sequence."""
 
     y_BTD: Tensor
     """The input plus what is read."""
     trace_BTD: Tensor
-    """What the memory says at every position, before its gate; float32 or wider."""
+    """What is read at every position, before the gate; float32 or wider."""
     state: MemoryState
     """After the last position."""
 
 
 class MemoryStep(NamedTuple):
-    """What a memory returns for one position."""
+    """A memory's result for one position."""
 
     y_BD: Tensor
     trace_BD: Tensor
@@ -47,10 +47,10 @@ class MemoryStep(NamedTuple):
 
 
 class Memory(Mixer):
-    """A mixer whose forward pass is `run` without its trace and state."""
+    """A mixer whose forward pass is `run` without trace and state."""
 
     name: ClassVar[str]
-    """Under which its trace is known."""
+    """Key of its trace."""
 
     @abstractmethod
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
@@ -58,7 +58,7 @@ class Memory(Mixer):
 
         Args:
             x_BTD: The input.
-            state: What the call on the preceding positions returned; None at the start of a sequence.
+            state: Returned by the call on the preceding positions; None at the start of a sequence.
         """
 
     @abstractmethod
@@ -70,10 +70,10 @@ class Memory(Mixer):
         return MixerOutput(self.run(x_BTD).y_BTD)
 
     def step(self, x_BD: Tensor, state: MemoryState | None = None) -> MemoryStep:
-        """Write and read one position, in time and memory that do not grow with the position.
+        """Write and read one position, in time and memory independent of the position.
 
-        Position by position this gives what `run` gives at once. For evaluation mode: in training every call
-        counts as a forward pass of its own.
+        Position by position this gives the same as `run` at once. For evaluation mode: in training every call
+        counts as a separate forward pass.
         """
         output = self.run(x_BD.unsqueeze(1), state)
         return MemoryStep(output.y_BTD.squeeze(1), output.trace_BTD.squeeze(1), output.state)

@@ -1,4 +1,4 @@
-"""T2 decay and the PCM offset: how a phase-vector memory may fade, beside its constant decay.
+"""T2 decay and the PCM offset: alternatives to the constant decay of a phase-vector memory.
 
 Source:
     attention-free-phase-blocks, src/phase_memory.py (`PhaseBuffer`).
@@ -19,13 +19,13 @@ from trainables.randomness import Constant, Initializer, Normal
 class T2Decay:
     """A decay d(u) by the position u = 1, 2, … in the sequence: e^{−u/steps}, or e^{−ku}·(1 + α·sin(ω·ln u + φ)).
 
-    It stands in the place of the memory's β, and multiplies what is read. As published (`published`) both in
-    training only, so that another memory is evaluated than was trained; and what is read by d at the position plus
+    It replaces the memory's β, and also multiplies what is read. As published (`published`) both in training only,
+    so that the evaluated memory differs from the trained one; and what is read decays with the position plus
     the number of training forward passes, so that after a few thousand passes nothing is read any more.
     """
 
     mode: Literal["exp", "resonant"] = "exp"
-    """`exp` is the first; `resonant` the second, never below 0, but above 1 at times."""
+    """`exp` is the first; `resonant` the second, never below 0, but sometimes above 1."""
     steps: float = 1500.0
     """T2 in positions."""
     k: float = 1e-3
@@ -34,7 +34,7 @@ class T2Decay:
     phase: float = 1.0472
     """φ in radians."""
     published: bool = False
-    """Whether it acts as published."""
+    """Whether it behaves as published."""
 
     def log_decay(self, time: Tensor) -> Tensor:
         """Return the natural logarithm of the decay at times u >= 1, in float64."""
@@ -54,9 +54,9 @@ class PhaseChangeOffset(nn.Module):
 
     Args:
         d_model: Width D.
-        gate_init: Where g starts.
-        init_std: Standard deviation at which c and a start; as published 0, where g gets no gradient at first.
-        published: Whether it is added in training only. (As published it also put e^{−u/1500} in the place of β;
+        gate_init: Initial value of g.
+        init_std: Initial standard deviation of c and a; as published 0, which gives g no gradient at first.
+        published: Whether it is added in training only. (As published it also replaced β by e^{−u/1500};
             that is left to `T2Decay`.)
     """
 

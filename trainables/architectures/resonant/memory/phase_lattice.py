@@ -1,8 +1,8 @@
-"""Phase-lattice memory: oscillating cells on a torus that forget, leak into their neighbours and turn.
+"""Phase-lattice memory: oscillating cells on a torus that decay, couple to their neighbours and rotate.
 
 The published file is not public. Known are its options (grid, α, β, ω, the Laplacian's κ, gate) and, from the
 parameter counts in the authors' logs (33,599,564 for two blocks of width 2,048), its size: two D×D linear layers
-with biases, one gate, and 32 scalars, two for each of 4×4 cells. What is computed here is this project's proposal
+with biases, one gate, and 32 scalars, two for each of 4×4 cells. This module is this project's proposal
 of that size.
 
 Shapes: B batch, T positions, D channels, C = X·Y cells of K = D/C channels.
@@ -24,7 +24,7 @@ from trainables.layers.phase_scan import Pair
 from trainables.randomness import Constant, Initializer
 
 ROUNDING = 1e-12
-"""Below 0 by this much is still 0."""
+"""A value below 0 by at most this counts as 0."""
 
 
 def hartley(size: int, device: torch.device) -> Tensor:
@@ -47,26 +47,26 @@ class PhaseLatticeMemory(Memory):
     """S_c ← β·S_c + α·z_c + κ·Σ_n (S_n − S_c) over the four neighbours n of cell c on a torus, with z = W_in·x + b.
 
     What is read is S̃_c = R(θ_c)·S_c with θ_c = ω_c·log(1 + t) + φ_c, ω_c and φ_c learned, channel k of a cell
-    turning with channel k + K/2; then y = x + σ(g)·(W_out·S̃ + b), with g learned. The trace is W_out·S̃ + b.
+    rotating with channel k + K/2; then y = x + σ(g)·(W_out·S̃ + b), with g learned. The trace is W_out·S̃ + b.
 
-    The update is linear and the same at every position, so it is computed in the basis of the torus's waves, where
-    no cell sees another: one exponential memory a channel, in O(T).
+    The update is linear and the same at every position, so it is computed in the basis of the torus's waves, in
+    which cells are decoupled: one exponential memory per channel, in O(T).
 
     Args:
         d_model: Width D; a multiple of 2·X·Y.
         grid_x: Cells X along one side.
         grid_y: Cells Y along the other.
-        alpha: α, by which an input is multiplied as it is written.
-        beta: β in [0, 1], by which a cell is multiplied at every position.
-        omega: ω in radians per unit of logarithmic time, where every ω_c starts.
-        kappa: κ >= 0, how much a cell leaks into each neighbour. On a side of two cells both neighbours are one.
-        gate_init: Where g starts.
-        init_std: Standard deviation at which W_out starts.
+        alpha: α, the factor of an input when it is written.
+        beta: β in [0, 1], the decay factor of a cell at every position.
+        omega: Initial value of every ω_c, in radians per unit of logarithmic time.
+        kappa: Coupling κ >= 0 to each neighbour. On a side of two cells both neighbours are the same cell.
+        gate_init: Initial value of g.
+        init_std: Initial standard deviation of W_out.
         bias: Whether there are biases.
 
     Raises:
-        ValueError: If the width cannot be split into cells, or κ is so large beside β that a wave would change its
-            sign at every position.
+        ValueError: If the width cannot be split into cells, or κ is so large compared with β that a wave would
+            change its sign at every position.
 
     Source:
         This project's proposal; options from attention-free-phase-blocks, src/train.py.
@@ -129,13 +129,13 @@ class PhaseLatticeMemory(Memory):
         return MemoryOutput(y_BTD, trace_BTD, last)
 
     def _waves(self, cells_xD: Tensor) -> Tensor:
-        """Return the waves that make up the cells, or the cells that the waves make up: it is its own inverse."""
+        """Transform cells to waves, or waves to cells: the transform is its own inverse."""
         basis_CC = torch.kron(*(hartley(size, cells_xD.device) for size in self.grid)).to(cells_xD.dtype)
         with torch.autocast(cells_xD.device.type, enabled=False):
             return (basis_CC @ cells_xD.unflatten(-1, (self.num_cells, -1))).flatten(-2)
 
     def _turned(self, cells_BTD: Tensor, start: int) -> Tensor:
-        """Turn the cells, each by its own angle."""
+        """Rotate the cells, each by its own angle."""
         time_T = torch.arange(start, start + cells_BTD.shape[1], dtype=torch.float64, device=cells_BTD.device)
         phase_TC = time_T.log1p().unsqueeze(-1) * self.omega_C + self.phase_C
         phase_TC1 = phase_TC.remainder(2 * math.pi).to(cells_BTD.dtype).unsqueeze(-1)
@@ -143,16 +143,16 @@ class PhaseLatticeMemory(Memory):
         return Pair.of_halves(cells_BTCK).rotated(phase_TC1).joined().flatten(-2)
 
     def state_bytes(self, batch_size: int, dtype: torch.dtype = torch.float32) -> int:
-        """Return the size of the state in bytes: D numbers a sequence, in float32 or wider."""
+        """Return the size of the state in bytes: D numbers per sequence, in float32 or wider."""
         return batch_size * self.d_model * torch.promote_types(dtype, torch.float32).itemsize
 
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        """Return the gate's strength, and the norm of the last cells together."""
+        """Return the gate's strength, and the norm of all cells at the last position."""
         memory_BD = self.run(x_BTD).state.memory_BD
         return {"plm_gate_strength": self.gate.detach().sigmoid(), "plm_memory_norm": memory_BD.norm(dim=-1).mean()}
 
     def reference(self, x_BTD: Tensor) -> Tensor:
-        """Write, leak and read from the definition, cell by cell and position by position."""
+        """Write, couple and read from the definition, cell by cell and position by position."""
         written_BTXYK = self.alpha * self.to_cells(x_BTD).unflatten(-1, (*self.grid, -1))
         cells_BXYK = torch.zeros_like(written_BTXYK[:, 0])
         rows = []

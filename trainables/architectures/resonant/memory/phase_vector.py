@@ -1,6 +1,6 @@
-"""Phase-vector memory: an exponential memory whose channels turn in pairs, by an angle that grows with time.
+"""Phase-vector memory: an exponential memory whose channels rotate in pairs, by an angle that grows with time.
 
-Shapes: B batch, T positions, D channels; channel k turns together with channel k + D/2. Phases are in radians.
+Shapes: B batch, T positions, D channels; channel k rotates together with channel k + D/2. Phases are in radians.
 
 Source:
     attention-free-phase-blocks, src/phase_memory.py.
@@ -27,27 +27,27 @@ from trainables.randomness import Constant, Initializer
 class PhaseVectorMemory(Memory):
     """m_t = β·m_{t−1} + α·s·x_t, read as m̃_t, and y_t = x_t + σ(g)·m̃_t, with g and s learned.
 
-    Turned by R(θ_t), θ_t = ω·log(1 + u_t) + φ, is what is read (`post`, as published: m̃_t = R(θ_t)·m_t, an
+    Rotated by R(θ_t), θ_t = ω·log(1 + u_t) + φ, is what is read (`post`, as published: m̃_t = R(θ_t)·m_t, an
     exponential average seen through a rotation that depends on the position), what is written (`write`, as
-    documented: R(θ_t)·x_t stands for x_t, and m̃_t = m_t), or nothing (`none`). The time u_t counts positions from
-    1; with `counter` "global", as published, it also counts the training forward passes so far, the present one
-    included, so that the phases of a sequence draw together as training goes on: 534 positions span 31.1 rad in
+    documented: R(θ_t)·x_t replaces x_t, and m̃_t = m_t), or nothing (`none`). The time u_t counts positions from
+    1; with `counter` "global", as published, it also counts the training forward passes so far, the current one
+    included, so that the phases of a sequence converge as training goes on: 534 positions span 31.1 rad in
     the first training pass, and .39 rad after 8,000.
 
     Args:
         d_model: Width D, even.
-        alpha: α, by which an input is multiplied as it is written.
-        beta: β in [0, 1], by which the memory is multiplied at every position.
+        alpha: α, the factor of an input when it is written.
+        beta: β in [0, 1], the decay factor of the memory at every position.
         omega: ω in radians per unit of (logarithmic) time.
         phase: φ in radians.
-        gate_init: Where g starts.
-        input_scale: Where s starts.
-        rotation: What is turned.
+        gate_init: Initial value of g.
+        input_scale: Initial value of s.
+        rotation: What is rotated.
         time: Whether θ grows with log(1 + u) or with u.
-        counter: Where u starts.
-        reset: Whether every sequence starts with an empty memory. As published it starts with the mean over the
-            batch of the memories after the training forward pass before, so that samples see each other.
-        t2: A decay that stands in the place of β and fades what is read, or None.
+        counter: Whether u counts positions only.
+        reset: Whether every sequence starts with an empty memory. As published it starts with the batch mean of
+            the memories after the previous training forward pass, so that samples see each other.
+        t2: A decay that replaces β and also multiplies what is read, or None.
         pcm: An offset added to what is read, or None.
 
     Raises:
@@ -95,7 +95,7 @@ class PhaseVectorMemory(Memory):
 
     @property
     def stateful(self) -> bool:
-        """Whether a training forward pass changes what later ones give: then no batch may be split or rerun."""
+        """Whether a training forward pass affects later ones: then no batch may be split or rerun."""
         return not self.reset or self.counter == "global" or (self.t2 is not None and self.t2.published)
 
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
@@ -134,11 +134,11 @@ class PhaseVectorMemory(Memory):
         return phase_at(count_T, self.omega, self.phase, self.time)
 
     def _t2_now(self) -> T2Decay | None:
-        """Return the T2 decay if it acts now."""
+        """Return the T2 decay if it applies in the current mode."""
         return None if self.t2 is None or (self.t2.published and not self.training) else self.t2
 
     def _log_decay(self, local_T: Tensor, dtype: torch.dtype) -> Tensor | float:
-        """Return log β, or, as (T, 1), what T2 puts in its place."""
+        """Return log β, or, as (T, 1), the T2 decay that replaces it."""
         if (t2 := self._t2_now()) is not None:
             return t2.log_decay(local_T).to(dtype).unsqueeze(-1)
         return math.log(self.beta) if self.beta > 0 else -math.inf
@@ -153,7 +153,7 @@ class PhaseVectorMemory(Memory):
         return read_BTD
 
     def state_bytes(self, batch_size: int, dtype: torch.dtype = torch.float32) -> int:
-        """Return the size of the state in bytes: D numbers a sequence, in float32 or wider."""
+        """Return the size of the state in bytes: D numbers per sequence, in float32 or wider."""
         return batch_size * self.d_model * torch.promote_types(dtype, torch.float32).itemsize
 
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
@@ -181,21 +181,21 @@ class PhaseVectorMemory(Memory):
 
 
 def turned(x_xD: Tensor, theta: float) -> Tensor:
-    """Return `x_xD` with channels (k, k + D/2) turned by θ radians."""
+    """Return `x_xD` with channels (k, k + D/2) rotated by θ radians."""
     re_x, im_x = x_xD.chunk(2, dim=-1)
     cos, sin = math.cos(theta), math.sin(theta)
     return torch.cat((cos * re_x - sin * im_x, sin * re_x + cos * im_x), dim=-1)
 
 
 class HybridMemory(Memory):
-    """(1 − w)·memory(x) + w·attention(x): what is far in a memory, what is near by windowed causal attention.
+    """(1 − w)·memory(x) + w·attention(x): a memory for distant tokens, windowed causal attention for near ones.
 
     The guide's own sketch attends within the last 32 tokens of the sequence, without a mask, and adds arrays of two
-    lengths; this attends at every position to the window up to it.
+    lengths; this one attends at every position to the window up to it.
 
     Args:
         pvm: The memory; its trace is the hybrid's.
-        attention: The attention; what it gives stands beside the memory's output, which contains the input.
+        attention: The attention; unlike the memory's output, its output does not include the input.
         weight: w in [0, 1].
 
     Source:
@@ -218,12 +218,12 @@ class HybridMemory(Memory):
         return output._replace(y_BTD=y_BTD, state=output.state._replace(recent_BND=recent_BND))
 
     def state_bytes(self, batch_size: int, dtype: torch.dtype = torch.float32) -> int:
-        """Return the memory's size and that of the window's inputs, in bytes."""
+        """Return the memory's size plus that of the window's inputs, in bytes."""
         window = batch_size * (self.attention.window - 1) * self.pvm.d_model * dtype.itemsize
         return self.pvm.state_bytes(batch_size, dtype) + window
 
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
-        """Return the memory's."""
+        """Return the memory's probes."""
         return self.pvm.probes(x_BTD)
 
     def reference(self, x_BTD: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""Parameters that are frozen for a while: their gradient is 0, not absent.
+"""Parameters that are temporarily frozen: their gradient is 0, not absent.
 
-So data-parallel workers agree on which parameters take part, and thawing needs no new optimiser. Weight decay would
-move what is frozen this way all the same: `LanguageModel.no_weight_decay` has to name it.
+So data-parallel workers agree on which parameters take part, and unfreezing needs no new optimiser. Weight decay
+would still change such parameters, so `LanguageModel.no_weight_decay` has to name them.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""InfoNCE: what was read of the memory must lie nearer to the target's embedding than to random ones.
+"""InfoNCE: what is read from the memory must be closer to the target's embedding than to random ones.
 
 Source:
     van den Oord et al. (2018), arXiv 1807.03748; attention-free-phase-blocks, `train.py` (`compute_loss`).
@@ -18,17 +18,17 @@ from trainables.randomness import Initializer, Normal
 
 
 class InfoNCE(nn.Module):
-    """Cross-entropy of the right row of the language-model head among random ones, by cosine similarity.
+    """Cross-entropy of the correct row of the language-model head among random ones, by cosine similarity.
 
-    While `frozen` is set, its own parameters are not trained (see `freezing`); what was read still gets gradients.
+    While `frozen` is set, its own parameters are not trained (see `freezing`); its input still gets gradients.
 
     Args:
         d_model: Width D of reads and of the head's rows.
         dim: Width K in which they are compared.
-        num_negatives: Random rows N for each example.
+        num_negatives: Random rows N per example.
         temperature: Divides the cosines.
-        embedding: How a row of the head comes to K numbers: `projected` by a linear layer of its own, or
-            `sliced`, its first K numbers, as published.
+        embedding: How a row of the head is mapped to K numbers: `projected` by a linear layer, or
+            `sliced` to its first K numbers, as published.
 
     Raises:
         ValueError: If rows cannot be sliced because `dim` is above `d_model`.
@@ -56,17 +56,17 @@ class InfoNCE(nn.Module):
     def draw_negatives(self, batch_size: int, vocab_size: int, device: torch.device | str) -> Tensor:
         """Draw ids_BN uniformly over the vocabulary, from torch's default generator.
 
-        As published a negative may be a target itself: by chance, as often as any other id.
+        As published a negative may equal a target, by chance, as often as any other id.
         """
         return torch.randint(vocab_size, (batch_size, self.num_negatives), device=device)
 
     def forward(self, read_BD: Tensor, positive_BD: Tensor, negative_BND: Tensor) -> Tensor:
-        """Return the loss, nats an example; ln(1 + N) where positive and negatives are alike.
+        """Return the loss, nats an example; ln(1 + N) if positive and negatives are equal.
 
         Args:
-            read_BD: What was read of the memory.
-            positive_BD: What it should be near: the mean of the head's rows over the answer's tokens.
-            negative_BND: What it should not be near: rows of the head at `draw_negatives`.
+            read_BD: What is read from the memory.
+            positive_BD: The positive: the mean of the head's rows over the answer's tokens.
+            negative_BND: The negatives: rows of the head at `draw_negatives`.
         """
         code_BK = functional.normalize(read_BD @ zero_gradient_if(self.compress_DK, frozen=self.frozen), dim=-1)
         candidate_BMD = torch.cat((positive_BD[:, None], negative_BND), dim=1)

@@ -1,7 +1,7 @@
-"""Queries: what the last few hidden states ask of a memory, at every position.
+"""Queries: vectors computed from the last few hidden states, with which a memory is read at every position.
 
 A query at t sees the `window` tokens up to t (fewer at the start of a sequence) and nothing later, as if the
-sequence ended there; it has length 1 (0 where what it is made of is 0).
+sequence ended there; it is normalised to length 1 (0 if its input is 0).
 
 Source:
     attention-free-phase-blocks, `utils_alignment.py` (`compute_query_key`) and `train.py` (`LearnedQueryHead`).
@@ -20,19 +20,19 @@ from trainables.architectures.resonant.fields import QueryMode
 from trainables.randomness import INIT_STD, Initializer, Normal
 
 EMA_OLDEST = 0.1
-"""Weight of the oldest token of a window in `ema`; the newest has 1, those between lie on a line."""
+"""Weight of the oldest token of a window in `ema`; the newest has 1, with linear interpolation between."""
 
 SPEED_TEMPERATURE = 0.5
 """Temperature of the softmax over speeds in `phase_weighted`, in units of the hidden state."""
 
 
 def lengths(num_positions: int, window: int, device: torch.device) -> Tensor:
-    """Return how many tokens the window of each position holds: min(window, t + 1), as a vector over t."""
+    """Return the number of tokens in each position's window: min(window, t + 1), as a vector over t."""
     return torch.arange(1, num_positions + 1, device=device).clamp(max=window)
 
 
 def shifted(x_BTD: Tensor, lag: int) -> Tensor:
-    """Return x with position t holding what stood at t − `lag`, zeros before the start; 0 <= lag."""
+    """Return x shifted by `lag` >= 0 positions to later times, with zeros before the start."""
     num_kept = max(x_BTD.shape[1] - lag, 0)
     return functional.pad(x_BTD[:, :num_kept], (0, 0, x_BTD.shape[1] - num_kept, 0))
 
@@ -40,7 +40,7 @@ def shifted(x_BTD: Tensor, lag: int) -> Tensor:
 def windowed_sum(x_BTD: Tensor, weight_BTN: Tensor) -> Tensor:
     """Return Σ over lags n of weight[b, t, n] · x[b, t − n], zeros before the start.
 
-    One addition for each lag: memory O(T·d), never the window's copies.
+    One addition per lag: memory O(T·d), without copies of the windows.
 
     Args:
         x_BTD: What is summed.
@@ -65,7 +65,7 @@ class Query(nn.Module):
 
     @abstractmethod
     def pool(self, h_BTD: Tensor) -> Tensor:
-        """Return the query before it gets length 1."""
+        """Return the query before it is normalised."""
 
     def mean(self, h_BTD: Tensor) -> Tensor:
         """Return the mean of the window at every position."""
@@ -97,7 +97,7 @@ class EmaQuery(Query):
 
 
 class PhaseWeightedQuery(Query):
-    """Tokens weighted by how fast the state moves on from them: softmax of ‖h_{i+1} − h_i‖ / 0.5.
+    """Tokens weighted by how much the state changes after them: softmax of ‖h_{i+1} − h_i‖ / 0.5.
 
     The newest token has no successor and so no weight; a window of one token gives that token.
     """
@@ -122,7 +122,7 @@ class MlpQuery(Query):
     """The mean over the window of a fixed random network D → D/4 → D with ReLU between; never trained.
 
     Corrected: as published its second matrix is applied to the hidden state instead of the hidden layer, whose
-    widths differ, so that the mode raises an error wherever it is called.
+    widths differ, so that the mode always raises an error.
     """
 
     def __init__(self, d_model: int, window: int) -> None:
@@ -133,7 +133,7 @@ class MlpQuery(Query):
         self.initializers: dict[str, Initializer] = {"inner_DE": Normal(INIT_STD), "outer_ED": Normal(INIT_STD)}
 
     def pool(self, h_BTD: Tensor) -> Tensor:
-        """Return the mean of the network's outputs. Their scale is lost in the length, so the std is free."""
+        """Return the mean of the network's outputs. Normalisation removes their scale, so the std is arbitrary."""
         return self.mean((h_BTD @ self.inner_DE).relu()) @ self.outer_ED
 
 

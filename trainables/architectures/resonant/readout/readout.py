@@ -1,4 +1,4 @@
-"""The readout: asks a memory with a query and turns what it gives into logits beside the model's own.
+"""The readout: reads a memory with a query and turns the result into logits that are added to the model's own.
 
 Source:
     attention-free-phase-blocks, `phase_memory.py` (`readout`) and `train.py` (`apply_readout_to_logits`).
@@ -19,7 +19,7 @@ from trainables.architectures.resonant.readout.ridge import RidgeProjection
 from trainables.randomness import INIT_STD, Constant, Initializer, Normal
 
 CLAMP = 10.0
-"""Largest size of a logit that a readout adds, before its scale."""
+"""Largest absolute value of a logit that a readout adds, before its scale."""
 
 SEPARATE_WIDTH = 512
 """Width between trace and vocabulary of a `separate` head."""
@@ -34,11 +34,11 @@ def keep_top(score: Tensor, k: int) -> Tensor:
 
 
 def read_trace(query_BSD: Tensor, trace_BTD: Tensor, *, top_k: int = 0) -> Tensor:
-    """Return what S queries read of the trace: Σ over j of softmax_j(cos(q, m_j)) · m_j, at temperature 1.
+    """Return what S queries read from the trace: Σ over j of softmax_j(cos(q, m_j)) · m_j, at temperature 1.
 
     The queries are those of the last S positions; each reads up to its own position. Cosines lie between -1 and 1,
     so that no position of n gets more than e² / (n - 1 + e²) of the weight: without `top_k` a long trace is read
-    almost evenly. Time and memory O(S·T).
+    almost uniformly. Time and memory O(S·T).
 
     Args:
         query_BSD: Queries of any length.
@@ -56,18 +56,18 @@ def read_trace(query_BSD: Tensor, trace_BTD: Tensor, *, top_k: int = 0) -> Tenso
 
 
 def seen_ids(tokens_BT: Tensor, window: int, num_queries: int, vocab_size: int) -> Tensor:
-    """Return which ids stand among the `window` tokens up to each of the last `num_queries` positions, seen_BSV."""
+    """Return which ids are among the `window` tokens up to each of the last `num_queries` positions, seen_BSV."""
     num_positions = tokens_BT.shape[1]
     position_S = torch.arange(num_positions - num_queries, num_positions, device=tokens_BT.device)
     lag_N = torch.arange(window, device=tokens_BT.device)
-    # before its start a sequence repeats its first token, which such a window holds anyway
+    # before its start a sequence repeats its first token, which such a window contains anyway
     id_BSN = tokens_BT[:, (position_S[:, None] - lag_N).clamp(min=0)]
     seen_BSV = torch.zeros(len(tokens_BT), num_queries, vocab_size, dtype=torch.bool, device=tokens_BT.device)
     return seen_BSV.scatter_(2, id_BSN, True)
 
 
 class SeparateHead(nn.Module):
-    """Logits from what was read: D → 512, layer norm, GELU, → V, without biases.
+    """Logits from what is read: D → 512, layer norm, GELU, → V, without biases.
 
     While `frozen` is set its parameters are not trained, see `freezing`.
     """
@@ -97,27 +97,27 @@ class SeparateHead(nn.Module):
 
 
 class Readout(nn.Module):
-    """Adds to the logits what a memory answers to a query.
+    """Adds to the logits what a query reads from a memory.
 
     Args:
         d_model: Width D.
         vocab_size: Size of the vocabulary V, for the `separate` head.
         query: Maps h_BTD to a query at every position.
-        projection: Maps what was read to the space of the embeddings (`pvm2emb`), before the `shared` head.
+        projection: Maps what is read to the space of the embeddings (`pvm2emb`), before the `shared` head.
         over: `trace` reads all past states by cosine, O(T·d) memory; `state` reads the current one, O(d), and
-            has no use for a query.
+            ignores the query.
         positions: Where logits are added: at `all`, or at the `last` only, as published.
-        mask: `window` lets only ids seen in the last `window` tokens through; all others get the least logit, as
-            published. Where the answer is among those tokens, this hands it to the model.
+        mask: `window` lets only ids seen in the last `window` tokens through; all others get the smallest logit, as
+            published. If the answer is among those tokens, this reveals it to the model.
         window: Tokens whose ids the mask lets through.
         top_k: How many to keep; 0: all.
-        top_k_over: Positions of the `trace` that are read, or ids of the `vocabulary` (as the published flag
-            does): the rest get the least logit.
-        scale: Multiplies the logits after they were clamped to ±10, so that the least is -10 times it.
-        head: `shared` is the model's own; `separate` a network of its own (`SeparateHead`) from what was read,
+        top_k_over: Positions of the `trace` that are read, or ids of the `vocabulary` (as with the published
+            flag): the others get the smallest logit.
+        scale: Multiplies the logits after they were clamped to ±10, so that the smallest is -10 times it.
+        head: `shared` is the model's own; `separate` a network (`SeparateHead`) applied to what is read,
             without projection. As published the separate head is built and never used.
         of: Whose trace a sequence reads: its `own`, or that of the batch's `first`, as published.
-        freeze_steps: First steps in which the separate head is not trained; the projection has a rule of its own.
+        freeze_steps: First steps in which the separate head is not trained; the projection is frozen separately.
     """
 
     def __init__(
@@ -147,19 +147,19 @@ class Readout(nn.Module):
         self.separate = SeparateHead(d_model, vocab_size) if head == "separate" else None
 
     def set_step(self, step: int) -> None:
-        """Freeze or thaw, as it is right before 0-based `step`."""
+        """Freeze or unfreeze, as required right before 0-based `step`."""
         if isinstance(self.projection, RidgeProjection):
             self.projection.set_step(step)
         if self.separate is not None:
             self.separate.frozen = step < self.freeze_steps
 
     def read(self, h_BTD: Tensor, trace_BTD: Tensor) -> Tensor:
-        """Return what is read of one trace, read_BSD; S is T, or 1 where only the last position is read.
+        """Return what is read from one trace, read_BSD; S is T, or 1 if only the last position is read.
 
         Over several blocks, the reads are averaged.
 
         Args:
-            h_BTD: Hidden states that ask.
+            h_BTD: Hidden states that the query is computed from.
             trace_BTD: The memory after every position, rotated as it is read.
         """
         if self.of == "first":
@@ -171,7 +171,7 @@ class Readout(nn.Module):
         return read_trace(query_BSD, trace_BTD, top_k=self.top_k if self.top_k_over == "trace" else 0)
 
     def logits(self, read_BSD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
-        """Return the logits to be added for what was read, logits_BTV; 0 at positions that were not read.
+        """Return the logits to be added for what is read, logits_BTV; 0 at positions that are not read.
 
         Args:
             read_BSD: What `read` returned.

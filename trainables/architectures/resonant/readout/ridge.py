@@ -1,4 +1,4 @@
-"""KISS-Ridge: the projection from what a memory gives to an embedding, solved in closed form before training.
+"""KISS-Ridge: the projection from what is read to an embedding, solved in closed form before training.
 
 Source:
     attention-free-phase-blocks, `utils_alignment.py` (`ridge_fit`, `collect_alignment_pairs`) and the
@@ -18,16 +18,16 @@ from trainables.architectures.resonant.readout.freezing import zero_gradient_if
 from trainables.randomness import Constant, Initializer, Normal
 
 RECALIBRATION_PAIRS = 256
-"""Pairs behind each re-calibration, where `max_pairs` are not fewer."""
+"""Pairs used in each re-calibration, or `max_pairs` if that is fewer."""
 
 RECALIBRATION_SHARE = 0.3
-"""Share of the new solution in a re-calibrated projection; the old one keeps the rest."""
+"""Weight of the new solution in a re-calibrated projection; the old one keeps the rest."""
 
 
 def solve_ridge(z_ND: Tensor, e_NK: Tensor, l2: float) -> Tensor:
     """Return W_DK = argmin ‖Z W − E‖² + l2 ‖W‖², from the normal equations (ZᵀZ + l2 I) W = ZᵀE in float64.
 
-    Fewer pairs than dimensions are no obstacle: the penalty decides among the solutions.
+    Fewer pairs than dimensions are no obstacle: the penalty selects one of the solutions.
 
     Args:
         z_ND: One input a row.
@@ -58,9 +58,9 @@ class RidgeProjection(nn.Module):
         d_model: Width D of inputs and outputs.
         projection: `ridge`; `random` keeps the initial draw, `identity` starts at x → x. Neither is calibrated.
         l2: As in `solve_ridge`.
-        max_pairs: Pairs behind the calibration before the first step.
+        max_pairs: Pairs for the calibration before the first step.
         unfreeze_step: First step, from 0, that trains the projection; None: never.
-        recalibrate_every: Steps from one re-calibration to the next; 0: none.
+        recalibrate_every: Steps between re-calibrations; 0: none.
     """
 
     def __init__(
@@ -78,13 +78,13 @@ class RidgeProjection(nn.Module):
         self.l2, self.max_pairs = l2, max_pairs
         self.unfreeze_step, self.recalibrate_every = unfreeze_step, recalibrate_every
         self.map_DD = nn.Parameter(torch.empty(d_model, d_model))
-        # of the identity it is the difference from it, since an initialiser draws or fills
+        # `identity` trains the difference from the identity, because an initialiser can only draw or fill
         rule = Constant(0.0) if projection == "identity" else Normal(1 / math.sqrt(d_model))
         self.initializers: dict[str, Initializer] = {"map_DD": rule}
         self.frozen = unfreeze_step != 0
 
     def set_step(self, step: int) -> None:
-        """Freeze or thaw, as it is right before 0-based `step`."""
+        """Freeze or unfreeze, as required right before 0-based `step`."""
         self.frozen = self.unfreeze_step is None or step < self.unfreeze_step
 
     def pairs_due(self, step: int) -> int:
@@ -98,16 +98,16 @@ class RidgeProjection(nn.Module):
 
     @torch.no_grad()
     def calibrate(self, z_ND: Tensor, e_ND: Tensor, *, share: float = 1.0) -> dict[str, float]:
-        """Set the map to the ridge solution for pairs of length 1.
+        """Set the map to the ridge solution for pairs normalised to length 1.
 
         Args:
-            z_ND: What the memory gave, one example a row; its length is lost.
-            e_ND: The embedding it should have given; its length is lost.
+            z_ND: What was read, one example a row; its length is ignored.
+            e_ND: The target embedding; its length is ignored.
             share: Weight of the new solution; the old map keeps the rest. `RECALIBRATION_SHARE` after the first.
 
         Returns:
-            What the calibration found: `pairs`; `cosine`, the mean over pairs between target and what the new
-            solution predicts (in sample: with fewer pairs than dimensions it is near 1 for any targets);
+            Statistics of the calibration: `pairs`; `cosine`, the mean over pairs between target and the new
+            solution's prediction (in sample: with fewer pairs than dimensions it is near 1 for any targets);
             `singular_min` and `singular_max` of the solution, as published: with fewer pairs than dimensions
             `singular_min` is 0.
         """
@@ -124,6 +124,6 @@ class RidgeProjection(nn.Module):
         }
 
     def forward(self, read_BTD: Tensor) -> Tensor:
-        """Map what was read to the space of the embeddings."""
+        """Map what is read to the space of the embeddings."""
         mapped_BTD = read_BTD @ zero_gradient_if(self.map_DD, frozen=self.frozen).to(read_BTD.dtype)
         return read_BTD + mapped_BTD if self.projection == "identity" else mapped_BTD
