@@ -7,10 +7,10 @@ from tests.mutants.mutant import Mutant
 _SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/results/test_rates.py"
 _STATISTICS, _STATISTICS_TESTS = (
     "analysis/statistics/inference.py",
-    "tests/unit/analysis/statistics/test_statistics.py",
+    "tests/unit/analysis/statistics/test_inference.py",
 )
-_COMPARISONS, _RESULTS_TESTS = "analysis/results/comparison.py", "tests/unit/analysis/results/test_results.py"
-_RECORDS, _RECORDS_TESTS = "analysis/records/journal.py", "tests/unit/analysis/records/test_records.py"
+_COMPARISONS, _RESULTS_TESTS = "analysis/results/comparison.py", "tests/unit/analysis/results/test_arms.py"
+_RECORDS, _RECORDS_TESTS = "analysis/records/journal.py", "tests/unit/analysis/records/test_journal.py"
 _HALF_WIDTH = f"{_STATISTICS_TESTS}::test_half_width_in_standard_deviations_is_the_published_one"
 _T_REACH = "_t_quantile(confidence, y.size - 1) * _standard_error(y)"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_REQUESTS, _REQUESTS_TESTS = "cluster/placement/request.py", "tests/unit/cluster/placement/test_requests.py"
-_PACKING, _PACKING_TESTS = "cluster/placement/size_classes.py", "tests/unit/cluster/placement/test_packing.py"
-_CAP, _CAP_TESTS = "trainables/worker/memory_limit.py", "tests/unit/trainables/worker/test_memory_cap.py"
-_LEDGER_TESTS = "tests/unit/cluster/memory/test_memory_ledger.py"
+_REQUESTS, _REQUESTS_TESTS = "cluster/placement/request.py", "tests/unit/cluster/placement/test_request.py"
+_PACKING, _PACKING_TESTS = "cluster/placement/size_classes.py", "tests/unit/cluster/placement/test_size_classes.py"
+_CAP, _CAP_TESTS = "trainables/worker/memory_limit.py", "tests/unit/trainables/worker/test_memory_limit.py"
+_LEDGER_TESTS = "tests/unit/cluster/memory/test_tensor_ledger.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -64,7 +64,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="cluster/placement/oom.py",
         old="size_class=had.size_class - 1, memory_mib=memory_mib",
         new="size_class=had.size_class, memory_mib=had.memory_mib",
-        caught_by="tests/unit/cluster/placement/test_guard.py::test_else_it_gets_more_memory_and_keeps_its_micro_batch",
+        caught_by="tests/unit/cluster/placement/test_oom.py::test_else_it_gets_more_memory_and_keeps_its_micro_batch",
     ),
     Mutant(
         name="split_though_it_changes_the_gradients",
@@ -72,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="cluster/placement/oom.py",
         old="if splits and had.micro_batch_size > 1",
         new="if had.micro_batch_size > 1",
-        caught_by="tests/unit/cluster/placement/test_guard.py::test_it_ends_never_shrinks_memory_and_never_changes_the_batch",
+        caught_by="tests/unit/cluster/placement/test_oom.py::test_it_ends_never_shrinks_memory_and_never_changes_the_batch",
     ),
     Mutant(
         name="cap_never_lifted",
@@ -96,7 +96,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/worker/single_worker.py",
         old='"done": ended and not self._why_spent}',
         new='"done": ended}',
-        caught_by="tests/unit/sweeps/run/test_recovery.py::test_a_process_that_ran_out_of_memory_tells_its_result_and_then_ends",
+        caught_by="tests/unit/sweeps/run/test_memory_retry.py::test_a_process_that_ran_out_of_memory_tells_its_result_and_then_ends",
     ),
     Mutant(
         name="correction_of_the_smallest_peak",
@@ -104,6 +104,6 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/plan/corrections.py",
         old="factors[name] = max(factors.get(name, lowest), min(ratio, highest))",
         new="factors[name] = min(factors.get(name, highest), max(ratio, lowest))",
-        caught_by="tests/unit/sweeps/plan/test_learned.py::test_the_largest_ratio_counts_for_the_whole_family",
+        caught_by="tests/unit/sweeps/plan/test_corrections.py::test_the_largest_ratio_counts_for_the_whole_family",
     ),
 )

@@ -21,7 +21,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/mixer.py",
         old="sum_cos, sum_sin = cumulative_sum(cos), cumulative_sum(sin)",
         new="sum_cos, sum_sin = cumulative_sum(cos.roll(-1, -1)), cumulative_sum(sin.roll(-1, -1))",
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_layer.py::test_only_the_causal_mean_field_hides_the_future",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_mixer.py::test_only_the_causal_mean_field_hides_the_future",
     ),
     Mutant(
         name="prefix_sum_counts_a_block_twice",
@@ -45,7 +45,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/config.py",
         old='    "causal": False,',
         new='    "causal": True,',
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_config.py::test_fidelity_sets_the_defaults",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_config.py::test_fidelity_sets_the_defaults",
     ),
     Mutant(
         name="corrected_repels",
@@ -53,7 +53,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/mixer.py",
         old='1.0 if sign == "attractive" else -1.0',
         new='-1.0 if sign == "attractive" else 1.0',
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_layer.py::test_attractive_oscillators_synchronise_and_repulsive_ones_do_not",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_mixer.py::test_attractive_oscillators_synchronise_and_repulsive_ones_do_not",
     ),
     Mutant(
         name="noise_at_evaluation",
@@ -61,7 +61,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/mixer.py",
         old="phase_noise=self.phase_noise if perturbed else 0.0",
         new="phase_noise=self.phase_noise",
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_layer.py::test_noise_acts_in_training_only",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_mixer.py::test_noise_acts_in_training_only",
     ),
     Mutant(
         name="regulariser_has_no_gradient",
@@ -69,7 +69,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/mixer.py",
         old="phase_BHNT if self.coherence_has_gradient else phase_BHNT.detach()",
         new="phase_BHNT.detach()",
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_layer.py::test_regulariser_teaches_unless_its_phases_are_detached",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_mixer.py::test_regulariser_teaches_unless_its_phases_are_detached",
     ),
     Mutant(
         name="null_of_another_size",
@@ -93,7 +93,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/kuramoto/config.py",
         old="**SEARCH.canonical(space)}",
         new="**space}",
-        caught_by="tests/unit/trainables/architectures/kuramoto/test_kuramoto_config.py::test_fields_without_effect_are_dropped",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_config.py::test_fields_without_effect_are_dropped",
     ),
     Mutant(
         name="parameter_budget_ignored",
@@ -101,6 +101,6 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/architectures/gpt.py",
         old="if self.parameter_budget is None:\n            return",
         new="if self.parameter_budget is None or self.num_layers:\n            return",
-        caught_by="tests/unit/trainables/architectures/test_backbone.py::test_parameter_budget_is_met",
+        caught_by="tests/unit/trainables/architectures/test_gpt.py::test_parameter_budget_is_met",
     ),
 )

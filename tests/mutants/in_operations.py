@@ -46,7 +46,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="analysis/records/replicates.py",
         old="reports=[] if anew else self.reports",
         new="reports=self.reports",
-        caught_by="tests/unit/analysis/records/test_records.py::test_what_a_reopened_replicate_has_not_repeated_stays_if_it_continues",
+        caught_by="tests/unit/analysis/records/test_journal.py::test_what_a_reopened_replicate_has_not_repeated_stays_if_it_continues",
     ),
     Mutant(
         name="export_of_survivors",
@@ -54,7 +54,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="analysis/results/export.py",
         old="return [_replicate(each, sweep, fields) for each in _replicates(state, sweep)]",
         new='return [_replicate(e, sweep, fields) for e in _replicates(state, sweep) if e.status == "finished"]',
-        caught_by="tests/unit/sweeps/cli/test_export.py::test_every_replicate_is_a_row_with_parameters_metrics_and_numerics",
+        caught_by="tests/unit/sweeps/cli/test_results.py::test_every_replicate_is_a_row_with_parameters_metrics_and_numerics",
     ),
     Mutant(
         name="gc_beside_a_driver",
@@ -62,7 +62,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/store/cleanup.py",
         old="    if at_work:\n",
         new="    if len(at_work) > 1:\n",
-        caught_by="tests/unit/sweeps/store/test_retention.py::test_nothing_is_removed_while_a_driver_is_at_work",
+        caught_by="tests/unit/sweeps/store/test_cleanup.py::test_nothing_is_removed_while_a_driver_is_at_work",
     ),
     Mutant(
         name="upload_of_any_size",
@@ -70,7 +70,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/jobs/package.py",
         old="if self.upload_bytes <= limit_bytes:",
         new="if self.upload_bytes:",
-        caught_by="tests/unit/sweeps/jobs/test_parcel.py::test_too_large_is_refused_with_the_largest_files",
+        caught_by="tests/unit/sweeps/jobs/test_package.py::test_too_large_is_refused_with_the_largest_files",
     ),
     Mutant(
         name="taken_over_by_the_clock",

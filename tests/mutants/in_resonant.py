@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _MODEL = "trainables/architectures/resonant/model.py"
-_MODEL_TESTS = "tests/unit/trainables/architectures/resonant/test_resonant_model.py"
+_MODEL_TESTS = "tests/unit/trainables/architectures/resonant/test_model.py"
 
 MUTANTS = (
     Mutant(
@@ -14,7 +14,7 @@ MUTANTS = (
         file="sweeps/search/fixed.py",
         old="        if not unmet:\n",
         new="        if replicate:\n",
-        caught_by="tests/unit/sweeps/run/test_agenda.py::"
+        caught_by="tests/unit/sweeps/run/test_queue.py::"
         "test_what_starts_with_the_weights_of_another_waits_until_that_has_finished",
     ),
     Mutant(
@@ -23,7 +23,7 @@ MUTANTS = (
         file="trainables/training/initial_weights.py",
         old="if found != origin.identity:",
         new="if not found:",
-        caught_by="tests/unit/trainables/training/test_origins.py::test_weights_of_another_replicate_are_refused",
+        caught_by="tests/unit/trainables/training/test_initial_weights.py::test_weights_of_another_replicate_are_refused",
     ),
     Mutant(
         name="start_is_no_part_of_the_name",
@@ -31,7 +31,7 @@ MUTANTS = (
         file="trainables/config/trial.py",
         old='**({"origins": dict(origins)} if origins else {})',
         new="",
-        caught_by="tests/unit/trainables/training/test_origins.py::test_what_it_starts_with_is_part_of_what_it_computes",
+        caught_by="tests/unit/trainables/training/test_initial_weights.py::test_what_it_starts_with_is_part_of_what_it_computes",
     ),
     Mutant(
         name="projection_never_frozen",

@@ -101,7 +101,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="cluster/memory/estimate.py",
         old="optimizer_mib=optimizer / MIB",
         new="optimizer_mib=0.0",
-        caught_by="tests/unit/cluster/memory/test_memory.py::test_parameters_and_gradients_are_exact",
+        caught_by="tests/unit/cluster/memory/test_estimate.py::test_parameters_and_gradients_are_exact",
     ),
     Mutant(
         name="cores_of_the_whole_machine",
@@ -189,7 +189,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/run/tune_adapter.py",
         old="        if not leased.is_retry:\n",
         new="        if leased:\n",
-        caught_by="tests/unit/sweeps/run/test_search.py::test_second_starts_leave_the_limit_to_others",
+        caught_by="tests/unit/sweeps/run/test_tune_adapter.py::test_second_starts_leave_the_limit_to_others",
     ),
     Mutant(
         name="own_ends_unseen",
@@ -197,7 +197,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/run/queue.py",
         old="        self._has_news = True\n\n    def try_again",
         new="        self._has_news = False\n\n    def try_again",
-        caught_by="tests/unit/sweeps/run/test_agenda.py::test_an_end_of_our_own_is_seen_at_once",
+        caught_by="tests/unit/sweeps/run/test_queue.py::test_an_end_of_our_own_is_seen_at_once",
     ),
     Mutant(
         name="kept_for_each_trial",
@@ -221,7 +221,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/run/limits.py",
         old="self._num_started >= self._max_trials",
         new="self._num_started > self._max_trials",
-        caught_by="tests/unit/sweeps/run/test_sitting.py::test_after_its_trials_it_is_full_but_not_over",
+        caught_by="tests/unit/sweeps/run/test_limits.py::test_after_its_trials_it_is_full_but_not_over",
     ),
     Mutant(
         name="hang_counts_as_crash",
@@ -237,7 +237,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/plan/selection.py",
         old="return replicate is not None and replicate.status is not None and replicate.ended_at == self.ended_at",
         new="return replicate is not None and replicate.status is not None",
-        caught_by="tests/unit/sweeps/run/test_agenda.py::test_an_end_is_taken_back_once_and_only_the_one_that_was_meant",
+        caught_by="tests/unit/sweeps/run/test_queue.py::test_an_end_is_taken_back_once_and_only_the_one_that_was_meant",
     ),
     Mutant(
         name="others_leases_wait_for_nobody",
@@ -245,7 +245,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/run/queue.py",
         old="held=len(self._held),",
         new="held=0,",
-        caught_by="tests/unit/sweeps/run/test_agenda.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
+        caught_by="tests/unit/sweeps/run/test_queue.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
     ),
     Mutant(
         name="mlflow_schema_made_in_place",

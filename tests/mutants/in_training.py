@@ -171,7 +171,7 @@ MUTANTS: tuple[Mutant, ...] = (
         old="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n",
         new="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n"
         "        trainer.model = globals().setdefault('_kept', trainer.model)\n",
-        caught_by="tests/unit/trainables/worker/test_tune_trainable.py::test_a_reused_actor_computes_what_a_fresh_process_does",
+        caught_by="tests/unit/trainables/worker/test_single_worker.py::test_a_reused_actor_computes_what_a_fresh_process_does",
     ),
     Mutant(
         name="other_data_accepted",

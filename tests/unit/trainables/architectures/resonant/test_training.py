@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.configs import RESONANT, small_config
-from tests.unit.trainables.architectures.resonant.test_resonant_model import FULL, SMALL, batch, build
+from tests.unit.trainables.architectures.resonant.test_model import FULL, SMALL, batch, build
 from trainables.architectures.resonant.model import ResonantModel
 from trainables.config.training import OptimizerConfig
 from trainables.training.loop import Trainer
