@@ -42,7 +42,7 @@ def detectable_effect(claim: Claim, num_seeds: int) -> DetectableEffect:
         return _WITHOUT_INTERVALS[claim.kind](claim, num_seeds)
     if num_seeds < 2:
         return DetectableEffect(None, "one seed: no interval is attainable", is_possible=False)
-    return _OVER_SEEDS.get(claim.kind, _comparison)(claim, num_seeds)
+    return _OVER_SEEDS[claim.kind](claim, num_seeds)
 
 
 def _mean(_: Claim, num_seeds: int) -> DetectableEffect:
@@ -111,5 +111,9 @@ _OVER_SEEDS: dict[Kind, Callable[[Claim, int], DetectableEffect]] = {
     "equivalence": _two_sided,
     "flatness": _two_sided,
     "non_inferiority": _one_sided,
+    "superiority": _comparison,
+    "pairwise": _comparison,
+    "trend": _comparison,
+    "factorial": _comparison,
 }
-"""Power of tests on one value per seed; every other kind compares pairs of values."""
+"""Power of tests on one value per seed: of an arm, of a difference of two, or of a slope or contrast over arms."""

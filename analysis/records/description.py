@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analysis.claims.claim import Claim, ClaimError
@@ -110,6 +110,20 @@ class SweepInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, data hash, machine."""
     format_version: int = FORMAT_VERSION
+
+    def with_seeds_of(self, before: SweepInfo) -> SweepInfo:
+        """Return this description with the seeds that an earlier one of this folder has for equal configurations.
+
+        A sweep of other seeds adds replicates; those computed before stay in every table.
+        """
+        known: dict[str, tuple[int, ...]] = {}
+        for unit in (*before.units, *self.units):
+            known[unit.config_id] = tuple(sorted({*known.get(unit.config_id, ()), *unit.seeds}))
+
+        def merged(units: tuple[ArmInfo, ...]) -> tuple[ArmInfo, ...]:
+            return tuple(replace(unit, seeds=known[unit.config_id]) for unit in units)
+
+        return replace(self, arms=merged(self.arms), prerequisites=merged(self.prerequisites))
 
     @property
     def units(self) -> tuple[ArmInfo, ...]:

@@ -27,7 +27,7 @@ class JournalState:
     """The state after all events of a journal."""
 
     sweep: SweepInfo | None = None
-    """The newest description."""
+    """The newest description, with the seeds of earlier ones of the same configurations."""
     replicates: dict[Key, Replicate] = field(default_factory=dict)
 
     def has_ended(self, key: Key) -> bool:
@@ -49,7 +49,8 @@ class JournalState:
         """Add one event; events must come in order of (time, sweep_id, line)."""
         kind = event["event"]
         if kind == "sweep":
-            self.sweep = SweepInfo.from_event(event)
+            described = SweepInfo.from_event(event)
+            self.sweep = described if self.sweep is None else described.with_seeds_of(self.sweep)
             return
         if kind == "interrupted":
             return

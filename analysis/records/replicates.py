@@ -58,9 +58,9 @@ class Replicate:
     started_at: float | None = None
     ended_at: float | None = None
     seconds: float | None = None
-    """Wall time of the attempt that ended, as the trial measured it."""
+    """Wall time of the work that was kept of all attempts, as the trial measured it."""
     cpu_seconds: float | None = None
-    """CPU time of that attempt: unlike wall time, it does not grow if the node is shared."""
+    """CPU time of that work: unlike wall time, it does not grow if the node is shared."""
     peak_memory_mib: float | None = None
     message: str = ""
     retry: str = ""

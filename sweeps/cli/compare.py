@@ -11,7 +11,16 @@ from rich.console import Console
 
 from analysis.records.description import ArmInfo
 from analysis.records.journal import read_journal
-from analysis.report.tables import DIRECTIONS, decimals_of, format_change, format_number, scale_notes, short_reading
+from analysis.report.tables import (
+    DIRECTIONS,
+    SMOKE,
+    SMOKE_NOTE,
+    decimals_of,
+    format_change,
+    format_number,
+    scale_notes,
+    short_reading,
+)
 from analysis.results.sweeps import (
     ComparedPair,
     ComparedSweeps,
@@ -163,10 +172,11 @@ def compare(out: Console, emit: Emit | None, first: str, second: str, metric: st
     if emit:
         emit({**compared.to_json(), "all_fields_known": known})
     else:
-        _print(out, compared, is_sweep=a.arm is None, known=known)
+        is_smoke = SMOKE in {side.sweep.scale for side in (a.side, b.side)}
+        _print(out, compared, is_sweep=a.arm is None, known=known, is_smoke=is_smoke)
 
 
-def _print(out: Console, compared: ComparedSweeps, *, is_sweep: bool, known: bool) -> None:
+def _print(out: Console, compared: ComparedSweeps, *, is_sweep: bool, known: bool, is_smoke: bool) -> None:
     out.print(f"A  {compared.a}\nB  {compared.b}\n", style="bold", markup=False)
     _print_fields(out, compared.pairs)
     if not known:
@@ -179,7 +189,7 @@ def _print(out: Console, compared: ComparedSweeps, *, is_sweep: bool, known: boo
         table.add_row(*_cells(pair, compared, decimals))
     out.print(table)
     out.print()
-    for line in _notes(compared, is_sweep=is_sweep):
+    for line in [*([SMOKE_NOTE] if is_smoke else []), *_notes(compared, is_sweep=is_sweep)]:
         out.print(line, markup=False)
 
 
@@ -226,7 +236,8 @@ def _cells(pair: ComparedPair, compared: ComparedSweeps, decimals: int) -> list[
 def _notes(compared: ComparedSweeps, *, is_sweep: bool) -> list[str]:
     tests: Mapping[str, str] = {"paired t": "paired by seed", "Welch t": "unpaired, by Welch's test"}
     used = " and ".join(tests[method] for method in sorted({p.method for p in compared.pairs if p.method}))
-    adjusted = f", Holm-adjusted over {len(compared.pairs)} pairs" if len(compared.pairs) > 1 else ""
+    count = len(compared.pairs)
+    adjusted = f", Holm-adjusted over {count} pairs" if count > 1 else ", not adjusted for other comparisons"
     notes = [f"{100 * compared.confidence:g} % Student-t intervals over seeds, {used}; p two-sided{adjusted}"]
     if not used:
         notes = ["nothing to compare: no seed of A and B has ended with this metric"]

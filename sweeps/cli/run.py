@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable
 
@@ -19,6 +20,7 @@ from sweeps.run.driver import Prepared, ToRun, prepare, run_missing, what_to_run
 from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
+from sweeps.tracking.uri import refuse_bad_tracking_uri
 
 
 def run(
@@ -36,6 +38,7 @@ def run(
     Raises:
         JournalError: If a line of the journal is damaged; nothing was started then.
     """
+    refuse_bad_tracking_uri(os.environ)
     prepared = prepare(name, scale, sets)
     prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out

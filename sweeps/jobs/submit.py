@@ -22,7 +22,7 @@ from sweeps.run.limits import RunLimits
 from sweeps.store.folder import ResultsFolder, job_results_root
 from sweeps.store.provenance import SUBMITTED_FROM, git_state
 from sweeps.studies.resolve import load_study
-from sweeps.tracking.uri import ADVICE, check_tracking_uri
+from sweeps.tracking.uri import refuse_bad_tracking_uri
 from trainables.units import MIB
 
 if TYPE_CHECKING:
@@ -145,13 +145,10 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
                 f"{name}={given} is relative to this folder, and no job runs here; give its absolute path on the "
                 "cluster"
             )
-    uri = environ.get("MLFLOW_TRACKING_URI")
-    if uri:
-        problem = check_tracking_uri(uri)
-        if problem is not None:
-            raise UserError(f"MLFLOW_TRACKING_URI: {problem}; {ADVICE}")
-        if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
-            raise UserError(f"MLFLOW_TRACKING_URI={uri} is relative; write sqlite:////absolute/path/mlflow.db")
+    refuse_bad_tracking_uri(environ)
+    uri = environ.get("MLFLOW_TRACKING_URI") or ""
+    if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
+        raise UserError(f"MLFLOW_TRACKING_URI={uri} is relative; write sqlite:////absolute/path/mlflow.db")
     carried = {name: value for name, value in environ.items() if name.startswith("PHASESWEEP_") or name in CARRIED}
     return {
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),

@@ -70,23 +70,6 @@ def _refuse_remote(given: str) -> None:
         )
 
 
-def replicate_fields(replicates: Path, config_id: str) -> dict[str, Any]:
-    """Return all fields of a configuration, from the config.yaml of its replicates.
-
-    Args:
-        replicates: The folder `replicates` of a results folder; may not exist.
-        config_id: The configuration.
-
-    Returns:
-        The nested fields; empty until a replicate has written its config.yaml.
-    """
-    for path in sorted((replicates / config_id).glob("seed=*/config.yaml")):
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-        if isinstance(config, dict):  # a killed worker leaves an empty file; another seed may have a complete one
-            return {k: v for k, v in config.items() if k not in {"config_id", "seed"}}
-    return {}
-
-
 @dataclass(frozen=True)
 class ResultsFolder:
     """The folder of one study at one scale: `<root>/<study>/<results key>`."""

@@ -17,7 +17,7 @@ from analysis.records.replicates import Key, Replicate, ReportPoint
 from analysis.records.statuses import FAILURES, RESULTS
 from analysis.results.arms import ResultRow, ResultTable, summarise
 from sweeps.fields import flatten
-from sweeps.store.folder import replicate_fields
+from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView, SweepRun
 from sweeps.tracking import notes as descriptions
 from sweeps.tracking.trackers import RESOURCES, Level, RunRecord, RunStatus, mlflow_name
@@ -103,7 +103,7 @@ class RunRecords:
 
     def _fields(self, config_id: str) -> dict[str, Any]:
         if not self._resolved.get(config_id):  # not known yet; once written, they never change
-            self._resolved[config_id] = replicate_fields(self._replicates_dir, config_id)
+            self._resolved[config_id] = ResultsFolder(self._replicates_dir.parent).configuration(config_id)
         return self._resolved[config_id]
 
     def _common(self, level: Level, sweep: SweepInfo, note: str) -> dict[str, Any]:

@@ -61,7 +61,7 @@ class ProjectionSummary:
         if not (self.num_missing or self.error):
             return self.notice
         behind = f"{self.num_missing} events behind" if self.num_missing else "behind the journal"
-        return f"{behind}; replay with `{proposed('sync')}` ({self.error})"
+        return f"{behind}; replay with `{proposed('sync', 'STUDY')}` ({self.error})"
 
 
 class MlflowSync:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from sweeps.errors import UserError
 
 _STORES = {"sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks"}
 ADVICE = "unset MLFLOW_TRACKING_URI, or set it to sqlite:////absolute/path/mlflow.db or a server's address"
@@ -38,6 +41,17 @@ def check_tracking_uri(uri: str) -> str | None:
     if urlsplit(uri).scheme.split("+")[0] in _STORES or uri == "databricks":
         return None
     return f"{without_password(uri)} is a folder of files, which MLflow no longer writes"
+
+
+def refuse_bad_tracking_uri(environ: Mapping[str, str]) -> None:
+    """Refuse a `MLFLOW_TRACKING_URI` that names no database or server, before anything starts.
+
+    Raises:
+        UserError: If it does not.
+    """
+    problem = check_tracking_uri(environ.get("MLFLOW_TRACKING_URI") or "sqlite://")
+    if problem is not None:
+        raise UserError(f"MLFLOW_TRACKING_URI: {problem}; {ADVICE}")
 
 
 def without_password(text: str) -> str:

@@ -23,7 +23,7 @@ from typing import Literal
 import numpy as np
 from torch._subclasses.fake_tensor import FakeTensor
 
-from trainables.architectures.transformer import TransformerConfig
+from trainables.architectures.gpt import TransformerConfig
 from trainables.layers.attention import CausalSelfAttention
 from trainables.registry import register_architecture
 

@@ -193,7 +193,8 @@ def test_a_driver_that_is_frozen_is_ended_with_its_ranks(tmp_path: Path, at_work
 
 PRUNES = """\
 import sys
-from sweeps import cli, engine
+from sweeps.cli import app
+from sweeps.run import engine
 from trainables.worker.single_worker import EVENT_KEY
 
 pruned = set()
@@ -203,8 +204,8 @@ def prune_the_first_that_reports(self, trial_id, result):
         pruned.add(trial_id)
     return trial_id in pruned
 
-engine._StopWithRun.__call__ = prune_the_first_that_reports
-cli.main()
+engine._Stopper.__call__ = prune_the_first_that_reports
+app.main()
 """
 """The installed command with a Tune stopper that ends one trial, as a pruning scheduler would."""
 

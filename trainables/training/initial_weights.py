@@ -103,9 +103,7 @@ def load_weights(origin: WeightSource) -> Weights:
     """
     path = Path(origin.path)
     if not path.is_file():
-        raise WeightSourceError(
-            f"{path}: no weights there; move its sweep's journal away, so that it is trained again"
-        )
+        raise WeightSourceError(f"{path}: no weights there; run again, and they are trained first")
     is_file_of_user = origin.identity.startswith("sha256:")
     try:
         state = read_state(path)

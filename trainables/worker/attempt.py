@@ -287,6 +287,11 @@ class Attempt:
         seconds = self._spent_before.seconds + time.monotonic() - self.started_at
         return Spent(seconds, time.process_time() - self.started_cpu)
 
+    def _spent_until_failure(self) -> Spent:
+        """Return the work of all attempts, with this process's CPU time only: other ranks may answer no more."""
+        own = self._spent_here()
+        return own._replace(cpu_seconds=own.cpu_seconds + self._spent_before.cpu_seconds)
+
     def _peak_mib(self) -> float | None:
         """Return the peak so far; None if the trial failed before it could be measured."""
         return None if self.peak is None else self.peak.mib()
@@ -310,7 +315,7 @@ class Attempt:
             "step": 0,
             "metrics": {},
             "outcome": "oom" if suspected else recognised,
-            **self._spent_here()._asdict(),
+            **self._spent_until_failure()._asdict(),
             "peak_memory_mib": peak_mib,
             "message": message,
             "suspected": suspected,

@@ -119,11 +119,13 @@ class Checkpoints:
             yield
             return
 
+        previous = signal.getsignal(signal.SIGTERM) or signal.SIG_DFL
+
         def stop(number: int, frame: Any) -> None:
             self._stop_signal = number
             signal.signal(number, previous)
 
-        previous = signal.signal(signal.SIGTERM, stop) or signal.SIG_DFL
+        signal.signal(signal.SIGTERM, stop)
         try:
             yield
         finally:

@@ -185,3 +185,13 @@ def test_the_newest_attempt_says_where_it_runs() -> None:
     start, *_ = replicate_events("baseline", 0, 2.5, status=None)
     replicate = merge([start, {**start, "time": EPOCH + 9, "host": "there", "pid": 7}]).replicates[ARM, 0]
     assert (replicate.host, replicate.pid) == ("there", 7)
+
+
+def test_seeds_of_an_earlier_sweep_stay_in_the_description(tmp_path: Path) -> None:
+    """A sweep of other seeds in the same folder adds replicates; what was computed before stays in every table."""
+    write_journal(tmp_path / "a.jsonl", [sweep_event(("baseline", "treatment"), seeds=(0, 1))])
+    later = sweep_event(("baseline", "other"), seeds=(5,), sweep_id="20261123-b", time=EPOCH + 10)
+    write_journal(tmp_path / "b.jsonl", [later])
+    state = read_journal(tmp_path)
+    assert state.sweep is not None
+    assert {arm.arm: arm.seeds for arm in state.sweep.arms} == {"baseline": (0, 1, 5), "other": (5,)}

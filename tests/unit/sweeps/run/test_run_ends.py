@@ -21,6 +21,7 @@ from analysis.records.journal import parse_line, read_journal
 from cluster.connection.session import RayFailure
 from sweeps.cli.run import run
 from sweeps.console import format_duration
+from sweeps.errors import UserError
 from sweeps.run.driver import prepare
 from sweeps.run.limits import RunLimits
 from sweeps.store.disk_errors import write_failure
@@ -240,3 +241,12 @@ def test_the_driver_reads_the_journal_once(
     assert len(lines) == 5, "three before, and the description and the interruption of this run"
     assert {line: parsed[line, True] for line in lines} == dict.fromkeys(lines, 1)
     assert all(count <= 1 for count in parsed.values()), parsed
+
+
+def test_an_address_of_mlflow_that_is_none_is_refused_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command, _ = a_command(tmp_path, monkeypatch, "nowhere")
+    with pytest.raises(UserError, match=r"^MLFLOW_TRACKING_URI: nowhere is a folder of files"):
+        command()
+    assert not (tmp_path / "results").exists()
