@@ -90,7 +90,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
             f"{shared}: trained once for the arms that start with it, a fixed factor of which n is no sample"
         )
     if table.stale:
-        notes.append(f"{table.stale} replicates in the journal belong to no planned arm and seed: ignored")
+        notes.append(f"{table.stale} replicates in the journal belong to no arm of the newest sweep: ignored")
     return notes
 
 

@@ -8,9 +8,9 @@ _TASK = "trainables/tasks/text/language.py"
 _TEXT = "trainables/tasks/text/base.py"
 _CONTRACT = "tests/contract/test_tasks.py::test_meets_contract"
 _UNIT = "tests/unit/trainables/tasks/text/test_language.py"
-_NEEDLE = "tests/unit/trainables/tasks/needle/test_needle.py"
+_NEEDLE = "tests/unit/trainables/tasks/needle/test_task.py"
 _LINES = "tests/unit/trainables/tasks/text/test_lines.py"
-_RECALL = "tests/unit/trainables/tasks/recall/test_recall.py"
+_RECALL = "tests/unit/trainables/tasks/recall/test_task.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(

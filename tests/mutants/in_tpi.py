@@ -17,7 +17,7 @@ _NUMERICS = "tests/unit/trainables/layers/test_phase_scan_numerics.py"
 _DEFINITION = f"{_SCAN_TESTS}::test_every_decay_and_window_equals_the_definition_with_gradients"
 _LAYER_TESTS = "tests/unit/trainables/architectures/tpi/test_mixer.py"
 _TPI_TESTS = "tests/unit/trainables/architectures/tpi/test_config.py"
-_RECALL_TESTS = "tests/unit/trainables/tasks/recall/test_recall.py"
+_RECALL_TESTS = "tests/unit/trainables/tasks/recall/test_task.py"
 _FACTS_TESTS = "tests/unit/trainables/tasks/test_copy_and_facts.py"
 
 _OF_THE_SCAN = (

@@ -162,7 +162,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/training/probes.py",
         old="model(part.inputs_BT[:, : t + 1]).logits_BTV[:, -1]",
         new="model(part.inputs_BT).logits_BTV[:, t]",
-        caught_by="tests/unit/trainables/test_leak_probe.py::test_a_model_that_reads_the_next_token_leaks_what_it_is_worth",
+        caught_by="tests/unit/trainables/training/test_probes.py::test_a_model_that_reads_the_next_token_leaks_what_it_is_worth",
     ),
     Mutant(
         name="stale_actor_state",

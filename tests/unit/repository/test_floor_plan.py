@@ -99,6 +99,20 @@ def test_folders_stay_small() -> None:
     assert not {k: size for k, size in sizes.items() if size > MOST_MODULES}
 
 
+def test_unit_tests_stand_where_the_module_they_test_stands() -> None:
+    """A file `tests/unit/a/b/test_c.py` tests `a/b/c.py`, or a line of exceptions.txt says what it tests."""
+    unit = ROOT / "tests" / "unit"
+    lines = (unit / "exceptions.txt").read_text(encoding="utf-8").splitlines()
+    excepted = {line.partition(":")[0] for line in lines if not line.startswith("#")}
+    elsewhere = set()
+    for path in unit.rglob("test_*.py"):
+        relative = path.relative_to(unit)
+        module = ROOT / relative.with_name(relative.name.removeprefix("test_"))
+        if relative.parts[0] != "repository" and not module.exists() and not module.with_suffix("").is_dir():
+            elsewhere.add(relative.as_posix())
+    assert elsewhere == excepted
+
+
 @pytest.mark.parametrize("name", code_hash._COMPUTING)
 def test_what_the_code_hash_reads_is_there(name: str) -> None:
     path = Path(code_hash.__file__).parent.parent / name
