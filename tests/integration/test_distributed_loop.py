@@ -130,7 +130,7 @@ def computed_twice(folder: Path, ranks: Ranks) -> dict[str, Any]:
     return {
         f"{sharding} {name}": finish(trainer(config, ranks, sharding=sharding))
         for sharding in ("replicated", "fsdp")
-        for name, config in (("kept", NOISE), ("anew", anew))
+        for name, config in (("kept", NOISE), ("again", anew))
     }
 
 
