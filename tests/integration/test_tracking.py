@@ -16,7 +16,6 @@ from analysis.results.arms import summarise
 from sweeps.tracking import tracker as tracking
 from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.tracker import MlflowSync, TrackingThread, project
-from sweeps.tracking.trackers import RunRecord
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event
 from tests.memory_tracker import MemoryTracker
@@ -34,9 +33,6 @@ from tests.tracked import (
     projected,
 )
 from tests.waiting import wait_for
-
-NOWHERE = "http://127.0.0.1:9"
-"""Nothing listens there."""
 
 
 @pytest.fixture
@@ -360,83 +356,3 @@ def wait_for_status(results: Path, run_key: str, status: str) -> None:
         lambda: contents(results / "mlflow.db").get(run_key, {}).get("status") == status,
         f"{run_key} to be {status}",
     )
-
-
-def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path) -> None:
-    folder = journal(results)
-    started = time.monotonic()
-    summary = project(folder, NOWHERE, EXPERIMENT)
-    assert time.monotonic() - started < 20
-    assert summary.num_missing == summary.num_events == len(EVENTS)
-    assert f"{len(EVENTS)} events behind; replay with `" in str(summary)
-    assert len(projected(results)) == 13
-
-
-def test_a_tracker_without_a_server_closes_in_time(results: Path) -> None:
-    tracker = TrackingThread(journal(results), NOWHERE, EXPERIMENT)
-    tracker.start()
-    started = time.monotonic()
-    summary = tracker.close(patience_seconds=0.5)
-    assert time.monotonic() - started < 2
-    assert summary.num_missing > 0
-    assert summary.error
-
-
-class SlowTracker(MemoryTracker):
-    """Takes a fifth of a second for a run, as a server far away."""
-
-    def write(self, record: RunRecord) -> None:
-        time.sleep(0.2)
-        super().write(record)
-
-
-class HangingTracker(MemoryTracker):
-    """Has stopped to answer."""
-
-    def write(self, record: RunRecord) -> None:
-        time.sleep(3)
-
-
-def tracking_with(tracker: MemoryTracker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrackingThread:
-    monkeypatch.setattr(tracking, "MlflowTracker", lambda uri: tracker)
-    return TrackingThread(folder, NOWHERE, EXPERIMENT)
-
-
-def test_closing_waits_while_requests_are_answered_until_the_last_interval_is_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    tracker = SlowTracker()
-    thread = tracking_with(tracker, journal(tmp_path), monkeypatch)
-    thread.start()
-    started = time.monotonic()
-    summary = thread.close(patience_seconds=1.0)
-    assert time.monotonic() - started > 2.0  # 13 runs
-    assert not summary.needs_attention, str(summary)
-    assert "with/probe/leak.ci_high" in tracker.runs[key("baseline")].latest
-
-
-def test_closing_gives_up_when_nothing_is_answered_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    thread = tracking_with(HangingTracker(), journal(tmp_path), monkeypatch)
-    thread.start()
-    summary = thread.close(patience_seconds=0.5)
-    assert summary.num_missing == len(EVENTS)
-    assert "it answered nothing for 0 s" in str(summary) or "it answered nothing for 1 s" in str(summary)
-
-
-def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
-    folder = journal(results)
-    with (folder / "a.jsonl").open("a") as file:
-        file.write("nonsense\n")
-    summary = project(folder, default_tracking_uri(results), EXPERIMENT)
-    assert "JournalError" in str(summary)
-    assert "a.jsonl" in str(summary)
-
-
-def test_a_folder_that_takes_no_lease_is_said_and_not_raised(results: Path) -> None:
-    folder = journal(results)
-    (folder.parent / "journal.mlflow-lease").mkdir()
-    tracker = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
-    tracker.start()
-    assert "IsADirectoryError" in str(tracker.close())

@@ -6,10 +6,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from analysis.records.statuses import FAILURES, RESULTS, STATUSES
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import MAX_CRASHES, Replicate
+from analysis.records.statuses import FAILURES, RESULTS, STATUSES
 from sweeps.run.driver import exit_code as exit_code_of
 
 
