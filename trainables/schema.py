@@ -19,6 +19,11 @@ class Schema(BaseModel):
         extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
+    added: ClassVar[Mapping[str, Any]] = {}
+    """Fields that came after results were published, each with the value under which nothing differs from before;
+    a field of a group as `group.field`. At that value they are left out of configuration ids, so that results keep
+    theirs."""
+
 
 class NamedConfig(Schema):
     """The configuration of something registered by name, such as an architecture or a task."""
@@ -41,3 +46,15 @@ class NamedConfig(Schema):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result; equal results have equal canonical forms."""
         return self.model_dump(mode="json")
+
+
+def without_added(canonical: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a canonical form without the fields of `Schema.added` that have the value of before."""
+    kept = dict(canonical)
+    for path, before in added.items():
+        group, _, rest = path.partition(".")
+        if rest and isinstance(kept.get(group), dict):
+            kept[group] = without_added(kept[group], {rest: before})
+        elif not rest and group in kept and kept[group] == before:
+            del kept[group]
+    return kept

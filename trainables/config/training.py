@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
@@ -37,6 +37,8 @@ class OptimizerConfig(Schema):
 class BudgetConfig(Schema):
     """How long a replicate trains and how often it reports."""
 
+    added = {"score_at": "last"}
+
     steps: int = Field(ge=0)
     """Optimiser steps; 0 scores the untrained model, as a control."""
     batch_size: int = Field(ge=1)
@@ -53,13 +55,6 @@ class BudgetConfig(Schema):
     """Which weights the last report scores on whole splits, probes and keeps: those of the last step, or those of
     the report with the best score on the validation subset, by the primary metric. With `best`, judge on the test
     split."""
-
-    def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result; the default `score_at` is left out: older ids lack it."""
-        fields = self.model_dump(mode="json")
-        if self.score_at == "last":
-            del fields["score_at"]
-        return fields
 
 
 def _check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:

@@ -16,7 +16,7 @@ from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
 from trainables.config.training import BudgetConfig, OptimizerConfig, _check_warm_up
 from trainables.plugins.files import origin_of
 from trainables.registry import ARCHITECTURES, TASKS, Plugin
-from trainables.schema import Schema
+from trainables.schema import Schema, without_added
 from trainables.tasks.base import TaskConfig
 
 
@@ -99,17 +99,22 @@ class TrialConfig(Schema):
         return {
             **self._start(),
             **{f"{part}_plugin": plugin.sha256 for part, plugin in self.plugins.items()},
-            "architecture": self.architecture.canonical(),
+            "architecture": _counted(self.architecture, self.architecture.canonical()),
             "architecture_version": ARCHITECTURES.version(self.architecture.name),
-            "task": self.task.canonical(),
+            "task": _counted(self.task, self.task.canonical()),
             "task_version": TASKS.version(self.task.name),
-            "optimizer": self.optimizer.model_dump(mode="json"),
-            "budget": self.budget.canonical(),
+            "optimizer": _counted(self.optimizer),
+            "budget": _counted(self.budget),
         }
 
     def _start(self) -> dict[str, Any]:
         """Return which states are loaded; whose weights they are is passed to `config_id`."""
         return {} if self.resume_from is None else {"states": sorted(self.resume_from.states)}
+
+
+def _counted(part: Schema, canonical: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Return what of `part` enters the configuration id: its canonical form, or all fields if it has none."""
+    return without_added(part.model_dump(mode="json") if canonical is None else canonical, part.added)
 
 
 def config_id(config: TrialConfig, data_hash: str, origins: Mapping[str, str] | None = None) -> str:

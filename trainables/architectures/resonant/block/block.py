@@ -60,7 +60,7 @@ class StillnessFilter(nn.Module):
         seen_BTD = x_BTD.detach()
         if self.average_BTD.shape != x_BTD.shape:
             self.average_BTD, self.is_filled = torch.zeros_like(seen_BTD), torch.zeros_like(self.is_filled)
-        weight = torch.where(self.is_filled, self.stillness.ema, 1.0).to(x_BTD.dtype)
+        weight = torch.where(self.is_filled, x_BTD.new_tensor(self.stillness.ema), 1.0)
         average_BTD = torch.lerp(self.average_BTD, seen_BTD, weight)
         self.average_BTD.copy_(torch.where(is_on, average_BTD, self.average_BTD))
         self.is_filled.logical_or_(is_on)

@@ -1,0 +1,8 @@
+"""All rows of the table, in the order in which they are printed."""
+
+from __future__ import annotations
+
+from tests.parity import kuramoto, resonant_blocks, tpi
+from tests.parity.row import Row
+
+ROWS: tuple[Row, ...] = (*resonant_blocks.ROWS, *kuramoto.ROWS, *tpi.ROWS)

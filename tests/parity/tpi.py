@@ -1,0 +1,56 @@
+"""TPI: the mixers of the source's versions."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from tests.parity.mixers import measure_mixer
+from tests.parity.row import Row
+from tests.parity.vectors import Target, Vectors, as_it_is
+from trainables.architectures.tpi.config import TPIConfig
+
+
+def _sines_last(value: Tensor) -> Tensor:
+    """Return rows that alternate sine and cosine as all cosines, then all sines."""
+    return torch.cat((value[1::2], value[0::2]))
+
+
+def _linear(theirs: str, ours: str) -> dict[str, Target]:
+    return {f"{theirs}.{part}": (f"{ours}.{part}", as_it_is) for part in ("weight", "bias")}
+
+
+_NAMES: dict[str, Target] = {
+    "integration_scale": ("phases.scale_D", as_it_is),
+    "to_semantic_2d.weight": ("phases.to_frequency.weight", _sines_last),
+    "to_semantic_2d.bias": ("phases.to_frequency.bias", _sines_last),
+    **_linear("to_omega", "phases.to_frequency"),
+    **_linear("to_gate", "phases.to_gate"),
+    **_linear("to_magnitude", "to_magnitude"),
+    **_linear("to_phase_init", "phases.to_start"),
+    **_linear("to_phase_init.0", "phases.to_start.0"),
+    **_linear("to_phase_init.2", "phases.to_start.2"),
+    **_linear("to_query_offset", "phases.to_offset"),
+    **_linear("to_out", "out.0"),
+    **{k: v for n in (0, 1, 3, 4, 7) for k, v in _linear(f"to_out.{n}", f"out.{n}").items()},
+}
+
+
+def _version(file: str, variant: str) -> dict[str, float]:
+    vectors = Vectors(file)
+    config = TPIConfig(fidelity="as_published", variant=variant, d_model=vectors["x"].shape[-1])
+    return measure_mixer(vectors, config.build_mixer(0), _NAMES)
+
+
+ROWS = tuple(
+    Row(what=f"TPI {variant}", measure=partial(_version, file, variant))
+    for file, variant in (
+        ("tpi_v0", "v0_atan2"),
+        ("tpi_v1", "v1_simple"),
+        ("tpi_v6", "v6_query_offset"),
+        ("tpi_v7", "v7_phase_init"),
+        ("tpi_v8", "v8_read_offset"),
+    )
+)
