@@ -22,14 +22,14 @@ ACCELERATOR_PREFIX = "accelerator_type:"
 
 _NVIDIA_SMI_SECONDS = 20
 
-_CARDS = re.compile(r"(?P<count>\d+)x(?P<size>\d+(\.\d+)?)GiB", re.IGNORECASE)
-_CPUS_BESIDE_CARD = 64
-_MIB_BESIDE_CARD = 256 * 1024
+_GPUS = re.compile(r"(?P<count>\d+)x(?P<size>\d+(\.\d+)?)GiB", re.IGNORECASE)
+_CPUS_PER_GPU = 64
+_MIB_PER_GPU = 256 * 1024
 """Memory per GPU of hypothetical nodes: enough that the GPUs are the limit."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Card:
+class GpuGroup:
     """Identical accelerators of one node."""
 
     kind: str
@@ -51,17 +51,17 @@ class Inventory:
     """Whole cores that this process may use."""
     memory_mib: int
     """Memory that is free, within the limit of the process's control group."""
-    gpus: tuple[Card, ...] = ()
+    gpus: tuple[GpuGroup, ...] = ()
     nodes: tuple[Inventory, ...] = ()
     """The nodes of a cluster; empty for one node."""
     notes: tuple[str, ...] = ()
     """What could not be determined, for `doctor`."""
 
-    def offered_mib(self, *, on_cards: bool) -> int:
+    def offered_mib(self, *, on_gpus: bool) -> int:
         """Return the free memory of all nodes, or of all their GPUs; 0 if a cluster does not say."""
-        if not on_cards:
+        if not on_gpus:
             return self.memory_mib
-        return sum(card.count * (card.free_mib or 0) for card in self.gpus)
+        return sum(gpu.count * (gpu.free_mib or 0) for gpu in self.gpus)
 
     @property
     def machines(self) -> tuple[Inventory, ...]:
@@ -98,43 +98,43 @@ def imagined_inventory(text: str) -> Inventory:
     """
     machines = []
     for part in text.split(","):
-        match = _CARDS.fullmatch(part.strip())
+        match = _GPUS.fullmatch(part.strip())
         if match is None or int(match["count"]) < 1 or float(match["size"]) <= 0:
             raise ValueError(f"'{part.strip()}' says no GPUs; write them as 4x94.5GiB,2x24GiB")
         count, memory_mib = int(match["count"]), int(float(match["size"]) * 1024)
         kind = f"{float(match['size']):g} GiB"
-        card = Card(kind=kind, memory_mib=memory_mib, free_mib=memory_mib, count=count)
-        machine = Inventory(cpus=_CPUS_BESIDE_CARD * count, memory_mib=_MIB_BESIDE_CARD * count, gpus=(card,))
+        gpu = GpuGroup(kind=kind, memory_mib=memory_mib, free_mib=memory_mib, count=count)
+        machine = Inventory(cpus=_CPUS_PER_GPU * count, memory_mib=_MIB_PER_GPU * count, gpus=(gpu,))
         machines.append(machine)
     return _sum_of(machines)
 
 
-def cluster_inventory(nodes: Iterable[tuple[Mapping[str, float], Sequence[Card]]]) -> Inventory:
+def cluster_inventory(nodes: Iterable[tuple[Mapping[str, float], Sequence[GpuGroup]]]) -> Inventory:
     """Return what a connected Ray cluster offers.
 
     Args:
         nodes: For each living node its resources, as Ray lists them (`CPU`, `GPU`, `memory` in bytes,
             `accelerator_type:<kind>`), and the GPUs that it detected itself: Ray does not know their memory.
     """
-    return _sum_of([_node_inventory(resources, cards) for resources, cards in nodes])
+    return _sum_of([_node_inventory(resources, gpus) for resources, gpus in nodes])
 
 
 def _sum_of(machines: Sequence[Inventory]) -> Inventory:
     return Inventory(
         cpus=sum(machine.cpus for machine in machines),
         memory_mib=sum(machine.memory_mib for machine in machines),
-        gpus=tuple(card for machine in machines for card in machine.gpus),
+        gpus=tuple(gpu for machine in machines for gpu in machine.gpus),
         nodes=tuple(machines),
     )
 
 
-def _node_inventory(resources: Mapping[str, float], cards: Sequence[Card]) -> Inventory:
+def _node_inventory(resources: Mapping[str, float], gpus: Sequence[GpuGroup]) -> Inventory:
     kinds = [name.removeprefix(ACCELERATOR_PREFIX) for name in resources if name.startswith(ACCELERATOR_PREFIX)]
     count = int(resources.get("GPU", 0))
     kind = kinds[0] if kinds else "unknown"
     # Named as Ray names the kind, which pins a trial to it. If a node mixes kinds, the smallest stands for all.
-    smallest = min(cards, key=lambda card: card.free_mib or 0, default=None)
-    known = smallest or Card(kind=kind, memory_mib=None, free_mib=None, count=count)
+    smallest = min(gpus, key=lambda gpu: gpu.free_mib or 0, default=None)
+    known = smallest or GpuGroup(kind=kind, memory_mib=None, free_mib=None, count=count)
     return Inventory(
         cpus=int(resources.get("CPU", 0)),
         memory_mib=int(resources.get("memory", 0) // MIB),
@@ -220,7 +220,7 @@ def _limits_memory_v1(folder: Path) -> _Limits:
     return _Limits(math.inf, limit - used + _reclaimable(folder))
 
 
-def _local_gpus() -> tuple[tuple[Card, ...], tuple[str, ...]]:
+def _local_gpus() -> tuple[tuple[GpuGroup, ...], tuple[str, ...]]:
     """Return the visible NVIDIA GPUs and notes on what went wrong.
 
     Calls `nvidia-smi`, because CUDA would open a context of several hundred MiB in this process.
@@ -251,7 +251,7 @@ def ask_nvidia_smi(query: str) -> str:
     return answer.stdout
 
 
-def parse_nvidia_smi(text: str, *, visible: str | None) -> tuple[Card, ...]:
+def parse_nvidia_smi(text: str, *, visible: str | None) -> tuple[GpuGroup, ...]:
     """Read the lines `index, uuid, name, total MiB, free MiB` of `nvidia-smi`.
 
     Args:
@@ -259,13 +259,13 @@ def parse_nvidia_smi(text: str, *, visible: str | None) -> tuple[Card, ...]:
         visible: `CUDA_VISIBLE_DEVICES`: indices or UUIDs (or their beginnings); None: every GPU.
     """
     wanted = None if visible is None else [item.strip() for item in visible.split(",") if item.strip()]
-    free_by_card: dict[tuple[str, int], list[int]] = {}
+    free_by_kind: dict[tuple[str, int], list[int]] = {}
     for row in csv.reader(text.splitlines(), skipinitialspace=True):
         index, uuid, name, total, free = row
         if wanted is None or index in wanted or any(uuid.startswith(item) for item in wanted):
-            free_by_card.setdefault((name, int(total)), []).append(int(free))
-    return tuple(_card(name, total, free) for (name, total), free in free_by_card.items())
+            free_by_kind.setdefault((name, int(total)), []).append(int(free))
+    return tuple(_gpu_group(name, total, free) for (name, total), free in free_by_kind.items())
 
 
-def _card(name: str, total: int, free: Sequence[int]) -> Card:
-    return Card(kind=name, memory_mib=total, free_mib=min(free), count=len(free))
+def _gpu_group(name: str, total: int, free: Sequence[int]) -> GpuGroup:
+    return GpuGroup(kind=name, memory_mib=total, free_mib=min(free), count=len(free))

@@ -54,7 +54,7 @@ class Death(NamedTuple):
 
 
 @dataclass
-class _Card:
+class _Gpu:
     kind: str
     capacity_mib: float
     asks: dict[str, Ask] = field(default_factory=dict)
@@ -72,15 +72,15 @@ class Ledger:
     """Plays the GPUs.
 
     Args:
-        cards: Kind and free memory in MiB of each.
+        gpus: Kind and free memory in MiB of each.
         seed: Of all that it draws.
         caps: Whether a trial can use no more than it has reserved.
     """
 
-    def __init__(self, cards: Sequence[tuple[str, float]], seed: int, *, caps: bool) -> None:
+    def __init__(self, gpus: Sequence[tuple[str, float]], seed: int, *, caps: bool) -> None:
         self._rng = random.Random(seed)
         self._caps = caps
-        self._cards = [_Card(kind, capacity_mib) for kind, capacity_mib in cards]
+        self._gpus = [_Gpu(kind, capacity_mib) for kind, capacity_mib in gpus]
         self._factors: dict[str, float] = {}
         self._deaths: list[Death] = []
 
@@ -96,33 +96,33 @@ class Ledger:
         """Allocation in order what fits, each on the fullest GPU that has its share free; return whose it is."""
         granted = []
         for ask in asks:
-            fitting = [card for card in self._cards if card.fits(ask)]
+            fitting = [gpu for gpu in self._gpus if gpu.fits(ask)]
             if fitting:
-                max(fitting, key=lambda card: card.taken).asks[ask.name] = ask
+                max(fitting, key=lambda gpu: gpu.taken).asks[ask.name] = ask
                 granted.append(ask.name)
         return granted
 
     def grow(self, job: Job, micro_batch_size: int) -> list[str]:
         """Let a trial reach its peak; return who dies of it."""
-        card = self._card_of(job.name)
+        gpu = self._gpu_of(job.name)
         demand = self.demand_mib(job, micro_batch_size)
-        reserved_mib = card.asks[job.name].reserved_mib
+        reserved_mib = gpu.asks[job.name].reserved_mib
         if self._caps and demand > reserved_mib:
-            card.used_mib[job.name] = reserved_mib
+            gpu.used_mib[job.name] = reserved_mib
             self._deaths.append(Death(job.name, was_hurt=False))
             return [job.name]
-        card.used_mib[job.name] = demand
-        if sum(card.used_mib.values()) <= card.capacity_mib:
+        gpu.used_mib[job.name] = demand
+        if sum(gpu.used_mib.values()) <= gpu.capacity_mib:
             return []
-        dead = list(card.used_mib)  # as it happened: all that were at work on the GPU were lost
+        dead = list(gpu.used_mib)  # as it happened: all that were at work on the GPU were lost
         self._deaths += [Death(name, was_hurt=name != job.name or demand <= reserved_mib) for name in dead]
         return dead
 
     def leave(self, name: str) -> float:
         """Take a trial from its GPU; return what it used at its peak."""
-        card = self._card_of(name)
-        del card.asks[name]
-        return card.used_mib.pop(name)
+        gpu = self._gpu_of(name)
+        del gpu.asks[name]
+        return gpu.used_mib.pop(name)
 
     def deaths(self) -> list[Death]:
         """Return every death so far."""
@@ -132,5 +132,5 @@ class Ledger:
         """Return the packages that the ledger's process has imported."""
         return {name.partition(".")[0] for name in sys.modules}
 
-    def _card_of(self, name: str) -> _Card:
-        return next(card for card in self._cards if name in card.asks)
+    def _gpu_of(self, name: str) -> _Gpu:
+        return next(gpu for gpu in self._gpus if name in gpu.asks)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from cluster.placement.oom import Allocation, Fail, OutOfMemory, Retry, decide
 from cluster.placement.request import Request
 from cluster.placement.size_classes import Packing, SizeClass, pack, with_larger_sizes
@@ -32,24 +32,24 @@ def cluster_of(*kinds: tuple[str, int, float]) -> Inventory:
         Inventory(
             cpus=64 * count,
             memory_mib=10**6,
-            gpus=(Card(kind=kind, memory_mib=int(gib * GIB), free_mib=int(gib * GIB), count=count),),
+            gpus=(GpuGroup(kind=kind, memory_mib=int(gib * GIB), free_mib=int(gib * GIB), count=count),),
         )
         for kind, count, gib in kinds
     ]
     return Inventory(
         cpus=sum(machine.cpus for machine in machines),
         memory_mib=sum(machine.memory_mib for machine in machines),
-        gpus=tuple(card for machine in machines for card in machine.gpus),
+        gpus=tuple(gpu for machine in machines for gpu in machine.gpus),
         nodes=tuple(machines),
     )
 
 
-def cards_of(inventory: Inventory) -> list[tuple[str, float]]:
+def gpus_of(inventory: Inventory) -> list[tuple[str, float]]:
     """Return kind and free memory of each GPU, as a ledger takes them."""
-    return [(card.kind, float(card.free_mib or 0)) for card in inventory.gpus for _ in range(card.count)]
+    return [(gpu.kind, float(gpu.free_mib or 0)) for gpu in inventory.gpus for _ in range(gpu.count)]
 
 
-class Cards(Protocol):
+class Gpus(Protocol):
     """Whoever plays the GPUs: a `tests.ledger.Ledger`, here or in another process."""
 
     def place(self, asks: Sequence[Ask]) -> list[str]:
@@ -101,9 +101,9 @@ class Rules:
         )
 
 
-def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | None = None) -> Rules:
+def contract(jobs: Sequence[Job], inventory: Inventory, *, gpu_limit: int | None = None) -> Rules:
     """Return the rules under test."""
-    resources = ResourceConfig(gpus_per_trial="by_memory", max_trials_per_gpu=card_limit)
+    resources = ResourceConfig(gpus_per_trial="by_memory", max_trials_per_gpu=gpu_limit)
     packing = pack(resources, {job.name: job.estimate_mib for job in jobs}, inventory)
     sizes = with_larger_sizes(packing, resources, inventory)
     sizes_mib = [size_class.memory_mib for size_class in sizes.classes]
@@ -114,7 +114,7 @@ def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | Non
             batch_size=job.batch_size,
             splits=job.splits,
             sizes_mib=sizes_mib,
-            place="card",
+            place="gpu",
         )
 
     return Rules(sizes, 2.0, after)
@@ -122,22 +122,22 @@ def contract(jobs: Sequence[Job], inventory: Inventory, *, card_limit: int | Non
 
 def equal_fractions(jobs: Sequence[Job], inventory: Inventory, number: int) -> Rules:
     """Return what people do by hand: the same share for all, and nobody asks how much memory that is."""
-    memory_mib = max(card.free_mib or 0 for card in inventory.gpus) // number
+    memory_mib = max(gpu.free_mib or 0 for gpu in inventory.gpus) // number
     asked = Request(workers=1, cpu=1, gpu=1 / number, memory_mib=memory_mib, size_class=0)
-    slots = number * sum(card.count for card in inventory.gpus)
+    slots = number * sum(gpu.count for gpu in inventory.gpus)
     size = SizeClass(index=0, memory_mib=memory_mib, requests=(asked,), slots=(slots,))
     packing = Packing(classes=(size,), index_of={job.name: 0 for job in jobs}, waste=0.0)
     return Rules(packing, 2.0, lambda job, had, peak_mib: Fail("out of memory"))
 
 
-def simulate(jobs: Iterable[Job], rules: Rules, cards: Cards) -> Outcome:
+def simulate(jobs: Iterable[Job], rules: Rules, gpus: Gpus) -> Outcome:
     """Run all trials to their end, event by event."""
-    return _Simulation(list(jobs), rules, cards).run()
+    return _Simulation(list(jobs), rules, gpus).run()
 
 
 class _Simulation:
-    def __init__(self, jobs: Sequence[Job], rules: Rules, cards: Cards) -> None:
-        self.rules, self.cards = rules, cards
+    def __init__(self, jobs: Sequence[Job], rules: Rules, gpus: Gpus) -> None:
+        self.rules, self.gpus = rules, gpus
         self.jobs = {job.name: job for job in jobs}
         self.grants = {job.name: rules.first_grant(job) for job in jobs}
         self.queue = deque(sorted(self.jobs, key=lambda name: self.grants[name].size_class))
@@ -157,14 +157,14 @@ class _Simulation:
             if name not in self.begun or self.attempts[name] != int(attempt):
                 continue  # it died before
             if kind == "peak":
-                for dead in self.cards.grow(self.jobs[name], self.grants[name].micro_batch_size):
+                for dead in self.gpus.grow(self.jobs[name], self.grants[name].micro_batch_size):
                     self._died(dead)
             else:
                 self._ends(name)
                 self.outcome.finished.add(name)
             self._start()
         assert not self.queue and not self.waiting, "something waits for ever"
-        self.outcome.makespan_seconds, self.outcome.deaths = self.now, self.cards.deaths()
+        self.outcome.makespan_seconds, self.outcome.deaths = self.now, self.gpus.deaths()
         return self.outcome
 
     def _start(self) -> None:
@@ -175,8 +175,8 @@ class _Simulation:
             if self.slots.has_room(size_class):
                 self.queue.remove(name)
                 self.waiting.append((name, self.slots.acquire(name, size_class)))
-        asks = [Ask(name, request.gpu, request.card, request.memory_mib) for name, request in self.waiting]
-        granted = self.cards.place(asks)
+        asks = [Ask(name, request.gpu, request.gpu_kind, request.memory_mib) for name, request in self.waiting]
+        granted = self.gpus.place(asks)
         self.waiting = [(name, request) for name, request in self.waiting if name not in granted]
         for name in granted:
             self.begun[name] = self.now
@@ -189,7 +189,7 @@ class _Simulation:
         heapq.heappush(self.events, (self.now + seconds, self.order, name, f"{what} {self.attempts[name]}"))
 
     def _ends(self, name: str) -> None:
-        used_mib = self.cards.leave(name)
+        used_mib = self.gpus.leave(name)
         self.slots.release(name)
         grant = self.grants[name]
         seconds = self.now - self.begun.pop(name)

@@ -29,7 +29,7 @@ from cluster.connection.address import (
     join_address,
     token_advice,
 )
-from cluster.inventory import Card, Inventory, cluster_inventory, local_inventory
+from cluster.inventory import GpuGroup, Inventory, cluster_inventory, local_inventory
 from cluster.memory.cuda_context import with_contexts
 
 OBJECT_STORE_BYTES = 256 * 2**20
@@ -156,21 +156,21 @@ def cluster_nodes(address: str) -> Inventory:
         nodes = [node for node in ray.nodes() if node["Alive"]]
         looks = {node["NodeID"]: _look_at(node["NodeID"]) for node in nodes if node["Resources"].get("GPU")}
         try:
-            cards = dict(zip(looks, ray.get(list(looks.values()), timeout=LOOK_SECONDS), strict=True))
+            gpus = dict(zip(looks, ray.get(list(looks.values()), timeout=LOOK_SECONDS), strict=True))
         except (GetTimeoutError, RayError) as error:
             words = " ".join(str(error).split())
             raise ClusterError(f"a node with GPUs could not be asked for their memory: {words}") from error
-        return cluster_inventory((node["Resources"], cards.get(node["NodeID"], ())) for node in nodes)
+        return cluster_inventory((node["Resources"], gpus.get(node["NodeID"], ())) for node in nodes)
 
 
-def _look_at(node_id: str) -> ray.ObjectRef[tuple[Card, ...]]:
+def _look_at(node_id: str) -> ray.ObjectRef[tuple[GpuGroup, ...]]:
     """Have a node report its GPUs, how much of their memory is free, and how much a CUDA context takes."""
     there = NodeAffinitySchedulingStrategy(node_id=node_id, soft=False)
-    return _cards_here.options(scheduling_strategy=there).remote()
+    return _gpus_here.options(scheduling_strategy=there).remote()
 
 
 @ray.remote(num_cpus=0, max_retries=0)
-def _cards_here() -> tuple[Card, ...]:
+def _gpus_here() -> tuple[GpuGroup, ...]:
     os.environ.pop("CUDA_VISIBLE_DEVICES", None)  # Ray hides all GPUs from a task that requests none
     return with_contexts(local_inventory()).gpus
 

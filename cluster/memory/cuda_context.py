@@ -22,9 +22,9 @@ ASSUMED_MIB = 600.0
 _MEASURE_SECONDS = 120
 
 
-def of_cards(inventory: Inventory) -> float:
+def largest_context_mib(inventory: Inventory) -> float:
     """Return the largest context of the GPUs in `inventory`, in MiB; the assumed one if none was measured."""
-    return max((card.context_mib for card in inventory.gpus if card.context_mib is not None), default=ASSUMED_MIB)
+    return max((gpu.context_mib for gpu in inventory.gpus if gpu.context_mib is not None), default=ASSUMED_MIB)
 
 
 def with_contexts(inventory: Inventory) -> Inventory:
@@ -48,7 +48,7 @@ def with_contexts(inventory: Inventory) -> Inventory:
         note = f"the CUDA context could not be measured: {said[-1] if said else done.returncode}"
         return replace(inventory, notes=(*inventory.notes, note))
     context_mib = float(done.stdout.splitlines()[-1])
-    return replace(inventory, gpus=tuple(replace(card, context_mib=context_mib) for card in inventory.gpus))
+    return replace(inventory, gpus=tuple(replace(gpu, context_mib=context_mib) for gpu in inventory.gpus))
 
 
 def measure() -> float:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-Place = Literal["card", "machine", "worker"]
+Place = Literal["gpu", "machine", "worker"]
 
 _LIMITS: dict[Place, str] = {
-    "card": "one GPU offers",
+    "gpu": "one GPU offers",
     "machine": "one machine offers",
     "worker": "a worker of this study is given",
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from cluster.inventory import ACCELERATOR_PREFIX, Card, Inventory
+from cluster.inventory import ACCELERATOR_PREFIX, GpuGroup, Inventory
 
 DRIVER_MIB = 1280
 """Memory of the processes that start and monitor the workers of a trial: Tune's actor, Ray Train's
@@ -37,7 +37,7 @@ class Request:
     """Memory of one worker: of the GPU if `gpu` > 0, otherwise of the node."""
     size_class: int
     """Index of its size among the sweep's sizes, the largest first, from 0."""
-    card: str | None = None
+    gpu_kind: str | None = None
     """The only kind of GPU it may run on; None: any. A fraction fixes no memory unless the kind of GPU is fixed."""
 
     @property
@@ -50,9 +50,9 @@ class Request:
         """Host memory that one trial requests, its driver included."""
         return (0 if self.gpu else self.workers * self.memory_mib) + self.driver_mib
 
-    def cards(self, trials: int) -> int:
+    def num_gpus(self, trials: int) -> int:
         """Return how many GPUs this many concurrent trials take; trials of 2/3 of a GPU each take a whole one."""
-        return math.ceil(trials * self.workers / _per_card(self.gpu)) if self.gpu else 0
+        return math.ceil(trials * self.workers / _per_gpu(self.gpu)) if self.gpu else 0
 
     @property
     def worker_resources(self) -> dict[str, float]:
@@ -62,8 +62,8 @@ class Request:
             asked["GPU"] = self.gpu
         else:
             asked["memory"] = self.memory_mib * 2.0**20
-        if self.card is not None:
-            asked[f"{ACCELERATOR_PREFIX}{self.card}"] = _PINNED
+        if self.gpu_kind is not None:
+            asked[f"{ACCELERATOR_PREFIX}{self.gpu_kind}"] = _PINNED
         return asked
 
     @property
@@ -98,18 +98,18 @@ def _memory_mib(inventory: Inventory) -> int:
 def _fit_on(request: Request, machine: Inventory) -> int:
     by_cpu = machine.cpus // request.cpu
     if request.gpu > 0:
-        return min(by_cpu, sum(card.count * _fit_on_card(request, card) for card in machine.gpus))
+        return min(by_cpu, sum(gpu.count * _fit_on_gpu(request, gpu) for gpu in machine.gpus))
     return min(by_cpu, machine.memory_mib // request.memory_mib)
 
 
-def _fit_on_card(request: Request, card: Card) -> int:
-    if request.card not in {None, card.kind}:
+def _fit_on_gpu(request: Request, gpu: GpuGroup) -> int:
+    if request.gpu_kind not in {None, gpu.kind}:
         return 0
-    by_share = _per_card(request.gpu)
-    return by_share if card.free_mib is None else min(by_share, card.free_mib // request.memory_mib)
+    by_share = _per_gpu(request.gpu)
+    return by_share if gpu.free_mib is None else min(by_share, gpu.free_mib // request.memory_mib)
 
 
-def _per_card(share: float) -> int:
+def _per_gpu(share: float) -> int:
     return math.floor(1 / share + _SHARE_TOLERANCE)
 
 
@@ -151,8 +151,8 @@ def _gpu_message(request: Request, inventory: Inventory, place: str) -> str:
             f"needs {request.gpu:g} GPU per {_unit(request)}, {place} has none; "
             "set resources.gpus_per_trial to 0 to run on the CPU"
         )
-    free = max(card.free_mib or 0 for card in inventory.gpus)
-    if any(_fit_on_card(request, card) for card in inventory.gpus):
+    free = max(gpu.free_mib or 0 for gpu in inventory.gpus)
+    if any(_fit_on_gpu(request, gpu) for gpu in inventory.gpus):
         return (
             f"needs {request.gpu:g} GPU and {_count(request.cpu, 'CPU')} per {_unit(request)}, and no machine of "
             "the cluster has both; set resources.cpus_per_trial lower"

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from cluster.placement.oom import sizes_to_grow_into
 from cluster.placement.request import Request, ResourceError, check_fits, concurrency
 from trainables.config.resources import BY_MEMORY, ResourceConfig
@@ -85,7 +85,7 @@ def with_larger_sizes(packing: Packing, resources: ResourceConfig, inventory: In
 def _largest_mib(size_class: SizeClass, resources: ResourceConfig, inventory: Inventory) -> int:
     """Return the most that one worker can get: the memory of the freest GPU, or of the largest node."""
     if resources.gpus_per_trial == BY_MEMORY:
-        return max(card.free_mib or 0 for card in inventory.gpus)
+        return max(gpu.free_mib or 0 for gpu in inventory.gpus)
     if resources.gpus_per_trial or resources.workers > 1:
         return size_class.memory_mib
     return max(machine.memory_mib for machine in inventory.machines if machine.cpus >= resources.cpus_per_trial)
@@ -178,66 +178,66 @@ def _of_fixed_share(resources: ResourceConfig, inventory: Inventory) -> int:
     share = resources.gpus_per_trial
     if share == BY_MEMORY or not share:
         return 0
-    return math.floor(share * min((card.free_mib or 0 for card in inventory.gpus), default=0))
+    return math.floor(share * min((gpu.free_mib or 0 for gpu in inventory.gpus), default=0))
 
 
 def _requests(resources: ResourceConfig, index: int, memory_mib: int, inventory: Inventory) -> tuple[Request, ...]:
-    def request(gpu: float, card: str | None = None) -> Request:
+    def request(gpu: float, kind: str | None = None) -> Request:
         return Request(
             workers=resources.workers,
             cpu=resources.cpus_per_trial,
             gpu=gpu,
             memory_mib=memory_mib,
             size_class=index,
-            card=card,
+            gpu_kind=kind,
         )
 
     if resources.gpus_per_trial == 0:
         return (request(0.0),)
     if resources.gpus_per_trial != BY_MEMORY:
         return (request(_wide_enough(resources.gpus_per_trial, memory_mib, inventory)),)
-    cards = _fullest_of_each_kind(inventory)
-    if not cards:
+    gpus = _fullest_of_each_kind(inventory)
+    if not gpus:
         return (request(1.0),)
     # Ray distinguishes kinds by node only. If a node mixes them, a fraction is one of the smallest GPU.
-    are_told_apart = all(len({card.kind for card in machine.gpus}) <= 1 for machine in inventory.machines)
-    if not are_told_apart or len(cards) == 1:
-        return (request(_share(memory_mib, cards[-1], resources.max_trials_per_gpu)),)
-    return tuple(request(_share(memory_mib, card, resources.max_trials_per_gpu), card.kind) for card in cards)
+    are_told_apart = all(len({gpu.kind for gpu in machine.gpus}) <= 1 for machine in inventory.machines)
+    if not are_told_apart or len(gpus) == 1:
+        return (request(_share(memory_mib, gpus[-1], resources.max_trials_per_gpu)),)
+    return tuple(request(_share(memory_mib, gpu, resources.max_trials_per_gpu), gpu.kind) for gpu in gpus)
 
 
 def _wide_enough(share: float, memory_mib: int, inventory: Inventory) -> float:
     """Return `share`, or more if that fraction of the fullest GPU's memory is too little: co-located trials would
     make each other run out of memory.
     """
-    known = [card for card in inventory.gpus if card.free_mib]
+    known = [gpu for gpu in inventory.gpus if gpu.free_mib]
     if not known:
         return share
-    fullest = min(known, key=lambda card: card.free_mib or 0)
+    fullest = min(known, key=lambda gpu: gpu.free_mib or 0)
     return share if memory_mib <= share * (fullest.free_mib or 0) else _share(memory_mib, fullest, None)
 
 
-def _fullest_of_each_kind(inventory: Inventory) -> list[Card]:
+def _fullest_of_each_kind(inventory: Inventory) -> list[GpuGroup]:
     """Return for each kind of GPU the one with least free memory; the kind with the most free memory first.
 
     Raises:
         ResourceError: If the memory of a GPU is not known.
     """
-    kinds: dict[str, Card] = {}
-    for card in inventory.gpus:
-        if card.free_mib is None:
+    kinds: dict[str, GpuGroup] = {}
+    for gpu in inventory.gpus:
+        if gpu.free_mib is None:
             raise ResourceError(
-                f"gpus_per_trial={BY_MEMORY} needs the memory of each GPU, and that of '{card.kind}' is not "
+                f"gpus_per_trial={BY_MEMORY} needs the memory of each GPU, and that of '{gpu.kind}' is not "
                 "known; set resources.gpus_per_trial to a share"
             )
-        known = kinds.get(card.kind)
-        if known is None or (known.free_mib or 0) > card.free_mib:
-            kinds[card.kind] = card
-    return sorted(kinds.values(), key=lambda card: card.free_mib or 0, reverse=True)
+        known = kinds.get(gpu.kind)
+        if known is None or (known.free_mib or 0) > gpu.free_mib:
+            kinds[gpu.kind] = gpu
+    return sorted(kinds.values(), key=lambda gpu: gpu.free_mib or 0, reverse=True)
 
 
-def _share(memory_mib: int, card: Card, max_trials: int | None) -> float:
-    """Return the fraction of `card` that a trial takes: by its memory, or more if `max_trials` requires it."""
-    of_memory = math.ceil(_SHARE_STEPS * memory_mib / max(1, card.free_mib or 0))
+def _share(memory_mib: int, gpu: GpuGroup, max_trials: int | None) -> float:
+    """Return the fraction of `gpu` that a trial takes: by its memory, or more if `max_trials` requires it."""
+    of_memory = math.ceil(_SHARE_STEPS * memory_mib / max(1, gpu.free_mib or 0))
     of_number = _SHARE_STEPS // max_trials if max_trials else 0
     return min(_SHARE_STEPS, max(of_memory, of_number)) / _SHARE_STEPS

@@ -23,7 +23,7 @@ class Slots:
     def __init__(self, packing: Packing, *, look_ahead: float) -> None:
         self._packing, self._look_ahead = packing, look_ahead
         self._loads: dict[str | None, float] = {
-            request.card: 0.0 for size_class in packing.classes for request in size_class.requests
+            request.gpu_kind: 0.0 for size_class in packing.classes for request in size_class.requests
         }
         self._taken: dict[str, tuple[str | None, float]] = {}
 
@@ -35,23 +35,23 @@ class Slots:
     def has_room(self, size_class: int) -> bool:
         """Return whether one more trial of a class may be started now."""
         request, share = self._best(size_class)
-        return self._loads[request.card] + share <= self._look_ahead + _ROUNDING
+        return self._loads[request.gpu_kind] + share <= self._look_ahead + _ROUNDING
 
     def acquire(self, trial_id: str, size_class: int) -> Request:
         """Record the start of a trial, and return its request."""
         request, share = self._best(size_class)
-        self._loads[request.card] += share
-        self._taken[trial_id] = (request.card, share)
+        self._loads[request.gpu_kind] += share
+        self._taken[trial_id] = (request.gpu_kind, share)
         return request
 
     def release(self, trial_id: str) -> None:
         """Record the end of a trial, if it was started here."""
-        card, share = self._taken.pop(trial_id, (None, 0.0))
+        kind, share = self._taken.pop(trial_id, (None, 0.0))
         if share:
-            self._loads[card] -= share
+            self._loads[kind] -= share
 
     def _best(self, size_class: int) -> tuple[Request, float]:
         """Return the request whose kind of GPU would be least occupied with it, and the fraction that it takes."""
         chosen = self._packing.classes[size_class]
         options = [(request, 1 / slots) for request, slots in zip(chosen.requests, chosen.slots, strict=True)]
-        return min(options, key=lambda option: self._loads[option[0].card] + option[1])
+        return min(options, key=lambda option: self._loads[option[0].gpu_kind] + option[1])

@@ -46,7 +46,7 @@ MIN_SHARED_MEMORY_MIB = 256
 TIMEOUT_SECONDS = 2.0
 HUB = "https://huggingface.co"
 
-_ON_CARDS = "studies and scales that ask for a GPU"
+_ON_GPUS = "studies and scales that ask for a GPU"
 _OF_THE_HUB = "data sets and models of the hub that are neither in its cache nor in PHASESWEEP_DATA"
 
 
@@ -176,11 +176,11 @@ def check_gpus(machine: Inventory) -> Check:
     """Report the GPUs; having none is no error."""
     if machine.notes:
         cure = "fix the driver, or run on the CPU as now"
-        return Check("gpu", None, "; ".join(machine.notes), cure, _ON_CARDS)
+        return Check("gpu", None, "; ".join(machine.notes), cure, _ON_GPUS)
     if not machine.gpus:
-        return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_CARDS)
-    cards = [f"{card.count} x {card.kind}, {card.free_mib} MiB free" for card in machine.gpus]
-    return Check("gpu", True, "; ".join(cards))
+        return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_GPUS)
+    gpus = [f"{gpu.count} x {gpu.kind}, {gpu.free_mib} MiB free" for gpu in machine.gpus]
+    return Check("gpu", True, "; ".join(gpus))
 
 
 def check_shared_memory(folder: Path) -> Check:

@@ -45,7 +45,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.
 Gpus = Annotated[
     str | None,
     typer.Option(
-        "--gpus", metavar="CARDS", help="Plan for these GPUs, as 4x94.5GiB,2x24GiB, instead of what is here."
+        "--gpus", metavar="GPUS", help="Plan for these GPUs, as 4x94.5GiB,2x24GiB, instead of what is here."
     ),
 ]
 

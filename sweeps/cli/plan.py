@@ -114,9 +114,9 @@ def _place(request: Request, machine: Inventory) -> str:
     if not request.gpu:
         return "cpu"
     kinds: dict[str, int] = {}
-    for card in machine.gpus:
-        if request.card in {None, card.kind}:
-            kinds[card.kind] = kinds.get(card.kind, 0) + card.count
+    for gpu in machine.gpus:
+        if request.gpu_kind in {None, gpu.kind}:
+            kinds[gpu.kind] = kinds.get(gpu.kind, 0) + gpu.count
     return " and ".join(f"{count} x {kind}" for kind, count in kinds.items())
 
 
@@ -189,7 +189,7 @@ def claims_table(plan: Plan) -> Table:
 
 def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
     """Show the plan, for the resources at hand or for the GPUs that `gpus` describes."""
-    prepared = prepare(*study, cards=gpus)
+    prepared = prepare(*study, gpus=gpus)
     state = prepared.state
     output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))
 

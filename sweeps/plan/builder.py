@@ -13,7 +13,7 @@ from analysis.records.description import ArmInfo, ContrastInfo, ExternalInfo, Me
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
 from cluster.inventory import Inventory
-from cluster.memory.cuda_context import of_cards as context_of_cards
+from cluster.memory.cuda_context import largest_context_mib
 from cluster.memory.estimate import PROCESS_MIB
 from cluster.memory.worker import Estimates, micro_batch_size
 from cluster.placement.request import ResourceError
@@ -84,8 +84,8 @@ def build_plan(
     study = with_absolute_paths(study, data_dir)
     tasks = load_tasks(study, data_dir)
     check_batch_splits(study)
-    on_cards = study.resources.gpus_per_trial != 0
-    estimates = Estimates(context_of_cards(inventory) if on_cards else PROCESS_MIB)
+    on_gpus = study.resources.gpus_per_trial != 0
+    estimates = Estimates(largest_context_mib(inventory) if on_gpus else PROCESS_MIB)
     state = state or JournalState()
     finished = finished_weights(state, folder)
     prerequisites, arms = (
@@ -109,7 +109,7 @@ def build_plan(
         prerequisites=prerequisites,
         packing=packing,
         sizes=sizes,
-        device="cuda" if on_cards else "cpu",
+        device="cuda" if on_gpus else "cpu",
         sweep=_describe(study, prerequisites, arms, task, inventory),
         data_dir=data_dir,
     )
@@ -323,7 +323,7 @@ def _describe(
             **provenance(),
             "folder": study.results_key,
             "overrides": study.overrides,
-            "offered_mib": inventory.offered_mib(on_cards=study.resources.gpus_per_trial != 0),
+            "offered_mib": inventory.offered_mib(on_gpus=study.resources.gpus_per_trial != 0),
             "plugins": [plugin.describe() for plugin in study.plugins],
         },
     )

@@ -267,7 +267,7 @@ class Plan:
             "memory_mib": size_class.memory_mib,
             "num_configurations": list(self.packing.index_of.values()).count(size_class.index),
             "concurrency": size_class.concurrency,
-            "places": [{"card": request.card, "gpu": request.gpu, "concurrency": n} for request, n in places],
+            "places": [{"card": request.gpu_kind, "gpu": request.gpu, "concurrency": n} for request, n in places],
         }
 
 

@@ -103,7 +103,7 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
     if inventory is not None:
         _check_request(study, inventory)
         memories = [machine.memory_mib for machine in inventory.machines]
-        largest_mib = max([*memories, *(card.memory_mib or UNKNOWN_MACHINE_MIB for card in inventory.gpus)])
+        largest_mib = max([*memories, *(gpu.memory_mib or UNKNOWN_MACHINE_MIB for gpu in inventory.gpus)])
     for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
         sizes = {**_sizes(arm.config), "resources.micro_batch_size": study.resources.micro_batch_size or 1}
         for field, problem in (*_beyond(sizes, largest_mib), *_too_many(sizes)):

@@ -96,23 +96,23 @@ class Ended:
     """The memory receipt; None if nothing has ever run."""
 
 
-def prepare(name: str, scale: str, sets: Iterable[str], *, cards: str | None = None) -> Prepared:
+def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = None) -> Prepared:
     """Check everything that can be checked before anything starts.
 
     Args:
         name: The study: a library name or a path.
         scale: Its scale.
         sets: Overrides, as `key=value`.
-        cards: GPUs to plan for that are not here, as `4x94.5GiB,2x24GiB`; None: the resources at hand.
+        gpus: GPUs to plan for that are not here, as `4x94.5GiB,2x24GiB`; None: the resources at hand.
 
     Raises:
         UserError: On the first mistake found.
         JournalError: If a line of the journal is damaged.
     """
-    packed = [] if cards is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
+    packed = [] if gpus is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
     study = load_study(name, scale, [*packed, *sets])
     folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
-    machine = inventory() if cards is None else _imagined(cards)
+    machine = inventory() if gpus is None else _imagined(gpus)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)
     plan = build_plan(study, machine, data_dir_from_environment(), reader.view.state, folder)
@@ -132,11 +132,11 @@ def inventory() -> Inventory:
         raise UserError(f"RAY_ADDRESS={address}: cannot join that cluster: {error}") from error
 
 
-def _imagined(cards: str) -> Inventory:
+def _imagined(gpus: str) -> Inventory:
     try:
-        return imagined_inventory(cards)
+        return imagined_inventory(gpus)
     except ValueError as error:
-        raise UserError(f"--gpus {cards}: {error}") from error
+        raise UserError(f"--gpus {gpus}: {error}") from error
 
 
 def ray_address() -> str | None:

@@ -189,7 +189,7 @@ class _Engine(DriverOnly, tune.Callback):
         asked = [(one.concurrency, request) for one in self.plan.sizes.classes for request in one.requests]
         return SessionResources(
             cpus=max(slots * request.workers * request.cpu for slots, request in asked),
-            gpus=max(request.cards(slots) for slots, request in asked),
+            gpus=max(request.num_gpus(slots) for slots, request in asked),
             memory_mib=max(slots * request.host_memory_mib for slots, request in asked),
         )
 

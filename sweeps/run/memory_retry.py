@@ -64,7 +64,7 @@ class MemoryRetries:
             batch_size=self._share(planned),
             splits=config.architecture.microbatch_invariant and config.task.microbatch_invariant,
             sizes_mib=[one.memory_mib for one in self._plan.sizes.classes],
-            place="worker" if assignment.workers > 1 else "card" if assignment.device == "cuda" else "machine",
+            place="worker" if assignment.workers > 1 else "gpu" if assignment.device == "cuda" else "machine",
             was_suspected=key in self._suspected,
         )
         if out_of_memory.suspected:

@@ -38,7 +38,7 @@ class Progress:
     ) -> None:
         self.console = console
         self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.units}
-        self.offered_mib = machine.offered_mib(on_cards=plan.device == "cuda")
+        self.offered_mib = machine.offered_mib(on_gpus=plan.device == "cuda")
         self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
         self.compared = {planned.config_id for planned in plan.arms}
         self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.units)}

@@ -13,10 +13,10 @@ from cluster.connection.session import SessionResources, ray_session
 from cluster.placement.size_classes import size_classes, with_headroom
 from sweeps.run.engine import TUNE_ENVIRONMENT
 from tests.ledger import Ledger
-from tests.simulation import Outcome, Rules, cards_of, cluster_of, contract, equal_fractions, mixed_jobs, simulate
+from tests.simulation import Outcome, Rules, cluster_of, contract, equal_fractions, gpus_of, mixed_jobs, simulate
 
 NUM_JOBS = 400
-CARDS = (("large", 4, 94.5), ("small", 4, 24.0))
+GPUS = (("large", 4, 94.5), ("small", 4, 24.0))
 LARGEST_GIB = 40.0
 NUM_TRIALS = 24
 MIB = 2**20
@@ -33,17 +33,17 @@ class Policy:
 
 def simulated() -> list[tuple[str, Outcome, float]]:
     """Run one mixed study under each policy on the same ledger; return (name, outcome, packed share)."""
-    cluster = cluster_of(*CARDS)
+    cluster = cluster_of(*GPUS)
     jobs = mixed_jobs(NUM_JOBS, seed=0, largest_gib=LARGEST_GIB)
     policies = (
-        Policy("one trial a GPU", contract(jobs, cluster, card_limit=1), caps=True),
+        Policy("one trial a GPU", contract(jobs, cluster, gpu_limit=1), caps=True),
         Policy("a quarter of a GPU each, no caps", equal_fractions(jobs, cluster, 4), caps=False),
         Policy("by memory, capped", contract(jobs, cluster), caps=True),
     )
-    offered_mib = sum(card.count * (card.free_mib or 0) for card in cluster.gpus)
+    offered_mib = sum(gpu.count * (gpu.free_mib or 0) for gpu in cluster.gpus)
     found = []
     for policy in policies:
-        outcome = simulate(jobs, policy.rules, Ledger(cards_of(cluster), 0, caps=policy.caps))
+        outcome = simulate(jobs, policy.rules, Ledger(gpus_of(cluster), 0, caps=policy.caps))
         found.append((policy.name, outcome, outcome.used_mib_seconds / (offered_mib * outcome.makespan_seconds)))
     return found
 

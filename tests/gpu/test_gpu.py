@@ -94,7 +94,7 @@ def test_bfloat16_is_close_to_float32() -> None:
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0"])
-def test_a_forward_pass_is_seeded_on_the_card_and_on_the_host(name: str) -> None:
+def test_a_forward_pass_is_seeded_on_the_gpu_and_on_the_host(name: str) -> None:
     """Dropout and noise draw from the GPU's generator, which the host's seed does not touch."""
     draws = []
     for seed in (torch.manual_seed, lambda seed: seed_forward(torch.device(name), seed), lambda seed: None):

@@ -10,11 +10,11 @@ import ray
 
 from cluster.connection.session import SessionResources, ray_session
 from tests.ledger import Ask, Death, Job, Ledger
-from tests.simulation import Outcome, cards_of, cluster_of, contract, mixed_jobs, simulate
+from tests.simulation import Outcome, cluster_of, contract, gpus_of, mixed_jobs, simulate
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
-EIGHT_CARDS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
+EIGHT_GPUS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
 JOBS = mixed_jobs(1000, seed=0)
 
 
@@ -22,7 +22,7 @@ class LedgerActor:
     """The ledger's interface, answered by its actor; asks of one instant go in one batch."""
 
     def __init__(self, *, caps: bool) -> None:
-        self._actor: Any = ray.remote(num_cpus=0)(Ledger).remote(cards_of(EIGHT_CARDS), 0, caps=caps)
+        self._actor: Any = ray.remote(num_cpus=0)(Ledger).remote(gpus_of(EIGHT_GPUS), 0, caps=caps)
 
     def place(self, asks: Sequence[Ask]) -> list[str]:
         return ray.get(self._actor.place.remote(asks)) if asks else []
@@ -46,18 +46,18 @@ def session() -> Iterator[None]:
         yield
 
 
-def thousand_trials(cards: LedgerActor) -> Outcome:
-    return simulate(JOBS, contract(JOBS, EIGHT_CARDS), cards)
+def thousand_trials(gpus: LedgerActor) -> Outcome:
+    return simulate(JOBS, contract(JOBS, EIGHT_GPUS), gpus)
 
 
 def test_a_thousand_trials_hurt_no_neighbour() -> None:
-    cards = LedgerActor(caps=True)
-    outcome = thousand_trials(cards)
+    gpus = LedgerActor(caps=True)
+    outcome = thousand_trials(gpus)
     assert outcome.num_hurt == 0
     assert len(outcome.finished) + len(outcome.given_up) == len(JOBS)
     assert len(outcome.deaths) > 20, "demands beyond the reservation must have been drawn"
     assert outcome.makespan_seconds <= 1.25 * outcome.area_seconds
-    loaded = cards.packages()
+    loaded = gpus.packages()
     assert "tests" in loaded
     assert not loaded & {"cluster", "sweeps", "trainables", "search_spaces", "analysis"}
 

@@ -43,12 +43,12 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_PACKING_TESTS}::test_every_configuration_gets_its_need_with_headroom",
     ),
     Mutant(
-        name="share_of_the_emptiest_card",
+        name="share_of_the_emptiest_gpu",
         meaning="a share is of the roomiest GPU of its kind, and too much on the others",
         file=_PACKING,
-        old="if known is None or (known.free_mib or 0) > card.free_mib:",
-        new="if known is None or (known.free_mib or 0) < card.free_mib:",
-        caught_by=f"{_PACKING_TESTS}::test_a_share_is_of_the_memory_that_is_free_on_the_fullest_card",
+        old="if known is None or (known.free_mib or 0) > gpu.free_mib:",
+        new="if known is None or (known.free_mib or 0) < gpu.free_mib:",
+        caught_by=f"{_PACKING_TESTS}::test_a_share_is_of_the_memory_that_is_free_on_the_fullest_gpu",
     ),
     Mutant(
         name="share_rounded_down",

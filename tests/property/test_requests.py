@@ -7,7 +7,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from cluster.placement.request import Request, ResourceError, check_fits, concurrency
 
 REQUESTS = st.builds(
@@ -18,8 +18,8 @@ REQUESTS = st.builds(
     memory_mib=st.integers(1, 40).map(lambda steps: 256 * steps),
     size_class=st.just(0),
 )
-CARDS = st.builds(
-    Card,
+GPUS = st.builds(
+    GpuGroup,
     kind=st.just("H100"),
     memory_mib=st.just(81_559),
     free_mib=st.one_of(st.none(), st.integers(0, 81_559)),
@@ -29,7 +29,7 @@ MACHINES = st.builds(
     Inventory,
     cpus=st.integers(1, 32),
     memory_mib=st.integers(0, 60_000),
-    gpus=st.lists(CARDS, max_size=2).map(tuple),
+    gpus=st.lists(GPUS, max_size=2).map(tuple),
 )
 
 
@@ -37,7 +37,7 @@ def cluster(*nodes: Inventory) -> Inventory:
     return Inventory(
         cpus=sum(node.cpus for node in nodes),
         memory_mib=sum(node.memory_mib for node in nodes),
-        gpus=tuple(card for node in nodes for card in node.gpus),
+        gpus=tuple(gpu for node in nodes for gpu in node.gpus),
         nodes=nodes,
     )
 
@@ -52,8 +52,8 @@ def test_nothing_is_promised_twice(request, machine) -> None:
         return
     shares = round(1 / request.gpu)
     by_memory = [
-        card.count * min(shares, shares if card.free_mib is None else card.free_mib // request.memory_mib)
-        for card in machine.gpus
+        gpu.count * min(shares, shares if gpu.free_mib is None else gpu.free_mib // request.memory_mib)
+        for gpu in machine.gpus
     ]
     assert workers <= sum(by_memory)
     assert trials * request.driver_mib <= machine.memory_mib

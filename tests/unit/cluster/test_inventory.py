@@ -6,14 +6,14 @@ import pytest
 
 from cluster import inventory
 from cluster.inventory import (
-    Card,
+    GpuGroup,
     Inventory,
     cluster_inventory,
     imagined_inventory,
     local_inventory,
     parse_nvidia_smi,
 )
-from cluster.memory.cuda_context import ASSUMED_MIB, first_visible, of_cards, with_contexts
+from cluster.memory.cuda_context import ASSUMED_MIB, first_visible, largest_context_mib, with_contexts
 
 GIB = 2**30
 
@@ -115,12 +115,12 @@ SMI = """0, GPU-aaaa, NVIDIA H100 80GB HBM3, 81559, 81000
         ("", {}),
     ],
 )
-def test_cards_are_grouped_by_kind_with_the_fullest_ones_free_memory(visible, expected):
-    cards = parse_nvidia_smi(SMI, visible=visible)
-    assert {card.kind: (card.count, card.free_mib) for card in cards} == expected
+def test_gpus_are_grouped_by_kind_with_the_fullest_ones_free_memory(visible, expected):
+    gpus = parse_nvidia_smi(SMI, visible=visible)
+    assert {gpu.kind: (gpu.count, gpu.free_mib) for gpu in gpus} == expected
 
 
-def test_a_broken_driver_is_noted_and_leaves_no_cards(big_machine, monkeypatch, tmp_path):
+def test_a_broken_driver_is_noted_and_leaves_no_gpus(big_machine, monkeypatch, tmp_path):
     program = tmp_path / "nvidia-smi"
     program.write_text("#!/bin/sh\necho 'NVIDIA-SMI has failed'; exit 9\n", encoding="ascii")
     program.chmod(0o755)
@@ -138,24 +138,24 @@ def test_a_cluster_is_its_machines():
         ]
     )
     assert (found.cpus, found.memory_mib) == (24, 80 * 1024)
-    assert found.gpus == (Card(kind="H100", memory_mib=None, free_mib=None, count=2),)
+    assert found.gpus == (GpuGroup(kind="H100", memory_mib=None, free_mib=None, count=2),)
     assert [machine.cpus for machine in found.machines] == [8, 16]
 
 
-def test_a_node_tells_the_memory_of_its_cards_and_ray_their_kind():
-    said = Card(kind="NVIDIA H100 80GB HBM3", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0)
+def test_a_node_tells_the_memory_of_its_gpus_and_ray_their_kind():
+    said = GpuGroup(kind="NVIDIA H100 80GB HBM3", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0)
     found = cluster_inventory([({"CPU": 16.0, "GPU": 2.0, "accelerator_type:H100": 1.0}, (said,))])
-    assert found.gpus == (Card(kind="H100", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0),)
+    assert found.gpus == (GpuGroup(kind="H100", memory_mib=81_559, free_mib=70_000, count=2, context_mib=512.0),)
 
 
-def test_cards_can_be_imagined():
+def test_gpus_can_be_imagined():
     found = imagined_inventory("4x94.5GiB, 2x24gib")
-    assert [(card.count, card.free_mib) for card in found.gpus] == [(4, 96_768), (2, 24_576)]
-    assert [card.kind for machine in found.machines for card in machine.gpus] == ["94.5 GiB", "24 GiB"]
+    assert [(gpu.count, gpu.free_mib) for gpu in found.gpus] == [(4, 96_768), (2, 24_576)]
+    assert [gpu.kind for machine in found.machines for gpu in machine.gpus] == ["94.5 GiB", "24 GiB"]
 
 
 @pytest.mark.parametrize("text", ["", "4", "4x", "4x24", "0x24GiB", "2x0GiB", "4x24GiB;2x8GiB", "-1x24GiB"])
-def test_what_says_no_cards_is_refused(text):
+def test_what_says_no_gpus_is_refused(text):
     with pytest.raises(ValueError, match=r"says no GPUs; write them as 4x94\.5GiB,2x24GiB"):
         imagined_inventory(text)
 
@@ -163,16 +163,16 @@ def test_what_says_no_cards_is_refused(text):
 def test_a_context_that_cannot_be_measured_is_noted_and_assumed(monkeypatch):
     """No such GPU is here, so the process that would measure fails; that much can be tried everywhere."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "none-of-them")
-    card = Card(kind="A", memory_mib=100, free_mib=100, count=1)
-    found = with_contexts(Inventory(cpus=1, memory_mib=1, gpus=(card,)))
-    assert found.gpus == (card,)
+    gpu = GpuGroup(kind="A", memory_mib=100, free_mib=100, count=1)
+    found = with_contexts(Inventory(cpus=1, memory_mib=1, gpus=(gpu,)))
+    assert found.gpus == (gpu,)
     assert found.notes[0].startswith("the CUDA context could not be measured: ")
-    assert of_cards(found) == ASSUMED_MIB
-    assert of_cards(replace(found, gpus=(replace(card, context_mib=433.0),))) == 433.0
+    assert largest_context_mib(found) == ASSUMED_MIB
+    assert largest_context_mib(replace(found, gpus=(replace(gpu, context_mib=433.0),))) == 433.0
     assert with_contexts(Inventory(cpus=1, memory_mib=1)).notes == ()
 
 
-def test_the_first_visible_card_is_the_one_that_is_asked():
+def test_the_first_visible_gpu_is_the_one_that_is_asked():
     rows = "0, GPU-aa, 100\n1, GPU-bb, 200\n"
     assert first_visible(rows, None) == ("GPU-aa", 100.0)
     assert first_visible(rows, "1,0") == ("GPU-bb", 200.0)

@@ -26,35 +26,35 @@ def test_the_host_gives_whole_pages_above_the_threshold_and_takes_everything_bac
     ("size", "segment_mib"),
     [(1, 2), (MIB, 2), (MIB + 1, 20), (10 * MIB - 512, 20), (10 * MIB, 10), (11 * MIB + 1, 12)],
 )
-def test_a_card_is_taken_in_segments(size: int, segment_mib: int) -> None:
-    card = CudaAllocator()
-    card.take(size)
-    assert card.held_bytes == segment_mib * MIB
+def test_a_gpu_is_taken_in_segments(size: int, segment_mib: int) -> None:
+    allocator = CudaAllocator()
+    allocator.take(size)
+    assert allocator.held_bytes == segment_mib * MIB
 
 
 def test_segments_are_split_best_fit_merged_and_never_given_back() -> None:
-    card = CudaAllocator()
-    first, second, third = card.take(8 * MIB), card.take(4 * MIB), card.take(6 * MIB)
-    assert card.held_bytes == 20 * MIB, "8 + 4 + 6 share a segment of 20"
-    card.give(first)
-    card.give(third)
-    card.give(card.take(6 * MIB))  # in the hole of 8 at the end, the tightest: 6 and the rest of 2
-    assert card.held_bytes == 20 * MIB
-    card.take(12 * MIB)
-    assert card.held_bytes == 32 * MIB, "two holes of 8 do not make one of 12"
-    card.give(second)
-    card.take(18 * MIB)
-    assert card.held_bytes == 32 * MIB, "the first segment is whole again"
-    card.take(400)
-    assert card.held_bytes == 34 * MIB, "small tensors have segments of their own"
+    allocator = CudaAllocator()
+    first, second, third = allocator.take(8 * MIB), allocator.take(4 * MIB), allocator.take(6 * MIB)
+    assert allocator.held_bytes == 20 * MIB, "8 + 4 + 6 share a segment of 20"
+    allocator.give(first)
+    allocator.give(third)
+    allocator.give(allocator.take(6 * MIB))  # in the hole of 8 at the end, the tightest: 6 and the rest of 2
+    assert allocator.held_bytes == 20 * MIB
+    allocator.take(12 * MIB)
+    assert allocator.held_bytes == 32 * MIB, "two holes of 8 do not make one of 12"
+    allocator.give(second)
+    allocator.take(18 * MIB)
+    assert allocator.held_bytes == 32 * MIB, "the first segment is whole again"
+    allocator.take(400)
+    assert allocator.held_bytes == 34 * MIB, "small tensors have segments of their own"
 
 
 def test_a_small_rest_of_a_large_block_stays_with_it() -> None:
-    card = CudaAllocator()
-    card.take(20 * MIB - MIB)
-    card.take(512 * 1024)  # small: not from the rest of 1 MiB, which was never split off
-    assert card.held_bytes == 22 * MIB
-    assert card.take(0) is None
+    allocator = CudaAllocator()
+    allocator.take(20 * MIB - MIB)
+    allocator.take(512 * 1024)  # small: not from the rest of 1 MiB, which was never split off
+    assert allocator.held_bytes == 22 * MIB
+    assert allocator.take(0) is None
 
 
 def test_a_ledger_sees_storages_once_and_their_end() -> None:

@@ -11,10 +11,10 @@ import pytest
 
 from tests import ledger
 from tests.ledger import Job, Ledger
-from tests.simulation import GIB, Outcome, cards_of, cluster_of, contract, equal_fractions, mixed_jobs, simulate
+from tests.simulation import GIB, Outcome, cluster_of, contract, equal_fractions, gpus_of, mixed_jobs, simulate
 
-EIGHT_CARDS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
-ONE_CARD = cluster_of(("large", 1, 94.5))
+EIGHT_GPUS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
+ONE_GPU = cluster_of(("large", 1, 94.5))
 
 
 def test_the_ledger_knows_nothing_of_the_code_under_test() -> None:
@@ -36,7 +36,7 @@ SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
 @functools.cache
 def thousand_trials(seed: int, *, caps: bool) -> Outcome:
     jobs = mixed_jobs(1000, seed)
-    return simulate(jobs, contract(jobs, EIGHT_CARDS), Ledger(cards_of(EIGHT_CARDS), seed, caps=caps))
+    return simulate(jobs, contract(jobs, EIGHT_GPUS), Ledger(gpus_of(EIGHT_GPUS), seed, caps=caps))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -74,15 +74,15 @@ FOUR_RUNS = [Job(f"run {number}", estimate_mib=36 * GIB, seconds=100.0) for numb
 
 
 def test_the_accident_by_equal_fractions() -> None:
-    cards = ExactLedger(cards_of(ONE_CARD), 0, caps=False)
-    outcome = simulate(FOUR_RUNS, equal_fractions(FOUR_RUNS, ONE_CARD, 4), cards)
+    gpus = ExactLedger(gpus_of(ONE_GPU), 0, caps=False)
+    outcome = simulate(FOUR_RUNS, equal_fractions(FOUR_RUNS, ONE_GPU, 4), gpus)
     assert outcome.finished == {"run 3"}, "three that reach 36 GiB die together; the last has the GPU for itself"
     assert len(outcome.deaths) == 3
 
 
 def test_the_accident_under_the_contract() -> None:
-    cards = ExactLedger(cards_of(ONE_CARD), 0, caps=True)
-    outcome = simulate(FOUR_RUNS, contract(FOUR_RUNS, ONE_CARD), cards)
+    gpus = ExactLedger(gpus_of(ONE_GPU), 0, caps=True)
+    outcome = simulate(FOUR_RUNS, contract(FOUR_RUNS, ONE_GPU), gpus)
     assert len(outcome.finished) == 4
     assert outcome.deaths == []
     assert outcome.makespan_seconds == 200.0, "two at a time"

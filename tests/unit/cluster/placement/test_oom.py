@@ -23,7 +23,7 @@ def out_of_memory(
 
 
 def decided(what: OutOfMemory, **changes: Any) -> Retry | Fail:
-    given: dict[str, Any] = {"batch_size": 16, "splits": True, "sizes_mib": SIZES, "place": "card"}
+    given: dict[str, Any] = {"batch_size": 16, "splits": True, "sizes_mib": SIZES, "place": "gpu"}
     return decide(what, **{**given, **changes})
 
 
@@ -126,7 +126,7 @@ def test_it_ends_never_shrinks_memory_and_never_changes_the_batch(
             batch_size=batch_size,
             splits=splits,
             sizes_mib=sizes,
-            place="card",
+            place="gpu",
             was_suspected=was_suspected,
         )
         if isinstance(step, Fail):

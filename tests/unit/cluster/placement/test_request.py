@@ -1,6 +1,6 @@
 import pytest
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import of_one_worker
 from cluster.placement.request import (
@@ -30,7 +30,7 @@ def request(*, workers=1, cpu=1, gpu=0.0, memory_mib=1024):
 
 
 def h100(count=1, free_mib=80_000):
-    return Card(kind="H100", memory_mib=81_559, free_mib=free_mib, count=count)
+    return GpuGroup(kind="H100", memory_mib=81_559, free_mib=free_mib, count=count)
 
 
 @pytest.mark.parametrize(
@@ -98,20 +98,20 @@ def test_resources_scattered_over_a_cluster_do_not_add_up():
     cluster = Inventory(cpus=9, memory_mib=9100, nodes=(cores, memory))
     with pytest.raises(ResourceError, match=r"4 CPUs and 1024 MiB.*no machine of the cluster has both"):
         check_fits(request(cpu=4), cluster)
-    card = Inventory(cpus=1, memory_mib=100, gpus=(h100(),))
+    gpu_node = Inventory(cpus=1, memory_mib=100, gpus=(h100(),))
     with pytest.raises(ResourceError, match=r"1 GPU and 4 CPUs.*no machine of the cluster has both"):
         check_fits(
             request(cpu=4, gpu=1.0),
-            Inventory(cpus=9, memory_mib=200, gpus=card.gpus, nodes=(cores, card)),
+            Inventory(cpus=9, memory_mib=200, gpus=gpu_node.gpus, nodes=(cores, gpu_node)),
         )
 
 
 @pytest.mark.parametrize(
-    ("share", "trials", "cards"), [(0.0, 4, 0), (0.6, 5, 5), (0.5, 5, 3), (1 / 3, 6, 2), (0.42, 8, 4), (1.0, 3, 3)]
+    ("share", "trials", "gpus"), [(0.0, 4, 0), (0.6, 5, 5), (0.5, 5, 3), (1 / 3, 6, 2), (0.42, 8, 4), (1.0, 3, 3)]
 )
-def test_so_many_trials_take_so_many_cards(share, trials, cards):
+def test_so_many_trials_take_so_many_gpus(share, trials, gpus):
     """A session that offers fewer would leave GPUs idle."""
-    assert request(gpu=share).cards(trials) == cards
+    assert request(gpu=share).num_gpus(trials) == gpus
 
 
 PAIR = 2 * 1024 + DRIVER_MIB
@@ -188,10 +188,10 @@ def test_a_divided_model_costs_each_worker_its_share_and_the_whole_while_probed(
 
 
 def test_it_is_known_whether_cores_or_memory_are_the_limit():
-    cards = (Card(kind="A", memory_mib=10_000, free_mib=10_000, count=2),)
-    small = Request(workers=1, cpu=1, gpu=0.1, memory_mib=1000, size_class=0, card="A")
-    assert is_limited_by_cores(small, Inventory(cpus=8, memory_mib=10, gpus=cards))
-    assert not is_limited_by_cores(small, Inventory(cpus=20, memory_mib=10, gpus=cards))
+    gpus = (GpuGroup(kind="A", memory_mib=10_000, free_mib=10_000, count=2),)
+    small = Request(workers=1, cpu=1, gpu=0.1, memory_mib=1000, size_class=0, gpu_kind="A")
+    assert is_limited_by_cores(small, Inventory(cpus=8, memory_mib=10, gpus=gpus))
+    assert not is_limited_by_cores(small, Inventory(cpus=20, memory_mib=10, gpus=gpus))
     machines = tuple(Inventory(cpus=cpus, memory_mib=4000) for cpus in (2, 9))
     cluster = Inventory(cpus=11, memory_mib=8000, nodes=machines)
     on_cpus = Request(workers=1, cpu=1, gpu=0.0, memory_mib=1000, size_class=0)

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import (
     HEADROOM,
@@ -23,16 +23,18 @@ from trainables.config.resources import ResourceConfig
 GIB = 1024
 
 
-def cards(kind: str, count: int, free_gib: float, total_gib: float | None = None) -> Inventory:
-    card = Card(kind=kind, memory_mib=int((total_gib or free_gib) * GIB), free_mib=int(free_gib * GIB), count=count)
-    return Inventory(cpus=64, memory_mib=512 * GIB, gpus=(card,))
+def gpus(kind: str, count: int, free_gib: float, total_gib: float | None = None) -> Inventory:
+    gpu = GpuGroup(
+        kind=kind, memory_mib=int((total_gib or free_gib) * GIB), free_mib=int(free_gib * GIB), count=count
+    )
+    return Inventory(cpus=64, memory_mib=512 * GIB, gpus=(gpu,))
 
 
 def cluster(*machines: Inventory) -> Inventory:
     return Inventory(
         cpus=sum(machine.cpus for machine in machines),
         memory_mib=sum(machine.memory_mib for machine in machines),
-        gpus=tuple(card for machine in machines for card in machine.gpus),
+        gpus=tuple(gpu for machine in machines for gpu in machine.gpus),
         nodes=machines,
     )
 
@@ -94,77 +96,79 @@ def test_what_fits_nowhere_is_refused_though_the_rest_fits() -> None:
         pack(ResourceConfig(), {"small": 300.0, "large": 10_000.0}, Inventory(cpus=8, memory_mib=9000))
 
 
-def test_the_accident_four_runs_of_36_gb_on_one_card() -> None:
+def test_the_accident_four_runs_of_36_gb_on_one_gpu() -> None:
     """Started together on 94.5 GB they were all lost; by memory two of them run at a time."""
-    packing = pack(BY_MEMORY, {"run": 36.0 * GIB}, cards("H100", 1, 94.5))
+    packing = pack(BY_MEMORY, {"run": 36.0 * GIB}, gpus("H100", 1, 94.5))
     (only,) = packing.classes
     assert only.memory_mib == with_headroom(36 * GIB)
     assert only.concurrency == 2
     assert 2 * only.memory_mib <= 94.5 * GIB < 3 * only.memory_mib
 
 
-def test_a_share_is_of_the_memory_that_is_free_on_the_fullest_card() -> None:
-    machines = cluster(cards("A", 1, 40), cards("A", 1, 20))
+def test_a_share_is_of_the_memory_that_is_free_on_the_fullest_gpu() -> None:
+    machines = cluster(gpus("A", 1, 40), gpus("A", 1, 20))
     (only,) = pack(BY_MEMORY, {"run": 9 * GIB}, machines).classes
-    assert [(r.card, r.gpu) for r in only.requests] == [(None, 0.5)]
+    assert [(r.gpu_kind, r.gpu) for r in only.requests] == [(None, 0.5)]
     assert only.concurrency == 4
 
 
-def test_each_kind_of_card_has_a_share_of_its_own() -> None:
-    machines = cluster(cards("large", 4, 94.5), cards("small", 2, 24))
+def test_each_kind_of_gpu_has_a_share_of_its_own() -> None:
+    machines = cluster(gpus("large", 4, 94.5), gpus("small", 2, 24))
     packing = pack(BY_MEMORY, {"big": 36 * GIB, "little": 5 * GIB}, machines)
     big, little = packing.classes
-    assert [(r.card, n) for r, n in zip(big.requests, big.slots, strict=True)] == [("large", 8)]
-    assert [(r.card, n) for r, n in zip(little.requests, little.slots, strict=True)] == [
+    assert [(r.gpu_kind, n) for r, n in zip(big.requests, big.slots, strict=True)] == [("large", 8)]
+    assert [(r.gpu_kind, n) for r, n in zip(little.requests, little.slots, strict=True)] == [
         ("large", 4 * 17),
         ("small", 2 * 4),
     ] or little.concurrency <= 64 + 64  # cores are the other limit
-    shares = {request.card: request.gpu for request in little.requests}
+    shares = {request.gpu_kind: request.gpu for request in little.requests}
     assert shares["small"] == pytest.approx(little.memory_mib / (24 * GIB), abs=1e-4)
     assert shares["large"] == pytest.approx(little.memory_mib / (94.5 * GIB), abs=1e-4)
 
 
 def test_kinds_that_share_a_machine_cannot_be_told_apart() -> None:
-    one = cards("large", 1, 80)
-    mixed = Inventory(cpus=64, memory_mib=GIB, gpus=(*one.gpus, *cards("small", 1, 20).gpus))
+    one = gpus("large", 1, 80)
+    mixed = Inventory(cpus=64, memory_mib=GIB, gpus=(*one.gpus, *gpus("small", 1, 20).gpus))
     (only,) = pack(BY_MEMORY, {"run": 9 * GIB}, mixed).classes
-    assert [(r.card, r.gpu) for r in only.requests] == [(None, 0.5)]
+    assert [(r.gpu_kind, r.gpu) for r in only.requests] == [(None, 0.5)]
     assert only.concurrency == 4
 
 
-def test_fewer_trials_on_a_card_if_wished() -> None:
+def test_fewer_trials_on_a_gpu_if_wished() -> None:
     resources = ResourceConfig(gpus_per_trial="by_memory", max_trials_per_gpu=3)
-    (only,) = pack(resources, {"run": GIB}, cards("A", 2, 40)).classes
+    (only,) = pack(resources, {"run": GIB}, gpus("A", 2, 40)).classes
     assert only.concurrency == 6
 
 
-def test_a_limit_on_trials_per_card_needs_packing_by_memory() -> None:
+def test_a_limit_on_trials_per_gpu_needs_packing_by_memory() -> None:
     with pytest.raises(ValueError, match="max_trials_per_gpu=3 needs gpus_per_trial=by_memory"):
         ResourceConfig(gpus_per_trial=0.5, max_trials_per_gpu=3)
 
 
-def test_by_memory_needs_cards_and_their_memory() -> None:
+def test_by_memory_needs_gpus_and_their_memory() -> None:
     with pytest.raises(ResourceError, match="needs 1 GPU per trial, this machine has none"):
         pack(BY_MEMORY, {"run": GIB}, Inventory(cpus=2, memory_mib=9000))
-    unknown = Inventory(cpus=2, memory_mib=9000, gpus=(Card(kind="A", memory_mib=None, free_mib=None, count=1),))
+    unknown = Inventory(
+        cpus=2, memory_mib=9000, gpus=(GpuGroup(kind="A", memory_mib=None, free_mib=None, count=1),)
+    )
     with pytest.raises(ResourceError, match=r"that of 'A' is not known; set resources\.gpus_per_trial to a share"):
         pack(BY_MEMORY, {"run": GIB}, unknown)
     with pytest.raises(ResourceError, match="45056 MiB of GPU memory per trial, the freest GPU has 24576 MiB"):
-        pack(BY_MEMORY, {"run": 40 * GIB}, cards("small", 2, 24))
+        pack(BY_MEMORY, {"run": 40 * GIB}, gpus("small", 2, 24))
 
 
 def test_trials_go_where_there_is_most_room_and_wait_their_turn() -> None:
-    machines = cluster(cards("large", 1, 80), cards("small", 1, 20))
+    machines = cluster(gpus("large", 1, 80), gpus("small", 1, 20))
     packing = pack(BY_MEMORY, {"big": 35 * GIB, "little": 9 * GIB}, machines)
     slots = Slots(packing, look_ahead=1)
-    assert [slots.acquire(f"big {i}", 0).card for i in range(2)] == ["large", "large"]
+    assert [slots.acquire(f"big {i}", 0).gpu_kind for i in range(2)] == ["large", "large"]
     assert not slots.has_room(0)
     assert slots.has_room(1), "the small GPU is idle"
-    assert [slots.acquire(f"little {i}", 1).card for i in range(2)] == ["small", "small"]
+    assert [slots.acquire(f"little {i}", 1).gpu_kind for i in range(2)] == ["small", "small"]
     assert slots.is_full
     slots.release("big 0")
     assert slots.has_room(0)
-    assert [slots.acquire(f"little {i}", 1).card for i in range(2, 6)] == ["large"] * 4
+    assert [slots.acquire(f"little {i}", 1).gpu_kind for i in range(2, 6)] == ["large"] * 4
     assert slots.is_full
     slots.release("nobody")
     assert slots.is_full

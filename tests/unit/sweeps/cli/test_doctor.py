@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from sweeps.cli import doctor
 from tests.guides import ROOT
 
@@ -48,11 +48,11 @@ def test_without_metadata_the_cure_is_to_install():
 
 
 def test_machine():
-    card = Card(kind="H100", memory_mib=81_559, free_mib=80_000, count=2)
+    gpu = GpuGroup(kind="H100", memory_mib=81_559, free_mib=80_000, count=2)
     assert doctor.check_machine(Inventory(cpus=1, memory_mib=100)).ok is False
     assert doctor.check_machine(Inventory(cpus=1, memory_mib=2000)).ok is True
     assert doctor.check_gpus(Inventory(cpus=1, memory_mib=1)).ok is None
-    assert doctor.check_gpus(Inventory(cpus=1, memory_mib=1, gpus=(card,))).detail == "2 x H100, 80000 MiB free"
+    assert doctor.check_gpus(Inventory(cpus=1, memory_mib=1, gpus=(gpu,))).detail == "2 x H100, 80000 MiB free"
     broken = Inventory(cpus=1, memory_mib=1, notes=("nvidia-smi failed: no driver",))
     assert "no driver" in doctor.check_gpus(broken).detail
 
@@ -208,9 +208,9 @@ def test_hub_offline_is_not_asked():
 def test_the_last_line_says_what_will_not_work():
     fine = doctor.Check("torch", True, "2.13")
     hub = doctor.check_hub({"HF_HUB_OFFLINE": "1"}, 1.0)
-    no_card = doctor.check_gpus(Inventory(cpus=1, memory_mib=100))
+    no_gpu = doctor.check_gpus(Inventory(cpus=1, memory_mib=100))
     assert doctor.summary([fine]) == "all is well"
-    assert doctor.summary([fine, no_card, hub]) == (
+    assert doctor.summary([fine, no_gpu, hub]) == (
         "sweeps run here, but not with studies and scales that ask for a GPU, nor with data sets and models of the "
         "hub that are neither in its cache nor in PHASESWEEP_DATA"
     )

@@ -19,7 +19,7 @@ def lines_of(
     return [line.partition("; ")[2] for line in said.out.splitlines() if " run at a time on " in line]
 
 
-def test_cards_are_counted_kind_by_kind_and_cores_named_where_they_are_the_limit(
+def test_gpus_are_counted_kind_by_kind_and_cores_named_where_they_are_the_limit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     large, small = lines_of(tmp_path, monkeypatch, capsys, "4x94.5GiB,2x24GiB")

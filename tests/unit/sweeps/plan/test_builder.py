@@ -39,12 +39,12 @@ def test_where_memory_is_not_the_reason_no_micro_batch_is_proposed(tmp_path: Pat
     assert "micro_batch_size" not in str(refused.value)
 
 
-def test_a_plan_for_cards_that_are_not_here_counts_their_context(tmp_path: Path) -> None:
+def test_a_plan_for_gpus_that_are_not_here_counts_their_context(tmp_path: Path) -> None:
     sets = ["resources.gpus_per_trial=by_memory", "resources.max_trials_per_gpu=3"]
     study = load_study(str(write_study(tmp_path)), "laptop", sets)
     plan = build_plan(study, imagined_inventory("2x24GiB,1x8GiB"), None)
     assert plan.device == "cuda"
     assert plan.arms[0].memory.context_mib == 600.0
     (only,) = plan.packing.classes
-    assert dict(zip((r.card for r in only.requests), only.slots, strict=True)) == {"24 GiB": 6, "8 GiB": 3}
+    assert dict(zip((r.gpu_kind for r in only.requests), only.slots, strict=True)) == {"24 GiB": 6, "8 GiB": 3}
     assert plan.sweep.provenance["offered_mib"] == 56 * 1024

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from cluster.inventory import Card, Inventory
+from cluster.inventory import GpuGroup, Inventory
 from sweeps.console import format_duration
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
@@ -83,11 +83,11 @@ def test_what_a_checkpoint_had_done_is_not_taken_for_speed(
 
 
 @pytest.mark.parametrize(("free_mib", "said"), [(4000, "of 8,000 MiB"), (None, "0 MiB")])
-def test_on_cards_it_is_their_memory_that_is_packed(free_mib: int | None, said: str, plan: Plan) -> None:
+def test_on_gpus_it_is_their_memory_that_is_packed(free_mib: int | None, said: str, plan: Plan) -> None:
     """A cluster does not say how much memory a GPU has."""
-    on_cards = replace(plan, device="cuda")
-    cards = Card(kind="A", memory_mib=free_mib, free_mib=free_mib, count=2)
-    shown, _ = progress(on_cards, Inventory(cpus=2, memory_mib=7680, gpus=(cards,)))
+    on_gpus = replace(plan, device="cuda")
+    gpus = GpuGroup(kind="A", memory_mib=free_mib, free_mib=free_mib, count=2)
+    shown, _ = progress(on_gpus, Inventory(cpus=2, memory_mib=7680, gpus=(gpus,)))
     assert said in shown._packed()
 
 

@@ -11,7 +11,7 @@ import ray
 from ray import tune
 from ray.cluster_utils import Cluster
 
-from cluster.inventory import ACCELERATOR_PREFIX, Card, cluster_inventory
+from cluster.inventory import ACCELERATOR_PREFIX, GpuGroup, cluster_inventory
 from cluster.placement.size_classes import pack
 from cluster.placement.slots import Slots
 from sweeps.run.engine import TUNE_ENVIRONMENT
@@ -29,7 +29,7 @@ class Where(tune.Trainable):
         pass
 
     def step(self) -> dict[str, Any]:
-        return {"node": ray.get_runtime_context().get_node_id(), "cards": ray.get_gpu_ids(), "done": True}
+        return {"node": ray.get_runtime_context().get_node_id(), "gpus": ray.get_gpu_ids(), "done": True}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         pass
@@ -50,7 +50,7 @@ def test_each_trial_runs_on_the_kind_that_it_was_given(tmp_path: Path, monkeypat
             for node in nodes
         }
         inventory = cluster_inventory(
-            (node["Resources"], [Card(kind="as found", memory_mib=memory, free_mib=memory, count=count)])
+            (node["Resources"], [GpuGroup(kind="as found", memory_mib=memory, free_mib=memory, count=count)])
             for node in nodes
             for count, memory in [KINDS[kind_of[node["NodeID"]]]]
         )
@@ -65,9 +65,9 @@ def test_each_trial_runs_on_the_kind_that_it_was_given(tmp_path: Path, monkeypat
         ).fit()
         assert not results.errors
         ran = Counter(kind_of[result.metrics["node"]] for result in results if result.metrics)
-        assert ran == Counter(request.card for request in asked.values())
+        assert ran == Counter(request.gpu_kind for request in asked.values())
         assert set(ran) == set(KINDS), "both kinds were used"
-        assert all(len(result.metrics["cards"]) == 1 for result in results if result.metrics)
+        assert all(len(result.metrics["gpus"]) == 1 for result in results if result.metrics)
     finally:
         ray.shutdown()
         cluster.shutdown()
