@@ -87,7 +87,7 @@ def local_inventory(root: Path = Path("/")) -> Inventory:
     return Inventory(cpus=max(1, math.floor(cpus)), memory_mib=int(free_bytes // MIB), gpus=gpus, notes=notes)
 
 
-def imagined_inventory(text: str) -> Inventory:
+def hypothetical_inventory(text: str) -> Inventory:
     """Return hypothetical nodes with GPUs, to plan for; each kind of GPU is on a separate node.
 
     Args:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.tracking.mlflow_store import open_client
-from sweeps.tracking.tracker import MlflowSync, project
+from sweeps.tracking.tracker import MlflowSync, sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import config_id, journal_events, write_journal
 from tests.memory_tracker import MemoryTracker
@@ -44,7 +44,7 @@ def journal(results: Path, events: list[dict[str, Any]] = EVENTS, name: str = "a
 
 def projected(results: Path, events: list[dict[str, Any]] = EVENTS) -> dict[str, dict[str, Any]]:
     """Return what MLflow holds after a `sync`, in the database that the results have."""
-    summary = project(journal(results, events), default_tracking_uri(results), EXPERIMENT)
+    summary = sync_journal(journal(results, events), default_tracking_uri(results), EXPERIMENT)
     assert not summary.needs_attention, str(summary)
     assert summary.num_events == len(events)
     return contents(results / "mlflow.db")
@@ -55,8 +55,8 @@ def in_memory(
 ) -> dict[str, dict[str, Any]]:
     """Return the same of a tracker in memory, one that holds nothing yet unless it is given."""
     tracker = tracker or MemoryTracker()
-    projector = MlflowSync(journal(results, events), tracker, EXPERIMENT)
-    assert projector.step(final=True), projector.error
+    sync = MlflowSync(journal(results, events), tracker, EXPERIMENT)
+    assert sync.step(final=True), sync.error
     return {
         key: {
             "name": run.record.name,

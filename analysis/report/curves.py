@@ -84,16 +84,16 @@ def learning_curves(
         figure, panels = _panels(len(curves))
         for axes, curve in zip(panels, curves, strict=True):
             _draw(axes, curve, reference)
-        remarks = _fit(panels, curves)
+        notes = _fit(panels, curves)
         split, is_subset, _ = info.name.partition("_subset/")
         if is_subset:
-            remarks.insert(0, f"{split}_subset: a part of {split}")
+            notes.insert(0, f"{split}_subset: a part of {split}")
         if any(curve.unfinished for curve in curves):
-            remarks.append("×: seed failed or not ended, outside the mean")
+            notes.append("×: seed failed or not ended, outside the mean")
         subtitle = f"mean and {100 * confidence:g} % Student-t band at each step; thin lines: seeds"
         if reference is not None:
             subtitle += f"; dashed: {reference.arm}"
-        headline(figure, title or state.sweep.title, f"{subtitle}\n{'; '.join(remarks)}")
+        headline(figure, title or state.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(f"{info.name} ({info.unit})", fontsize=9.5, x=0.008)
         written = save(figure, path)
@@ -177,7 +177,7 @@ def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
 
 
 def _fit(panels: Sequence[Axes], curves: Sequence[Curve]) -> list[str]:
-    """Fit the vertical axis to the later part of training; return a remark if that cuts a curve off."""
+    """Fit the vertical axis to the later part of training; return a note if that cuts a curve off."""
     last = max(step for curve in curves for step in curve.means)
     later = [v for curve in curves for step, v in curve.means.items() if step >= _SHOWN_FROM * last]
     low, high = min(later), max(later)

@@ -22,7 +22,7 @@ from analysis.report.plotting import (
     style,
     write_csv,
 )
-from analysis.report.tables import SURVIVORS, decimals_for, format_delta, format_number
+from analysis.report.tables import FAILED_SEEDS_MARK, decimals_for, format_delta, format_number
 from analysis.results.arms import ResultRow, ResultTable
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLOURS = {"better": BLUE, "worse": VERMILLION, "higher": BLUE, "lower": VERMILLION, "baseline": INK}
-_READINGS = {"not separable at this n": "not separable"}
+_SHORT_CONCLUSIONS = {"not separable at this n": "not separable"}
 _SIDES = {
     "minimise": ("← better", "worse →"),
     "maximise": ("← worse", "better →"),
@@ -64,7 +64,7 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
             low, high = _scaled(row.delta_ci_low, factor), _scaled(row.delta_ci_high, factor)
             estimate = (_scaled(row.delta, factor), low, high)
             _estimate(axes, height, row, estimate, [factor * d for d in row.differences.values()])
-            text = f"{format_delta(row, table)}\n{_remark(row)}"
+            text = f"{format_delta(row, table)}\n{_arm_note(row)}"
             _side_text(axes, height, text, _colour(row))
         headline(figure, title or table.title, f"difference to {_baseline_name(table)}, {_basis(table)}")
         axes.set_xlabel(f"Δ {table.metric}{unit}")
@@ -219,19 +219,19 @@ def _side_text(axes: Axes, height: float, text: str, colour: str) -> None:
 
 def _mean_text(row: ResultRow, decimals: int) -> str:
     if row.mean is None:
-        return _remark(row)
+        return _arm_note(row)
     text = format_number(row.mean, decimals)
     if row.ci_low is not None and row.ci_high is not None:
         text += f" [{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
-    return f"{text}\n{_remark(row)}"
+    return f"{text}\n{_arm_note(row)}"
 
 
-def _remark(row: ResultRow) -> str:
+def _arm_note(row: ResultRow) -> str:
     planned = sum(row.statuses.values())
     n = f"n = {row.n}" if row.n == planned else f"n = {row.n} of {planned}"
     if row.n_failed:
-        n = f"{SURVIVORS} {n}"
-    return f"{_READINGS.get(row.reading, row.reading)}, {n}"
+        n = f"{FAILED_SEEDS_MARK} {n}"
+    return f"{_SHORT_CONCLUSIONS.get(row.reading, row.reading)}, {n}"
 
 
 def _basis(table: ResultTable) -> str:

@@ -100,12 +100,12 @@ def _render_provenance(block: Block) -> str:
     planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
     ends = Counter(replicate.status or "not ended" for replicate in replicates)
-    endings = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
+    end_counts = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
     configurations = {config_id for config_id, _ in planned}
     seeds = {seed for _, seed in planned}
     is_crossed = len(planned) == len(configurations) * len(seeds)
     size = f" × {len(seeds)} seeds" if is_crossed else f" with {len(planned)} replicates"
-    parts = [f"{len(configurations)} configurations{size} ({endings})"]
+    parts = [f"{len(configurations)} configurations{size} ({end_counts})"]
     pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
     if pairs >= 2:
         effect = smallest_detectable_effect(pairs)

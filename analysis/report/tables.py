@@ -25,7 +25,7 @@ CONTRAST_HEADERS = ("contrast", "Δ", "pairs", "reading")
 CONTRAST_RIGHT_ALIGNED = (False, True, True, False)
 """Alignment of the columns of `CONTRAST_HEADERS`."""
 
-SURVIVORS = "†"
+FAILED_SEEDS_MARK = "†"
 """Marks a mean over survivors only, because other replicates failed."""
 
 SMOKE = "smoke"
@@ -35,7 +35,7 @@ SMOKE_NOTE = (
 )
 
 _NONE = "–"
-_SHORT_READINGS: dict[str, str] = {"not separable at this n": "not separable"}
+_SHORT_CONCLUSIONS: dict[str, str] = {"not separable at this n": "not separable"}
 DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
 
 
@@ -55,7 +55,7 @@ def contrasts_for_display(table: ResultTable) -> tuple[list[str], list[list[str]
     rows = []
     for row in table.contrasts:
         delta = format_difference(row.delta, row.ci_low, row.ci_high, table)
-        rows.append([_name(row), delta, str(row.n_pairs), short_reading(row.reading)])
+        rows.append([_name(row), delta, str(row.n_pairs), short_conclusion(row.reading)])
     return list(CONTRAST_HEADERS), rows
 
 
@@ -131,9 +131,9 @@ def _contrasts_markdown(table: ResultTable) -> list[str]:
     return [f"**{_escape(contrasts_title(table))}**", "", *rows]
 
 
-def short_reading(reading: Conclusion) -> str:
+def short_conclusion(conclusion: Conclusion) -> str:
     """Return a conclusion in the wording of a table's cell."""
-    return _SHORT_READINGS.get(reading, reading)
+    return _SHORT_CONCLUSIONS.get(conclusion, conclusion)
 
 
 def decimals_for(table: ResultTable) -> int:
@@ -199,11 +199,11 @@ def _cells(row: ResultRow, table: ResultTable, decimals: int) -> list[str]:
         interval = f"[{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
     planned = sum(row.statuses.values())
     n = str(row.n) if row.n == planned else f"{row.n}/{planned}"
-    return [row.arm, mean, interval, n, format_delta(row, table), short_reading(row.reading)]
+    return [row.arm, mean, interval, n, format_delta(row, table), short_conclusion(row.reading)]
 
 
 def _marker(row: ResultRow) -> str:
-    return f"{SURVIVORS} " if row.n_failed and row.mean is not None else ""
+    return f"{FAILED_SEEDS_MARK} " if row.n_failed and row.mean is not None else ""
 
 
 def _name(row: ContrastRow) -> str:
@@ -316,9 +316,9 @@ def render_side_by_side(tables: Sequence[ResultTable]) -> str:
 
 def _side_by_side_cells(row: ResultRow | None, table: ResultTable) -> list[str]:
     if row is None or row.mean is None:
-        return ["–", "–", "–" if row is None else short_reading(row.reading)]
+        return ["–", "–", "–" if row is None else short_conclusion(row.reading)]
     decimals = decimals_for(table)
     mean = format_number(row.mean, decimals)
     if row.ci_low is not None and row.ci_high is not None:
         mean += f" [{format_number(row.ci_low, decimals)}, {format_number(row.ci_high, decimals)}]"
-    return [mean, format_delta(row, table), short_reading(row.reading)]
+    return [mean, format_delta(row, table), short_conclusion(row.reading)]

@@ -180,12 +180,12 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
     sweep = state.sweep
     info = find_metric(sweep, metric or sweep.primary_metric)
-    question = ComparisonSpec(info, transform_of(info), confidence)
+    spec = ComparisonSpec(info, transform_of(info), confidence)
     arms = sorted(sweep.arms, key=lambda arm: arm.role != "baseline")  # stable: study order otherwise
     is_shared = info not in sweep.metrics
     samples = {arm.arm: take_sample(state, arm, info.name, is_optional=is_shared) for arm in arms}
     base = samples[arms[0].arm] if arms and arms[0].role == "baseline" else None
-    comparisons = {name: compare(sample, base, question) for name, sample in samples.items()}
+    comparisons = {name: compare(sample, base, spec) for name, sample in samples.items()}
     adjusted = _adjust_family(samples, comparisons, base)
     planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     return ResultTable(
@@ -200,18 +200,16 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         references={name: scores[info.name] for name, scores in sweep.references.items() if info.name in scores},
         items=info.items,
         confidence=confidence,
-        delta_kind="relative" if question.scale == LOG else "difference",
+        delta_kind="relative" if spec.scale == LOG else "difference",
         family_size=len(adjusted),
         shared=tuple(f"{unit.arm} (seed {seed})" for unit in sweep.prerequisites for seed in unit.seeds),
         stale=len(state.replicates.keys() - planned),
         rows=tuple(
-            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), question)
+            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), spec)
             for name, sample in samples.items()
         ),
-        contrasts=_contrasts(sweep, samples, question),
-        external=tuple(
-            _external(theirs, base, question) for theirs in sweep.external if theirs.metric == info.name
-        ),
+        contrasts=_contrasts(sweep, samples, spec),
+        external=tuple(_external(theirs, base, spec) for theirs in sweep.external if theirs.metric == info.name),
     )
 
 
@@ -254,15 +252,15 @@ def _row(
     base: Sample | None,
     comparison: Comparison | None,
     p_adjusted: float | None,
-    question: ComparisonSpec,
+    spec: ComparisonSpec,
 ) -> ResultRow:
     values = list(sample.values.values())
-    interval = mean_interval(values, confidence=question.confidence, scale=question.scale)
+    interval = mean_interval(values, confidence=spec.confidence, scale=spec.scale)
     delta_interval = comparison.interval if comparison else None
-    differences = _differences(sample, base, question)
-    reading: Conclusion = "no baseline" if base is None else "baseline"
+    differences = _differences(sample, base, spec)
+    conclusion: Conclusion = "no baseline" if base is None else "baseline"
     if base is not None and sample is not base:
-        reading = conclude(sample, base, comparison, p_adjusted, question)
+        conclusion = conclude(sample, base, comparison, p_adjusted, spec)
     seconds = [r.seconds for r in sample.replicates if r.seconds is not None]
     peaks = [r.peak_memory_mib for r in sample.replicates if r.peak_memory_mib is not None]
     return ResultRow(
@@ -275,7 +273,7 @@ def _row(
         n_failed=sample.num_failed,
         statuses=dict(sorted(sample.statuses.items())),
         values=sample.values,
-        mean=mean(values, scale=question.scale) if values else None,
+        mean=mean(values, scale=spec.scale) if values else None,
         std=standard_deviation(values),
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
@@ -289,7 +287,7 @@ def _row(
         p_adjusted=p_adjusted,
         comparison=comparison.method if comparison else None,
         seed_correlation=comparison.seed_correlation if comparison else None,
-        reading=reading,
+        reading=conclusion,
         peak_memory_mib=max(peaks, default=None),
         seconds=sum(seconds) / len(seconds) if seconds else None,
         note=_note(
@@ -298,24 +296,22 @@ def _row(
     )
 
 
-def _differences(sample: Sample, base: Sample | None, question: ComparisonSpec) -> dict[int, float]:
+def _differences(sample: Sample, base: Sample | None, spec: ComparisonSpec) -> dict[int, float]:
     if base is None or sample is base:
         return {}
     return {
-        seed: question.scale.difference([value], [base.values[seed]])
+        seed: spec.scale.difference([value], [base.values[seed]])
         for seed, value in sample.values.items()
         if seed in base.values
     }
 
 
-def _contrasts(
-    sweep: SweepInfo, samples: Mapping[str, Sample], question: ComparisonSpec
-) -> tuple[ContrastRow, ...]:
+def _contrasts(sweep: SweepInfo, samples: Mapping[str, Sample], spec: ComparisonSpec) -> tuple[ContrastRow, ...]:
     unknown = {name for c in sweep.contrasts for name in (c.arm, c.against)} - samples.keys()
     if unknown:
         raise JournalError(f"study '{sweep.study}': a contrast names no arm of the sweep: {', '.join(unknown)}")
     pairs = [(samples[contrast.arm], samples[contrast.against]) for contrast in sweep.contrasts]
-    comparisons = [compare(sample, other, question) for sample, other in pairs]
+    comparisons = [compare(sample, other, spec) for sample, other in pairs]
     adjusted = adjust([comparison.p if comparison else None for comparison in comparisons])
     rows = []
     for contrast, (sample, other), comparison, p_adjusted in zip(
@@ -336,27 +332,27 @@ def _contrasts(
                 ci_high=interval.high if interval else None,
                 p=comparison.p if comparison else None,
                 p_adjusted=p_adjusted,
-                reading=conclude(sample, other, comparison, p_adjusted, question),
+                reading=conclude(sample, other, comparison, p_adjusted, spec),
                 note=_note(*shortfalls, degenerate_reason(comparison, contrast.against), unpaired),
             )
         )
     return tuple(rows)
 
 
-def _external(theirs: ExternalInfo, base: Sample | None, question: ComparisonSpec) -> ExternalRow:
+def _external(theirs: ExternalInfo, base: Sample | None, spec: ComparisonSpec) -> ExternalRow:
     ours = list(base.values.values()) if base is not None else []
     comparison = None
     if ours:
-        comparison = welch_comparison(ours, theirs.values, confidence=question.confidence, scale=question.scale)
+        comparison = welch_comparison(ours, theirs.values, confidence=spec.confidence, scale=spec.scale)
     interval = comparison.interval if comparison else None
     return ExternalRow(
         name=theirs.name,
         source=theirs.source,
         n=len(theirs.values),
-        mean=mean(theirs.values, scale=question.scale),
+        mean=mean(theirs.values, scale=spec.scale),
         std=standard_deviation(theirs.values),
         baseline_n=len(ours),
-        baseline_mean=mean(ours, scale=question.scale) if ours else None,
+        baseline_mean=mean(ours, scale=spec.scale) if ours else None,
         difference=comparison.difference if comparison else None,
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,

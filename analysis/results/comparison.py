@@ -136,7 +136,7 @@ def _status(replicate: Replicate | None) -> str:
     return replicate.status
 
 
-def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Comparison | None:
+def compare(sample: Sample, base: Sample | None, spec: ComparisonSpec) -> Comparison | None:
     """Compare two arms by the seeds they share; unpaired only where they were planned on disjoint seeds."""
     if base is None or sample is base or not sample.values or not base.values:
         return None
@@ -144,8 +144,8 @@ def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Co
         return welch_comparison(
             list(sample.values.values()),
             list(base.values.values()),
-            confidence=question.confidence,
-            scale=question.scale,
+            confidence=spec.confidence,
+            scale=spec.scale,
         )
     shared = sorted(sample.values.keys() & base.values.keys())
     if not shared:
@@ -153,8 +153,8 @@ def compare(sample: Sample, base: Sample | None, question: ComparisonSpec) -> Co
     return paired_comparison(
         [sample.values[seed] for seed in shared],
         [base.values[seed] for seed in shared],
-        confidence=question.confidence,
-        scale=question.scale,
+        confidence=spec.confidence,
+        scale=spec.scale,
     )
 
 
@@ -169,29 +169,29 @@ def adjust(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def conclude(
-    sample: Sample, base: Sample, comparison: Comparison | None, p_adjusted: float | None, question: ComparisonSpec
+    sample: Sample, base: Sample, comparison: Comparison | None, p_adjusted: float | None, spec: ComparisonSpec
 ) -> Conclusion:
     """State in words what the comparison of `sample` with `base` shows."""
-    reading: Conclusion
+    conclusion: Conclusion
     if sample.num_failed or base.num_failed:
-        reading = "failures"
+        conclusion = "failures"
     elif sample.num_pruned or base.num_pruned:
-        reading = "pruned"
+        conclusion = "pruned"
     elif sample.num_open or base.num_open:
-        reading = "incomplete"
+        conclusion = "incomplete"
     elif not (sample.is_measured and base.is_measured):
-        reading = "not measured"
+        conclusion = "not measured"
     elif comparison is None or comparison.n < 2:
-        reading = "not attainable"
+        conclusion = "not attainable"
     elif comparison.identical:
-        reading = "identical"
+        conclusion = "identical"
     elif p_adjusted is None:
-        reading = "not attainable"
+        conclusion = "not attainable"
     elif p_adjusted >= SIGNIFICANCE_LEVEL:
-        reading = "not separable at this n"
+        conclusion = "not separable at this n"
     else:
-        reading = _side(comparison.difference > 0, question.metric.direction)
-    return reading
+        conclusion = _side(comparison.difference > 0, spec.metric.direction)
+    return conclusion
 
 
 def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Conclusion:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 What = Literal["replicates", "configurations", "curves"]
-WHATS: tuple[What, ...] = get_args(What)
+ROW_KINDS: tuple[What, ...] = get_args(What)
 SUFFIXES = (".csv", ".parquet")
 NUMERICS_PREFIX = "numerics."
 """Prefix of the columns with a replicate's numerics; parameter columns also have a dot, metric columns a slash."""

@@ -57,15 +57,15 @@ class Receipt:
         parts = []
         if known:
             lowest, highest = (f(arm.error or 0.0 for arm in known) for f in (min, max))
-            parts.append(f"estimates {_beside_measured(lowest, highest)} the measured peaks")
+            parts.append(f"estimates {_error_range(lowest, highest)} the measured peaks")
         if self.packed_share is not None:
             parts.append(f"trials were given {self.packed_share:.0%} of the memory on offer")
         parts.append(f"{self.num_ooms} out of memory, {self.num_recovered} of them recovered")
-        parts.append(f"{self.num_neighbours_hurt} neighbours hurt")
+        parts.append(f"{self.num_neighbours_hurt} killed from outside")
         return "memory: " + "; ".join(parts)
 
 
-def _beside_measured(lowest: float, highest: float) -> str:
+def _error_range(lowest: float, highest: float) -> str:
     """Return the range of estimation errors in words."""
     low, high = round(100 * lowest), round(100 * highest)
     if low == high == 0:

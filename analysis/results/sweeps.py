@@ -172,10 +172,10 @@ def compare_sweeps(
         ComparisonSpec(side, transform_of(dataclasses.replace(side, items=side.items or beside.items)), confidence)
         for side, beside in ((info, other), (other, info))
     ]
-    question = asked[0]
+    spec = asked[0]
     samples = [(_sample(a, first, info), _sample(b, second, info)) for first, second in pairs]
     comparisons = [
-        None if _same_data(first.arm, second.arm) is False else compare(second, first, question)
+        None if _same_data(first.arm, second.arm) is False else compare(second, first, spec)
         for first, second in samples
     ]
     adjusted = adjust([comparison.p if comparison else None for comparison in comparisons])
@@ -188,7 +188,7 @@ def compare_sweeps(
         meaning=info.meaning,
         items=info.items or other.items,
         confidence=confidence,
-        delta_kind="relative" if question.scale == LOG else "difference",
+        delta_kind="relative" if spec.scale == LOG else "difference",
         pairs=tuple(
             _pair(*sample, fields, comparison, p_adjusted, asked)
             for sample, fields, comparison, p_adjusted in zip(
@@ -229,10 +229,10 @@ def _pair(
 ) -> ComparedPair:
     interval = comparison.interval if comparison else None
     same_data = _same_data(first.arm, second.arm)
-    means = [_arm_mean(sample, question) for sample, question in zip((first, second), asked, strict=True)]
-    reading: Conclusion = "not comparable"
+    means = [_arm_mean(sample, spec) for sample, spec in zip((first, second), asked, strict=True)]
+    conclusion: Conclusion = "not comparable"
     if same_data is not False:
-        reading = conclude(second, first, comparison, p_adjusted, asked[0])
+        conclusion = conclude(second, first, comparison, p_adjusted, asked[0])
     return ComparedPair(
         a=means[0],
         b=means[1],
@@ -244,20 +244,20 @@ def _pair(
         p=comparison.p if comparison else None,
         p_adjusted=p_adjusted,
         method=comparison.method if comparison else None,
-        reading=reading,
+        reading=conclusion,
         same_data=same_data,
         note="; ".join(_remarks(first, second, comparison, same_data)),
     )
 
 
-def _arm_mean(sample: Sample, question: ComparisonSpec) -> ArmMean:
+def _arm_mean(sample: Sample, spec: ComparisonSpec) -> ArmMean:
     values = list(sample.values.values())
-    interval = mean_interval(values, confidence=question.confidence, scale=question.scale)
+    interval = mean_interval(values, confidence=spec.confidence, scale=spec.scale)
     return ArmMean(
         arm=sample.arm.arm,
         config_id=sample.arm.config_id,
         n=len(values),
-        mean=mean(values, scale=question.scale) if values else None,
+        mean=mean(values, scale=spec.scale) if values else None,
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
         ci_method=interval.method if interval else None,

@@ -25,7 +25,7 @@ JOBS_PORT = 8265
 JOIN_PORT = 6379
 CONNECT_SECONDS = 10.0
 
-TOKEN_CURE = (
+TOKEN_FIX = (
     "`ray get-auth-token` on the cluster's head node prints it: write that to ~/.ray/auth_token here, "
     "or set RAY_AUTH_TOKEN"
 )
@@ -54,7 +54,7 @@ def token_place(environ: Mapping[str, str], home: Path) -> str | None:
     except (OSError, UnicodeDecodeError) as error:
         raise ClusterError(f"the token in {path} cannot be read: {error}") from error
     if named and not holds_token:
-        raise ClusterError(f"RAY_AUTH_TOKEN_PATH={named}: no such file, or it is empty; {TOKEN_CURE}")
+        raise ClusterError(f"RAY_AUTH_TOKEN_PATH={named}: no such file, or it is empty; {TOKEN_FIX}")
     return str(path) if holds_token else None
 
 
@@ -66,11 +66,11 @@ def is_authentication_off(environ: Mapping[str, str]) -> bool:
 def token_advice(environ: Mapping[str, str], home: Path) -> str:
     """Return what to do after a cluster has refused this user."""
     if is_authentication_off(environ):
-        return f"it wants a token and RAY_AUTH_MODE=disabled sends none; unset that. {TOKEN_CURE}"
+        return f"it wants a token and RAY_AUTH_MODE=disabled sends none; unset that. {TOKEN_FIX}"
     place = token_place(environ, home)
     if place is None:
-        return f"it wants a token and none was found; {TOKEN_CURE}"
-    return f"it refuses the token from {place}, which is another cluster's or an old one; {TOKEN_CURE}"
+        return f"it wants a token and none was found; {TOKEN_FIX}"
+    return f"it refuses the token from {place}, which is another cluster's or an old one; {TOKEN_FIX}"
 
 
 def join_address(address: str) -> str:
@@ -137,7 +137,7 @@ def authenticate(environ: MutableMapping[str, str], home: Path) -> None:
     if token_place(environ, home) is not None:
         environ["RAY_AUTH_MODE"] = environ.get("RAY_AUTH_MODE") or "token"
     elif environ.get("RAY_AUTH_MODE", "").lower() == "token":
-        raise ClusterError(f"RAY_AUTH_MODE=token, and no token was found; {TOKEN_CURE}")
+        raise ClusterError(f"RAY_AUTH_MODE=token, and no token was found; {TOKEN_FIX}")
 
 
 def _split(address: str) -> SplitResult:

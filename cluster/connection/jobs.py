@@ -43,7 +43,7 @@ class JobEnd:
     """Ray's own message, with the last lines of a failed command."""
 
 
-_TALKATIVE = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
+_NOISY_LOGGERS = ("ray.dashboard.modules.dashboard_sdk", "ray._private.runtime_env.packaging")
 """Loggers that report every upload."""
 
 
@@ -60,7 +60,7 @@ class JobServer:
     def __init__(self, address: str) -> None:
         self.address = address
         send_token()
-        for name in _TALKATIVE:
+        for name in _NOISY_LOGGERS:
             logging.getLogger(name).setLevel(logging.WARNING)
         # Ray prefers both this variable and RAY_ADDRESS to the argument.
         os.environ["RAY_API_SERVER_ADDRESS"] = address

@@ -42,7 +42,7 @@ CHECK_EVERY_SECONDS = 2.0
 PATIENCE_SECONDS = 30.0
 """How long Ray may be unresponsive before it counts as dead. After 60 s it ends the process that is waiting."""
 
-STARTED_TOO_SLOWLY = "timed out during startup"
+STARTUP_TIMEOUT_MESSAGE = "timed out during startup"
 """Part of Ray's error, which has no class of its own, if its processes were not up within 30 s."""
 
 
@@ -104,7 +104,7 @@ def _start(offer: SessionResources, quiet: dict[str, Any]) -> None:
             **quiet,
         )
     except Exception as error:  # Ray raises no narrower class for this
-        if STARTED_TOO_SLOWLY not in str(error):
+        if STARTUP_TIMEOUT_MESSAGE not in str(error):
             raise
         load = f"load {os.getloadavg()[0]:.0f} on {os.cpu_count()} cores"
         raise RayFailure(f"Ray did not start within its 30 s: this machine is busy ({load}); try again") from error

@@ -133,16 +133,16 @@ def _with_more_memory(out_of_memory: OutOfMemory, memory_mib: int, *, splits: bo
 def _too_large(out_of_memory: OutOfMemory, *, splits: bool, place: Place) -> str:
     had = out_of_memory.had
     if splits:
-        cure = "choose a smaller --scale or model, a shorter context, or optimizer.name: adamw_8bit"
+        fix = "choose a smaller --scale or model, a shorter context, or optimizer.name: adamw_8bit"
     else:
-        cure = (
+        fix = (
             "its gradients depend on the micro-batch, so set resources.micro_batch_size lower for the whole study, "
             "if its plan allows that, or choose a smaller --scale"
         )
     needs = "may need" if out_of_memory.suspected else "needs"
     return (
         f"{needs} more than {had.memory_mib} MiB with micro_batch_size={had.micro_batch_size} "
-        f"({_used(out_of_memory)}), and that is the most that {_LIMITS[place]}; {cure}"
+        f"({_used(out_of_memory)}), and that is the most that {_LIMITS[place]}; {fix}"
     )
 
 

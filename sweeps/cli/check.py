@@ -23,7 +23,7 @@ from trainables.plugins.rules import PluginError
 from trainables.registry import ARCHITECTURES, Plugin, Registry
 from trainables.schema import NamedConfig
 
-_WORDS: dict[Outcome, str] = {
+_OUTCOME_LABELS: dict[Outcome, str] = {
     "passed": "passed",
     "failed": "FAILED",
     "expected_violation": "expected violation",
@@ -47,9 +47,9 @@ def check(output: Output, target: str, names: Sequence[str]) -> int:
     rows = [row for plugin, registry, name in chosen for row in _rows(output, plugin, registry, name)]
     counts = Counter(row["outcome"] for row in rows)
     if output.emit:
-        every = {outcome: counts[outcome] for outcome in _WORDS}
+        every = {outcome: counts[outcome] for outcome in _OUTCOME_LABELS}
         output.emit({"plugins": [plugin.describe() for plugin in plugins], "checks": rows, "counts": every})
-    summary = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _WORDS.items() if counts[outcome])
+    summary = ", ".join(f"{counts[outcome]} {word}" for outcome, word in _OUTCOME_LABELS.items() if counts[outcome])
     output.say(f"\n{', '.join(map(str, plugins))}: {summary}")
     if not counts["failed"]:
         output.say(f"every contract is met; next: {proposed('plan', 'STUDY')}")
@@ -149,7 +149,7 @@ def _fields(config: NamedConfig) -> str:
 
 
 def _line(row: dict[str, Any]) -> str:
-    head = f"  {_WORDS[row['outcome']]:<20}{row['contract']}"
+    head = f"  {_OUTCOME_LABELS[row['outcome']]:<20}{row['contract']}"
     if row["outcome"] == "failed":
         return f"{head}: expected: {row['expected']}; found: {row['found']}"
     if row["outcome"] == "not_declared":

@@ -19,7 +19,7 @@ from analysis.report.tables import (
     format_change,
     format_number,
     scale_notes,
-    short_reading,
+    short_conclusion,
 )
 from analysis.results.sweeps import (
     ComparedPair,
@@ -229,7 +229,7 @@ def _cells(pair: ComparedPair, compared: ComparedSweeps, decimals: int) -> list[
     bounds = pair.delta_ci_low, pair.delta_ci_high
     delta = format_change(pair.delta, *bounds, kind=compared.delta_kind, decimals=decimals + 1)
     p = "–" if pair.p_adjusted is None else f"{pair.p_adjusted:.2g}"
-    reading = short_reading(pair.reading)
+    reading = short_conclusion(pair.reading)
     return [_name(pair), *means, delta, str(pair.n_pairs), p, reading]
 
 

@@ -18,7 +18,7 @@ from packaging.requirements import Requirement
 from rich.console import Console
 
 from cluster.connection.address import (
-    TOKEN_CURE,
+    TOKEN_FIX,
     ClusterError,
     answers,
     fetch_problem,
@@ -58,7 +58,7 @@ class Check:
     ok: bool | None
     """False: sweeps will fail. None: worth knowing."""
     detail: str
-    cure: str = ""
+    fix: str = ""
     """What to do; empty where there is nothing to do."""
     lost: str = ""
     """What is unavailable although sweeps run; empty if nothing is."""
@@ -101,7 +101,7 @@ def doctor(output: Output) -> int:
     """Check the environment; return the exit code."""
     data_dir, uri = os.environ.get("PHASESWEEP_DATA"), tracking_uri_from_environment()
     checks = run_checks(results_root=results_root(), data_dir=data_dir, tracking_uri=uri)
-    listed: list[DoctorCheck] = [{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.cure} for c in checks]
+    listed: list[DoctorCheck] = [{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.fix} for c in checks]
     output.show(listed, lambda out: _print(out, checks))
     return EXIT_FAILURES if any(check.ok is False for check in checks) else EXIT_DONE
 
@@ -110,8 +110,8 @@ def _print(out: Console, checks: Iterable[Check]) -> None:
     table = text_table("", "check", "finding")
     for check in checks:
         mark = {True: "[green]ok[/green]", False: "[red]wrong[/red]", None: "note"}[check.ok]
-        cure = "" if check.ok or not check.cure else f"\ncure: {check.cure}"
-        table.add_row(mark, check.name, f"{check.detail}{cure}".replace("[", "\\["))
+        fix = "" if check.ok or not check.fix else f"\nfix: {check.fix}"
+        table.add_row(mark, check.name, f"{check.detail}{fix}".replace("[", "\\["))
     out.print(table)
     out.print(f"\n{summary(checks)}", markup=False)
 
@@ -175,8 +175,8 @@ def check_machine(machine: Inventory) -> Check:
 def check_gpus(machine: Inventory) -> Check:
     """Report the GPUs; having none is no error."""
     if machine.notes:
-        cure = "fix the driver, or run on the CPU as now"
-        return Check("gpu", None, "; ".join(machine.notes), cure, _ON_GPUS)
+        fix = "fix the driver, or run on the CPU as now"
+        return Check("gpu", None, "; ".join(machine.notes), fix, _ON_GPUS)
     if not machine.gpus:
         return Check("gpu", None, "none found; trials run on the CPU", lost=_ON_GPUS)
     gpus = [f"{gpu.count} x {gpu.kind}, {gpu.free_mib} MiB free" for gpu in machine.gpus]
@@ -198,18 +198,18 @@ def check_shared_memory(folder: Path) -> Check:
 def check_results(results_root: str | Path) -> Check:
     """Check that results can be written, survive the deletion of a job's working folder, and have disk space."""
     name, text = "results", str(results_root)
-    cure = "set PHASESWEEP_RESULTS to an absolute folder that you can write"
+    fix = "set PHASESWEEP_RESULTS to an absolute folder that you can write"
     if "://" in text:
         return Check(name, None, f"{text} is remote and was not tried")
     path = Path(text)
     if not path.is_absolute():
-        return Check(name, False, f"{text} is relative: a Ray job's working folder is temporary", cure)
+        return Check(name, False, f"{text} is relative: a Ray job's working folder is temporary", fix)
     try:
         existing = next(folder for folder in (path, *path.parents) if folder.exists())
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:
-        return Check(name, False, f"{path} cannot be written: {error.strerror}", cure)
+        return Check(name, False, f"{path} cannot be written: {error.strerror}", fix)
     free_mib = shutil.disk_usage(existing).free // MIB
     return Check(
         name,
@@ -279,10 +279,10 @@ def check_ray_token(environ: Mapping[str, str], home: Path) -> Check:
     try:
         place = token_place(environ, home)
     except ClusterError as error:
-        return Check(name, False, str(error), TOKEN_CURE)
+        return Check(name, False, str(error), TOKEN_FIX)
     if place is None:
         demanded = environ.get("RAY_AUTH_MODE", "").lower() == "token"
-        return Check(name, False if demanded else None, "none found", TOKEN_CURE)
+        return Check(name, False if demanded else None, "none found", TOKEN_FIX)
     return Check(name, True, f"from {place}; whether it is this cluster's, only the cluster can tell")
 
 
@@ -290,14 +290,14 @@ def check_data(data_dir: str | None) -> Check:
     """Check that the user's own corpora are in PHASESWEEP_DATA."""
     if not data_dir:
         return Check("local data", None, "PHASESWEEP_DATA is not set; embedded corpora and the hub only")
-    cure = "correct or unset PHASESWEEP_DATA"
+    fix = "correct or unset PHASESWEEP_DATA"
     path = Path(data_dir)
     if not path.is_dir():
-        return Check("local data", False, f"no folder {path}", cure)
+        return Check("local data", False, f"no folder {path}", fix)
     try:
         count = len(list(path.iterdir()))
     except OSError as error:
-        return Check("local data", False, f"{path} cannot be read: {error.strerror}", cure)
+        return Check("local data", False, f"{path} cannot be read: {error.strerror}", fix)
     return Check("local data", True, f"{path}: {count} entries")
 
 
@@ -311,5 +311,5 @@ def check_hub(environ: Mapping[str, str], timeout_seconds: float) -> Check:
     problem = fetch_problem(url, timeout_seconds)
     if problem is None:
         return Check("hub", True, f"{url} answers")
-    cure = "use local data through PHASESWEEP_DATA, or an embedded corpus"
-    return Check("hub", None, f"{url} does not answer ({problem})", cure, _OF_THE_HUB)
+    fix = "use local data through PHASESWEEP_DATA, or an embedded corpus"
+    return Check("hub", None, f"{url} does not answer ({problem})", fix, _OF_THE_HUB)

@@ -13,7 +13,7 @@ from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
-from sweeps.tracking.tracker import ProjectionSummary, project
+from sweeps.tracking.tracker import SyncSummary, sync_journal
 from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 
 ROWS_SHOWN = 20
@@ -85,7 +85,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     """Replay a study's journal into MLflow; return the exit code: 1 if MLflow is behind afterwards."""
     stored = load_results(name, scale, sets)
     uri = tracking_uri_from_environment()
-    summary = project(stored.folder.journal, uri, stored.experiment)
+    summary = sync_journal(stored.folder.journal, uri, stored.experiment)
     shown, error = without_password(uri), without_password(summary.error)
     if emit:
         emit(
@@ -103,7 +103,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
             }
         )
     elif not error:
-        out.print(f"{stored.experiment}: {_say(summary, shown)}", markup=False)
+        out.print(f"{stored.experiment}: {_message(summary, shown)}", markup=False)
     if summary.notice:
         sys.stderr.write(f"phasesweep: sync: {summary.notice}\n")
     if error:
@@ -115,7 +115,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     return EXIT_FAILURES if error or summary.num_missing else EXIT_DONE
 
 
-def _say(summary: ProjectionSummary, uri: str) -> str:
+def _message(summary: SyncSummary, uri: str) -> str:
     if summary.delegated_to:
         return f"MLflow is being {summary}"
     held = f"MLflow holds all {summary.num_events} events"

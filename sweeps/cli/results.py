@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from analysis.results.export import SUFFIXES, WHATS, rows_of, write_table
+from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
 from analysis.results.memory import Receipt, receipt
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 def export(output: Output, study: StudyArguments, *, to: Path, what: str, force: bool) -> None:
     """Write a table of a study to a file."""
-    chosen = next((known for known in WHATS if known == what), None)
+    chosen = next((known for known in ROW_KINDS if known == what), None)
     if chosen is None:
-        raise UserError(f"--what {what}: {nearest(what, WHATS)}")
+        raise UserError(f"--what {what}: {nearest(what, ROW_KINDS)}")
     if to.suffix not in SUFFIXES:
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:

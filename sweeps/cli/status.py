@@ -207,17 +207,17 @@ def look(folder: ResultsFolder) -> Status:
     drivers = living_drivers(folder.leases)
     leases = leases_in(folder.leases)
     living = {driver.sweep_id for driver in drivers}
-    scene = _Scene(reader.view, leases, living, time.time())
+    states = _ReplicateStates(reader.view, leases, living, time.time())
     keys = _planned_keys(folder, reader.view.state.sweep)
     return Status(
         folder=folder,
-        rows=[scene.row(key) for key in keys],
-        running=[scene.running(key) for key in keys if scene.word(key) == "running"],
+        rows=[states.row(key) for key in keys],
+        running=[states.running(key) for key in keys if states.word(key) == "running"],
         drivers=drivers,
         stale_leases=sorted((key, sweep_id) for key, sweep_id in leases.items() if sweep_id not in living),
         num_missing=sum(map(reader.view.state.is_pending, keys)),
-        now=scene.now,
-        filesystem_now=(filesystem_time(folder.leases) if drivers else None) or scene.now,
+        now=states.now,
+        filesystem_now=(filesystem_time(folder.leases) if drivers else None) or states.now,
     )
 
 
@@ -231,7 +231,7 @@ def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:
     return [*before, *dict.fromkeys((a.config_id, seed) for seed in seeds for a in sweep.arms if seed in a.seeds)]
 
 
-class _Scene:
+class _ReplicateStates:
     """Combines journal and leases into the state of each replicate."""
 
     def __init__(self, view: JournalView, leases: dict[Key, str], living: set[str], now: float) -> None:

@@ -32,7 +32,7 @@ CONNECT_SECONDS = 10.0
 STOP_SECONDS = 60
 """How long `ray job stop` lets the sweep shut down before it kills; Ray's own 3 seconds are too short."""
 
-CARRIED = ("MLFLOW_TRACKING_URI", "HF_HOME")
+FORWARDED = ("MLFLOW_TRACKING_URI", "HF_HOME")
 """Variables that a job gets from the submitter besides `PHASESWEEP_*`. No token: the cluster has its own."""
 _FOLDERS = ("PHASESWEEP_DATA", "HF_HOME")
 
@@ -149,10 +149,12 @@ def job_environment(environ: Mapping[str, str]) -> dict[str, str]:
     uri = environ.get("MLFLOW_TRACKING_URI") or ""
     if uri.startswith("sqlite:///") and not uri.startswith("sqlite:////"):
         raise UserError(f"MLFLOW_TRACKING_URI={uri} is relative; write sqlite:////absolute/path/mlflow.db")
-    carried = {name: value for name, value in environ.items() if name.startswith("PHASESWEEP_") or name in CARRIED}
+    forwarded = {
+        name: value for name, value in environ.items() if name.startswith("PHASESWEEP_") or name in FORWARDED
+    }
     return {
         "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS),
-        **carried,
+        **forwarded,
         SUBMITTED_FROM: json.dumps(git_state()),
     }
 
@@ -212,13 +214,13 @@ def _wait(server: JobServer, job: Job, order: Order, console: Console, *, follow
         return EXIT_FAILURES
     code = exit_code(end)
     if code == EXIT_DONE:
-        farewell = f"done; read the results with: {order.command_here('results')}"
+        final_message = f"done; read the results with: {order.command_here('results')}"
     elif code == EXIT_INTERRUPTED:
-        farewell = "stopped; the same command again runs what is missing"
+        final_message = "stopped; the same command again runs what is missing"
     else:
         said = "" if follow else f"\n{end.message}"
-        farewell = f"failed with exit code {end.exit_code}{said}\nall of its output: {job.ray('logs')}"
-    console.print(farewell, markup=False)
+        final_message = f"failed with exit code {end.exit_code}{said}\nall of its output: {job.ray('logs')}"
+    console.print(final_message, markup=False)
     return code
 
 

@@ -26,13 +26,13 @@ def check_batch_splits(study: Study) -> None:
     resources = study.resources
     for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
         whole, part = arm.config.budget.batch_size, micro_batch_size(arm.config, resources)
-        culprit = depends_on_split(arm.config) if part < whole else ""
-        if culprit:
-            key, cure = _setting(resources, whole)
+        dependent_part = depends_on_split(arm.config) if part < whole else ""
+        if dependent_part:
+            key, fix = _setting(resources, whole)
             raise UserError(
                 f"{study.where('resources', key)}: {key}={getattr(resources, key)} cuts the batch of {whole} of "
-                f"arm '{arm.name}' into parts of {part}, and {culprit} computes something else from them: "
-                f"resources never change a result; {cure}"
+                f"arm '{arm.name}' into parts of {part}, and {dependent_part} computes something else from them: "
+                f"resources never change a result; {fix}"
             )
 
 

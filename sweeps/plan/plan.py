@@ -27,7 +27,7 @@ from trainables.registry import Plugin
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they use it."""
 ASSUMED_FLOPS_PER_GPU = 2e13
-ASSUMED_SECONDS_BESIDE_TRAINING = 1.0
+ASSUMED_OVERHEAD_SECONDS = 1.0
 """Time to build, score and probe a small model."""
 SECONDS_TO_START_WORKERS = 20.0
 """From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
@@ -215,7 +215,7 @@ class Plan:
         operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
-        return ASSUMED_SECONDS_BESIDE_TRAINING + operations / (throughput * request.workers)
+        return ASSUMED_OVERHEAD_SECONDS + operations / (throughput * request.workers)
 
     def to_json(self, state: JournalState | None = None) -> dict[str, Any]:
         """Return the plan as `plan --json` prints it; schema in `sweeps/cli/schemas/plan.json`."""

@@ -93,11 +93,11 @@ def without_weights(
         replicate = state.replicates.get(key)
         if replicate is None or replicate.status != "finished" or replicate.ended_at is None:
             continue
-        learnt_by = replicate.numerics.get("code", "")
+        trained_by = replicate.numerics.get("code", "")
         if not ReplicateFolder(folder.replicate(*key)).weights.is_file():
             lost[key] = Rerun("changed", "its weights, which others start with, are gone", replicate.ended_at)
-        elif learnt_by and learnt_by != code_hash():
-            detail = f"its weights, which others start with, were learnt by other code, {learnt_by}"
+        elif trained_by and trained_by != code_hash():
+            detail = f"its weights, which others start with, were learnt by other code, {trained_by}"
             lost[key] = Rerun("changed", detail, replicate.ended_at)
     return lost
 

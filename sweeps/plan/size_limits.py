@@ -22,7 +22,7 @@ MAX_REPEATED = 1_000
 """Most layers, blocks or steps of integration: each is built or run separately."""
 MAX_SYNTHETIC_BYTES = 200_000_000
 """Of the corpus `synthetic`, which is generated on demand."""
-TIMES_BEYOND = 10
+MEMORY_MARGIN = 10
 """The bounds are crude: only sizes beyond so many times the memory of the largest machine are refused."""
 UNKNOWN_MACHINE_MIB = 2**26
 """Memory of the largest machine where the inventory is unknown: 64 TiB."""
@@ -39,7 +39,7 @@ class _Dims(NamedTuple):
     length: int
 
 
-_Least = Callable[[int, _Dims], int]
+_MinBytes = Callable[[int, _Dims], int]
 
 
 def _vectors(count: int, dims: _Dims) -> int:
@@ -54,11 +54,11 @@ def _activations(count: int, dims: _Dims) -> int:
     return _FLOAT * count * dims.length * dims.width
 
 
-_LEAST: dict[str, _Least] = {
+_MIN_BYTES: dict[str, _MinBytes] = {
     "architecture.d_model": lambda count, dims: _FLOAT * count * count,
     "architecture.num_heads": _vectors,
     "architecture.parameter_budget": lambda count, dims: _FLOAT * count,
-    "architecture.num_oscillators": lambda count, dims: TIMES_BEYOND * _FLOAT * NULL_DRAWS * count * dims.heads,
+    "architecture.num_oscillators": lambda count, dims: MEMORY_MARGIN * _FLOAT * NULL_DRAWS * count * dims.heads,
     "architecture.pool_width": _vectors,
     "architecture.memory_size": _vectors,
     "architecture.plm.grid_x": _vectors,
@@ -106,7 +106,7 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
         largest_mib = max([*memories, *(gpu.memory_mib or UNKNOWN_MACHINE_MIB for gpu in inventory.gpus)])
     for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
         sizes = {**_sizes(arm.config), "resources.micro_batch_size": study.resources.micro_batch_size or 1}
-        for field, problem in (*_beyond(sizes, largest_mib), *_too_many(sizes)):
+        for field, problem in (*_exceeding_memory(sizes, largest_mib), *_too_many(sizes)):
             raise UserError(f"{_place(study, arm, field)}={sizes[field]}: {problem} (arm '{arm.name}')")
 
 
@@ -135,7 +135,7 @@ def _sizes(config: TrialConfig) -> dict[str, Any]:
     return flatten(config.model_dump(include={"architecture", "task", "budget"}))
 
 
-def _beyond(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]]:
+def _exceeding_memory(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]]:
     """Yield the fields whose value alone takes too much memory."""
     dims = _Dims(
         width=_number(sizes, "architecture.d_model"),
@@ -145,9 +145,9 @@ def _beyond(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]
             _number(sizes, "task.context_chunks") * _number(sizes, "task.chunk_length"),
         ),
     )
-    for field, least in _LEAST.items():
-        gib = least(_number(sizes, field), dims) / _GIB
-        if gib > TIMES_BEYOND * largest_mib / 1024:
+    for field, min_bytes in _MIN_BYTES.items():
+        gib = min_bytes(_number(sizes, field), dims) / _GIB
+        if gib > MEMORY_MARGIN * largest_mib / 1024:
             taken = f"{gib:.0f}" if gib < _GIB else f"{gib:.0e}"
             yield (
                 field,
@@ -161,8 +161,8 @@ def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for field in _REPEATED:
         if _number(sizes, field) > MAX_REPEATED:
             yield field, f"at most {MAX_REPEATED} are built, one after another; choose a smaller number"
-    made_up = str(sizes.get("task.corpus")).startswith("synthetic")
-    if made_up and _number(sizes, "task.max_bytes") > MAX_SYNTHETIC_BYTES:
+    is_synthetic = str(sizes.get("task.corpus")).startswith("synthetic")
+    if is_synthetic and _number(sizes, "task.max_bytes") > MAX_SYNTHETIC_BYTES:
         yield "task.max_bytes", f"at most {MAX_SYNTHETIC_BYTES} of the synthetic corpus are made; choose fewer"
 
 

@@ -23,7 +23,7 @@ class _Trial:
     """The state of a trial that has a process."""
 
     silent_seconds: float = 0.0
-    has_spoken: bool = False
+    has_reported: bool = False
     process: str = ""
     """Its process, once it has reported that."""
 
@@ -56,7 +56,7 @@ class Deadlines:
     def heard(self, trial_id: str, process: str = "") -> None:
         """Note a report of a trial, and its process if the report names it."""
         trial = self._trials.setdefault(trial_id, _Trial())
-        trial.silent_seconds, trial.has_spoken = 0.0, True
+        trial.silent_seconds, trial.has_reported = 0.0, True
         trial.process = process or trial.process
 
     def missed(self, at_work: Collection[str]) -> dict[str, str]:
@@ -72,7 +72,7 @@ class Deadlines:
         missed = {}
         for trial_id in at_work:
             trial = self._trials[trial_id] = before.get(trial_id, _Trial())
-            limit = limit_seconds(self._assignments[trial_id], has_spoken=trial.has_spoken)
+            limit = limit_seconds(self._assignments[trial_id], has_reported=trial.has_reported)
             was_in_time = trial.silent_seconds <= limit
             trial.silent_seconds += seconds
             if was_in_time and trial.silent_seconds > limit:
@@ -80,22 +80,22 @@ class Deadlines:
         return missed
 
 
-def limit_seconds(assignment: Assignment, *, has_spoken: bool) -> float:
+def limit_seconds(assignment: Assignment, *, has_reported: bool) -> float:
     """Return how long a trial may stay without a report before the driver ends it.
 
     Args:
         assignment: What it runs.
-        has_spoken: Whether it has reported anything since it got its process.
+        has_reported: Whether it has reported anything since it got its process.
     """
     seconds = assignment.report_timeout_seconds + MARGIN_SECONDS
     if assignment.workers == 1:
         return seconds
-    return seconds + BEYOND_WATCHDOG_SECONDS + (0.0 if has_spoken else START_SECONDS)
+    return seconds + BEYOND_WATCHDOG_SECONDS + (0.0 if has_reported else START_SECONDS)
 
 
 def _what_is_known(assignment: Assignment, trial: _Trial) -> str:
     silence = f"nothing was heard of it for {trial.silent_seconds:.0f} s"
-    if assignment.workers > 1 and not trial.has_spoken:
+    if assignment.workers > 1 and not trial.has_reported:
         return f"{silence}: its {assignment.workers} workers have not started; the driver ended it"
     who = f"process {trial.process}" if trial.process else "its process"
     if assignment.workers > 1:

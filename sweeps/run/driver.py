@@ -18,7 +18,7 @@ from analysis.records.replicates import Key
 from analysis.records.statuses import FAILURES
 from analysis.results.memory import Receipt, receipt
 from cluster.connection.address import ClusterError
-from cluster.inventory import Inventory, imagined_inventory, local_inventory
+from cluster.inventory import Inventory, hypothetical_inventory, local_inventory
 from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
@@ -38,7 +38,7 @@ from trainables.config.resources import BY_MEMORY
 
 if TYPE_CHECKING:
     from sweeps.run.recorder import Listener
-    from sweeps.tracking.tracker import ProjectionSummary, TrackingThread
+    from sweeps.tracking.tracker import SyncSummary, TrackingThread
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Ended:
 
     left: frozenset[Key]
     """The replicates that were to run and have not ended."""
-    behind: ProjectionSummary
+    behind: SyncSummary
     """How far MLflow is behind."""
     exit_code: int
     receipt: Receipt | None
@@ -112,7 +112,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
     packed = [] if gpus is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
     study = load_study(name, scale, [*packed, *sets])
     folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
-    machine = inventory() if gpus is None else _imagined(gpus)
+    machine = inventory() if gpus is None else _hypothetical(gpus)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)
     plan = build_plan(study, machine, data_dir_from_environment(), reader.view.state, folder)
@@ -132,9 +132,9 @@ def inventory() -> Inventory:
         raise UserError(f"RAY_ADDRESS={address}: cannot join that cluster: {error}") from error
 
 
-def _imagined(gpus: str) -> Inventory:
+def _hypothetical(gpus: str) -> Inventory:
     try:
-        return imagined_inventory(gpus)
+        return hypothetical_inventory(gpus)
     except ValueError as error:
         raise UserError(f"--gpus {gpus}: {error}") from error
 

@@ -59,7 +59,7 @@ TUNE_ENVIRONMENT = {
     "RAY_AIR_NEW_OUTPUT": "0",
 }
 
-_MACHINE_IS_LOST = ("its node has died", "its owner has died", "The actor is temporarily unavailable")
+_NODE_IS_LOST = ("its node has died", "its owner has died", "The actor is temporarily unavailable")
 """Ray's messages about an actor whose node, or whose Ray there, is gone; no exception type tells this. Ray uses
 the last one until it notices that a node is gone; a dead process on a live node it notices at once."""
 
@@ -169,7 +169,7 @@ class _Engine(DriverOnly, tune.Callback):
 
     def _await_work(self) -> bool:
         """Wait until there is a replicate to start: True; False if there never will be, or the run ends."""
-        told = False
+        is_announced = False
         while not self.limits.stop_requested:
             status = self.queue.refresh()
             if self.limits.start_limit_reached:
@@ -178,9 +178,9 @@ class _Engine(DriverOnly, tune.Callback):
                 self.limits.fail(f"{'; '.join(status.blocked)}; fix that, and continue with resume --failed")
             if status.has_free or not status.held:
                 return status.has_free
-            if not told:
+            if not is_announced:
                 self.listener.waiting(status.held)
-                told = True
+                is_announced = True
             time.sleep(REFRESH_EVERY_SECONDS)
         return False
 
@@ -255,7 +255,9 @@ class _Engine(DriverOnly, tune.Callback):
             sharding=resources.sharding,
             memory_mib=allocation.memory_mib,
             context_mib=planned.memory.context_mib if self.plan.device == "cuda" else 0.0,
-            origins={need.role: asdict(origin_of(need, seed, self.folder)) for need in planned.dependencies},
+            weight_sources={
+                need.role: asdict(weight_source_of(need, seed, self.folder)) for need in planned.dependencies
+            },
             keep_weights=resources.keep_weights or key in self.plan.kept,
             plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
         )
@@ -346,7 +348,7 @@ class _Engine(DriverOnly, tune.Callback):
             self.recorder.record_death(
                 self.searcher.suggested[trial.trial_id],
                 _last_line(last_words) or "no message",
-                lost_machine=is_machine_lost(last_words),
+                lost_node=is_node_lost(last_words),
                 silence=self._silenced.get(trial.trial_id),
             )
             self.queue.note_end()
@@ -357,18 +359,18 @@ def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     return tune.PlacementGroupFactory([config[ACTOR_KEY]])
 
 
-def origin_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:
+def weight_source_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:
     """Return the source of the weights that a replicate with `seed` starts with."""
     key = need.key(seed)
     if key is None:
-        return WeightSource(path=str(need.file), identity=need.sha256, named=need.identity)
+        return WeightSource(path=str(need.file), identity=need.sha256, config_key=need.identity)
     path = ReplicateFolder(folder.replicate(*key)).weights
-    return WeightSource(path=str(path), identity=f"{key[0]}/seed={key[1]}", named=need.identity)
+    return WeightSource(path=str(path), identity=f"{key[0]}/seed={key[1]}", config_key=need.identity)
 
 
-def is_machine_lost(last_words: str) -> bool:
+def is_node_lost(last_words: str) -> bool:
     """Return whether Ray's message about a dead actor means that its node, or Ray there, has died."""
-    return any(words in last_words for words in _MACHINE_IS_LOST)
+    return any(words in last_words for words in _NODE_IS_LOST)
 
 
 def _last_line(text: str) -> str:

@@ -18,7 +18,7 @@ from sweeps.plan.plan import Plan
 from trainables.worker.assignment import Assignment
 
 PLAIN_EVERY_SECONDS = 10.0
-ENOUGH_DONE = 0.1
+MIN_DONE_FOR_ETA = 0.1
 """Share of all work after which the ETA extrapolates from finished work, even before a replicate has ended."""
 
 
@@ -48,7 +48,7 @@ class Progress:
         self.running: dict[Key, int] = {}
         self.best: tuple[float, str] | None = None
         self.started_at = time.monotonic()
-        self._working_since: float | None = None
+        self._first_start_at: float | None = None
         """When the first worker started: the start of the session is not part of the pace."""
         self._taken_over = 0.0
         """Work that checkpoints held at the start, in replicates."""
@@ -67,7 +67,7 @@ class Progress:
 
     def started(self, assignment: Assignment, step: int) -> None:
         """Note a start, at a step other than 0 if a checkpoint is continued."""
-        self._working_since = self._working_since or time.monotonic()
+        self._first_start_at = self._first_start_at or time.monotonic()
         self._taken_over += step / max(1, self.steps[assignment.config_id])
         self.running[assignment.key] = step
         self._show()
@@ -123,11 +123,11 @@ class Progress:
         """Return the ETA: from finished work, or from the forecast before enough is done."""
         done, one = self._fraction_done(), 1 / max(1, self.num_missing)
         gained = done - self._taken_over * one
-        if self._working_since is None or gained < min(ENOUGH_DONE, one):
+        if self._first_start_at is None or gained < min(MIN_DONE_FOR_ETA, one):
             return f"; forecast {format_duration(self.forecast_seconds)}"
         if done >= 1:
             return ""
-        elapsed = time.monotonic() - self._working_since
+        elapsed = time.monotonic() - self._first_start_at
         left = format_duration(elapsed * (1 - done) / gained)
         return f"; {left} left" if left.startswith("less") else f"; about {left} left"
 

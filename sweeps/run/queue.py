@@ -20,7 +20,7 @@ from sweeps.store.reader import JournalReader
 REFRESH_EVERY_SECONDS = 2.0
 """How often a driver looks for ends and leases of other drivers."""
 
-MAX_TRIES = 3
+MAX_STARTS = 3
 """How often one driver starts a replicate whose node is lost each time: the replicate may be the cause."""
 
 
@@ -108,15 +108,15 @@ class WorkQueue:
         self._reruns, self._size_of = reruns, size_of
         self._positions = {key: position for position, key in enumerate(plan.keys)}
         self._proposed: dict[Key, PlannedReplicate] = {}
-        self._told: dict[Key, float | None] = {}
+        self._reported_ends: dict[Key, float | None] = {}
         """The end time of each replicate that the proposer was told about."""
         self._queue = _Queue()
-        self._held: set[Key] = set()
+        self._blocked_by_lease: set[Key] = set()
         """Replicates that could start if no other living driver had leased them."""
         self._held_by_others: frozenset[Key] = frozenset()
         """Every lease of another living driver at the last refresh."""
-        self._tries: Counter[Key] = Counter()
-        self._again: set[Key] = set()
+        self._num_starts: Counter[Key] = Counter()
+        self._to_restart: set[Key] = set()
         self._has_news = True
         self._refreshed_at = -REFRESH_EVERY_SECONDS
         self.status = QueueStatus(has_free=False, held=0)
@@ -126,19 +126,19 @@ class WorkQueue:
         """Read what is new in the journal, list the leases, and return what is left."""
         self._read_journal()
         self._held_by_others = frozenset(self._leases.held_by_others())
-        for key in self._held - self._held_by_others:
-            self._held.discard(key)
-            self._place(key)
+        for key in self._blocked_by_lease - self._held_by_others:
+            self._blocked_by_lease.discard(key)
+            self._reclassify(key)
         for key in self._queue.keys & self._held_by_others:
             self._queue.discard(key)
-            self._held.add(key)
-        while not self._queue.keys and self._ask():
+            self._blocked_by_lease.add(key)
+        while not self._queue.keys and self._take_proposal():
             pass
         self._refreshed_at = time.monotonic()
         withheld = self._proposer.withheld
         self.status = QueueStatus(
             has_free=bool(self._queue.keys),
-            held=len(self._held),
+            held=len(self._blocked_by_lease),
             waiting=withheld.num_waiting,
             blocked=withheld.blocked,
         )
@@ -147,7 +147,7 @@ class WorkQueue:
     @property
     def has_more(self) -> bool:
         """Whether a replicate may still become startable: it lacks room, waits for others, or others hold it."""
-        return bool(self._queue.keys or self._held or self._proposer.withheld.num_waiting)
+        return bool(self._queue.keys or self._blocked_by_lease or self._proposer.withheld.num_waiting)
 
     @property
     def has_retries(self) -> bool:
@@ -165,14 +165,14 @@ class WorkQueue:
             self.refresh()
         elif self._has_news:
             self._read_journal()
-        may_ask = not retries_only
+        can_propose = not retries_only
         while True:
             # Asked before each start: a replicate that is newly ready may precede one that lacked room until now.
-            may_ask = may_ask and self._ask()
+            can_propose = can_propose and self._take_proposal()
             key = self._queue.pop(has_room, retries_only=retries_only)
             if key is not None and (leased := self._lease(key)) is not None:
                 return leased
-            if key is None and not may_ask:
+            if key is None and not can_propose:
                 return None
 
     def note_end(self) -> None:
@@ -181,8 +181,8 @@ class WorkQueue:
 
     def try_again(self, key: Key) -> None:
         """Queue a replicate again that has just ended, whatever its outcome."""
-        self._again.add(key)
-        self._place(key)
+        self._to_restart.add(key)
+        self._reclassify(key)
 
     def left(self) -> set[Key]:
         """Return the replicates that were to run and have not ended."""
@@ -190,58 +190,58 @@ class WorkQueue:
         state = self._reader.view.state
         return {key for key in self._positions if self._is_wanted(key) or not state.has_ended(key)}
 
-    def _ask(self) -> bool:
+    def _take_proposal(self) -> bool:
         """Ask for one more replicate; return whether there was one."""
         planned = self._proposer.ask()
         if planned is None:
             return False
         self._proposed[planned.key] = planned
         self._positions.setdefault(planned.key, len(self._positions))
-        self._place(planned.key)
+        self._reclassify(planned.key)
         return True
 
     def _read_journal(self) -> None:
         """Read what is new in the journal, and place again the replicates that it concerns."""
         self._has_news = False
         for key in sorted(self._reader.poll() & self._proposed.keys()):
-            self._place(key)
+            self._reclassify(key)
 
-    def _place(self, key: Key) -> None:
+    def _reclassify(self, key: Key) -> None:
         """Sort a proposed replicate: to start, held by another driver, or ended."""
         if not self._is_wanted(key):
             self._queue.discard(key)
-            self._held.discard(key)
-            self._tell(key)
+            self._blocked_by_lease.discard(key)
+            self._report_end(key)
         elif key in self._held_by_others:
             self._queue.discard(key)
-            self._held.add(key)
-        elif key not in self._held:
-            is_retry = self._tries[key] > 0
+            self._blocked_by_lease.add(key)
+        elif key not in self._blocked_by_lease:
+            is_retry = self._num_starts[key] > 0
             self._queue.push(key, self._positions[key], self._size_of(key), is_retry=is_retry)
 
-    def _tell(self, key: Key) -> None:
+    def _report_end(self, key: Key) -> None:
         """Tell the proposer how a replicate has ended, if it has and the proposer does not know."""
         replicate = self._reader.view.state.replicates.get(key)
         if replicate is None or not replicate.has_ended:
             return
-        if key not in self._told or self._told[key] != replicate.ended_at:
-            self._told[key] = replicate.ended_at
+        if key not in self._reported_ends or self._reported_ends[key] != replicate.ended_at:
+            self._reported_ends[key] = replicate.ended_at
             self._proposer.tell(replicate)
 
     def _lease(self, key: Key) -> Leased | None:
         """Lease a replicate; None if another driver has it, or has just ended it."""
         if not self._leases.acquire(*key):
-            self._held.add(key)
+            self._blocked_by_lease.add(key)
             return None
         self._read_journal()  # read under the lease: nobody else can end it now
         if not self._is_wanted(key):
             self._leases.release(*key)
-            self._place(key)
+            self._reclassify(key)
             return None
         self._queue.discard(key)
-        is_retry = self._tries[key] > 0
-        self._tries[key] += 1
-        self._again.discard(key)
+        is_retry = self._num_starts[key] > 0
+        self._num_starts[key] += 1
+        self._to_restart.discard(key)
         last_event_at, _ = self._reader.view.last_event.get(key, (0.0, ""))
         return Leased(self._proposed[key], self._size_of(key), is_retry, self._rerun(key), last_event_at)
 
@@ -249,11 +249,13 @@ class WorkQueue:
         """Return whether this driver should start a replicate that nobody holds."""
         state = self._reader.view.state
         replicate = state.replicates.get(key)
-        if key in self._again:
+        if key in self._to_restart:
             return replicate is None or replicate.status not in RESULTS
-        if tries := self._tries[key]:
-            was_lost = replicate is not None and replicate.status == "preempted" and not replicate.has_open_attempt
-            return was_lost and tries < MAX_TRIES
+        if num_starts := self._num_starts[key]:
+            was_preempted = (
+                replicate is not None and replicate.status == "preempted" and not replicate.has_open_attempt
+            )
+            return was_preempted and num_starts < MAX_STARTS
         return state.is_pending(key) or self._rerun(key) is not None
 
     def _rerun(self, key: Key) -> Rerun | None:

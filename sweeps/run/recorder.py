@@ -76,14 +76,14 @@ class Recorder:
         self._listener.reported(assignment, event)
 
     def record_death(
-        self, assignment: Assignment, last_words: str, *, lost_machine: bool = False, silence: str | None = None
+        self, assignment: Assignment, last_words: str, *, lost_node: bool = False, silence: str | None = None
     ) -> None:
         """Write that a worker's process is gone: ended by its watchdog, the system, a fault or the driver.
 
         Args:
             assignment: Its replicate; nothing is written if that had ended before.
             last_words: Ray's message about the end of the process.
-            lost_machine: Its whole node, or Ray there, is gone: no fault of the replicate.
+            lost_node: Its whole node, or Ray there, is gone: no fault of the replicate.
             silence: The message if the driver ended it because it was unresponsive.
         """
         if assignment.key in self._ended:
@@ -96,7 +96,7 @@ class Recorder:
             folder.log(f"{message}\n{stacks}")
         elif silence:
             outcome, message = "timed_out", silence
-        elif lost_machine:
+        elif lost_node:
             outcome, message = "preempted", f"its machine was lost: {last_words}"
         else:
             outcome = "crashed"

@@ -89,11 +89,11 @@ class FixedProposer:
     def withheld(self) -> Withheld:
         """How many replicates wait, and why some can never start; computed again only after a `tell`."""
         if self._withheld is None:
-            hopeless = self._hopeless()
-            self._withheld = Withheld(len(self._unmet) - len(hopeless), tuple(dict.fromkeys(self._lost.values())))
+            num_waiting = len(self._unmet) - len(self._never_ready())
+            self._withheld = Withheld(num_waiting, tuple(dict.fromkeys(self._lost.values())))
         return self._withheld
 
-    def _hopeless(self) -> set[Key]:
+    def _never_ready(self) -> set[Key]:
         """Return the replicates that depend, directly or not, on one that ended without a result."""
         found: set[Key] = set()
         todo = list(self._lost)

@@ -49,7 +49,7 @@ def leftovers(folder: ResultsFolder, state: JournalState, sweep: SweepInfo, keep
         raise UserError(f"--keep {keep}: write {' or '.join(KEEP)}")
     found = list(_checkpoints(folder, state, sweep, keep))
     gone = [leftover.path for leftover in found]
-    return [*found, *_temporary(folder.path, gone), *_of_the_dead(folder.leases)]
+    return [*found, *_temporary(folder.path, gone), *_of_dead_drivers(folder.leases)]
 
 
 def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> Iterator[Leftover]:
@@ -85,7 +85,7 @@ def _temporary(folder: Path, gone: Sequence[Path]) -> Iterator[Leftover]:
             yield Leftover.measure(path, "temporary file of a killed process")
 
 
-def _of_the_dead(leases: Path) -> Iterator[Leftover]:
+def _of_dead_drivers(leases: Path) -> Iterator[Leftover]:
     """Yield leases, heartbeats and requests to stop of drivers that have died."""
     living = {driver.sweep_id for driver in living_drivers(leases)}
     for key, owner in sorted(leases_in(leases).items()):

@@ -217,7 +217,7 @@ def only_the_holder_gives_back(store: StoreUnderTest) -> None:
         _demand(not b.acquire("c", 0), "a driver has given back what another one holds")
 
 
-def the_leases_of_the_dead_fall(store: StoreUnderTest) -> None:
+def the_leases_of_dead_drivers_expire(store: StoreUnderTest) -> None:
     """A dead driver is no longer listed, and each of its leases can be acquired by exactly one other."""
     dead = store.leases("dead")
     dead.__enter__()
@@ -266,7 +266,7 @@ CHECKS: tuple[Callable[[StoreUnderTest], None], ...] = (
     of_many_at_once_one_gets_it,
     what_is_given_back_can_be_taken,
     only_the_holder_gives_back,
-    the_leases_of_the_dead_fall,
+    the_leases_of_dead_drivers_expire,
     to_release_a_lost_lease_is_harmless,
     a_request_to_stop_is_heard,
 )

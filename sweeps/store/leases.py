@@ -173,16 +173,16 @@ class ReplicateLeases:
     def _beat(self) -> None:
         beaten_at = _seconds_since_boot()
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            has_beaten = False
+            has_heartbeat = False
             with suppress(OSError):  # the filesystem may be away for a moment; the next beat tries again
                 by = self.heartbeat()
-                has_beaten = True
+                has_heartbeat = True
                 if by is not None:
                     self._ask_to_stop(by)
             silent_seconds = _seconds_since_boot() - beaten_at
             if silent_seconds > STALE_SECONDS:
                 self._ask_to_stop(f"its silence of {silent_seconds:.0f} s: others may have taken its leases")
-            if has_beaten:
+            if has_heartbeat:
                 beaten_at = _seconds_since_boot()
 
     def heartbeat(self) -> str | None:

@@ -177,5 +177,5 @@ class JournalReader:
             self.view.apply(event)
         self.num_events += len(events)
         stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
-        touched = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
-        return touched | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}
+        affected = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
+        return affected | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}

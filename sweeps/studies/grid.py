@@ -74,7 +74,8 @@ class _Expander:
             if name in arms:
                 raise self._error(
                     ("fields",),
-                    f"{self._say(shown[name])} and {self._say(point)} are both named '{name}'; give other labels",
+                    f"{self._in_words(shown[name])} and {self._in_words(point)} "
+                    f"are both named '{name}'; give other labels",
                 )
             arms[name], shown[name] = arm, point
         return Expansion(tuple(arms), len(design), len(design) - len(allowed)), arms
@@ -100,7 +101,7 @@ class _Expander:
         return common, self._overlay(common)
 
     def _compute(self, point: Point) -> str:
-        return self.canonical(self._overlay(point), f"grid point {self._say(point)}")
+        return self.canonical(self._overlay(point), f"grid point {self._in_words(point)}")
 
     def _overlay(self, point: Point) -> dict[str, Any]:
         overlay = self.shared
@@ -115,7 +116,7 @@ class _Expander:
                 chosen |= mark.model_dump(include={"role", "note", "name"}, exclude_none=True)
         name = str(chosen.pop("name"))
         if not name:
-            raise self._error(("name",), f"{self._say(point)} has no name; give the grid one, or a label")
+            raise self._error(("name",), f"{self._in_words(point)} has no name; give the grid one, or a label")
         return name, ArmSpec.model_validate({**overlay, **chosen})
 
     def _name(self, point: Point) -> str:
@@ -173,7 +174,7 @@ class _Expander:
         with self._located(*key):
             return expression.evaluate(point) is True
 
-    def _say(self, point: Point) -> str:
+    def _in_words(self, point: Point) -> str:
         return ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in point.items())
 
     def _error(self, key: KeyPath, message: str) -> UserError:

@@ -36,7 +36,7 @@ def paths() -> tuple[Path, ...]:
     return tuple(map(Path, _given))
 
 
-def use_those_of(source: YamlSource, paths: Iterable[str]) -> None:
+def load_study_plugins(source: YamlSource, paths: Iterable[str]) -> None:
     """Load the plugins that a study file names, relative to itself.
 
     Raises:

@@ -15,7 +15,7 @@ from sweeps.studies.claims import read_claims
 from sweeps.studies.grid import expand
 from sweeps.studies.library import find
 from sweeps.studies.overrides import parse_overrides
-from sweeps.studies.plugins import use_those_of
+from sweeps.studies.plugins import load_study_plugins
 from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile
 from sweeps.studies.study import Arm, Expansion, Study
 from sweeps.studies.validation import explain_first
@@ -57,7 +57,7 @@ class _Resolver:
             self.file = StudyFile.model_validate(source.data)
         except ValidationError as error:
             raise UserError(explain_first(error, StudyFile, source.where, data=source.data)) from error
-        use_those_of(source, self.file.plugins)
+        load_study_plugins(source, self.file.plugins)
         if scale not in self.file.scales:
             raise UserError(
                 f"{source.where(('scales',))}: scales: study '{self.file.study}' has no scale '{scale}'; "

@@ -34,7 +34,7 @@ def ensure_database(database: Path, make: Callable[[Path], None], newest_version
     with FileLock(database.with_name(f"{database.name}.lock"), fallback_to_soft=False):
         notice = ""
         if _is_half_made(database, newest_version):
-            aside = _set_aside(database)
+            aside = _rename_incomplete(database)
             notice = f"{database} was cut off while it was made and held no runs; it is now {aside.name}"
         if not database.exists() or database.stat().st_size == 0:
             _put_in_place(database, make)
@@ -57,7 +57,7 @@ def _is_half_made(database: Path, newest_version: Callable[[], str]) -> bool:
         return False  # not a database, or a busy one: MLflow's own error is better
 
 
-def _set_aside(database: Path) -> Path:
+def _rename_incomplete(database: Path) -> Path:
     number = 1
     while (aside := database.with_name(f"{database.name}.broken-{number}")).exists():
         number += 1
@@ -69,8 +69,8 @@ def _set_aside(database: Path) -> Path:
 
 def _put_in_place(database: Path, make: Callable[[Path], None]) -> None:
     """Make a complete database in a temporary folder next to it, and rename it."""
-    for left_by_a_kill in database.parent.glob(f"{database.name}.making-*"):
-        shutil.rmtree(left_by_a_kill)
+    for stale in database.parent.glob(f"{database.name}.making-*"):
+        shutil.rmtree(stale)
     with tempfile.TemporaryDirectory(prefix=f"{database.name}.making-", dir=database.parent) as folder:
         made = Path(folder) / database.name
         make(made)

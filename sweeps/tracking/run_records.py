@@ -95,9 +95,9 @@ class RunRecords:
         replicates: dict[str, list[Replicate]] = {}
         for replicate in state.replicates.values():
             replicates.setdefault(replicate.config_id, []).append(replicate)
-        firsts = _first_sweeps(view)
+        first_of = _first_sweeps(view)
         return [
-            self._configuration(place, arms, rows.get(name, {}), replicates.get(name, []), firsts[name], newest)
+            self._configuration(place, arms, rows.get(name, {}), replicates.get(name, []), first_of[name], newest)
             for place, (name, arms) in enumerate(_arms_by_configuration(view).items())
         ]
 

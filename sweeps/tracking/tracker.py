@@ -22,7 +22,7 @@ REQUESTS_PER_SECOND = 1.0
 """Request rate to MLflow while a sweep runs: after a step with more requests, the tracker pauses."""
 LONGEST_PAUSE_SECONDS = 10.0
 """Longest delay of MLflow behind the journal, whatever the number of requests."""
-YOUNG_SECONDS = 5.0
+DEBOUNCE_SECONDS = 5.0
 """A replicate that started more recently is left for a later step: once it has ended, it needs fewer requests."""
 LONGEST_BACKOFF_SECONDS = 60.0
 SUMMARY_SHARE = 0.02
@@ -30,7 +30,7 @@ SUMMARY_SHARE = 0.02
 
 
 @dataclass(frozen=True)
-class ProjectionSummary:
+class SyncSummary:
     """How far MLflow is after a sync."""
 
     num_events: int
@@ -77,7 +77,7 @@ class MlflowSync:
         self.tracker = tracker
         self._experiment = experiment
         self._reader = JournalReader(journal_dir)
-        self._projection = RunRecords(experiment, journal_dir.parent / "replicates")
+        self._run_records = RunRecords(experiment, journal_dir.parent / "replicates")
         self._is_open = False
         self._unwritten: set[Key] = set()
         self._num_written = 0
@@ -114,16 +114,16 @@ class MlflowSync:
             self._unwritten |= view.state.replicates.keys()
             self._described = (0, False)
         self._write_configurations(final)
-        young = set() if final else self._young()
-        for record in self._projection.replicates(view, self._unwritten - young):
+        recently_started = set() if final else self._recently_started()
+        for record in self._run_records.replicates(view, self._unwritten - recently_started):
             self.tracker.write(record)
-        self._unwritten = young
-        self._num_written = self._reader.num_events - self._count_events(young)
+        self._unwritten = recently_started
+        self._num_written = self._reader.num_events - self._count_events(recently_started)
 
-    def _young(self) -> set[Key]:
+    def _recently_started(self) -> set[Key]:
         """Return the unwritten replicates that have started recently."""
         replicates, now = self._reader.view.state.replicates, time.time()
-        return {key for key in self._unwritten if _is_young(replicates[key], now)}
+        return {key for key in self._unwritten if _is_recently_started(replicates[key], now)}
 
     def _count_events(self, keys: set[Key]) -> int:
         """Return how many events recently started replicates have: a start, and reports."""
@@ -135,7 +135,7 @@ class MlflowSync:
 
         While the sweep runs, configurations have means of the primary metric only.
         """
-        new = any(not self.tracker.has(self._projection.configuration_key(key[0])) for key in self._unwritten)
+        new = any(not self.tracker.has(self._run_records.configuration_key(key[0])) for key in self._unwritten)
         due = final or new or time.monotonic() >= self._next_description
         wanted = (self._reader.num_events, final)
         if not due or self._described >= wanted:
@@ -143,8 +143,8 @@ class MlflowSync:
         started = time.monotonic()
         view = self._reader.view
         self.tracker.describe(experiment_tags(view.state))
-        configurations = self._projection.configurations(view, primary_only=not final)
-        for record in [*configurations, *self._projection.sweeps(view)]:
+        configurations = self._run_records.configurations(view, primary_only=not final)
+        for record in [*configurations, *self._run_records.sweeps(view)]:
             self.tracker.write(record)
         self._described = wanted
         now = time.monotonic()
@@ -154,10 +154,10 @@ class MlflowSync:
         """Return whether the journal has grown since the last step."""
         return self._reader.has_grown()
 
-    def summary(self) -> ProjectionSummary:
+    def summary(self) -> SyncSummary:
         """Return how far MLflow is behind the events read."""
         missing = self._reader.num_events - self._num_written
-        return ProjectionSummary(
+        return SyncSummary(
             self._reader.num_events,
             missing,
             self.error,
@@ -167,10 +167,10 @@ class MlflowSync:
         )
 
 
-def _is_young(replicate: Replicate, now: float) -> bool:
+def _is_recently_started(replicate: Replicate, now: float) -> bool:
     if replicate.started_at is None or not replicate.has_open_attempt:
         return False
-    return 0 <= now - replicate.started_at < YOUNG_SECONDS
+    return 0 <= now - replicate.started_at < DEBOUNCE_SECONDS
 
 
 def pause_after(num_requests: int) -> float:
@@ -192,7 +192,7 @@ def _lease(journal_dir: Path) -> ProcessLock:
     return ProcessLock(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
 
 
-def project(journal_dir: Path, tracking_uri: str, experiment: str) -> ProjectionSummary:
+def sync_journal(journal_dir: Path, tracking_uri: str, experiment: str) -> SyncSummary:
     """Bring MLflow up to date with the journal and return what is missing; only a missing journal is an error.
 
     Raises:
@@ -213,7 +213,7 @@ class TrackingThread:
     """
 
     def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
-        self._projector = MlflowSync(journal_dir, MlflowTracker(tracking_uri), experiment)
+        self._sync = MlflowSync(journal_dir, MlflowTracker(tracking_uri), experiment)
         self._lease = _lease(journal_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
@@ -224,7 +224,7 @@ class TrackingThread:
         load()
         self._thread.start()
 
-    def close(self, patience_seconds: float = 60.0) -> ProjectionSummary:
+    def close(self, patience_seconds: float = 60.0) -> SyncSummary:
         """Send all that is left and return what is missing.
 
         Args:
@@ -245,11 +245,11 @@ class TrackingThread:
 
     @property
     def _num_requests(self) -> int:
-        return self._projector.tracker.written.num_requests
+        return self._sync.tracker.written.num_requests
 
-    def summary(self) -> ProjectionSummary:
+    def summary(self) -> SyncSummary:
         """Return how far MLflow is behind the events read so far."""
-        summary = self._projector.summary()
+        summary = self._sync.summary()
         if self._delegated:
             return replace(summary, num_missing=0, error="", delegated_to=self._lease.holder())
         return summary
@@ -258,7 +258,7 @@ class TrackingThread:
         wait_seconds, is_first = POLL_SECONDS, True
         while not self._stop.wait(wait_seconds):
             num_requests = self._num_requests
-            if not self._acquire() or self._projector.step():
+            if not self._acquire() or self._sync.step():
                 wait_seconds = pause_after(self._num_requests - num_requests)
             else:
                 wait_seconds = min(2 * wait_seconds, LONGEST_BACKOFF_SECONDS)
@@ -272,20 +272,20 @@ class TrackingThread:
         try:
             return self._lease.acquire()
         except OSError as error:
-            self._projector.error = f"{type(error).__name__}: {error}"
+            self._sync.error = f"{type(error).__name__}: {error}"
             return False
 
     def finish(self) -> None:
         """Write everything that the journal holds now, unless another process is the writer."""
         while True:
             if not self._acquire():
-                self._delegated = not self._projector.error
+                self._delegated = not self._sync.error
                 return
             self._delegated = False
             try:
-                written = self._projector.step(final=True)
+                written = self._sync.step(final=True)
             finally:
                 self._lease.release()
             # A driver that has just ended saw the lock taken and left its last events to us.
-            if not written or not self._projector.has_news():
+            if not written or not self._sync.has_news():
                 return

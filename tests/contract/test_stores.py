@@ -157,7 +157,7 @@ def keeps_all_at_its_end(self: ReplicateLeases, *error: Any) -> None:
     self._thread.join()
 
 
-def waits_for_the_dead(self: ReplicateLeases, config_id: str, seed: int) -> bool:
+def waits_for_dead_drivers(self: ReplicateLeases, config_id: str, seed: int) -> bool:
     return not self._path(config_id, seed).exists() and ReplicateLeases.acquire(self, config_id, seed)
 
 
@@ -181,7 +181,7 @@ BROKEN: dict[str, tuple[type[LocalUnderTest], set[str]]] = {
     "gives to everybody": (
         broken(acquire=lambda self, config_id, seed: True),
         {"two_never_hold_one_lease", "of_many_at_once_one_gets_it", "only_the_holder_gives_back"}
-        | {"the_leases_of_the_dead_fall", "to_release_a_lost_lease_is_harmless"},
+        | {"the_leases_of_dead_drivers_expire", "to_release_a_lost_lease_is_harmless"},
     ),
     "looks before it takes": (broken(acquire=looks_before_it_takes), {"of_many_at_once_one_gets_it"}),
     "gives back for others": (
@@ -193,12 +193,12 @@ BROKEN: dict[str, tuple[type[LocalUnderTest], set[str]]] = {
         {"what_is_given_back_can_be_taken", "a_request_to_stop_is_heard"},
     ),
     "waits for the dead": (
-        broken(acquire=waits_for_the_dead),
-        {"the_leases_of_the_dead_fall", "to_release_a_lost_lease_is_harmless"},
+        broken(acquire=waits_for_dead_drivers),
+        {"the_leases_of_dead_drivers_expire", "to_release_a_lost_lease_is_harmless"},
     ),
     "counts the dead": (
         broken(drivers=lambda self: sorted(path.stem for path in self.folder.glob("*.driver"))),
-        {"the_leases_of_the_dead_fall"},
+        {"the_leases_of_dead_drivers_expire"},
     ),
     "is deaf": (broken(heartbeat=lambda self: None), {"a_request_to_stop_is_heard"}),
 }

@@ -15,8 +15,8 @@ import ray
 from ray.cluster_utils import Cluster
 from ray.exceptions import RayActorError
 
-from cluster.connection.session import STARTED_TOO_SLOWLY
-from sweeps.run.engine import is_machine_lost
+from cluster.connection.session import STARTUP_TIMEOUT_MESSAGE
+from sweeps.run.engine import is_node_lost
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -78,11 +78,11 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     time.sleep(2)
     cluster.remove_node(node, allow_graceful=False)
     words = last_words_of(work)
-    assert is_machine_lost(words), words
+    assert is_node_lost(words), words
     while "temporarily unavailable" in words:  # until Ray has noticed
         time.sleep(1)
         words = last_words_of(actor.answer.remote())
-    assert "its node has died" in words and is_machine_lost(words), words
+    assert "its node has died" in words and is_node_lost(words), words
 
     owner = Owner.remote()
     owned = ray.get(owner.start.remote(), timeout=120)
@@ -90,7 +90,7 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     time.sleep(2)
     ray.kill(owner)
     words = last_words_of(work)
-    assert is_machine_lost(words), words
+    assert is_node_lost(words), words
 
     killed = Owned.remote()
     pid = ray.get(killed.answer.remote(), timeout=120)
@@ -98,7 +98,7 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     time.sleep(2)
     os.kill(pid, signal.SIGKILL)
     words = last_words_of(work)
-    assert not is_machine_lost(words), f"a process that dies alone is no lost machine: {words}"
+    assert not is_node_lost(words), f"a process that dies alone is no lost machine: {words}"
 
 
 SLOW_START = """
@@ -129,4 +129,4 @@ def test_a_session_that_starts_too_slowly_is_recognised() -> None:
     done = subprocess.run(
         [sys.executable, "-c", SLOW_START], capture_output=True, text=True, check=False, timeout=500
     )
-    assert STARTED_TOO_SLOWLY in done.stdout, done.stdout + done.stderr
+    assert STARTUP_TIMEOUT_MESSAGE in done.stdout, done.stdout + done.stderr

@@ -15,7 +15,7 @@ from analysis.records.journal import read_journal
 from analysis.results.arms import summarise
 from sweeps.tracking import tracker as tracking
 from sweeps.tracking.mlflow_store import MlflowTracker
-from sweeps.tracking.tracker import MlflowSync, TrackingThread, project
+from sweeps.tracking.tracker import MlflowSync, TrackingThread, sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event
 from tests.memory_tracker import MemoryTracker
@@ -244,12 +244,12 @@ def test_a_repeated_batch_changes_nothing_in_this_mlflow(results: Path) -> None:
         assert latest.fetchall() == [("m", 10, 2000, 7.0), ("n", 9, 1009, 3.0)]
 
 
-def test_a_second_projector_sends_nothing_that_mlflow_has(results: Path) -> None:
+def test_a_second_writer_sends_nothing_that_mlflow_has(results: Path) -> None:
     """It has no notes of the first one: what MLflow holds is all that it goes by."""
     odd = [dict(event) for event in EVENTS]
     odd[2]["metrics"] = {**odd[2]["metrics"], "R² (%)": 0.5}  # MLflow knows it by another name
     projected(results, odd)
-    second = project(journal(results, odd), default_tracking_uri(results), EXPERIMENT)
+    second = sync_journal(journal(results, odd), default_tracking_uri(results), EXPERIMENT)
     assert (second.num_runs, second.num_metrics) == (0, 0)
 
 
@@ -282,23 +282,23 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(tmp_path: Path) -> No
     now = time.time()
     begun = [sweep_event(("baseline",), seeds=(0, 1), time=now - 100)]
     begun += replicate_events("baseline", 0, 2.4, start=now - 99, status=None)
-    young = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
+    recent = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
     tracker = MemoryTracker()
-    projector = MlflowSync(journal(tmp_path, young), tracker, EXPERIMENT)
-    assert projector.step(), projector.error
+    sync = MlflowSync(journal(tmp_path, recent), tracker, EXPERIMENT)
+    assert sync.step(), sync.error
     assert tracker.has(key("baseline", 0))
     assert not tracker.has(key("baseline", 1))
-    assert projector.summary().num_missing == 1
-    assert projector.step(final=True), projector.error
+    assert sync.summary().num_missing == 1
+    assert sync.step(final=True), sync.error
     assert tracker.runs[key("baseline", 1)].record.status == "RUNNING"
-    assert projector.summary().num_missing == 0
+    assert sync.summary().num_missing == 0
 
 
-def test_two_projectors_make_no_run_twice(results: Path) -> None:
+def test_two_writers_make_no_run_twice(results: Path) -> None:
     folder = journal(results)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.tracker import project;"
-        "print(project(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
+        "import sys; from pathlib import Path; from sweeps.tracking.tracker import sync_journal;"
+        "print(sync_journal(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(folder), default_tracking_uri(results), EXPERIMENT]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -316,7 +316,7 @@ def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> 
     other = [sweep_event(("baseline", "late"), seeds=(7,), sweep_id="b", time=EPOCH + 2000)]
     other += replicate_events("late", 7, 2.2, sweep_id="b", start=EPOCH + 2001)
     journal(results, other, name="b")
-    second = project(folder, default_tracking_uri(results), EXPERIMENT)
+    second = sync_journal(folder, default_tracking_uri(results), EXPERIMENT)
     assert second.delegated_to == f"process {os.getpid()} on {os.uname().nodename}"
     summary = first.close()
     assert not summary.needs_attention, str(summary)

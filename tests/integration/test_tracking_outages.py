@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.tracking import tracker as tracking
-from sweeps.tracking.tracker import TrackingThread, project
+from sweeps.tracking.tracker import TrackingThread, sync_journal
 from sweeps.tracking.trackers import RunRecord
 from sweeps.tracking.uri import default_tracking_uri
 from tests.memory_tracker import MemoryTracker
@@ -34,7 +34,7 @@ def results(tmp_path: Path) -> Path:
 def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path) -> None:
     folder = journal(results)
     started = time.monotonic()
-    summary = project(folder, NOWHERE, EXPERIMENT)
+    summary = sync_journal(folder, NOWHERE, EXPERIMENT)
     assert time.monotonic() - started < 20
     assert summary.num_missing == summary.num_events == len(EVENTS)
     assert f"{len(EVENTS)} events behind; replay with `" in str(summary)
@@ -98,7 +98,7 @@ def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
     folder = journal(results)
     with (folder / "a.jsonl").open("a") as file:
         file.write("nonsense\n")
-    summary = project(folder, default_tracking_uri(results), EXPERIMENT)
+    summary = sync_journal(folder, default_tracking_uri(results), EXPERIMENT)
     assert "JournalError" in str(summary)
     assert "a.jsonl" in str(summary)
 

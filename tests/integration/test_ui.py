@@ -25,7 +25,7 @@ from analysis.results.arms import ResultRow, summarise
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_store import find_configurations
 from sweeps.tracking.server import check_port, comparison_url, configurations_url, serve, ui_command
-from sweeps.tracking.tracker import project
+from sweeps.tracking.tracker import sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import METRIC, journal_events, write_journal
 from tests.tracked import give_database
@@ -60,7 +60,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     journal = write_journal(root / "study" / "laptop" / "journal" / "a.jsonl", events()).parent
     give_database(root)
-    assert not project(journal, default_tracking_uri(root), EXPERIMENT).needs_attention
+    assert not sync_journal(journal, default_tracking_uri(root), EXPERIMENT).needs_attention
     return root
 
 

@@ -161,8 +161,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="recall_by_distance_to_the_end",
         meaning="distances are counted from the start of the sequence, so that no reach shows",
         file="trainables/tasks/recall/layout.py",
-        old="distance_NQ=place_NQ - 2 * asked_NQ",
-        new="distance_NQ=place_NQ",
+        old="distance_NQ=position_NQ - 2 * pair_NQ",
+        new="distance_NQ=position_NQ",
         caught_by=f"{_RECALL}::test_a_model_of_short_reach_recalls_what_is_within_it",
     ),
     Mutant(

@@ -20,7 +20,7 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_LEASES_TESTS}::test_a_lease_is_exclusive_until_released",
     ),
     Mutant(
-        name="leases_of_the_dead_stay",
+        name="leases_of_dead_drivers_stay",
         meaning="what a killed driver had leased is never run",
         file=_LEASES,
         old="return _start_ticks(driver.pid) == driver.start_ticks",
@@ -243,7 +243,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="others_leases_wait_for_nobody",
         meaning="a driver with nothing left ends, and what a dying one had leased is left behind",
         file="sweeps/run/queue.py",
-        old="held=len(self._held),",
+        old="held=len(self._blocked_by_lease),",
         new="held=0,",
         caught_by="tests/unit/sweeps/run/test_queue.py::test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one",
     ),

@@ -239,7 +239,7 @@ _OF_THE_TASKS = (
         name="choice_among_all_values",
         meaning="what is association without the rest also asks which values were shown",
         file=_RECALL,
-        old="choice_hits(logits_NQV, answers_NQ, examples.shown_NK)",
+        old="choice_hits(logits_NQV, answers_NQ, examples.values_NK)",
         new='answer_scores("recall", logits_NQV, answers_NQ)["recall_accuracy"]',
         caught_by=f"{_RECALL_TESTS}::test_an_echo_recalls_nothing",
     ),

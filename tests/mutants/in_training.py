@@ -168,8 +168,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="stale_actor_state",
         meaning="a reused actor goes on with the model of its last trial",
         file="trainables/worker/attempt.py",
-        old="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n",
-        new="trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)\n"
+        old="trainer = Trainer(config, given.seed, task, numerics, self.ranks, weight_sources)\n",
+        new="trainer = Trainer(config, given.seed, task, numerics, self.ranks, weight_sources)\n"
         "        trainer.model = globals().setdefault('_kept', trainer.model)\n",
         caught_by="tests/unit/trainables/worker/test_single_worker.py::test_a_reused_actor_computes_what_a_fresh_process_does",
     ),
@@ -193,8 +193,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="config_id_without_data",
         meaning="results on one text count for another text",
         file="trainables/config/trial.py",
-        old='{**config.canonical(), "data_hash": data_hash, ',
-        new="{**config.canonical(), ",
+        old='        "data_hash": data_hash,\n',
+        new="",
         caught_by="tests/property/test_plans.py::test_a_configuration_is_named_by_all_that_changes_its_result",
     ),
     Mutant(

@@ -88,8 +88,8 @@ class TrialConfig(Schema):
     @property
     def plugins(self) -> dict[str, Plugin]:
         """The plugins that define the architecture and the task, by part; empty if both are the library's."""
-        origins = {"architecture": origin_of(type(self.architecture)), "task": origin_of(type(self.task))}
-        return {part: plugin for part, plugin in origins.items() if plugin is not None}
+        plugins = {"architecture": origin_of(type(self.architecture)), "task": origin_of(type(self.task))}
+        return {part: plugin for part, plugin in plugins.items() if plugin is not None}
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with the versions of the code that reads them.
@@ -117,14 +117,18 @@ def _counted(part: Schema, canonical: Mapping[str, Any] | None = None) -> dict[s
     return without_added(part.model_dump(mode="json") if canonical is None else canonical, part.added)
 
 
-def config_id(config: TrialConfig, data_hash: str, origins: Mapping[str, str] | None = None) -> str:
+def config_id(config: TrialConfig, data_hash: str, weight_sources: Mapping[str, str] | None = None) -> str:
     """Return the id of a configuration: equal for equal results, 12 hexadecimal digits.
 
     Args:
         config: The configuration; fields without effect (a sign at zero coupling) do not count.
         data_hash: Hash of the data the task trains on, so that other data is another configuration.
-        origins: Identities of the weights it starts from, by role, as in `Dependency.identity`.
+        weight_sources: Identities of the weights it starts from, by role, as in `Dependency.identity`.
     """
-    named = {**config.canonical(), "data_hash": data_hash, **({"origins": dict(origins)} if origins else {})}
+    named = {
+        **config.canonical(),
+        "data_hash": data_hash,
+        **({"origins": dict(weight_sources)} if weight_sources else {}),
+    }
     text = json.dumps(named, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

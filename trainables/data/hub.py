@@ -97,10 +97,10 @@ def _download(repository: str, wanted: str, name: str, also_looked_for: str | No
     except (HTTPError, OSError, ValueError) as error:
         hub = f"the hub ({problem or _one_line(error)})"
         places = ", ".join(filter(None, [also_looked_for, "the hub's cache (HF_HOME)", hub]))
-        cure = "put it into PHASESWEEP_DATA" if also_looked_for else "name a text of your own with file:PATH"
+        fix = "put it into PHASESWEEP_DATA" if also_looked_for else "name a text of your own with file:PATH"
         raise DataError(
             f"corpus '{name}' was not found. Looked for it in {places}. With a network, check the name "
-            f"'{repository}'; without one, {cure}, or set HF_HOME to a cache that has it. "
+            f"'{repository}'; without one, {fix}, or set HF_HOME to a cache that has it. "
             "The corpus 'synthetic' needs neither"
         ) from None
     return Path(snapshot)

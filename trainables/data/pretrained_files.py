@@ -108,14 +108,14 @@ def _missing_parts(index: Path) -> str:
 
 
 def _check_folder(source: str, folder: Path, *, weights: bool) -> None:
-    cure = "name a folder as save_pretrained writes it, with config.json and the weights"
+    fix = "name a folder as save_pretrained writes it, with config.json and the weights"
     if not folder.is_dir():
         beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
         near = closest(folder.name, beside)
-        hint = f"did you mean '{folder.parent / near[0]}'?" if near else f"{cure}, or a repository OWNER/NAME"
+        hint = f"did you mean '{folder.parent / near[0]}'?" if near else f"{fix}, or a repository OWNER/NAME"
         raise ValueError(f"backbone 'hf:{source}': no folder {folder}; {hint}")
     if missing := _missing(folder, weights=weights):
-        raise ValueError(f"backbone 'hf:{source}': {folder} has no {missing}; {cure}")
+        raise ValueError(f"backbone 'hf:{source}': {folder} has no {missing}; {fix}")
 
 
 def _cached(source: str) -> Path | None:

@@ -23,7 +23,7 @@ def check_request(
     *,
     max_sequences: int | None,
     batch_size: int,
-    cure: str,
+    fix: str,
 ) -> None:
     """Refuse an evaluation whose result would be misleading.
 
@@ -33,7 +33,7 @@ def check_request(
         splits: The parts that exist.
         max_sequences: Sequences to score; None: all.
         batch_size: Sequences in one forward pass.
-        cure: How to get the missing split, for the message.
+        fix: How to get the missing split, for the message.
 
     Raises:
         ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
@@ -41,7 +41,7 @@ def check_request(
     if model.training:
         raise ValueError("evaluate needs a model in evaluation mode; call model.eval() first")
     if split not in splits:
-        raise ValueError(f"there is no {split} split; {cure}")
+        raise ValueError(f"there is no {split} split; {fix}")
     if batch_size < 1 or (max_sequences is not None and max_sequences < 1):
         raise ValueError(f"need batch_size and max_sequences >= 1: {batch_size}, {max_sequences}")
 

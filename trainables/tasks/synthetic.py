@@ -205,8 +205,8 @@ class SyntheticTask(Task, Generic[E]):
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        cure = "set num_test above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, cure=cure)
+        fix = "set num_test above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
         chosen_N = evenly_spaced(len(self.examples[split]), max_sequences)
         examples = self.examples[split].each(lambda tensor: tensor[chosen_N])
         scores = self._score_all(model, examples, device, batch_size)

@@ -34,7 +34,7 @@ class WeightSource:
     path: str
     identity: str
     """`<config_id>/seed=<k>`, or `sha256:<hash>` of a file that the user named."""
-    named: str
+    config_key: str
     """Part of the `config_id` of the configuration that starts from it, independent of the seed."""
 
 
@@ -94,17 +94,17 @@ def _check_format(path: Path, state: Mapping[str, object]) -> None:
         raise WeightSourceError(f"{path}: format {found}, this version reads {FORMAT_VERSION}")
 
 
-def load_weights(origin: WeightSource) -> Weights:
+def load_weights(source: WeightSource) -> Weights:
     """Read weights that `save_weights` wrote, into host memory.
 
     Raises:
         WeightSourceError: If they are missing, of another replicate, or damaged; those of another replicate are
             then set aside, so that the next plan trains it again.
     """
-    path = Path(origin.path)
+    path = Path(source.path)
     if not path.is_file():
         raise WeightSourceError(f"{path}: no weights there; run again, and they are trained first")
-    is_file_of_user = origin.identity.startswith("sha256:")
+    is_file_of_user = source.identity.startswith("sha256:")
     try:
         state = read_state(path)
     except UnreadableCheckpointError as error:
@@ -115,8 +115,8 @@ def load_weights(origin: WeightSource) -> Weights:
         ) from error
     _check_format(path, state)
     found = sha256_of(path) if is_file_of_user else state["identity"]
-    if found != origin.identity:
-        raise WeightSourceError(f"{path} holds the weights of {found}, not of {origin.identity}")
+    if found != source.identity:
+        raise WeightSourceError(f"{path} holds the weights of {found}, not of {source.identity}")
     if not is_file_of_user and state["code"] != code_hash():
         raise WeightSourceError(
             f"{path} was learnt by other code ({state['code']}, this is {code_hash()}); make it again with "
@@ -125,26 +125,26 @@ def load_weights(origin: WeightSource) -> Weights:
     return Weights(state["model"], frozenset(state.get("buffers", ())))  # older files do not name them
 
 
-def start_from(model: LanguageModel, origins: Mapping[str, WeightSource], groups: Sequence[str]) -> None:
+def start_from(model: LanguageModel, weight_sources: Mapping[str, WeightSource], groups: Sequence[str]) -> None:
     """Initialise a model from the weights of other replicates.
 
     Args:
         model: Initialised.
-        origins: By role.
+        weight_sources: By role.
         groups: Names of `LanguageModel.state_groups` to load in the role `resume`; empty: all.
 
     Raises:
         WeightSourceError: If they are missing, or do not match.
     """
-    for role, origin in sorted(origins.items()):  # the backbone first
-        weights = load_weights(origin)
+    for role, source in sorted(weight_sources.items()):  # the backbone first
+        weights = load_weights(source)
         try:
             if role == RESUME:
                 _resume(model, weights, groups)
             else:
                 model.load_weights_from(role, weights.state)
         except ValueError as error:
-            raise WeightSourceError(f"{origin.path}: {error}") from error
+            raise WeightSourceError(f"{source.path}: {error}") from error
 
 
 def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> None:

@@ -72,7 +72,7 @@ class Trainer:
         task: Task,
         numerics: Numerics,
         ranks: Ranks = SOLO,
-        origins: Mapping[str, WeightSource] | None = None,
+        weight_sources: Mapping[str, WeightSource] | None = None,
     ) -> None:
         if numerics.workers != ranks.size:
             raise ValueError(f"numerics say {numerics.workers} workers, but there are {ranks.size}")
@@ -82,7 +82,7 @@ class Trainer:
         self._share = ranks.share(config.budget.batch_size)
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
         initialise(self.model, seed)
-        self._start(origins or {})
+        self._start(weight_sources or {})
         self._held = wrap_model(self.model, self.device, ranks, numerics.sharding)
         self.model.train()
         if not self.num_parameters and config.budget.steps:
@@ -104,16 +104,16 @@ class Trainer:
     @property
     def identity(self) -> str:
         """Identifies what this replicate computes; a checkpoint of another identity is refused."""
-        return f"{config_id(self.config, self.task.data_hash, self._origins)}/seed={self.seed}"
+        return f"{config_id(self.config, self.task.data_hash, self._weight_sources)}/seed={self.seed}"
 
-    def _start(self, origins: Mapping[str, WeightSource]) -> None:
+    def _start(self, weight_sources: Mapping[str, WeightSource]) -> None:
         """Load the weights of other replicates: all that the configuration requires, and no others."""
         needed = self.config.roles
-        if needed != origins.keys():
-            raise ValueError(f"needs the weights of {sorted(needed)}, is given those of {sorted(origins)}")
-        self._origins = {role: origin.named for role, origin in origins.items()}
+        if needed != weight_sources.keys():
+            raise ValueError(f"needs the weights of {sorted(needed)}, is given those of {sorted(weight_sources)}")
+        self._weight_sources = {role: source.config_key for role, source in weight_sources.items()}
         resume = self.config.resume_from
-        start_from(self.model, origins, resume.states if resume else [])
+        start_from(self.model, weight_sources, resume.states if resume else [])
 
     @property
     def num_parameters(self) -> int:

@@ -40,7 +40,7 @@ class Assignment:
     context_mib: float = 0.0
     """Part of `memory_mib` that the CUDA context takes, as measured on the worker's node; 0 on a CPU, where the
     process measures itself."""
-    origins: dict[str, dict[str, str]] = field(default_factory=dict)
+    weight_sources: dict[str, dict[str, str]] = field(default_factory=dict)
     """Which weights it starts from, by role, each a `WeightSource` as a dictionary."""
     keep_weights: bool = False
     """Whether its trained weights stay in its folder."""

@@ -190,8 +190,8 @@ class Attempt:
                 f"this worker's data hash {task.data_hash} is not the plan's {given.data_hash}: the corpus "
                 f"differs between machines; give all of them the same PHASESWEEP_DATA"
             )
-        origins = {role: WeightSource(**origin) for role, origin in given.origins.items()}
-        trainer = Trainer(config, given.seed, task, numerics, self.ranks, origins)
+        weight_sources = {role: WeightSource(**source) for role, source in given.weight_sources.items()}
+        trainer = Trainer(config, given.seed, task, numerics, self.ranks, weight_sources)
         if self.ranks.is_first:
             self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
         is_damaged = self.folder.checkpoint.exists() and not self._continue(trainer)

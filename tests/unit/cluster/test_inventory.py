@@ -9,7 +9,7 @@ from cluster.inventory import (
     GpuGroup,
     Inventory,
     cluster_inventory,
-    imagined_inventory,
+    hypothetical_inventory,
     local_inventory,
     parse_nvidia_smi,
 )
@@ -149,7 +149,7 @@ def test_a_node_tells_the_memory_of_its_gpus_and_ray_their_kind():
 
 
 def test_gpus_can_be_imagined():
-    found = imagined_inventory("4x94.5GiB, 2x24gib")
+    found = hypothetical_inventory("4x94.5GiB, 2x24gib")
     assert [(gpu.count, gpu.free_mib) for gpu in found.gpus] == [(4, 96_768), (2, 24_576)]
     assert [gpu.kind for machine in found.machines for gpu in machine.gpus] == ["94.5 GiB", "24 GiB"]
 
@@ -157,7 +157,7 @@ def test_gpus_can_be_imagined():
 @pytest.mark.parametrize("text", ["", "4", "4x", "4x24", "0x24GiB", "2x0GiB", "4x24GiB;2x8GiB", "-1x24GiB"])
 def test_what_says_no_gpus_is_refused(text):
     with pytest.raises(ValueError, match=r"says no GPUs; write them as 4x94\.5GiB,2x24GiB"):
-        imagined_inventory(text)
+        hypothetical_inventory(text)
 
 
 def test_a_context_that_cannot_be_measured_is_noted_and_assumed(monkeypatch):

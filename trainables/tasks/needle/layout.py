@@ -33,7 +33,7 @@ class Examples(NamedTuple):
     """Examples of one layout."""
 
     tokens_NT: Tensor
-    place_N: Tensor
+    needle_start_N: Tensor
     """Position of the needle's first token in the context."""
 
 
@@ -72,18 +72,18 @@ class Layout:
         return self.answer_start + (self.needle_length if self.query else 0)
 
     @property
-    def first_place(self) -> int:
+    def first_position(self) -> int:
         """Lowest possible position of the needle's first token."""
         return self.margin + self.marker
 
     @property
-    def num_places(self) -> int:
+    def num_positions(self) -> int:
         """Number of possible positions of the needle's first token; below 1 if the needle does not fit."""
         return self.context_length - 2 * self.margin - self.marker - self.needle_length + 1
 
-    def depth_bins(self, place_N: Tensor, num_bins: int) -> Tensor:
+    def depth_bins(self, needle_start_N: Tensor, num_bins: int) -> Tensor:
         """Return in which of `num_bins` equal ranges of its possible positions each needle is; 0 is the first."""
-        return num_bins * (place_N - self.first_place) // self.num_places
+        return num_bins * (needle_start_N - self.first_position) // self.num_positions
 
     def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> Examples:
         """Draw examples, on the CPU.
@@ -102,14 +102,14 @@ class Layout:
         if stratified:
             inside_N = torch.rand(size, generator=generator, dtype=torch.float64)
             share_N = (torch.randperm(size, generator=generator) + inside_N) / size
-            offset_N = (share_N * self.num_places).long().clamp(max=self.num_places - 1)
+            offset_N = (share_N * self.num_positions).long().clamp(max=self.num_positions - 1)
         else:
-            offset_N = torch.randint(self.num_places, (size,), generator=generator)
-        place_N = self.first_place + offset_N
-        context_NC.scatter_(1, place_N[:, None] + torch.arange(self.needle_length), needle_NL)
+            offset_N = torch.randint(self.num_positions, (size,), generator=generator)
+        needle_start_N = self.first_position + offset_N
+        context_NC.scatter_(1, needle_start_N[:, None] + torch.arange(self.needle_length), needle_NL)
         if self.marker:
-            context_NC.scatter_(1, place_N[:, None] - 1, MARKER)
+            context_NC.scatter_(1, needle_start_N[:, None] - 1, MARKER)
         if not self.query:
-            return Examples(context_NC, place_N)
+            return Examples(context_NC, needle_start_N)
         query_NQ = torch.tensor(self.query_tokens).expand(size, -1)
-        return Examples(torch.cat([context_NC, query_NQ, needle_NL], dim=1), place_N)
+        return Examples(torch.cat([context_NC, query_NQ, needle_NL], dim=1), needle_start_N)

@@ -91,13 +91,13 @@ def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_Metri
     ]
 
 
-def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_MetricSpec]:
+def _whole_kinds(layout: Layout, vocab_size: int, needle_start_N: Tensor) -> list[_MetricSpec]:
     """Return the metrics for which a subset is too small."""
-    first = min(FIRST_EXAMPLES, len(place_N))
+    first = min(FIRST_EXAMPLES, len(needle_start_N))
     meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
     kinds = [_MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first)]
     if layout.query:
-        counts = torch.bincount(layout.depth_bins(place_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
+        counts = torch.bincount(layout.depth_bins(needle_start_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
         part = f"of {NUM_DEPTHS} of the context, 1 the earliest"
         chance = vocab_size**-layout.needle_length
         kinds += [
@@ -112,14 +112,14 @@ def _whole_kinds(layout: Layout, vocab_size: int, place_N: Tensor) -> list[_Metr
     return kinds
 
 
-def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
+def declare(layout: Layout, starts: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
     """Return the metrics of every held-out split and of its subset; chance is a uniform guess over the vocabulary.
 
     A rate over a subset has no number of items: the caller of `evaluate` chooses it.
 
     Args:
         layout: Of the examples that are scored.
-        places: Position of the needle in each example of each split.
+        starts: Position of the needle in each example of each split.
         vocab_size: Number of different tokens.
         top_k: Likeliest tokens that count as a hit of the `top` metrics.
     """
@@ -127,9 +127,9 @@ def declare(layout: Layout, places: Mapping[Split, Tensor], *, vocab_size: int, 
     if layout.query:
         kinds += _retrieval_kinds(layout, vocab_size, top_k)
     declared = []
-    for split, place_N in places.items():
-        size = len(place_N)
-        all_kinds = (*kinds, *_whole_kinds(layout, vocab_size, place_N))
+    for split, needle_start_N in starts.items():
+        size = len(needle_start_N)
+        all_kinds = (*kinds, *_whole_kinds(layout, vocab_size, needle_start_N))
         whole = [(split, kind, f"{size:,} examples", kind.items(size)) for kind in all_kinds]
         subset = [(f"{split}_subset", kind, f"some of {size:,} examples", None) for kind in kinds]
         declared += [
@@ -153,7 +153,7 @@ def reference_scores(layout: Layout, splits: tuple[Split, ...], *, top_k: int) -
     a random one of the needle's possible positions: without a marker no model generates the needle better.
     `echo` repeats its input; after the query it keeps repeating the query's last token.
     """
-    symbol, place = 1 / layout.num_symbols, 1 / layout.num_places
+    symbol, place = 1 / layout.num_symbols, 1 / layout.num_positions
     whole = symbol**layout.needle_length
     names = {
         "guess among symbols": {

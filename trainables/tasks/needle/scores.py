@@ -30,11 +30,11 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
         in the context, which is the published hit. `unshifted_nats` (N,): the loss of repeating the input, in
         the answer, or everywhere if there is none. `nats` (N,), if there is an answer: its loss as next tokens.
     """
-    tokens_NT, place_N = examples
+    tokens_NT, needle_start_N = examples
     logits_NTV = model(tokens_NT).logits_BTV
-    positions_NL = place_N[:, None] + torch.arange(layout.needle_length, device=place_N.device)
+    positions_NL = needle_start_N[:, None] + torch.arange(layout.needle_length, device=needle_start_N.device)
     own_NL = tokens_NT.gather(1, positions_NL)
-    rows_N1 = torch.arange(len(place_N), device=place_N.device)[:, None]
+    rows_N1 = torch.arange(len(needle_start_N), device=needle_start_N.device)[:, None]
     at_needle_MV = logits_NTV[rows_N1, positions_NL].flatten(0, 1)
     start = layout.answer_start if layout.query else 0
     scores = {

@@ -121,11 +121,12 @@ class NeedleConfig(TaskConfig):
                 "which follows it"
             )
         for chunk_length in (*self.curriculum, self.chunk_length):
-            places, needed = self.layout(chunk_length).num_places, NUM_DEPTHS
-            if places < needed:
+            num_positions, needed = self.layout(chunk_length).num_positions, NUM_DEPTHS
+            if num_positions < needed:
                 raise ValueError(
-                    f"a needle of {self.needle_length} has {max(places, 0)} places in {self.context_chunks} chunks "
-                    f"of {chunk_length} (placement: {self.placement}) and needs {needed}: take more or longer ones"
+                    f"a needle of {self.needle_length} has {max(num_positions, 0)} positions in "
+                    f"{self.context_chunks} chunks of {chunk_length} "
+                    f"(placement: {self.placement}) and needs {needed}: take more or longer ones"
                 )
         return self
 
@@ -231,8 +232,8 @@ class NeedleTask(Task):
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
         """Metrics of generation and of echoing, for each held-out split and its evenly spaced subset."""
-        places = {split: found.place_N for split, found in self.examples.items()}
-        return declare(self.layout, places, vocab_size=self.vocab_size, top_k=self.config.top_k)
+        needle_starts = {split: found.needle_start_N for split, found in self.examples.items()}
+        return declare(self.layout, needle_starts, vocab_size=self.vocab_size, top_k=self.config.top_k)
 
     def at(self, step: int) -> Task:
         """Return the task with the chunks of the curriculum's stage; evaluation always has full length."""
@@ -286,27 +287,27 @@ class NeedleTask(Task):
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        cure = "set num_test above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, cure=cure)
-        tokens_NT, place_N = self.examples[split]
-        chosen_N = evenly_spaced(len(place_N), max_sequences)
+        fix = "set num_test above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
+        tokens_NT, needle_start_N = self.examples[split]
+        chosen_N = evenly_spaced(len(needle_start_N), max_sequences)
         parts = []
         for part_B in chosen_N.split(batch_size):
-            examples = Examples(tokens_NT[part_B].to(device), place_N[part_B].to(device))
+            examples = Examples(tokens_NT[part_B].to(device), needle_start_N[part_B].to(device))
             parts.append(score_examples(model, examples, self.layout, self.config.top_k))
         scores = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
         if max_sequences is None:
-            scores |= self._whole_scores(scores, place_N)
+            scores |= self._whole_scores(scores, needle_start_N)
         metrics = {name: float(value_N.mean()) for name, value_N in scores.items()}
         metrics["unshifted_perplexity"] = perplexity(metrics.pop("unshifted_nats"))
         prefix = split if max_sequences is None else f"{split}_subset"
         return {f"{prefix}/{name}": value for name, value in metrics.items()}
 
-    def _whole_scores(self, scores: dict[str, Tensor], place_N: Tensor) -> dict[str, Tensor]:
+    def _whole_scores(self, scores: dict[str, Tensor], needle_start_N: Tensor) -> dict[str, Tensor]:
         """Return the scores by depth and of the first examples."""
         found = {FIRST_ECHO: scores["echo_rate"][:FIRST_EXAMPLES]}
         if self.layout.query:
-            bin_N = self.layout.depth_bins(place_N, NUM_DEPTHS)
+            bin_N = self.layout.depth_bins(needle_start_N, NUM_DEPTHS)
             for depth in range(NUM_DEPTHS):
                 found[depth_metric(depth)] = scores["needle_exact_match"][bin_N == depth]
         return found

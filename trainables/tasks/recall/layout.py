@@ -36,7 +36,7 @@ Filler = Literal["blank", "other_keys", "any_token"]
 class RecallExamples(Examples):
     """Examples of one layout."""
 
-    shown_NK: Tensor
+    values_NK: Tensor
     """The values of the pairs, in order."""
     distance_NQ: Tensor
     """Tokens from the key in its pair to the query, in order of the queries."""
@@ -98,23 +98,23 @@ class Layout:
         """Draw examples, on the CPU; `generator` is the only source of randomness."""
         num_pairs, num_queries = self.num_pairs, self.num_queries
         keys_NP = self.first_key + _permutations(size, self.num_keys, generator)
-        shown_NK = self.first_value + self._values(size, generator)
+        values_NK = self.first_value + self._values(size, generator)
         tokens_NT = self._filling(size, keys_NP[:, num_pairs:], generator)
         tokens_NT[:, 0 : 2 * num_pairs : 2] = keys_NP[:, :num_pairs]
-        tokens_NT[:, 1 : 2 * num_pairs : 2] = shown_NK
-        asked_NQ = _permutations(size, num_pairs, generator)[:, :num_queries]
-        place_NQ = 2 * num_pairs + self.slot_width * self._slots(size, generator) + self.marker
-        answer_NQ = shown_NK.gather(1, asked_NQ)
-        tokens_NT.scatter_(1, place_NQ, keys_NP.gather(1, asked_NQ))
+        tokens_NT[:, 1 : 2 * num_pairs : 2] = values_NK
+        pair_NQ = _permutations(size, num_pairs, generator)[:, :num_queries]
+        position_NQ = 2 * num_pairs + self.slot_width * self._slots(size, generator) + self.marker
+        answer_NQ = values_NK.gather(1, pair_NQ)
+        tokens_NT.scatter_(1, position_NQ, keys_NP.gather(1, pair_NQ))
         if self.marker:
-            tokens_NT.scatter_(1, place_NQ - 1, MARKER)
+            tokens_NT.scatter_(1, position_NQ - 1, MARKER)
         if self.answers_given:
-            tokens_NT.scatter_(1, place_NQ + 1, answer_NQ)
+            tokens_NT.scatter_(1, position_NQ + 1, answer_NQ)
         return RecallExamples(
             tokens_NT=tokens_NT,
-            targets_NT=torch.full_like(tokens_NT, IGNORED).scatter_(1, place_NQ, answer_NQ),
-            shown_NK=shown_NK,
-            distance_NQ=place_NQ - 2 * asked_NQ,
+            targets_NT=torch.full_like(tokens_NT, IGNORED).scatter_(1, position_NQ, answer_NQ),
+            values_NK=values_NK,
+            distance_NQ=position_NQ - 2 * pair_NQ,
         )
 
     def _values(self, size: int, generator: torch.Generator) -> Tensor:

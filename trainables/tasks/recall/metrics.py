@@ -34,13 +34,13 @@ def by_distance(distance_NQ: Tensor) -> tuple[Tensor, ...]:
     return distance_NQ.flatten().argsort(stable=True).tensor_split(NUM_DISTANCES)
 
 
-def shown_share(examples: RecallExamples) -> float:
+def value_guess_accuracy(examples: RecallExamples) -> float:
     """Return the accuracy of a guess among the values shown, weighted by how often each was shown.
 
     It is 1 / K if they are all different.
     """
     answers_NQ = examples.targets_NT[examples.targets_NT >= 0].view(examples.distance_NQ.shape)
-    return float((answers_NQ[:, :, None] == examples.shown_NK[:, None, :]).double().mean())
+    return float((answers_NQ[:, :, None] == examples.values_NK[:, None, :]).double().mean())
 
 
 def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...]) -> list[MetricSpec]:
@@ -59,7 +59,7 @@ def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...
         MetricSpec(
             "recall_choice_accuracy",
             "answers that are right if one of the values shown has to be chosen: association without the rest",
-            shown_share(examples),
+            value_guess_accuracy(examples),
         ),
         MetricSpec(
             "recall_nats_per_token",
@@ -100,7 +100,7 @@ def reference_scores(
     names = [distance_metric(quarter) for quarter in range(NUM_DISTANCES)]
     scores: dict[str, dict[str, float]] = {}
     for split, found in examples.items():
-        shown = shown_share(found)
+        shown = value_guess_accuracy(found)
         guesses = {
             "guess a value": {
                 **dict.fromkeys(["recall_accuracy", *names, *(pairs_metric(o.num_pairs) for o in others)], value),

@@ -191,7 +191,7 @@ class RecallTask(SyntheticTask[RecallExamples]):
         logits_NQV, answers_NQ = at_targets(model, examples)
         return {
             **answer_scores("recall", logits_NQV, answers_NQ),
-            "recall_choice_accuracy": choice_hits(logits_NQV, answers_NQ, examples.shown_NK),
+            "recall_choice_accuracy": choice_hits(logits_NQV, answers_NQ, examples.values_NK),
         }
 
     def _whole_scores(
@@ -211,14 +211,14 @@ class RecallTask(SyntheticTask[RecallExamples]):
         return reference_scores(tuple(map(self.config.layout, numbers)), self.examples)
 
 
-def choice_hits(logits_NQV: Tensor, answers_NQ: Tensor, shown_NK: Tensor) -> Tensor:
+def choice_hits(logits_NQV: Tensor, answers_NQ: Tensor, values_NK: Tensor) -> Tensor:
     """Return the probability that each answer is the likeliest of the values shown, ties broken at random.
 
     A value that is shown twice counts twice in a tie.
     """
     num_queries = answers_NQ.shape[1]
-    logits_NQK = logits_NQV.gather(2, shown_NK[:, None].expand(-1, num_queries, -1))
+    logits_NQK = logits_NQV.gather(2, values_NK[:, None].expand(-1, num_queries, -1))
     is_best_NQK = logits_NQK == logits_NQK.amax(2, keepdim=True)
-    is_right_NQK = shown_NK[:, None] == answers_NQ[..., None]
+    is_right_NQK = values_NK[:, None] == answers_NQ[..., None]
     # No logit equals a NaN, so a NaN among them gives 0 / 0.
     return (is_best_NQK & is_right_NQK).sum(2).double() / is_best_NQK.sum(2)

@@ -242,8 +242,8 @@ class TextTask(Task):
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        cure = "set test_fraction above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, cure=cure)
+        fix = "set test_fraction above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
         total = self._total(device)
         for batch in self._windows(split, max_sequences, batch_size):
             self._add(total, model(batch.inputs_BT.to(device)).logits_BTV, batch)

@@ -244,7 +244,7 @@ def test_perplexity_is_summarised_on_the_log_scale() -> None:
     assert perplexity.rows[1].delta == pytest.approx(2**delta - 1)
 
 
-def test_bad_questions_are_answered_with_the_cure() -> None:
+def test_bad_questions_are_answered_with_the_fix() -> None:
     with pytest.raises(ValueError, match="did you mean 'val/perplexity'"):
         table_of(TWO, metric="val/perplexty")
     with pytest.raises(JournalError, match="no `sweep` line"):

@@ -49,7 +49,7 @@ def test_it_tells_predicted_against_measured_and_how_full_the_machine_was() -> N
     assert made.arms[1].measured_mib is None
     assert made.in_words() == (
         "memory: estimates 10% below the measured peaks; trials were given 50% of the memory on offer; "
-        "0 out of memory, 0 of them recovered; 0 neighbours hurt"
+        "0 out of memory, 0 of them recovered; 0 killed from outside"
     )
 
 
@@ -90,7 +90,7 @@ def test_every_worker_of_a_trial_takes_its_part() -> None:
 def test_what_is_not_known_is_not_invented() -> None:
     made = receipt_of(*life("baseline", 0, FINISHED, start=0), offered_mib=None)
     assert made.packed_share is None
-    assert receipt_of().in_words() == "memory: 0 out of memory, 0 of them recovered; 0 neighbours hurt"
+    assert receipt_of().in_words() == "memory: 0 out of memory, 0 of them recovered; 0 killed from outside"
 
 
 def test_its_json_follows_the_schema() -> None:

@@ -328,6 +328,6 @@ def test_a_needle_is_one_item_however_many_tokens_it_has() -> None:
     assert (items["test/needle_exact_match"], items["test/partial_success"]) == (40, 40)
     assert (items["val/echo_rate_first50"], items["test/echo_rate_first50"]) == (50, 40)
     by_depth = [items[f"val/needle_exact_match_depth_{depth}"] for depth in range(1, 6)]
-    place_N = task.examples["val"].place_N
-    assert by_depth == [int((task.layout.depth_bins(place_N, 5) == depth).sum()) for depth in range(5)]
+    needle_start_N = task.examples["val"].needle_start_N
+    assert by_depth == [int((task.layout.depth_bins(needle_start_N, 5) == depth).sum()) for depth in range(5)]
     assert not any(items[name] for name in items if "nats" in name or "perplexity" in name or "_subset/" in name)

@@ -11,7 +11,7 @@ from sweeps.cli import doctor
 from tests.guides import ROOT
 
 
-def test_all_checks_run_and_every_failure_has_a_cure(tmp_path):
+def test_all_checks_run_and_every_failure_has_a_fix(tmp_path):
     environ = {"HF_HUB_OFFLINE": "1", "TMPDIR": str(tmp_path)}
     checks = doctor.run_checks(
         results_root=tmp_path / "results", data_dir=None, tracking_uri="sqlite:////x/m.db", environ=environ
@@ -19,7 +19,7 @@ def test_all_checks_run_and_every_failure_has_a_cure(tmp_path):
     names = [check.name for check in checks]
     assert len(set(names)) == len(names)
     assert {"machine", "torch", "ray", "results", "mlflow store", "hub"} <= set(names)
-    assert all(check.cure for check in checks if check.ok is False)
+    assert all(check.fix for check in checks if check.ok is False)
     assert not (tmp_path / "results").exists()
 
 
@@ -44,7 +44,7 @@ def test_packages_are_held_against_the_declared_requirements():
 
 def test_without_metadata_the_cure_is_to_install():
     (check,) = doctor.check_packages(None, lambda name: "1")
-    assert (check.ok, check.cure) == (False, "make setup")
+    assert (check.ok, check.fix) == (False, "make setup")
 
 
 def test_machine():
@@ -69,7 +69,7 @@ def test_shared_memory_holds_what_the_session_asks_for(monkeypatch, tmp_path):
     usage = doctor.shutil.disk_usage(tmp_path)
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda path: usage._replace(free=64 * 2**20))
     small = doctor.check_shared_memory(tmp_path)
-    assert (small.ok, small.cure) == (None, "in a container: docker run --shm-size=1g")
+    assert (small.ok, small.fix) == (None, "in a container: docker run --shm-size=1g")
     assert doctor.check_shared_memory(tmp_path / "absent").ok is None
 
 
@@ -115,7 +115,7 @@ def test_passwords_are_not_shown():
     assert check.detail == "postgresql://me:***@host:5432/db"
 
 
-def test_a_dead_clusters_address_is_found_with_its_cure(tmp_path):
+def test_a_dead_clusters_address_is_found_with_its_fix(tmp_path):
     environ = {"RAY_TMPDIR": str(tmp_path), "TMPDIR": "/nowhere"}
     assert doctor.check_ray_address_file(environ, 0.5).ok is True
     file = tmp_path / "ray" / "ray_current_cluster"
@@ -125,10 +125,10 @@ def test_a_dead_clusters_address_is_found_with_its_cure(tmp_path):
         file.write_text(address, encoding="utf-8")
         assert doctor.check_ray_address_file(environ, 0.5).ok is True
     stale = doctor.check_ray_address_file(environ, 0.5)
-    assert (stale.ok, stale.cure) == (None, f"rm {file}")
+    assert (stale.ok, stale.fix) == (None, f"rm {file}")
     assert address in stale.detail
     file.write_text("garbage", encoding="utf-8")
-    assert doctor.check_ray_address_file(environ, 0.5).cure == f"rm {file}"
+    assert doctor.check_ray_address_file(environ, 0.5).fix == f"rm {file}"
 
 
 def test_ray_address(monkeypatch):
@@ -138,7 +138,7 @@ def test_ray_address(monkeypatch):
         address = f"127.0.0.1:{server.getsockname()[1]}"
         assert doctor.check_ray_address({"RAY_ADDRESS": address}, 5.0).ok is True
     gone = doctor.check_ray_address({"RAY_ADDRESS": address}, 0.5)
-    assert (gone.ok, gone.cure) == (False, "correct or unset RAY_ADDRESS")
+    assert (gone.ok, gone.fix) == (False, "correct or unset RAY_ADDRESS")
     assert doctor.check_ray_address({"RAY_ADDRESS": f"http://{address}"}, 0.5).ok is False
     assert doctor.check_ray_address({"RAY_ADDRESS": "auto"}, 0.5).ok is True
     client = doctor.check_ray_address({"RAY_ADDRESS": "ray://head:10001"}, 0.5)

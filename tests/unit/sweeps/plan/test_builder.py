@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.inventory import Inventory, imagined_inventory
+from cluster.inventory import Inventory, hypothetical_inventory
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.studies.resolve import load_study
@@ -26,10 +26,10 @@ def test_what_fits_nowhere_is_refused_with_a_micro_batch_that_would_fit(tmp_path
     )
     assert said, refused.value
     assert int(said[2]) > 1536 >= int(said[4])
-    cured = load_study(
+    fixed = load_study(
         str(tmp_path / "tiny.yaml"), "laptop", ["budget.batch_size=131072", f"resources.micro_batch_size={said[3]}"]
     )
-    assert build_plan(cured, small, None).concurrency >= 1
+    assert build_plan(fixed, small, None).concurrency >= 1
 
 
 def test_where_memory_is_not_the_reason_no_micro_batch_is_proposed(tmp_path: Path) -> None:
@@ -42,7 +42,7 @@ def test_where_memory_is_not_the_reason_no_micro_batch_is_proposed(tmp_path: Pat
 def test_a_plan_for_gpus_that_are_not_here_counts_their_context(tmp_path: Path) -> None:
     sets = ["resources.gpus_per_trial=by_memory", "resources.max_trials_per_gpu=3"]
     study = load_study(str(write_study(tmp_path)), "laptop", sets)
-    plan = build_plan(study, imagined_inventory("2x24GiB,1x8GiB"), None)
+    plan = build_plan(study, hypothetical_inventory("2x24GiB,1x8GiB"), None)
     assert plan.device == "cuda"
     assert plan.arms[0].memory.context_mib == 600.0
     (only,) = plan.packing.classes

@@ -16,7 +16,7 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import without_weights
-from sweeps.run.engine import origin_of
+from sweeps.run.engine import weight_source_of
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
@@ -96,9 +96,9 @@ def test_a_need_names_what_it_is_and_where_it_lies(folder: ResultsFolder, tmp_pa
     file = Dependency(role="resume", file=tmp_path / "weights.pt", sha256="sha256:0")
     assert [need.key(7) for need in (shared, own, file)] == [(FIRST[0], 3), (FIRST[0], 7), None]
     assert [need.identity for need in (shared, own, file)] == [f"{FIRST[0]}/seed=3", FIRST[0], "sha256:0"]
-    assert origin_of(own, 7, folder).identity == f"{FIRST[0]}/seed=7"
-    assert origin_of(own, 7, folder).path.endswith(f"{FIRST[0]}/seed=7/weights.pt")
-    assert origin_of(file, 7, folder).path == str(tmp_path / "weights.pt")
+    assert weight_source_of(own, 7, folder).identity == f"{FIRST[0]}/seed=7"
+    assert weight_source_of(own, 7, folder).path.endswith(f"{FIRST[0]}/seed=7/weights.pt")
+    assert weight_source_of(file, 7, folder).path == str(tmp_path / "weights.pt")
 
 
 @pytest.mark.parametrize(

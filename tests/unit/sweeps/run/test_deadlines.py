@@ -61,7 +61,7 @@ def test_the_worker_s_own_watchdog_comes_first_and_several_workers_have_time_to_
     deadlines.heard("pair")
     spoken = silent_seconds(deadlines, clock, "pair")
     assert spoken["pair"] == pytest.approx(in_start - START_SECONDS, abs=2 * REFRESH_EVERY_SECONDS)
-    assert limit_seconds(assignments["alone"], has_spoken=True) > PATIENCE
+    assert limit_seconds(assignments["alone"], has_reported=True) > PATIENCE
 
 
 def test_every_word_and_every_new_start_sets_the_clock_back(

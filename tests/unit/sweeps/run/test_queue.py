@@ -126,14 +126,14 @@ def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> N
 
 def test_what_was_preempted_is_tried_again_but_not_for_ever(scene: Scene) -> None:
     queue = scene.queue()
-    tries, lost = 0, []
+    num_starts, lost = 0, []
     while (claimed := queue.lease_next(ROOM)) is not None:
         if claimed.planned.key == KEYS[0]:
-            tries += 1
-            lost += replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * tries)
+            num_starts += 1
+            lost += replicate_events("baseline", 0, None, status="preempted", start=EPOCH + 1 + 100 * num_starts)
             scene.write(*lost)
             scene.leases.release(*KEYS[0])
-    assert tries == module.MAX_TRIES
+    assert num_starts == module.MAX_STARTS
     assert KEYS[0] in queue.left()
 
 

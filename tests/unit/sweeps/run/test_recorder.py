@@ -151,7 +151,7 @@ def test_a_lost_machine_is_no_fault_of_the_replicate_and_it_can_be_lost_again(tm
     recorder, leases, heard, given = parts
     for count in (1, 2):
         recorder.begin(given, None)
-        recorder.record_death(given, "its node has died", lost_machine=True)
+        recorder.record_death(given, "its node has died", lost_node=True)
         assert heard.outcomes == ["preempted"] * count
         assert last_event(tmp_path)["message"] == "its machine was lost: its node has died"
         assert leases.acquire(given.config_id, given.seed)

@@ -81,13 +81,13 @@ def test_while_a_sweep_runs_configurations_have_the_primary_metric_and_at_its_en
     events = journal_events({"baseline": 2.48, "kuramoto": 2.45}, seeds=range(3))
     write_journal(journal / "a.jsonl", events)
     tracker = MemoryTracker()
-    projector = MlflowSync(journal, tracker, "study@laptop")
+    sync = MlflowSync(journal, tracker, "study@laptop")
     run = f"study@laptop/{config_id('kuramoto')}"
-    assert projector.step(), projector.error
+    assert sync.step(), sync.error
     live = {name: value.value for name, value in tracker.runs[run].latest.items()}
     assert f"{METRIC}.ci_high" in live
     assert PROBE not in live
-    assert projector.step(final=True), projector.error  # although the journal says nothing new
+    assert sync.step(final=True), sync.error  # although the journal says nothing new
     final = {name: value.value for name, value in tracker.runs[run].latest.items()}
     assert live.items() <= final.items()
     row = summarise(read_journal(journal), "probe/leak").rows[1]
@@ -95,5 +95,5 @@ def test_while_a_sweep_runs_configurations_have_the_primary_metric_and_at_its_en
     assert (final[f"{PROBE}.ci_low"], final[f"{PROBE}.ci_high"]) == (row.ci_low, row.ci_high)
     assert f"`{PROBE.removeprefix('with/')}`" in tracker.runs[run].record.tags["mlflow.note.content"]
     num_requests = tracker.written.num_requests
-    assert projector.step(final=True), projector.error
+    assert sync.step(final=True), sync.error
     assert tracker.written.num_requests == num_requests

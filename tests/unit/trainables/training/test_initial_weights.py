@@ -18,8 +18,8 @@ from trainables.training.numerics import Numerics
 BASE = {"name": "transformer", "d_model": 16, "num_layers": 1, "num_heads": 2}
 
 
-def trainer(config: TrialConfig, origins: dict[str, WeightSource] | None = None, seed: int = 0) -> Trainer:
-    return Trainer(config, seed, config.task.build(None), Numerics(), origins=origins)
+def trainer(config: TrialConfig, weight_sources: dict[str, WeightSource] | None = None, seed: int = 0) -> Trainer:
+    return Trainer(config, seed, config.task.build(None), Numerics(), weight_sources=weight_sources)
 
 
 def fine_tuning(path: Path, **fields: Any) -> TrialConfig:
@@ -38,7 +38,7 @@ def learnt(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, to
 
 def of_file(path: Path) -> dict[str, WeightSource]:
     digest = sha256_of(path)
-    return {"resume": WeightSource(path=str(path), identity=digest, named=digest)}
+    return {"resume": WeightSource(path=str(path), identity=digest, config_key=digest)}
 
 
 def test_fine_tuning_starts_with_the_weights_and_a_fresh_optimiser(
@@ -55,7 +55,7 @@ def test_fine_tuning_starts_with_the_weights_and_a_fresh_optimiser(
 
 def test_what_it_starts_with_is_part_of_what_it_computes(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
     path, _ = learnt
-    other = {"resume": WeightSource(path=str(path), identity=sha256_of(path), named="another")}
+    other = {"resume": WeightSource(path=str(path), identity=sha256_of(path), config_key="another")}
     identities = {
         trainer(small_config(architecture=BASE)).identity,
         trainer(fine_tuning(path), of_file(path)).identity,
@@ -142,9 +142,9 @@ def test_counters_and_averages_belong_to_the_training_they_come_from(
 def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
     path, _ = learnt
     with pytest.raises(WeightSourceError, match=r"holds the weights of .*/seed=0, not of 0123456789ab/seed=1"):
-        load_weights(WeightSource(path=str(path), identity="0123456789ab/seed=1", named="0123456789ab"))
+        load_weights(WeightSource(path=str(path), identity="0123456789ab/seed=1", config_key="0123456789ab"))
     with pytest.raises(WeightSourceError, match="no weights there"):
-        load_weights(WeightSource(path=str(path.with_name("gone.pt")), identity="", named=""))
+        load_weights(WeightSource(path=str(path.with_name("gone.pt")), identity="", config_key=""))
 
 
 def test_damaged_weights_are_set_aside_so_that_they_are_learnt_again(
@@ -153,7 +153,7 @@ def test_damaged_weights_are_set_aside_so_that_they_are_learnt_again(
     path = tmp_path / "weights.pt"
     content = learnt[0].read_bytes()
     path.write_bytes(content[: len(content) // 2])
-    of_replicate = WeightSource(path=str(path), identity="abc/seed=0", named="abc")
+    of_replicate = WeightSource(path=str(path), identity="abc/seed=0", config_key="abc")
     with pytest.raises(
         WeightSourceError, match=r"cannot be read.*set aside as .*weights\.pt\.unreadable: run again"
     ):
@@ -165,5 +165,5 @@ def test_a_damaged_file_of_the_user_stays_where_it_is(tmp_path: Path) -> None:
     path = tmp_path / "weights.pt"
     path.write_bytes(b"")
     with pytest.raises(WeightSourceError, match=r"cannot be read.*name another file under resume_from"):
-        load_weights(WeightSource(path=str(path), identity=sha256_of(path), named="file"))
+        load_weights(WeightSource(path=str(path), identity=sha256_of(path), config_key="file"))
     assert path.exists()

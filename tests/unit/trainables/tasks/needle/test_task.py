@@ -126,12 +126,12 @@ def test_generation_goes_on_from_its_own_tokens() -> None:
 def test_a_model_of_short_reach_finds_the_needles_within_it(reach: int) -> None:
     task = needle()
     found = score(task, LookUp(task.vocab_size, reach=reach))
-    place_N = task.examples["val"].place_N
-    distance_N = task.layout.answer_start - place_N  # from the marker at the end to the one before the needle
+    needle_start_N = task.examples["val"].needle_start_N
+    distance_N = task.layout.answer_start - needle_start_N  # from the marker at the end to the needle's
     within_N = (distance_N <= reach).double()
     expected_N = within_N + (1 - within_N) * 32.0**-3
     assert found["val/needle_exact_match"] == pytest.approx(float(expected_N.mean()))
-    depth_N = 5 * (place_N - 1) // task.layout.num_places
+    depth_N = 5 * (needle_start_N - 1) // task.layout.num_positions
     for depth in range(5):
         expected = float(expected_N[depth_N == depth].mean())
         assert found[f"val/needle_exact_match_depth_{depth + 1}"] == pytest.approx(expected)
@@ -156,14 +156,14 @@ def test_generation_equals_a_plain_loop() -> None:
 
 def test_examples_are_what_the_layout_says() -> None:
     task = needle(num_val=500)
-    layout, (tokens_NT, place_N) = task.layout, task.examples["val"]
+    layout, (tokens_NT, needle_start_N) = task.layout, task.examples["val"]
     assert (layout.length, layout.answer_start, task.context_length) == (44, 41, 44)
-    for tokens, place in zip(tokens_NT.tolist(), place_N.tolist(), strict=True):
+    for tokens, place in zip(tokens_NT.tolist(), needle_start_N.tolist(), strict=True):
         assert [at for at, token in enumerate(tokens) if token == MARKER] == [place - 1, 40]
         assert tokens[place : place + 3] == tokens[41:]
         assert all(4 <= token < 28 for token in tokens if token != MARKER)
-    assert (int(place_N.min()), int(place_N.max())) == (1, 37)
-    assert torch.bincount(layout.depth_bins(place_N, 5)).tolist() == pytest.approx([100] * 5, abs=10)
+    assert (int(needle_start_N.min()), int(needle_start_N.max())) == (1, 37)
+    assert torch.bincount(layout.depth_bins(needle_start_N, 5)).tolist() == pytest.approx([100] * 5, abs=10)
     assert NeedleConfig().num_val == NeedleConfig().num_test == 1000
 
 
@@ -185,7 +185,7 @@ def test_published_figures_of_the_layout() -> None:
     layout = NeedleConfig.model_validate(PUBLISHED_SIZES).layout(128)
     assert (layout.length, layout.answer_start) == (534, 518)
     assert layout.query_tokens == (EOS, 100, 101, 102, 103, 104)
-    assert (layout.first_place, layout.num_places) == (128, 241), "128 to 368"
+    assert (layout.first_position, layout.num_positions) == (128, 241), "128 to 368"
     assert (layout.first_symbol, layout.num_symbols) == (100, 31800)
 
 
@@ -253,7 +253,7 @@ def test_without_a_marker_the_needle_can_only_be_guessed() -> None:
             return ModelOutput(logits_BTV, torch.zeros(()))
 
     task = needle(fidelity="as_published", num_val=280, needle_length=7)
-    assert task.layout.num_places == 14
+    assert task.layout.num_positions == 14
     bound = task.references()["guess a place"]["val/needle_exact_match"]
     assert bound == pytest.approx(1 / 14, rel=1e-3)
     assert score(task, Copies())["val/needle_exact_match"] == pytest.approx(bound, rel=0.05)
@@ -379,9 +379,9 @@ def test_fidelity_only_sets_defaults_and_names_the_primary_metric() -> None:
         ({"top_k": 33}, "top_k=33 must be at most vocab_size=32"),
         ({"curriculum": [8, 4]}, "must ascend and stay below chunk_length=10"),
         ({"curriculum": [4, 10]}, "must ascend and stay below chunk_length=10"),
-        ({"curriculum": [1]}, "has 1 places in 4 chunks of 1 "),
+        ({"curriculum": [1]}, "has 1 positions in 4 chunks of 1 "),
         ({"needle_length": 40}, "needs 5: take more or longer ones"),
-        ({"placement": "inner_chunks", "context_chunks": 2}, "has 0 places"),
+        ({"placement": "inner_chunks", "context_chunks": 2}, "has 0 positions"),
     ],
 )
 def test_refuses(fields: dict[str, Any], message: str) -> None:

@@ -192,7 +192,7 @@ def test_examples_are_what_the_layout_says(fields: dict[str, Any], width: int) -
     assert (layout.slot_width, layout.num_slots) == (width, 32 // width)
     assert (layout.first_key, layout.first_value, layout.num_values) == (1 + layout.marker, 16, 16)
     for tokens, targets, shown, distances in zip(
-        *(tensor.tolist() for tensor in (examples.tokens_NT, examples.targets_NT, examples.shown_NK)),
+        *(tensor.tolist() for tensor in (examples.tokens_NT, examples.targets_NT, examples.values_NK)),
         examples.distance_NQ.tolist(),
         strict=True,
     ):
