@@ -37,11 +37,11 @@ from sweeps.run.recorder import Listener, Recorder
 from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
 from sweeps.run.work import Leased
 from sweeps.search.proposer import Proposer, Report
-from sweeps.store.disk_errors import full_disk
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
+from trainables.full_disk import full_disk
 from trainables.training.initial_weights import WeightSource
 from trainables.worker.assignment import ACTOR_KEY, EVENT_KEY, GROUP_KEY, Assignment
 from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT, WorkerRecycledError
@@ -324,7 +324,12 @@ class _Engine(DriverOnly, tune.Callback):
         self._record(self.searcher.suggested[trial.trial_id], event)
 
     def _record(self, assignment: Assignment, event: dict[str, Any]) -> None:
-        """Write an event to the journal; a replicate that ran out of memory is retried if that can help."""
+        """Write an event to the journal; a replicate that ran out of memory is retried if that can help.
+
+        A disk that runs full ends the run: whatever trains next would meet it too.
+        """
+        if event.get("disk_is_full"):
+            self.limits.fail(f"{event['message']}; free space")
         decision = self.memory_retries.consider(assignment, event) if event.get("outcome") else None
         match decision:
             case Retry(reason=reason):

@@ -28,8 +28,9 @@ class UnreadableCheckpointError(CheckpointError):
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write `state` to `path` atomically: a reader sees the old file or the new one, even after a power loss."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as temporary:
-        torch.save({"format_version": FORMAT_VERSION, **state}, temporary)
+    # A file of ours: PyTorch's own writer does not say why it failed, such as on a full disk.
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        torch.save({"format_version": FORMAT_VERSION, **state}, file)
 
 
 def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:

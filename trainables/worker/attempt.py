@@ -18,6 +18,7 @@ import torch
 
 from trainables.config.trial import TrialConfig
 from trainables.data.errors import DataError
+from trainables.full_disk import full_disk
 from trainables.tasks.base import Task, TaskConfig
 from trainables.training.checkpoints import CheckpointError, OtherCodeError, UnreadableCheckpointError, set_aside
 from trainables.training.initial_weights import WeightSource
@@ -82,7 +83,8 @@ class Attempt:
     """Runs one replicate to its end; `events` yields plain dictionaries for the driver.
 
     An exception inside the trial is one of its results (`crashed`, `oom`), recorded with its traceback in
-    log.txt: raised through Ray it would cost the worker process, and the replicate would have no record.
+    log.txt: raised through Ray it would cost the worker process, and the replicate would have no record. A full
+    disk is no fault of the trial: it is `preempted`, and continues from its last checkpoint.
 
     If several processes train the replicate together, each runs an attempt, and all yield the same events except
     for `pid`, `host` and failures: a rank that fails does not notify the others, which keep waiting for it.
@@ -299,7 +301,8 @@ class Attempt:
     def _failed(self, error: BaseException) -> dict[str, Any]:
         self.error = error
         peak_mib = self._peak_mib()
-        recognised = "oom" if is_out_of_memory(error) else "crashed"
+        full = full_disk(error, self.folder.path)
+        recognised = "preempted" if full else "oom" if is_out_of_memory(error) else "crashed"
         suspected = recognised == "crashed" and self._memory_was_short(peak_mib)
         self._ran_out_of_memory = suspected or recognised == "oom"
         message = f"{type(error).__name__}: {error}"
@@ -317,8 +320,9 @@ class Attempt:
             "outcome": "oom" if suspected else recognised,
             **self._spent_until_failure()._asdict(),
             "peak_memory_mib": peak_mib,
-            "message": message,
+            "message": full or message,
             "suspected": suspected,
+            "disk_is_full": full is not None,
         }
 
     def _memory_was_short(self, peak_mib: float | None) -> bool:

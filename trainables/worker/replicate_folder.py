@@ -61,8 +61,12 @@ class ReplicateFolder:
             write_text_atomic(self._reports, kept)
 
     def add_report(self, step: int, metrics: dict[str, float]) -> None:
-        """Append one report to metrics.jsonl in a single write, so that a reader sees all of it or nothing."""
-        with self._reports.open("ab", buffering=0) as file:
+        """Append one report to metrics.jsonl in a single write, so that a reader sees all of it or nothing.
+
+        Raises:
+            OSError: If it cannot be written; on a full disk a part of it may be.
+        """
+        with self._reports.open("ab") as file:
             file.write((json.dumps({"step": step, **metrics}) + "\n").encode())
 
     def summarise(self, metrics: dict[str, float]) -> None:

@@ -29,6 +29,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from tests.disks import fill, small_disk
 from tests.integration.studies import write_study
+from trainables.worker.attempt import Attempt
 
 Command = Callable[[], tuple[int, str]]
 
@@ -155,6 +156,31 @@ def test_a_disk_that_is_full_for_a_moment_is_the_reason_of_the_stop(
         assert "stopped: no space left on /scratch/x; free space" in said
         assert "2 of 2 replicates are left; continue with: " in said
         assert "Tune cannot go on" in (disk / "tiny" / "laptop" / "driver.log").read_text(encoding="utf-8")
+
+
+def test_a_worker_that_meets_a_full_disk_ends_the_run_and_is_not_blamed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
+) -> None:
+    """A real trial in this process, whose disk has space again when the driver writes its journal."""
+    with small_disk(tmp_path / "results") as disk:
+        command, _ = a_command(tmp_path, monkeypatch, tracking_uri)
+
+        def train(engine: Any, address: str | None) -> None:
+            assignment = engine._begin(engine.queue.lease_next(lambda size_class: True))
+            events = Attempt(assignment).events()
+            engine._record(assignment, next(events))
+            ballast = fill(disk)
+            failed = next(events)
+            ballast.unlink()
+            engine._record(assignment, failed)
+
+        monkeypatch.setattr("sweeps.run.engine._Engine.run", train)
+        code, said = command()
+        assert code == 1, said
+        assert re.search(rf"stopped: no space left on {disk}/\S+; free space\n", said), said
+        assert "2 of 2 replicates are left; continue with: " in said
+        (replicate,) = read_journal(disk / "tiny" / "laptop" / "journal").replicates.values()
+        assert (replicate.status, replicate.crashes, replicate.is_pending) == ("preempted", 0, True)
 
 
 def test_a_journal_that_cannot_be_written_from_the_start_is_one_sentence(

@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from tests.configs import small_config
+from tests.disks import no_file_grows
 from tests.trial_process import computed
 from trainables.code_hash import code_hash
 from trainables.tasks.base import TaskConfig
@@ -266,6 +267,24 @@ def test_the_checkpoint_outlives_the_worker_s_report(tmp_path: Path, monkeypatch
     monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
     assert list(Attempt(assignment(tmp_path)).events())[-1]["outcome"] == "finished"
     assert (tmp_path / "seed=0" / "checkpoint" / "latest.pt").exists()
+
+
+@pytest.mark.parametrize("step", [0, 1, 2, 3])
+def test_a_full_disk_is_no_fault_of_the_trial_which_continues(
+    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever it writes first then: a line of its log, a report, a checkpoint."""
+    monkeypatch.setattr(checkpointing, "MIN_SECONDS", 0.0)
+    whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
+    events = Attempt(assignment(tmp_path / "cut")).events()
+    for _ in range(step):
+        next(events)
+    with no_file_grows():
+        failed = next(events)
+    assert (failed["outcome"], failed["disk_is_full"], failed["suspected"]) == ("preempted", True, False)
+    assert failed["message"] == f"no space left on {tmp_path / 'cut' / 'seed=0'}"
+    again = list(Attempt(assignment(tmp_path / "cut")).events())[-1]
+    assert computed([again]) == computed([whole])
 
 
 def test_a_folder_that_cannot_be_made_is_a_crash_with_its_reason(tmp_path: Path) -> None:
