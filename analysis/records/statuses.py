@@ -12,5 +12,8 @@ STATUSES: tuple[Status, ...] = ("finished", "diverged", "pruned", "oom", "timed_
 RESULTS: frozenset[str] = frozenset({"finished", "diverged", "pruned"})
 """Statuses that are scientific results: final, unless the user reopens the replicate."""
 
+COMPLETE: frozenset[str] = RESULTS - {"pruned"}
+"""Results that no more training changes: a pruned replicate may be promoted, and then continues."""
+
 FAILURES: frozenset[str] = frozenset({"oom", "timed_out", "crashed"})
 """Statuses that make `run` exit with 1."""

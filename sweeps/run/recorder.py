@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from analysis.records.replicates import Key
-from analysis.records.statuses import RESULTS
+from analysis.records.statuses import COMPLETE
 from sweeps.plan.selection import Rerun
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
@@ -116,7 +116,7 @@ class Recorder:
         values["step"] = max(event["step"], self._steps.pop(assignment.key, 0))
         self._write(event["outcome"], assignment, **values, **extra)
         self._ended.add(assignment.key)
-        if event["outcome"] in RESULTS:
+        if event["outcome"] in COMPLETE:
             # Only now is the result durable; until now the checkpoint was what a killed driver would need.
             _checkpoint(assignment).unlink(missing_ok=True)
         self._leases.release(*assignment.key)

@@ -10,14 +10,14 @@ from pathlib import Path
 from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
-from analysis.records.statuses import RESULTS
+from analysis.records.statuses import COMPLETE
 from sweeps.errors import UserError
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_leased, refuse_old_drivers
 from sweeps.store.usage import size_mib
 
 KEEP = ("last", "none")
-"""Which checkpoints of replicates without a result stay, so that these can be continued: all, or none."""
+"""Which checkpoints of replicates that may still be continued stay: all, or none."""
 
 TEMPORARY_SECONDS = 60.0
 """A temporary file older than this is stale: such a file is renamed as soon as it is written."""
@@ -53,14 +53,19 @@ def leftovers(folder: ResultsFolder, state: JournalState, sweep: SweepInfo, keep
 
 
 def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, keep: str) -> Iterator[Leftover]:
-    """Yield the checkpoints of replicates with a result or no longer planned, and all others if `keep` is none."""
+    """Yield the checkpoints of replicates with a result or no longer planned, and all others if `keep` is none.
+
+    A pruned replicate may be promoted, and then continues, as long as something of the study is to run.
+    """
+    is_done = not any(state.is_pending((unit.config_id, seed)) for unit in sweep.units for seed in unit.seeds)
+    through = COMPLETE | {"pruned"} if is_done else COMPLETE
     planned = {arm.config_id for arm in sweep.units}  # whatever the seeds: the next run may have more of them
     for key, folder in _replicates_on_disk(results):
         path = folder / "checkpoint"
         if not path.is_dir() or not any(path.iterdir()):
             continue
         replicate = state.replicates.get(key)
-        if replicate is not None and replicate.status in RESULTS:
+        if replicate is not None and replicate.status in through:
             yield Leftover.measure(path, "checkpoint of a replicate that has its result", key)
         elif key[0] not in planned:
             yield Leftover.measure(path, "checkpoint of a configuration that the newest sweep does not plan", key)

@@ -14,6 +14,7 @@ from sweeps.run.limits import RunLimits
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Report
 from tests.integration.studies import write_study
+from trainables.training.checkpoints import read_state
 from trainables.worker.replicate_folder import ReplicateFolder
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
@@ -56,9 +57,10 @@ def test_a_proposer_stops_what_it_has_seen_enough_of(tmp_path: Path, monkeypatch
     for (config_id, seed), replicate in replicates.items():
         assert replicate.has_ended and not replicate.is_pending
         assert (replicate.status, replicate.reports[-1].step) == (("pruned", 10) if seed else ("finished", 40))
-        # A pruned trial may leave the checkpoint that every stopped one leaves; `gc` removes it.
-        if not seed:
-            assert not ReplicateFolder(prepared.folder.replicate(config_id, seed)).checkpoint.exists()
+        checkpoint = ReplicateFolder(prepared.folder.replicate(config_id, seed)).checkpoint
+        assert checkpoint.exists() == (replicate.status == "pruned"), "what is promoted later continues"
+        if checkpoint.exists():
+            assert read_state(checkpoint)["step"] == 10
     (journal,) = prepared.folder.journal.glob("*.jsonl")
     assert {event["step"] for event in read_events(journal) if event["event"] == "pruned"} == {10}
     assert {replicate.starts for replicate in replicates.values()} == {1}

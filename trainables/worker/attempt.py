@@ -10,7 +10,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +130,8 @@ class Attempt:
             self.checkpoints.save(self._trainer)
             self.folder.log(f"stopped at step {self._trainer.step}, which is saved")
         except Exception as error:  # noqa: BLE001  the previous checkpoint is still there
-            self.folder.log(f"stopped at step {self._trainer.step}, which could not be saved: {error}")
+            with suppress(OSError):  # a full disk takes no log either
+                self.folder.log(f"stopped at step {self._trainer.step}, which could not be saved: {error}")
 
     def recycle_reason(self) -> str:
         """Return why no other trial may run in this process; empty if one may. To be called after the last event.

@@ -33,7 +33,11 @@ class ReplicateTrainable(tune.Trainable):
         self._why_spent = ""
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Store the next assignment in the same process, after freeing the model of the last one."""
+        """Store the next assignment in the same process, after freeing the model of the last one.
+
+        A trial that Tune has stopped is saved first: `cleanup` is called at the end of a process only.
+        """
+        self._attempt.stop()
         del self._events, self._attempt
         self.setup(new_config)
         return True

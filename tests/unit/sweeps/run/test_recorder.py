@@ -136,15 +136,17 @@ def test_the_step_of_an_earlier_attempt_is_not_that_of_a_later_one(tmp_path: Pat
     assert last_event(tmp_path)["step"] == 0, "it died before it had started"
 
 
-def test_a_death_after_the_end_is_nothing(tmp_path: Path, parts: Any) -> None:
+@pytest.mark.parametrize("outcome", ["finished", "diverged", "pruned"])
+def test_a_death_after_the_end_is_nothing(outcome: str, tmp_path: Path, parts: Any) -> None:
     recorder, _, heard, given = parts
     used = {"seconds": 1.0, "cpu_seconds": 1.0, "peak_memory_mib": 1.0}
-    end = {"event": "report", "step": 5, "metrics": {"a": 1.0}, "outcome": "finished", "message": "", **used}
+    end = {"event": "report", "step": 5, "metrics": {"a": 1.0}, "outcome": outcome, "message": "", **used}
     recorder.record(given, end)
-    assert not ReplicateFolder(Path(given.replicate_dir)).checkpoint.exists()
+    kept = ReplicateFolder(Path(given.replicate_dir)).checkpoint.exists()
+    assert kept == (outcome == "pruned"), "what is promoted later continues from it"
     recorder.record_death(given, "signal 9")
-    assert last_event(tmp_path)["event"] == "finished"
-    assert heard.outcomes == ["finished"]
+    assert last_event(tmp_path)["event"] == outcome
+    assert heard.outcomes == [outcome]
 
 
 def test_a_lost_machine_is_no_fault_of_the_replicate_and_it_can_be_lost_again(tmp_path: Path, parts: Any) -> None:

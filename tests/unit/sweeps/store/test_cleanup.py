@@ -145,6 +145,19 @@ def test_checkpoints_that_could_be_continued_from_go_only_on_demand(
     assert (results.replicate(config_id("coupling_2"), 0) / "log.txt").exists()
 
 
+@pytest.mark.parametrize(
+    ("others", "keep", "stays"), [(None, "last", True), ("finished", "last", False), (None, "none", False)]
+)
+def test_a_pruned_replicate_can_be_promoted_until_the_study_is_done(
+    others: str | None, keep: str, stays: bool, call: Call, tmp_path: Path
+) -> None:
+    statuses: dict[tuple[str, int], str | None] = {("coupling_2", 0): "pruned", ("coupling_2", 1): others}
+    results = write_results(tmp_path, journal_events(ARMS, seeds=range(2), statuses=statuses))
+    path = checkpoint(results, "coupling_2", 0)
+    assert call("gc", "tiny.yaml", "--keep", keep).code == 0
+    assert path.exists() == stays
+
+
 @pytest.mark.parametrize("keep", ["all", "best:2", "last:2"])
 def test_an_unknown_retention_is_refused(call: Call, results: ResultsFolder, keep: str) -> None:
     called = call("gc", "tiny.yaml", "--keep", keep)

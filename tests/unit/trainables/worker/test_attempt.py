@@ -158,14 +158,19 @@ def test_an_orderly_stop_between_two_reports_loses_nothing(
     assert {**events[-1]["metrics"], TIMED: 0} == {**whole["metrics"], TIMED: 0}
 
 
-def test_tune_s_stop_saves_what_was_trained_since_the_last_checkpoint(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_tune_s_stop_saves_what_was_trained_since_the_last_checkpoint(is_reused: bool, tmp_path: Path) -> None:
+    """Whether its process ends then, or another trial follows in it."""
     config = {CONFIG_KEY: assignment(tmp_path).to_json()}
     actor = ReplicateTrainable.__new__(ReplicateTrainable)  # without Tune's own __init__
     actor.setup(config)
     path = tmp_path / "seed=0" / "checkpoint" / "latest.pt"
     assert [actor.step()["done"], actor.step()["done"]] == [False, False]
     assert not path.exists(), "none is due in the first seconds"
-    actor.cleanup()
+    if is_reused:
+        actor.reset_config({CONFIG_KEY: assignment(tmp_path / "next").to_json()})
+    else:
+        actor.cleanup()
     assert path.exists()
     events = list(Attempt(assignment(tmp_path)).events())
     assert [event["step"] for event in events] == [5, 10, 12]
