@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sweeps.tracking.trackers import RunRecord, SyncCounts, Value, holds_lost_points, values_of
+from sweeps.tracking.tracker import RunRecord, SyncCounts, Value, holds_lost_points, values_of
 
 
 @dataclass

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.tracking.mlflow_store import open_client
-from sweeps.tracking.tracker import MlflowSync, sync_journal
+from sweeps.tracking.sync import TrackerSync, sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import config_id, journal_events, write_journal
 from tests.memory_tracker import MemoryTracker
@@ -55,7 +55,7 @@ def in_memory(
 ) -> dict[str, dict[str, Any]]:
     """Return the same of a tracker in memory, one that holds nothing yet unless it is given."""
     tracker = tracker or MemoryTracker()
-    sync = MlflowSync(journal(results, events), tracker, EXPERIMENT)
+    sync = TrackerSync(journal(results, events), tracker, EXPERIMENT)
     assert sync.step(final=True), sync.error
     return {
         key: {

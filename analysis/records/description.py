@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analysis.claims.claim import Claim, ClaimError
-from analysis.records.format_1 import PROBES
+from analysis.records.probes_of_format_1 import PROBES
 
 FORMAT_VERSION = 1
 

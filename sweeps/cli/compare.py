@@ -35,7 +35,7 @@ from sweeps.console import Emit, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import DEFAULT_SCALE
 from sweeps.store.folder import results_root
-from sweeps.studies.library import StudyHead, find, library
+from sweeps.studies.catalogue import StudyHead, find, library
 
 SYNTAX = "write STUDY[@SCALE][:ARM], a results folder or a compact journal, as in quickstart@laptop:transformer"
 

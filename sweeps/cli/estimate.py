@@ -17,7 +17,7 @@ from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.plan.size_limits import check_sizes
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig

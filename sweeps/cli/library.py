@@ -24,7 +24,7 @@ from search_spaces.space import SearchSpace
 from sweeps.console import Emit, Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SCALES, check_scale
-from sweeps.studies.library import StudyArguments, StudyHead, find, installed_studies, library
+from sweeps.studies.catalogue import StudyArguments, StudyHead, find, installed_studies, library
 from sweeps.studies.yaml_file import YamlSource
 
 if TYPE_CHECKING:

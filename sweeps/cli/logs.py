@@ -15,7 +15,7 @@ from sweeps.console import Output
 from sweeps.errors import UserError, nearest
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import living_drivers
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.types import LogJson

@@ -13,7 +13,7 @@ from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
-from sweeps.tracking.tracker import SyncSummary, sync_journal
+from sweeps.tracking.sync import SyncSummary, sync_journal
 from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 
 ROWS_SHOWN = 20

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from sweeps.console import Output, without_infinities
 from sweeps.fields import DEFAULT_SCALE
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 
 app = typer.Typer(
     name="phasesweep",

@@ -23,7 +23,7 @@ from sweeps.errors import first_few
 from sweeps.plan.plan import Plan, PlannedArm, previous_hash
 from sweeps.run.driver import Prepared, prepare
 from sweeps.store.usage import DiskForecast, forecast
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 from trainables.registry import Plugin
 
 

@@ -12,7 +12,7 @@ from analysis.results.memory import Receipt, receipt
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, nearest
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 from trainables.atomic_write import atomic_path
 
 if TYPE_CHECKING:

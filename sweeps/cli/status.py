@@ -19,7 +19,7 @@ from sweeps.console import Output
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import Driver, living_drivers, request_stop
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.types import StopJson, StoppedDriver

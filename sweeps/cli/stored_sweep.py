@@ -16,7 +16,7 @@ from sweeps.console import proposed
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, check_scale, flatten
 from sweeps.store.folder import ResultsFolder, results_root
-from sweeps.studies.library import StudyHead, find
+from sweeps.studies.catalogue import StudyHead, find
 from sweeps.studies.overrides import parse_overrides
 
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sweeps.errors import UserError
-from sweeps.studies.library import find, library
+from sweeps.studies.catalogue import find, library
 from trainables.registry import LIBRARY
 from trainables.units import MIB
 

@@ -1,6 +1,6 @@
-"""One driver, from the study to its results: plan, select what to run, run it while MLflow follows. Prints nothing.
+"""One driver, from the study to its results: plan, select, let the engine run it; a tracker follows.
 
-The journal is read from its start once, in `prepare`; everything after that reads only what is new.
+Prints nothing. The journal is read from its start once, in `prepare`; everything after that reads only what is new.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from trainables.config.resources import BY_MEMORY
 
 if TYPE_CHECKING:
     from sweeps.run.recorder import Listener
-    from sweeps.tracking.tracker import SyncSummary, TrackingThread
+    from sweeps.tracking.sync import SyncSummary, TrackingThread
 
 
 @dataclass(frozen=True)
@@ -156,7 +156,7 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
 
 def start_tracker(prepared: Prepared) -> TrackingThread:
     """Start the thread that writes MLflow while the sweep runs."""
-    from sweeps.tracking import tracker as tracking  # imports MLflow: only if there is something to run
+    from sweeps.tracking import sync as tracking  # imports MLflow: only if there is something to run
 
     tracker = tracking.TrackingThread(prepared.folder.journal, tracking_uri_from_environment(), prepared.experiment)
     tracker.start()

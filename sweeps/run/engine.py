@@ -1,4 +1,4 @@
-"""The engine: runs the missing replicates of a plan on Ray Tune and writes every event to the journal."""
+"""The engine: connects the work queue to Ray Tune, and writes every event of a replicate to the journal."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Rerun
 from sweeps.run.deadlines import Deadlines
+from sweeps.run.leased_work import Leased
 from sweeps.run.limits import RunLimits
 from sweeps.run.memory_retry import MemoryRetries
 from sweeps.run.queue import REFRESH_EVERY_SECONDS, WorkQueue
 from sweeps.run.recorder import Listener, Recorder
 from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
-from sweeps.run.work import Leased
 from sweeps.search.proposer import Proposer, Report
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter

@@ -1,4 +1,4 @@
-"""The work queue of one driver: leases proposed replicates one by one, and counts those that others hold."""
+"""The work queue: which replicate is next, leased at that moment, and how many other drivers hold.."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from analysis.records.replicates import Key
 from analysis.records.statuses import RESULTS
 from sweeps.plan.plan import Plan, PlannedReplicate
 from sweeps.plan.selection import Rerun
-from sweeps.run.work import Leased
+from sweeps.run.leased_work import Leased
 from sweeps.search.proposer import Proposer
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader

@@ -8,8 +8,8 @@ from typing import Any
 from ray.tune.search import Searcher
 
 from cluster.placement.slots import Slots
+from sweeps.run.leased_work import Leased, WorkSource
 from sweeps.run.limits import RunLimits
-from sweeps.run.work import Leased, WorkSource
 from trainables.worker.assignment import ACTOR_KEY, CONFIG_KEY, WORKER_KEY, Assignment
 
 TRIALS_PER_TUNE_RUN = 1000

@@ -1,7 +1,7 @@
 """The contract suite of stores of journals and leases, for the author of a new store too.
 
 `check_store(make)` runs every check on a new store of its own; `CHECKS` lists the checks for a test framework.
-A folder (`sweeps.store.local`) is one implementation; a database or an object store could be another.
+A folder (`sweeps.store.shared_folder`) is one implementation; a database or an object store could be another.
 """
 
 from __future__ import annotations

@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from sweeps.console import proposed
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.fields import DEFAULT_SCALE, SECTIONS, KeyPath, Scale, check_scale, flatten, merge, nest, target_of
+from sweeps.studies.catalogue import find
 from sweeps.studies.claims import read_claims
 from sweeps.studies.grid import expand
-from sweeps.studies.library import find
 from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.plugins import load_study_plugins
 from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile

@@ -14,7 +14,7 @@ import yaml
 from pydantic import BaseModel
 
 from sweeps.errors import UserError
-from sweeps.studies.library import find
+from sweeps.studies.catalogue import find
 from sweeps.studies.yaml_file import YamlSource
 from trainables.registry import ARCHITECTURES, TASKS, Registry
 

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from analysis.records.replicates import ReportPoint
-from sweeps.tracking.trackers import RESOURCES, RunRecord, Tracker, Value, milliseconds, values_of
+from sweeps.tracking.tracker import RESOURCES, RunRecord, Tracker, Value, milliseconds, values_of
 
 EXPERIMENT = "contract@laptop"
 SWEEPS = ("20261122-a", "20261122-b")

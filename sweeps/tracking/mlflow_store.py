@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_database import ensure_database, in_one_sentence
 from sweeps.tracking.run_records import CONFIGURATIONS_VIEW, POSITION_TAG
-from sweeps.tracking.trackers import RunRecord, SyncCounts, Value, holds_lost_points, milliseconds, missing_values
+from sweeps.tracking.tracker import RunRecord, SyncCounts, Value, holds_lost_points, milliseconds, missing_values
 from sweeps.tracking.uri import database_path, without_password
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from sweeps.fields import flatten
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView, SweepRun
 from sweeps.tracking import notes as descriptions
-from sweeps.tracking.trackers import RESOURCES, Level, RunRecord, RunStatus, mlflow_name
+from sweeps.tracking.tracker import RESOURCES, Level, RunRecord, RunStatus, mlflow_name
 
 MAX_PARAMETER_CHARACTERS = 6000
 MAX_TAG_CHARACTERS = 8000

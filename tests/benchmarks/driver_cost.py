@@ -36,7 +36,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalReader
 from sweeps.studies.resolve import load_study
 from sweeps.tracking import mlflow_store
-from sweeps.tracking.tracker import TrackingThread
+from sweeps.tracking.sync import TrackingThread
 from sweeps.tracking.uri import default_tracking_uri
 from trainables.worker.assignment import Assignment
 

@@ -14,23 +14,23 @@ from sweeps.store import leases
 from sweeps.store.contract import CHECKS, StoreContractError, StoreUnderTest, check_store
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
-from sweeps.store.local import LocalJournal, LocalStore
 from sweeps.store.reader import read_since
+from sweeps.store.shared_folder import FolderJournal, FolderStore
 from tests.heartbeats import dead_driver, far_driver
 
 
-class LocalUnderTest(LocalStore):
+class LocalUnderTest(FolderStore):
     """The folder, with the accidents that drivers have."""
 
-    journal_class: type[LocalJournal] = LocalJournal
+    journal_class: type[FolderJournal] = FolderJournal
     leases_class: type[ReplicateLeases] = ReplicateLeases
 
     def __init__(self, results: Path) -> None:
         super().__init__(results)
-        self.opened: list[LocalJournal] = []
+        self.opened: list[FolderJournal] = []
         self.tables: dict[str, ReplicateLeases] = {}
 
-    def journal(self, sweep_id: str) -> LocalJournal:
+    def journal(self, sweep_id: str) -> FolderJournal:
         self.opened.append(self.journal_class(self.path / "journal", sweep_id))
         return self.opened[-1]
 
@@ -96,45 +96,45 @@ def test_a_folder_meets_the_contract_between_machines(
 
 def broken(**methods: Any) -> type[LocalUnderTest]:
     """Return a store that differs from the folder in these methods of its journal or its leases."""
-    journal = {name: method for name, method in methods.items() if hasattr(LocalJournal, name)}
+    journal = {name: method for name, method in methods.items() if hasattr(FolderJournal, name)}
     table = {name: method for name, method in methods.items() if hasattr(ReplicateLeases, name)}
     assert len(journal) + len(table) == len(methods)
     parts = {
-        "journal_class": type("BrokenJournal", (LocalJournal,), journal),
+        "journal_class": type("BrokenJournal", (FolderJournal,), journal),
         "leases_class": type("BrokenLeases", (ReplicateLeases,), table),
     }
     return type("Broken", (LocalUnderTest,), parts)
 
 
-def reads_backwards(self: LocalJournal, cursor: Any) -> Any:
-    events, cursor = LocalJournal.read_since(self, cursor)
+def reads_backwards(self: FolderJournal, cursor: Any) -> Any:
+    events, cursor = FolderJournal.read_since(self, cursor)
     return events[::-1], cursor
 
 
-def forgets_where_it_was(self: LocalJournal, cursor: Any) -> Any:
-    return LocalJournal.read_since(self, None)
+def forgets_where_it_was(self: FolderJournal, cursor: Any) -> Any:
+    return FolderJournal.read_since(self, None)
 
 
-def believes_half_an_event(self: LocalJournal, cursor: Mapping[Path, int] | None) -> Any:
+def believes_half_an_event(self: FolderJournal, cursor: Mapping[Path, int] | None) -> Any:
     events, cursor = read_since(self._folder, cursor or {})
     torn = sum(not path.read_bytes().endswith(b"\n") for path in self._folder.glob("*.jsonl"))
     return events + torn * [{"time": 1.0, "event": "started", "seed": -1}], cursor
 
 
-def believes_the_clock(self: LocalJournal, event: str, **fields: Any) -> None:
+def believes_the_clock(self: FolderJournal, event: str, **fields: Any) -> None:
     if self._writer is None:
         self._writer = JournalWriter(self._folder, self._sweep_id)
     self._writer._last_time = 0.0
     self._writer.write(event, **fields)
 
 
-def loses_the_third(self: LocalJournal, event: str, **fields: Any) -> None:
+def loses_the_third(self: FolderJournal, event: str, **fields: Any) -> None:
     if fields["seed"] != 3:
-        LocalJournal.append(self, event, **fields)
+        FolderJournal.append(self, event, **fields)
 
 
-def writes_under_another_name(self: LocalJournal, event: str, **fields: Any) -> None:
-    LocalJournal.append(self, event, **fields)
+def writes_under_another_name(self: FolderJournal, event: str, **fields: Any) -> None:
+    FolderJournal.append(self, event, **fields)
     if self._writer is not None:
         self._writer.sweep_id = "a"
 

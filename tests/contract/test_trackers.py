@@ -10,7 +10,7 @@ import pytest
 
 from sweeps.tracking.contract import CHECKS, ContractError, Held, Store, check_tracker
 from sweeps.tracking.mlflow_store import MlflowTracker
-from sweeps.tracking.trackers import NoopTracker, RunRecord, Tracker, Value, milliseconds
+from sweeps.tracking.tracker import NoopTracker, RunRecord, Tracker, Value, milliseconds
 from sweeps.tracking.uri import default_tracking_uri
 from tests.memory_tracker import HeldRun, MemoryTracker
 from tests.mlflow_contents import all_runs

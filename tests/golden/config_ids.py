@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from sweeps.fields import SCALES
-from sweeps.studies.library import library
+from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Arm
 from trainables.config.trial import config_id

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import pytest
 
-from sweeps.studies.library import library
+from sweeps.studies.catalogue import library
 from tests.golden.config_ids import golden, ids_of
 
 GOLDEN = golden()

@@ -13,9 +13,9 @@ import yaml
 
 from analysis.records.journal import read_journal
 from analysis.results.arms import summarise
-from sweeps.tracking import tracker as tracking
+from sweeps.tracking import sync as tracking
 from sweeps.tracking.mlflow_store import MlflowTracker
-from sweeps.tracking.tracker import MlflowSync, TrackingThread, sync_journal
+from sweeps.tracking.sync import TrackerSync, TrackingThread, sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event
 from tests.memory_tracker import MemoryTracker
@@ -269,9 +269,9 @@ def test_what_has_ended_before_it_is_seen_takes_three_requests(results: Path) ->
     """One to make the run, one for all that it holds, one for how it ended."""
     uri = default_tracking_uri(results)
     few = journal_events(ARMS, seeds=range(2))
-    first = MlflowSync(journal(results, few), MlflowTracker(uri), "few")
+    first = TrackerSync(journal(results, few), MlflowTracker(uri), "few")
     assert first.step(final=True), first.error
-    second = MlflowSync(journal(results, journal_events(ARMS, seeds=range(4))), MlflowTracker(uri), "more")
+    second = TrackerSync(journal(results, journal_events(ARMS, seeds=range(4))), MlflowTracker(uri), "more")
     assert second.step(final=True), second.error
     more = second.tracker.written.num_requests - first.tracker.written.num_requests
     assert more == 3 * 2 * len(ARMS)
@@ -284,7 +284,7 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(tmp_path: Path) -> No
     begun += replicate_events("baseline", 0, 2.4, start=now - 99, status=None)
     recent = [*begun, *replicate_events("baseline", 1, 2.4, start=now - 2, status=None)[:1]]
     tracker = MemoryTracker()
-    sync = MlflowSync(journal(tmp_path, recent), tracker, EXPERIMENT)
+    sync = TrackerSync(journal(tmp_path, recent), tracker, EXPERIMENT)
     assert sync.step(), sync.error
     assert tracker.has(key("baseline", 0))
     assert not tracker.has(key("baseline", 1))
@@ -297,7 +297,7 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(tmp_path: Path) -> No
 def test_two_writers_make_no_run_twice(results: Path) -> None:
     folder = journal(results)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.tracker import sync_journal;"
+        "import sys; from pathlib import Path; from sweeps.tracking.sync import sync_journal;"
         "print(sync_journal(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(folder), default_tracking_uri(results), EXPERIMENT]

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.tracking.mlflow_database import in_one_sentence
-from sweeps.tracking.tracker import sync_journal
+from sweeps.tracking.sync import sync_journal
 from sweeps.tracking.uri import check_tracking_uri, default_tracking_uri, without_password
 from tests.mlflow_contents import contents
 from tests.tracked import EVENTS, EXPERIMENT, give_database, journal, projected
@@ -144,7 +144,7 @@ def test_a_kill_while_the_schema_is_made_leaves_no_database(tmp_path: Path) -> N
 def test_a_disk_without_room_for_the_schema_ends_with_a_sentence_and_leaves_no_database(tmp_path: Path) -> None:
     folder, uri = journal(tmp_path), default_tracking_uri(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.tracker import sync_journal;"
+        "import sys; from pathlib import Path; from sweeps.tracking.sync import sync_journal;"
         "print(sync_journal(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
     )
 

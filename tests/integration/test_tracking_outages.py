@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.tracking import tracker as tracking
-from sweeps.tracking.tracker import TrackingThread, sync_journal
-from sweeps.tracking.trackers import RunRecord
+from sweeps.tracking import sync as tracking
+from sweeps.tracking.sync import TrackingThread, sync_journal
+from sweeps.tracking.tracker import RunRecord
 from sweeps.tracking.uri import default_tracking_uri
 from tests.memory_tracker import MemoryTracker
 from tests.tracked import (

@@ -25,7 +25,7 @@ from analysis.results.arms import ResultRow, summarise
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_store import find_configurations
 from sweeps.tracking.server import check_port, comparison_url, configurations_url, serve, ui_command
-from sweeps.tracking.tracker import sync_journal
+from sweeps.tracking.sync import sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import METRIC, journal_events, write_journal
 from tests.tracked import give_database

@@ -11,7 +11,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="gradients_averaged_not_summed",
         meaning="two workers take half the step that one takes",
-        file="trainables/training/parallel/whole.py",
+        file="trainables/training/parallel/single_process.py",
         old="self.gradient_scale = float(ranks.size)",
         new="self.gradient_scale = 1.0",
         caught_by=f"{_DISTRIBUTED_TESTS}::test_two_workers_compute_what_one_does",

@@ -258,7 +258,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="mlflow_points_carry_the_time_of_writing",
         meaning="a replayed journal writes every point a second time",
-        file="sweeps/tracking/trackers.py",
+        file="sweeps/tracking/tracker.py",
         old="Value(point.step, milliseconds(point.time), value)",
         new="Value(point.step, milliseconds(__import__('time').time()), value)",
         caught_by=f"{_TRACKING_TESTS}::test_projecting_twice_changes_nothing",
@@ -266,7 +266,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="mlflow_points_without_their_step",
         meaning="every point of a curve has step 0",
-        file="sweeps/tracking/trackers.py",
+        file="sweeps/tracking/tracker.py",
         old="Value(point.step, milliseconds(point.time), value)",
         new="Value(0, milliseconds(point.time), value)",
         caught_by=f"{_TRACKING_TESTS}::test_a_replicate_carries_curves_numerics_and_resources",

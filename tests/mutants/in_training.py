@@ -119,7 +119,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="checkpoint_without_optimizer",
         meaning="a continued replicate starts its optimiser again",
-        file="trainables/training/parallel/whole.py",
+        file="trainables/training/parallel/single_process.py",
         old="        optimizer.load_state_dict(optimizer_state)\n",
         new="",
         caught_by=f"{_LOOP_TESTS}::test_continuation_is_bit_exact_at_any_step[5-adamw-transformer]",

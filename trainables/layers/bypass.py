@@ -1,4 +1,4 @@
-"""Replacements for attention if it is disabled."""
+"""Mixers that stand where attention is turned off: `identity` passes the normed input on, `no` adds nothing."""
 
 from __future__ import annotations
 

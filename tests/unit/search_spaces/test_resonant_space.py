@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from search_spaces.nested import from_fields, is_switch, to_fields
+from search_spaces.optional_groups import from_fields, is_switch, to_fields
 from search_spaces.resonant import RECOMMENDED, SEARCH, TRAINING
 from tests.guides import ROOT
 from trainables.architectures.gpt import BackboneConfig

@@ -1,4 +1,4 @@
-"""Where the answer of a sequence is."""
+"""Where the answer (the scored targets) is in a sequence, for the contrastive loss and the calibration."""
 
 from __future__ import annotations
 

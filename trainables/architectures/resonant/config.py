@@ -13,7 +13,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from search_spaces.nested import from_fields, to_fields
+from search_spaces.optional_groups import from_fields, to_fields
 from search_spaces.resonant import SEARCH, SPACES
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
 from trainables.architectures.gpt import BackboneConfig, TransformerConfig

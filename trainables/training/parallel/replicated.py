@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from trainables.architectures.base import LanguageModel
 from trainables.training.parallel.ranks import Ranks
-from trainables.training.parallel.whole import SingleProcessModel
+from trainables.training.parallel.single_process import SingleProcessModel
 
 
 class ReplicatedModel(SingleProcessModel):

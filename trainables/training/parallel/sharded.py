@@ -15,7 +15,7 @@ from torch.optim import Optimizer
 
 from trainables.architectures.base import LanguageModel
 from trainables.training.parallel.ranks import Ranks
-from trainables.training.parallel.whole import SingleProcessModel
+from trainables.training.parallel.single_process import SingleProcessModel
 
 
 class ShardedModel(SingleProcessModel):

@@ -8,7 +8,7 @@ from trainables.architectures.base import LanguageModel
 from trainables.config.resources import Sharding
 from trainables.training.parallel.ranks import Ranks
 from trainables.training.parallel.replicated import ReplicatedModel
-from trainables.training.parallel.whole import SingleProcessModel
+from trainables.training.parallel.single_process import SingleProcessModel
 
 
 def wrap_model(module: LanguageModel, device: torch.device, ranks: Ranks, sharding: Sharding) -> SingleProcessModel:

@@ -15,7 +15,7 @@ from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.errors import UserError
 from sweeps.fields import SCALES
-from sweeps.studies.library import StudyHead, library
+from sweeps.studies.catalogue import StudyHead, library
 from sweeps.studies.resolve import load_study
 
 

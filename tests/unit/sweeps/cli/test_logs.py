@@ -15,7 +15,7 @@ from sweeps.cli import logs as verb
 from sweeps.console import Output
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 from tests.integration.studies import start
 from tests.journals import config_id, sweep_event
 from tests.verbs import Call, caller, write_results

@@ -17,7 +17,7 @@ from sweeps.console import Output
 from sweeps.store import leases as leases_module
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
-from sweeps.studies.library import StudyArguments
+from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
 

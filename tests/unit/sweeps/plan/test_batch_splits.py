@@ -12,7 +12,7 @@ from sweeps.errors import UserError
 from sweeps.fields import SCALES
 from sweeps.plan.batch_splits import check_batch_splits
 from sweeps.plan.builder import build_plan
-from sweeps.studies.library import library
+from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
 from tests.verbs import caller

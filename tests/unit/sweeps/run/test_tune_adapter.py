@@ -12,9 +12,9 @@ from cluster.inventory import Inventory
 from cluster.placement.size_classes import pack
 from cluster.placement.slots import Slots
 from sweeps.plan.plan import PlannedReplicate
+from sweeps.run.leased_work import Leased
 from sweeps.run.limits import RunLimits
 from sweeps.run.tune_adapter import ReplicateSearcher
-from sweeps.run.work import Leased
 from trainables.config.resources import ResourceConfig
 from trainables.worker.assignment import ACTOR_KEY, CONFIG_KEY, WORKER_KEY
 

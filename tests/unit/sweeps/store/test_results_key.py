@@ -13,7 +13,7 @@ from sweeps.cli.stored_sweep import find_results
 from sweeps.errors import UserError
 from sweeps.fields import results_key
 from sweeps.store.folder import ResultsFolder
-from sweeps.studies.library import StudyHead, library
+from sweeps.studies.catalogue import StudyHead, library
 from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study

@@ -30,8 +30,8 @@ from sweeps.errors import UserError
 from sweeps.fields import SCALES
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
+from sweeps.studies.catalogue import library
 from sweeps.studies.claims import check_metrics
-from sweeps.studies.library import library
 from sweeps.studies.resolve import load_study
 from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
 from tests.integration.studies import STUDY

@@ -16,8 +16,8 @@ from rich.console import Console
 from sweeps.cli.check import check
 from sweeps.console import Output
 from sweeps.errors import UserError
-from sweeps.studies import library as studies
-from sweeps.studies.library import find
+from sweeps.studies import catalogue as studies
+from sweeps.studies.catalogue import find
 from tests.unit.sweeps.studies.test_plugins import MINE, trial
 from trainables.plugins import packages as plugin_packages
 from trainables.plugins.files import activate

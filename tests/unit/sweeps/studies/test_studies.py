@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sweeps.fields import SCALES
-from sweeps.studies.library import library
+from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Arm, Study
 from trainables.architectures.base import count_parameters

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from sweeps.fields import SCALES
-from sweeps.studies.library import find, library
+from sweeps.studies.catalogue import find, library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.template import scaffold
 from tests.verbs import Call, caller

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sweeps.errors import UserError
-from sweeps.studies.library import library
+from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.yaml_file import MAX_BYTES, YamlSource, parse_scalar
 

@@ -11,7 +11,7 @@ from analysis.records.journal import read_journal
 from analysis.results.arms import summarise
 from sweeps.store.reader import JournalReader
 from sweeps.tracking.run_records import RunRecords
-from sweeps.tracking.tracker import MlflowSync
+from sweeps.tracking.sync import TrackerSync
 from tests.journals import METRIC, config_id, journal_events, replicate_events, sweep_event, write_journal
 from tests.memory_tracker import MemoryTracker
 
@@ -81,7 +81,7 @@ def test_while_a_sweep_runs_configurations_have_the_primary_metric_and_at_its_en
     events = journal_events({"baseline": 2.48, "kuramoto": 2.45}, seeds=range(3))
     write_journal(journal / "a.jsonl", events)
     tracker = MemoryTracker()
-    sync = MlflowSync(journal, tracker, "study@laptop")
+    sync = TrackerSync(journal, tracker, "study@laptop")
     run = f"study@laptop/{config_id('kuramoto')}"
     assert sync.step(), sync.error
     live = {name: value.value for name, value in tracker.runs[run].latest.items()}

@@ -1,4 +1,4 @@
-"""The model of a trial of one process."""
+"""The model of a trial that trains in one process; `replicated` and `sharded` are its subclasses for several."""
 
 from __future__ import annotations
 

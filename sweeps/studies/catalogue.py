@@ -1,4 +1,4 @@
-"""The library of studies, and studies of installed packages.
+"""The catalogue of studies: which ones the library and installed packages hold, and the file of a name.
 
 The value of an entry point of the group `phasesweep.studies` is a Python package with YAML files, such as
 `my_package.studies`; the entry point's name has no meaning.

@@ -1,4 +1,4 @@
-"""A leased replicate, and the part of the work queue that Ray Tune's searcher uses."""
+"""What passes from the work queue to Ray Tune: a leased replicate, and the side of the queue that Tune asks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Probes of the three families, for journals of format 1, which do not describe them."""
+"""Names and units of the probes in journals of format 1, which do not describe their own."""
 
 from __future__ import annotations
 

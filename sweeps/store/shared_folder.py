@@ -1,4 +1,4 @@
-"""Journal and leases of a study in a folder that all its drivers share."""
+"""The store in a folder that all drivers share, local or on NFS: the only implementation of `Store` so far."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import read_since
 
 
-class LocalJournal:
+class FolderJournal:
     """The journal as one driver writes it and everybody reads it; its file begins with its first event."""
 
     def __init__(self, folder: Path, sweep_id: str) -> None:
@@ -34,15 +34,15 @@ class LocalJournal:
             self._writer.close()
 
 
-class LocalStore:
+class FolderStore:
     """The store of one study: `journal/` and `leases/` of its results folder."""
 
     def __init__(self, results: Path) -> None:
         self.path = results
 
-    def journal(self, sweep_id: str) -> LocalJournal:
+    def journal(self, sweep_id: str) -> FolderJournal:
         """Return the journal as the driver of this name sees it."""
-        return LocalJournal(self.path / "journal", sweep_id)
+        return FolderJournal(self.path / "journal", sweep_id)
 
     def leases(self, sweep_id: str) -> ReplicateLeases:
         """Return the leases of the driver of this name; its heartbeat begins when the context is entered."""
