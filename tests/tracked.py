@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sweeps.tracking.mlflow_store import open_client
+from sweeps.tracking.mlflow_store import MlflowTracker, open_client
 from sweeps.tracking.sync import TrackerSync, sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import config_id, journal_events, write_journal
@@ -44,7 +44,7 @@ def journal(results: Path, events: list[dict[str, Any]] = EVENTS, name: str = "a
 
 def projected(results: Path, events: list[dict[str, Any]] = EVENTS) -> dict[str, dict[str, Any]]:
     """Return what MLflow holds after a `sync`, in the database that the results have."""
-    summary = sync_journal(journal(results, events), default_tracking_uri(results), EXPERIMENT)
+    summary = sync_journal(journal(results, events), MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     assert not summary.needs_attention, str(summary)
     assert summary.num_events == len(events)
     return contents(results / "mlflow.db")

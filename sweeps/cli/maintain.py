@@ -13,6 +13,7 @@ from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
+from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import SyncSummary, sync_journal
 from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 
@@ -85,7 +86,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
     """Replay a study's journal into MLflow; return the exit code: 1 if MLflow is behind afterwards."""
     stored = load_results(name, scale, sets)
     uri = tracking_uri_from_environment()
-    summary = sync_journal(stored.folder.journal, uri, stored.experiment)
+    summary = sync_journal(stored.folder.journal, MlflowTracker(uri), stored.experiment)
     shown, error = without_password(uri), without_password(summary.error)
     if emit:
         emit(

@@ -16,7 +16,7 @@ from analysis.results.memory import Receipt
 from sweeps.console import Emit, format_duration
 from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED
 from sweeps.plan.selection import RUN, Selection
-from sweeps.run.driver import Prepared, ToRun, prepare, run_missing, what_to_run
+from sweeps.run.driver import Prepared, ToRun, default_components, prepare, run_missing, what_to_run
 from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
@@ -47,7 +47,7 @@ def run(
     progress = Progress(prepared.plan, len(to_run.keys), to_run.forecast_seconds, console, prepared.machine)
     again = prepared.command("resume" if selection.flags else "run", *selection.flags)
     try:
-        ended = run_missing(prepared, to_run, limits, progress)
+        ended = run_missing(prepared, to_run, limits, progress, default_components(prepared))
     except OSError as error:
         console.print(write_failure(error, prepared.folder.path, again), markup=False)
         return EXIT_INTERRUPTED if limits.stop_reason and not limits.has_failed else EXIT_FAILURES

@@ -27,18 +27,20 @@ from sweeps.plan.plan import Plan
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
 from sweeps.run.limits import RunLimits
 from sweeps.search.fixed import FixedProposer
+from sweeps.search.proposer import Proposer
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.reader import JournalReader
 from sweeps.studies.plugins import options as plugin_options
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
+from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import tracking_uri_from_environment
 from trainables.atomic_write import write_text_atomic
 from trainables.config.resources import BY_MEMORY
 
 if TYPE_CHECKING:
     from sweeps.run.recorder import Listener
-    from sweeps.tracking.sync import SyncSummary, TrackingThread
+    from sweeps.tracking.sync import SyncSummary
 
 
 @dataclass(frozen=True)
@@ -84,13 +86,21 @@ class ToRun:
 
 
 @dataclass(frozen=True)
+class Components:
+    """What decides and what shows a run. Another proposer or tracker is passed here; nothing else changes."""
+
+    proposer: Proposer
+    tracker: Tracker
+
+
+@dataclass(frozen=True)
 class Ended:
     """How a run has ended."""
 
     left: frozenset[Key]
     """The replicates that were to run and have not ended."""
     behind: SyncSummary
-    """How far MLflow is behind."""
+    """How far the tracker is behind."""
     exit_code: int
     receipt: Receipt | None
     """The memory receipt; None if nothing has ever run."""
@@ -154,27 +164,34 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
     return ToRun(keys, reruns, seconds)
 
 
-def start_tracker(prepared: Prepared) -> TrackingThread:
-    """Start the thread that writes MLflow while the sweep runs."""
-    from sweeps.tracking import sync as tracking  # imports MLflow: only if there is something to run
+def default_components(prepared: Prepared) -> Components:
+    """Return the components of `run` and `resume`: the plan in its order, and MLflow."""
+    from sweeps.tracking.mlflow_store import MlflowTracker  # only now: other verbs need no SQL toolkit
 
-    tracker = tracking.TrackingThread(prepared.folder.journal, tracking_uri_from_environment(), prepared.experiment)
-    tracker.start()
-    return tracker
+    return Components(
+        FixedProposer.of(prepared.plan, prepared.state), MlflowTracker(tracking_uri_from_environment())
+    )
 
 
 def run_missing(
-    prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
+    prepared: Prepared,
+    to_run: ToRun,
+    limits: RunLimits,
+    listener: AbstractContextManager[Listener],
+    components: Components,
 ) -> Ended:
-    """Run the replicates of `to_run` while MLflow follows, and read the journal to its end.
+    """Run the replicates of `to_run` while the tracker follows, and read the journal to its end.
 
     Raises:
-        JournalError: If the journal cannot be read any more; what has been read is in MLflow.
+        JournalError: If the journal cannot be read any more; the tracker has what has been read.
         OSError: If the results folder cannot be written, as on a full disk.
     """
-    tracker = start_tracker(prepared)
+    from sweeps.tracking.sync import TrackingThread
+
+    tracker = TrackingThread(prepared.folder.journal, components.tracker, prepared.experiment)
+    tracker.start()
     try:
-        left = _run(prepared, to_run, limits, listener) if to_run.keys else frozenset()
+        left = _run(prepared, to_run, limits, listener, components.proposer) if to_run.keys else frozenset()
     except Exception:
         tracker.close()  # what it has read is still written
         raise
@@ -190,7 +207,11 @@ def run_missing(
 
 
 def _run(
-    prepared: Prepared, to_run: ToRun, limits: RunLimits, listener: AbstractContextManager[Listener]
+    prepared: Prepared,
+    to_run: ToRun,
+    limits: RunLimits,
+    listener: AbstractContextManager[Listener],
+    proposer: Proposer,
 ) -> frozenset[Key]:
     from sweeps.run import engine  # imports Ray: only if there is something to run
 
@@ -198,7 +219,7 @@ def _run(
         left = engine.run_plan(
             prepared.plan,
             prepared.folder,
-            FixedProposer.of(prepared.plan, prepared.state),
+            proposer,
             reader=prepared.reader,
             sweep_id=engine.new_sweep_id(),
             address=ray_address(),

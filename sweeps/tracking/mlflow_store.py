@@ -94,9 +94,12 @@ class MlflowTracker:
 
     It stores no bookkeeping there: what a run lacks follows from the newest number of each of its metrics. MLflow
     drops a number that it already has, by step and time, so that sending too much is never wrong.
+
+    Make it before a thread uses it: this imports MLflow, see `load`.
     """
 
     def __init__(self, tracking_uri: str) -> None:
+        load()
         self.written, self.notice = SyncCounts(), ""
         self._uri = tracking_uri
         self._client: Any = None

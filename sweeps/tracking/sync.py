@@ -1,4 +1,4 @@
-"""MLflow sync: one writer keeps MLflow up to date with the journal, in batches, and never stops a sweep."""
+"""Sync: one writer keeps a tracker up to date with the journal, in batches, and never stops a sweep."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from sweeps.console import proposed
 from sweeps.store.process_lock import ProcessLock
 from sweeps.store.reader import JournalReader
 from sweeps.tracking.mlflow_database import in_one_sentence
-from sweeps.tracking.mlflow_store import MlflowTracker, load
 from sweeps.tracking.run_records import RunRecords, experiment_tags
 from sweeps.tracking.tracker import Tracker
 
@@ -192,28 +191,28 @@ def _lease(journal_dir: Path) -> ProcessLock:
     return ProcessLock(journal_dir.with_name(f"{journal_dir.name}.mlflow-lease"))
 
 
-def sync_journal(journal_dir: Path, tracking_uri: str, experiment: str) -> SyncSummary:
-    """Bring MLflow up to date with the journal and return what is missing; only a missing journal is an error.
+def sync_journal(journal_dir: Path, tracker: Tracker, experiment: str) -> SyncSummary:
+    """Bring a tracker up to date with the journal and return what is missing; only a missing journal is an error.
 
     Raises:
         FileNotFoundError: If there is no journal.
     """
     if not journal_dir.exists():
         raise FileNotFoundError(f"no journal at {journal_dir}")
-    tracking = TrackingThread(journal_dir, tracking_uri, experiment)
+    tracking = TrackingThread(journal_dir, tracker, experiment)
     tracking.finish()
     return tracking.summary()
 
 
 class TrackingThread:
-    """Keeps MLflow up to date while a sweep runs, in a thread.
+    """Keeps a tracker up to date while a sweep runs, in a thread.
 
-    Of all drivers in a results folder one holds the lock; it writes every driver's journal to MLflow. The others
-    wait for the lock.
+    Of all drivers in a results folder one holds the lock; it writes every driver's journal to its tracker. The
+    others wait for the lock.
     """
 
-    def __init__(self, journal_dir: Path, tracking_uri: str, experiment: str) -> None:
-        self._sync = TrackerSync(journal_dir, MlflowTracker(tracking_uri), experiment)
+    def __init__(self, journal_dir: Path, tracker: Tracker, experiment: str) -> None:
+        self._sync = TrackerSync(journal_dir, tracker, experiment)
         self._lease = _lease(journal_dir)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="mlflow-tracker", daemon=True)
@@ -221,7 +220,6 @@ class TrackingThread:
 
     def start(self) -> None:
         """Start the thread."""
-        load()
         self._thread.start()
 
     def close(self, patience_seconds: float = 60.0) -> SyncSummary:

@@ -36,6 +36,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalReader
 from sweeps.studies.resolve import load_study
 from sweeps.tracking import mlflow_store
+from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import TrackingThread
 from sweeps.tracking.uri import default_tracking_uri
 from trainables.worker.assignment import Assignment
@@ -201,7 +202,9 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
     folder = ResultsFolder.of(root / "results", study.name, study.results_key)
     folder.prepare(study.resolved(), study.plugin_texts)
     meter = Meter()
-    tracker = TrackingThread(folder.journal, default_tracking_uri(root / "results"), "driver_cost@laptop")
+    tracker = TrackingThread(
+        folder.journal, MlflowTracker(default_tracking_uri(root / "results")), "driver_cost@laptop"
+    )
     tracker.start()
     limits = RunLimits()
     with Path(os.devnull).open("w", encoding="utf-8") as nowhere:

@@ -249,7 +249,7 @@ def test_a_second_writer_sends_nothing_that_mlflow_has(results: Path) -> None:
     odd = [dict(event) for event in EVENTS]
     odd[2]["metrics"] = {**odd[2]["metrics"], "R² (%)": 0.5}  # MLflow knows it by another name
     projected(results, odd)
-    second = sync_journal(journal(results, odd), default_tracking_uri(results), EXPERIMENT)
+    second = sync_journal(journal(results, odd), MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     assert (second.num_runs, second.num_metrics) == (0, 0)
 
 
@@ -297,8 +297,9 @@ def test_a_replicate_that_has_just_begun_is_left_for_later(tmp_path: Path) -> No
 def test_two_writers_make_no_run_twice(results: Path) -> None:
     folder = journal(results)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.sync import sync_journal;"
-        "print(sync_journal(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
+        "import sys; from pathlib import Path; from sweeps.tracking.mlflow_store import MlflowTracker;"
+        "from sweeps.tracking.sync import sync_journal;"
+        "print(sync_journal(Path(sys.argv[1]), MlflowTracker(sys.argv[2]), sys.argv[3]))"
     )
     command = [sys.executable, "-c", code, str(folder), default_tracking_uri(results), EXPERIMENT]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
@@ -310,13 +311,13 @@ def test_two_writers_make_no_run_twice(results: Path) -> None:
 
 def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> None:
     folder = journal(results, EVENTS[:10])
-    first = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
+    first = TrackingThread(folder, MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     first.start()
     wait_for(lambda: contents(results / "mlflow.db"), "a database")
     other = [sweep_event(("baseline", "late"), seeds=(7,), sweep_id="b", time=EPOCH + 2000)]
     other += replicate_events("late", 7, 2.2, sweep_id="b", start=EPOCH + 2001)
     journal(results, other, name="b")
-    second = sync_journal(folder, default_tracking_uri(results), EXPERIMENT)
+    second = sync_journal(folder, MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     assert second.delegated_to == f"process {os.getpid()} on {os.uname().nodename}"
     summary = first.close()
     assert not summary.needs_attention, str(summary)
@@ -327,7 +328,7 @@ def test_the_lease_holder_writes_the_journals_of_both_drivers(results: Path) -> 
 def test_a_tracker_follows_a_growing_journal(results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracking, "LONGEST_PAUSE_SECONDS", 1.0)
     folder = journal(results, EVENTS[:1])
-    tracker = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
+    tracker = TrackingThread(folder, MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     tracker.start()
     wait_for_status(results, key("coupling_0"), "SCHEDULED")
     seed_dir = folder.parent / "replicates" / config_id("coupling_2") / "seed=0"

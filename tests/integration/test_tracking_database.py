@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.tracking.mlflow_database import in_one_sentence
+from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import sync_journal
 from sweeps.tracking.uri import check_tracking_uri, default_tracking_uri, without_password
 from tests.mlflow_contents import contents
@@ -64,7 +65,7 @@ open_client(sys.argv[1])
 
 def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="no journal"):
-        sync_journal(tmp_path / "journal", default_tracking_uri(tmp_path), EXPERIMENT)
+        sync_journal(tmp_path / "journal", MlflowTracker(default_tracking_uri(tmp_path)), EXPERIMENT)
 
 
 def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ def test_a_half_made_database_without_runs_is_set_aside(
     for path in half_made.glob(f"{statement}.db*"):
         shutil.copy(path, tmp_path / path.name.replace(f"{statement}.db", "mlflow.db"))
     before = (tmp_path / "mlflow.db").read_bytes()
-    summary = sync_journal(journal(tmp_path), default_tracking_uri(tmp_path), EXPERIMENT)
+    summary = sync_journal(journal(tmp_path), MlflowTracker(default_tracking_uri(tmp_path)), EXPERIMENT)
     assert (summary.error, summary.num_missing) == ("", 0)
     assert summary.needs_attention
     database = tmp_path / "mlflow.db"
@@ -117,7 +118,7 @@ def test_a_database_with_runs_stays_where_it_is_whatever_its_schema(tmp_path: Pa
     shutil.copy(older / "mlflow.db", tmp_path / "mlflow.db")
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("update alembic_version set version_num = '90e64c465722'")
-    summary = sync_journal(journal(tmp_path), default_tracking_uri(tmp_path), EXPERIMENT)
+    summary = sync_journal(journal(tmp_path), MlflowTracker(default_tracking_uri(tmp_path)), EXPERIMENT)
     assert "out-of-date database schema" in summary.error
     assert contents(tmp_path / "mlflow.db") == held
     assert not list(tmp_path.glob("*broken*"))
@@ -127,7 +128,7 @@ def test_somebody_elses_database_stays_where_it_is(tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection, connection:
         connection.execute("create table experiments (name text)")
         connection.execute("insert into experiments values ('mine')")
-    sync_journal(journal(tmp_path), default_tracking_uri(tmp_path), EXPERIMENT)
+    sync_journal(journal(tmp_path), MlflowTracker(default_tracking_uri(tmp_path)), EXPERIMENT)
     with closing(sqlite3.connect(tmp_path / "mlflow.db")) as connection:
         assert connection.execute("select name from experiments").fetchall() == [("mine",)]
 
@@ -144,8 +145,9 @@ def test_a_kill_while_the_schema_is_made_leaves_no_database(tmp_path: Path) -> N
 def test_a_disk_without_room_for_the_schema_ends_with_a_sentence_and_leaves_no_database(tmp_path: Path) -> None:
     folder, uri = journal(tmp_path), default_tracking_uri(tmp_path)
     code = (
-        "import sys; from pathlib import Path; from sweeps.tracking.sync import sync_journal;"
-        "print(sync_journal(Path(sys.argv[1]), sys.argv[2], sys.argv[3]))"
+        "import sys; from pathlib import Path; from sweeps.tracking.mlflow_store import MlflowTracker;"
+        "from sweeps.tracking.sync import sync_journal;"
+        "print(sync_journal(Path(sys.argv[1]), MlflowTracker(sys.argv[2]), sys.argv[3]))"
     )
 
     def no_room() -> None:

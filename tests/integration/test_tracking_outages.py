@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.tracking import sync as tracking
+from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import TrackingThread, sync_journal
 from sweeps.tracking.tracker import RunRecord
 from sweeps.tracking.uri import default_tracking_uri
@@ -34,7 +34,7 @@ def results(tmp_path: Path) -> Path:
 def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path) -> None:
     folder = journal(results)
     started = time.monotonic()
-    summary = sync_journal(folder, NOWHERE, EXPERIMENT)
+    summary = sync_journal(folder, MlflowTracker(NOWHERE), EXPERIMENT)
     assert time.monotonic() - started < 20
     assert summary.num_missing == summary.num_events == len(EVENTS)
     assert f"{len(EVENTS)} events behind; replay with `" in str(summary)
@@ -42,7 +42,7 @@ def test_without_a_server_nothing_is_lost_and_a_replay_brings_all(results: Path)
 
 
 def test_a_tracker_without_a_server_closes_in_time(results: Path) -> None:
-    tracker = TrackingThread(journal(results), NOWHERE, EXPERIMENT)
+    tracker = TrackingThread(journal(results), MlflowTracker(NOWHERE), EXPERIMENT)
     tracker.start()
     started = time.monotonic()
     summary = tracker.close(patience_seconds=0.5)
@@ -66,16 +66,11 @@ class HangingTracker(MemoryTracker):
         time.sleep(3)
 
 
-def tracking_with(tracker: MemoryTracker, folder: Path, monkeypatch: pytest.MonkeyPatch) -> TrackingThread:
-    monkeypatch.setattr(tracking, "MlflowTracker", lambda uri: tracker)
-    return TrackingThread(folder, NOWHERE, EXPERIMENT)
-
-
 def test_closing_waits_while_requests_are_answered_until_the_last_interval_is_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     tracker = SlowTracker()
-    thread = tracking_with(tracker, journal(tmp_path), monkeypatch)
+    thread = TrackingThread(journal(tmp_path), tracker, EXPERIMENT)
     thread.start()
     started = time.monotonic()
     summary = thread.close(patience_seconds=1.0)
@@ -85,9 +80,9 @@ def test_closing_waits_while_requests_are_answered_until_the_last_interval_is_in
 
 
 def test_closing_gives_up_when_nothing_is_answered_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    thread = tracking_with(HangingTracker(), journal(tmp_path), monkeypatch)
+    thread = TrackingThread(journal(tmp_path), HangingTracker(), EXPERIMENT)
     thread.start()
     summary = thread.close(patience_seconds=0.5)
     assert summary.num_missing == len(EVENTS)
@@ -98,7 +93,7 @@ def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
     folder = journal(results)
     with (folder / "a.jsonl").open("a") as file:
         file.write("nonsense\n")
-    summary = sync_journal(folder, default_tracking_uri(results), EXPERIMENT)
+    summary = sync_journal(folder, MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     assert "JournalError" in str(summary)
     assert "a.jsonl" in str(summary)
 
@@ -106,6 +101,6 @@ def test_an_unreadable_journal_is_said_and_not_raised(results: Path) -> None:
 def test_a_folder_that_takes_no_lease_is_said_and_not_raised(results: Path) -> None:
     folder = journal(results)
     (folder.parent / "journal.mlflow-lease").mkdir()
-    tracker = TrackingThread(folder, default_tracking_uri(results), EXPERIMENT)
+    tracker = TrackingThread(folder, MlflowTracker(default_tracking_uri(results)), EXPERIMENT)
     tracker.start()
     assert "IsADirectoryError" in str(tracker.close())

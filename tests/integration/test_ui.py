@@ -23,7 +23,7 @@ import pytest
 from analysis.records.journal import read_journal
 from analysis.results.arms import ResultRow, summarise
 from sweeps.errors import UserError
-from sweeps.tracking.mlflow_store import find_configurations
+from sweeps.tracking.mlflow_store import MlflowTracker, find_configurations
 from sweeps.tracking.server import check_port, comparison_url, configurations_url, serve, ui_command
 from sweeps.tracking.sync import sync_journal
 from sweeps.tracking.uri import default_tracking_uri
@@ -60,7 +60,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("results")
     journal = write_journal(root / "study" / "laptop" / "journal" / "a.jsonl", events()).parent
     give_database(root)
-    assert not sync_journal(journal, default_tracking_uri(root), EXPERIMENT).needs_attention
+    assert not sync_journal(journal, MlflowTracker(default_tracking_uri(root)), EXPERIMENT).needs_attention
     return root
 
 
