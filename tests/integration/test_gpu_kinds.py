@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import ray
 from ray import tune
-from ray.cluster_utils import Cluster
 
 from cluster.inventory import ACCELERATOR_PREFIX, GpuGroup, cluster_inventory
 from cluster.placement.size_classes import pack
 from cluster.placement.slots import Slots
 from sweeps.run.engine import TUNE_ENVIRONMENT
+from tests.integration.ray_cluster import ray_cluster
 from trainables.config.resources import ResourceConfig
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
@@ -38,9 +38,7 @@ class Where(tune.Trainable):
 def test_each_trial_runs_on_the_kind_that_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {**TUNE_ENVIRONMENT, "CUDA_VISIBLE_DEVICES": "0,1"}.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
-    try:
+    with ray_cluster() as cluster:
         for kind, (count, _) in KINDS.items():
             cluster.add_node(num_cpus=4, num_gpus=count, resources={f"{ACCELERATOR_PREFIX}{kind}": 1})
         ray.init(address=cluster.address, log_to_driver=False)
@@ -68,6 +66,3 @@ def test_each_trial_runs_on_the_kind_that_it_was_given(tmp_path: Path, monkeypat
         assert ran == Counter(request.gpu_kind for request in asked.values())
         assert set(ran) == set(KINDS), "both kinds were used"
         assert all(len(result.metrics["gpus"]) == 1 for result in results if result.metrics)
-    finally:
-        ray.shutdown()
-        cluster.shutdown()

@@ -17,6 +17,7 @@ from ray.exceptions import RayActorError
 
 from cluster.connection.session import STARTUP_TIMEOUT_MESSAGE
 from sweeps.run.engine import is_node_lost
+from tests.integration.ray_cluster import ray_cluster
 
 pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
 
@@ -52,14 +53,9 @@ class Owned:
 
 
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-    try:
+def cluster() -> Iterator[Cluster]:
+    with ray_cluster() as made:
         yield made
-    finally:
-        ray.shutdown()
-        made.shutdown()
 
 
 def last_words_of(work: Any) -> str:
