@@ -27,13 +27,15 @@ from sweeps.studies.yaml_file import YamlSource
 from tests import guides
 from tests.finished_sweep import STUDY, FinishedSweep
 from tests.guides import ROOT, Block
+from tests.integration.head_node import obeying_ctrl_c
 from tests.integration.studies import environment, two_cores
 from tests.verbs import Call, caller
+from tests.waiting import answers, wait_for
 
 FIRST_SWEEP = "first_sweep.md"
 """The guide that runs the sweep that `finished` holds."""
 BLOCK_SECONDS = 240
-KNOWN_COMMENTS = {"skip", "until", "exit", "cluster"}
+KNOWN_COMMENTS = {"skip", "serves", "exit", "cluster"}
 
 STARTING = {"run", "resume", "submit", "ui"}
 """Verbs that start a sweep or a server."""
@@ -165,7 +167,7 @@ def run(block: Block, folder: Path) -> None:
     unset = {"PHASESWEEP_RESULTS", "MLFLOW_TRACKING_URI", "RAY_ADDRESS"}
     own = {key: value for key, value in environment(folder).items() if key not in unset}
     binaries = Path(sys.executable).parent
-    with two_cores():
+    with two_cores(), obeying_ctrl_c():
         process = subprocess.Popen(
             ["bash", "-euo", "pipefail", "-c", block.text],
             cwd=folder,
@@ -176,23 +178,21 @@ def run(block: Block, folder: Path) -> None:
             text=True,
             start_new_session=True,
         )
-    said = []
+    address = block.argument("serves")
+    has_answered = False
     try:
-        assert process.stdout is not None
-        words = block.argument("until")
-        for line in process.stdout if words else ():
-            said.append(line)
-            if words and words in line:
+        if address is not None:
+            wait_for(lambda: answers(address) or process.poll() is not None, address, BLOCK_SECONDS)
+            has_answered = process.poll() is None
+            if has_answered:
                 os.killpg(process.pid, signal.SIGINT)
-                break
-        said.append(process.communicate(timeout=BLOCK_SECONDS)[0])
+        output, _ = process.communicate(timeout=BLOCK_SECONDS)
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    output = "".join(said)
     assert process.returncode == int(block.argument("exit") or 0), f"{block.place}:\n{block.text}\n{output}"
-    assert not words or words in output, f"{block.place}: never said '{words}':\n{output}"
+    assert has_answered or address is None, f"{block.place}: nothing answered at {address}:\n{output}"
     assert "Traceback" not in output, f"{block.place}:\n{output}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -92,23 +93,24 @@ def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(tmp_path: Path) -> None:
-    write_study(tmp_path, seeds=1, steps=400)
-    with driver(tmp_path) as first:
-        wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work", seconds=180)
-        first.send_signal(signal.SIGSTOP)  # alive, and not getting on: its workers wait for it at their next report
-        with driver(tmp_path) as second:
-            assert second.stdout is not None
-            said = iter(second.stdout.readline, "")
-            assert any("waiting for 2 replicates of another driver" in line for line in said)
-            assert second.poll() is None
-            first.kill()
-            out, err = second.communicate(timeout=120)
-            assert second.returncode == 0, out + err
-    events = journal_events(tmp_path / "results")
-    assert len({event["sweep_id"] for event in events if event["event"] == "started"}) == 2
-    finished = [(event["config_id"], event["seed"]) for event in events if event["event"] == "finished"]
-    assert len(finished) == len(set(finished)) == 2
+def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(
+    tmp_path: Path, endless: subprocess.Popen[str]
+) -> None:
+    endless.send_signal(signal.SIGSTOP)  # alive, and not getting on: its workers wait for it at their next report
+    with driver(tmp_path) as second:
+        assert second.stdout is not None
+        said = iter(second.stdout.readline, "")
+        assert any("waiting for 2 replicates of another driver" in line for line in said), second.communicate()
+        assert second.poll() is None and num_started(tmp_path) == 2
+        endless.kill()
+        wait_for(lambda: num_started(tmp_path) == 4, "both replicates at work again", seconds=180)
+        second.send_signal(signal.SIGINT)
+        out, err = second.communicate(timeout=120)
+    assert second.returncode == 130, out + err
+    assert "2 of 2 replicates are left; continue with: " in out
+    starts = [event for event in journal_events(tmp_path / "results") if event["event"] == "started"]
+    by_driver = Counter((event["sweep_id"], event["config_id"]) for event in starts)
+    assert set(by_driver.values()) == {1} and len({sweep_id for sweep_id, _ in by_driver}) == 2
 
 
 @pytest.mark.slow

@@ -10,8 +10,6 @@ import signal
 import socket
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,7 +27,7 @@ from sweeps.tracking.sync import sync_journal
 from sweeps.tracking.uri import default_tracking_uri
 from tests.journals import METRIC, journal_events, write_journal
 from tests.tracked import give_database
-from tests.waiting import wait_for
+from tests.waiting import answers, wait_for
 
 EXPERIMENT = "kuramoto_phase_a@laptop"
 ARMS = {"baseline": 2.480, "coupling_1": 2.455, "coupling_2": 2.731, "prefix_mean_pool": 2.612}
@@ -83,14 +81,6 @@ def a_free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def answers(address: str) -> bool:
-    try:
-        with urllib.request.urlopen(f"{address}/health", timeout=2) as response:
-            return response.status == 200
-    except (urllib.error.URLError, ConnectionError, TimeoutError):
-        return False
 
 
 @pytest.fixture(scope="module")
