@@ -105,9 +105,12 @@ def estimate(
     arm: Annotated[str | None, typer.Option("--arm", help="Shrink this arm; by default the largest.")] = None,
 ) -> None:
     """Show where the memory of each size of trial goes, and what would shrink one. Starts nothing."""
+    from sweeps.studies.draft import Draft
+
+    draft = Draft(*study)  # before the line below imports PyTorch
     from sweeps.cli import estimate
 
-    estimate.estimate(output, study, arm=arm)
+    estimate.estimate(output, draft, arm=arm)
 
 
 @verb

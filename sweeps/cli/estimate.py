@@ -15,10 +15,11 @@ from cluster.memory.worker import Estimates, micro_batch_size
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
-from sweeps.plan.builder import data_dir_from_environment, load_tasks, plan_units, task_key, with_absolute_paths
+from sweeps.plan.builder import load_tasks, plan_units, task_key, with_absolute_paths
+from sweeps.plan.data_dir import data_dir_from_environment
 from sweeps.plan.size_limits import check_sizes
-from sweeps.studies.catalogue import StudyArguments
-from sweeps.studies.resolve import load_study
+from sweeps.studies.draft import Draft
+from sweeps.studies.resolve import resolve
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
@@ -76,12 +77,12 @@ class Change:
         }
 
 
-def estimate(output: Output, given: StudyArguments, *, arm: str | None = None) -> None:
+def estimate(output: Output, draft: Draft, *, arm: str | None = None) -> None:
     """Print the sizes of a study's trials, largest first, and what would shrink one of them.
 
     Args:
         output: Where to print.
-        given: The study.
+        draft: The study.
         arm: The arm whose changes to list; None: the largest one.
 
     Raises:
@@ -89,7 +90,7 @@ def estimate(output: Output, given: StudyArguments, *, arm: str | None = None) -
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
-    study = load_study(*given)
+    study = resolve(draft)
     check_sizes(study)
     study = with_absolute_paths(study, data_dir)
     _check_arm(study, arm)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
@@ -43,21 +42,6 @@ from trainables.config.trial import config_id
 from trainables.data.errors import DataError
 from trainables.tasks.base import Task
 from trainables.worker.replicate_folder import ReplicateFolder
-
-
-def data_dir_from_environment() -> Path | None:
-    """Return `PHASESWEEP_DATA` as a path.
-
-    Raises:
-        UserError: If it names no folder.
-    """
-    text = os.environ.get("PHASESWEEP_DATA")
-    if not text:
-        return None
-    path = Path(text).expanduser().resolve()
-    if not path.is_dir():
-        raise UserError(f"PHASESWEEP_DATA={text}: no such folder; correct it or unset it")
-    return path
 
 
 def build_plan(

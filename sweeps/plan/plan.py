@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import Claim
 from analysis.claims.power import DetectableEffect, detectable_effect
@@ -15,14 +15,16 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
 from analysis.statistics.inference import smallest_detectable_effect
-from cluster.memory.estimate import MemoryEstimate
 from cluster.placement.request import Request
 from cluster.placement.size_classes import Packing, SizeClass
 from sweeps.fields import flatten
-from sweeps.plan.dependencies import Dependency
 from sweeps.studies.study import Arm, Study
-from trainables.config.trial import TrialConfig
 from trainables.registry import Plugin
+
+if TYPE_CHECKING:
+    from cluster.memory.estimate import MemoryEstimate
+    from sweeps.plan.dependencies import Dependency
+    from trainables.config.trial import TrialConfig
 
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they use it."""

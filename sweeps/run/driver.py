@@ -22,7 +22,7 @@ from cluster.inventory import Inventory, hypothetical_inventory, local_inventory
 from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
-from sweeps.plan.builder import build_plan, data_dir_from_environment
+from sweeps.plan.data_dir import data_dir_from_environment
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
 from sweeps.run.limits import RunLimits
@@ -30,8 +30,9 @@ from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.reader import JournalReader
+from sweeps.studies.draft import Draft
 from sweeps.studies.plugins import options as plugin_options
-from sweeps.studies.resolve import load_study
+from sweeps.studies.resolve import resolve
 from sweeps.studies.study import Study
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import tracking_uri_from_environment
@@ -107,7 +108,7 @@ class Ended:
 
 
 def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = None) -> Prepared:
-    """Check everything that can be checked before anything starts.
+    """Check everything that can be checked before anything starts; what needs PyTorch comes last.
 
     Args:
         name: The study: a library name or a path.
@@ -120,12 +121,16 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
         JournalError: If a line of the journal is damaged.
     """
     packed = [] if gpus is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
-    study = load_study(name, scale, [*packed, *sets])
-    folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
+    draft = Draft(name, scale, [*packed, *sets])
+    folder = ResultsFolder.find(results_root(), draft.file.study, draft.scale, draft.overrides)
+    data_dir = data_dir_from_environment()
     machine = inventory() if gpus is None else _hypothetical(gpus)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)
-    plan = build_plan(study, machine, data_dir_from_environment(), reader.view.state, folder)
+    from sweeps.plan.builder import build_plan  # imports PyTorch
+
+    study = resolve(draft)
+    plan = build_plan(study, machine, data_dir, reader.view.state, folder)
     return Prepared(name, study, plan, folder, machine, reader)
 
 

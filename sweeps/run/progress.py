@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.live import Live
@@ -15,7 +15,9 @@ from analysis.records.replicates import Key
 from cluster.inventory import Inventory
 from sweeps.console import format_duration
 from sweeps.plan.plan import Plan
-from trainables.worker.assignment import Assignment
+
+if TYPE_CHECKING:
+    from trainables.worker.assignment import Assignment
 
 PLAIN_EVERY_SECONDS = 10.0
 MIN_DONE_FOR_ETA = 0.1

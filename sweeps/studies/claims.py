@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -12,32 +13,64 @@ from analysis.records.description import MetricInfo
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
 from sweeps.studies.yaml_file import YamlSource
-from trainables.config.trial import TrialConfig
 
 if TYPE_CHECKING:
     from sweeps.studies.schema import StudyFile
-    from sweeps.studies.study import Arm, Study
+    from sweeps.studies.study import Study
+    from trainables.config.trial import TrialConfig
 
 _NUMBERED = ("trend", "flatness")
 """Kinds whose `over` must be a number in every arm."""
 
 
-def read_claims(file: StudyFile, source: YamlSource, arms: Iterable[Arm]) -> tuple[Claim, ...]:
-    """Return the claims of a study, with patterns such as `K*_N32` replaced by the arms that they match.
+def declared_claims(file: StudyFile, source: YamlSource) -> tuple[Claim, ...]:
+    """Return the claims of a study as written.
 
     Raises:
-        UserError: If a claim is incomplete, or names an arm, a field or a scale that the study lacks.
+        UserError: If a claim is incomplete, or names a scale that the study lacks.
     """
-    configs = {arm.name: arm.config for arm in arms}
     claims = []
     for claim_id, fields in file.claims.items():
-        try:
-            claim = _with_arms(Claim.from_mapping(fields, claim_id=claim_id), configs)
-            _check(claim, configs, file.scales)
-        except ClaimError as error:
-            raise UserError(f"{source.where(('claims', claim_id, error.field))}: {error}") from error
+        with _located_in(source, claim_id):
+            claim = Claim.from_mapping(fields, claim_id=claim_id)
+            if claim.settled_at not in file.scales:
+                hint = nearest(claim.settled_at, file.scales)
+                raise ClaimError(claim_id, "settled_at", f"the study has no scale '{claim.settled_at}'; {hint}")
         claims.append(claim)
     return tuple(claims)
+
+
+def with_arms(claims: Iterable[Claim], source: YamlSource, arms: Collection[str]) -> tuple[Claim, ...]:
+    """Return the claims with patterns such as `K*_N32` replaced by the names of the arms that they match.
+
+    Raises:
+        UserError: If a claim names an arm that the study lacks.
+    """
+    named = []
+    for claim in claims:
+        with _located_in(source, claim.id):
+            named.append(_with_arms(claim, arms))
+    return tuple(named)
+
+
+def check_fields(claims: Iterable[Claim], source: YamlSource, configs: Mapping[str, TrialConfig]) -> None:
+    """Check every claim against the configurations of its arms.
+
+    Raises:
+        UserError: If a claim names a field that an arm lacks or that does not vary, or another fidelity.
+    """
+    for claim in claims:
+        with _located_in(source, claim.id):
+            _check(claim, configs)
+
+
+@contextmanager
+def _located_in(source: YamlSource, claim_id: str) -> Iterator[None]:
+    """Add the place in the study to an error about a claim that is raised in the block."""
+    try:
+        yield
+    except ClaimError as error:
+        raise UserError(f"{source.where(('claims', claim_id, error.field))}: {error}") from error
 
 
 def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
@@ -63,32 +96,26 @@ def _located(study: Study, claim: Claim, field: str, message: str) -> UserError:
     return UserError(f"{where}: {ClaimError(claim.id, field, message)}")
 
 
-def _with_arms(claim: Claim, configs: Mapping[str, TrialConfig]) -> Claim:
+def _with_arms(claim: Claim, arms: Collection[str]) -> Claim:
     found: dict[str, Any] = {}
     for field in ("arms", "against", "controls"):
-        matching = [arm for name in getattr(claim, field) for arm in _matches(claim, field, name, configs)]
+        matching = [arm for name in getattr(claim, field) for arm in _matches(claim, field, name, arms)]
         found[field] = tuple(dict.fromkeys(matching))
-    if claim.arm is not None and claim.arm not in configs:
-        raise ClaimError(claim.id, "arm", f"no arm '{claim.arm}'; {nearest(claim.arm, configs)}")
+    if claim.arm is not None and claim.arm not in arms:
+        raise ClaimError(claim.id, "arm", f"no arm '{claim.arm}'; {nearest(claim.arm, arms)}")
     return replace(claim, **found)
 
 
-def _matches(claim: Claim, field: str, name: str, configs: Mapping[str, TrialConfig]) -> list[str]:
-    if name in configs:
+def _matches(claim: Claim, field: str, name: str, arms: Collection[str]) -> list[str]:
+    if name in arms:
         return [name]
-    matching = [arm for arm in configs if fnmatchcase(arm, name)]
+    matching = [arm for arm in arms if fnmatchcase(arm, name)]
     if not matching:
-        raise ClaimError(claim.id, field, f"no arm '{name}'; {nearest(name, configs)}")
+        raise ClaimError(claim.id, field, f"no arm '{name}'; {nearest(name, arms)}")
     return matching
 
 
-def _check(claim: Claim, configs: Mapping[str, TrialConfig], scales: Iterable[str]) -> None:
-    if claim.settled_at not in scales:
-        raise ClaimError(
-            claim.id,
-            "settled_at",
-            f"the study has no scale '{claim.settled_at}'; {nearest(claim.settled_at, scales)}",
-        )
+def _check(claim: Claim, configs: Mapping[str, TrialConfig]) -> None:
     if claim.over is not None and claim.over != STEP and not claim.is_over_metric:
         _check_field(claim, "over", claim.over, configs, numbered=claim.kind in _NUMBERED)
     for name in claim.effect:

@@ -42,18 +42,28 @@ def expand(grid: GridSpec, where: Where, canonical: Canonical) -> tuple[Expansio
     Raises:
         UserError: If the grid is not valid; the message names file, line and fix.
     """
-    return _Expander(grid, where, canonical).expansion()
+    return _Expander(grid, where).expansion(canonical)
+
+
+def check(grid: GridSpec, where: Where) -> None:
+    """Check a grid as far as that needs no configuration: its fields, labels, conditions, marks and size.
+
+    Raises:
+        UserError: If the grid is not valid.
+    """
+    _Expander(grid, where).points()
 
 
 class _Expander:
-    def __init__(self, grid: GridSpec, where: Where, canonical: Canonical) -> None:
-        self.grid, self.where, self.canonical = grid, where, canonical
+    def __init__(self, grid: GridSpec, where: Where) -> None:
+        self.grid, self.where = grid, where
         self.shared = ConfigOverlay.as_overlay(grid)
         self.labels = {name: self._labels(name, field) for name, field in grid.fields.items()}
         self.space = self._space()
         self.marks = [(self._expression(index, mark), mark) for index, mark in enumerate(grid.marks)]
 
-    def expansion(self) -> tuple[Expansion, dict[str, ArmSpec]]:
+    def points(self) -> tuple[list[Point], int]:
+        """Return the points of the design that are not forbidden, and how many are."""
         try:
             design = points(
                 self.grid.design,
@@ -66,10 +76,14 @@ class _Expander:
         allowed = [point for point in design if not self._refuses(point)]
         if not allowed:
             raise self._error(("forbid",), "leaves no point of the grid")
+        return allowed, len(design) - len(allowed)
+
+    def expansion(self, canonical: Canonical) -> tuple[Expansion, dict[str, ArmSpec]]:
+        allowed, num_forbidden = self.points()
         arms: dict[str, ArmSpec] = {}
         shown: dict[str, Point] = {}
-        for group in self._groups(allowed):
-            point, overlay = self._representative(group)
+        for group in self._groups(allowed, canonical):
+            point, overlay = self._representative(group, canonical)
             name, arm = self._arm(point, overlay)
             if name in arms:
                 raise self._error(
@@ -78,17 +92,17 @@ class _Expander:
                     f"are both named '{name}'; give other labels",
                 )
             arms[name], shown[name] = arm, point
-        return Expansion(tuple(arms), len(design), len(design) - len(allowed)), arms
+        return Expansion(tuple(arms), len(allowed) + num_forbidden, num_forbidden), arms
 
-    def _groups(self, design: list[Point]) -> Iterable[list[Point]]:
+    def _groups(self, design: list[Point], canonical: Canonical) -> Iterable[list[Point]]:
         """Return groups of points that compute the same, in the design's order."""
         groups: dict[str, list[Point]] = {}
         for point in design:
             reduced = self.space.canonical(point)
-            groups.setdefault(self._compute(reduced), []).append(reduced)
+            groups.setdefault(self._compute(reduced, canonical), []).append(reduced)
         return groups.values()
 
-    def _representative(self, group: list[Point]) -> tuple[Point, dict[str, Any]]:
+    def _representative(self, group: list[Point], canonical: Canonical) -> tuple[Point, dict[str, Any]]:
         """Return the fields that a group's points share, and the overlay that makes their configuration."""
         first = group[0]
         common = {
@@ -96,12 +110,12 @@ class _Expander:
             for name, value in first.items()
             if all(name in other and identity(other[name]) == identity(value) for other in group)
         }
-        if len(common) < len(first) and self._compute(common) != self._compute(first):
+        if len(common) < len(first) and self._compute(common, canonical) != self._compute(first, canonical):
             return common, self._overlay(first)  # two values may be one setting, such as null and its default
         return common, self._overlay(common)
 
-    def _compute(self, point: Point) -> str:
-        return self.canonical(self._overlay(point), f"grid point {self._in_words(point)}")
+    def _compute(self, point: Point, canonical: Canonical) -> str:
+        return canonical(self._overlay(point), f"grid point {self._in_words(point)}")
 
     def _overlay(self, point: Point) -> dict[str, Any]:
         overlay = self.shared

@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from analysis.claims.claim import Claim
 from sweeps.fields import KeyPath, Scale, results_key
 from trainables.config.resources import ResourceConfig
-from trainables.config.trial import TrialConfig
 from trainables.registry import Plugin
 from trainables.schema import Schema
+
+if TYPE_CHECKING:
+    from trainables.config.trial import TrialConfig
 
 
 class Contrast(Schema):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pydantic import Field
 
-import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.schema import Schema
 
 

@@ -6,8 +6,6 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.schema import Schema
 
 BY_MEMORY: Literal["by_memory"] = "by_memory"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
-import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
+from trainables.config.initial_weights import ResumeConfig
 from trainables.schema import Schema
 
 
@@ -57,9 +56,32 @@ class BudgetConfig(Schema):
     split."""
 
 
-def _check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
+def check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
+    """Refuse a warm-up that the budget never completes.
+
+    Raises:
+        ValueError: If it is as long as the budget.
+    """
     if optimizer.warmup_steps >= budget.steps > 0:
         raise ValueError(
             f"optimizer.warmup_steps={optimizer.warmup_steps} must be below budget.steps={budget.steps}, or the "
             "learning rate never reaches its peak"
         )
+
+
+class TrialOutline(Schema):
+    """A trial's configuration whose architecture and task are not read yet: their classes import PyTorch."""
+
+    architecture: Any
+    task: Any
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
+    pretraining: Any = None
+    """How the backbone is trained; for architectures that need a pretrained one, and ignored for others."""
+    resume_from: ResumeConfig | None = None
+    """Which weights to start from. Default: a random initialisation by seed."""
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Self:
+        check_warm_up(self.optimizer, self.budget)
+        return self

@@ -12,8 +12,8 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 import trainables.architectures
 import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.architectures.base import ArchitectureConfig
-from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
-from trainables.config.training import BudgetConfig, OptimizerConfig, _check_warm_up
+from trainables.config.initial_weights import BACKBONE, RESUME
+from trainables.config.training import BudgetConfig, OptimizerConfig, TrialOutline, check_warm_up
 from trainables.plugins.files import origin_of
 from trainables.registry import ARCHITECTURES, TASKS, Plugin
 from trainables.schema import Schema, without_added
@@ -35,21 +35,17 @@ class PretrainingConfig(Schema):
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> PretrainingConfig:
-        _check_warm_up(self.optimizer, self.budget)
+        check_warm_up(self.optimizer, self.budget)
         return self
 
 
-class TrialConfig(Schema):
+class TrialConfig(TrialOutline):
     """One point of the space: architecture, task, optimiser and budget; the seed is not part of it."""
 
     architecture: Annotated[SerializeAsAny[ArchitectureConfig], BeforeValidator(ARCHITECTURES.parse)]
     task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
-    optimizer: OptimizerConfig = OptimizerConfig()
-    budget: BudgetConfig
     pretraining: PretrainingConfig | None = None
     """How the backbone is trained; for architectures that need a pretrained one, and ignored for others."""
-    resume_from: ResumeConfig | None = None
-    """Which weights to start from. Default: a random initialisation by seed."""
 
     @model_validator(mode="after")
     def _backbone_is_trained_somehow(self) -> TrialConfig:
@@ -70,11 +66,6 @@ class TrialConfig(Schema):
         return TrialConfig(
             architecture=architecture, task=given.task, optimizer=given.optimizer, budget=given.budget
         )
-
-    @model_validator(mode="after")
-    def _warm_up_ends(self) -> TrialConfig:
-        _check_warm_up(self.optimizer, self.budget)
-        return self
 
     @property
     def roles(self) -> frozenset[str]:
