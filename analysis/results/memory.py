@@ -60,9 +60,12 @@ class Receipt:
             parts.append(f"estimates {_error_range(lowest, highest)} the measured peaks")
         if self.packed_share is not None:
             parts.append(f"trials were given {self.packed_share:.0%} of the memory on offer")
-        parts.append(f"{self.num_ooms} out of memory, {self.num_recovered} of them recovered")
-        parts.append(f"{self.num_neighbours_hurt} killed from outside")
-        return "memory: " + "; ".join(parts)
+        if self.num_ooms:
+            recovered = f", {self.num_recovered} of them recovered" if self.num_recovered else ""
+            parts.append(f"{self.num_ooms} out of memory{recovered}")
+        if self.num_neighbours_hurt:
+            parts.append(f"{self.num_neighbours_hurt} killed from outside")
+        return f"memory: {'; '.join(parts) or 'nothing was measured'}"
 
 
 def _error_range(lowest: float, highest: float) -> str:
