@@ -199,6 +199,8 @@ def _print_plan(out: Console, prepared: Prepared, state: JournalState, gpus: str
     out.print(arms_table(prepared.plan))
     out.print(f"\n{budget(prepared.plan, state, prepared.machine)}", markup=False)
     out.print(str(forecast_of_plan(prepared.plan, prepared.folder, state)), markup=False)
+    if prepared.folder.notice:
+        out.print(prepared.folder.notice, markup=False)
     if prepared.study.claims:
         out.print()
         out.print(claims_table(prepared.plan))

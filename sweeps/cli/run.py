@@ -79,6 +79,8 @@ def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:
         f"on {plan.device}, forecast {format_duration(to_run.forecast_seconds)}",
         markup=False,
     )
+    if prepared.folder.notice:
+        console.print(prepared.folder.notice, markup=False)
     for detail, count in Counter(f"{r.reason}, {r.detail}" for r in to_run.reruns.values()).items():
         console.print(f"to run again: {count} ({detail})", markup=False)
 

@@ -5,6 +5,7 @@ Needs no data, PyTorch, Ray or MLflow: the journal has everything.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,6 +39,8 @@ class StoredSweep:
 def find_results(name: str, scale: str, sets: Iterable[str]) -> ResultsFolder:
     """Return the folder of a study's results, whether or not it has been run.
 
+    Says on standard error if there are more results, which are not read.
+
     Args:
         name: A study of the library, a YAML file, or a study that has results here.
         scale: Its scale.
@@ -48,7 +51,10 @@ def find_results(name: str, scale: str, sets: Iterable[str]) -> ResultsFolder:
     """
     chosen, overrides = check_scale(scale), parse_overrides(sets)
     root = results_root()
-    return ResultsFolder.find(root, _study_name(name, root), chosen, overrides)
+    folder = ResultsFolder.find(root, _study_name(name, root), chosen, overrides)
+    if folder.notice:
+        sys.stderr.write(f"phasesweep: {folder.notice}\n")
+    return folder
 
 
 def _study_name(name: str, root: Path) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,8 @@ class ResultsFolder:
     """The folder of one study at one scale: `<root>/<study>/<results key>`."""
 
     path: Path
+    former: Path | None = field(default=None, compare=False)
+    """More results of the same configurations, under the folder name of an earlier version; they are not read."""
 
     @classmethod
     def find(cls, root: Path, study: str, scale: str, overrides: Mapping[str, Any]) -> ResultsFolder:
@@ -88,8 +91,10 @@ class ResultsFolder:
         """
         now = cls.of(root, study, results_key(scale, overrides))
         former = cls(root / study / former_results_key(scale, overrides))
-        if former == now or now.exists() or not former.exists():
+        if former == now or not former.exists():
             return now
+        if now.exists():
+            return replace(now, former=former.path)
         return cls.of(root, study, former.path.name)
 
     @classmethod
@@ -107,6 +112,15 @@ class ResultsFolder:
                 f"results folder {folder.path} cannot be read: {error}; set PHASESWEEP_RESULTS"
             ) from error
         return folder
+
+    @property
+    def notice(self) -> str:
+        """A line about results that are not read, and how to have them read; empty if there are none."""
+        if self.former is None:
+            return ""
+        parts = [str(self.former / part) for part in ("journal", "replicates")]
+        command = shlex.join(["cp", "-rn", *parts, str(self.path)])
+        return f"not read: results in {self.former}, which an earlier version named so; to add them: {command}"
 
     @property
     def study(self) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -53,7 +55,9 @@ def test_reading_and_writing_verbs_go_to_one_folder(here: Path) -> None:
         assert (written.study, written.scale) == ("tiny", "smoke")
 
 
-def test_results_under_a_former_name_are_found_until_there_are_some_under_todays(here: Path) -> None:
+def test_results_under_a_former_name_are_found_until_there_are_some_under_todays(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     sets = ["budget.steps=30", "seeds=7"]
     former = ResultsFolder(here / "results" / "tiny" / former_name("laptop", parse_overrides(sets)))
     now = find_results("tiny.yaml", "laptop", sets)
@@ -61,8 +65,17 @@ def test_results_under_a_former_name_are_found_until_there_are_some_under_todays
     former.prepare(RESOLVED)
     (former.path / "results.json").unlink()  # which such folders do not have
     assert find_results("tiny.yaml", "laptop", sets) == former
+    assert capsys.readouterr().err == ""
     now.prepare(RESOLVED)
     assert find_results("tiny.yaml", "laptop", sets) == now
+    notice = capsys.readouterr().err
+    assert notice.startswith(f"phasesweep: not read: results in {former.path}, ")
+    for folder, sweep in ((former, "a"), (now, "b")):
+        (folder.journal).mkdir(exist_ok=True)
+        (folder.journal / f"{sweep}.jsonl").touch()
+        (folder.path / "replicates").mkdir(exist_ok=True)
+    subprocess.run(shlex.split(notice.partition("to add them: ")[2]), check=True)
+    assert {path.name for path in now.journal.iterdir()} == {"a.jsonl", "b.jsonl"}
 
 
 def test_the_marker_is_json_and_no_yaml_is_read_for_it(here: Path) -> None:
