@@ -22,6 +22,8 @@ MAX_REPEATED = 1_000
 """Most layers, blocks or steps of integration: each is built or run separately."""
 MAX_SYNTHETIC_BYTES = 200_000_000
 """Of the corpus `synthetic`, which is generated on demand."""
+MAX_COUNT = 100_000_000
+"""Largest whole number that counts anything: steps, sequences, tokens, symbols. No run gets that far."""
 MEMORY_MARGIN = 10
 """The bounds are crude: only sizes beyond so many times the memory of the largest machine are refused."""
 UNKNOWN_MACHINE_MIB = 2**26
@@ -34,28 +36,34 @@ _GIB = 2**30
 class _Dims(NamedTuple):
     """Dimensions on which the size of one more layer or block depends."""
 
-    width: int
-    heads: int
-    length: int
+    width: float
+    heads: float
+    length: float
 
 
-_MinBytes = Callable[[int, _Dims], int]
+_MinBytes = Callable[[float, _Dims], float]
 
 
-def _vectors(count: int, dims: _Dims) -> int:
+def _vectors(count: float, dims: _Dims) -> float:
     return _FLOAT * count * dims.width
 
 
-def _examples(count: int, dims: _Dims) -> int:
+def _matrices(multiplier: float, dims: _Dims) -> float:
+    return _FLOAT * multiplier * dims.width**2
+
+
+def _examples(count: float, dims: _Dims) -> float:
     return _TOKEN * count * dims.length
 
 
-def _activations(count: int, dims: _Dims) -> int:
+def _activations(count: float, dims: _Dims) -> float:
     return _FLOAT * count * dims.length * dims.width
 
 
 _MIN_BYTES: dict[str, _MinBytes] = {
     "architecture.d_model": lambda count, dims: _FLOAT * count * count,
+    "architecture.ffn_multiplier": _matrices,
+    "architecture.state_multiplier": _matrices,
     "architecture.num_heads": _vectors,
     "architecture.parameter_budget": lambda count, dims: _FLOAT * count,
     "architecture.num_oscillators": lambda count, dims: MEMORY_MARGIN * _FLOAT * NULL_DRAWS * count * dims.heads,
@@ -87,6 +95,8 @@ _MIN_BYTES: dict[str, _MinBytes] = {
 """Fields of the library's own classes, and the fewest bytes that a value takes."""
 
 _REPEATED = ("architecture.num_layers", "architecture.num_blocks", "architecture.num_steps")
+_NO_COUNT = ("seed", "parameter_budget", "max_bytes")
+"""Ends of the names of whole numbers that may be larger than `MAX_COUNT`."""
 
 
 def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
@@ -105,7 +115,7 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
         memories = [machine.memory_mib for machine in inventory.machines]
         largest_mib = max([*memories, *(gpu.memory_mib or UNKNOWN_MACHINE_MIB for gpu in inventory.gpus)])
     for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
-        sizes = {**_sizes(arm.config), "resources.micro_batch_size": study.resources.micro_batch_size or 1}
+        sizes = {**_sizes(arm.config), **flatten(study.resources.model_dump(), "resources.")}
         for field, problem in (*_exceeding_memory(sizes, largest_mib), *_too_many(sizes)):
             raise UserError(f"{_place(study, arm, field)}={sizes[field]}: {problem} (arm '{arm.name}')")
 
@@ -132,7 +142,7 @@ def _place(study: Study, arm: Arm, field: str) -> str:
 
 
 def _sizes(config: TrialConfig) -> dict[str, Any]:
-    return flatten(config.model_dump(include={"architecture", "task", "budget"}))
+    return flatten(config.model_dump(include={"architecture", "task", "optimizer", "budget"}))
 
 
 def _exceeding_memory(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple[str, str]]:
@@ -164,9 +174,13 @@ def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
     is_synthetic = str(sizes.get("task.corpus")).startswith("synthetic")
     if is_synthetic and _number(sizes, "task.max_bytes") > MAX_SYNTHETIC_BYTES:
         yield "task.max_bytes", f"at most {MAX_SYNTHETIC_BYTES} of the synthetic corpus are made; choose fewer"
+    for field, value in sizes.items():
+        numbers = value if isinstance(value, list | tuple) else [value]
+        if not field.endswith(_NO_COUNT) and any(type(n) is int and n > MAX_COUNT for n in numbers):
+            yield field, f"at most {MAX_COUNT} is possible; choose a smaller number"
 
 
-def _number(sizes: dict[str, Any], field: str) -> int:
+def _number(sizes: dict[str, Any], field: str) -> float:
     """Return the value of a size; 1 where a configuration does not have it, or has None."""
     value = sizes.get(field)
-    return value if type(value) is int else 1
+    return value if type(value) in {int, float} else 1

@@ -216,6 +216,10 @@ IN_SIZES = {
     "context beyond all memory": larger("task.context_length=4000000000000"),
     "text beyond all time": sets("task.max_bytes=4000000000000"),
     "vocabulary that is no whole number": sets("task.bpe_vocab_size=1e30"),
+    "optimiser steps beyond all time": sets("budget.steps=1000000000000"),
+    "scored sequences beyond all time": sets("budget.eval_sequences=1000000000000"),
+    "warm-up beyond all time": sets("budget.steps=0", "optimizer.warmup_steps=1000000000000"),
+    "feed-forward layers beyond all memory": larger("architecture.ffn_multiplier=1e12"),
     "seeds beyond all time": sets("seeds=10000000000"),
     "seeds beyond all time, in the file": edit("seeds: 2", "seeds: 10000000000"),
 }
