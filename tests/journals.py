@@ -14,9 +14,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from trainables.data.corpora import Corpus
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
-
 METRIC = "val/bits_per_char"
 EPOCH = 1_780_000_000.0
 """Unix seconds at which every test sweep begins."""
@@ -85,6 +82,9 @@ def sweep_event(
 @cache
 def declared_metrics() -> tuple[dict[str, Any], ...]:
     """Return what a language task of 65 characters, tiny Shakespeare's number, declares of its metrics."""
+    from trainables.data.corpora import Corpus
+    from trainables.tasks.text.language import LanguageConfig, LanguageTask
+
     text = "".join(map(chr, range(33, 33 + 65))) * 30
     task = LanguageTask(LanguageConfig(context_length=8), Corpus("test", text))
     return tuple(dict(vars(metric)) for metric in task.metrics)

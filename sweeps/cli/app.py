@@ -28,6 +28,7 @@ from sweeps.cli.options import (
     UnreadPlugins,
     Wait,
     app,
+    usage_error,
     verb,
 )
 from sweeps.console import Output
@@ -54,7 +55,7 @@ def families(output: Output, plugin: Plugins = None) -> None:
 def claims(
     output: Output, study: OptionalName = None, scale: Scale = "laptop", plugin: UnreadPlugins = None
 ) -> None:
-    """List the declared claims: statement, source, kind of test, and the scale at which each can be settled."""
+    """List the declared claims, and the scale that can settle each."""
     from sweeps.cli import library
 
     library.claims(output, study, scale)
@@ -66,7 +67,7 @@ def spaces(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One search space only.")] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """List the search spaces: dimensions with range, unit, meaning and source, and the conditions between them."""
+    """List the search spaces, or the dimensions and conditions of one."""
     from sweeps.cli import library
 
     library.spaces(output, name, plugin or [])
@@ -84,7 +85,7 @@ def show(output: Output, study: Study) -> None:
 def schema(
     of: Annotated[str, typer.Argument(metavar="WHAT", help="study, or a verb that has --json.")] = "study",
 ) -> None:
-    """Print the JSON Schema of a study file, or of what a verb prints with --json."""
+    """Print the JSON Schema of a study file, or of a verb's --json."""
     from sweeps.cli.schemas import generate
 
     generate.show(of)
@@ -104,7 +105,7 @@ def estimate(
     study: Study,
     arm: Annotated[str | None, typer.Option("--arm", help="Shrink this arm; by default the largest.")] = None,
 ) -> None:
-    """Show where the memory of each size of trial goes, and what would shrink one. Starts nothing."""
+    """Show where trials' memory goes, and what would shrink it. Starts nothing."""
     from sweeps.studies.draft import Draft
 
     draft = Draft(*study)  # before the line below imports PyTorch
@@ -115,7 +116,7 @@ def estimate(
 
 @verb
 def run(output: Output, study: Study, max_hours: MaxHours = None, max_trials: MaxTrials = None) -> None:
-    """Run every replicate of a study that is missing, then print the table of arms."""
+    """Run the replicates that are missing, then print the results."""
     from sweeps.cli import run
     from sweeps.run.limits import RunLimits
 
@@ -153,7 +154,7 @@ def submit(
     wait: Wait = False,
     follow: Annotated[bool, typer.Option("--follow", help="Wait, and show what the sweep prints.")] = False,
 ) -> None:
-    """Run a study as a job of a Ray cluster: `run` there, with what it needs sent along."""
+    """Run a study as a job of a Ray cluster. What it needs is sent along."""
     from sweeps.jobs import submit
     from sweeps.studies import plugins
 
@@ -178,7 +179,7 @@ def new(
     task: Annotated[str | None, typer.Option("--task", help="Of all arms; language.")] = None,
     plugin: Plugins = None,
 ) -> None:
-    """Write a commented study file, valid at every scale: an architecture against the transformer."""
+    """Write a commented study file: an architecture and its control. It is valid at every scale."""
     from sweeps.cli import library
 
     library.new(*output, name, source=source, to=to, architecture=architecture, task=task)
@@ -192,7 +193,7 @@ def ui(
     plugin: UnreadPlugins = None,
     port: Port = 5000,
 ) -> None:
-    """Serve the MLflow page on loopback, opened on the configurations, until Ctrl-C."""
+    """Serve the MLflow page until Ctrl-C. On loopback; prints the addresses of the configurations."""
     from sweeps.cli import maintain
 
     maintain.ui(study, scale, sets or [], port)
@@ -222,11 +223,16 @@ from sweeps.cli import reading  # noqa: E402, F401  registers its verbs, which `
 
 
 def main() -> None:
-    """Run the command line; a user's mistake is one message and exit code 2."""
+    """Run the command line; a user's mistake is one message and exit code 2, Ctrl-C one line and 130."""
     os.environ.setdefault("RAY_TRAIN_V2_ENABLED", "1")
     signal.signal(signal.SIGINT, signal.default_int_handler)  # what a script starts with `&` would ignore Ctrl-C
     try:
-        app()
+        code = app(sys.argv[1:] or ["--help"], standalone_mode=False)
     except (UserError, JournalError) as error:
-        sys.stderr.write(f"phasesweep: {error}\n")
-        sys.exit(EXIT_USER_ERROR)
+        message = str(error)
+    except typer.TyperException as error:
+        message = usage_error(error)
+    else:
+        sys.exit(code)
+    sys.stderr.write(f"phasesweep: {message}\n")
+    sys.exit(EXIT_USER_ERROR)

@@ -12,15 +12,34 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from typer.core import TyperGroup
 
-from sweeps.console import Output, without_infinities
+from sweeps.console import Output, proposed, without_infinities
+from sweeps.errors import EXIT_INTERRUPTED, UserError, nearest
 from sweeps.fields import DEFAULT_SCALE
 from sweeps.studies.catalogue import StudyArguments
 
+
+class _Verbs(TyperGroup):
+    """The verbs; an unknown one, and Ctrl-C wherever a verb does not handle it, are one line each."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args[0] not in self.commands:
+            raise UserError(f"unknown verb '{args[0]}'; {nearest(args[0], self.commands)}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            sys.stderr.write("\nphasesweep: interrupted\n")
+            raise typer.Exit(EXIT_INTERRUPTED) from None
+
+
 app = typer.Typer(
+    cls=_Verbs,
     name="phasesweep",
     help="Replicated, memory-packed sweeps of phase and oscillator language models, with intervals.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -148,6 +167,23 @@ def expanded(function: Callable[..., None]) -> Callable[..., None]:
 def verb(function: Callable[..., None]) -> Callable[..., None]:
     """Make a function a verb; see `expanded`."""
     return app.command()(expanded(function))
+
+
+def usage_error(error: typer.TyperException) -> str:
+    """Return a mistake in the options or arguments of a verb as one line, with the nearest valid option."""
+    context: Any = getattr(error, "ctx", None)
+    verb = [context.command.name] if context is not None and context.parent is not None else []
+    message = error.message[:1].lower() + error.message[1:].rstrip(".")
+    if hasattr(error, "possibilities"):  # typer's class for unknown options is private
+        named = error.option_name  # type: ignore[attr-defined]
+        known = [name for param in context.command.params for name in param.opts if name.startswith("--")]
+        return ": ".join([*verb, f"unknown option '{named}'; {nearest(named, [*known, '--help'])}"])
+    if isinstance(error, typer.BadParameter) and error.param is not None:
+        name = error.param.opts[0] if error.param.opts[0].startswith("-") else error.param.metavar
+        said = f"{name}: {message}" if message else f"{name} is missing"
+    else:
+        said = message
+    return f"{': '.join([*verb, said])}; see: {proposed(*verb, '--help')}"
 
 
 def _study(study: str, scale: str, sets: list[str] | None, _plugin: list[str] | None) -> StudyArguments:

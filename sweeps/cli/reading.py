@@ -13,7 +13,7 @@ from sweeps.console import Output
 
 @verb
 def status(output: Output, study: StoredStudy) -> None:
-    """Show how far a study is: replicates by status, and what runs where."""
+    """Show how far a study is, and what runs where."""
     from sweeps.cli import status
 
     status.status(output, study)
@@ -21,7 +21,7 @@ def status(output: Output, study: StoredStudy) -> None:
 
 @verb
 def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
-    """Print the table of arms: mean, interval, n, and the difference to the baseline with its interval."""
+    """Print the table of arms, with intervals and differences."""
     from sweeps.cli import results
 
     results.results(output, study, metric)
@@ -35,7 +35,7 @@ def compare(
     metric: Annotated[str | None, typer.Option("--metric", help="Another metric than A's own.")] = None,
     plugin: UnreadPlugins = None,
 ) -> None:
-    """Compare two arms, or the matching arms of two sweeps: differing fields, and B - A paired by seed."""
+    """Compare two arms, or two sweeps. Prints the fields that differ, and B - A paired by seed."""
     from sweeps.cli import compare
 
     compare.compare(*output, a, b, metric)
@@ -50,7 +50,7 @@ def logs(
     follow: FollowLog = False,
     tail: Annotated[int | None, typer.Option("--tail", min=1, help="Only the last lines of each.")] = None,
 ) -> None:
-    """Print what replicates log: those of an arm whole, or the last lines of all."""
+    """Print what replicates log. Those of one arm whole, or the last lines of all."""
     from sweeps.cli import logs
 
     logs.logs(output, study, arm=arm, seed=seed, follow=follow, tail=tail)
@@ -64,7 +64,7 @@ def export(
     what: Annotated[str, typer.Option("--what", help="replicates, configurations or curves.")] = "replicates",
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
-    """Write a tidy table: a row a replicate, a configuration, or a report of a curve. Failures are rows too."""
+    """Write a tidy table of replicates, configurations or curves. Failures are rows too."""
     from sweeps.cli import results
 
     results.export(output, study, to=to, what=what, force=force)
@@ -80,7 +80,7 @@ def receipt(output: Output, study: StoredStudy) -> None:
 
 @verb
 def stop(output: Output, study: StoredStudy) -> None:
-    """Ask the drivers at work on a study to shut down, on whatever machine they are. Exit code 1 if one goes on."""
+    """Ask the drivers at work on a study to shut down. Exit code 1 if one goes on."""
     from sweeps.cli import status
 
     raise typer.Exit(status.stop(output, study))
@@ -93,7 +93,7 @@ def gc(
     keep: Keep = "last",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be removed.")] = False,
 ) -> None:
-    """Remove checkpoints that nothing continues from, and what dead drivers left."""
+    """Remove checkpoints and leftovers that nothing continues from."""
     from sweeps.cli import maintain
 
     maintain.gc(*output, study.name, study.scale, study.sets, keep=keep, dry_run=dry_run)

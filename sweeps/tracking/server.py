@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from urllib.parse import quote, urlencode
 
 from sweeps.console import proposed
@@ -47,7 +50,7 @@ def ui_command(tracking_uri: str, host: str, port: int) -> list[str]:
     """Return the command of an MLflow server in front of `tracking_uri`."""
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
-    # Ctrl-C reaches uvicorn twice, from the terminal and from MLflow, and it would print a traceback.
+    # SIGTERM reaches uvicorn twice, from us and from MLflow, and it would print a traceback.
     command += ["--uvicorn-opts", "--log-level critical"]
     database = database_path(tracking_uri)
     if database is not None:  # else the server makes its folder for artifacts in the working folder
@@ -79,7 +82,7 @@ def serve(
     port: int = 5000,
     say: Callable[[str], None] = print,
 ) -> None:
-    """Print the addresses of the configurations, and become an MLflow server, until Ctrl-C.
+    """Print the addresses of the configurations, and run an MLflow server until Ctrl-C.
 
     If the tracking URI is itself a server, its addresses are printed and nothing is started.
 
@@ -105,6 +108,22 @@ def serve(
     say(f"side by side:   {comparison_url(base, *found)}")
     if not is_running:
         say("they answer within seconds, until Ctrl-C")
-        sys.stdout.flush()  # buffered output would be lost
-        command = ui_command(tracking_uri, host, port)
-        os.execvpe(command[0], command, {**ENVIRONMENT, **os.environ})
+        _run(ui_command(tracking_uri, host, port))
+
+
+def _run(command: Sequence[str]) -> None:
+    """Run a server until it ends, or until Ctrl-C, SIGTERM or SIGHUP reaches this process; nothing of it is left.
+
+    The server is a session of its own: its processes would answer Ctrl-C while they start with a traceback each.
+    """
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda received, _: sys.exit(128 + received))
+    server = subprocess.Popen(command, env={**ENVIRONMENT, **os.environ}, start_new_session=True)
+    try:
+        server.wait()
+    finally:
+        with suppress(ProcessLookupError):  # it has ended by itself
+            os.killpg(server.pid, signal.SIGTERM)
+        server.wait()
+    if server.returncode:
+        raise UserError(f"the MLflow server has ended with exit code {server.returncode}; see above")

@@ -69,7 +69,7 @@ def rows(results: Path) -> tuple[ResultRow, ...]:
 
 @dataclass(frozen=True)
 class Served:
-    """`serve` at work in a process, which has become the server."""
+    """`serve` at work in a process, whose child is the server."""
 
     address: str
     lines: list[str]
