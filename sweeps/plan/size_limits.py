@@ -183,4 +183,4 @@ def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:
 def _number(sizes: dict[str, Any], field: str) -> float:
     """Return the value of a size; 1 where a configuration does not have it, or has None."""
     value = sizes.get(field)
-    return value if type(value) in {int, float} else 1
+    return value if isinstance(value, int | float) and not isinstance(value, bool) else 1
