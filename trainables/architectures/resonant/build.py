@@ -14,7 +14,7 @@ from trainables.architectures.resonant.memory.base import Memory
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
 from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
 from trainables.architectures.resonant.memory.phase_vector import HybridMemory, PhaseVectorMemory
-from trainables.architectures.resonant.phase_embedding import Cascade, PhaseEmbedding
+from trainables.architectures.resonant.phase_embedding import PhaseEmbedding
 from trainables.architectures.resonant.readout.infonce import InfoNCE
 from trainables.architectures.resonant.readout.query import build_query
 from trainables.architectures.resonant.readout.readout import Readout
@@ -47,16 +47,7 @@ def build_parts(config: ResonantConfig, d_model: int, vocab_size: int) -> Parts:
 
 
 def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
-    own = Cascade.of_block(
-        index,
-        alpha=config.alpha,
-        gamma=config.gamma,
-        omega=config.omega,
-        cascade_lambda=config.cascade_lambda,
-        cascade_kappa=config.cascade_kappa,
-        phase_delta=config.phase_delta,
-        omega_delta=config.omega_delta,
-    )
+    own = config.cascade(index)
     embedding = PhaseEmbedding(
         d_model,
         alpha=own.alpha,
@@ -81,7 +72,7 @@ def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
         gamma=own.gamma,
         mixer=config.mixer,
         causal=config.causal,
-        memories=_memories(config, d_model),
+        memories=_memories(config, d_model, index),
         schedule=schedule,
         stillness=Stillness(ema=still.ema, floor=still.floor) if still and config.gamma > 0 else None,
         bias=config.bias,
@@ -95,22 +86,25 @@ def _omega_range(config: ResonantConfig, omega: float) -> tuple[float, float]:
     return config.omega_min + moved, config.omega_max + moved
 
 
-def _memories(config: ResonantConfig, d_model: int) -> list[Memory]:
+def _memories(config: ResonantConfig, d_model: int, index: int) -> list[Memory]:
     memories: list[Memory] = []
     if config.pvm is not None:
-        memories.append(_pvm(config, config.pvm, d_model))
+        memories.append(_pvm(config, config.pvm, d_model, index))
     if config.plm is not None:
         plm = config.plm.model_dump()
         memories.append(PhaseLatticeMemory(d_model, init_std=config.residual_std, bias=config.bias, **plm))
     return memories
 
 
-def _pvm(config: ResonantConfig, pvm: PVMConfig, d_model: int) -> Memory:
+def _pvm(config: ResonantConfig, pvm: PVMConfig, d_model: int, index: int) -> Memory:
+    omega, phase = config.phase_of_memory(index)
     memory = PhaseVectorMemory(
         d_model,
         t2=None if pvm.t2 is None else T2Decay(**pvm.t2.model_dump()),
         pcm=None if pvm.pcm is None else _pcm(pvm.pcm, d_model),
-        **pvm.model_dump(exclude={"t2", "pcm", "local_attention"}),
+        omega=omega,
+        phase=phase,
+        **pvm.model_dump(exclude={"omega", "phase", "t2", "pcm", "local_attention"}),
     )
     local = pvm.local_attention
     if local is None:

@@ -35,6 +35,7 @@ from trainables.architectures.resonant.fields import (
     Time,
 )
 from trainables.architectures.resonant.metrics import PROBES
+from trainables.architectures.resonant.phase_embedding import Cascade
 from trainables.data.pretrained_files import absolute_source, source_hash
 from trainables.layers.bypass import IdentityMixer, NoMixer
 from trainables.layers.mixer import Mixer
@@ -49,6 +50,8 @@ PUBLISHED: dict[str, Any] = {
         "rotation": "post",
         "counter": "global",
         "reset": False,
+        "omega": None,
+        "phase": None,
         "t2": {"published": True},
         "pcm": {"published": True},
     },
@@ -200,6 +203,28 @@ class ResonantConfig(BackboneConfig):
         """Whether the backbone is not trained."""
         return self.backbone != SCRATCH if self.freeze_backbone is None else self.freeze_backbone
 
+    def cascade(self, block: int) -> Cascade:
+        """Return the parameters with which the phase signal of 0-based `block` starts."""
+        return Cascade.of_block(
+            block,
+            alpha=self.alpha,
+            gamma=self.gamma,
+            omega=self.omega,
+            cascade_lambda=self.cascade_lambda,
+            cascade_kappa=self.cascade_kappa,
+            phase_delta=self.phase_delta,
+            omega_delta=self.omega_delta,
+        )
+
+    def phase_of_memory(self, block: int) -> tuple[float, float]:
+        """Return ω and φ of the phase-vector memory in 0-based `block`."""
+        assert self.pvm is not None
+        own, given = self.cascade(block), self.pvm
+        return (
+            own.omega if given.omega is None else given.omega,
+            own.phase if given.phase is None else given.phase,
+        )
+
     @property
     def violates(self) -> frozenset[str]:
         """A symmetric convolution sees the next token; a readout of the first trace, another sequence."""
@@ -226,6 +251,8 @@ class ResonantConfig(BackboneConfig):
         """
         fields = super().canonical()
         del fields["fidelity"], fields["freeze_backbone"]
+        if self.pvm is not None:
+            fields["pvm"] |= self._phases_of_memories()
         own = from_fields(
             {name: fields.pop(name) for name in ResonantConfig.__annotations__ if name in fields}, SEARCH
         )
@@ -242,6 +269,14 @@ class ResonantConfig(BackboneConfig):
         else:
             del rest["quantisation"], rest["backbone_dtype"]
         return {**fields, **to_fields({**kept, **rest}, SEARCH)}
+
+    def _phases_of_memories(self) -> dict[str, Any]:
+        """Return ω and φ of the phase-vector memories: a number, or a list if they differ from block to block."""
+        phases = [self.phase_of_memory(block) for block in range(self.num_blocks or 1)]
+        return {
+            name: values[0] if len(set(values)) == 1 else list(values)
+            for name, values in zip(("omega", "phase"), zip(*phases, strict=True), strict=True)
+        }
 
     def _without_effect(self, kept: dict[str, Any]) -> set[str]:
         """Return the fields of our own backbone that neither a Hugging Face one nor the added modules read.

@@ -63,10 +63,10 @@ class PVMConfig(Schema):
     """Write strength."""
     beta: float = Field(0.85, ge=0, le=1)
     """Decay factor per token."""
-    omega: float = 6.0
-    """Radians per unit of (logarithmic) time."""
-    phase: float = 0.0
-    """Radians."""
+    omega: float | None = 6.0
+    """Radians per unit of (logarithmic) time; null: that with which its block starts, as published."""
+    phase: float | None = 0.0
+    """Radians; null: that with which its block starts, as published."""
     gate_init: float = -2.0
     """Initial value of the gate that adds what is read; its strength is the sigmoid."""
     input_scale: float = 4.0
