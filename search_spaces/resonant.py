@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from search_spaces.dimensions import Choice, Constant, Integer, LogReal, Real
+from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import Condition, Forbidden, SearchSpace
 
 _GUIDE = "AFRB usage guide"
@@ -87,6 +87,41 @@ _BLOCKS = {
     ),
 }
 
+
+def _t2(memory: str) -> dict[str, Dimension]:
+    return {
+        f"{memory}.t2": _switch("A decay by position in place of the constant one.", _GUIDE),
+        f"{memory}.t2.fades_read": Choice(
+            (True, False),
+            meaning="Whether it also multiplies what is read.",
+            source=f"{_MEMORY}; not with PCM alone",
+        ),
+        f"{memory}.t2.mode": Choice(
+            ("exp", "resonant"), meaning="Exponential, or with an oscillation.", source=_CODE
+        ),
+        f"{memory}.t2.steps": LogReal(
+            100, 5000, unit="tokens", meaning="Time constant of the first.", source=f"{_OURS} 1500"
+        ),
+        f"{memory}.t2.k": LogReal(
+            1e-4, 1e-2, unit="1 / tokens", meaning="Rate of the second.", source=f"{_OURS} .001"
+        ),
+        f"{memory}.t2.alpha": Real(0.0, 0.3, meaning="Size of the oscillation.", source=f"{_OURS} .08"),
+        f"{memory}.t2.omega": Real(
+            5.0, 7.0, unit="radians per unit of log time", meaning="Its frequency.", source=_GUIDE
+        ),
+        f"{memory}.t2.phase": Real(0.0, 3.1416, unit="radians", meaning="Its phase.", source=f"{_OURS} pi/3"),
+    }
+
+
+def _pcm(memory: str) -> dict[str, Dimension]:
+    return {
+        f"{memory}.pcm": _switch("A learned offset of what is read.", _CODE),
+        f"{memory}.pcm.gate_init": Real(
+            -2.0, 2.0, unit="logits", meaning="Where its gate starts.", source=f"{_OURS} .5"
+        ),
+    }
+
+
 _PVM = {
     "pvm": _switch("Phase-vector memory in every block.", _GUIDE),
     "pvm.alpha": Real(0.1, 0.5, meaning="Write strength.", source=_GUIDE),
@@ -106,22 +141,13 @@ _PVM = {
     "pvm.reset": Choice(
         (True, False), meaning="Empty the memory for every sequence; as published it is never.", source=_MEMORY
     ),
-    "pvm.t2": _switch("A decay by position in place of the constant one.", _GUIDE),
-    "pvm.t2.mode": Choice(("exp", "resonant"), meaning="Exponential, or with an oscillation.", source=_CODE),
-    "pvm.t2.steps": LogReal(
-        100, 5000, unit="tokens", meaning="Time constant of the first.", source=f"{_OURS} 1500"
-    ),
-    "pvm.t2.k": LogReal(1e-4, 1e-2, unit="1 / tokens", meaning="Rate of the second.", source=f"{_OURS} .001"),
-    "pvm.t2.alpha": Real(0.0, 0.3, meaning="Size of the oscillation.", source=f"{_OURS} .08"),
-    "pvm.t2.omega": Real(5.0, 7.0, unit="radians per unit of log time", meaning="Its frequency.", source=_GUIDE),
-    "pvm.t2.phase": Real(0.0, 3.1416, unit="radians", meaning="Its phase.", source=f"{_OURS} pi/3"),
+    **_t2("pvm"),
     "pvm.counter": Choice(
         ("local", "global"),
         meaning="Time within the sequence, or all training passes too, as published.",
         source=_MEMORY,
     ),
-    "pvm.pcm": _switch("A learned offset of what is read.", _CODE),
-    "pvm.pcm.gate_init": Real(-2.0, 2.0, unit="logits", meaning="Where its gate starts.", source=f"{_OURS} .5"),
+    **_pcm("pvm"),
     "pvm.local_attention": _switch("Attention over the last tokens beside the memory.", _GUIDE),
     "pvm.local_attention.window": Choice((8, 16, 32, 64), unit="tokens", meaning="Its window.", source=_GUIDE),
     "pvm.local_attention.weight": Real(0.0, 1.0, meaning="Its share.", source=f"{_GUIDE} has .3"),
@@ -144,6 +170,8 @@ _PLM = {
     "plm.gate_init": Real(
         -5.0, 0.0, unit="logits", meaning="Where the lattice's gate starts.", source=f"{_OURS} -2"
     ),
+    **_t2("plm"),
+    **_pcm("plm"),
 }
 
 _READOUT = {
@@ -208,6 +236,17 @@ _SIGNAL = "num_blocks != 0 and gamma != 0"
 _PHASE = f"{_SIGNAL} and (alpha != 0 or learn_phase)"
 _TURNS = 'pvm.rotation != "none"'
 
+
+def _of_decay(memory: str) -> tuple[Condition, ...]:
+    t2 = f"{memory}.t2"
+    return (
+        Condition(f"{t2}.*", only_if=t2),
+        Condition(f"{t2}.steps", only_if=f'{t2}.mode == "exp"'),
+        Condition((f"{t2}.k", f"{t2}.alpha", f"{t2}.omega", f"{t2}.phase"), only_if=f'{t2}.mode == "resonant"'),
+        Condition(f"{memory}.pcm.*", only_if=f"{memory}.pcm"),
+    )
+
+
 SEARCH = SearchSpace(
     {**_BLOCKS, **_PVM, **_PLM, **_READOUT},
     conditions=(
@@ -226,14 +265,10 @@ SEARCH = SearchSpace(
         Condition("pvm.*", only_if="pvm"),
         Condition(("pvm.omega", "pvm.phase", "pvm.time"), only_if=_TURNS),
         Condition("pvm.counter", only_if=f"{_TURNS} or pvm.t2"),
-        Condition("pvm.t2.*", only_if="pvm.t2"),
-        Condition("pvm.t2.steps", only_if='pvm.t2.mode == "exp"'),
-        Condition(
-            ("pvm.t2.k", "pvm.t2.alpha", "pvm.t2.omega", "pvm.t2.phase"), only_if='pvm.t2.mode == "resonant"'
-        ),
-        Condition("pvm.pcm.*", only_if="pvm.pcm"),
+        *_of_decay("pvm"),
         Condition("pvm.local_attention.*", only_if="pvm.local_attention"),
         Condition("plm.*", only_if="plm"),
+        *_of_decay("plm"),
         Condition("readout", only_if="pvm or plm"),
         Condition(("readout.*", "query.*", "ridge", "infonce"), only_if="readout"),
         Condition(("readout.top_k_over",), only_if="readout.top_k != 0"),

@@ -49,8 +49,12 @@ ROWS = (
         stillness={"ema": 0.9, "floor": 0.4, "warm_steps": 2},
     ),
     _row("pvm_omega7", "the memory has its block's omega", section="2.4", omega=7.0, pvm=_PVM),
-    _row("cascade_pvm_omega_delta", "three memories and omegas", section="2.4", **_THREE, omega_delta=0.5, pvm=_PVM),
-    _row("cascade_pvm_phase_delta", "three memories and phases", section="2.4", **_THREE, phase_delta=0.1, pvm=_PVM),
+    _row(
+        "cascade_pvm_omega_delta", "three memories and omegas", section="2.4", **_THREE, omega_delta=0.5, pvm=_PVM
+    ),
+    _row(
+        "cascade_pvm_phase_delta", "three memories and phases", section="2.4", **_THREE, phase_delta=0.1, pvm=_PVM
+    ),
     _row("pcm_alone", "PCM alone", section="2.7", pvm={**_PVM, "pcm": {}}),
     _row("t2_alone", "T2 alone", section="2.8", pvm={**_PVM, "t2": {"steps": 20.0}}),
     _row("t2_pcm", "T2 and PCM", pvm={**_PVM, "t2": {}, "pcm": {}}),

@@ -9,7 +9,7 @@ from torch import nn
 from trainables.architectures.resonant.block.block import AFRBBlock, Stillness
 from trainables.architectures.resonant.block.schedule import BlockSchedule
 from trainables.architectures.resonant.config import ResonantConfig
-from trainables.architectures.resonant.fields import PhaseChangeConfig, PVMConfig
+from trainables.architectures.resonant.fields import PhaseChangeConfig, PVMConfig, T2Config
 from trainables.architectures.resonant.memory.base import Memory
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
 from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
@@ -91,8 +91,16 @@ def _memories(config: ResonantConfig, d_model: int, index: int) -> list[Memory]:
     if config.pvm is not None:
         memories.append(_pvm(config, config.pvm, d_model, index))
     if config.plm is not None:
-        plm = config.plm.model_dump()
-        memories.append(PhaseLatticeMemory(d_model, init_std=config.residual_std, bias=config.bias, **plm))
+        memories.append(
+            PhaseLatticeMemory(
+                d_model,
+                init_std=config.residual_std,
+                bias=config.bias,
+                t2=_t2(config.plm.t2),
+                pcm=_pcm(config.plm.pcm, d_model),
+                **config.plm.model_dump(exclude={"t2", "pcm"}),
+            )
+        )
     return memories
 
 
@@ -100,8 +108,8 @@ def _pvm(config: ResonantConfig, pvm: PVMConfig, d_model: int, index: int) -> Me
     omega, phase = config.phase_of_memory(index)
     memory = PhaseVectorMemory(
         d_model,
-        t2=None if pvm.t2 is None else T2Decay(**pvm.t2.model_dump()),
-        pcm=None if pvm.pcm is None else _pcm(pvm.pcm, d_model),
+        t2=_t2(pvm.t2),
+        pcm=_pcm(pvm.pcm, d_model),
         omega=omega,
         phase=phase,
         **pvm.model_dump(exclude={"omega", "phase", "t2", "pcm", "local_attention"}),
@@ -120,7 +128,13 @@ def _pvm(config: ResonantConfig, pvm: PVMConfig, d_model: int, index: int) -> Me
     return HybridMemory(memory, attention, weight=local.weight)
 
 
-def _pcm(given: PhaseChangeConfig, d_model: int) -> PhaseChangeOffset:
+def _t2(given: T2Config | None) -> T2Decay | None:
+    return None if given is None else T2Decay(**given.model_dump())
+
+
+def _pcm(given: PhaseChangeConfig | None, d_model: int) -> PhaseChangeOffset | None:
+    if given is None:
+        return None
     init_std = 0.0 if given.published else INIT_STD
     return PhaseChangeOffset(d_model, gate_init=given.gate_init, init_std=init_std, published=given.published)
 

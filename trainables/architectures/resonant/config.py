@@ -55,6 +55,7 @@ PUBLISHED: dict[str, Any] = {
         "t2": {"published": True},
         "pcm": {"published": True},
     },
+    "plm": {"t2": {"published": True}, "pcm": {"published": True}},
     "readout": {"positions": "last", "mask": "window", "of": "first", "top_k_over": "vocabulary"},
     "ridge": {"target": "embedding", "unfreeze_step": None},
     "infonce": {"embedding": "sliced"},
@@ -85,6 +86,15 @@ def with_published(given: Any, published: dict[str, Any]) -> Any:
     return filled
 
 
+def _with_both(memory: Any) -> Any:
+    """Return a memory where, as published, T2 brings PCM, and PCM a T2 decay that does not fade what is read."""
+    if not isinstance(memory, dict):
+        return memory
+    if memory.get("t2") is not None:
+        return {"pcm": {}, **memory}
+    return {"t2": {"fades_read": False}, **memory} if memory.get("pcm") is not None else memory
+
+
 def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
     """Return whether a field that is in no search space belongs to a group that is present, or to none."""
     group = name.rpartition(".")[0]
@@ -97,6 +107,7 @@ class ResonantConfig(BackboneConfig):
 
     spaces = SPACES
     published = PUBLISHED
+    added = {"pvm.t2.fades_read": True, "plm.t2": None, "plm.pcm": None}
     probes = PROBES
 
     name: Literal["resonant"] = "resonant"
@@ -161,7 +172,8 @@ class ResonantConfig(BackboneConfig):
         """Fill in what `as_published` sets."""
         if fields.get("fidelity") != "as_published":
             return fields
-        return with_published({"learn_phase": False, **fields}, cls.published)
+        memories = {name: _with_both(fields[name]) for name in ("pvm", "plm") if name in fields}
+        return with_published({"learn_phase": False, **fields, **memories}, cls.published)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ResonantConfig:
@@ -240,7 +252,8 @@ class ResonantConfig(BackboneConfig):
         """False with counters or memories that persist across forward passes, or negatives drawn for each."""
         keeps_count = self.counter == "forward_passes" and self.num_blocks > 0 and self.gamma > 0
         keeps_state = self.pvm is not None and (not self.pvm.reset or self.pvm.counter == "global")
-        fades = self.pvm is not None and self.pvm.t2 is not None and self.pvm.t2.published
+        decays = [memory.t2 for memory in (self.pvm, self.plm) if memory is not None and memory.t2 is not None]
+        fades = any(t2.published and t2.fades_read for t2 in decays)
         still = self.stillness is not None
         return super().microbatch_invariant and not (keeps_count or keeps_state or fades or still or self.infonce)
 

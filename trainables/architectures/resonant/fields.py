@@ -35,8 +35,10 @@ class T2Config(Schema):
     omega: float = 6.0
     phase: float = 1.0472
     """Radians."""
+    fades_read: bool = True
+    """Whether what is read is multiplied by it, too."""
     published: bool = False
-    """Decays in training only, by the number of forward passes."""
+    """Decays in training only; what is read by the number of forward passes."""
 
 
 class PhaseChangeConfig(Schema):
@@ -92,6 +94,8 @@ class PLMConfig(Schema):
     omega: float = 6.0
     kappa: float = Field(0.05, ge=0)
     gate_init: float = -2.0
+    t2: T2Config | None = None
+    pcm: PhaseChangeConfig | None = None
 
 
 class ReadoutConfig(Schema):

@@ -110,7 +110,7 @@ def _reach(model: Probed) -> int | None:
     the phase-vector memory: the longer of the two counts.
     """
     pvm, decays = model.config.pvm, _decays(model)
-    fades = pvm is not None and pvm.t2 is not None
+    fades = any(memory is not None and memory.t2 is not None for memory in (pvm, model.config.plm))
     if fades or not decays or not all(0 < decay < 1 for decay in decays) or model.config.num_blocks == 0:
         return None
     reaches = [measures.reach(decay) for decay in decays]

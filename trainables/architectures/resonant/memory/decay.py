@@ -33,6 +33,8 @@ class T2Decay:
     omega: float = 6.0
     phase: float = 1.0472
     """φ in radians."""
+    fades_read: bool = True
+    """Whether it also multiplies what is read; as published not where it only comes with PCM."""
     published: bool = False
     """Whether it behaves as published."""
 
@@ -56,8 +58,8 @@ class PhaseChangeOffset(nn.Module):
         d_model: Width D.
         gate_init: Initial value of g.
         init_std: Initial standard deviation of c and a; as published 0, which gives g no gradient at first.
-        published: Whether it is added in training only. (As published it also replaced β by e^{−u/1500};
-            that is left to `T2Decay`.)
+        published: Whether it is added in training only. (As published it also replaces β by e^{−u/1500}: a
+            `T2Decay` that does not fade what is read.)
     """
 
     def __init__(

@@ -17,7 +17,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.resonant.memory.base import Memory, MemoryOutput, MemoryState
+from trainables.architectures.resonant.memory.base import MemoryOutput, MemoryState
+from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
+from trainables.architectures.resonant.memory.fading import FadingMemory
 from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
 from trainables.layers.mixer import ResidualProjection
 from trainables.layers.phase_scan import Pair
@@ -43,7 +45,7 @@ def laplacian_modes(grid: tuple[int, int]) -> list[float]:
     return [along_x + along_y for along_x, along_y in itertools.product(*rings)]
 
 
-class PhaseLatticeMemory(Memory):
+class PhaseLatticeMemory(FadingMemory):
     """S_c ← β·S_c + α·z_c + κ·Σ_n (S_n − S_c) over the four neighbours n of cell c on a torus, with z = W_in·x + b.
 
     What is read is S̃_c = R(θ_c)·S_c with θ_c = ω_c·log(1 + t) + φ_c, ω_c and φ_c learned, channel k of a cell
@@ -51,6 +53,8 @@ class PhaseLatticeMemory(Memory):
 
     The update is linear and the same at every position, so it is computed in the basis of the torus's waves, in
     which cells are decoupled: one exponential memory per channel, in O(T).
+
+    A T2 decay d replaces β at every position, and what leaks stays the same share of what is kept: κ·d/β.
 
     Args:
         d_model: Width D; a multiple of 2·X·Y.
@@ -61,6 +65,8 @@ class PhaseLatticeMemory(Memory):
         omega: Initial value of every ω_c, in radians per unit of logarithmic time.
         kappa: Coupling κ >= 0 to each neighbour. On a side of two cells both neighbours are the same cell.
         gate_init: Initial value of g.
+        t2: A decay that replaces β and may also multiply S̃, or None.
+        pcm: An offset added to S̃, or None.
         init_std: Initial standard deviation of W_out.
         bias: Whether there are biases.
 
@@ -87,6 +93,8 @@ class PhaseLatticeMemory(Memory):
         omega: float = 6.0,
         kappa: float = 0.05,
         gate_init: float = -2.0,
+        t2: T2Decay | None = None,
+        pcm: PhaseChangeOffset | None = None,
     ) -> None:
         super().__init__()
         num_cells = grid_x * grid_y
@@ -94,6 +102,7 @@ class PhaseLatticeMemory(Memory):
             raise ValueError(f"d_model={d_model} must be a multiple of {2 * num_cells}: cells of an even width")
         self.d_model, self.grid, self.num_cells = d_model, (grid_x, grid_y), num_cells
         self.alpha, self.beta, self.kappa = alpha, beta, kappa
+        self.t2, self.pcm = t2, pcm
         self.to_cells = nn.Linear(d_model, d_model, bias=bias)
         self.out = ResidualProjection(d_model, d_model, init_std=init_std, bias=bias)
         self.gate = nn.Parameter(torch.tensor(gate_init))
@@ -110,23 +119,35 @@ class PhaseLatticeMemory(Memory):
                 f"beta={beta} must be in [0, 1] and kappa={kappa} in [0, {beta / 8:g}]: "
                 "the most uneven wave on the lattice keeps beta - 8 kappa of itself"
             )
+        self.register_buffer("passes", torch.zeros((), dtype=torch.long), persistent=self.stateful)
 
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
         """Write and read at every position; see `Memory.run`."""
+        self.count_pass()
         if state is None:
             state = MemoryState(widened(x_BTD.new_zeros(x_BTD.shape[0], self.d_model)), 0)
         written_BTD = self.alpha * widened(self.to_cells(x_BTD))
-        retained_C = torch.tensor(self.retained, dtype=written_BTD.dtype, device=written_BTD.device)
+        local_T = state.position + torch.arange(1, x_BTD.shape[1] + 1, device=x_BTD.device)
         waves_BTD, scan = decayed_sum(
             self._waves(written_BTD),
-            log_decay=retained_C.clamp(min=0).log().repeat_interleave(self.d_model // self.num_cells),
+            log_decay=self._log_decay(local_T, written_BTD.dtype),
             state=ScanState(self._waves(state.memory_BD)),
         )
-        turned_BTD = self._turned(self._waves(waves_BTD), state.position)
+        turned_BTD = self.faded(self._turned(self._waves(waves_BTD), state.position), local_T)
         trace_BTD = widened(self.out(turned_BTD.to(x_BTD.dtype)))
         y_BTD = x_BTD + (self.gate.sigmoid() * trace_BTD).to(x_BTD.dtype)
         last = MemoryState(self._waves(scan.memory), state.position + x_BTD.shape[1])
         return MemoryOutput(y_BTD, trace_BTD, last)
+
+    def _log_decay(self, local_T: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return the logarithm of the share of every wave that is kept, (D,), or with a T2 decay (T, D)."""
+        t2 = self.t2_now()
+        kept_C = torch.tensor(self.retained, dtype=dtype, device=local_T.device).clamp(min=0)
+        if t2 is None:
+            return kept_C.log().repeat_interleave(self.d_model // self.num_cells)
+        share_C = kept_C / self.beta if self.beta > 0 else torch.ones_like(kept_C)
+        log_TC = t2.log_decay(local_T).to(dtype).unsqueeze(-1) + share_C.log()
+        return log_TC.repeat_interleave(self.d_model // self.num_cells, dim=-1)
 
     def _waves(self, cells_xD: Tensor) -> Tensor:
         """Transform cells to waves, or waves to cells: the transform is its own inverse."""
@@ -155,14 +176,18 @@ class PhaseLatticeMemory(Memory):
         """Write, couple and read from the definition, cell by cell and position by position."""
         written_BTXYK = self.alpha * self.to_cells(x_BTD).unflatten(-1, (*self.grid, -1))
         cells_BXYK = torch.zeros_like(written_BTXYK[:, 0])
-        rows = []
+        share, rows = self.kappa / self.beta if self.beta > 0 else 0.0, []
         for position, written_BXYK in enumerate(written_BTXYK.unbind(1)):
+            time_1 = torch.tensor([position + 1], device=x_BTD.device)
+            t2 = self.t2_now()
+            kept = self.beta if t2 is None else float(t2.decay(time_1))
             neighbours = sum(cells_BXYK.roll(shift, axis) for axis in (1, 2) for shift in (1, -1))
-            leaked_BXYK = self.kappa * (neighbours - 4 * cells_BXYK)
-            cells_BXYK = self.beta * cells_BXYK + written_BXYK + leaked_BXYK
+            leaked_BXYK = share * kept * (neighbours - 4 * cells_BXYK)
+            cells_BXYK = kept * cells_BXYK + written_BXYK + leaked_BXYK
             angle_XY1 = (self.omega_C * math.log(1 + position) + self.phase_C).view(*self.grid, 1)
             re, im = cells_BXYK.chunk(2, dim=-1)
             cos, sin = angle_XY1.cos(), angle_XY1.sin()
-            rows.append(torch.cat((cos * re - sin * im, sin * re + cos * im), -1).flatten(1))
+            read_BD = torch.cat((cos * re - sin * im, sin * re + cos * im), -1).flatten(1)
+            rows.append(self.faded(read_BD.unsqueeze(1), time_1).squeeze(1))
         y_BTD: Tensor = x_BTD + self.gate.sigmoid() * self.out(torch.stack(rows, 1))
         return y_BTD

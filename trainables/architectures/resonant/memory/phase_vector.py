@@ -1,6 +1,7 @@
 """Phase-vector memory: an exponential memory whose channels rotate in pairs, by an angle that grows with time.
 
-Shapes: B batch, T positions, D channels; channel k rotates together with channel k + D/2. Phases are in radians.
+Shapes: B batch, T positions, D channels; channel k rotates together with channel k + D // 2, and the last of an odd
+number does not rotate. Phases are in radians.
 
 Source:
     attention-free-phase-blocks, src/phase_memory.py.
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from trainables.architectures.resonant.fields import Counter, Rotation, Time
 from trainables.architectures.resonant.memory.base import Memory, MemoryOutput, MemoryState
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
+from trainables.architectures.resonant.memory.fading import FadingMemory
 from trainables.architectures.resonant.phase_embedding import phase_at
 from trainables.layers.decayed_sum import ScanState, widened
 from trainables.layers.local_attention import LocalAttention
@@ -24,7 +26,7 @@ from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.randomness import Constant, Initializer
 
 
-class PhaseVectorMemory(Memory):
+class PhaseVectorMemory(FadingMemory):
     """m_t = β·m_{t−1} + α·s·x_t, read as m̃_t, and y_t = x_t + σ(g)·m̃_t, with g and s learned.
 
     Rotated by R(θ_t), θ_t = ω·log(1 + u_t) + φ, is what is read (`post`, as published: m̃_t = R(θ_t)·m_t, an
@@ -35,7 +37,7 @@ class PhaseVectorMemory(Memory):
     the first training pass, and .39 rad after 8,000.
 
     Args:
-        d_model: Width D, even.
+        d_model: Width D.
         alpha: α, the factor of an input when it is written.
         beta: β in [0, 1], the decay factor of the memory at every position.
         omega: ω in radians per unit of (logarithmic) time.
@@ -51,7 +53,7 @@ class PhaseVectorMemory(Memory):
         pcm: An offset added to what is read, or None.
 
     Raises:
-        ValueError: If D is odd or β outside [0, 1].
+        ValueError: If β is outside [0, 1].
     """
 
     name: ClassVar[str] = "pvm"
@@ -74,8 +76,6 @@ class PhaseVectorMemory(Memory):
         pcm: PhaseChangeOffset | None = None,
     ) -> None:
         super().__init__()
-        if d_model % 2:
-            raise ValueError(f"d_model must be even, as channels turn in pairs; got {d_model}")
         if not 0 <= beta <= 1:
             raise ValueError(f"beta must be in [0, 1], got {beta}")
         self.d_model = d_model
@@ -88,7 +88,6 @@ class PhaseVectorMemory(Memory):
             "gate": Constant(gate_init),
             "input_scale": Constant(input_scale),
         }
-        self.passes: Tensor
         self.register_buffer("passes", torch.zeros((), dtype=torch.long))
         self.carried_D: Tensor | None
         self.register_buffer("carried_D", None if reset else torch.zeros(d_model))
@@ -96,26 +95,25 @@ class PhaseVectorMemory(Memory):
     @property
     def stateful(self) -> bool:
         """Whether a training forward pass affects later ones: then no batch may be split or rerun."""
-        return not self.reset or self.counter == "global" or (self.t2 is not None and self.t2.published)
+        return not self.reset or self.counter == "global" or super().stateful
 
     def run(self, x_BTD: Tensor, state: MemoryState | None = None) -> MemoryOutput:
         """Write and read at every position; see `Memory.run`."""
-        if self.training and self.stateful:
-            self.passes += 1
+        self.count_pass()
         if state is None:
             state = self.initial_state(x_BTD)
         wide_BTD = widened(x_BTD)
         local_T = state.position + torch.arange(1, x_BTD.shape[1] + 1, device=x_BTD.device)
-        phase_T1 = self.phases(local_T).to(wide_BTD.dtype).unsqueeze(-1)
+        phase_TP = self._phases_of_pairs(local_T).to(wide_BTD.dtype)
         read, scan = phase_scan(
-            Pair.of_halves(self.alpha * self.input_scale * wide_BTD),
+            paired(self.alpha * self.input_scale * wide_BTD),
             log_decay=self._log_decay(local_T, wide_BTD.dtype),
-            write_phase=phase_T1 if self.rotation == "write" else None,
-            read_phase=-phase_T1 if self.rotation == "post" else None,
-            state=ScanState(torch.stack(state.memory_BD.chunk(2, dim=-1))),
+            write_phase=phase_TP if self.rotation == "write" else None,
+            read_phase=-phase_TP if self.rotation == "post" else None,
+            state=ScanState(torch.stack(paired(state.memory_BD))),
         )
-        trace_BTD = self._faded(read.joined(), local_T)
-        memory_BD = torch.cat(tuple(scan.memory), dim=-1)
+        trace_BTD = self.faded(unpaired(read, self.d_model), local_T)
+        memory_BD = unpaired(Pair(*scan.memory), self.d_model)
         if self.training and self.carried_D is not None:
             self.carried_D.copy_(memory_BD.detach().mean(0))
         y_BTD = (wide_BTD + self.gate.sigmoid() * trace_BTD).to(x_BTD.dtype)
@@ -133,24 +131,18 @@ class PhaseVectorMemory(Memory):
         count_T = local_T + self.passes if self.counter == "global" else local_T
         return phase_at(count_T, self.omega, self.phase, self.time)
 
-    def _t2_now(self) -> T2Decay | None:
-        """Return the T2 decay if it applies in the current mode."""
-        return None if self.t2 is None or (self.t2.published and not self.training) else self.t2
+    def _phases_of_pairs(self, local_T: Tensor) -> Tensor:
+        """Return θ as (T, 1) for all pairs, or as (T, P) if the last of P has no partner and does not rotate."""
+        phase_T1 = self.phases(local_T).unsqueeze(-1)
+        if self.d_model % 2 == 0:
+            return phase_T1
+        return torch.cat((phase_T1.expand(-1, self.d_model // 2), torch.zeros_like(phase_T1)), dim=-1)
 
     def _log_decay(self, local_T: Tensor, dtype: torch.dtype) -> Tensor | float:
         """Return log β, or, as (T, 1), the T2 decay that replaces it."""
-        if (t2 := self._t2_now()) is not None:
+        if (t2 := self.t2_now()) is not None:
             return t2.log_decay(local_T).to(dtype).unsqueeze(-1)
         return math.log(self.beta) if self.beta > 0 else -math.inf
-
-    def _faded(self, read_BTD: Tensor, local_T: Tensor) -> Tensor:
-        """Return what is read after T2 decay and with the PCM offset."""
-        if (t2 := self._t2_now()) is not None:
-            time_T = local_T + self.passes + 1 if t2.published else local_T
-            read_BTD = t2.decay(time_T).to(read_BTD.dtype).unsqueeze(-1) * read_BTD
-        if self.pcm is not None and (self.training or not self.pcm.published):
-            read_BTD = read_BTD + self.pcm()
-        return read_BTD
 
     def state_bytes(self, batch_size: int, dtype: torch.dtype = torch.float32) -> int:
         """Return the size of the state in bytes: D numbers per sequence, in float32 or wider."""
@@ -171,20 +163,36 @@ class PhaseVectorMemory(Memory):
         rows = []
         for position, x_BD in enumerate(x_BTD.unbind(1)):
             time_1 = torch.tensor([position + 1], device=x_BTD.device)
-            theta, t2 = float(self.phases(time_1)), self._t2_now()
+            theta, t2 = float(self.phases(time_1)), self.t2_now()
             turned_BD = turned(x_BD, theta) if self.rotation == "write" else x_BD
             beta = self.beta if t2 is None else float(t2.decay(time_1))
             memory_BD = beta * memory_BD + self.alpha * self.input_scale * turned_BD
             read_BD = turned(memory_BD, theta) if self.rotation == "post" else memory_BD
-            rows.append(x_BD + self.gate.sigmoid() * self._faded(read_BD.unsqueeze(1), time_1).squeeze(1))
+            rows.append(x_BD + self.gate.sigmoid() * self.faded(read_BD.unsqueeze(1), time_1).squeeze(1))
         return torch.stack(rows, 1)
 
 
 def turned(x_xD: Tensor, theta: float) -> Tensor:
-    """Return `x_xD` with channels (k, k + D/2) rotated by θ radians."""
-    re_x, im_x = x_xD.chunk(2, dim=-1)
+    """Return `x_xD` with channels (k, k + D // 2) rotated by θ radians, and the last of an odd D as it is."""
+    half = x_xD.shape[-1] // 2
+    re_x, im_x, rest_x = x_xD.split((half, half, x_xD.shape[-1] % 2), dim=-1)
     cos, sin = math.cos(theta), math.sin(theta)
-    return torch.cat((cos * re_x - sin * im_x, sin * re_x + cos * im_x), dim=-1)
+    return torch.cat((cos * re_x - sin * im_x, sin * re_x + cos * im_x, rest_x), dim=-1)
+
+
+def paired(x_xD: Tensor) -> Pair:
+    """Pair channel k with channel k + D // 2, and the last of an odd D with 0."""
+    if x_xD.shape[-1] % 2 == 0:
+        return Pair.of_halves(x_xD)
+    half = x_xD.shape[-1] // 2
+    re_x, im_x, rest_x = x_xD.split((half, half, 1), dim=-1)
+    return Pair(torch.cat((re_x, rest_x), dim=-1), torch.cat((im_x, torch.zeros_like(rest_x)), dim=-1))
+
+
+def unpaired(pair: Pair, d_model: int) -> Tensor:
+    """Return the D channels of `pair`: the inverse of `paired`."""
+    half = d_model // 2
+    return torch.cat((pair.re[..., :half], pair.im[..., :half], pair.re[..., half:]), dim=-1)
 
 
 class HybridMemory(Memory):

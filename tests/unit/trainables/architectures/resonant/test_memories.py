@@ -8,52 +8,26 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.architectures.resonant.memory.base import Memory, MemoryState
+from tests.unit.trainables.architectures.resonant.memories import (
+    EVERY,
+    PUBLISHED,
+    D,
+    assert_streams,
+    hybrid,
+    inputs,
+    lattice,
+    passed,
+    pvm,
+    ready,
+)
 from trainables.architectures.resonant.memory.decay import PhaseChangeOffset, T2Decay
-from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory, hartley, laplacian_modes
+from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
 from trainables.architectures.resonant.memory.phase_vector import HybridMemory, PhaseVectorMemory, turned
 from trainables.contract.architectures import REFERENCE_LENGTHS, compare_with_reference
 from trainables.layers.angles import wrap
 from trainables.layers.local_attention import LocalAttention
-from trainables.randomness import initialise
 
-D = 8
 ROTATIONS, TIMES, COUNTERS = ("none", "post", "write"), ("log", "linear"), ("local", "global")
-PUBLISHED: dict[str, Any] = {"rotation": "post", "counter": "global", "reset": False}
-
-
-def inputs(*shape: int, seed: int = 0) -> Tensor:
-    return torch.randn(*shape, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
-
-
-def ready(memory: Any) -> Any:
-    initialise(memory, 0)
-    return memory.double().eval()
-
-
-def pvm(**fields: Any) -> PhaseVectorMemory:
-    return ready(PhaseVectorMemory(D, **fields))
-
-
-def hybrid(window: int = 5, **fields: Any) -> HybridMemory:
-    attention = LocalAttention(D, 2, window, init_std=0.3, dropout=0.0, bias=True)
-    return ready(HybridMemory(PhaseVectorMemory(D, **fields), attention, weight=0.3))
-
-
-def lattice(d_model: int = 64, **fields: Any) -> PhaseLatticeMemory:
-    memory = ready(PhaseLatticeMemory(d_model, init_std=0.2, bias=True, **fields))
-    with torch.no_grad():
-        memory.omega_C.add_(inputs(memory.num_cells, seed=1))
-        memory.phase_C.add_(inputs(memory.num_cells, seed=2))
-    return memory
-
-
-def passed(memory: Memory, x_BTD: Tensor, times: int = 1) -> None:
-    """Run forward passes in training mode, and go back to evaluation."""
-    memory.train()
-    for _ in range(times):
-        memory(x_BTD)
-    memory.eval()
 
 
 def test_pvm_is_a_sum_of_decayed_inputs_then_turned() -> None:
@@ -94,54 +68,20 @@ def test_pvm_equals_its_reference_and_itself_step_by_step(rotation: str, time: s
     assert_streams(memory, inputs(2, 40, D))
 
 
-def assert_streams(memory: Memory, x_BTD: Tensor) -> None:
-    """Compare one pass with single steps, and with two pieces."""
-    whole = memory.run(x_BTD)
-    state: MemoryState | None = None
-    for position, x_BD in enumerate(x_BTD.unbind(1)):
-        y_BD, trace_BD, state = memory.step(x_BD, state)
-        torch.testing.assert_close(y_BD, whole.y_BTD[:, position])
-        torch.testing.assert_close(trace_BD, whole.trace_BTD[:, position])
-        assert state.num_bytes <= memory.state_bytes(len(x_BTD), torch.float64)
-    assert state is not None
-    assert state.position == x_BTD.shape[1] == whole.state.position
-    torch.testing.assert_close(state.memory_BD, whole.state.memory_BD)
-    assert state.num_bytes == memory.state_bytes(len(x_BTD), torch.float64)
-    first = memory.run(x_BTD[:, :17])
-    torch.testing.assert_close(memory.run(x_BTD[:, 17:], first.state).y_BTD, whole.y_BTD[:, 17:])
-
-
-MEMORIES = {
-    "written": pvm,
-    "t2-exp": lambda: pvm(t2=T2Decay(steps=50.0)),
-    "t2-resonant-pcm": lambda: pvm(
-        rotation="post", t2=T2Decay(mode="resonant", k=0.05, alpha=0.5), pcm=PhaseChangeOffset(D, init_std=0.5)
-    ),
-    "forgets-all": lambda: pvm(beta=0.0),
-    "forgets-nothing": lambda: pvm(beta=1.0),
-    "hybrid": hybrid,
-    "hybrid-of-one": lambda: hybrid(window=1),
-}
-LATTICES = {
-    "lattice": lattice,
-    "lattice-oblong": lambda: lattice(24, grid_x=2, grid_y=3),
-    "lattice-of-one": lambda: lattice(D, grid_x=1, grid_y=1),
-    "lattice-stiff": lambda: lattice(32, kappa=0.9 / 8),
-}
-
-
-@pytest.mark.parametrize("name", list(MEMORIES | LATTICES))
+@pytest.mark.parametrize("name", list(EVERY))
 def test_every_memory_streams_and_equals_its_reference(name: str) -> None:
-    memory = (MEMORIES | LATTICES)[name]()
+    memory = EVERY[name]()
     width = memory.pvm.d_model if isinstance(memory, HybridMemory) else memory.d_model
     for length in (1, 63):
         compare_with_reference(memory, inputs(2, length, width))
     assert_streams(memory, inputs(2, 40, width))
 
 
-@pytest.mark.parametrize("name", ["t2-resonant-pcm", "hybrid", "lattice"])
+@pytest.mark.parametrize(
+    "name", ["t2-resonant-pcm", "hybrid", "lattice", "lattice-t2-pcm", "lattice-t2-resonant", "odd-t2-pcm"]
+)
 def test_long_references(name: str) -> None:
-    memory = (MEMORIES | LATTICES)[name]()
+    memory = EVERY[name]()
     width = memory.pvm.d_model if isinstance(memory, HybridMemory) else memory.d_model
     for length in REFERENCE_LENGTHS[2:]:
         compare_with_reference(memory, inputs(1, length, width))
@@ -244,6 +184,7 @@ def test_a_carried_memory_is_saved_and_gets_no_gradient_over_passes() -> None:
         ({}, False),
         ({"t2": T2Decay()}, False),
         ({"t2": T2Decay(published=True)}, True),
+        ({"t2": T2Decay(published=True, fades_read=False)}, False),
         ({"reset": False}, True),
         ({"counter": "global"}, True),
     ],
@@ -272,6 +213,24 @@ def test_t2_decay_by_position_and_as_published() -> None:
     published.train().passes.fill_(99)
     by_pass = [1.2 * math.prod(d[1 : k + 1]) * math.exp(-(k + 1 + 100 + 1) / 10) for k in range(6)]
     torch.testing.assert_close(published.run(x_BTD).trace_BTD[0, :, 0], torch.tensor(by_pass, dtype=torch.float64))
+
+
+def test_t2_may_leave_alone_what_is_read() -> None:
+    """As PCM alone does as published: only the memory itself fades, by d(2)⋯d(k+1) after k positions."""
+    x_BTD = torch.zeros(1, 6, D, dtype=torch.float64)
+    x_BTD[:, 0] = 1
+    memory = pvm(rotation="none", t2=T2Decay(steps=10.0, fades_read=False))
+    kept = [1.2 * math.exp(-sum(range(2, k + 2)) / 10) for k in range(6)]
+    torch.testing.assert_close(memory.run(x_BTD).trace_BTD[0, :, 0], torch.tensor(kept, dtype=torch.float64))
+
+
+def test_the_last_channel_of_an_odd_width_is_not_turned() -> None:
+    x_BTD = inputs(2, 30, 7)
+    turned_BTD, plain_BTD = (pvm(7, rotation=kind).run(x_BTD).trace_BTD for kind in ("post", "none"))
+    torch.testing.assert_close(turned_BTD[..., 6], plain_BTD[..., 6])
+    angles = thetas(pvm(), 30)
+    even_BTD = turned_by(plain_BTD[..., :6], angles)
+    torch.testing.assert_close(turned_BTD[..., :6], even_BTD)
 
 
 def test_published_t2_erases_what_is_read_after_8000_passes() -> None:
@@ -328,55 +287,9 @@ def test_local_attention_equals_its_reference(window: int) -> None:
         compare_with_reference(attention, inputs(2, length, D))
 
 
-def test_lattice_has_the_size_of_the_logs() -> None:
-    """Two D×D layers with biases, a gate, two scalars for each of 16 cells."""
-    with torch.device("meta"):
-        memory = PhaseLatticeMemory(2048, init_std=0.02, bias=True)
-    assert sum(parameter.numel() for parameter in memory.parameters()) == 2 * (2048**2 + 2048) + 1 + 32
-
-
-def test_lattice_is_a_torus() -> None:
-    """Moving the input round either side by any number of cells moves what is stored by as many."""
-    memory = lattice(64, grid_x=4, grid_y=4)
-    with torch.no_grad():
-        memory.to_cells.weight.copy_(torch.eye(64))
-    x_BTD = inputs(1, 12, 64)
-    cells = memory.run(x_BTD).state.memory_BD.view(4, 4, 4)
-    for shifts in ((1, 0), (0, 1), (3, 2)):
-        moved_BTD = x_BTD.view(1, 12, 4, 4, 4).roll(shifts, (2, 3)).flatten(2)
-        moved = memory.run(moved_BTD).state.memory_BD.view(4, 4, 4)
-        torch.testing.assert_close(moved, cells.roll(shifts, (0, 1)))
-
-
-def test_lattice_leaks_to_neighbours_and_keeps_the_total() -> None:
-    """Of a unit in a cell β − 4κ stays, κ goes to each of four neighbours, nothing further; the sum decays by β."""
-    memory = lattice(32, alpha=1.0)
-    x_BTD = torch.zeros(1, 1, 32, dtype=torch.float64)
-    unit_BD = x_BTD[:, 0].clone()
-    unit_BD[0, 0] = 1
-    with torch.no_grad():
-        memory.to_cells.bias.zero_()
-    after = memory.run(x_BTD, MemoryState(unit_BD, 1)).state.memory_BD.view(4, 4, 2)[..., 0]
-    expected = torch.zeros(4, 4, dtype=torch.float64)
-    expected[0, 0] = 0.9 - 4 * 0.05
-    expected[1, 0] = expected[3, 0] = expected[0, 1] = expected[0, 3] = 0.05
-    torch.testing.assert_close(after, expected)
-    assert float(after.detach().sum()) == pytest.approx(0.9)
-
-
-@pytest.mark.parametrize("size", [1, 2, 3, 4, 7])
-def test_hartley_basis_diagonalises_the_ring(size: int) -> None:
-    basis, eye = hartley(size, torch.device("cpu")), torch.eye(size, dtype=torch.float64)
-    torch.testing.assert_close(basis @ basis, eye)
-    laplacian = eye.roll(1, 0) + eye.roll(-1, 0) - 2 * eye
-    modes = torch.tensor(laplacian_modes((size, 1)), dtype=torch.float64)
-    torch.testing.assert_close(basis @ laplacian @ basis, modes.diag())
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: PhaseVectorMemory(7), "must be even"),
         (lambda: PhaseVectorMemory(D, beta=1.1), "beta must be in"),
         (lambda: PhaseLatticeMemory(40, init_std=0.02, bias=True), "multiple of 32"),
         (lambda: PhaseLatticeMemory(32, init_std=0.02, bias=True, kappa=0.12), r"kappa=0.12 in \[0, 0.1125\]"),
