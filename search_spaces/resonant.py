@@ -35,11 +35,16 @@ _BLOCKS = {
         meaning="What transforms a block's input: a gated linear unit, or a convolution over three tokens.",
         source="attention-free-phase-blocks, afrb.py",
     ),
+    "block_init": Choice(
+        ("residual", "torch"),
+        meaning="Initial weights of the blocks: small as in the backbone, or torch's own.",
+        source="attention-free-phase-blocks, afrb.py, has the second",
+    ),
     "gamma": Real(
         0.1, 0.5, meaning="Strength at which the phase signal's gate starts; 0: no signal.", source=_GUIDE
     ),
     "alpha": Real(0.01, 0.1, meaning="Share of the phase in the phase signal.", source=_GUIDE),
-    "learn_phase": _switch("Train alpha and the phase, which as published never are.", _CODE),
+    "learn_phase": _switch("Train alpha and the phase by what they do, as the published code never does.", _CODE),
     "omega": Real(5.0, 7.0, unit="radians per unit of time", meaning="Frequency of the phase.", source=_GUIDE),
     "time": Choice(
         ("log", "linear"),
@@ -49,6 +54,11 @@ _BLOCKS = {
     "learn_omega": _switch("Train the frequency within its bounds.", _CODE),
     "omega_min": Real(5.0, 5.9, unit="radians per unit of time", meaning="Its lower bound.", source=f"{_OURS} 5.6"),
     "omega_max": Real(6.1, 7.0, unit="radians per unit of time", meaning="Its upper bound.", source=f"{_OURS} 6.4"),
+    "omega_bounds": Choice(
+        ("moved", "shared"),
+        meaning="Bounds of later blocks: moved with their frequency, or those of the first.",
+        source=f"{_CODE} has the second",
+    ),
     "cascade_lambda": Real(
         0.0, 0.5, meaning="Decay of alpha from block to block.", source=f"{_GUIDE} uses 0 and .1"
     ),
@@ -250,18 +260,19 @@ def _of_decay(memory: str) -> tuple[Condition, ...]:
 SEARCH = SearchSpace(
     {**_BLOCKS, **_PVM, **_PLM, **_READOUT},
     conditions=(
-        Condition(("mixer", "gamma", "pvm", "plm"), only_if="num_blocks != 0"),
+        Condition(("mixer", "block_init", "gamma", "pvm", "plm"), only_if="num_blocks != 0"),
         Condition(
             ("alpha", "learn_phase", "counter", "stillness", "block_ramp_steps"),
             only_if=_SIGNAL,
         ),
         Condition(("omega", "time", "learn_omega", "phase_delta"), only_if=_PHASE),
-        Condition(("omega_min", "omega_max"), only_if="learn_omega"),
+        Condition(("omega_min", "omega_max", "omega_bounds"), only_if="learn_omega"),
         Condition(("cascade_*", "omega_delta", "block_warm_delta_steps"), only_if=f"num_blocks > 1 and {_SIGNAL}"),
         Condition(("cascade_lambda", "omega_delta"), only_if=_PHASE),
         Condition("phase_ramp_steps", only_if="phase_delta != 0"),
-        Condition("phase_alignment_weight", only_if="learn_phase"),
+        Condition("phase_alignment_weight", only_if=_PHASE),
         Condition("stillness.*", only_if="stillness"),
+        Condition("stillness.floor", only_if="stillness.ema != 0"),
         Condition("pvm.*", only_if="pvm"),
         Condition(("pvm.omega", "pvm.phase", "pvm.time"), only_if=_TURNS),
         Condition("pvm.counter", only_if=f"{_TURNS} or pvm.t2"),
@@ -283,8 +294,10 @@ SEARCH = SearchSpace(
         Condition("infonce.*", only_if="infonce"),
     ),
     forbidden=(
-        Forbidden("learn_omega and omega < omega_min", "a frequency starts within its bounds"),
-        Forbidden("learn_omega and omega > omega_max", "a frequency starts within its bounds"),
+        *(
+            Forbidden(f'omega_bounds == "moved" and {outside}', "a frequency starts within its bounds")
+            for outside in ("omega < omega_min", "omega > omega_max")
+        ),
         Forbidden('readout.source != "pvm" and not plm', "there is no lattice to read"),
         Forbidden('readout.source != "plm" and not pvm', "there is no phase-vector memory to read"),
     ),

@@ -9,8 +9,10 @@ only up to the first layer in which they draw differently.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -34,7 +36,14 @@ class Constant:
     value: float
 
 
-Initializer = Normal | Constant
+@dataclass(frozen=True)
+class Uniform:
+    """Draw from the uniform distribution between -bound and bound."""
+
+    bound: float
+
+
+Initializer = Normal | Constant | Uniform
 """Initialisation of a parameter. A module declares `initializers: dict[str, Initializer]` for its own
 parameters."""
 
@@ -43,6 +52,18 @@ _BY_TYPE: tuple[tuple[type[nn.Module], dict[str, Initializer]], ...] = (
     (nn.Embedding, {"weight": Normal(INIT_STD)}),
     (nn.LayerNorm, {"weight": Constant(1.0), "bias": Constant(0.0)}),
 )
+
+
+def start_as_torch(model: nn.Module) -> None:
+    """Declare torch's own initialisation for every linear layer and convolution in `model`, biases included.
+
+    Uniform with the bound 1 / sqrt(inputs of an output), so with a standard deviation of 1 / sqrt(3 inputs).
+    """
+    for part in model.modules():
+        if isinstance(part, nn.Linear | nn.Conv1d):
+            declared: Any = part
+            rule = Uniform(1 / math.sqrt(part.weight[0].numel()))
+            declared.initializers = {"weight": rule, "bias": rule}
 
 
 def stream_seed(seed: int, *names: str) -> int:
@@ -94,6 +115,9 @@ def initialise(model: nn.Module, seed: int) -> None:
             case Normal(std):
                 draw = torch.randn(parameter.shape, generator=generator(seed, "init", name))
                 parameter.copy_(draw * std)
+            case Uniform(bound):
+                draw = torch.rand(parameter.shape, generator=generator(seed, "init", name))
+                parameter.copy_((2 * draw - 1) * bound)
             case Constant(value):
                 parameter.fill_(value)
 

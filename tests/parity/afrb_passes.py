@@ -14,7 +14,7 @@ from trainables.architectures.resonant.build import build_parts
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.memory.phase_vector import PhaseVectorMemory
 
-_NAMES: dict[str, Target] = {
+NAMES: dict[str, Target] = {
     "gamma_raw": ("gate", as_it_is),
     "norm1.weight": ("norm_in.weight", as_it_is),
     "norm1.bias": ("norm_in.bias", as_it_is),
@@ -33,15 +33,13 @@ _NAMES: dict[str, Target] = {
     "pvm.phase_buffer.phase_cryst": ("memories.0.pcm.crystalline_D", as_it_is),
     "pvm.phase_buffer.phase_amorph": ("memories.0.pcm.amorphous_D", as_it_is),
 }
-_FIXED = {"alpha", "phi_base"}
+FIXED = {"alpha", "phi_base"}
 """Parameters of theirs that no gradient reaches here: numbers in ours."""
-
-CARRIED = "afrb_carried_state"
 
 
 def ours(published: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a block's published parameters or gradients under our names, without those that are numbers."""
-    return ours_of({name: value for name, value in published.items() if name not in _FIXED}, _NAMES)
+    return ours_of({name: value for name, value in published.items() if name not in FIXED}, NAMES)
 
 
 class Passes:
@@ -52,7 +50,7 @@ class Passes:
         self.count = sum(key.startswith("y/") and key[2:].isdigit() for key in self.vectors)
         self.every_pass = "counter/0" in self.vectors
         """Whether the file itself has gradients and state of every pass, not of the last one only."""
-        self.carried = {} if self.every_pass else Vectors(CARRIED).under(f"{file}/")
+        self.carried = {} if self.every_pass else Vectors("afrb_carried_state").under(f"{file}/")
 
     def parameters(self, block: int) -> dict[str, Tensor]:
         """Return a block's parameters under our names."""

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from tests.parity import kuramoto, resonant_blocks, tpi
+from tests.parity import initial_weights, kuramoto, phase_alignment, resonant_blocks, tpi
 from tests.parity.row import Row
 
-ROWS: tuple[Row, ...] = (*resonant_blocks.ROWS, *kuramoto.ROWS, *tpi.ROWS)
+ROWS: tuple[Row, ...] = (
+    *resonant_blocks.ROWS,
+    *initial_weights.ROWS,
+    *phase_alignment.ROWS,
+    *kuramoto.ROWS,
+    *tpi.ROWS,
+)

@@ -20,7 +20,7 @@ from trainables.architectures.resonant.readout.query import build_query
 from trainables.architectures.resonant.readout.readout import Readout
 from trainables.architectures.resonant.readout.ridge import RidgeProjection
 from trainables.layers.local_attention import LocalAttention
-from trainables.randomness import INIT_STD
+from trainables.randomness import INIT_STD, start_as_torch
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,8 @@ def build_parts(config: ResonantConfig, d_model: int, vocab_size: int) -> Parts:
         ValueError: If a module cannot have that width.
     """
     blocks = nn.ModuleList(_block(config, d_model, index) for index in range(config.num_blocks))
+    if config.block_init == "torch":
+        start_as_torch(blocks)
     return Parts(blocks, _readout(config, d_model, vocab_size), _infonce(config, d_model))
 
 
@@ -55,7 +57,9 @@ def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
         phase=own.phase,
         time=config.time,
         omega_range=_omega_range(config, own.omega) if config.learn_omega else None,
+        confined=config.omega_bounds == "moved",
         learn_phase=config.learn_phase,
+        aligned=config.phase_alignment_weight > 0,
         bias=config.bias,
     )
     still = config.stillness
@@ -74,15 +78,22 @@ def _block(config: ResonantConfig, d_model: int, index: int) -> AFRBBlock:
         causal=config.causal,
         memories=_memories(config, d_model, index),
         schedule=schedule,
-        stillness=Stillness(ema=still.ema, floor=still.floor) if still and config.gamma > 0 else None,
+        stillness=_stillness(config),
         bias=config.bias,
         init_std=config.residual_std,
     )
 
 
+def _stillness(config: ResonantConfig) -> Stillness | None:
+    given = config.stillness
+    if given is None or given.ema == 0 or config.gamma == 0:
+        return None
+    return Stillness(ema=given.ema, floor=given.floor)
+
+
 def _omega_range(config: ResonantConfig, omega: float) -> tuple[float, float]:
-    """Return the range of a block's learned ω: the first block's, shifted by the difference of their starts."""
-    moved = omega - config.omega
+    """Return the range of a block's learned ω."""
+    moved = omega - config.omega if config.omega_bounds == "moved" else 0.0
     return config.omega_min + moved, config.omega_max + moved
 
 

@@ -26,6 +26,7 @@ from trainables.architectures.resonant.fields import (
     SCRATCH,
     InfoNCEConfig,
     LocalMixer,
+    OmegaBounds,
     PLMConfig,
     PVMConfig,
     QueryConfig,
@@ -43,8 +44,10 @@ from trainables.registry import register_architecture
 
 PUBLISHED: dict[str, Any] = {
     "attention": "identity",
+    "block_init": "torch",
     "causal": False,
     "counter": "forward_passes",
+    "omega_bounds": "shared",
     "bias": True,
     "pvm": {
         "rotation": "post",
@@ -107,7 +110,13 @@ class ResonantConfig(BackboneConfig):
 
     spaces = SPACES
     published = PUBLISHED
-    added = {"pvm.t2.fades_read": True, "plm.t2": None, "plm.pcm": None}
+    added = {
+        "block_init": "residual",
+        "omega_bounds": "moved",
+        "pvm.t2.fades_read": True,
+        "plm.t2": None,
+        "plm.pcm": None,
+    }
     probes = PROBES
 
     name: Literal["resonant"] = "resonant"
@@ -126,6 +135,9 @@ class ResonantConfig(BackboneConfig):
     """Of the trained backbone's layers: kept; replaced by its normed input (as published); or by 0."""
     num_blocks: int = Field(1, ge=0)
     """Resonant blocks."""
+    block_init: Literal["residual", "torch"] = "residual"
+    """Initial weights of the linear layers and convolutions in blocks and memories. `residual`: as in a backbone of
+    `num_layers`, so small that a block adds nearly its normed input. `torch`: as torch draws them, as published."""
     alpha: float = Field(0.04, ge=0, le=1)
     """Weight of the phase embedding in the first block's phase signal."""
     gamma: float = Field(0.20, ge=0, lt=1)
@@ -139,10 +151,14 @@ class ResonantConfig(BackboneConfig):
     learn_omega: bool = False
     omega_min: float = 5.6
     omega_max: float = 6.4
+    omega_bounds: OmegaBounds = "moved"
+    """`moved`: bounds of later blocks are moved as far as their ω is, which starts and stays within. `shared`, as
+    published: of all blocks alike, and an ω outside, also at the start, is read as the nearest one without a
+    gradient."""
     omega_learning_rate_factor: float = Field(1.0, gt=0)
     """Learning rate of ω as a multiple of the optimiser's; 1e-3 as published."""
     learn_phase: bool = True
-    """Whether α and φ are trained; as published they are parameters that get no gradient."""
+    """Whether α and φ are trained by what they do; as published the code reads them as numbers."""
     cascade_lambda: float = 0.0
     """α is multiplied by e^-λ from block to block."""
     cascade_kappa: float = 0.0
@@ -155,11 +171,13 @@ class ResonantConfig(BackboneConfig):
     block_warm_delta_steps: int = Field(0, ge=0)
     """Steps by which each block's phase signal starts later than that of the block before."""
     block_ramp_steps: int = Field(300, ge=0)
+    """Steps in which each block's phase signal comes in; 0: at once, and as published, where 0 counts as 1, after
+    the first pass."""
     phase_ramp_steps: int = Field(300, ge=0)
     counter: ScheduleCounter = "steps"
     """What the schedules count: optimiser steps, or, as published, forward passes in training."""
     phase_alignment_weight: float = Field(0.0, ge=0)
-    """Weight of the mean square of the blocks' φ in the loss."""
+    """Weight of the mean square of the blocks' φ in the loss. It trains φ also where `learn_phase` is false."""
     pvm: PVMConfig | None = None
     plm: PLMConfig | None = None
     readout: ReadoutConfig | None = None
@@ -172,8 +190,11 @@ class ResonantConfig(BackboneConfig):
         """Fill in what `as_published` sets."""
         if fields.get("fidelity") != "as_published":
             return fields
-        memories = {name: _with_both(fields[name]) for name in ("pvm", "plm") if name in fields}
-        return with_published({"learn_phase": False, **fields, **memories}, cls.published)
+        given = {"learn_phase": False, **fields}
+        given |= {name: _with_both(fields[name]) for name in ("pvm", "plm") if name in fields}
+        if fields.get("block_ramp_steps") == 0:
+            given["block_ramp_steps"] = 1  # the published code divides by max(1, ramp)
+        return with_published(given, cls.published)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ResonantConfig:
@@ -254,7 +275,7 @@ class ResonantConfig(BackboneConfig):
         keeps_state = self.pvm is not None and (not self.pvm.reset or self.pvm.counter == "global")
         decays = [memory.t2 for memory in (self.pvm, self.plm) if memory is not None and memory.t2 is not None]
         fades = any(t2.published and t2.fades_read for t2 in decays)
-        still = self.stillness is not None
+        still = self.stillness is not None and self.stillness.ema > 0
         return super().microbatch_invariant and not (keeps_count or keeps_state or fades or still or self.infonce)
 
     def canonical(self) -> dict[str, Any]:
@@ -273,6 +294,8 @@ class ResonantConfig(BackboneConfig):
         rest = {name: value for name, value in own.items() if name not in SEARCH and _group_is_kept(name, kept)}
         if self.mixer != "conv" or self.num_blocks == 0:
             del rest["causal"]
+        if self.phase_alignment_weight == 0 and not self.learn_phase:
+            kept.pop("phase_alignment_weight", None)  # without it φ is a number, as it was when ids were first made
         if "omega_min" not in kept:
             del rest["omega_learning_rate_factor"]
         rest["is_frozen"] = self.is_frozen
@@ -294,9 +317,9 @@ class ResonantConfig(BackboneConfig):
     def _without_effect(self, kept: dict[str, Any]) -> set[str]:
         """Return the fields of our own backbone that neither a Hugging Face one nor the added modules read.
 
-        Blocks are initialised as in a model of `num_layers` layers, and local attention has `num_heads` heads.
+        Blocks may be initialised as in a model of `num_layers` layers, and local attention has `num_heads` heads.
         """
-        read = {"num_layers", "residual_init"} if self.num_blocks else set()
+        read = {"num_layers", "residual_init"} if kept.get("block_init") == "residual" else set()
         if kept.get("pvm.local_attention"):
             read.add("num_heads")
         return set(OF_BACKBONE) - read

@@ -16,8 +16,8 @@ from trainables.schema import Schema
 class StillnessConfig(Schema):
     """A low-pass filter of the phase signal over training steps."""
 
-    ema: float = Field(gt=0, le=1)
-    """Weight ρ of the new signal in the average."""
+    ema: float = Field(ge=0, le=1)
+    """Weight ρ of the new signal in the average; 0: no filter, only the steps before the signal."""
     floor: float = Field(0.0, ge=0, le=1)
     """Smallest weight of the average in the filtered signal."""
     warm_steps: int = Field(0, ge=0)
@@ -155,6 +155,9 @@ class InfoNCEConfig(Schema):
 
 PRETRAIN, SCRATCH, HUGGING_FACE = "pretrain", "scratch", "hf:"
 """Kinds of backbone; the last is a prefix."""
+
+
+OmegaBounds = Literal["moved", "shared"]
 
 
 LocalMixer = Literal["glu", "conv", "mlp"]

@@ -105,12 +105,11 @@ class ResonantModel(LanguageModel):
         return {name: torch.stack(vectors) for name, vectors in found.items()}
 
     def _phase_penalty(self, like: Tensor) -> Tensor:
-        penalty = like.new_zeros((), dtype=torch.float32)
-        if self.config.phase_alignment_weight == 0 or not self.config.learn_phase:
-            return penalty
-        embeddings = (block.embedding for block in self.resonant_blocks())
-        squares = [torch.as_tensor(embedding.phase).square() for embedding in embeddings if embedding is not None]
-        return penalty + self.config.phase_alignment_weight * torch.stack(squares).mean() if squares else penalty
+        """Return the weighted mean square of the blocks' φ."""
+        penalty, weight = like.new_zeros((), dtype=torch.float32), self.config.phase_alignment_weight
+        phases = [block.embedding.phase for block in self.resonant_blocks() if block.embedding is not None]
+        squares = [phase.square() for phase in phases if isinstance(phase, Tensor)]
+        return penalty + weight * torch.stack(squares).mean() if weight and squares else penalty
 
     def _contrast(self, read_BSD: Tensor, targets_BT: Tensor) -> Tensor:
         """Return the contrastive loss: what is read at the start of the answer, against the answer's head rows."""

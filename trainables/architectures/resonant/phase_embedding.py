@@ -81,12 +81,15 @@ class PhaseEmbedding(nn.Module):
         phase: φ in radians.
         time: As in `phase_at`.
         omega_range: Range of a learned ω; None: it is fixed.
+        confined: Whether a learned ω starts in its range and is moved back into it. If not, as published, it is
+            only read as the nearest value in the range, so that outside it gets no gradient and stays there.
         learn_phase: Whether α and φ are learned. As published they are parameters that are read as numbers, so
-            that they get no gradient.
+            that what the signal does gives them no gradient.
+        aligned: Whether φ is a parameter in any case, because a penalty on it is part of the loss.
         bias: Whether there is a b.
 
     Raises:
-        ValueError: If α is outside [0, 1], or ω starts outside its range.
+        ValueError: If α is outside [0, 1], or a confined ω starts outside its range.
     """
 
     def __init__(
@@ -98,19 +101,22 @@ class PhaseEmbedding(nn.Module):
         phase: float = 0.0,
         time: Time = "log",
         omega_range: tuple[float, float] | None = None,
+        confined: bool = True,
         learn_phase: bool = False,
+        aligned: bool = False,
         bias: bool = True,
     ) -> None:
         super().__init__()
         if not 0 <= alpha <= 1:
             raise ValueError(f"alpha must be in [0, 1], got {alpha}")
-        if omega_range is not None and not omega_range[0] <= omega <= omega_range[1]:
+        if omega_range is not None and confined and not omega_range[0] <= omega <= omega_range[1]:
             raise ValueError(f"omega={omega} starts outside {list(omega_range)}, within which it is learned")
         self.time: Time = time
-        self.omega_range = omega_range
+        self.omega_range, self.confined = omega_range, confined
         self.initializers: dict[str, Initializer] = {}
         self.alpha = self._scalar("alpha", alpha, learned=learn_phase)
-        self.phase = self._scalar("phase", phase, learned=learn_phase)
+        self.learn_phase = learn_phase
+        self.phase = self._scalar("phase", phase, learned=learn_phase or (aligned and alpha > 0))
         self.omega = self._scalar("omega", omega, learned=omega_range is not None)
         self.passes = alpha == 0 and not learn_phase
         if not self.passes:
@@ -149,16 +155,20 @@ class PhaseEmbedding(nn.Module):
     ) -> Tensor:
         """Return θ of the positions from `start` on, modulo 2π, in float64."""
         count_T = torch.arange(start, start + num_positions, device=device)
-        return phase_at(count_T, self.current_omega(), self.phase + phase_shift, self.time)
+        return phase_at(count_T, self.current_omega(), self.current_phase() + phase_shift, self.time)
 
     def current_omega(self) -> Tensor | float:
         """Return ω, clamped to its range if it is learned."""
         return self.omega if self.omega_range is None else torch.as_tensor(self.omega).clamp(*self.omega_range)
 
+    def current_phase(self) -> Tensor | float:
+        """Return φ, without a gradient if only a penalty trains it."""
+        return self.phase if self.learn_phase or isinstance(self.phase, float) else self.phase.detach()
+
     @torch.no_grad()
     def confine(self) -> None:
-        """Move a learned ω that has left its range back to the nearest bound, where it gets gradients again."""
-        if self.omega_range is not None:
+        """Move a confined ω that has left its range back to the nearest bound, where it gets gradients again."""
+        if self.omega_range is not None and self.confined:
             torch.as_tensor(self.omega).clamp_(*self.omega_range)
 
     def reference(self, x_BTD: Tensor, *, phase_shift: Tensor | float = 0.0) -> Tensor:
@@ -168,7 +178,9 @@ class PhaseEmbedding(nn.Module):
         rows = []
         for position in range(x_BTD.shape[1]):
             time = math.log(1 + position) if self.time == "log" else position
-            theta = torch.as_tensor(self.current_omega() * time + self.phase + phase_shift, dtype=torch.float64)
+            theta = torch.as_tensor(
+                self.current_omega() * time + self.current_phase() + phase_shift, dtype=torch.float64
+            )
             embedding_D = theta.cos() * self.projection_2D[0] + theta.sin() * self.projection_2D[1]
             if self.bias_D is not None:
                 embedding_D = embedding_D + self.bias_D
