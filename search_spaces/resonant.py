@@ -218,8 +218,11 @@ _READOUT = {
         (1, 4, 8, 16, 32, 64), unit="tokens", meaning="How many.", source=f"{_CODE} uses 16, 64"
     ),
     "ridge": _switch("Calibrate what maps a read to an embedding (KISS-Ridge).", _GUIDE),
+    "readout.uncalibrated": Choice(
+        ("trained", "frozen"), meaning="What maps a read without calibration; frozen as published.", source=_CODE
+    ),
     "ridge.projection": Choice(
-        ("ridge", "random", "identity"),
+        ("ridge", "random", "identity", "uniform"),
         meaning="Solved in closed form, or a control.",
         source=f"{_GUIDE}; controls",
     ),
@@ -287,6 +290,7 @@ SEARCH = SearchSpace(
         Condition("query.*", only_if='readout.over == "trace"'),
         Condition("ridge", only_if='readout.head == "shared"'),
         Condition("ridge.*", only_if="ridge"),
+        Condition("readout.uncalibrated", only_if='not ridge and readout.head == "shared"'),
         Condition(
             ("ridge.max_pairs", "ridge.l2", "ridge.warmup_batches", "ridge.recalibrate_every"),
             only_if='ridge.projection == "ridge"',

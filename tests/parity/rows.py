@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from tests.parity import initial_weights, kuramoto, phase_alignment, resonant_blocks, tpi
+from tests.parity import initial_weights, kuramoto, phase_alignment, projection, resonant_blocks, tpi
 from tests.parity.row import Row
 
 ROWS: tuple[Row, ...] = (
     *resonant_blocks.ROWS,
     *initial_weights.ROWS,
     *phase_alignment.ROWS,
+    *projection.ROWS,
     *kuramoto.ROWS,
     *tpi.ROWS,
 )

@@ -154,15 +154,18 @@ def _readout(config: ResonantConfig, d_model: int, vocab_size: int) -> Readout |
     given, ridge = config.readout, config.ridge
     if given is None:
         return None
-    projection = RidgeProjection(d_model, projection="random", unfreeze_step=0)
     if ridge is not None:
         projection = RidgeProjection(d_model, **ridge.model_dump(exclude={"warmup_batches", "target"}))
+    elif given.uncalibrated == "frozen":
+        projection = RidgeProjection(d_model, projection="uniform", unfreeze_step=None)
+    else:
+        projection = RidgeProjection(d_model, projection="random", unfreeze_step=0)
     return Readout(
         d_model,
         vocab_size,
         query=build_query(config.query.mode, d_model, config.query.window),
         projection=projection,
-        **given.model_dump(exclude={"source"}),
+        **given.model_dump(exclude={"source", "uncalibrated"}),
     )
 
 

@@ -59,7 +59,13 @@ PUBLISHED: dict[str, Any] = {
         "pcm": {"published": True},
     },
     "plm": {"t2": {"published": True}, "pcm": {"published": True}},
-    "readout": {"positions": "last", "mask": "window", "of": "first", "top_k_over": "vocabulary"},
+    "readout": {
+        "positions": "last",
+        "mask": "window",
+        "of": "first",
+        "top_k_over": "vocabulary",
+        "uncalibrated": "frozen",
+    },
     "ridge": {"target": "embedding", "unfreeze_step": None},
     "infonce": {"embedding": "sliced"},
 }
@@ -113,6 +119,7 @@ class ResonantConfig(BackboneConfig):
     added = {
         "block_init": "residual",
         "omega_bounds": "moved",
+        "readout.uncalibrated": "trained",
         "pvm.t2.fades_read": True,
         "plm.t2": None,
         "plm.pcm": None,

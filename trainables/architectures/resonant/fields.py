@@ -113,6 +113,9 @@ class ReadoutConfig(Schema):
     scale: float = Field(1.0, gt=0)
     head: Head = "shared"
     freeze_steps: int = Field(0, ge=0)
+    uncalibrated: Uncalibrated = "trained"
+    """The projection of what is read where there is no `ridge`: a random one that is trained, or, as published,
+    one that stays as torch draws a linear layer (`frozen`)."""
     of: TraceOf = "own"
     """Whose trace a sequence reads; as published that of the batch's first sequence."""
 
@@ -129,7 +132,7 @@ class RidgeConfig(Schema):
     """The projection from what is read to an embedding (KISS-Ridge)."""
 
     projection: Projection = "ridge"
-    """`random` and `identity` are the controls."""
+    """`random`, `identity` and `uniform`, torch's own draw, are the controls."""
     max_pairs: int = Field(512, ge=1)
     l2: float = Field(1e-3, gt=0)
     warmup_batches: int = Field(10, ge=0)
@@ -190,10 +193,13 @@ Mask = Literal["none", "window"]
 Head = Literal["shared", "separate"]
 
 
+Uncalibrated = Literal["trained", "frozen"]
+
+
 TraceOf = Literal["own", "first"]
 
 
 TopKOver = Literal["trace", "vocabulary"]
 
 
-Projection = Literal["ridge", "random", "identity"]
+Projection = Literal["ridge", "random", "identity", "uniform"]

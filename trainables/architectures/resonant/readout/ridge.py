@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from trainables.architectures.resonant.fields import Projection
 from trainables.architectures.resonant.readout.freezing import zero_gradient_if
-from trainables.randomness import Constant, Initializer, Normal
+from trainables.randomness import Constant, Initializer, Normal, Uniform
 
 RECALIBRATION_PAIRS = 256
 """Pairs used in each re-calibration, or `max_pairs` if that is fewer."""
@@ -56,7 +56,8 @@ class RidgeProjection(nn.Module):
 
     Args:
         d_model: Width D of inputs and outputs.
-        projection: `ridge`; `random` keeps the initial draw, `identity` starts at x → x. Neither is calibrated.
+        projection: `ridge`; `random` keeps the initial draw, and so does `uniform`, which is torch's for a linear
+            layer; `identity` starts at x → x. None of these is calibrated.
         l2: As in `solve_ridge`.
         max_pairs: Pairs for the calibration before the first step.
         unfreeze_step: First step, from 0, that trains the projection; None: never.
@@ -78,9 +79,10 @@ class RidgeProjection(nn.Module):
         self.l2, self.max_pairs = l2, max_pairs
         self.unfreeze_step, self.recalibrate_every = unfreeze_step, recalibrate_every
         self.map_DD = nn.Parameter(torch.empty(d_model, d_model))
+        bound = 1 / math.sqrt(d_model)
         # `identity` trains the difference from the identity, because an initialiser can only draw or fill
-        rule = Constant(0.0) if projection == "identity" else Normal(1 / math.sqrt(d_model))
-        self.initializers: dict[str, Initializer] = {"map_DD": rule}
+        drawn = Uniform(bound) if projection == "uniform" else Normal(bound)
+        self.initializers: dict[str, Initializer] = {"map_DD": Constant(0.0) if projection == "identity" else drawn}
         self.frozen = unfreeze_step != 0
 
     def set_step(self, step: int) -> None:
