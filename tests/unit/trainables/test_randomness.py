@@ -1,11 +1,22 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
 
 from tests.configs import KURAMOTO, small_config
-from trainables.randomness import Constant, Initializer, Normal, generator, initialise, seed_forward, stream_seed
+from trainables.randomness import (
+    Constant,
+    Initializer,
+    Normal,
+    generator,
+    initialise,
+    seed_forward,
+    start_as_torch,
+    stream_seed,
+)
 
 
 def drawn(model: nn.Module, seed: int = 0) -> dict[str, torch.Tensor]:
@@ -52,6 +63,22 @@ def test_equal_names_start_equal_whatever_else_the_model_holds() -> None:
     large = drawn(nn.Sequential(nn.Linear(4, 3), nn.Embedding(7, 5), nn.LayerNorm(4)))
     assert torch.equal(small["0.weight"], large["0.weight"])
     assert not torch.equal(small["0.weight"], drawn(nn.Sequential(nn.Linear(4, 3)), seed=1)["0.weight"])
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Linear(48, 90), lambda: nn.Conv1d(90, 90, 3, groups=90), lambda: nn.Conv1d(16, 90, 3)]
+)
+def test_layers_may_start_as_torch_draws_them(make: Callable[[], nn.Linear | nn.Conv1d]) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        ours, theirs = make(), make()
+    start_as_torch(ours)
+    initialise(ours, 0)
+    for own, drawn_by_torch in zip(ours.parameters(), theirs.parameters(), strict=True):
+        one, other = own.detach(), drawn_by_torch.detach()
+        assert float(one.std()) == pytest.approx(float(other.std()), rel=0.3)
+        assert float(one.abs().max()) == pytest.approx(float(other.abs().max()), rel=0.1)
+        assert abs(float(one.mean())) < 4 * float(one.std()) / one.numel() ** 0.5
 
 
 def test_parameters_of_one_model_are_independent() -> None:

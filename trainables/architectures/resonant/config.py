@@ -37,6 +37,7 @@ from trainables.architectures.resonant.fields import (
 )
 from trainables.architectures.resonant.metrics import PROBES
 from trainables.architectures.resonant.phase_embedding import Cascade
+from trainables.architectures.resonant.published import completed
 from trainables.data.pretrained_files import absolute_source, source_hash
 from trainables.layers.bypass import IdentityMixer, NoMixer
 from trainables.layers.mixer import Mixer
@@ -82,26 +83,6 @@ OF_BACKBONE = (
     "tie_head",
 )
 """Fields of our own backbone; a Hugging Face backbone has its own values."""
-
-
-def with_published(given: Any, published: dict[str, Any]) -> Any:
-    """Return `given` with the values of `published` as defaults; groups that `given` lacks stay absent."""
-    filled = dict(given)
-    for name, value in published.items():
-        if not isinstance(value, dict):
-            filled.setdefault(name, value)
-        elif isinstance(filled.get(name), dict):
-            filled[name] = with_published(filled[name], value)
-    return filled
-
-
-def _with_both(memory: Any) -> Any:
-    """Return a memory where, as published, T2 brings PCM, and PCM a T2 decay that does not fade what is read."""
-    if not isinstance(memory, dict):
-        return memory
-    if memory.get("t2") is not None:
-        return {"pcm": {}, **memory}
-    return {"t2": {"fades_read": False}, **memory} if memory.get("pcm") is not None else memory
 
 
 def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
@@ -197,11 +178,7 @@ class ResonantConfig(BackboneConfig):
         """Fill in what `as_published` sets."""
         if fields.get("fidelity") != "as_published":
             return fields
-        given = {"learn_phase": False, **fields}
-        given |= {name: _with_both(fields[name]) for name in ("pvm", "plm") if name in fields}
-        if fields.get("block_ramp_steps") == 0:
-            given["block_ramp_steps"] = 1  # the published code divides by max(1, ramp)
-        return with_published(given, cls.published)
+        return completed(fields, cls.published)
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ResonantConfig:

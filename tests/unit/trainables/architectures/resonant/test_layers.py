@@ -124,6 +124,18 @@ def test_learned_omega_stays_in_its_range_and_can_come_back() -> None:
     assert float(layer.omega.grad) != 0
 
 
+def test_a_published_omega_is_clamped_where_it_is_read_only() -> None:
+    layer = ready(embedding(omega=7.0, omega_range=(5.6, 6.4), confined=False))
+    at_edge = ready(embedding(omega=6.4, omega_range=(5.6, 6.4)))
+    x_BTD = inputs(1, 9, D)
+    torch.testing.assert_close(layer(x_BTD), at_edge(x_BTD), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(layer(x_BTD), layer.reference(x_BTD))
+    layer.confine()
+    layer(x_BTD).square().sum().backward()
+    assert float(layer.omega.detach()) == 7.0
+    assert float(layer.omega.grad) == 0
+
+
 def test_534_positions_have_534_phases_in_bfloat16() -> None:
     """Computed in bfloat16, as published, they have 390 at most: positions themselves collapse."""
     layer = embedding(learn_phase=True, omega_range=(5.6, 6.4)).bfloat16()

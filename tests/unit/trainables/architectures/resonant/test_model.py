@@ -206,6 +206,18 @@ def test_the_contrast_is_in_the_training_loss_only_and_reaches_the_memory() -> N
     assert all(gate is not None and bool(gate.any()) for gate in gates)
 
 
+@pytest.mark.parametrize("fidelity", ["corrected", "as_published"])
+def test_an_odd_width_is_a_width(fidelity: str) -> None:
+    model = build(**{**FULL, "d_model": 15, "num_heads": 3, "fidelity": fidelity}).train()
+    given = batch()
+    output = model(given.inputs_BT, given.targets_BT)
+    output.logits_BTV.logsumexp(-1).mean().backward()
+    assert all(bool(p.grad.isfinite().all()) for p in model.parameters() if p.grad is not None)
+    assert set(model.probes(given.inputs_BT)) == set(
+        build(**{**FULL, "fidelity": fidelity}).probes(given.inputs_BT)
+    )
+
+
 def test_published_readout_reads_the_first_sequence_for_all() -> None:
     given = batch().inputs_BT
     published = build(**{**FULL, "fidelity": "as_published", "num_layers": 0})
@@ -320,7 +332,7 @@ def test_fields_without_effect_do_not_make_another_configuration(
 
 
 def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_face_one(tmp_path: Path) -> None:
-    """Their weights start as in a model of `num_layers` layers, and local attention has `num_heads` heads."""
+    """Their weights may start as in a model of `num_layers` layers; local attention has `num_heads` heads."""
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
     (tmp_path / "model.safetensors").write_bytes(b"of which only the hash counts")
     backbone = f"hf:{tmp_path}"
@@ -330,6 +342,7 @@ def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_fa
         return first == second
 
     assert not same({"num_layers": 2}, {"num_layers": 4})
+    assert same({"num_layers": 2}, {"num_layers": 4}, fidelity="as_published", plm={})
     assert not same({"residual_init": "scaled"}, {"residual_init": "plain"})
     assert same({"num_layers": 2, "residual_init": "scaled"}, {"residual_init": "plain"}, num_blocks=0)
     assert same({"num_heads": 2}, {"num_heads": 4}, pvm={})

@@ -31,6 +31,16 @@ def ready(module: M, seed: int = 0) -> M:
 # --- ridge ---
 
 
+def test_uniform_is_torchs_draw_of_a_linear_layer() -> None:
+    projection = RidgeProjection(64, projection="uniform", unfreeze_step=None)
+    initialise(projection, 0)
+    torch_DD = nn.Linear(64, 64, bias=False).weight
+    ours, theirs = (value.detach() for value in (projection.map_DD, torch_DD))
+    assert float(ours.std()) == pytest.approx(float(theirs.std()), rel=0.05)
+    assert float(ours.abs().max()) == pytest.approx(1 / 8, rel=0.01)
+    assert not projection.pairs_due(0)
+
+
 @pytest.mark.parametrize("rows", [5, 40], ids=["fewer pairs than dimensions", "more"])
 def test_ridge_solves_its_normal_equations_and_the_dual_ones(rows: int) -> None:
     z_ND, e_NK, l2 = draw(rows, 12), draw(rows, 7, seed=1), 1e-3
