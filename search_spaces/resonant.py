@@ -196,7 +196,9 @@ _READOUT = {
     ),
     "readout.positions": Choice(("all", "last"), meaning="Where it is added; the last as published.", source=_CODE),
     "readout.mask": Choice(
-        ("none", "window"), meaning="Whether only ids of the last tokens may pass, as published.", source=_CODE
+        ("none", "window", "answer"),
+        meaning="Which ids pass: all, those of the last tokens, or, as published, of the answer.",
+        source=_CODE,
     ),
     "readout.window": Choice((8, 16, 32, 64), unit="tokens", meaning="Of the mask.", source=f"{_CODE} uses 16, 64"),
     "readout.of": Choice(("own", "first"), meaning="Whose trace: the second is the batch's first.", source=_MEMORY),
@@ -286,7 +288,7 @@ SEARCH = SearchSpace(
         Condition("readout", only_if="pvm or plm"),
         Condition(("readout.*", "query.*", "ridge", "infonce"), only_if="readout"),
         Condition(("readout.top_k_over",), only_if="readout.top_k != 0"),
-        Condition("readout.window", only_if='readout.mask == "window"'),
+        Condition("readout.window", only_if='readout.mask != "none"'),
         Condition("query.*", only_if='readout.over == "trace"'),
         Condition("ridge", only_if='readout.head == "shared"'),
         Condition("ridge.*", only_if="ridge"),

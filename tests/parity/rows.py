@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.parity import initial_weights, kuramoto, phase_alignment, projection, resonant_blocks, tpi
+from tests.parity import initial_weights, kuramoto, phase_alignment, projection, readout, resonant_blocks, tpi
 from tests.parity.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -10,6 +10,7 @@ ROWS: tuple[Row, ...] = (
     *initial_weights.ROWS,
     *phase_alignment.ROWS,
     *projection.ROWS,
+    *readout.ROWS,
     *kuramoto.ROWS,
     *tpi.ROWS,
 )

@@ -33,6 +33,8 @@ class LanguageModel(nn.Module):
     needs_targets: bool = False
     """Whether its penalty needs the targets. Its forward pass then takes `targets_BT` as a second argument, passed
     in training but not in scoring; no logit may depend on them."""
+    answer_length: int | None = None
+    """`Task.answer_length`, set by who trains or scores the model on a task."""
 
     @property
     def frozen_state(self) -> frozenset[str]:

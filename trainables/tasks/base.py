@@ -30,6 +30,11 @@ class Task(ABC):
         return self.context_length
 
     @property
+    def answer_length(self) -> int | None:
+        """Tokens at the end of a whole sequence that answer what comes before; None: there is no such answer."""
+        return None
+
+    @property
     @abstractmethod
     def splits(self) -> tuple[Split, ...]:
         """The held-out splits that exist; validation always does."""

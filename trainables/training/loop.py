@@ -81,6 +81,7 @@ class Trainer:
         self.device = torch.device(numerics.device)
         self._share = ranks.share(config.budget.batch_size)
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
+        self.model.answer_length = task.answer_length
         initialise(self.model, seed)
         self._start(weight_sources or {})
         self._held = wrap_model(self.model, self.device, ranks, numerics.sharding)

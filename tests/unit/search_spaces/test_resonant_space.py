@@ -35,6 +35,8 @@ NOT_SEARCHED = {
     "plm.t2.published",
     "pvm.pcm.published",
     "pvm.t2.published",
+    "ridge.in_training",
+    "ridge.query_of",
     "ridge.target",
 }
 """What a model is made of or how faithful it is, not how well it is tuned."""

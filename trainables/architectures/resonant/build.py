@@ -155,7 +155,8 @@ def _readout(config: ResonantConfig, d_model: int, vocab_size: int) -> Readout |
     if given is None:
         return None
     if ridge is not None:
-        projection = RidgeProjection(d_model, **ridge.model_dump(exclude={"warmup_batches", "target"}))
+        collected = {"warmup_batches", "target", "query_of", "in_training"}
+        projection = RidgeProjection(d_model, **ridge.model_dump(exclude=collected))
     elif given.uncalibrated == "frozen":
         projection = RidgeProjection(d_model, projection="uniform", unfreeze_step=None)
     else:

@@ -62,12 +62,12 @@ PUBLISHED: dict[str, Any] = {
     "plm": {"t2": {"published": True}, "pcm": {"published": True}},
     "readout": {
         "positions": "last",
-        "mask": "window",
+        "mask": "answer",
         "of": "first",
         "top_k_over": "vocabulary",
         "uncalibrated": "frozen",
     },
-    "ridge": {"target": "embedding", "unfreeze_step": None},
+    "ridge": {"target": "embedding", "unfreeze_step": None, "query_of": "embeddings", "in_training": True},
     "infonce": {"embedding": "sliced"},
 }
 """What `as_published` sets, within groups only if a configuration has them; the rest are sizes and strengths."""
@@ -101,6 +101,8 @@ class ResonantConfig(BackboneConfig):
         "block_init": "residual",
         "omega_bounds": "moved",
         "readout.uncalibrated": "trained",
+        "ridge.query_of": "hidden",
+        "ridge.in_training": False,
         "pvm.t2.fades_read": True,
         "plm.t2": None,
         "plm.pcm": None,

@@ -106,11 +106,13 @@ class ReadoutConfig(Schema):
     """`trace` reads all past states, O(T·d) memory; `state` the current one, O(d)."""
     positions: Positions = "all"
     mask: Mask = "none"
+    """Ids that pass: all, those of the last tokens, or, as published, those of the answer in the input."""
     window: int = Field(16, ge=1)
-    """Recent tokens whose ids the mask lets through."""
+    """Tokens whose ids the mask lets through: the last ones, or the answer's first."""
     top_k: int = Field(0, ge=0)
     top_k_over: TopKOver = "trace"
     scale: float = Field(1.0, gt=0)
+    """Factor of the added logits, before they are clamped to ±10."""
     head: Head = "shared"
     freeze_steps: int = Field(0, ge=0)
     uncalibrated: Uncalibrated = "trained"
@@ -143,6 +145,12 @@ class RidgeConfig(Schema):
     """Steps; 0: never."""
     target: Literal["head", "embedding"] = "head"
     """What is predicted: the row of the output head, or, as published, of the input embedding."""
+    query_of: CalibrationQuery = "hidden"
+    """What the memory is asked with in the calibration: the readout's query of the last hidden states, or, as
+    published, the mean of the last 16 embeddings that leave the blocks."""
+    in_training: bool = False
+    """Whether the pairs are collected in training mode, as published: these forward passes advance counters and
+    memories that persist, so that ramps are further on at the first step."""
 
 
 class InfoNCEConfig(Schema):
@@ -187,7 +195,10 @@ Over = Literal["trace", "state"]
 Positions = Literal["all", "last"]
 
 
-Mask = Literal["none", "window"]
+Mask = Literal["none", "window", "answer"]
+
+
+CalibrationQuery = Literal["hidden", "embeddings"]
 
 
 Head = Literal["shared", "separate"]

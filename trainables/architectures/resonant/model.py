@@ -17,6 +17,7 @@ from trainables.architectures.resonant.build import build_parts
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.fields import SCRATCH
 from trainables.architectures.resonant.probes import measure
+from trainables.architectures.resonant.readout.query import MeanQuery, Query
 from trainables.architectures.resonant.readout.ridge import RECALIBRATION_SHARE, RidgeProjection
 
 if TYPE_CHECKING:
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
 CALIBRATION_SEQUENCES = 64
 """Most sequences in one forward pass of the calibration: as in evaluation, so that it needs no more memory."""
+
+PUBLISHED_QUERY_WINDOW = 16
+"""Last embeddings of the published calibration's query, whatever the readout's own window."""
 
 
 @builds(ResonantConfig)
@@ -57,20 +61,28 @@ class ResonantModel(LanguageModel):
         penalty = self._phase_penalty(logits_BTV)
         if self.readout is not None:
             read_BSD = self.read(h_BTD, traces)
-            logits_BTV = logits_BTV + self.readout.logits(read_BSD, tokens_BT, self.backbone.head)
+            added_BTV = self.readout.logits(
+                read_BSD, tokens_BT, self.backbone.head, answer_length=self.answer_length
+            )
+            logits_BTV = logits_BTV + added_BTV
             if targets_BT is not None:
                 penalty = penalty + self._contrast(read_BSD, targets_BT)
         return ModelOutput(logits_BTV, penalty)
 
     def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
         """Return the last hidden states h_BTD, and every block's traces by memory."""
+        x_BTD, traces = self.embeddings(tokens_BT)
+        return self.backbone.transform(x_BTD), traces
+
+    def embeddings(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
+        """Return the embeddings that leave the blocks, x_BTD, and every block's traces by memory."""
         x_BTD = self.backbone.embed(tokens_BT)
         traces = []
         for block in self.resonant_blocks():
             output = block.run(x_BTD)
             x_BTD = x_BTD + output.y_BTD
             traces.append(output.traces)
-        return self.backbone.transform(x_BTD), traces
+        return x_BTD, traces
 
     def resonant_blocks(self) -> Iterator[AFRBBlock]:
         """Yield the blocks."""
@@ -78,12 +90,18 @@ class ResonantModel(LanguageModel):
             assert isinstance(block, AFRBBlock)
             yield block
 
-    def read(self, h_BTD: Tensor, traces: list[dict[str, Tensor]]) -> Tensor:
-        """Return what is read from the memories, the mean over blocks and sources; read_BSD, S = T or 1."""
+    def read(self, h_BTD: Tensor, traces: list[dict[str, Tensor]], query: Query | None = None) -> Tensor:
+        """Return what is read from the memories, the mean over blocks and sources; read_BSD, S = T or 1.
+
+        Args:
+            h_BTD: What the query is computed from.
+            traces: Of every block, by memory.
+            query: Another query than the readout's.
+        """
         assert self.readout is not None and self.config.readout is not None
         source = self.config.readout.source
         names = ("pvm", "plm") if source == "both" else (source,)
-        reads = [self.readout.read(h_BTD, trace[name]) for trace in traces for name in names]
+        reads = [self.readout.read(h_BTD, trace[name], query) for trace in traces for name in names]
         return torch.stack(reads).mean(0)
 
     @torch.no_grad()
@@ -152,16 +170,23 @@ class ResonantModel(LanguageModel):
         rows_VD = self.backbone.head_VD if self.config.ridge.target == "head" else self.backbone.embedding_VD
         reads: list[Tensor] = []
         targets: list[Tensor] = []
-        self.eval()
+        self.train(self.config.ridge.in_training)
         try:
             while sum(map(len, reads)) < count:
                 for part in draw().split(CALIBRATION_SEQUENCES):
-                    reads.append(at_answer(self.read(*self.states(part.inputs_BT)), part.targets_BT))
+                    reads.append(at_answer(self._calibration_read(part.inputs_BT), part.targets_BT))
                     first_B1 = answer_start(part.targets_BT).unsqueeze(1)
                     targets.append(rows_VD[part.targets_BT.gather(1, first_B1).squeeze(1)])
         finally:
             self.train()
         return torch.cat(reads)[:count], torch.cat(targets)[:count]
+
+    def _calibration_read(self, tokens_BT: Tensor) -> Tensor:
+        """Return what the calibration reads, read_BSD."""
+        assert self.config.ridge is not None
+        if self.config.ridge.query_of == "hidden":
+            return self.read(*self.states(tokens_BT))
+        return self.read(*self.embeddings(tokens_BT), MeanQuery(PUBLISHED_QUERY_WINDOW))
 
     @property
     def frozen_state(self) -> frozenset[str]:

@@ -220,6 +220,11 @@ class NeedleTask(Task):
         return digest.hexdigest()
 
     @property
+    def answer_length(self) -> int | None:
+        """The needle's length, if it is asked for."""
+        return self.config.needle_length if self.config.query else None
+
+    @property
     def splits(self) -> tuple[Split, ...]:
         """The held-out splits that exist; validation always does."""
         return tuple(self.examples)

@@ -89,7 +89,8 @@ class EmaQuery(Query):
     def pool(self, h_BTD: Tensor) -> Tensor:
         """Return the weighted mean."""
         num_T1 = lengths(h_BTD.shape[1], self.window, h_BTD.device)[:, None]
-        lag_N = torch.arange(self.window, device=h_BTD.device)
+        wide = torch.promote_types(h_BTD.dtype, torch.float32)
+        lag_N = torch.arange(self.window, device=h_BTD.device, dtype=wide)
         rise_TN = 1 - (1 - EMA_OLDEST) * lag_N / (num_T1 - 1).clamp(min=1)
         weight_TN = torch.where(lag_N < num_T1, rise_TN, 0)
         weight_TN = weight_TN / weight_TN.sum(1, keepdim=True)
@@ -105,7 +106,8 @@ class PhaseWeightedQuery(Query):
     def pool(self, h_BTD: Tensor) -> Tensor:
         """Return the weighted mean."""
         before_BTD = shifted(h_BTD, 1)
-        speed_BT = torch.linalg.vector_norm((h_BTD - before_BTD).float(), dim=-1)  # of the step that ends at t
+        wide = torch.promote_types(h_BTD.dtype, torch.float32)
+        speed_BT = (h_BTD - before_BTD).to(wide).norm(dim=-1)  # of the step that ends at t
         num_positions = h_BTD.shape[1]
         position_T = torch.arange(num_positions, device=h_BTD.device)
         lag_N = torch.arange(max(self.window - 1, 1), device=h_BTD.device)

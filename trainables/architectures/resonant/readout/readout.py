@@ -19,7 +19,7 @@ from trainables.architectures.resonant.readout.ridge import RidgeProjection
 from trainables.randomness import INIT_STD, Constant, Initializer, Normal
 
 CLAMP = 10.0
-"""Largest absolute value of a logit that a readout adds, before its scale."""
+"""Largest absolute value of a logit that a readout adds."""
 
 SEPARATE_WIDTH = 512
 """Width between trace and vocabulary of a `separate` head."""
@@ -55,15 +55,18 @@ def read_trace(query_BSD: Tensor, trace_BTD: Tensor, *, top_k: int = 0) -> Tenso
     return (weight_BST @ trace_BTD.to(wide)).to(trace_BTD.dtype)
 
 
-def seen_ids(tokens_BT: Tensor, window: int, num_queries: int, vocab_size: int) -> Tensor:
-    """Return which ids are among the `window` tokens up to each of the last `num_queries` positions, seen_BSV."""
-    num_positions = tokens_BT.shape[1]
+def ids_from(tokens_BT: Tensor, first_S: Tensor, window: int, vocab_size: int) -> Tensor:
+    """Return which ids are among the `window` tokens from `first_S` on, for each of the last S positions: ids_BSV.
+
+    No position sees later tokens than itself, so that there may be fewer, or none.
+    """
+    num_positions, num_queries = tokens_BT.shape[1], len(first_S)
+    index_SN = first_S[:, None] + torch.arange(window, device=tokens_BT.device)
     position_S = torch.arange(num_positions - num_queries, num_positions, device=tokens_BT.device)
-    lag_N = torch.arange(window, device=tokens_BT.device)
-    # before its start a sequence repeats its first token, which such a window contains anyway
-    id_BSN = tokens_BT[:, (position_S[:, None] - lag_N).clamp(min=0)]
-    seen_BSV = torch.zeros(len(tokens_BT), num_queries, vocab_size, dtype=torch.bool, device=tokens_BT.device)
-    return seen_BSV.scatter_(2, id_BSN, True)
+    is_seen_SN = (index_SN >= 0) & (index_SN <= position_S[:, None])
+    id_BSN = tokens_BT[:, index_SN.clamp(0, num_positions - 1)].masked_fill(~is_seen_SN, vocab_size)
+    ids_BSW = torch.zeros(len(tokens_BT), num_queries, vocab_size + 1, dtype=torch.bool, device=tokens_BT.device)
+    return ids_BSW.scatter_(2, id_BSN, True)[..., :vocab_size]
 
 
 class SeparateHead(nn.Module):
@@ -107,13 +110,14 @@ class Readout(nn.Module):
         over: `trace` reads all past states by cosine, O(T·d) memory; `state` reads the current one, O(d), and
             ignores the query.
         positions: Where logits are added: at `all`, or at the `last` only, as published.
-        mask: `window` lets only ids seen in the last `window` tokens through; all others get the smallest logit, as
-            published. If the answer is among those tokens, this reveals it to the model.
+        mask: Lets only some ids through; all others get the smallest logit. `window`: those of the last `window`
+            tokens. `answer`, as published: those of the answer's own first `window` tokens in the input, which
+            reveals it to the model.
         window: Tokens whose ids the mask lets through.
         top_k: How many to keep; 0: all.
         top_k_over: Positions of the `trace` that are read, or ids of the `vocabulary` (as with the published
             flag): the others get the smallest logit.
-        scale: Multiplies the logits after they were clamped to ±10, so that the smallest is -10 times it.
+        scale: Multiplies the logits before they are clamped to ±10: what the mask holds back gets -10 at any scale.
         head: `shared` is the model's own; `separate` a network (`SeparateHead`) applied to what is read,
             without projection. As published the separate head is built and never used.
         of: Whose trace a sequence reads: its `own`, or that of the batch's `first`, as published.
@@ -153,7 +157,7 @@ class Readout(nn.Module):
         if self.separate is not None:
             self.separate.frozen = step < self.freeze_steps
 
-    def read(self, h_BTD: Tensor, trace_BTD: Tensor) -> Tensor:
+    def read(self, h_BTD: Tensor, trace_BTD: Tensor, query: nn.Module | None = None) -> Tensor:
         """Return what is read from one trace, read_BSD; S is T, or 1 if only the last position is read.
 
         Over several blocks, the reads are averaged.
@@ -161,28 +165,47 @@ class Readout(nn.Module):
         Args:
             h_BTD: Hidden states that the query is computed from.
             trace_BTD: The memory after every position, rotated as it is read.
+            query: Another query than the readout's.
         """
         if self.of == "first":
             trace_BTD = trace_BTD[:1].expand_as(trace_BTD)
         last = -1 if self.positions == "last" else 0
         if self.query is None:
             return trace_BTD[:, last:]
-        query_BSD = self.query(h_BTD)[:, last:]
+        query_BSD = (query or self.query)(h_BTD)[:, last:]
         return read_trace(query_BSD, trace_BTD, top_k=self.top_k if self.top_k_over == "trace" else 0)
 
-    def logits(self, read_BSD: Tensor, tokens_BT: Tensor, head: Callable[[Tensor], Tensor]) -> Tensor:
+    def logits(
+        self,
+        read_BSD: Tensor,
+        tokens_BT: Tensor,
+        head: Callable[[Tensor], Tensor],
+        *,
+        answer_length: int | None = None,
+    ) -> Tensor:
         """Return the logits to be added for what is read, logits_BTV; 0 at positions that are not read.
 
         Args:
             read_BSD: What `read` returned.
             tokens_BT: The inputs, for the mask.
             head: The language-model head, from width D to the vocabulary.
+            answer_length: Tokens at the end of the inputs that are the answer; None: all of them.
         """
         logits_BSV = head(self.projection(read_BSD)) if self.separate is None else self.separate(read_BSD)
-        if self.mask == "window":
-            seen_BSV = seen_ids(tokens_BT, self.window, read_BSD.shape[1], logits_BSV.shape[2])
-            logits_BSV = logits_BSV.masked_fill(~seen_BSV, -math.inf)
+        if self.mask != "none":
+            first_S = self._mask_starts(read_BSD.shape[1], tokens_BT, answer_length)
+            ids_BSV = ids_from(tokens_BT, first_S, self.window, logits_BSV.shape[2])
+            logits_BSV = logits_BSV.masked_fill(~ids_BSV, -math.inf)
         if self.top_k_over == "vocabulary":
             logits_BSV = keep_top(logits_BSV, self.top_k)
-        logits_BSV = self.scale * logits_BSV.clamp(-CLAMP, CLAMP)
+        logits_BSV = (self.scale * logits_BSV).clamp(-CLAMP, CLAMP)
         return functional.pad(logits_BSV, (0, 0, tokens_BT.shape[1] - read_BSD.shape[1], 0))
+
+    def _mask_starts(self, num_queries: int, tokens_BT: Tensor, answer_length: int | None) -> Tensor:
+        """Return the first token whose id the mask lets through at each of the last positions, first_S."""
+        num_positions = tokens_BT.shape[1]
+        if self.mask == "window":
+            last = torch.arange(num_positions - num_queries, num_positions, device=tokens_BT.device)
+            return last + 1 - self.window
+        start = 0 if answer_length is None else max(num_positions - answer_length, 0)
+        return torch.full((num_queries,), start, device=tokens_BT.device)

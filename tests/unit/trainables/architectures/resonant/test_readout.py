@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.resonant.fields import QueryMode
+from trainables.architectures.resonant.fields import Mask, QueryMode
 from trainables.architectures.resonant.readout.query import EmaQuery, MlpQuery, Query, build_query, windowed_sum
 from trainables.architectures.resonant.readout.readout import CLAMP, Readout, keep_top, read_trace
 from trainables.architectures.resonant.readout.ridge import RidgeProjection
@@ -143,6 +143,7 @@ VARIANTS: list[dict[str, Any]] = [
     {},
     {"over": "state"},
     {"mask": "window"},
+    {"mask": "answer"},
     {"head": "separate"},
     {"top_k": 3},
     {"top_k": 3, "top_k_over": "vocabulary"},
@@ -190,25 +191,32 @@ def test_as_published_all_sequences_read_the_first_ones_trace() -> None:
     assert not torch.equal(build().read(h_BTD, trace_BTD), build().read(h_BTD, same_BTD))
 
 
-def test_the_mask_hands_over_the_ids_of_the_window() -> None:
-    """As published: ten nats below for every id that is not among the answer's own tokens in the input."""
-    ids_BT = tokens()
-    logits_BTV, _ = added(build(mask="window"), draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
-    free_BTV, _ = added(build(), draw(B, T, D), draw(B, T, D, seed=1), ids_BT, HEAD)
+@pytest.mark.parametrize(("mask", "answer_length"), [("window", None), ("answer", 6), ("answer", None)])
+def test_the_mask_lets_through_ids_of_some_tokens_that_were_read(mask: Mask, answer_length: int | None) -> None:
+    """Those of the last tokens, or, as published, of the answer's first; every other id gets the smallest logit."""
+    ids_BT, read_BTD = tokens(), draw(B, T, D)
+    logits_BTV = build(mask=mask).logits(read_BTD, ids_BT, HEAD, answer_length=answer_length)
+    free_BTV = build().logits(read_BTD, ids_BT, HEAD)
     for b in range(B):
         for t in range(T):
+            first = t + 1 - WINDOW if mask == "window" else T - (answer_length or T)
             hidden_V = torch.ones(V, dtype=torch.bool)
-            hidden_V[ids_BT[b, max(t + 1 - WINDOW, 0) : t + 1]] = False
+            hidden_V[ids_BT[b, max(first, 0) : min(first + WINDOW, t + 1)]] = False
             torch.testing.assert_close(logits_BTV[b, t], free_BTV[b, t].masked_fill(hidden_V, -CLAMP))
 
 
-def test_logits_are_clamped_then_scaled() -> None:
-    plain, tripled = build(), build(scale=3.0)
+@pytest.mark.parametrize("scale", [0.1, 1.0, 3.0])
+def test_logits_are_scaled_then_clamped(scale: float) -> None:
+    """So that what the mask holds back gets the same at any scale."""
     read_BTD, ids_BT = 100 * draw(B, T, D), tokens()
-    clamped_BTV = HEAD(plain.projection(read_BTD)).clamp(-CLAMP, CLAMP)
-    assert float(clamped_BTV.detach().abs().max()) == CLAMP
-    torch.testing.assert_close(plain.logits(read_BTD, ids_BT, HEAD), clamped_BTV, rtol=0, atol=0)
-    torch.testing.assert_close(tripled.logits(read_BTD, ids_BT, HEAD), 3 * clamped_BTV, rtol=0, atol=0)
+    plain, scaled = build(), build(scale=scale, mask="window")
+    seen_BTV = scale * HEAD(plain.projection(read_BTD))
+    assert float(seen_BTV.detach().abs().max()) > CLAMP
+    logits_BTV = scaled.logits(read_BTD, ids_BT, HEAD)
+    held_BTV = logits_BTV == -CLAMP
+    assert bool(held_BTV.any(-1).all())
+    wanted_BTV = seen_BTV.clamp(-CLAMP, CLAMP).masked_fill(held_BTV, -CLAMP)
+    torch.testing.assert_close(logits_BTV, wanted_BTV, rtol=0, atol=0)
 
 
 def test_keep_top_keeps_the_largest() -> None:
