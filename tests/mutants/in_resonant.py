@@ -5,6 +5,8 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _MODEL = "trainables/architectures/resonant/model.py"
+_READOUT = "trainables/architectures/resonant/readout/readout.py"
+_PARITY = "tests/golden/test_parity.py::test_as_published_is_as_published"
 _MODEL_TESTS = "tests/unit/trainables/architectures/resonant/test_model.py"
 
 MUTANTS = (
@@ -57,5 +59,37 @@ MUTANTS = (
         new="                penalty = penalty + self._contrast(read_BSD, targets_BT)\n"
         "                logits_BTV = logits_BTV + 1e-6 * targets_BT.unsqueeze(-1)\n",
         caught_by="tests/contract/test_architectures.py::test_meets_contract",
+    ),
+    Mutant(
+        name="mask_of_the_last_tokens",
+        meaning="as published, ids of the last tokens pass the mask, not those from the retrieval start on",
+        file=_READOUT,
+        old='        if self.mask == "window":\n',
+        new='        if self.mask != "none":\n',
+        caught_by=f"{_PARITY}[readout, ids that pass the mask]",
+    ),
+    Mutant(
+        name="scaled_after_the_clamp",
+        meaning="what a readout adds is scaled after it was clamped",
+        file=_READOUT,
+        old="(self.scale * logits_BSV).clamp(-CLAMP, CLAMP)",
+        new="self.scale * logits_BSV.clamp(-CLAMP, CLAMP)",
+        caught_by=f"{_PARITY}[readout, scale]",
+    ),
+    Mutant(
+        name="calibration_in_evaluation_mode",
+        meaning="as published, the forward passes of the calibration do not count",
+        file=_MODEL,
+        old="        self.train(self.config.ridge.in_training)\n",
+        new="        self.eval()\n",
+        caught_by=f"{_PARITY}[KISS-Ridge, collected and solved]",
+    ),
+    Mutant(
+        name="calibration_by_hidden_states",
+        meaning="as published, the calibration asks the memory with hidden states, not embeddings",
+        file=_MODEL,
+        old='        if self.config.ridge.query_of == "hidden":\n',
+        new="        if True:\n",
+        caught_by=f"{_PARITY}[KISS-Ridge, collected and solved]",
     ),
 )

@@ -169,6 +169,23 @@ def test_a_projection_that_was_taken_over_is_not_calibrated_before_the_first_ste
     assert "step 0" in str(model.on_step_start(0, batch))
 
 
+def test_as_published_the_calibration_counts_as_training_and_asks_with_embeddings() -> None:
+    """10 passes of warm-up and 5 for the pairs, so that ramps and memories are further on at the first step."""
+    fields = {**FULL, "ridge": {"max_pairs": 40, "warmup_batches": 10}, "fidelity": "as_published"}
+    published = build(**fields).train()
+    corrected = build(**{**fields, "ridge": {**fields["ridge"], "in_training": False}}).train()
+    for model, passes in ((published, 15), (corrected, 10)):
+        model.on_step_start(0, batch)
+        assert [int(block.step) for block in model.resonant_blocks()] == [passes]
+        assert model.training
+    given = batch().inputs_BT
+    read_BD = published.eval()._calibration_read(given)
+    with torch.no_grad():
+        for parameter in published.backbone.blocks.parameters():
+            parameter.zero_()
+    assert torch.equal(published._calibration_read(given), read_BD), "the backbone's layers take no part"
+
+
 def test_a_task_without_an_answer_is_refused() -> None:
     model = build(**FULL).train()
     nothing = batch()._replace(targets_BT=torch.full((8, LENGTH), -100))

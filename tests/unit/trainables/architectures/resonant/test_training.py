@@ -10,7 +10,9 @@ import torch
 from tests.configs import RESONANT, small_config
 from tests.unit.trainables.architectures.resonant.test_model import FULL, SMALL, batch, build
 from trainables.architectures.resonant.model import ResonantModel
+from trainables.architectures.resonant.readout.readout import CLAMP
 from trainables.config.training import OptimizerConfig
+from trainables.config.trial import TrialConfig
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.optimizers import build_optimizer, parameter_groups
@@ -75,3 +77,26 @@ def test_the_loop_gives_omega_its_own_learning_rate() -> None:
     full, *_, own = (group["lr"] for group in trainer.optimizer.param_groups)
     assert own == full / 4
     assert abs(float(torch.as_tensor(embedding.omega).detach()) - 6.0) == pytest.approx(own, rel=1e-2)
+
+
+def test_as_published_only_ids_of_the_answer_pass_the_mask() -> None:
+    """Whatever the window: the task says how long the answer is, in a shorter stage of a curriculum too."""
+    needle = {"name": "needle", "fidelity": "as_published", "vocab_size": 40, "needle_length": 3, "num_val": 40}
+    architecture = {**RESONANT, "fidelity": "as_published", "d_model": 16, "num_layers": 1, "num_heads": 2}
+    config = TrialConfig.model_validate(
+        {
+            "architecture": architecture,
+            "task": {**needle, "chunk_length": 12, "curriculum": [6], "num_test": 0},
+            "budget": {"steps": 1, "batch_size": 4, "report_every": 1},
+            "optimizer": {"warmup_steps": 0},
+        }
+    )
+    task = config.task.build(None)
+    model = Trainer(config, 0, task, Numerics()).model.eval()
+    assert isinstance(model, ResonantModel) and model.readout is not None
+    for tokens_BT in (task.held_out(4).inputs_BT, task.at(0).batch(4, torch.Generator()).inputs_BT):
+        own_BTV = model.backbone.head(model.states(tokens_BT)[0])
+        added_BTV = model(tokens_BT).logits_BTV - own_BTV
+        for last_V, tokens_T in zip(added_BTV[:, -1], tokens_BT, strict=True):
+            passing = set((last_V > -CLAMP + 1e-3).nonzero().flatten().tolist())
+            assert passing == set(tokens_T[-3:].tolist())
