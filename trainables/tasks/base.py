@@ -31,7 +31,7 @@ class Task(ABC):
 
     @property
     def answer_length(self) -> int | None:
-        """Tokens at the end of a whole sequence that answer what comes before; None: there is no such answer."""
+        """Tokens at the end of a whole sequence that repeat a part of it, as asked; None: there are none."""
         return None
 
     @property

@@ -75,6 +75,12 @@ def hit_probability(logits_NV: Tensor, targets_N: Tensor, k: int) -> Tensor:
     return share_N.masked_fill(logits_NV.isnan().any(1), math.nan)
 
 
+def margin(logits_NV: Tensor, targets_N: Tensor) -> Tensor:
+    """Return each target's logit minus the largest of the others, in float64: above 0 for a hit, 0 at equality."""
+    others_NV = logits_NV.scatter(1, targets_N[:, None], -math.inf)
+    return logits_NV.gather(1, targets_N[:, None]).squeeze(1).double() - others_NV.amax(1).double()
+
+
 def at_least(hits_NL: Tensor, count: int) -> Tensor:
     """Return the probability that at least `count` of L independent events happen, given their probabilities."""
     num_events = hits_NL.shape[1]

@@ -1,7 +1,7 @@
 """The measures behind the family's probes: each with unit, range, and its value for a model without structure.
 
 The published definitions are not public (coherence, saturation, entropy flow) or do not match their names (memory
-norm, curvature peak); these are definitions of this project unless a source is named. All are pure functions.
+norm); these are definitions of this project unless a source is named. All are pure functions.
 """
 
 from __future__ import annotations
@@ -147,36 +147,3 @@ def expected_effective_rank(num_rows: int, num_columns: int) -> float:
         num_draws = max(1, min(NULL_DRAWS, NULL_NUMBERS // (num_rows * num_columns)))
         matrices = torch.randn(num_draws, num_rows, num_columns, generator=draw)
         return float(torch.stack([effective_rank(matrix) for matrix in matrices]).mean())
-
-
-# --- curvature of the trace ---
-
-
-def curvature(trace_BTD: Tensor) -> Tensor:
-    """Return κ_t = ‖z_{t+2} − 2 z_{t+1} + z_t‖ as kappa_BU with U = T − 2; entry u belongs to position u + 1.
-
-    It measures how jagged the trace is: independent states give sqrt(6 D) standard deviations at every position.
-    """
-    return torch.linalg.vector_norm(trace_BTD.diff(n=2, dim=1), dim=-1)
-
-
-def curvature_entropy(kappa_BU: Tensor) -> Tensor:
-    """Return the entropy of κ / Σκ over ln U, mean over sequences: 1 for a constant κ, 0 for one single peak.
-
-    In many dimensions κ of noise hardly varies, so that it is near 1 without any event: see
-    `curvature_entropy_null`.
-    """
-    share_BU = kappa_BU / kappa_BU.sum(1, keepdim=True)
-    return torch.special.entr(share_BU).sum(1).mean() / math.log(kappa_BU.shape[1])
-
-
-def curvature_entropy_null(num_curvatures: int, d_model: int) -> float:
-    """Return the `curvature_entropy` of independent or smoothed normal noise, 1 − 1 / (4 D ln U) for large D.
-
-    The logged .9997 is what noise in 130 dimensions gives.
-
-    Source:
-        κ is then a multiple of a χ variable with D degrees of freedom, of relative variance 1 / (2 D), and an
-        entropy falls short of its largest value by half of that.
-    """
-    return 1 - 1 / (4 * d_model * math.log(num_curvatures))

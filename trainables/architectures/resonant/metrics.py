@@ -2,7 +2,27 @@
 
 from __future__ import annotations
 
-from trainables.metric import probe
+from trainables.metric import Metric, probe
+
+
+def _at_needle(name: str, unit: str, meaning: str) -> tuple[Metric, Metric]:
+    """Return the declarations of a measure of the curvature at the needle, and of its null."""
+    name = f"pvm_curvature_{name}"
+    null = probe(f"{name}_null", unit, f"{name} with the places of other sequences' needles")
+    return probe(name, unit, meaning, null=f"{name}_null"), null
+
+
+_AT_NEEDLE = (
+    *_at_needle("peak_offset", "tokens", "from the needle's first token to the largest curvature of the trace"),
+    *_at_needle("peak_before", "share", "sequences whose largest curvature is over 4 tokens before the needle"),
+    *_at_needle("peak_near", "share", "sequences whose largest curvature is within 4 tokens of the needle's first"),
+    *_at_needle("peak_after", "share", "sequences whose largest curvature is 5 to 50 tokens after it"),
+    *_at_needle("peak_far_after", "share", "sequences whose largest curvature is over 50 tokens after it"),
+    *_at_needle(
+        "height", "1", "largest curvature within 4 tokens; 0 and 1: the sequence's least and largest"
+    ),
+    *_at_needle("share_before", "1", "part of all curvature that comes before the needle"),
+)
 
 PROBES = (
     probe(
@@ -49,4 +69,5 @@ PROBES = (
     probe(
         "influence_beyond_reach", "1", "change of the last logits by tokens beyond it, over that by those within"
     ),
+    *_AT_NEEDLE,
 )

@@ -14,7 +14,7 @@ from torch import Tensor
 from trainables.architectures.base import ModelOutput
 from trainables.architectures.gpt import BackboneModel
 from trainables.architectures.pretrained.model import HuggingFaceBackbone
-from trainables.architectures.resonant import measures
+from trainables.architectures.resonant import curvature, measures
 from trainables.architectures.resonant.block.block import AFRBBlock
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.memory.base import Memory
@@ -29,6 +29,7 @@ class Probed(Protocol):
 
     config: ResonantConfig
     backbone: BackboneModel | HuggingFaceBackbone
+    answer_length: int | None
 
     def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
         """Return the last hidden states and each block's traces, by memory."""
@@ -50,14 +51,7 @@ def measure(model: Probed, tokens_BT: Tensor) -> dict[str, float]:
         found["gamma_mean"] = measures.gamma_mean(gamma_N)
         found["gamma_saturation"] = measures.gamma_saturation(gamma_N)
     found |= _of_memories(model, tokens_BT)
-    for name in ("pvm", "plm"):
-        own = [trace[name] for trace in traces if name in trace]
-        if own and tokens_BT.shape[1] > 3:
-            kappa_BU = torch.cat([measures.curvature(trace_BTD) for trace_BTD in own])
-            found[f"{name}_curvature_entropy"] = measures.curvature_entropy(kappa_BU)
-            found[f"{name}_curvature_entropy_null"] = measures.curvature_entropy_null(
-                kappa_BU.shape[1], own[0].shape[-1]
-            )
+    found |= _of_traces(model, tokens_BT, traces)
     memories = [part for block in model.resonant_blocks() for part in block.memories if isinstance(part, Memory)]
     if memories:
         found["memory_state_bytes"] = float(sum(memory.state_bytes(1) for memory in memories))
@@ -96,6 +90,28 @@ def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
             u_BTD = memory(u_BTD).y_BTD
         x_BTD = x_BTD + block.run(x_BTD).y_BTD
     return {name: torch.stack(values).mean() for name, values in seen.items()}
+
+
+def _of_traces(model: Probed, tokens_BT: Tensor, traces: list[dict[str, Tensor]]) -> dict[str, Tensor | float]:
+    """Return the entropy of each memory's curvature, and of the phase-vector memory's where it is large."""
+    found: dict[str, Tensor | float] = {}
+    if tokens_BT.shape[1] <= 3:
+        return found
+    for name in ("pvm", "plm"):
+        own = [trace[name] for trace in traces if name in trace]
+        if own:
+            kappa_BU = torch.cat([curvature.curvature(trace_BTD) for trace_BTD in own])
+            found[f"{name}_curvature_entropy"] = curvature.curvature_entropy(kappa_BU)
+            found[f"{name}_curvature_entropy_null"] = curvature.curvature_entropy_null(
+                kappa_BU.shape[1], own[0].shape[-1]
+            )
+            if name == "pvm" and model.answer_length is not None:
+                start_B = curvature.needle_starts(tokens_BT, model.answer_length).repeat(len(own))
+                for measure, value_B in curvature.at_needle(kappa_BU, start_B).items():
+                    found[f"pvm_curvature_{measure}"] = value_B.mean()
+                for measure, null in curvature.at_needle_null(kappa_BU, start_B).items():
+                    found[f"pvm_curvature_{measure}_null"] = null
+    return found
 
 
 def _decays(model: Probed) -> list[float]:

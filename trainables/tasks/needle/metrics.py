@@ -57,6 +57,9 @@ def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec
             "partial_success", f"needles with at least half of their {length} tokens echoed, as published", half
         ),
         _MetricSpec(
+            "echo_margin", "logit of the echoed token minus the largest other, mean over the needle", 0.0, "nats"
+        ),
+        _MetricSpec(
             "unshifted_perplexity",
             "exp of the mean nats of the token just read, in the answer or, without one, everywhere; as published",
             vocab_size,

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import LanguageModel
 from trainables.tasks.needle.layout import Examples, Layout
-from trainables.tasks.scoring import at_least, generated_hits, half_of, hit_probability
+from trainables.tasks.scoring import at_least, generated_hits, half_of, hit_probability, margin
 
 
 def _nats(logits_NTV: Tensor, targets_NT: Tensor) -> Tensor:
@@ -27,8 +27,9 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
 
     Returns:
         `echo_hits` and `echo_in_top` (N, L): whether the model repeats the needle's own tokens where it reads them
-        in the context, which is the published hit. `unshifted_nats` (N,): the loss of repeating the input, in
-        the answer, or everywhere if there is none. `nats` (N,), if there is an answer: its loss as next tokens.
+        in the context, which is the published hit. `echo_margin` (N,): by how much. `unshifted_nats` (N,): the
+        loss of repeating the input, in the answer, or everywhere if there is none. `nats` (N,), if there is an
+        answer: its loss as next tokens.
     """
     tokens_NT, needle_start_N = examples
     logits_NTV = model(tokens_NT).logits_BTV
@@ -40,6 +41,7 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
     scores = {
         "echo_hits": hit_probability(at_needle_MV, own_NL.flatten(), 1).view(own_NL.shape),
         "echo_in_top": hit_probability(at_needle_MV, own_NL.flatten(), top_k).view(own_NL.shape),
+        "echo_margin": margin(at_needle_MV, own_NL.flatten()).view(own_NL.shape).mean(1),
         "unshifted_nats": _nats(logits_NTV[:, start:], tokens_NT[:, start:]),
     }
     if layout.query:
@@ -54,6 +56,7 @@ def score_examples(model: LanguageModel, examples: Examples, layout: Layout, top
         "echo_rate": found["echo_hits"].mean(1),
         f"echo_rate_top{top_k}": found["echo_in_top"].mean(1),
         "partial_success": at_least(found["echo_hits"], half_of(layout.needle_length)),
+        "echo_margin": found["echo_margin"],
         "unshifted_nats": found["unshifted_nats"],
     }
     if layout.query:

@@ -275,6 +275,19 @@ def test_probes_of_an_attention_free_model_say_that_it_cannot_see_far() -> None:
     assert found["probe/memory_state_bytes"] == 4 * SMALL["d_model"]
 
 
+def test_where_the_trace_is_curved_is_measured_if_there_is_a_needle() -> None:
+    model, tokens_BT = build(**{**SMALL, "pvm": {}, "num_blocks": 2}), batch().inputs_BT.clone()
+    names = {f"probe/pvm_curvature_{name}" for name in ("peak_near", "peak_near_null", "height", "height_null")}
+    assert not names & model.probes(tokens_BT).keys(), "text has no needle"
+    model.answer_length = 4
+    tokens_BT[:, 6:10] = tokens_BT[:, -4:]
+    found = model.probes(tokens_BT)
+    assert all(0 <= found[name] <= 1 for name in names)
+    ranges = ("before", "near", "after", "far_after")
+    for null in ("", "_null"):
+        assert sum(found[f"probe/pvm_curvature_peak_{name}{null}"] for name in ranges) == pytest.approx(1)
+
+
 def test_the_reach_is_that_of_all_memories_and_of_what_stands_beside_them() -> None:
     def reach(**fields: Any) -> float | None:
         model = build(**{**SMALL, "attention": "none", **fields})

@@ -18,7 +18,7 @@ from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score
 from trainables.tasks.needle.layout import EOS, MARKER
 from trainables.tasks.needle.task import NeedleConfig, NeedleTask
-from trainables.tasks.scoring import at_least, generated_hits, hit_probability
+from trainables.tasks.scoring import at_least, generated_hits, hit_probability, margin
 
 SMALL: dict[str, Any] = {
     "vocab_size": 32,
@@ -307,6 +307,9 @@ def test_hits_share_ties_and_pass_nan_on() -> None:
     assert hit_probability(logits, targets, 1).tolist()[:2] == [0.5, 0.0]
     assert hit_probability(logits, targets, 2).tolist()[:2] == pytest.approx([1.0, 1 / 3])
     assert math.isnan(hit_probability(logits, targets, 1)[2])
+    assert margin(logits, targets).tolist()[:2] == [0.0, -2.0]
+    assert margin(logits[:2], torch.tensor([1, 0])).tolist() == [-2.0, 2.0]
+    assert math.isnan(margin(logits, targets)[2])
 
 
 class AmongSymbols(UniformModel):
