@@ -284,6 +284,8 @@ class ResonantConfig(BackboneConfig):
             kept.pop("phase_alignment_weight", None)  # without it φ is a number, as it was when ids were first made
         if "omega_min" not in kept:
             del rest["omega_learning_rate_factor"]
+        if kept.get("readout.scale", 1.0) != 1.0:
+            rest["readout.clamp"] = "last"  # it once came before the scale: such results are others
         rest["is_frozen"] = self.is_frozen
         if self.is_hugging_face:
             rest["backbone"] = HUGGING_FACE + source_hash(self.source)

@@ -18,9 +18,7 @@ _AT_NEEDLE = (
     *_at_needle("peak_near", "share", "sequences whose largest curvature is within 4 tokens of the needle's first"),
     *_at_needle("peak_after", "share", "sequences whose largest curvature is 5 to 50 tokens after it"),
     *_at_needle("peak_far_after", "share", "sequences whose largest curvature is over 50 tokens after it"),
-    *_at_needle(
-        "height", "1", "largest curvature within 4 tokens; 0 and 1: the sequence's least and largest"
-    ),
+    *_at_needle("height", "1", "largest curvature within 4 tokens; 0 and 1: the sequence's least and largest"),
     *_at_needle("share_before", "1", "part of all curvature that comes before the needle"),
 )
 

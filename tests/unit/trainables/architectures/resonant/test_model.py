@@ -361,6 +361,12 @@ def test_fields_without_effect_do_not_make_another_configuration(
     assert configured(**SMALL).canonical() != configured(**SMALL, pvm={}).canonical()
 
 
+def test_results_from_when_logits_were_clamped_before_their_scale_are_other_results() -> None:
+    for scale, entry in ((1.0, None), (0.5, "last")):
+        canonical = configured(**SMALL, pvm={}, readout={"scale": scale}).canonical()
+        assert canonical["readout"].get("clamp") == entry
+
+
 def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_face_one(tmp_path: Path) -> None:
     """Their weights may start as in a model of `num_layers` layers; local attention has `num_heads` heads."""
     (tmp_path / "config.json").write_text("{}", encoding="utf-8")
