@@ -81,6 +81,12 @@ class Unshifted(LanguageTask):
         return Batch(batch.inputs_BT, batch.inputs_BT)
 
 
+class NoAnswer(LanguageTask):
+    """Text, of which it says that its end repeats a part."""
+
+    answer_length = 40
+
+
 class GlobalRandomness(LanguageTask):
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         return super().batch(size, torch.Generator().manual_seed(int(torch.randint(2**31, ()))))
@@ -135,6 +141,7 @@ class MeanOfBatchMeans(LanguageTask):
     ("defect", "contract_name"),
     [
         (Unshifted, "batches"),
+        (NoAnswer, "batches"),
         (LongerAtFirst, "curriculum"),
         (GlobalRandomness, "randomness"),
         (FixedData, "randomness"),

@@ -131,6 +131,12 @@ def check_batch(task: Task, batch: Batch, length: int, *, is_shifted: bool) -> N
         raise ContractError("targets are not the next inputs: they are unshifted, or shifted twice")
     if batch.echo_BT is not None and not (batch.echo_BT == batch.inputs_BT)[batch.echo_BT != IGNORED].all():
         raise ContractError("echoes are not the inputs at their own places")
+    if task.answer_length is not None:
+        part_BNL = batch.inputs_BT.unfold(1, task.answer_length, 1)
+        if not (part_BNL[:, :-1] == part_BNL[:, -1:]).all(-1).any(1).all():
+            raise ContractError(
+                f"the last {task.answer_length} tokens (answer_length) repeat no part of a sequence"
+            )
 
 
 def check_curriculum(config: TaskConfig, task: Task) -> None:
