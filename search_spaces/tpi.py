@@ -63,7 +63,11 @@ _SUM = {
     "magnitude": Choice(
         ("sigmoid", "none"), meaning="Weight of a token: 5 times a sigmoid, or 1.", source=f"{_CODE} dfbbc17"
     ),
-    "normalise": Choice((True, False), meaning="Divide by the sum of the weights.", source=f"{_CODE} dfbbc17"),
+    "normalise": Choice(
+        ("sum", "sqrt", "none"),
+        meaning="Divide by the sum of the weights, or by its square root.",
+        source=f"{_CODE} dfbbc17 (sum), a2c7932 (sqrt)",
+    ),
 }
 
 _OUTPUT = {
@@ -78,6 +82,11 @@ _OUTPUT = {
     ),
     "double_residual": Choice(
         (False, True), meaning="Add the normed input a second time, as published.", source=f"{_CODE} dfbbc17"
+    ),
+    "dropout_at": Choice(
+        ("everywhere", "output_map"),
+        meaning="Where dropout acts: on embeddings and feed-forward layers too, or in the output map alone.",
+        source=f"{_CODE} ef2f19c (output_map)",
     ),
     "memory_size": Choice(
         (0, 8, 16, 32),
@@ -138,7 +147,15 @@ VARIANTS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             "dropout": 0.2,
         },
         "v9_constrained": {"decoupling": "constrained"},
-        "v10_gated": {"frequency": "gated"},
+        "v10_gated": {
+            "frequency": "gated",
+            "phase_init": "mlp",
+            "query_offset": "read",
+            "normalise": "sqrt",
+            "expansion": (2,),
+            "expansion_norm": True,
+            "dropout": 0.1,
+        },
         "diversity": {"diversity_weight": 0.1},
         "associative_memory": {"memory_size": 16},
         "ema": {"frequency": "none", "decay": "learned"},

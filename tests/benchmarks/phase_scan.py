@@ -87,7 +87,7 @@ def _tpi(function: Callable[..., Pair | tuple[Pair, object]]) -> Callable[..., T
             write_phase=phase,
             read_phase=phase,
             magnitude=magnitude,
-            normalise=True,
+            normalise="sum",
         )
         y = found if isinstance(found, Pair) else found[0]
         return y.re.sum() + y.im.sum()
@@ -232,7 +232,7 @@ def _state_lines(batch: int, width: int) -> list[str]:
     for length in (512, SHORT, LONG):
         x = torch.zeros(batch, length, width)
         pvm = decayed_sum(x, log_decay=math.log(PVM_DECAY))[1].num_bytes
-        tpi = phase_scan(x, write_phase=x, read_phase=x, normalise=True)[1].num_bytes
+        tpi = phase_scan(x, write_phase=x, read_phase=x, normalise="sum")[1].num_bytes
         cache = 2 * batch * length * width * BYTES_PER_FLOAT
         lines.append(f"| {length:,} | {pvm:,} | {tpi:,} | {cache:,} | {cache // pvm:,}× |")
     return lines

@@ -15,7 +15,7 @@ from tests.unit.trainables.layers.test_phase_scan import assert_same, case, outp
 from tests.unit.trainables.layers.test_phase_scan_numerics import LENGTH, angle_between, draw
 from trainables.config.trial import TrialConfig
 from trainables.contract.architectures import REFERENCE_LENGTHS, build_moved, tokens
-from trainables.layers.phase_scan import Pair, cumulative_phase, phase_scan
+from trainables.layers.phase_scan import Normalise, Pair, cumulative_phase, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 from trainables.registry import ARCHITECTURES
 from trainables.tasks.generation import generate
@@ -70,7 +70,8 @@ def moved(arguments: dict[str, Any], dtype: torch.dtype = torch.float64) -> dict
 def test_the_scan_equals_the_cpu_and_the_recurrence_with_gradients(
     decay: str, window: int | None, length: int
 ) -> None:
-    for paired, normalise in ((False, True), (True, False)):
+    forms: tuple[tuple[bool, Normalise], ...] = ((False, "sum"), (False, "sqrt"), (True, "none"))
+    for paired, normalise in forms:
         arguments = case(length, decay, window, "both", paired=paired, normalise=normalise)
         found = outputs_and_gradients(phase_scan, moved(arguments))
         assert {tensor.device.type for tensor in found} == {DEVICE}
@@ -92,7 +93,7 @@ def test_phases_are_exact_to_a_rounding_after_16_thousand_positions(dtype: torch
 @pytest.mark.parametrize("decay", ["scalar", "token_and_channel"])
 def test_long_sequences_keep_float32s_digits(decay: str, dtype: torch.dtype) -> None:
     """Against float64 on the CPU, from inputs that are rounded alike; forward and backward."""
-    arguments = case(LENGTH, decay, None, "both", paired=False, normalise=True)
+    arguments = case(LENGTH, decay, None, "both", paired=False, normalise="sum")
     given = moved(arguments, dtype)
     rounded = {k: v.double().cpu() if isinstance(v, Tensor) else v for k, v in given.items()}
     found, exact = outputs_and_gradients(phase_scan, given), outputs_and_gradients(phase_scan, rounded)

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from tests.parity.mixers import measure_mixer
 from tests.parity.row import Row
-from tests.parity.vectors import Target, Vectors, as_it_is
+from tests.parity.vectors import Target, Vectors, as_it_is, difference
 from trainables.architectures.tpi.config import TPIConfig
+from trainables.randomness import initialise
 
 
 def _sines_last(value: Tensor) -> Tensor:
@@ -44,13 +45,45 @@ def _version(file: str, variant: str) -> dict[str, float]:
     return measure_mixer(vectors, config.build_mixer(0), _NAMES)
 
 
-ROWS = tuple(
-    Row(what=f"TPI {variant}", measure=partial(_version, file, variant))
-    for file, variant in (
-        ("tpi_v0", "v0_atan2"),
-        ("tpi_v1", "v1_simple"),
-        ("tpi_v6", "v6_query_offset"),
-        ("tpi_v7", "v7_phase_init"),
-        ("tpi_v8", "v8_read_offset"),
-    )
+def _head() -> dict[str, float]:
+    """Compare the head with the published linear layer, whose bias starts at 0 and is trained."""
+    model = TPIConfig(fidelity="as_published", d_model=128, num_layers=1).build(vocab_size=256, max_seq_len=16)
+    initialise(model.double(), 0)
+    head = dict(model.named_parameters())
+    weight_VD, bias_V = head["output.weight"], head["head_bias_V"]
+    start = float(bias_V.detach().abs().max())
+    with torch.no_grad():
+        bias_V.fill_(0.1)
+    h_BTD: list[Tensor] = []
+    model.get_submodule("final_norm").register_forward_hook(lambda *given: h_BTD.append(given[-1]))
+    logits_BTV = model(torch.arange(16).view(1, 16)).logits_BTV
+    logits_BTV.square().sum().backward()
+    spread = float(weight_VD.detach().std()) / (2 / (128 + 256)) ** 0.5
+    return {
+        "out": difference(logits_BTV, (h_BTD[0] @ weight_VD.mT + 0.1).detach()),
+        "grad": difference(bias_V.grad, 2 * logits_BTV.detach().sum((0, 1))),
+        "start": start,
+        "std": abs(spread - 1),
+        "bound": abs(float(weight_VD.detach().abs().max()) / (6 / (128 + 256)) ** 0.5 - 1),
+    }
+
+
+ROWS = (
+    *(
+        Row(what=f"TPI {variant}", section=section, measure=partial(_version, file, variant))
+        for section, file, variant in (
+            ("", "tpi_v0", "v0_atan2"),
+            ("", "tpi_v1", "v1_simple"),
+            ("", "tpi_v6", "v6_query_offset"),
+            ("", "tpi_v7", "v7_phase_init"),
+            ("", "tpi_v8", "v8_read_offset"),
+            ("2.3", "tpi_v10", "v10_gated"),
+        )
+    ),
+    Row(
+        what="TPI head: bias, Glorot's uniform start",
+        section="2.15",
+        measure=_head,
+        tolerances={"start": 0.0, "std": 0.01, "bound": 0.001},
+    ),
 )

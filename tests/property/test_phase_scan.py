@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainables.layers.phase_scan import Pair, phase_scan
+from trainables.layers.phase_scan import Normalise, Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 
 
@@ -35,7 +35,7 @@ def scans(draw: Any) -> dict[str, Any]:
         "read_phase": 9 * tensor(*phase_shapes) if draw(st.booleans()) else None,
         "magnitude": tensor(full, (batch, length, 1)).abs() if draw(st.booleans()) else None,
         "window": draw(st.none() | st.integers(1, 150)),
-        "normalise": draw(st.booleans()),
+        "normalise": draw(st.sampled_from(get_args(Normalise))),
     }
 
 

@@ -8,6 +8,7 @@ Source:
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
@@ -20,7 +21,7 @@ from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.bypass import NoMixer
 from trainables.layers.mixer import Mixer, ResidualProjection
 from trainables.layers.positions import Positions, build_positions
-from trainables.randomness import INIT_STD, Constant, Normal
+from trainables.randomness import INIT_STD, Constant, Initializer, Normal, Uniform
 from trainables.registry import register_architecture
 
 
@@ -35,13 +36,15 @@ class BackboneConfig(ArchitectureConfig):
     residual_init: Literal["scaled", "plain"] = "scaled"
     """Initialisation of the last weights of a residual branch: `scaled` as in GPT-2, smaller the deeper the model,
     or `plain`, like every other matrix."""
-    linear_init: Literal["gpt2", "xavier"] = "gpt2"
-    """Initialisation of linear layers: as in GPT-2; or normal with Glorot's variance, 2 / (inputs + outputs),
-    whatever `residual_init` says."""
+    linear_init: Literal["gpt2", "xavier", "xavier_uniform"] = "gpt2"
+    """Initialisation of linear layers: as in GPT-2; or with Glorot's variance, 2 / (inputs + outputs), normal or
+    uniform, whatever `residual_init` says."""
     positions: Positions = "learned"
     """Position encoding. Only learned positions limit the length to that of training."""
     tie_head: bool = True
     """Whether the output head shares its weights with the token embedding."""
+    head_bias: bool = False
+    """Whether the output head has a bias, 0 at the start."""
     checkpoint_blocks: bool = False
     """Activation checkpointing: the backward pass recomputes each block instead of keeping its activations. Less
     memory, about a third more time, the same result."""
@@ -66,6 +69,11 @@ class BackboneConfig(ArchitectureConfig):
             Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
         """
         return INIT_STD if self.residual_init == "plain" else INIT_STD / math.sqrt(2 * max(1, self.num_layers))
+
+    @property
+    def outer_dropout(self) -> float:
+        """Dropout of embeddings and feed-forward layers."""
+        return self.dropout
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return the mixer of 0-based `layer`; causal softmax attention unless a family overrides it."""
@@ -116,7 +124,7 @@ class BackboneConfig(ArchitectureConfig):
         del fields["checkpoint_blocks"]
         if not self.has_heads:
             del fields["num_heads"]
-        for name in ("linear_init", "positions", "tie_head"):
+        for name in ("linear_init", "positions", "tie_head", "head_bias"):
             if fields[name] == BackboneConfig.model_fields[name].default:
                 del fields[name]
         if self.parameter_budget is not None:
@@ -124,10 +132,8 @@ class BackboneConfig(ArchitectureConfig):
         return fields
 
 
-def _start_as_xavier(model: nn.Module) -> None:
-    """Declare Glorot initialisation for every linear layer.
-
-    Normal instead of the source's uniform: the variance is the same, and it decides the scale of the sums.
+def _start_as_xavier(model: nn.Module, *, uniform: bool) -> None:
+    """Declare Glorot initialisation for every linear layer; `draw` makes a rule of a standard deviation.
 
     Source:
         Glorot & Bengio (2010), "Understanding the difficulty of training deep feedforward neural networks".
@@ -136,7 +142,8 @@ def _start_as_xavier(model: nn.Module) -> None:
         if isinstance(part, nn.Linear):
             declared: Any = part
             std = math.sqrt(2 / (part.in_features + part.out_features))
-            declared.initializers = {"weight": Normal(std), "bias": Constant(0.0)}
+            rule = Uniform(math.sqrt(3) * std) if uniform else Normal(std)
+            declared.initializers = {"weight": rule, "bias": Constant(0.0)}
 
 
 class FeedForward(nn.Module):
@@ -184,19 +191,22 @@ class BackboneModel(LanguageModel):
         self.checkpoint_blocks = config.checkpoint_blocks
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = build_positions(config.positions, max_seq_len, d_model)
-        self.embedding_dropout = nn.Dropout(config.dropout)
+        self.embedding_dropout = nn.Dropout(config.outer_dropout)
         self.final_norm = nn.LayerNorm(d_model, bias=bias)
         self.output = None if config.tie_head else nn.Linear(d_model, vocab_size, bias=False)
+        self.head_bias_V = nn.Parameter(torch.zeros(vocab_size)) if config.head_bias else None
+        self.initializers: dict[str, Initializer] = {"head_bias_V": Constant(0.0)}
         mixers = [config.build_mixer(layer) for layer in range(num_layers)]
         num_norms = 1 + num_layers + sum(not isinstance(mixer, NoMixer) for mixer in mixers)
         heads = [] if self.output is None else [self.output]
         num_other = num_parameters(self.token_embedding, self.position_embedding, *heads, *mixers)
-        num_other += config.num_extra_parameters(vocab_size) + num_norms * num_parameters(self.final_norm)
+        num_other += vocab_size * config.head_bias + config.num_extra_parameters(vocab_size)
+        num_other += num_norms * num_parameters(self.final_norm)
         width = config.ffn_width(num_other)
         self.blocks = nn.ModuleList(
             Block(
                 mixer,
-                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.dropout, bias=bias)
+                FeedForward(d_model, width, init_std=config.residual_std, dropout=config.outer_dropout, bias=bias)
                 if width
                 else None,
                 d_model=d_model,
@@ -204,8 +214,8 @@ class BackboneModel(LanguageModel):
             )
             for mixer in mixers
         )
-        if config.linear_init == "xavier":
-            _start_as_xavier(self)
+        if config.linear_init != "gpt2":
+            _start_as_xavier(self, uniform=config.linear_init != "xavier")
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         """Predict the next token at every position.
@@ -231,7 +241,7 @@ class BackboneModel(LanguageModel):
 
     def head(self, h_BTD: Tensor) -> Tensor:
         """Return the logits."""
-        return nn.functional.linear(h_BTD, self.head_VD)
+        return nn.functional.linear(h_BTD, self.head_VD, self.head_bias_V)
 
     @property
     def embedding_VD(self) -> Tensor:

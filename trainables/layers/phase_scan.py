@@ -1,6 +1,7 @@
 """The phase scan: a decaying sum over the past whose terms rotate.
 
-    y_t = Σ_{j≤t} w(t, j) · e^{i(θ_j − θ'_t)} · m_j v_j  [ / Σ_{j≤t} w(t, j) m_j ],   w(t, j) = a_{j+1} ⋯ a_t
+    y_t = Σ_{j≤t} w(t, j) · e^{i(θ_j − θ'_t)} · m_j v_j  [ / M_t or √M_t ]
+    w(t, j) = a_{j+1} ⋯ a_t,   M_t = Σ_{j≤t} w(t, j) m_j
 
 Resonant memory (PVM), temporal phase integration (TPI), the attractor and the exponential moving average are
 this one map: they differ in the decay a, the write phase θ, the read phase θ', the magnitude m, the normaliser
@@ -13,13 +14,16 @@ values (B, T, D). Phases are in radians.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple, Self
+from typing import Any, Literal, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from trainables.layers.angles import wrap
 from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
+
+Normalise = Literal["none", "sum", "sqrt"]
+"""What the sum is divided by: nothing, the sum M of the weights, or its square root."""
 
 NORMALISER_EPSILON = 1e-8
 """Added to the normaliser. Source: TPI as published (dfbbc17)."""
@@ -101,7 +105,7 @@ def phase_scan(
     read_phase: Tensor | None = None,
     magnitude: Tensor | None = None,
     window: int | None = None,
-    normalise: bool = False,
+    normalise: Normalise = "none",
     state: ScanState | None = None,
 ) -> tuple[Pair, ScanState]:
     """Return y at every position and the state after the last one.
@@ -118,7 +122,7 @@ def phase_scan(
             forward, passes −θ'. None: 0.
         magnitude: m ≥ 0. None: 1.
         window: Positions in the sum, the current one included. None: all of the past.
-        normalise: Divide by Σ w m + 1e-8.
+        normalise: Divide by M + 1e-8 (`sum`), or by √(M + 1e-8) (`sqrt`).
         state: Returned by the call on the preceding positions, with the same options. None at the start.
 
     Returns:
@@ -128,13 +132,14 @@ def phase_scan(
         ValueError: If the decay is a number above 0, or the window is below 1.
     """
     parts = _written(values, write_phase, magnitude)
-    if normalise:
+    if normalise != "none":
         weight = torch.ones_like(parts[0]) if magnitude is None else widened(magnitude).expand_as(parts[0])
         parts.append(weight)
     sums, state = decayed_sum(torch.stack(parts), log_decay=log_decay, window=window, state=state)
     re, *rest = sums.unbind()
-    if normalise:
-        scale = (rest.pop() + NORMALISER_EPSILON).reciprocal()
+    if normalise != "none":
+        mass = rest.pop() + NORMALISER_EPSILON
+        scale = mass.rsqrt() if normalise == "sqrt" else mass.reciprocal()
         re, rest = re * scale, [im * scale for im in rest]
     im = rest[0] if rest else None
     if read_phase is not None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.layers.phase_scan import NORMALISER_EPSILON, Pair
+from trainables.layers.phase_scan import NORMALISER_EPSILON, Normalise, Pair
 
 
 def phase_scan_pairwise(
@@ -18,7 +18,7 @@ def phase_scan_pairwise(
     read_phase: Tensor | None = None,
     magnitude: Tensor | None = None,
     window: int | None = None,
-    normalise: bool = False,
+    normalise: Normalise = "none",
 ) -> Pair:
     """Compute `phase_scan` for each pair of positions, with explicit T×T tensors; same arguments, no state."""
     re, im = values if isinstance(values, Pair) else (values, torch.zeros_like(values))
@@ -32,10 +32,15 @@ def phase_scan_pairwise(
     cos_TTD, sin_TTD = weight_TTD * turn_TTD.cos(), weight_TTD * turn_TTD.sin()
     re, im = (m * re).unsqueeze(-3), (m * im).unsqueeze(-3)
     y = Pair((cos_TTD * re - sin_TTD * im).sum(-2), (sin_TTD * re + cos_TTD * im).sum(-2))
-    if not normalise:
+    return _normalised(y, (weight_TTD * m.unsqueeze(-3)).sum(-2), normalise)
+
+
+def _normalised(y: Pair, mass_TD: Tensor, normalise: Normalise) -> Pair:
+    """Divide by the sum of the weights, by its root, or by nothing."""
+    if normalise == "none":
         return y
-    total_TD = (weight_TTD * m.unsqueeze(-3)).sum(-2) + NORMALISER_EPSILON
-    return Pair(y.re / total_TD, y.im / total_TD)
+    by_TD = (mass_TD + NORMALISER_EPSILON) ** (0.5 if normalise == "sqrt" else 1.0)
+    return Pair(y.re / by_TD, y.im / by_TD)
 
 
 def _weights(log_TD: Tensor, window: int | None) -> Tensor:
@@ -56,7 +61,7 @@ def phase_scan_recurrence(
     read_phase: Tensor | None = None,
     magnitude: Tensor | None = None,
     window: int | None = None,
-    normalise: bool = False,
+    normalise: Normalise = "none",
 ) -> Pair:
     """Compute `phase_scan` one position after the other; same arguments, no state."""
     re, im = values if isinstance(values, Pair) else (values, torch.zeros_like(values))
@@ -70,9 +75,7 @@ def phase_scan_recurrence(
     sums = [torch.stack(_sums(part, decay.unbind(-2), window), dim=-2) for part in terms]
     y = Pair(sums[0], sums[1])
     y = y if turn_back is None else y.rotated(turn_back)
-    if not normalise:
-        return y
-    return Pair(y.re / (sums[2] + NORMALISER_EPSILON), y.im / (sums[2] + NORMALISER_EPSILON))
+    return _normalised(y, sums[2], normalise)
 
 
 def _sums(term_T: Sequence[Tensor], decay_T: Sequence[Tensor], window: int | None) -> list[Tensor]:

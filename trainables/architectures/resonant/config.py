@@ -81,6 +81,7 @@ OF_BACKBONE = (
     "linear_init",
     "positions",
     "tie_head",
+    "head_bias",
 )
 """Fields of our own backbone; a Hugging Face backbone has its own values."""
 

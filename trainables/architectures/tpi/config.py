@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
 from search_spaces.suggestions import nearest
 from search_spaces.tpi import SEARCH, SPACES, VARIANTS
@@ -20,18 +20,28 @@ from trainables.architectures.tpi.metrics import PROBES
 from trainables.architectures.tpi.mixer import Decay, Magnitude, TemporalPhaseMixer
 from trainables.architectures.tpi.phases import Decoupling, Frequency, PhaseForm, PhaseInit, QueryOffset
 from trainables.layers.mixer import Mixer
+from trainables.layers.phase_scan import Normalise
 from trainables.registry import register_architecture
 
 AS_PUBLISHED: dict[str, Any] = {
     "double_residual": True,
     "positions": "sinusoidal",
     "tie_head": False,
-    "linear_init": "xavier",
+    "head_bias": True,
+    "linear_init": "xavier_uniform",
     "bias": True,
     "ffn_multiplier": 0.0,
+    "dropout_at": "output_map",
 }
-"""The published code around its mixer. The published table of positions ends at 2,048; here it is unlimited. The
-published head has a bias, and Glorot's uniform initialisation is replaced by a normal one of the same variance."""
+"""The published code around its mixer. The published table of positions ends at 2,048; here it is unlimited."""
+
+AS_BEFORE = {"none": False, "sum": True}
+"""Choices of `normalise` that used to be written no and yes: YAML may still say so, and configuration ids do."""
+
+
+def _normalise(value: Any) -> Any:
+    return next((name for name, before in AS_BEFORE.items() if value is before), value)
+
 
 Widths = Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(strict=False)]
 """YAML has no tuples, so a list of integers is accepted."""
@@ -50,6 +60,7 @@ class TPIConfig(BackboneConfig):
     spaces = SPACES
     published = AS_PUBLISHED
     probes = PROBES
+    added = {"dropout_at": "everywhere"}
 
     name: Literal["tpi"] = "tpi"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -79,8 +90,8 @@ class TPIConfig(BackboneConfig):
     """Initial value of 1 / (1 − λ), in tokens, where λ is the decay factor."""
     magnitude: Magnitude = "sigmoid"
     """Weight of a token in the sum: 5·σ(W x + b), or 1."""
-    normalise: bool = True
-    """Whether the sum is divided by the sum of the weights."""
+    normalise: Annotated[Normalise, BeforeValidator(_normalise)] = "sum"
+    """What the sum is divided by: nothing, the sum of the weights, or the square root of that."""
     expansion: Widths = ()
     """Hidden widths of the output map, as multiples of `d_model`, with a GELU after each; none: one linear map."""
     expansion_norm: bool = False
@@ -89,6 +100,8 @@ class TPIConfig(BackboneConfig):
     """Whether a layer adds its normed input a second time, as published."""
     memory_size: int = Field(0, ge=0)
     """Size of keys and values of an additional associative memory; 0: none."""
+    dropout_at: Literal["everywhere", "output_map"] = "everywhere"
+    """Where `dropout` acts: also on embeddings and feed-forward layers, or as published in the output map alone."""
     diversity_weight: float = Field(0.0, ge=0)
     """Weight of the penalty on phases that stay together over time, summed over layers, in nats a token. It has no
     effect on phases that are not trained."""
@@ -111,7 +124,7 @@ class TPIConfig(BackboneConfig):
     @property
     def violates(self) -> frozenset[str]:
         """An untied head with Glorot's large initial weights is confident without training."""
-        return frozenset({"chance"} if self.linear_init == "xavier" and not self.tie_head else ())
+        return frozenset({"chance"} if self.linear_init != "gpt2" and not self.tie_head else ())
 
     @property
     def shardable(self) -> bool:
@@ -128,11 +141,16 @@ class TPIConfig(BackboneConfig):
         fields = super().canonical()
         own = {name: fields.pop(name) for name in SEARCH}
         del fields["fidelity"], fields["variant"]
-        if self.linear_init == "xavier":
+        if self.linear_init != "gpt2":
             del fields["residual_init"]
-        if self.num_layers == 0:
-            return fields
-        return {**fields, **SEARCH.canonical(own)}
+        kept = SEARCH.canonical(own) if self.num_layers > 0 else {}
+        if "normalise" in kept:
+            kept["normalise"] = AS_BEFORE.get(self.normalise, self.normalise)
+        if self.dropout == 0:
+            kept.pop("dropout_at", None)
+        elif self.num_layers == 0 and self.dropout_at == "output_map":
+            fields["dropout"] = 0.0
+        return {**fields, **kept}
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
@@ -145,6 +163,11 @@ class TPIConfig(BackboneConfig):
             {"num_layers": 2, "bias": True, "dropout": 0.1, "window": 5, "decay": "learned"},
         ]
         return [cls.model_validate({**small, **option}) for option in (*single, *options)]
+
+    @property
+    def outer_dropout(self) -> float:
+        """0 if dropout is in the output map alone."""
+        return self.dropout if self.dropout_at == "everywhere" else 0.0
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return the phase mixer, the same in every layer."""

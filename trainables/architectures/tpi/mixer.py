@@ -1,6 +1,7 @@
 """Temporal phase integration: a sum over the past whose terms rotate by phases accumulated over the tokens.
 
-    φ_t = Σ_{j≤t} |a| ω(x_j),  r_t = e^{−iφ_t} Σ_{j≤t} w(t, j) m_j x_j e^{iφ_j}  [ / Σ_{j≤t} w(t, j) m_j ]
+    φ_t = Σ_{j≤t} |a| ω(x_j),  r_t = e^{−iφ_t} Σ_{j≤t} w(t, j) m_j x_j e^{iφ_j}  [ / M_t or √M_t ]
+    M_t = Σ_{j≤t} w(t, j) m_j
     y_t = W_o [x_t cos φ_t, x_t sin φ_t, Re r_t, Im r_t]
 
 Without the normaliser r_t = w e^{−i|a|ω_t} r_{t−1} + m_t x_t: a diagonal complex state-space model whose frequency
@@ -24,7 +25,7 @@ from trainables.architectures.tpi.phases import PhaseForm, Phases, PhaseTrajecto
 from trainables.layers.decayed_sum import widened
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.layers.order_parameters import expected_resultant, resultant
-from trainables.layers.phase_scan import Pair, phase_scan
+from trainables.layers.phase_scan import Normalise, Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 from trainables.randomness import Constant, Initializer
 
@@ -46,7 +47,7 @@ class TemporalPhaseMixer(Mixer):
         decay: Whether the past decays by one trained factor λ.
         decay_init_window: Initial value of 1 / (1 − λ), in tokens.
         magnitude: The weight m of a token: `sigmoid` 5·σ(W x + b), or 1.
-        normalise: Whether the sum is divided by that of the weights.
+        normalise: Whether the sum is divided by that of the weights, or by its square root.
         expansion: Hidden widths of the output map, as multiples of D; none: one linear map.
         expansion_norm: A norm before each of its hidden layers.
         memory_size: Size of the keys of an additional associative memory; 0: none.
@@ -66,7 +67,7 @@ class TemporalPhaseMixer(Mixer):
         decay: Decay = "none",
         decay_init_window: float = 64.0,
         magnitude: Magnitude = "sigmoid",
-        normalise: bool = True,
+        normalise: Normalise = "sum",
         expansion: tuple[int, ...] = (),
         expansion_norm: bool = False,
         memory_size: int = 0,

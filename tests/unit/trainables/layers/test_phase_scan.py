@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainables.contract.architectures import REFERENCE_LENGTHS
 from trainables.layers.decayed_sum import ScanState, decayed_sum
-from trainables.layers.phase_scan import Pair, phase_scan
+from trainables.layers.phase_scan import Normalise, Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_scan_recurrence
 
 BATCH, WIDTH = 2, 3
@@ -37,7 +37,7 @@ def log_decay(kind: str, length: int) -> Tensor | float | None:
 
 
 def case(
-    length: int, decay: str, window: int | None, phases: str, *, paired: bool, normalise: bool
+    length: int, decay: str, window: int | None, phases: str, *, paired: bool, normalise: Normalise
 ) -> dict[str, Any]:
     """Return the arguments of one class of scans; every tensor among them can be differentiated by."""
     shape = (BATCH, length, WIDTH)
@@ -47,7 +47,7 @@ def case(
         "log_decay": log_decay(decay, length),
         "write_phase": 3 * draw(*shape, seed=4) if phases in {"write", "both"} else None,
         "read_phase": 3 * draw(length, 1, seed=5) if phases in {"read", "both"} else None,
-        "magnitude": draw(*shape, seed=6).abs() if normalise else None,
+        "magnitude": draw(*shape, seed=6).abs() if normalise != "none" else None,
         "window": window,
         "normalise": normalise,
     }
@@ -96,16 +96,16 @@ def assert_equals_the_definition(**choices: Any) -> None:
 @pytest.mark.parametrize("decay", DECAYS)
 @pytest.mark.parametrize("window", WINDOWS)
 def test_every_decay_and_window_equals_the_definition_with_gradients(decay: str, window: int | None) -> None:
-    for normalise in (False, True):
+    for normalise in get_args(Normalise):
         assert_equals_the_definition(
-            length=70, decay=decay, window=window, phases="both", paired=not normalise, normalise=normalise
+            length=70, decay=decay, window=window, phases="both", paired=normalise == "none", normalise=normalise
         )
 
 
 @pytest.mark.parametrize("phases", PHASES)
 @pytest.mark.parametrize("paired", [False, True])
 def test_every_use_of_phases_equals_the_definition_with_gradients(phases: str, paired: bool) -> None:
-    for window, normalise in itertools.product((None, 9), (False, True)):
+    for window, normalise in itertools.product((None, 9), get_args(Normalise)):
         assert_equals_the_definition(
             length=40, decay="scalar", window=window, phases=phases, paired=paired, normalise=normalise
         )
@@ -115,7 +115,7 @@ def test_every_use_of_phases_equals_the_definition_with_gradients(phases: str, p
 @pytest.mark.parametrize("decay", ["none", "scalar", "channel", "token_and_channel"])
 def test_equals_the_recurrence_with_gradients_at_every_length(length: int, decay: str) -> None:
     for window in (None, 37) if length < 513 else (None,):
-        arguments = case(length, decay, window, "both", paired=False, normalise=True)
+        arguments = case(length, decay, window, "both", paired=False, normalise="sum")
         assert_same(
             outputs_and_gradients(phase_scan, arguments), outputs_and_gradients(phase_scan_recurrence, arguments)
         )
@@ -124,14 +124,14 @@ def test_equals_the_recurrence_with_gradients_at_every_length(length: int, decay
 @pytest.mark.parametrize("window", [100, 256])
 def test_long_windows_equal_the_definition_with_gradients(window: int) -> None:
     assert_equals_the_definition(
-        length=300, decay="token_and_channel", window=window, phases="both", paired=False, normalise=True
+        length=300, decay="token_and_channel", window=window, phases="both", paired=False, normalise="sum"
     )
 
 
 @pytest.mark.parametrize("decay", ["scalar", "channel", "token"])
 @pytest.mark.parametrize("window", [None, 1, 9])
 def test_token_by_token_equals_the_scan(decay: str, window: int | None) -> None:
-    arguments = case(20, decay, window, "both", paired=True, normalise=True)
+    arguments = case(20, decay, window, "both", paired=True, normalise="sum")
     whole, end = phase_scan(**arguments)
     state, steps = None, []
     for t in range(20):
@@ -149,14 +149,14 @@ def test_gradients_cross_from_part_to_part() -> None:
         return Pair(torch.cat((head.re, tail.re), 1), torch.cat((head.im, tail.im), 1)), state
 
     for window in (None, 12):
-        arguments = case(100, "token_and_channel", window, "both", paired=False, normalise=True)
+        arguments = case(100, "token_and_channel", window, "both", paired=False, normalise="sum")
         assert_same(outputs_and_gradients(in_two, arguments), outputs_and_gradients(phase_scan, arguments))
 
 
 @pytest.mark.parametrize("decay", ["scalar", "channel", "token"])
 @pytest.mark.parametrize("window", [None, 50])
 def test_the_future_does_not_reach_a_single_bit(decay: str, window: int | None) -> None:
-    arguments = case(150, decay, window, "both", paired=True, normalise=True)
+    arguments = case(150, decay, window, "both", paired=True, normalise="sum")
     changed = parts(arguments, slice(None))
     for name in ("write_phase", "magnitude", "read_phase"):
         changed[name] = torch.cat((changed[name][..., :90, :], 1e3 + 0 * changed[name][..., 90:, :]), -2)
@@ -207,7 +207,7 @@ def test_decay_zero_forgets_all_and_decay_one_nothing(shape: tuple[int, ...] | N
         return value if shape is None else torch.full(shape, value, dtype=torch.float64)
 
     for window in (None, 30):
-        arguments = case(80, "none", window, "both", paired=True, normalise=False)
+        arguments = case(80, "none", window, "both", paired=True, normalise="none")
         nothing = phase_scan(**{**arguments, "log_decay": decay(0.0)})[0]
         assert_same([*nothing], [*phase_scan(**arguments)[0]])
         arguments["log_decay"] = decay(-math.inf)
@@ -218,7 +218,7 @@ def test_decay_zero_forgets_all_and_decay_one_nothing(shape: tuple[int, ...] | N
 
 
 def test_a_reset_in_the_middle_is_a_fresh_start() -> None:
-    arguments = case(150, "token_and_channel", None, "both", paired=True, normalise=True)
+    arguments = case(150, "token_and_channel", None, "both", paired=True, normalise="sum")
     arguments["log_decay"][:, 70] = -math.inf
     fresh = phase_scan(**parts(arguments, slice(70, None)))[0]
     whole = phase_scan(**arguments)[0]
@@ -227,7 +227,7 @@ def test_a_reset_in_the_middle_is_a_fresh_start() -> None:
 
 @pytest.mark.parametrize("window", [80, 81, 1000])
 def test_a_window_as_long_as_the_sequence_is_none(window: int) -> None:
-    arguments = case(80, "channel", None, "both", paired=False, normalise=True)
+    arguments = case(80, "channel", None, "both", paired=False, normalise="sum")
     assert_same([*phase_scan(**{**arguments, "window": window})[0]], [*phase_scan(**arguments)[0]])
 
 
@@ -270,7 +270,7 @@ def test_what_training_keeps_grows_linearly() -> None:
             saved[tensor.data_ptr()] = tensor.numel()
             return tensor
 
-        arguments = case(length, "token_and_channel", 64, "both", paired=False, normalise=True)
+        arguments = case(length, "token_and_channel", 64, "both", paired=False, normalise="sum")
         arguments["values"].requires_grad_()
         with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
             phase_scan(**arguments)
@@ -284,7 +284,7 @@ def test_the_state_has_one_size_at_every_length(window: int | None, terms: int) 
     x = torch.zeros(8, 500, 128)
     sizes = {decayed_sum(x[:, :length], log_decay=-0.1, window=window)[1].num_bytes for length in (1, 63, 500)}
     assert sizes == {8 * 128 * 4 * terms}
-    pairs = phase_scan(x, write_phase=x, read_phase=x, normalise=True, window=window)[1]
+    pairs = phase_scan(x, write_phase=x, read_phase=x, normalise="sum", window=window)[1]
     assert pairs.num_bytes == 3 * 8 * 128 * 4 * terms
 
 
@@ -293,14 +293,14 @@ def test_the_state_has_one_size_at_every_length(window: int | None, terms: int) 
     [
         ({"log_decay": 0.1}, "at most 0"),
         ({"window": 0}, "at least 1"),
-        ({"normalise": False}, "same kind of values"),
+        ({"normalise": "none"}, "same kind of values"),
         ({"values": draw(2, 10, 4)}, "same kind of values"),
         ({"window": 5}, "same window"),
         ({"log_decay": -draw(2, 10, 1).abs()}, "kind of decay"),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(change: dict[str, Any], message: str) -> None:
-    arguments: dict[str, Any] = {"values": draw(2, 10, 3), "normalise": True, "window": 4, "log_decay": -0.1}
+    arguments: dict[str, Any] = {"values": draw(2, 10, 3), "normalise": "sum", "window": 4, "log_decay": -0.1}
     _, state = phase_scan(**arguments)
     with pytest.raises(ValueError, match=message):
         phase_scan(**{**arguments, **change}, state=state)

@@ -111,7 +111,7 @@ def objective(log_decay: Tensor, x: Tensor, phase: Tensor, window: int | None = 
         read_phase=2 * phase,
         magnitude=phase.cos() + 2,
         window=window,
-        normalise=True,
+        normalise="sum",
     )
     return (y.re.sin() + y.im.square()).sum()
 

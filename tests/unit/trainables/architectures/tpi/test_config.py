@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from search_spaces.tpi import SEARCH, VARIANTS
 from trainables.architectures.base import LanguageModel, count_parameters
@@ -20,8 +21,6 @@ from trainables.registry import ARCHITECTURES
 
 SMALL: dict[str, Any] = {"d_model": 8, "num_layers": 2, "num_heads": 2, "ffn_multiplier": 1.0}
 VOCAB_SIZE = 11
-HEAD_BIAS = 256
-"""The published head has a bias for each of 256 bytes; that of the shared backbone has none."""
 
 
 def tpi(**fields: Any) -> TPIConfig:
@@ -51,7 +50,7 @@ def logits(config: BackboneConfig) -> Tensor:
 )
 def test_published_models_have_the_parameters_that_their_logs_say(fields: dict[str, Any], logged: int) -> None:
     config = TPIConfig.model_validate({"fidelity": "as_published", "num_layers": 8, "d_model": 128, **fields})
-    assert count_parameters(config, vocab_size=256, max_seq_len=256) == logged - HEAD_BIAS
+    assert count_parameters(config, vocab_size=256, max_seq_len=256) == logged
 
 
 def test_fidelity_and_variant_set_defaults_that_can_be_given() -> None:
@@ -104,6 +103,8 @@ def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
         ({"frequency": "fixed"}, {"diversity_weight": 1.0}),
         ({}, {"decay_init_window": 7.0, "expansion_norm": True, "num_heads": 4}),
         ({"linear_init": "xavier"}, {"residual_init": "plain"}),
+        ({}, {"dropout_at": "output_map"}),
+        ({"num_layers": 0, "dropout_at": "output_map"}, {"dropout": 0.1}),
         ({"num_layers": 0}, {"frequency": "gated", "window": 3, "memory_size": 4}),
     ],
 )
@@ -126,13 +127,13 @@ def test_fields_without_effect_are_dropped(fields: dict[str, Any], other: dict[s
         {"window": 5},
         {"decay": "learned"},
         {"magnitude": "none"},
-        {"normalise": False},
+        *({"normalise": value} for value in ("none", "sqrt")),
         {"expansion": [2]},
         {"double_residual": True},
         {"memory_size": 4},
         *({"positions": value} for value in ("sinusoidal", "none")),
         {"tie_head": False},
-        {"linear_init": "xavier"},
+        *({"linear_init": value} for value in ("xavier", "xavier_uniform")),
     ],
     ids=str,
 )
@@ -142,7 +143,8 @@ def test_fields_with_an_effect_are_kept(other: dict[str, Any]) -> None:
 
 
 def test_fields_that_came_later_do_not_rename_what_was_there() -> None:
-    assert {"positions", "linear_init", "tie_head"}.isdisjoint(TransformerConfig().canonical())
+    later = {"positions", "linear_init", "tie_head", "head_bias"}
+    assert later.isdisjoint(TransformerConfig().canonical())
     assert TransformerConfig(positions="none").canonical()["positions"] == "none"
 
 
@@ -171,6 +173,40 @@ def test_xavier_reaches_every_linear_layer() -> None:
     for name, part in linears.items():
         expected = (2 / (part.in_features + part.out_features)) ** 0.5
         assert float(part.weight.detach().std()) == pytest.approx(expected, rel=0.04), name
+        assert float(part.weight.detach().abs().max()) == pytest.approx(3**0.5 * expected, rel=0.01), name
+
+
+def test_normalise_is_read_as_yes_and_no_too_and_identified_as_before() -> None:
+    for name, before in (("sum", True), ("none", False)):
+        assert tpi(normalise=before) == tpi(normalise=name)
+        assert tpi(normalise=name).canonical()["normalise"] is before
+    assert tpi(normalise="sqrt").canonical()["normalise"] == "sqrt"
+    with pytest.raises(ValueError, match="'none', 'sum' or 'sqrt'"):
+        tpi(normalise=1)
+
+
+def test_a_head_bias_is_added_to_the_logits_starts_at_0_and_is_trained() -> None:
+    for tie_head in (False, True):
+        plain, biased = (built(tpi(tie_head=tie_head, head_bias=given)) for given in (False, True))
+        tokens_BT = torch.arange(12).view(1, 12) % VOCAB_SIZE
+        assert torch.equal(plain(tokens_BT).logits_BTV, biased(tokens_BT).logits_BTV)
+        functional.cross_entropy(biased(tokens_BT).logits_BTV[0], tokens_BT[0]).backward()
+        assert biased.head_bias_V is not None and biased.head_bias_V.grad is not None
+        with torch.no_grad():
+            biased.head_bias_V.sub_(biased.head_bias_V.grad)
+        added_V = (biased(tokens_BT).logits_BTV - plain(tokens_BT).logits_BTV)[0, 0]
+        torch.testing.assert_close(added_V, -biased.head_bias_V.grad, rtol=1e-4, atol=1e-7)
+        assert float(added_V.detach().abs().max()) > 1e-3
+
+
+def test_published_dropout_is_in_the_output_map_alone() -> None:
+    def strengths(**fields: Any) -> dict[str, float]:
+        model = built(tpi(variant="v8_read_offset", ffn_multiplier=1.0, **fields))
+        return {name: part.p for name, part in model.named_modules() if isinstance(part, nn.Dropout) and part.p}
+
+    assert len(strengths()) == 5, "embedding, and map and feed-forward layer of two layers"
+    expected = {f"blocks.{layer}.mixer.out.3": 0.2 for layer in (0, 1)}
+    assert strengths(dropout_at="output_map") == strengths(fidelity="as_published") == expected
 
 
 def test_no_feed_forward_layers() -> None:
@@ -245,4 +281,5 @@ def test_the_size_of_a_state_is_dropped_without_layers(name: str) -> None:
 
 def test_what_has_a_single_number_to_train_or_gradients_to_probe_is_not_divided() -> None:
     undivided = {name for name in VARIANTS if not tpi(variant=name).shardable}
-    assert undivided == {"v4_learned_decay", "v5_decoupled", "v6_query_offset", "v8_read_offset", "ema"}
+    reading_apart = {"v5_decoupled", "v6_query_offset", "v8_read_offset", "v10_gated"}
+    assert undivided == {"v4_learned_decay", "ema"} | reading_apart

@@ -61,7 +61,10 @@ def close(one: Tensor, other: Tensor) -> None:
 @pytest.mark.parametrize("frequency", ["linear", "gated", "fixed", "atan2"])
 def test_without_its_normaliser_it_is_a_diagonal_complex_state_space_model(frequency: str, decay: str) -> None:
     """r_t = λ e^{−iω'} r_{t−1} + m x: the frequency turns the state, whatever the phase is by then."""
-    built, x_BTD = mixer({"frequency": frequency}, normalise=False, decay=decay, decay_init_window=8.0), inputs(200)
+    built, x_BTD = (
+        mixer({"frequency": frequency}, normalise="none", decay=decay, decay_init_window=8.0),
+        inputs(200),
+    )
     frequency_BTD = built.phases.frequency(x_BTD)
     assert frequency_BTD is not None
     factor = torch.polar(torch.ones_like(x_BTD), -frequency_BTD.expand_as(x_BTD))
@@ -77,7 +80,7 @@ def test_without_its_normaliser_it_is_a_diagonal_complex_state_space_model(frequ
 
 
 def test_with_fixed_frequencies_it_is_the_control_of_that_name() -> None:
-    built, x_BTD = mixer({"frequency": "fixed"}, normalise=False, magnitude="none"), inputs()
+    built, x_BTD = mixer({"frequency": "fixed"}, normalise="none", magnitude="none"), inputs()
     state = diagonal_ssm(x_BTD, None, -built.phases.frequency_D)
     close(retrieved(built, x_BTD), torch.complex(state.re, state.im))
 
@@ -126,7 +129,7 @@ def test_without_phases_it_is_an_average() -> None:
     torch.testing.assert_close(
         found, torch.cat((x_BTD, mean_BTD), -1), rtol=1e-7, atol=1e-7
     )  # 1e-8 in the normaliser
-    built = mixer({"frequency": "none"}, magnitude="none", normalise=False, decay="learned", decay_init_window=4.0)
+    built = mixer({"frequency": "none"}, magnitude="none", normalise="none", decay="learned", decay_init_window=4.0)
     sums = [x_BTD[:, 0]]
     for t in range(1, 100):
         sums.append(0.75 * sums[-1] + x_BTD[:, t])
