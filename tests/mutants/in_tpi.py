@@ -19,6 +19,7 @@ _LAYER_TESTS = "tests/unit/trainables/architectures/tpi/test_mixer.py"
 _TPI_TESTS = "tests/unit/trainables/architectures/tpi/test_config.py"
 _RECALL_TESTS = "tests/unit/trainables/tasks/recall/test_task.py"
 _FACTS_TESTS = "tests/unit/trainables/tasks/test_copy_and_facts.py"
+_PARITY = "tests/golden/test_parity.py::test_as_published_is_as_published"
 
 _OF_THE_SCAN = (
     Mutant(
@@ -271,8 +272,8 @@ _OF_THE_TASKS = (
         name="longest_training_is_never_drawn",
         meaning="batches to train on have fewer symbols than are scored, always",
         file="trainables/tasks/copying.py",
-        old="torch.randint(fewest, most + 1, ()",
-        new="torch.randint(fewest, most, ()",
+        old="torch.randint(fewest, most + 1, (), ",
+        new="torch.randint(fewest, most, (), ",
         caught_by=f"{_FACTS_TESTS}::test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on",
     ),
     Mutant(
@@ -285,4 +286,55 @@ _OF_THE_TASKS = (
     ),
 )
 
-MUTANTS = (*_OF_THE_SCAN, *_OF_THE_MIXER, *_OF_THE_TASKS)
+_OF_WHAT_IS_PUBLISHED = (
+    Mutant(
+        name="root_of_the_weights_is_their_sum",
+        meaning="version 10 divides by the sum of the weights, as version 1 does",
+        file=_SCAN,
+        old='mass.rsqrt() if normalise == "sqrt" else mass.reciprocal()',
+        new="mass.reciprocal()",
+        caught_by=f"{_PARITY}[TPI v10_gated]",
+    ),
+    Mutant(
+        name="head_without_its_bias",
+        meaning="the published head's bias is a parameter that no logit sees",
+        file="trainables/architectures/gpt.py",
+        old="self.head_VD, self.head_bias_V)",
+        new="self.head_VD)",
+        caught_by=f"{_PARITY}[TPI head: bias, Glorot's uniform start]",
+    ),
+    Mutant(
+        name="published_dropout_everywhere",
+        meaning="published versions also drop embeddings and feed-forward layers",
+        file="trainables/architectures/tpi/config.py",
+        old='"dropout_at": "output_map",',
+        new='"dropout_at": "everywhere",',
+        caught_by=f"{_TPI_TESTS}::test_published_dropout_is_in_the_output_map_alone",
+    ),
+    Mutant(
+        name="published_queries_differ",
+        meaning="published recall never asks for a key twice",
+        file=_RECALL,
+        old='"repeated_queries": True,',
+        new='"repeated_queries": False,',
+        caught_by=f"{_PARITY}[associative recall: examples]",
+    ),
+    Mutant(
+        name="published_values_are_no_keys",
+        meaning="a token of published recall says whether it is a key or a value",
+        file=_RECALL,
+        old='"shared_pool": True,',
+        new='"shared_pool": False,',
+        caught_by=f"{_PARITY}[associative recall: examples]",
+    ),
+    Mutant(
+        name="published_copies_of_one_length",
+        meaning="a batch of the published copy task has one length and no padding",
+        file="trainables/tasks/copying.py",
+        old='published = {"lengths": "mixed"}',
+        new='published = {"lengths": "equal"}',
+        caught_by=f"{_PARITY}[copying: training batches]",
+    ),
+)
+
+MUTANTS = (*_OF_THE_SCAN, *_OF_THE_MIXER, *_OF_THE_TASKS, *_OF_WHAT_IS_PUBLISHED)

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from tests.parity import initial_weights, kuramoto, phase_alignment, projection, readout, resonant_blocks, tpi
+from tests.parity import (
+    initial_weights,
+    kuramoto,
+    phase_alignment,
+    projection,
+    readout,
+    resonant_blocks,
+    synthetic,
+    tpi,
+)
 from tests.parity.row import Row
 
 ROWS: tuple[Row, ...] = (
@@ -13,4 +22,5 @@ ROWS: tuple[Row, ...] = (
     *readout.ROWS,
     *kuramoto.ROWS,
     *tpi.ROWS,
+    *synthetic.ROWS,
 )

@@ -7,7 +7,8 @@ memory: some symbols, a delay, a marker, and then the symbols again, each to be 
     as published:  s1 s2 … sn                      targets  s1 s2 … sn
     corrected:     s1 s2 … sn . . . | s1 … sn-1    targets  - … - s1 s2 … sn, from the marker on
 
-Corrected, neighbouring symbols differ, so that a model that repeats what it reads is never right.
+Corrected, neighbouring symbols differ, so that a model that repeats what it reads is never right. As published a
+batch holds sequences of many lengths, padded with blanks that are read and not scored.
 
 Source:
     Hochreiter & Schmidhuber (1997) and Arjovsky et al. (2016), arXiv:1511.06464, section 5.1, for the delay.
@@ -22,6 +23,7 @@ from typing import Annotated, Any, Literal, Self
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 from trainables.architectures.base import LanguageModel
 from trainables.batch import IGNORED, Batch
@@ -51,6 +53,9 @@ class CopyConfig(SyntheticConfig):
     as_published, min_symbols: 100, num_symbols: 500, scored_symbols: [1000, 2000, 5000]`.
     """
 
+    published = {"lengths": "mixed"}
+    added = {"lengths": "equal"}
+
     name: Literal["copy"] = "copy"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     vocab_size: int = Field(20, ge=FIRST_SYMBOL + 2)
@@ -58,8 +63,11 @@ class CopyConfig(SyntheticConfig):
     num_symbols: int = Field(16, ge=1)
     """Symbols of a sequence; in training the largest number."""
     min_symbols: int | None = Field(None, ge=1)
-    """Smallest number of symbols in training: every batch has a random number from here to `num_symbols`. None:
-    always `num_symbols`."""
+    """Smallest number of symbols in training, from which up to `num_symbols` it is random. None: always
+    `num_symbols`."""
+    lengths: Literal["equal", "mixed"] = "equal"
+    """Whether all sequences of a training batch have one random number of symbols, or, as published, each has its
+    own and the batch is padded."""
     delay: int = Field(16, ge=0)
     """Blanks between the symbols and the marker that starts the answer; as published there is no delay."""
     scored_symbols: Annotated[tuple[int, ...], Field(strict=False)] = ()
@@ -93,11 +101,21 @@ class CopyConfig(SyntheticConfig):
         """As published, the target is the token being read."""
         return frozenset({"batches", "echo"} if self.fidelity == "as_published" else ())
 
+    @property
+    def _has_one_length(self) -> bool:
+        return self.min_symbols in (None, self.num_symbols)
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """False if the sequences of a batch have different numbers of symbols."""
+        return self.lengths == "equal" or self._has_one_length
+
     @classmethod
     def contract_configs(cls) -> list[Self]:
-        """Return a small task of each fidelity."""
+        """Return a small task of each fidelity, and one with mixed lengths."""
         small = {"num_symbols": 6, "delay": 4, "num_val": 40, "num_test": 20, "scored_symbols": [3, 12]}
-        return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
+        options = [{}, {"fidelity": "as_published"}, {"fidelity": "as_published", "min_symbols": 4}]
+        return [cls.model_validate({**small, **option}) for option in options]
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result."""
@@ -106,8 +124,8 @@ class CopyConfig(SyntheticConfig):
             del fields["delay"]
         if not self.scored_symbols:
             del fields["scored_symbols"]
-        if self.min_symbols in (None, self.num_symbols):
-            del fields["min_symbols"]
+        if self._has_one_length:
+            del fields["min_symbols"], fields["lengths"]
         return fields
 
     def length(self, num_symbols: int) -> int:
@@ -153,12 +171,19 @@ class CopyTask(SyntheticTask[Examples]):
         return self._sequences(size, self.config.num_symbols, generator)
 
     def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw examples to train on, all of one length."""
+        """Draw examples to train on, all of one length or padded to the longest."""
         fewest, most = self.config.min_symbols, self.config.num_symbols
         if fewest is None or fewest == most:
             return super().batch(size, generator)
-        number = int(torch.randint(fewest, most + 1, (), generator=generator))
-        return as_batch(self._sequences(size, number, generator))
+        if self.config.lengths == "equal":
+            number = int(torch.randint(fewest, most + 1, (), generator=generator))
+            return as_batch(self._sequences(size, number, generator))
+        numbers: list[int] = torch.randint(fewest, most + 1, (size,), generator=generator).tolist()
+        rows = [self._sequences(1, number, generator) for number in numbers]
+        return Batch(
+            pad_sequence([row.tokens_NT[0] for row in rows], batch_first=True, padding_value=BLANK),
+            pad_sequence([row.targets_NT[0] for row in rows], batch_first=True, padding_value=IGNORED),
+        )
 
     def _sequences(self, size: int, num_symbols: int, generator: torch.Generator) -> Examples:
         different = self._num_different
@@ -179,8 +204,8 @@ class CopyTask(SyntheticTask[Examples]):
 
     @property
     def primary_metric(self) -> str:
-        """Accuracy of the copied symbols."""
-        return "val/copy_accuracy"
+        """Accuracy of the copied symbols; as published, whole sequences that are right."""
+        return "val/copy_exact_match" if self.config.fidelity == "as_published" else "val/copy_accuracy"
 
     def _kinds(self, split: Split) -> list[MetricSpec]:
         guess, num_symbols = 1 / self.vocab_size, self.config.num_symbols
@@ -197,13 +222,14 @@ class CopyTask(SyntheticTask[Examples]):
             ),
             *(
                 MetricSpec(
-                    _other_metric(number),
-                    f"copy_accuracy of other examples, with {number} symbols",
-                    guess,
+                    _other_metric(name, number),
+                    f"{name} of other examples, with {number} symbols",
+                    chance,
                     examples=self._num_others(split, number),
                     in_subset=False,
                 )
                 for number in self.config.scored_symbols
+                for name, chance in (("copy_accuracy", guess), ("copy_exact_match", guess**number))
             ),
         ]
 
@@ -213,26 +239,26 @@ class CopyTask(SyntheticTask[Examples]):
     def _whole_scores(
         self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
     ) -> dict[str, Tensor]:
-        """Return the accuracy with other numbers of symbols."""
+        """Return both rates with other numbers of symbols."""
         found = {}
         for number, examples in self._others[split].items():
             # As many tokens in one pass as in ordinary examples, for which memory was estimated.
             at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))
             part = {**options, "batch_size": min(options["batch_size"], at_once)}
-            found[_other_metric(number)] = self._score_all(model, examples, **part)["copy_accuracy"]
+            other = self._score_all(model, examples, **part)
+            found |= {_other_metric(name, number): other[name] for name in ("copy_accuracy", "copy_exact_match")}
         return found
 
     def references(self) -> dict[str, dict[str, float]]:
         """Return the scores of a guess among the symbols, and of a model that repeats its input."""
         symbol, echo = 1 / self._num_different, float(self.config.fidelity == "as_published")
-        others = [_other_metric(number) for number in self.config.scored_symbols]
+        guessed = {"copy_accuracy": symbol, "copy_exact_match": symbol**self.config.num_symbols}
+        for number in self.config.scored_symbols:
+            guessed[_other_metric("copy_accuracy", number)] = symbol
+            guessed[_other_metric("copy_exact_match", number)] = symbol**number
         scores = {
-            "guess among symbols": {
-                **dict.fromkeys(["copy_accuracy", *others], symbol),
-                "copy_exact_match": symbol**self.config.num_symbols,
-                "copy_nats_per_token": math.log(self._num_different),
-            },
-            "echo": dict.fromkeys(["copy_accuracy", "copy_exact_match", *others], echo),
+            "guess among symbols": {**guessed, "copy_nats_per_token": math.log(self._num_different)},
+            "echo": dict.fromkeys(guessed, echo),
         }
         return {
             model: {f"{split}/{name}": value for split in self.splits for name, value in metrics.items()}
@@ -240,5 +266,5 @@ class CopyTask(SyntheticTask[Examples]):
         }
 
 
-def _other_metric(num_symbols: int) -> str:
-    return f"copy_accuracy_symbols_{num_symbols}"
+def _other_metric(name: str, num_symbols: int) -> str:
+    return f"{name}_symbols_{num_symbols}"

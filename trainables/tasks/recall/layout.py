@@ -7,7 +7,8 @@ An example has pairs of a key and its value, followed by queries: keys, each onc
     k1 v1 k2 v2 … kK vK | ? k2 | ? kK | …                       with a marker, withheld: the published TPI task
 
 The target at a query is the value of its key. If answers are given, earlier answers narrow down the remaining
-ones; see `metrics`.
+ones; see `metrics`. As published, keys and values come from one pool of tokens, so that a token does not say which
+of the two it is, and a key may be queried more than once.
 
 Source:
     Arora et al. (2023), "Zoology", arXiv:2312.04927, section 4 and appendix; gaps between a pair and its query
@@ -28,6 +29,8 @@ from trainables.tasks.synthetic import Examples
 BLANK = 0
 MARKER = 1
 """Precedes each query, if the task has a marker; otherwise it is an ordinary key."""
+POOL_MARKER = 3
+"""The marker if keys and values share a pool, which begins after it, as published; tokens 1 and 2 are not used."""
 
 Filler = Literal["blank", "other_keys", "any_token"]
 
@@ -56,6 +59,10 @@ class Layout:
     """Whether the answer follows its query in the input."""
     unique_values: bool
     """Whether all values of an example are different."""
+    shared_pool: bool
+    """Whether keys and values come from one pool of tokens."""
+    repeated_queries: bool
+    """Whether a key may be queried more than once."""
     power: float
     """Slot i of the queries is chosen with a probability proportional to i^(power - 1)."""
     filler: Filler
@@ -63,18 +70,18 @@ class Layout:
 
     @property
     def first_key(self) -> int:
-        """Lowest key; keys end where values begin."""
-        return MARKER + self.marker
+        """Lowest key; keys end where values begin, or with the vocabulary if both share a pool."""
+        return POOL_MARKER + 1 if self.shared_pool else MARKER + self.marker
 
     @property
     def first_value(self) -> int:
         """Lowest value; values end with the vocabulary."""
-        return self.vocab_size // 2
+        return self.first_key if self.shared_pool else self.vocab_size // 2
 
     @property
     def num_keys(self) -> int:
         """Number of different keys."""
-        return self.first_value - self.first_key
+        return self.num_values if self.shared_pool else self.first_value - self.first_key
 
     @property
     def num_values(self) -> int:
@@ -96,18 +103,18 @@ class Layout:
 
     def draw(self, size: int, generator: torch.Generator) -> RecallExamples:
         """Draw examples, on the CPU; `generator` is the only source of randomness."""
-        num_pairs, num_queries = self.num_pairs, self.num_queries
+        num_pairs = self.num_pairs
         keys_NP = self.first_key + _permutations(size, self.num_keys, generator)
         values_NK = self.first_value + self._values(size, generator)
         tokens_NT = self._filling(size, keys_NP[:, num_pairs:], generator)
         tokens_NT[:, 0 : 2 * num_pairs : 2] = keys_NP[:, :num_pairs]
         tokens_NT[:, 1 : 2 * num_pairs : 2] = values_NK
-        pair_NQ = _permutations(size, num_pairs, generator)[:, :num_queries]
+        pair_NQ = self._asked(size, generator)
         position_NQ = 2 * num_pairs + self.slot_width * self._slots(size, generator) + self.marker
         answer_NQ = values_NK.gather(1, pair_NQ)
         tokens_NT.scatter_(1, position_NQ, keys_NP.gather(1, pair_NQ))
         if self.marker:
-            tokens_NT.scatter_(1, position_NQ - 1, MARKER)
+            tokens_NT.scatter_(1, position_NQ - 1, POOL_MARKER if self.shared_pool else MARKER)
         if self.answers_given:
             tokens_NT.scatter_(1, position_NQ + 1, answer_NQ)
         return RecallExamples(
@@ -121,6 +128,12 @@ class Layout:
         if self.unique_values:
             return _permutations(size, self.num_values, generator)[:, : self.num_pairs]
         return torch.randint(self.num_values, (size, self.num_pairs), generator=generator)
+
+    def _asked(self, size: int, generator: torch.Generator) -> Tensor:
+        """Return which pairs are queried, in the order of the queries."""
+        if self.repeated_queries:
+            return torch.randint(self.num_pairs, (size, self.num_queries), generator=generator)
+        return _permutations(size, self.num_pairs, generator)[:, : self.num_queries]
 
     def _slots(self, size: int, generator: torch.Generator) -> Tensor:
         """Return the slots of the queries in ascending order."""

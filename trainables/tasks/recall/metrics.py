@@ -1,9 +1,10 @@
 """Names and meanings of the recall task's metrics, and the scores of models that recall nothing.
 
-There are two chance levels. A model that knows which tokens are values guesses one of V / 2. A model that also
-remembers which values it was shown, but not with which key, guesses one of K: a rate of 1 / K shows no recall,
-only a memory of a set. If answers are given there is a third, (1/K + 1/(K-1) + …) / Q: earlier answers are
-ruled out without any recall (.34 at K = Q = 8, where 1/K is .125). So answers are withheld by default.
+There are two chance levels. A model that knows which tokens are values guesses one of V / 2, or of V − 4 if keys
+and values share a pool (46 as published). A model that also remembers which values it was shown, but not with which
+key, guesses one of K: a rate of 1 / K shows no recall, only a memory of a set. If answers are given there is a
+third, (1/K + 1/(K-1) + …) / Q: earlier answers are ruled out without any recall (.34 at K = Q = 8, where 1/K is
+.125). So answers are withheld by default. With repeated queries nothing is ruled out, and there is no third.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ def reference_scores(
                 "recall_exact_match": shown**num_queries,
                 "recall_nats_per_token": math.log(layout.num_pairs),
             }
-            if layout.answers_given:
+            if layout.answers_given and not layout.repeated_queries:
                 guesses["guess a value not yet given"] = _left_over(layout)
         for model, metrics in guesses.items():
             row = scores.setdefault(model, {})

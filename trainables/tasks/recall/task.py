@@ -2,10 +2,10 @@
 
 `corrected`, the default, is the task of the literature on attention-free models, in which attention is known to
 succeed. `as_published` is the associative recall of the TPI notes: a marker before each query, values that repeat,
-uniform gaps, 2,000 training examples; its published size is `vocab_size: 50, num_pairs: 20, num_queries: 5,
-context_length: 50`. Its target is also at the key's position, and is withheld: the task is sound, and the leak was
-in the transformer baseline, which got the targets as decoder input. `layout` draws the examples, `metrics` defines
-the metrics and their chance levels.
+keys and values from one pool, keys that are queried twice, uniform gaps, 2,000 training examples; its size is
+`vocab_size: 50, num_pairs: 20, num_queries: 5, context_length: 50`. Its target is also at the key's position, and
+is withheld: the task is sound, and the leak was in the transformer baseline, which got the targets as decoder
+input. `layout` draws the examples, `metrics` defines the metrics and their chance levels.
 
 Source:
     Arora et al. (2023), "Zoology: measuring and improving recall in efficient language models", arXiv:2312.04927.
@@ -29,7 +29,14 @@ from trainables.tasks.recall.layout import Filler, Layout, RecallExamples
 from trainables.tasks.recall.metrics import by_distance, distance_metric, kinds, pairs_metric, reference_scores
 from trainables.tasks.synthetic import MetricSpec, SyntheticConfig, SyntheticTask, answer_scores, at_targets
 
-AS_PUBLISHED: dict[str, Any] = {"marker": True, "unique_values": False, "power": 1.0, "num_train": 2000}
+AS_PUBLISHED: dict[str, Any] = {
+    "marker": True,
+    "unique_values": False,
+    "shared_pool": True,
+    "repeated_queries": True,
+    "power": 1.0,
+    "num_train": 2000,
+}
 """The associative recall of the TPI notes, at any size."""
 
 Counts = Annotated[tuple[int, ...], Field(strict=False)]
@@ -44,16 +51,22 @@ class RecallConfig(SyntheticConfig):
     """
 
     published = AS_PUBLISHED
+    added = {"shared_pool": False, "repeated_queries": False}
 
     name: Literal["recall"] = "recall"
     fidelity: Literal["as_published", "corrected"] = "corrected"
     vocab_size: int = Field(128, ge=4)
-    """The lower half are keys, the upper half values; token 0 is blank."""
+    """The lower half are keys, the upper half values, unless they share a pool; token 0 is blank."""
     context_length: int = Field(64, ge=4)
     """Tokens of an example."""
     num_pairs: int = Field(8, ge=1)
     num_queries: int | None = Field(None, ge=1)
-    """Keys that are queried, each once. None: all of them."""
+    """Queries; at most as many as pairs. None: as many."""
+    repeated_queries: bool = False
+    """Whether queried keys are drawn with replacement, as published; otherwise each is queried at most once."""
+    shared_pool: bool = False
+    """Whether keys and values come from one pool, tokens 4 and above, as published: a token then does not say which
+    of the two it is."""
     answers: Literal["withheld", "given"] = "withheld"
     """`withheld`: a query is followed by filler, as in the literature. `given`: by its answer, so that training
     is next-token prediction; then answers can be guessed by elimination."""
@@ -100,6 +113,11 @@ class RecallConfig(SyntheticConfig):
         return self
 
     @property
+    def violates(self) -> frozenset[str]:
+        """In a shared pool a key may be its own value: an echo is right as often as a guess in the pool."""
+        return frozenset({"echo"} if self.shared_pool else ())
+
+    @property
     def withholds_answers(self) -> bool:
         """Whether a query is followed by filler, not by its answer."""
         return self.answers == "withheld"
@@ -134,6 +152,8 @@ class RecallConfig(SyntheticConfig):
             marker=self.marker,
             answers_given=self.answers == "given",
             unique_values=self.unique_values,
+            shared_pool=self.shared_pool,
+            repeated_queries=self.repeated_queries,
             power=self.power,
             filler=self.filler,
         )

@@ -68,6 +68,9 @@ def test_other_lengths_are_scored_in_examples_of_their_own() -> None:
         found = score(task, Delayed(5 + number))
         names = {name for name in found if name.startswith("val/copy_accuracy")}
         assert len(names) == 3
+        assert {name for name in found if "exact" in name and found[name] == 1.0} == {
+            f"val/copy_exact_match{ending}"
+        }
         assert {name for name in names if found[name] == 1.0} == {f"val/copy_accuracy{ending}"}
     items = {metric.name: metric.items for metric in task.metrics}
     assert items["val/copy_accuracy_symbols_4"] == 200
@@ -81,7 +84,7 @@ def test_other_lengths_are_scored_in_examples_of_their_own() -> None:
 
 def test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on() -> None:
     for fidelity, length in (("as_published", lambda n: n), ("corrected", lambda n: 2 * n + 5)):
-        task = copy_task(fidelity=fidelity, min_symbols=6)
+        task = copy_task(fidelity=fidelity, min_symbols=6, lengths="equal")
         shapes = {tuple(task.batch(3, torch.Generator().manual_seed(seed)).inputs_BT.shape) for seed in range(60)}
         assert shapes == {(3, length(number)) for number in (6, 7, 8)}
         assert task.context_length == task.examples["val"].tokens_NT.shape[1] == length(8), "what is scored stays"
@@ -94,6 +97,29 @@ def test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on() -
         copy_task(min_symbols=9)
     with pytest.raises(ValidationError, match=r"min_symbols=6 needs fresh examples, and num_train=50 fixes them"):
         copy_task(min_symbols=6, num_train=50)
+
+
+@pytest.mark.parametrize("fidelity", ["as_published", "corrected"])
+def test_mixed_lengths_are_padded_with_blanks_that_are_not_scored(fidelity: str) -> None:
+    task = copy_task(fidelity=fidelity, min_symbols=6, lengths="mixed")
+    batch = task.batch(64, torch.Generator().manual_seed(0))
+    counts = []
+    for tokens, targets in zip(batch.inputs_BT.tolist(), batch.targets_BT.tolist(), strict=True):
+        copied = [target for target in targets if target != IGNORED]
+        number = len(copied)
+        counts.append(number)
+        length = task.config.length(number)
+        assert tokens[:number] == copied
+        assert set(tokens[length:]) <= {BLANK} and set(targets[length:]) <= {IGNORED}
+    assert set(counts) == {6, 7, 8} and batch.inputs_BT.shape == (64, task.config.length(8))
+    assert not task.config.microbatch_invariant and copy_task(lengths="mixed").config.microbatch_invariant
+    assert copy_task(lengths="mixed").config.canonical() == copy_task(lengths="equal").config.canonical()
+
+
+def test_as_published_a_sequence_counts_only_if_all_of_it_is_right() -> None:
+    assert copy_task(fidelity="as_published").primary_metric == "val/copy_exact_match"
+    assert copy_task().primary_metric == "val/copy_accuracy"
+    assert CopyConfig(fidelity="as_published").lengths == "mixed"
 
 
 def test_a_guess_among_the_symbols_scores_its_reference() -> None:

@@ -17,7 +17,7 @@ from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.finding import ContractError
 from trainables.contract.tasks import BettingModel, UniformModel, check, score
 from trainables.tasks.recall.layout import BLANK, MARKER
-from trainables.tasks.recall.task import RecallConfig, RecallTask, choice_hits
+from trainables.tasks.recall.task import AS_PUBLISHED, RecallConfig, RecallTask, choice_hits
 
 SMALL: dict[str, Any] = {
     "vocab_size": 32,
@@ -62,9 +62,9 @@ class AmongShown(UniformModel):
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         logits_BTV = torch.full((*tokens_BT.shape, self.vocab_size), -100.0)
-        num_shown, first_value = 2 * self.task.config.num_pairs, self.task.layout.first_value
+        num_shown = 2 * self.task.config.num_pairs
         for row, tokens in enumerate(tokens_BT.tolist()):
-            left = {token for token in tokens[:num_shown] if token >= first_value}
+            left = set(tokens[1:num_shown:2])
             for place in range(num_shown, len(tokens)):
                 left -= {tokens[place]} if self.spent else set()
                 logits_BTV[row, place, list(left)] = 0.0
@@ -74,9 +74,13 @@ class AmongShown(UniformModel):
 class AmongValues(UniformModel):
     """Knows which tokens are values."""
 
+    def __init__(self, task: RecallTask) -> None:
+        super().__init__(task.vocab_size)
+        self.first_value = task.layout.first_value
+
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         output = super().forward(tokens_BT)
-        output.logits_BTV[..., : self.vocab_size // 2] = -100.0
+        output.logits_BTV[..., : self.first_value] = -100.0
         return output
 
 
@@ -88,7 +92,7 @@ class AmongValues(UniformModel):
     [
         {"scored_pairs": [1, 3]},
         {"answers": "given", "filler": "other_keys"},
-        {"fidelity": "as_published", "unique_values": True},
+        {"fidelity": "as_published", "unique_values": True, "shared_pool": False},
         {"num_queries": 2},
     ],
 )
@@ -121,23 +125,26 @@ def test_elimination_pays_only_where_answers_are_given() -> None:
         if name.startswith("val/"):
             assert found[name] == pytest.approx(value, rel=1e-6), name
     assert score(withheld, AmongShown(withheld, spent=True))["val/recall_accuracy"] == pytest.approx(1 / 4)
-    assert "guess a value not yet given" not in withheld.references()
+    for other in (withheld, recall(answers="given", repeated_queries=True)):
+        assert "guess a value not yet given" not in other.references()
 
 
-@pytest.mark.parametrize("fields", [{"scored_pairs": [2]}, {"fidelity": "as_published"}])
-def test_a_guess_among_all_values_scores_its_reference(fields: dict[str, Any]) -> None:
+@pytest.mark.parametrize(
+    ("fields", "num_values"), [({"scored_pairs": [2]}, 16), ({"fidelity": "as_published"}, 28)]
+)
+def test_a_guess_among_all_values_scores_its_reference(fields: dict[str, Any], num_values: int) -> None:
     task = recall(**fields)
-    found = score(task, AmongValues(task.vocab_size))
+    found = score(task, AmongValues(task))
     for name, value in task.references()["guess a value"].items():
         if name.startswith("val/"):
             assert found[name] == pytest.approx(value, rel=1e-6), name
-    assert found["val/recall_accuracy"] == pytest.approx(1 / 16)
+    assert found["val/recall_accuracy"] == pytest.approx(1 / num_values)
 
 
 def test_values_that_repeat_are_guessed_more_often_than_one_in_k() -> None:
     task = recall(fidelity="as_published")
     shown = task.references()["guess a value shown"]["val/recall_accuracy"]
-    assert shown == pytest.approx((1 + 3 / 16) / 4, rel=0.05), "itself, and each of 3 others in 1 of 16 cases"
+    assert shown == pytest.approx((1 + 3 / 28) / 4, rel=0.05), "itself, and each of 3 others in 1 of 28 cases"
     assert score(task, UniformModel(32))["val/recall_choice_accuracy"] == pytest.approx(shown, rel=1e-9)
 
 
@@ -208,6 +215,19 @@ def test_examples_are_what_the_layout_says(fields: dict[str, Any], width: int) -
         for place, token in enumerate(tokens[8:], start=8):
             if place not in queries:
                 assert token == {**told, **asked}.get(place, BLANK)
+
+
+def test_a_shared_pool_and_repeated_queries_can_be_had_each_alone() -> None:
+    pool = recall(shared_pool=True, num_val=500).examples["val"]
+    keys_NP, values_NP = pool.tokens_NT[:, 0:8:2], pool.shown_NK
+    for drawn in (keys_NP, values_NP):
+        assert drawn.unique().tolist() == list(range(4, 32))
+    assert 0.3 < float((values_NP[:, :, None] == keys_NP[:, None, :]).any(2).any(1).double().mean()) < 0.6
+    for repeated in (False, True):
+        examples = recall(repeated_queries=repeated, num_val=500).examples["val"]
+        asked_NQ = examples.tokens_NT[examples.targets_NT != IGNORED].view(500, 4).sort(1).values
+        has_twice_N = (asked_NQ[:, 1:] == asked_NQ[:, :-1]).any(1)
+        assert float(has_twice_N.double().mean()) == pytest.approx((1 - 24 / 256) * repeated, abs=0.04)
 
 
 def test_filler_of_other_keys_is_never_a_key_of_the_example() -> None:
@@ -286,10 +306,9 @@ def test_a_task_cannot_say_the_opposite_of_what_it_does(answers: str, contract_n
 
 def test_fidelity_only_sets_defaults() -> None:
     published = config(fidelity="as_published")
-    switches = ("marker", "unique_values", "power", "num_train")
-    assert [getattr(published, name) for name in switches] == [True, False, 1.0, 2000]
-    assert [getattr(config(), name) for name in switches] == [False, True, 0.01, None]
-    by_hand = config(marker=True, unique_values=False, power=1.0, num_train=2000)
+    assert {name: getattr(published, name) for name in AS_PUBLISHED} == AS_PUBLISHED
+    assert all(getattr(config(), name) != value for name, value in AS_PUBLISHED.items())
+    by_hand = config(**AS_PUBLISHED)
 
     def identity(task: RecallConfig) -> str:
         budget = BudgetConfig(steps=1, batch_size=1, report_every=1)
@@ -305,7 +324,7 @@ def test_fidelity_only_sets_defaults() -> None:
 def test_published_sizes_fill_the_sequence() -> None:
     sizes = {"vocab_size": 50, "num_pairs": 20, "num_queries": 5, "context_length": 50}
     layout = config(fidelity="as_published", **sizes).layout(20)
-    assert (layout.num_slots, layout.slot_width, layout.num_keys, layout.num_values) == (5, 2, 23, 25)
+    assert (layout.num_slots, layout.slot_width, layout.num_keys, layout.num_values) == (5, 2, 46, 46)
     for length, num_pairs in ((64, 4), (128, 8), (256, 16), (512, 64)):
         literature = config(vocab_size=8192, context_length=length, num_pairs=num_pairs).layout(num_pairs)
         assert (literature.num_keys, literature.num_values) == (4095, 4096)
