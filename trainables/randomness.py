@@ -111,13 +111,12 @@ def initialise(model: nn.Module, seed: int) -> None:
         Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
     """
     for name, parameter, rule in _rules(model):
+        draws = generator(seed, "init", name)
         match rule:
             case Normal(std):
-                draw = torch.randn(parameter.shape, generator=generator(seed, "init", name))
-                parameter.copy_(draw * std)
+                parameter.copy_(torch.randn(parameter.shape, generator=draws) * std)
             case Uniform(bound):
-                draw = torch.rand(parameter.shape, generator=generator(seed, "init", name))
-                parameter.copy_((2 * draw - 1) * bound)
+                parameter.copy_((2 * torch.rand(parameter.shape, generator=draws) - 1) * bound)
             case Constant(value):
                 parameter.fill_(value)
 

@@ -30,6 +30,11 @@ _OUTCOME_LABELS: dict[Outcome, str] = {
     "not_declared": "not declared",
 }
 
+_NOT_DECLARED = {
+    "reference": "no mixer has a `reference` to compare with",
+    "stream": "the model has no state from which to continue a sequence",
+}
+
 
 def check(output: Output, target: str, names: Sequence[str]) -> int:
     """Check a plugin; return the exit code: 0 if every contract is met, 1 if one is not.
@@ -153,5 +158,5 @@ def _line(row: dict[str, Any]) -> str:
     if row["outcome"] == "failed":
         return f"{head}: expected: {row['expected']}; found: {row['found']}"
     if row["outcome"] == "not_declared":
-        return f"{head}: no mixer has a `reference` to compare with"
+        return f"{head}: {_NOT_DECLARED[row['contract']]}"
     return head

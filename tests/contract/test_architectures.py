@@ -12,6 +12,7 @@ from torch import Tensor, nn
 import trainables.architectures  # noqa: F401  registers them
 from trainables.architectures.base import ArchitectureConfig, ModelOutput
 from trainables.architectures.gpt import BackboneConfig, BackboneModel
+from trainables.architectures.resonant.config import ResonantConfig
 from trainables.contract import architectures as contract
 from trainables.contract.architectures import (
     CHECKS,
@@ -19,6 +20,7 @@ from trainables.contract.architectures import (
     check_architecture,
     check_violations,
     examine_architecture,
+    has_stream,
 )
 from trainables.contract.finding import ContractError
 from trainables.layers.attention import CausalSelfAttention
@@ -129,6 +131,13 @@ class _Broken(BackboneModel):
                 logits_BTV = logits_BTV + 9 * nn.functional.one_hot(tokens_BT, logits_BTV.shape[-1])
         return ModelOutput(logits_BTV, output.penalty)
 
+    def stream(self, tokens_BT: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
+        if type(self).defect == "stream that ends" and state is not None:
+            return None
+        if type(self).defect == "stream" and state is not None:
+            state = state._replace(position=state.position - 1)
+        return super().stream(tokens_BT, state)
+
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
         return {"probe/undeclared": 1.0} if type(self).defect == "probes" else super().probes(tokens_BT)
 
@@ -176,7 +185,13 @@ def test_check_finds_planted_defect(defect: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "defect", ["causality from block to block", "causality once trained", "reference in its gradients alone"]
+    "defect",
+    [
+        "causality from block to block",
+        "causality once trained",
+        "reference in its gradients alone",
+        "stream that ends",
+    ],
 )
 def test_check_finds_hidden_defect(defect: str) -> None:
     with pytest.raises(ContractError):
@@ -227,7 +242,8 @@ def test_an_examination_goes_on_after_a_failure() -> None:
     found = outcomes(broken("causality"))
     assert set(found) == {"violations", *CHECKS}
     failed = {name for name, outcome in found.items() if outcome == "failed"}
-    assert failed == {"causality", "round_trip"}, "and it cannot be read back, since no name is registered"
+    # It cannot be read back, since no name is registered, and a state knows nothing of what is to come.
+    assert failed == {"causality", "round_trip", "stream"}
 
 
 def test_an_examination_tells_a_declared_violation_from_an_undeclared_one() -> None:
@@ -240,6 +256,21 @@ def test_an_examination_tells_a_declared_violation_from_an_undeclared_one() -> N
 def test_an_examination_says_where_no_reference_is_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_BrokenAttention, "reference", Mixer.reference)
     assert outcomes(broken("reference"))["reference"] == "not_declared"
+
+
+def test_an_examination_says_where_a_model_has_no_state() -> None:
+    published, corrected = ARCHITECTURES.get("kuramoto").contract_configs()[0::2]
+    assert outcomes(published)["stream"] == "not_declared", "its mean field is not causal"
+    assert outcomes(corrected)["stream"] == "passed"
+
+
+def test_every_causal_model_has_a_state_but_an_echo_and_those_that_read_all_traces() -> None:
+    without = {short(config) for config in CASES if not has_stream(config)}
+    is_causal = {short(config) for config in CASES if "causality" not in config.violates}
+    assert {name.partition("-")[0] for name in without} == {"echo", "kuramoto", "resonant"}
+    resonant = [config for config in CASES if isinstance(config, ResonantConfig)]
+    reads = {short(config) for config in resonant if config.readout is not None}
+    assert without & is_causal == {"echo"} | (reads & is_causal)
 
 
 def test_an_examination_reports_what_the_code_raises(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,8 +98,8 @@ _OF_THE_SCAN = (
         name="normaliser_remembers_all",
         meaning="the sum fades and the weights that it is divided by do not",
         file=_SCAN,
-        old="scale = (rest.pop() + NORMALISER_EPSILON).reciprocal()",
-        new="scale = (0 * rest.pop() + weight.cumsum(-2) + NORMALISER_EPSILON).reciprocal()",
+        old="mass = rest.pop() + NORMALISER_EPSILON",
+        new="mass = 0 * rest.pop() + weight.cumsum(-2) + NORMALISER_EPSILON",
         caught_by=f"{_DEFINITION}[None-scalar]",
     ),
     Mutant(
@@ -117,8 +117,8 @@ _OF_THE_MIXER = (
         name="trajectory_in_float32",
         meaning="the TPI layer adds its turns up by itself, in their own precision",
         file=_PHASES,
-        old="cumulative_phase(frequency_TD)[0]",
-        new="decayed_sum(frequency_TD)[0]",
+        old="return cumulative_phase(frequency_TD, start=start)",
+        new="return decayed_sum(frequency_TD)[0], None",
         caught_by=f"{_LAYER_TESTS}::test_phases_of_long_sequences_keep_float32s_digits",
     ),
     Mutant(
@@ -133,8 +133,8 @@ _OF_THE_MIXER = (
         name="decoupled_queries_forget_the_start",
         meaning="with a frequency of its own, reading leaves out the phase that the token adds",
         file=_PHASES,
-        old="_plus(self.accumulated(self.query_frequency(x_BTD)), start)",
-        new="_plus(self.accumulated(self.query_frequency(x_BTD)), None)",
+        old="read = _plus(turned, start)\n        seen",
+        new="read = turned\n        seen",
         caught_by=f"{_LAYER_TESTS}::test_free_decoupling_with_equal_maps_is_none",
     ),
     Mutant(
@@ -205,8 +205,8 @@ _OF_THE_MIXER = (
         name="state_space_turns_backwards",
         meaning="the diagonal control is not the recurrence that it says: its states turn the other way",
         file=_CONTROL,
-        old="cumulative_phase(-frequency_N.expand(seq_len, -1))",
-        new="cumulative_phase(frequency_N.expand(seq_len, -1))",
+        old="cumulative_phase(-frequency_N",
+        new="cumulative_phase(frequency_N",
         caught_by=f"{_LAYER_TESTS}::test_the_control_decays_and_turns",
     ),
     Mutant(

@@ -36,6 +36,20 @@ class LanguageModel(nn.Module):
     answer_length: int | None = None
     """`Task.answer_length`, set by who trains or scores the model on a task."""
 
+    def stream(self, tokens_BT: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
+        """Return the logits_BTV of `forward` for tokens that continue a sequence, and the state after the last one.
+
+        So generation costs one token a step instead of the whole sequence.
+
+        Args:
+            tokens_BT: The new tokens; at least one.
+            state: The second result of the call on the preceding tokens; None at the start of a sequence.
+
+        Returns:
+            None if the model cannot continue from a state: then the sequence has to be passed as a whole.
+        """
+        return None
+
     @property
     def frozen_state(self) -> frozenset[str]:
         """Names of state that never changes and can be restored from elsewhere; checkpoints leave it out."""

@@ -8,7 +8,7 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import torch
 from pydantic import model_validator
@@ -179,6 +179,25 @@ class Block(nn.Module):
             x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
         return x_BTD, mixed.penalty
 
+    def stream(self, x_BTD: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
+        """Return the residual stream after the block at new positions, and the state; see `Mixer.stream`."""
+        mixed = self.mixer.stream(self.mixer_norm(x_BTD), state)
+        if mixed is None:
+            return None
+        x_BTD = x_BTD + mixed[0]
+        if self.ffn is not None and self.ffn_norm is not None:
+            x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
+        return x_BTD, mixed[1]
+
+
+class StreamState(NamedTuple):
+    """The state of a model after the tokens seen so far."""
+
+    position: int
+    """Their number."""
+    blocks: list[Any]
+    """The state of each block."""
+
 
 class BackboneModel(LanguageModel):
     """Token and position embedding, blocks, final norm, and a head that may be tied to the token embedding."""
@@ -225,6 +244,26 @@ class BackboneModel(LanguageModel):
         h_BTD, penalty = self.through(self.embed(tokens_BT))
         return ModelOutput(self.head(h_BTD), penalty)
 
+    def stream(self, tokens_BT: Tensor, state: StreamState | None = None) -> tuple[Tensor, StreamState] | None:
+        """Return the logits of tokens that continue a sequence, and the state; None if a mixer has no state."""
+        start = 0 if state is None else state.position
+        found = self.stream_through(self.embed(tokens_BT, start), None if state is None else state.blocks)
+        if found is None:
+            return None
+        return self.head(found[0]), StreamState(start + tokens_BT.shape[1], found[1])
+
+    def stream_through(self, x_BTD: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]] | None:
+        """Apply the blocks and the final norm at new positions; also return each block's state."""
+        after: list[Any] = []
+        for block, state in zip(self.blocks, states or [None] * len(self.blocks), strict=True):
+            assert isinstance(block, Block)
+            found = block.stream(x_BTD, state)
+            if found is None:
+                return None
+            x_BTD = found[0]
+            after.append(found[1])
+        return self.final_norm(x_BTD), after
+
     def through(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the blocks and the final norm to an embedding; also return the sum of the blocks' penalties."""
         penalty = torch.zeros((), device=x_BTD.device)
@@ -258,13 +297,14 @@ class BackboneModel(LanguageModel):
             return checkpoint(block, x_BTD, use_reentrant=False)
         return block(x_BTD)
 
-    def embed(self, tokens_BT: Tensor) -> Tensor:
-        """Return the input of the first block.
+    def embed(self, tokens_BT: Tensor, start: int = 0) -> Tensor:
+        """Return the input of the first block, for tokens at positions from `start` on.
 
         Raises:
             ValueError: If the sequence is longer than the model's positions.
         """
-        x_BTD: Tensor = self.embedding_dropout(self.position_embedding.add_to(self.token_embedding(tokens_BT)))
+        embedded_BTD = self.position_embedding.add_to(self.token_embedding(tokens_BT), start)
+        x_BTD: Tensor = self.embedding_dropout(embedded_BTD)
         return x_BTD
 
     @torch.no_grad()

@@ -32,6 +32,8 @@ from trainables.registry import ARCHITECTURES
 VOCAB_SIZE = 23
 SEQ_LEN = BLOCK + 6
 """Longer than one block, so that a leak from block to block shows."""
+STREAM_PARTS = (1, 1, BLOCK - 3, 1, 1, 3, 1, 1)
+"""Tokens given at a time to a model that continues a sequence from its state."""
 REFERENCE_LENGTHS = (1, 63, 100, 513)
 BATCH_SIZE = 3
 SEED = 0
@@ -219,6 +221,32 @@ def compare_with_reference(mixer: Mixer, x_BTD: Tensor, *, name: str = "mixer") 
             )
 
 
+@torch.no_grad()
+def check_stream(config: ArchitectureConfig) -> None:
+    """A sequence that is continued from a state, token by token, must have the logits of the whole sequence."""
+    model, tokens_BT = build_moved(config), tokens("inputs")
+    whole_BTV, state = logits(model, tokens_BT), None
+    place = 0
+    for part_BT in tokens_BT.split(STREAM_PARTS, dim=1):
+        found = model.stream(part_BT, state)
+        if found is None:
+            if place == 0:
+                return
+            raise ContractError(f"a sequence can be begun by `stream`, but not continued at position {place}")
+        logits_BTV, state = found
+        expected_BTV = whole_BTV[:, place : place + part_BT.shape[1]]
+        if not torch.allclose(logits_BTV, expected_BTV, rtol=RELATIVE_TOLERANCE, atol=TOLERANCE):
+            difference = float((logits_BTV - expected_BTV).abs().max())
+            raise ContractError(f"logits continued from a state differ by {difference:.2g} at position {place}")
+        place += part_BT.shape[1]
+
+
+def has_stream(config: ArchitectureConfig) -> bool:
+    """Return whether the model can continue a sequence from a state."""
+    with torch.no_grad():
+        return build(config).stream(tokens("inputs")[:, :1]) is not None
+
+
 def check_checkpoint(config: ArchitectureConfig) -> None:
     """A saved state loaded into a fresh model must give equal bits."""
     saved, restored = build(config), build(config, SEED + 1)
@@ -276,12 +304,16 @@ CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "repeatability": check_repeatability,
     "gradients": check_gradients,
     "reference": check_reference,
+    "stream": check_stream,
     "checkpoint": check_checkpoint,
     "probes": check_probes,
     "chance": check_chance,
     "round_trip": check_round_trip,
 }
 """Every contract by the name that `violates` uses."""
+
+OPTIONAL: dict[str, Callable[[ArchitectureConfig], bool]] = {"reference": has_reference, "stream": has_stream}
+"""What tells whether a model declares what a contract is about; there is nothing to check if it does not."""
 
 
 def check(config: ArchitectureConfig, contract: str) -> None:
@@ -324,7 +356,7 @@ def examine_architecture(config: ArchitectureConfig) -> Iterator[Finding]:
             yield finding
         elif contract in config.violates:
             yield replace(finding, outcome="expected_violation")
-        elif function is check_reference and not has_reference(config):
+        elif contract in OPTIONAL and not OPTIONAL[contract](config):
             yield replace(finding, outcome="not_declared")
         else:
             yield finding

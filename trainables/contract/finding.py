@@ -21,7 +21,7 @@ class Finding:
     contract: str
     outcome: Outcome
     """`expected_violation`: declared in `violates`, and really broken. `not_declared`: nothing to
-    check, because no reference is declared."""
+    check, because no reference is declared, or no state from which a sequence can be continued."""
     expected: str
     """What the contract requires."""
     found: str = ""

@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
+
+
+class KeyValueCache(NamedTuple):
+    """The keys and values of all positions seen so far."""
+
+    k_BHTK: Tensor
+    v_BHTK: Tensor
 
 
 class CausalSelfAttention(Mixer):
@@ -32,6 +40,17 @@ class CausalSelfAttention(Mixer):
             q_BHTK, k_BHTK, v_BHTK, dropout_p=self.dropout if self.training else 0.0, is_causal=True
         )
         return MixerOutput(self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2))))
+
+    def stream(self, x_BTD: Tensor, state: KeyValueCache | None = None) -> tuple[Tensor, KeyValueCache]:
+        """Attend, without dropout, to the new positions and those of the cache, which grows with the sequence."""
+        q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
+        if state is not None:
+            k_BHTK, v_BHTK = torch.cat((state.k_BHTK, k_BHTK), -2), torch.cat((state.v_BHTK, v_BHTK), -2)
+        num_new, num_seen = x_BTD.shape[1], k_BHTK.shape[-2]
+        is_seen_TS = torch.ones(num_new, num_seen, dtype=torch.bool, device=x_BTD.device).tril(num_seen - num_new)
+        mixed_BHTK = functional.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=is_seen_TS)
+        y_BTD: Tensor = self.out(mixed_BHTK.transpose(1, 2).flatten(2))
+        return y_BTD, KeyValueCache(k_BHTK, v_BHTK)
 
     def heads(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, each of shape BHTK."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -15,6 +17,10 @@ class IdentityMixer(Mixer):
         """Return the input."""
         return MixerOutput(x_BTD)
 
+    def stream(self, x_BTD: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Return the input; there is nothing to keep."""
+        return x_BTD, None
+
     def reference(self, x_BTD: Tensor) -> Tensor:
         """Return the input."""
         return x_BTD
@@ -26,3 +32,7 @@ class NoMixer(Mixer):
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Return zeros."""
         return MixerOutput(torch.zeros_like(x_BTD))
+
+    def stream(self, x_BTD: Tensor, state: Any = None) -> tuple[Tensor, Any]:
+        """Return zeros; there is nothing to keep."""
+        return torch.zeros_like(x_BTD), None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -29,7 +31,23 @@ def cumulative_sum(x_xT: Tensor) -> Tensor:
     return (within + before.unsqueeze(-1)).flatten(-2)[..., :num_positions]
 
 
-def cumulative_mean(x_xT: Tensor) -> Tensor:
-    """Return the mean of x_j over j <= t along the last dimension."""
-    count_T = torch.arange(1, x_xT.shape[-1] + 1, dtype=x_xT.dtype, device=x_xT.device)
-    return cumulative_sum(x_xT) / count_T
+class PrefixSum(NamedTuple):
+    """The sum of a prefix and the number of its positions."""
+
+    total_x: Tensor
+    num_positions: int
+
+
+def cumulative_mean(x_xT: Tensor, before: PrefixSum | None = None) -> tuple[Tensor, PrefixSum]:
+    """Return the mean of x_j over j <= t along the last dimension, and the sum from which it can be continued.
+
+    Args:
+        x_xT: What is averaged.
+        before: The second result of the call on the preceding positions; None at the start.
+    """
+    sum_xT, start = cumulative_sum(x_xT), 0
+    if before is not None:
+        sum_xT, start = sum_xT + before.total_x.unsqueeze(-1), before.num_positions
+    end = start + x_xT.shape[-1]
+    count_T = torch.arange(start + 1, end + 1, dtype=x_xT.dtype, device=x_xT.device)
+    return sum_xT / count_T, PrefixSum(sum_xT[..., -1], end)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
@@ -26,6 +26,18 @@ class Mixer(nn.Module):
 
         It uses the same parameters and should be as simple as possible: the contract compares `forward` with it,
         gradients included. None if there is no such definition.
+        """
+        return None
+
+    def stream(self, x_BTD: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
+        """Return the y_BTD of `forward` at positions that continue a sequence, and the state after the last one.
+
+        Args:
+            x_BTD: The new positions; at least one.
+            state: The second result of the call on the preceding positions; None at the start of a sequence.
+
+        Returns:
+            None if a sequence cannot be continued from a state.
         """
         return None
 

@@ -16,17 +16,16 @@ LONGEST_WAVE = 10_000.0
 class LearnedPositions(nn.Embedding):
     """A trained table with one row per position; it limits the length."""
 
-    def add_to(self, x_BTD: Tensor) -> Tensor:
-        """Add the rows of the first T positions.
+    def add_to(self, x_BTD: Tensor, start: int = 0) -> Tensor:
+        """Add the rows of T positions from `start` on.
 
         Raises:
             ValueError: If there are more positions than rows.
         """
-        if x_BTD.shape[1] > self.num_embeddings:
-            raise ValueError(
-                f"a sequence of {x_BTD.shape[1]} tokens is longer than max_seq_len={self.num_embeddings}"
-            )
-        return x_BTD + self.weight[: x_BTD.shape[1]]
+        end = start + x_BTD.shape[1]
+        if end > self.num_embeddings:
+            raise ValueError(f"a sequence of {end} tokens is longer than max_seq_len={self.num_embeddings}")
+        return x_BTD + self.weight[start:end]
 
 
 class SinusoidalPositions(nn.Module):
@@ -36,10 +35,10 @@ class SinusoidalPositions(nn.Module):
         Vaswani et al. (2017), "Attention is all you need", section 3.5.
     """
 
-    def add_to(self, x_BTD: Tensor) -> Tensor:
-        """Add the waves at the first T positions."""
+    def add_to(self, x_BTD: Tensor, start: int = 0) -> Tensor:
+        """Add the waves at T positions from `start` on."""
         _, seq_len, width = x_BTD.shape
-        position_T1 = torch.arange(seq_len, dtype=torch.float64, device=x_BTD.device).unsqueeze(1)
+        position_T1 = torch.arange(start, start + seq_len, dtype=torch.float64, device=x_BTD.device).unsqueeze(1)
         channel_P = torch.arange(0, width, 2, dtype=torch.float64, device=x_BTD.device)
         angle_TP = position_T1 * LONGEST_WAVE ** (-channel_P / width)
         wave_TD = torch.stack((angle_TP.sin(), angle_TP.cos()), dim=-1).flatten(1)[:, :width]
@@ -49,7 +48,7 @@ class SinusoidalPositions(nn.Module):
 class NoPositions(nn.Module):
     """No encoding: the mixers must provide the order."""
 
-    def add_to(self, x_BTD: Tensor) -> Tensor:
+    def add_to(self, x_BTD: Tensor, start: int = 0) -> Tensor:
         """Return the input."""
         return x_BTD
 

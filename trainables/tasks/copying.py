@@ -114,7 +114,11 @@ class CopyConfig(SyntheticConfig):
     def contract_configs(cls) -> list[Self]:
         """Return a small task of each fidelity, and one with mixed lengths."""
         small = {"num_symbols": 6, "delay": 4, "num_val": 40, "num_test": 20, "scored_symbols": [3, 12]}
-        options = [{}, {"fidelity": "as_published"}, {"fidelity": "as_published", "min_symbols": 4}]
+        options: list[dict[str, Any]] = [
+            {},
+            {"fidelity": "as_published"},
+            {"fidelity": "as_published", "min_symbols": 4},
+        ]
         return [cls.model_validate({**small, **option}) for option in options]
 
     def canonical(self) -> dict[str, Any]:
@@ -240,7 +244,7 @@ class CopyTask(SyntheticTask[Examples]):
         self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
     ) -> dict[str, Tensor]:
         """Return both rates with other numbers of symbols."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for number, examples in self._others[split].items():
             # As many tokens in one pass as in ordinary examples, for which memory was estimated.
             at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))

@@ -24,6 +24,9 @@ def generate(
     The prompt is passed as it is, however short, without a prefix that training never had. Once a sequence exceeds
     `max_length`, the model gets its last `max_length` tokens.
 
+    A model that has a state gets each token once, as long as `max_length` is not exceeded; any other gets the whole
+    sequence for every token.
+
     Args:
         model: In evaluation mode.
         prompt_BT: At least one token each, on the model's device.
@@ -43,13 +46,41 @@ def generate(
     _check(model, prompt_BT, num_tokens, max_length=max_length, top_k=top_k, temperature=temperature)
     if temperature > 0 and generator is None:
         raise ValueError("drawing tokens needs a generator; temperature=0 draws none")
-    tokens_BT = prompt_BT
+    tokens_BT, continuation = prompt_BT, Continuation(model, max_length)
     for _ in range(num_tokens):
-        logits_BV = model(tokens_BT[:, -max_length:]).logits_BTV[:, -1]
+        logits_BV = continuation.logits(tokens_BT)
         # Drawn on the CPU, so that equal logits give equal tokens on every device.
         chosen_B = next_tokens(logits_BV.cpu(), top_k=top_k, temperature=temperature, generator=generator)
         tokens_BT = torch.cat([tokens_BT, chosen_B[:, None].to(tokens_BT.device)], dim=1)
     return tokens_BT
+
+
+class Continuation:
+    """The logits after a growing sequence, from the model's state if it has one, else from the whole sequence.
+
+    Args:
+        model: In evaluation mode.
+        max_length: Longest input of the model, in tokens; beyond it the model gets the last so many, each time
+            whole, because its state also holds what came before them. None: no limit.
+    """
+
+    def __init__(self, model: LanguageModel, max_length: int | None = None) -> None:
+        self.model, self.max_length = model, max_length
+        self._has_state = True
+        self._num_read, self._state = 0, None
+
+    def logits(self, tokens_BT: Tensor) -> Tensor:
+        """Return logits_BV of the next token after `tokens_BT`, which begins with the tokens of the last call."""
+        if self._has_state and (self.max_length is None or tokens_BT.shape[1] <= self.max_length):
+            found = self.model.stream(tokens_BT[:, self._num_read :], self._state)
+            if found is not None:
+                logits_BTV, self._state = found
+                self._num_read = tokens_BT.shape[1]
+                return logits_BTV[:, -1]
+        self._has_state, self._state = False, None
+        seen_BT = tokens_BT if self.max_length is None else tokens_BT[:, -self.max_length :]
+        logits_BTV = self.model(seen_BT).logits_BTV
+        return logits_BTV[:, -1]
 
 
 def next_tokens(

@@ -11,6 +11,7 @@ from torch.nn import functional
 from trainables.architectures.base import LanguageModel
 from trainables.batch import IGNORED
 from trainables.metric import Split
+from trainables.tasks.generation import Continuation
 
 _MAX_NATS = 709.0
 """Above it, exp exceeds every float."""
@@ -107,9 +108,9 @@ def generated_hits(model: LanguageModel, prefix_NP: Tensor, needle_NL: Tensor, t
         For each generated token the probability that it is the needle's, and that the needle's is among the `top_k`
         likeliest: two tensors of shape (N, L).
     """
-    tokens_NT, hits, in_top = prefix_NP, [], []
+    tokens_NT, hits, in_top, continuation = prefix_NP, [], [], Continuation(model)
     for wanted_N in needle_NL.unbind(1):
-        logits_NV = model(tokens_NT).logits_BTV[:, -1]
+        logits_NV = continuation.logits(tokens_NT)
         hits.append(hit_probability(logits_NV, wanted_N, 1))
         in_top.append(hit_probability(logits_NV, wanted_N, top_k))
         chosen_N = torch.where(hits[-1] > 0, wanted_N, logits_NV.argmax(1))

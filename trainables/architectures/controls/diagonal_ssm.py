@@ -5,13 +5,13 @@ Shapes: B batch, T positions, D channels, N complex states.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from trainables.architectures.controls.recurrent import RecurrentConfig
-from trainables.layers.decayed_sum import widened
+from trainables.layers.decayed_sum import ScanState, widened
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.layers.phase_scan import Pair, cumulative_phase, phase_scan
 from trainables.randomness import Initializer, Normal
@@ -23,6 +23,14 @@ LOG_WINDOW_STD = 1.5
 """Of the natural logarithm of the window: nine of ten states start between 2.7 and 380 tokens."""
 FREQUENCY_STD = 1.0
 """Radians a token."""
+
+
+class DiagonalState(NamedTuple):
+    """The state after some positions, of a size independent of their number."""
+
+    phase_N: Tensor
+    """By which the last term was rotated, in radians."""
+    scan: ScanState
 
 
 class DiagonalSSMMixer(Mixer):
@@ -58,11 +66,17 @@ class DiagonalSSMMixer(Mixer):
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Mix; time and memory O(T)."""
+        return MixerOutput(self.stream(x_BTD)[0])
+
+    def stream(self, x_BTD: Tensor, state: DiagonalState | None = None) -> tuple[Tensor, DiagonalState]:
+        """Mix from a state on."""
         rate_N = self.rate()
         gain_N = (-torch.expm1(-2 * rate_N)).sqrt()
         re, im = widened(self.to_state(x_BTD)).chunk(2, dim=-1)
-        state = diagonal_ssm(Pair(gain_N * re, gain_N * im), -rate_N, widened(self.frequency_N))
-        return MixerOutput(self.dropout(self.out(state.joined().to(x_BTD.dtype))))
+        inputs = Pair(gain_N * re, gain_N * im)
+        h_BTN, last = diagonal_ssm(inputs, -rate_N, widened(self.frequency_N), state)
+        y_BTD: Tensor = self.dropout(self.out(h_BTN.joined().to(x_BTD.dtype)))
+        return y_BTD, last
 
     def reference(self, x_BTD: Tensor) -> Tensor:
         """Mix step by step in complex numbers."""
@@ -79,8 +93,13 @@ class DiagonalSSMMixer(Mixer):
         return y_BTD
 
 
-def diagonal_ssm(inputs: Tensor | Pair, log_decay: Tensor | float | None, frequency_N: Tensor) -> Pair:
-    """Return h_t = e^{log_decay + i·frequency} h_{t−1} + u_t for all t, as a phase scan.
+def diagonal_ssm(
+    inputs: Tensor | Pair,
+    log_decay: Tensor | float | None,
+    frequency_N: Tensor,
+    state: DiagonalState | None = None,
+) -> tuple[Pair, DiagonalState]:
+    """Return h_t = e^{log_decay + i·frequency} h_{t−1} + u_t for all t, as a phase scan, and the state after it.
 
     A term that is rotated by −θ j when written and by +θ t when read has been rotated by θ (t − j) in total.
 
@@ -88,11 +107,13 @@ def diagonal_ssm(inputs: Tensor | Pair, log_decay: Tensor | float | None, freque
         inputs: u, (B, T, N), real or a pair.
         log_decay: Natural logarithm of |λ|, at most 0; see `phase_scan`.
         frequency_N: θ in radians a token.
+        state: The second result of the call on the preceding positions; None at the start.
     """
+    phase, scan = state or (None, None)
     seq_len = (inputs.re if isinstance(inputs, Pair) else inputs).shape[-2]
-    phase_TN, _ = cumulative_phase(-frequency_N.expand(seq_len, -1))
-    state, _ = phase_scan(inputs, log_decay=log_decay, write_phase=phase_TN, read_phase=phase_TN)
-    return state
+    phase_TN, phase = cumulative_phase(-frequency_N.expand(seq_len, -1), start=phase)
+    h, scan = phase_scan(inputs, log_decay=log_decay, write_phase=phase_TN, read_phase=phase_TN, state=scan)
+    return h, DiagonalState(phase, scan)
 
 
 @register_architecture("diagonal_ssm", version=1)

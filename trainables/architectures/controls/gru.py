@@ -43,7 +43,13 @@ class GRUMixer(Mixer):
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Mix."""
-        return MixerOutput(self.dropout(self.out(self.gru(x_BTD)[0])))
+        return MixerOutput(self.stream(x_BTD)[0])
+
+    def stream(self, x_BTD: Tensor, state: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mix from a hidden state on."""
+        hidden_BTH, last = self.gru(x_BTD, state)
+        y_BTD: Tensor = self.dropout(self.out(hidden_BTH))
+        return y_BTD, last
 
     def reference(self, x_BTD: Tensor) -> Tensor:
         """Mix step by step, gate by gate."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
-from trainables.layers.cumulative import cumulative_mean
+from trainables.layers.cumulative import PrefixSum, cumulative_mean
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.registry import register_architecture
 
@@ -67,9 +67,15 @@ class MeanPoolMixer(Mixer):
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Mix; time and memory O(T)."""
+        return MixerOutput(self.stream(x_BTD)[0])
+
+    def stream(self, x_BTD: Tensor, state: PrefixSum | None = None) -> tuple[Tensor, PrefixSum]:
+        """Mix from a prefix on."""
         wide = torch.promote_types(x_BTD.dtype, torch.float32)
-        mean_BTD = cumulative_mean(x_BTD.to(wide).transpose(1, 2)).transpose(1, 2).to(x_BTD.dtype)
-        return MixerOutput(self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1))))))
+        mean_BDT, last = cumulative_mean(x_BTD.to(wide).transpose(1, 2), state)
+        mean_BTD = mean_BDT.transpose(1, 2).to(x_BTD.dtype)
+        y_BTD: Tensor = self.dropout(self.out(self.gelu(self.hidden(torch.cat((x_BTD, mean_BTD), -1)))))
+        return y_BTD, last
 
     def reference(self, x_BTD: Tensor) -> Tensor:
         """Mix, computing the mean of every prefix separately."""

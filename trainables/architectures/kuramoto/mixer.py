@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -39,18 +39,41 @@ def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
     return torch.arange(first, num_positions + 1, dtype=phase_xT.dtype, device=phase_xT.device)
 
 
+class FieldSum(NamedTuple):
+    """Z = Σ_j e^{iθ_j} over the positions seen so far."""
+
+    cos: Tensor
+    sin: Tensor
+
+
+class FieldSums(NamedTuple):
+    """What later positions need of those seen so far, if the mean field is causal; its size is constant."""
+
+    num_positions: int
+    steps: list[FieldSum]
+    """The field of each step of the dynamics."""
+
+
 def coupling_sum(phase_xT: Tensor, *, causal: bool) -> Tensor:
     """Return Σ_j sin(θ_j − θ_i) over the positions j (j <= i if `causal`), in O(T).
 
     With Z = Σ_j e^{iθ_j} the sum is Im(e^{−iθ_i} Z): a token needs only the summed field, never the other
     tokens individually.
     """
+    return _coupling(phase_xT, None, causal=causal)[0]
+
+
+def _coupling(phase_xT: Tensor, before: FieldSum | None, *, causal: bool) -> tuple[Tensor, FieldSum]:
+    """Return the coupling to all positions, those of `before` included, and the field after the last position."""
     cos, sin = phase_xT.cos(), phase_xT.sin()
     if causal:
         sum_cos, sum_sin = cumulative_sum(cos), cumulative_sum(sin)
     else:
         sum_cos, sum_sin = cos.sum(-1, keepdim=True), sin.sum(-1, keepdim=True)
-    return torch.addcmul(sum_sin * cos, sum_cos, sin, value=-1)
+    if before is not None:
+        sum_cos, sum_sin = sum_cos + before.cos.unsqueeze(-1), sum_sin + before.sin.unsqueeze(-1)
+    after = FieldSum(sum_cos[..., -1], sum_sin[..., -1])
+    return torch.addcmul(sum_sin * cos, sum_cos, sin, value=-1), after
 
 
 def pairwise_coupling(phase_xT: Tensor, *, causal: bool) -> Tensor:
@@ -71,7 +94,8 @@ def evolve(
     num_steps: int,
     causal: bool,
     phase_noise: float = 0.0,
-) -> Tensor:
+    before: FieldSums | None = None,
+) -> tuple[Tensor, FieldSums]:
     """Advance the phases by explicit Euler steps of θ̇ = ω + K mean_j sin(θ_j − θ_i).
 
     Args:
@@ -83,17 +107,22 @@ def evolve(
         causal: Whether the mean field at t, in every step, covers the positions up to t only.
         phase_noise: Standard deviation, in radians, of a normal kick added to every phase after every step;
             drawn from torch's default generator.
+        before: With a causal mean field, the second result of the call on the preceding positions; None at the
+            start of a sequence.
 
     Returns:
-        The phases after the last step, radians, not wrapped.
+        The phases after the last step, radians, not wrapped; and the sums from which a causal field continues.
     """
-    drift = dt * frequency
-    gain = dt * strength / num_coupled(phase_BHNT, causal=causal)  # mean and step size in one factor
-    for _ in range(num_steps):
-        phase_BHNT = torch.addcmul(phase_BHNT + drift, gain, coupling_sum(phase_BHNT, causal=causal))
+    start, fields = before or FieldSums(0, [])
+    drift, after = dt * frequency, []
+    gain = dt * strength / (start + num_coupled(phase_BHNT, causal=causal))  # mean and step size in one factor
+    for step in range(num_steps):
+        coupling_BHNT, field = _coupling(phase_BHNT, fields[step] if fields else None, causal=causal)
+        phase_BHNT = torch.addcmul(phase_BHNT + drift, gain, coupling_BHNT)
         if phase_noise > 0:
             phase_BHNT = phase_BHNT + phase_noise * torch.randn_like(phase_BHNT)
-    return phase_BHNT
+        after.append(field)
+    return phase_BHNT, FieldSums(start + phase_BHNT.shape[-1], after)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,9 +221,19 @@ class KuramotoMixer(Mixer):
         if self.coherence is not None:
             seen_BHNT = phase_BHNT if self.coherence_has_gradient else phase_BHNT.detach()
             penalty = self.coherence.penalty(order_parameters.over_oscillators(seen_BHNT).mean())
-        feature_BCT = self.features(phase_BHNT)
-        y_BTD = self.out_dropout(self.out(feature_BCT.transpose(1, 2).to(x_BTD.dtype)))
-        return MixerOutput(y_BTD, penalty)
+        return MixerOutput(self._read_out(phase_BHNT, x_BTD), penalty)
+
+    def stream(self, x_BTD: Tensor, state: FieldSums | None = None) -> tuple[Tensor, FieldSums] | None:
+        """Mix from the fields of the preceding positions on; None if the mean field is not causal."""
+        if not self.causal:
+            return None
+        phase_BHNT, last = self._evolved(x_BTD, state)
+        return self._read_out(phase_BHNT, x_BTD), last
+
+    def _read_out(self, phase_BHNT: Tensor, like_BTD: Tensor) -> Tensor:
+        feature_BTC = self.features(phase_BHNT).transpose(1, 2)
+        y_BTD: Tensor = self.out_dropout(self.out(feature_BTC.to(like_BTD.dtype)))
+        return y_BTD
 
     def phases(self, x_BTD: Tensor, *, perturbed: bool = False) -> Tensor:
         """Return the phases after the last step as phase_BHNT, radians, not wrapped, float32 or wider.
@@ -203,6 +242,12 @@ class KuramotoMixer(Mixer):
             x_BTD: The mixer's input.
             perturbed: Whether noise and jitter are applied.
         """
+        return self._evolved(x_BTD, None, perturbed=perturbed)[0]
+
+    def _evolved(
+        self, x_BTD: Tensor, before: FieldSums | None, *, perturbed: bool = False
+    ) -> tuple[Tensor, FieldSums]:
+        """Return the phases at positions that continue a sequence, and the fields after them."""
         start_BCT = self.to_phase(x_BTD).transpose(1, 2).contiguous()
         wide = torch.promote_types(start_BCT.dtype, torch.float32)  # a mean over time loses bfloat16's digits
         start_BHNT = math.pi * start_BCT.to(wide).tanh().unflatten(1, (self.num_heads, self.num_oscillators))
@@ -217,6 +262,7 @@ class KuramotoMixer(Mixer):
             num_steps=self.num_steps,
             causal=self.causal,
             phase_noise=self.phase_noise if perturbed else 0.0,
+            before=before,
         )
 
     def features(self, phase_BHNT: Tensor) -> Tensor:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -12,7 +12,7 @@ from trainables.architectures.base import LanguageModel, ModelOutput, builds
 from trainables.architectures.gpt import BackboneModel, num_parameters
 from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
 from trainables.architectures.resonant.answers import answer_start, at_answer, check_answers, mean_row
-from trainables.architectures.resonant.block.block import AFRBBlock
+from trainables.architectures.resonant.block.block import AFRBBlock, BlockState
 from trainables.architectures.resonant.build import build_parts
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.fields import SCRATCH
@@ -28,6 +28,17 @@ CALIBRATION_SEQUENCES = 64
 
 PUBLISHED_QUERY_WINDOW = 16
 """Last embeddings of the published calibration's query, whatever the readout's own window."""
+
+
+class StreamState(NamedTuple):
+    """The state after the tokens seen so far."""
+
+    position: int
+    """Their number."""
+    own: Sequence[BlockState | None]
+    """Of the resonant blocks."""
+    inner: list[Any] | None
+    """Of the backbone's blocks."""
 
 
 @builds(ResonantConfig)
@@ -83,6 +94,27 @@ class ResonantModel(LanguageModel):
             x_BTD = x_BTD + output.y_BTD
             traces.append(output.traces)
         return x_BTD, traces
+
+    def stream(self, tokens_BT: Tensor, state: StreamState | None = None) -> tuple[Tensor, StreamState] | None:
+        """Return the logits of tokens that continue a sequence, and the state.
+
+        None with a readout, which looks at all traces, with a block that looks ahead, and with a Hugging Face
+        backbone.
+        """
+        if self.readout is not None or not isinstance(self.backbone, BackboneModel):
+            return None
+        start, own, inner = state or StreamState(0, [None] * len(self.blocks), None)
+        x_BTD, last = self.backbone.embed(tokens_BT, start), []
+        for block, before in zip(self.resonant_blocks(), own, strict=True):
+            found = block.stream(x_BTD, before)
+            if found is None:
+                return None
+            x_BTD = x_BTD + found[0]
+            last.append(found[1])
+        through = self.backbone.stream_through(x_BTD, inner)
+        if through is None:
+            return None
+        return self.backbone.head(through[0]), StreamState(start + tokens_BT.shape[1], last, through[1])
 
     def resonant_blocks(self) -> Iterator[AFRBBlock]:
         """Yield the blocks."""

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.layers.decayed_sum import decayed_sum, widened
+from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
 from trainables.layers.mixer import ResidualProjection
 
 
@@ -41,8 +41,13 @@ class AssociativeMemory(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Tensor:
         """Store and read at every position; O(T N²) in time and memory."""
-        y_BTD: Tensor = self.out(recall(*self._addressed(x_BTD)).to(x_BTD.dtype))
-        return y_BTD
+        return self.stream(x_BTD)[0]
+
+    def stream(self, x_BTD: Tensor, state: ScanState | None = None) -> tuple[Tensor, ScanState]:
+        """Store and read at positions that continue a sequence; also return the memory after them."""
+        found_BTN, state = recall(*self._addressed(x_BTD), state)
+        y_BTD: Tensor = self.out(found_BTN.to(x_BTD.dtype))
+        return y_BTD, state
 
     def _addressed(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries and keys of length 1, and values."""
@@ -57,8 +62,11 @@ class AssociativeMemory(nn.Module):
         return y_BTD
 
 
-def recall(query_BTN: Tensor, key_BTN: Tensor, value_BTN: Tensor) -> Tensor:
-    """Return Σ_{j≤t} (q_t · k_j) v_j at every position."""
+def recall(
+    query_BTN: Tensor, key_BTN: Tensor, value_BTN: Tensor, state: ScanState | None = None
+) -> tuple[Tensor, ScanState]:
+    """Return Σ_{j≤t} (q_t · k_j) v_j at every position, and the memory from which it can be continued."""
     pair_BTNN = key_BTN.unsqueeze(-1) * value_BTN.unsqueeze(-2)
-    sum_BTNN = decayed_sum(pair_BTNN.flatten(-2))[0].unflatten(-1, pair_BTNN.shape[-2:])
-    return torch.einsum("...n,...nm->...m", query_BTN, sum_BTNN)
+    sum_BTM, state = decayed_sum(pair_BTNN.flatten(-2), state=state)
+    sum_BTNN = sum_BTM.unflatten(-1, pair_BTNN.shape[-2:])
+    return torch.einsum("...n,...nm->...m", query_BTN, sum_BTNN), state

@@ -14,15 +14,22 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.tpi.associative_memory import AssociativeMemory
-from trainables.architectures.tpi.phases import PhaseForm, Phases, PhaseTrajectory, full_turns, saturation
-from trainables.layers.decayed_sum import widened
+from trainables.architectures.tpi.phases import (
+    PhaseForm,
+    Phases,
+    PhaseState,
+    PhaseTrajectory,
+    full_turns,
+    saturation,
+)
+from trainables.layers.decayed_sum import ScanState, widened
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.layers.order_parameters import expected_resultant, resultant
 from trainables.layers.phase_scan import Normalise, Pair, phase_scan
@@ -34,6 +41,15 @@ Magnitude = Literal["sigmoid", "none"]
 
 LARGEST_MAGNITUDE = 5.0
 """m = 5·σ(W x + b). Source: version dfbbc17."""
+
+
+class TemporalState(NamedTuple):
+    """The state after some positions, of a size independent of their number."""
+
+    phases: PhaseState
+    scan: ScanState
+    memory: ScanState | None
+    """Of the associative memory, if there is one."""
 
 
 class TemporalPhaseMixer(Mixer):
@@ -97,8 +113,18 @@ class TemporalPhaseMixer(Mixer):
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Mix; time and memory O(T)."""
-        phases = self.phases(x_BTD)
-        read, _ = phase_scan(
+        y_BTD, phases, _ = self._mix(x_BTD, None)
+        return MixerOutput(y_BTD, self._penalty(phases))
+
+    def stream(self, x_BTD: Tensor, state: TemporalState | None = None) -> tuple[Tensor, TemporalState]:
+        """Mix from a state on."""
+        y_BTD, _, last = self._mix(x_BTD, state)
+        return y_BTD, last
+
+    def _mix(self, x_BTD: Tensor, state: TemporalState | None) -> tuple[Tensor, Phases, TemporalState]:
+        """Return the output at positions that continue a sequence, their phases, and the state after them."""
+        phases, phase_state = self.phases.stream(x_BTD, state and state.phases)
+        read, scan = phase_scan(
             x_BTD,
             log_decay=self.log_decay(),
             write_phase=phases.written,
@@ -106,13 +132,16 @@ class TemporalPhaseMixer(Mixer):
             magnitude=self.magnitude(x_BTD),
             window=self.window,
             normalise=self.normalise,
+            state=state and state.scan,
         )
         y_BTD: Tensor = self.out(self._features(x_BTD, phases, read).to(x_BTD.dtype))
+        memory = None
         if self.memory is not None:
-            y_BTD = y_BTD + self.memory(x_BTD)
+            recalled_BTD, memory = self.memory.stream(x_BTD, state and state.memory)
+            y_BTD = y_BTD + recalled_BTD
         if self.double_residual:
             y_BTD = x_BTD + y_BTD
-        return MixerOutput(y_BTD, self._penalty(phases))
+        return y_BTD, phases, TemporalState(phase_state, scan, memory)
 
     def magnitude(self, x_BTD: Tensor) -> Tensor | None:
         """Return m of every token and channel; None if it is 1."""

@@ -18,7 +18,7 @@ from typing import Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from trainables.layers.decayed_sum import decayed_sum, widened
+from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
 from trainables.layers.phase_scan import cumulative_phase
 from trainables.randomness import Constant, Initializer, Normal
 
@@ -86,6 +86,14 @@ class Phases(NamedTuple):
     """The phase by which the output sees the input rotated: the trajectory."""
 
 
+class PhaseState(NamedTuple):
+    """The accumulated rotations after some positions, in radians; None where there is none."""
+
+    written: Tensor | None = None
+    read: Tensor | None = None
+    """Of decoupled reading phases."""
+
+
 class PhaseTrajectory(nn.Module):
     """Maps x_BTD to its `Phases`.
 
@@ -121,17 +129,24 @@ class PhaseTrajectory(nn.Module):
 
     def forward(self, x_BTD: Tensor) -> Phases:
         """Return the phases, float32 or wider; the sum over time is formed in float64."""
+        return self.stream(x_BTD)[0]
+
+    def stream(self, x_BTD: Tensor, state: PhaseState | None = None) -> tuple[Phases, PhaseState]:
+        """Return the phases at positions that continue a sequence, and the state after them."""
+        state = state or PhaseState()
         start = None if self.form.phase_init == "none" else widened(self.to_start(x_BTD))
-        written = _plus(self.accumulated(self.frequency(x_BTD)), start)
-        read = written
+        turned, last = self.accumulated(self.frequency(x_BTD), state.written)
+        read = written = _plus(turned, start)
+        last_read = None
         if self.form.decoupling != "none":
-            read = _plus(self.accumulated(self.query_frequency(x_BTD)), start)
+            turned, last_read = self.accumulated(self.query_frequency(x_BTD), state.read)
+            read = _plus(turned, start)
         seen = written
         if self.form.query_offset != "none":
             offset = widened(self.to_offset(x_BTD))
             read = _plus(read, offset)
             seen = _plus(seen, offset) if self.form.query_offset == "trajectory" else seen
-        return Phases(written, read, seen)
+        return Phases(written, read, seen), PhaseState(last, last_read)
 
     def frequency(self, x_BTD: Tensor) -> Tensor | None:
         """Return ω' in radians a token, including the factor |a|: (B, T, D), (T, D) if it is fixed, None if 0.
@@ -160,18 +175,26 @@ class PhaseTrajectory(nn.Module):
     def _scaled(self, frequency_BTD: Tensor) -> Tensor:
         return widened(self.scale_D).abs() * widened(frequency_BTD)
 
-    def turned(self, frequency_TD: Tensor) -> Tensor:
+    def turned(self, frequency_TD: Tensor, start: Tensor | None = None) -> Tensor:
         """Return the total rotation so far, Σ_{j≤t} ω'_j in radians, float64, neither squashed nor wrapped."""
-        return decayed_sum(frequency_TD.double())[0]
+        return decayed_sum(frequency_TD.double(), state=None if start is None else ScanState(start))[0]
 
-    def accumulated(self, frequency_TD: Tensor | None) -> Tensor | None:
-        """Return the accumulated phase, squashed or wrapped, in the dtype of the frequency."""
+    def accumulated(
+        self, frequency_TD: Tensor | None, start: Tensor | None = None
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Return the accumulated phase, squashed or wrapped, in the dtype of the frequency, and the last rotation.
+
+        Args:
+            frequency_TD: In radians a token.
+            start: The second result of the call on the preceding positions; None at the start of a sequence.
+        """
         if frequency_TD is None:
-            return None
+            return None, None
         if not self.form.squash:
-            return cumulative_phase(frequency_TD)[0]
-        phase_TD = SQUASH_LIMIT * (self.turned(frequency_TD) / SQUASH_LIMIT).tanh()
-        return phase_TD.to(frequency_TD.dtype)
+            return cumulative_phase(frequency_TD, start=start)
+        turned_TD = self.turned(frequency_TD, start)
+        phase_TD = SQUASH_LIMIT * (turned_TD / SQUASH_LIMIT).tanh()
+        return phase_TD.to(frequency_TD.dtype), turned_TD[..., -1, :]
 
     def reference(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return the same phases from the definition: a plain sum in the input's precision, not wrapped."""

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard, register_fsdp_forward_method
 from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
 
@@ -30,9 +30,10 @@ class ShardedModel(SingleProcessModel):
     def __init__(self, module: LanguageModel, ranks: Ranks, device: torch.device) -> None:
         super().__init__(module, ranks)
         mesh = init_device_mesh(device.type, (ranks.size,))
-        for block in _blocks(module):
-            fully_shard(block, mesh=mesh)
-        fully_shard(module, mesh=mesh)  # moves the shards to the device
+        for part in (*_blocks(module), module):  # the last one moves the remaining shards to the device
+            fully_shard(part, mesh=mesh)
+            if hasattr(part, "stream"):
+                register_fsdp_forward_method(part, "stream")
 
     @contextmanager
     def full_parameters(self) -> Iterator[None]:

@@ -21,7 +21,7 @@ def test_equals_torch_cumsum_and_its_gradient(length: int) -> None:
 def test_the_future_does_not_reach_a_single_bit() -> None:
     x = torch.randn(300, generator=torch.Generator().manual_seed(0))
     changed = torch.cat((x[:200], 1e6 * x[200:]))
-    assert torch.equal(cumulative_mean(x)[:200], cumulative_mean(changed)[:200])
+    assert torch.equal(cumulative_mean(x)[0][:200], cumulative_mean(changed)[0][:200])
 
 
 def test_float32_survives_autocast() -> None:
@@ -31,4 +31,4 @@ def test_float32_survives_autocast() -> None:
 
 
 def test_mean_of_a_constant_is_the_constant() -> None:
-    assert torch.equal(cumulative_mean(torch.full((200,), 3.0)), torch.full((200,), 3.0))
+    assert torch.equal(cumulative_mean(torch.full((200,), 3.0))[0], torch.full((200,), 3.0))

@@ -12,11 +12,15 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base import ModelOutput
+from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.tpi.config import TPIConfig
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score
 from trainables.data.errors import DataError
+from trainables.randomness import initialise
 from trainables.tasks.generation import generate, next_tokens
+from trainables.tasks.scoring import generated_hits
 from trainables.tasks.text.language import LanguageConfig, LanguageTask
 from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
 from trainables.training.loop import train
@@ -62,6 +66,60 @@ def test_the_prompt_is_given_as_it_is_and_never_padded() -> None:
     for place, shown in enumerate(model.seen):
         assert torch.equal(shown, found_BT[:, max(0, place - 2) : place + 1])
     assert found_BT.shape == (1, 6)
+
+
+class Counted(BackboneModel):
+    """Counts the tokens that it computes, from its state and anew."""
+
+    streamed = anew = 0
+
+    def stream(self, tokens_BT: Tensor, state: Any = None) -> Any:
+        self.streamed += tokens_BT.shape[1]
+        return super().stream(tokens_BT, state)
+
+    def forward(self, tokens_BT: Tensor) -> ModelOutput:
+        self.anew += tokens_BT.shape[1]
+        return super().forward(tokens_BT)
+
+
+class Forgetful(Counted):
+    """The same model without a state."""
+
+    def stream(self, tokens_BT: Tensor, state: Any = None) -> None:
+        return None
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+@pytest.mark.parametrize("variant", ["v1_simple", "v6_query_offset"])
+def test_generation_from_a_state_writes_what_generation_anew_writes(variant: str, temperature: float) -> None:
+    """And reads each token once, until the sequence is longer than the model's inputs may be."""
+    config = TPIConfig.model_validate({"d_model": 8, "num_layers": 2, "variant": variant})
+    written = []
+    for model_class in (Counted, Forgetful):
+        model = model_class(config, vocab_size=11, max_seq_len=20)
+        initialise(model, 0)
+        with torch.no_grad():
+            model.token_embedding.weight.mul_(50)
+        prompt_BT = torch.randint(11, (3, 4), generator=draws(1))
+        options: dict[str, Any] = {"temperature": temperature, "generator": draws(0)}
+        written.append(generate(model.double().eval(), prompt_BT, 16, max_length=15, **options))
+        # Lengths 4 to 15 from the state; 16 to 19 are beyond it.
+        expected = (15, 4 * 15) if model_class is Counted else (0, sum(range(4, 15)) + 5 * 15)
+        assert (model.streamed, model.anew) == expected
+    assert torch.equal(*written)
+    assert len({tuple(row) for row in written[0].tolist()}) == 3
+
+
+def test_needles_are_generated_from_a_state_too() -> None:
+    tokens_NT = torch.randint(11, (3, 12), generator=draws(0))
+    found = []
+    for model_class in (Counted, Forgetful):
+        model = model_class(TPIConfig(d_model=8, num_layers=2), vocab_size=11, max_seq_len=12)
+        initialise(model, 0)
+        found.append(generated_hits(model.double().eval(), tokens_NT[:, :8], tokens_NT[:, 8:], 5))
+        assert (model.streamed, model.anew) == ((11, 0) if model_class is Counted else (0, 8 + 9 + 10 + 11))
+    for one, other in zip(*found, strict=True):
+        assert torch.equal(one, other)
 
 
 def test_draws_follow_the_generator_alone() -> None:

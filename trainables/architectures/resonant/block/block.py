@@ -202,6 +202,13 @@ class AFRBBlock(Mixer):
         last = BlockState(state.position + num_new, recent_BND, states)
         return BlockOutput(self.norm_out(u_BTD), traces, last)
 
+    def stream(self, x_BTD: Tensor, state: BlockState | None = None) -> tuple[Tensor, BlockState] | None:
+        """Transform from a state on; None with a convolution that looks ahead."""
+        if not self.mixer.causal:
+            return None
+        output = self.run(x_BTD, state)
+        return output.y_BTD, output.state
+
     def _signal(self, normed_BTD: Tensor, start: int) -> Tensor:
         """Return the phase signal p."""
         assert self.embedding is not None

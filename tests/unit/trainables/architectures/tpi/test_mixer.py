@@ -81,14 +81,14 @@ def test_without_its_normaliser_it_is_a_diagonal_complex_state_space_model(frequ
 
 def test_with_fixed_frequencies_it_is_the_control_of_that_name() -> None:
     built, x_BTD = mixer({"frequency": "fixed"}, normalise="none", magnitude="none"), inputs()
-    state = diagonal_ssm(x_BTD, None, -built.phases.frequency_D)
+    state, _ = diagonal_ssm(x_BTD, None, -built.phases.frequency_D)
     close(retrieved(built, x_BTD), torch.complex(state.re, state.im))
 
 
 def test_the_control_decays_and_turns() -> None:
     impulse = torch.zeros(1, 5, 1, dtype=torch.float64)
     impulse[0, 0] = 2.0
-    state = diagonal_ssm(
+    state, _ = diagonal_ssm(
         Pair(impulse, 0 * impulse), math.log(0.5), torch.tensor([math.pi / 2], dtype=torch.float64)
     )
     close(state.re.flatten(), torch.tensor([2, 0, -0.5, 0, 0.125], dtype=torch.float64))
@@ -98,7 +98,7 @@ def test_the_control_decays_and_turns() -> None:
 def test_phases_of_long_sequences_keep_float32s_digits() -> None:
     """Added up in float32, these turns are off by more than a thousandth of a radian in the end."""
     turn_TD = torch.full((16_384, D), 1.1)
-    phase_TD = mixer().phases.accumulated(turn_TD)
+    phase_TD, _ = mixer().phases.accumulated(turn_TD)
     assert phase_TD is not None and phase_TD.dtype == torch.float32
     assert float(wrap(phase_TD.double() - turn_TD.double().cumsum(0)).abs().max()) < 1e-6
 
@@ -254,7 +254,7 @@ def test_orthonormal_keys_are_recalled_exactly() -> None:
     keys = torch.cat((key_NN, torch.zeros(3, 8, dtype=torch.float64)))
     values = torch.cat((value_NN, torch.ones(3, 8, dtype=torch.float64)))
     queries = torch.cat((torch.zeros(8, 8, dtype=torch.float64), key_NN[asked]))
-    close(recall(queries, keys, values)[8:], value_NN[asked])
+    close(recall(queries, keys, values)[0][8:], value_NN[asked])
 
 
 def test_probes_of_a_mixer() -> None:

@@ -219,7 +219,7 @@ def test_examples_are_what_the_layout_says(fields: dict[str, Any], width: int) -
 
 def test_a_shared_pool_and_repeated_queries_can_be_had_each_alone() -> None:
     pool = recall(shared_pool=True, num_val=500).examples["val"]
-    keys_NP, values_NP = pool.tokens_NT[:, 0:8:2], pool.shown_NK
+    keys_NP, values_NP = pool.tokens_NT[:, 0:8:2], pool.values_NK
     for drawn in (keys_NP, values_NP):
         assert drawn.unique().tolist() == list(range(4, 32))
     assert 0.3 < float((values_NP[:, :, None] == keys_NP[:, None, :]).any(2).any(1).double().mean()) < 0.6
