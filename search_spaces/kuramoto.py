@@ -63,6 +63,18 @@ SEARCH = SearchSpace(
         ),
         "learn_coupling": _LEARN_COUPLING,
         "num_oscillators": _NUM_OSCILLATORS,
+        "phase_weight": Choice(
+            (1.0, 0.5),
+            meaning="Share of the oscillators in a phase layer; softmax attention has the rest.",
+            source=f"{_CODE}: 1 in every configuration, .5 in HybridAttention",
+        ),
+        "frequency_std": Real(
+            0.0,
+            0.5,
+            unit="radians per unit of model time",
+            meaning="Initial standard deviation of the natural frequencies.",
+            source=f"{_CODE}: natural_freq_std, .1 in every configuration",
+        ),
         "sign": _SIGN,
         "causal": _CAUSAL,
         "readout": Choice(
@@ -108,10 +120,16 @@ SEARCH = SearchSpace(
             meaning="Penalty above the target, on both sides of it, or outside a band around it.",
             source=_PHASE_B,
         ),
+        "coherence_layers": Choice(
+            ("all", "last"),
+            meaning="Regularise every phase layer, or the last one only.",
+            source="PhaseGPT, src/model.py: the last one only",
+        ),
     },
     conditions=(
-        Condition(("sign", "causal"), only_if=_COUPLED),
-        Condition(("coherence_target", "coherence_form"), only_if="coherence_weight != 0"),
+        Condition("sign", only_if=_COUPLED),
+        Condition("causal", only_if=f"{_COUPLED} or phase_weight != 1"),
+        Condition(("coherence_target", "coherence_form", "coherence_layers"), only_if="coherence_weight != 0"),
     ),
 )
 """Every field specific to the family that a search may change."""

@@ -11,7 +11,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="attention_sees_the_future",
         meaning="the control attends to later tokens",
         file="trainables/layers/attention.py",
-        old="is_causal=True",
+        old="is_causal=self.causal",
         new="is_causal=False",
         caught_by=f"{_CONTRACT}[transformer-causality]",
     ),
@@ -46,6 +46,24 @@ MUTANTS: tuple[Mutant, ...] = (
         old='    "causal": False,',
         new='    "causal": True,',
         caught_by="tests/unit/trainables/architectures/kuramoto/test_config.py::test_fidelity_sets_the_defaults",
+    ),
+    Mutant(
+        name="published_regulariser_of_all_layers",
+        meaning="`as_published` penalises the sum over phase layers, not the last one's coherence",
+        file="trainables/architectures/kuramoto/config.py",
+        old='    "coherence_layers": "last",\n',
+        new="",
+        caught_by="tests/golden/test_parity.py::test_as_published_is_as_published"
+        "[GPT2Model, two phase layers, coherence ceiling, target 0.05]",
+    ),
+    Mutant(
+        name="hybrid_attention_is_always_causal",
+        meaning="the attention beside published oscillators does not see the future, which the published one does",
+        file="trainables/architectures/kuramoto/config.py",
+        old="            causal=self.causal,\n        )\n        return HybridMixer",
+        new="        )\n        return HybridMixer",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_hybrid.py"
+        "::test_its_attention_sees_the_future_only_as_published[as_published-True]",
     ),
     Mutant(
         name="corrected_repels",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutants.mutant import Mutant
 
 _LOOP, _LOOP_TESTS = "trainables/training/loop.py", "tests/unit/trainables/training/test_loop.py"
+_PARITY = "tests/golden/test_parity.py::test_as_published_is_as_published"
 _RANDOM, _RANDOM_TESTS = "trainables/randomness.py", "tests/unit/trainables/test_randomness.py"
 _OPTIMIZERS, _OPTIMIZER_TESTS = (
     "trainables/training/optimizers.py",
@@ -99,6 +100,38 @@ MUTANTS: tuple[Mutant, ...] = (
         old='decays = not name.endswith("bias")',
         new="decays = True",
         caught_by=f"{_OPTIMIZER_TESTS}::test_weight_decay_reaches_couplings_only_as_published",
+    ),
+    Mutant(
+        name="decay_of_embeddings",
+        meaning="PhaseGPT's rule decays token and position embeddings",
+        file=_OPTIMIZERS,
+        old='if config.weight_decay_on == "all_but_bias_and_embeddings" else ()',
+        new="if False else ()",
+        caught_by=f"{_PARITY}[what PhaseGPT decays]",
+    ),
+    Mutant(
+        name="cosine_not_cut_off",
+        meaning="PhaseGPT's cosine is interpolated to its floor",
+        file=_OPTIMIZERS,
+        old="return max(floor, remaining * peak)",
+        new="return floor + remaining * (peak - floor)",
+        caught_by=f"{_PARITY}[PhaseGPT's learning rate, 442 steps]",
+    ),
+    Mutant(
+        name="warm_up_from_zero_lost",
+        meaning="the resonant models' warm-up starts above 0",
+        file=_OPTIMIZERS,
+        old='step / warmup if config.warmup_from == "zero" else (step + 1) / (warmup + 1)',
+        new="(step + 1) / (warmup + 1)",
+        caught_by=f"{_PARITY}[AFRB's learning rate]",
+    ),
+    Mutant(
+        name="sum_of_micro_batches_lost",
+        meaning="what is clipped as published is the mean over micro-batches, a fourth of their sum",
+        file=_LOOP,
+        old="self._held.gradient_scale * self.config.optimizer.micro_batches_summed",
+        new="self._held.gradient_scale",
+        caught_by=f"{_PARITY}[AFRB's clip of the sum of four micro-batches]",
     ),
     Mutant(
         name="decay_of_norms",

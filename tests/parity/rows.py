@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.parity import (
     initial_weights,
     kuramoto,
+    optimisers,
     phase_alignment,
     projection,
     readout,
@@ -21,6 +22,7 @@ ROWS: tuple[Row, ...] = (
     *projection.ROWS,
     *readout.ROWS,
     *kuramoto.ROWS,
+    *optimisers.ROWS,
     *tpi.ROWS,
     *synthetic.ROWS,
 )

@@ -13,6 +13,8 @@ from trainables.schema import Schema
 class OptimizerConfig(Schema):
     """The optimiser and its learning-rate schedule."""
 
+    added = {"warmup_from": "above_zero", "micro_batches_summed": 1}
+
     name: Literal["adamw", "adamw_8bit"] = "adamw"
     """`adamw_8bit` keeps its state in 8 bits (bitsandbytes)."""
     learning_rate: float = Field(1e-3, gt=0)
@@ -22,15 +24,24 @@ class OptimizerConfig(Schema):
     eps: float = Field(1e-8, gt=0)
     weight_decay: float = Field(0.1, ge=0)
     """Decoupled weight decay, multiplied by the learning rate."""
-    weight_decay_on: Literal["matrices", "all_but_bias"] = "matrices"
-    """`all_but_bias` also decays norms, couplings and frequencies, as PhaseGPT's code does."""
-    schedule: Literal["constant", "cosine", "linear"] = "cosine"
+    weight_decay_on: Literal["matrices", "all_but_bias", "all_but_bias_and_embeddings"] = "matrices"
+    """`all_but_bias` also decays norms, couplings and frequencies; `all_but_bias_and_embeddings` does so too, but
+    spares token and position embeddings, and with them a tied head, as PhaseGPT's code does."""
+    schedule: Literal["constant", "cosine", "cosine_cut", "linear"] = "cosine"
+    """`cosine` and `linear` reach `final_fraction` at the last step. `cosine_cut` falls toward 0 and is cut off at
+    that fraction, where it then stays, as PhaseGPT's code does."""
     warmup_steps: int = Field(0, ge=0)
     """Optimiser steps of linear warm-up."""
+    warmup_from: Literal["above_zero", "zero"] = "above_zero"
+    """The first step's learning rate: `above_zero`, 1 / (`warmup_steps` + 1) of the peak; `zero`, none, as in the
+    code of PhaseGPT and of the resonant models."""
     final_fraction: float = Field(0.1, ge=0, le=1)
     """Learning rate at the last step as a fraction of the peak; unused by `constant`."""
     clip_norm: float = Field(1.0, gt=0)
     """Gradients are scaled down to at most this global L2 norm."""
+    micro_batches_summed: int = Field(1, ge=1)
+    """Factor of the gradient before it is clipped: code that *adds* the losses of this many micro-batches, as that
+    of the resonant models does, clips a gradient so many times as large. Adam hardly notices it otherwise."""
 
 
 class BudgetConfig(Schema):

@@ -1,4 +1,4 @@
-"""Causal softmax attention, with an explicit reference."""
+"""Softmax attention, causal unless asked otherwise, with an explicit reference."""
 
 from __future__ import annotations
 
@@ -22,13 +22,23 @@ class KeyValueCache(NamedTuple):
 class CausalSelfAttention(Mixer):
     """Multi-head softmax attention of each position over itself and the positions before it.
 
+    Args:
+        d_model: Width; `num_heads` must divide it.
+        num_heads: Heads.
+        init_std: Initial standard deviation of the weights of the output projection.
+        dropout: Of the attention weights, and after the output projection.
+        bias: Biases in both projections.
+        causal: False: over all positions, later ones included.
+
     Source:
         Vaswani et al. (2017), "Attention is all you need", section 3.2.
     """
 
-    def __init__(self, d_model: int, num_heads: int, *, init_std: float, dropout: float, bias: bool) -> None:
+    def __init__(
+        self, d_model: int, num_heads: int, *, init_std: float, dropout: float, bias: bool, causal: bool = True
+    ) -> None:
         super().__init__()
-        self.num_heads, self.dropout = num_heads, dropout
+        self.num_heads, self.dropout, self.causal = num_heads, dropout, causal
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
         self.out = ResidualProjection(d_model, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)
@@ -37,7 +47,7 @@ class CausalSelfAttention(Mixer):
         """Attend; time O(T²), memory O(T) where the backend has a fused kernel."""
         q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
         mixed_BHTK = functional.scaled_dot_product_attention(
-            q_BHTK, k_BHTK, v_BHTK, dropout_p=self.dropout if self.training else 0.0, is_causal=True
+            q_BHTK, k_BHTK, v_BHTK, dropout_p=self.dropout if self.training else 0.0, is_causal=self.causal
         )
         return MixerOutput(self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2))))
 
@@ -63,8 +73,9 @@ class CausalSelfAttention(Mixer):
         q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
         num_positions, head_dim = q_BHTK.shape[-2:]
         score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(head_dim)
-        future_TT = torch.ones(num_positions, num_positions, device=x_BTD.device).triu(1).bool()
-        weight_BHTT = score_BHTT.masked_fill(future_TT, -math.inf).softmax(-1)
-        mixed_BTD = (weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2)
+        if self.causal:
+            future_TT = torch.ones(num_positions, num_positions, device=x_BTD.device).triu(1).bool()
+            score_BHTT = score_BHTT.masked_fill(future_TT, -math.inf)
+        mixed_BTD = (score_BHTT.softmax(-1) @ v_BHTK).transpose(1, 2).flatten(2)
         y_BTD: Tensor = self.out(mixed_BTD)
         return y_BTD

@@ -189,7 +189,8 @@ class Trainer:
         with self.numerics.autocast(self.config.budget.precision):
             output = self._held.forward(batch.inputs_BT, batch.targets_BT if self.model.needs_targets else None)
             loss = self.task.loss(output.logits_BTV, batch)
-        ((loss + output.penalty) * (weight * self._held.gradient_scale)).backward()
+        scale = weight * self._held.gradient_scale * self.config.optimizer.micro_batches_summed
+        ((loss + output.penalty) * scale).backward()
         return loss.detach().double() * weight
 
     def _report(self) -> Report:

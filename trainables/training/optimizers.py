@@ -13,32 +13,38 @@ if TYPE_CHECKING:
     from trainables.config.training import OptimizerConfig
 
 
+EMBEDDINGS = ("token_embedding", "position_embedding")
+"""Names of the backbone's embeddings."""
+
+
 def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> float:
     """Return the learning rate of optimiser step `step` (the first is 0) of `total_steps`.
 
-    Linear warm-up from peak/(warmup+1), then constant, a half cosine, or a line down to
-    `final_fraction` of the peak at `total_steps`.
+    Linear warm-up from peak/(warmup+1), or from 0, then constant, a half cosine, or a line down to
+    `final_fraction` of the peak at `total_steps`; or a half cosine toward 0 that is cut off at that fraction.
 
     Source:
-        The warm-up and cosine are nanoGPT's `get_lr`.
+        The warm-up from above 0 and the cosine are nanoGPT's `get_lr`; that from 0 and the cut are PhaseGPT's.
     """
     peak, warmup = config.learning_rate, config.warmup_steps
     if step < warmup:
-        return peak * (step + 1) / (warmup + 1)
+        return peak * (step / warmup if config.warmup_from == "zero" else (step + 1) / (warmup + 1))
     if config.schedule == "constant":
         return peak
     floor = peak * config.final_fraction
     progress = min(1.0, (step - warmup) / max(1, total_steps - warmup))
-    remaining = 0.5 * (1.0 + math.cos(math.pi * progress)) if config.schedule == "cosine" else 1.0 - progress
+    remaining = 1.0 - progress if config.schedule == "linear" else 0.5 * (1.0 + math.cos(math.pi * progress))
+    if config.schedule == "cosine_cut":
+        return max(floor, remaining * peak)
     return floor + remaining * (peak - floor)
 
 
 def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict[str, Any]]:
     """Split the parameters into groups with and without weight decay.
 
-    `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything
-    whose name does not end in `bias`, as PhaseGPT's code does to couplings, frequencies and norms. Neither decays
-    the model's `no_weight_decay`.
+    `matrices` decays the weights of linear layers and embeddings only. `all_but_bias` decays everything whose name
+    does not end in `bias`, and so couplings, frequencies and norms. `all_but_bias_and_embeddings` spares token and
+    position embeddings besides. None decays the model's `no_weight_decay`.
 
     Returns:
         The two groups, then two more for each of the model's `learning_rate_factors`, with that factor as
@@ -52,7 +58,8 @@ def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict
         if config.weight_decay_on == "matrices":
             decays = name.endswith("weight") and parameter.dim() >= 2
         else:
-            decays = not name.endswith("bias")
+            spared = EMBEDDINGS if config.weight_decay_on == "all_but_bias_and_embeddings" else ()
+            decays = not name.endswith("bias") and not any(part in spared for part in name.split("."))
         key = (factors.get(name, 1.0), decays and name not in exempt)
         groups.setdefault(key, []).append(parameter)
     return [

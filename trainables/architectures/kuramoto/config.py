@@ -15,9 +15,11 @@ from pydantic import Field, model_validator
 
 from search_spaces.kuramoto import SEARCH, SPACES
 from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.kuramoto.hybrid import HybridMixer
 from trainables.architectures.kuramoto.metrics import PROBES
 from trainables.architectures.kuramoto.mixer import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
 from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
+from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.mixer import Mixer
 from trainables.registry import register_architecture
 
@@ -26,6 +28,7 @@ AS_PUBLISHED: dict[str, Any] = {
     "sign": "repulsive",
     "readout": "angle",
     "controls_act": False,
+    "coherence_layers": "last",
     "learn_coupling": True,
     "num_steps": 10,
     "dt": 0.1,
@@ -50,6 +53,7 @@ class KuramotoConfig(BackboneConfig):
     spaces = SPACES
     published = AS_PUBLISHED
     probes = PROBES
+    added = {"coherence_layers": "all", "frequency_std": 0.1, "phase_weight": 1.0}
     noise_per_sequence = ("dropout", "phase_noise")
 
     name: Literal["kuramoto"] = "kuramoto"
@@ -58,11 +62,16 @@ class KuramotoConfig(BackboneConfig):
     initialisation. `corrected`: this class's defaults."""
     phase_layers: LayerIndices = ()
     """0-based layers with oscillators instead of attention. Default: the middle layer."""
+    phase_weight: float = Field(1.0, gt=0, le=1)
+    """Weight w of the oscillators in a phase layer; softmax attention, non-causal if the mean field is, has the
+    other 1 − w. 1: oscillators alone; .5: PhaseGPT's HybridAttention."""
     num_oscillators: int = Field(32, ge=1)
     """Oscillators per head."""
     coupling: float = Field(1.0, ge=0)
     """Initial coupling strength K of every head, in radians per unit of model time."""
     learn_coupling: bool = True
+    frequency_std: float = Field(0.1, ge=0)
+    """Standard deviation of the initial natural frequencies, radians per unit of model time."""
     num_steps: int = Field(10, ge=1)
     """Euler steps of the dynamics in one forward pass."""
     dt: float = Field(0.1, gt=0)
@@ -83,6 +92,9 @@ class KuramotoConfig(BackboneConfig):
     """Target R* of the regulariser for the order parameter."""
     coherence_form: CoherenceForm = "ceiling"
     """`ceiling` acts above R* only, `centre` on both sides, `band` beyond R* ± 0.1."""
+    coherence_layers: Literal["all", "last"] = "all"
+    """Whose oscillators the regulariser sees: those of every phase layer, each with its own penalty, or of the last
+    one alone, as published."""
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
@@ -101,7 +113,7 @@ class KuramotoConfig(BackboneConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """A non-causal mean field with nonzero or learned coupling sees the future."""
+        """A non-causal mean field with nonzero or learned coupling, or attention beside it, sees the future."""
         return frozenset({"causality"} if self.canonical().get("causal") is False else ())
 
     @property
@@ -122,6 +134,8 @@ class KuramotoConfig(BackboneConfig):
         for name in CONTROLS:
             if not self.controls_act or own[name] == 0:
                 del own[name]
+        if len(self.phase_layers) == 1:
+            del own["coherence_layers"]
         space = {name: own[name] for name in SEARCH if name in own}
         return {**fields, "phase_layers": own["phase_layers"], **SEARCH.canonical(space)}
 
@@ -131,10 +145,27 @@ class KuramotoConfig(BackboneConfig):
         return super().contract_configs(num_oscillators=2, **sizes)
 
     def build_mixer(self, layer: int) -> Mixer:
-        """Return oscillators for a phase layer, attention for any other."""
+        """Return oscillators for a phase layer, attention beside them if they have not all the weight."""
         if layer not in self.phase_layers:
             return super().build_mixer(layer)
+        phases = self._oscillators(layer)
+        if self.phase_weight == 1:
+            return phases
+        attention = CausalSelfAttention(
+            self.d_model,
+            self.num_heads,
+            init_std=self.residual_std,
+            dropout=self.dropout,
+            bias=self.bias,
+            causal=self.causal,
+        )
+        return HybridMixer(phases, attention, self.phase_weight)
+
+    def _oscillators(self, layer: int) -> KuramotoMixer:
         acts = self.controls_act
+        regulated = self.coherence_weight > 0 and (
+            self.coherence_layers == "all" or layer == max(self.phase_layers)
+        )
         regulariser = Coherence(
             weight=self.coherence_weight, target=self.coherence_target, form=self.coherence_form
         )
@@ -145,6 +176,7 @@ class KuramotoConfig(BackboneConfig):
             init_std=self.residual_std,
             coupling=self.coupling,
             learn_coupling=self.learn_coupling,
+            frequency_std=self.frequency_std,
             sign=self.sign,
             causal=self.causal,
             num_steps=self.num_steps,
@@ -152,7 +184,7 @@ class KuramotoConfig(BackboneConfig):
             readout=self.readout,
             phase_noise=self.phase_noise if acts else 0.0,
             frequency_jitter=self.frequency_jitter if acts else 0.0,
-            coherence=regulariser if self.coherence_weight > 0 else None,
+            coherence=regulariser if regulated else None,
             coherence_has_gradient=acts,
             dropout=self.dropout,
             bias=self.bias,

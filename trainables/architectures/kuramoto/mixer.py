@@ -29,7 +29,6 @@ Readout = Literal["angle", "cos_sin"]
 CoherenceForm = Literal["ceiling", "centre", "band"]
 
 BAND_HALF_WIDTH = 0.1
-FREQUENCY_STD = 0.1
 
 
 def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
@@ -160,6 +159,7 @@ class KuramotoMixer(Mixer):
         init_std: Initial standard deviation of the weights of the output projection.
         coupling: Initial coupling strength K0 of every head, radians per unit of model time.
         learn_coupling: Whether K is a parameter or stays at K0.
+        frequency_std: Initial standard deviation of the natural frequencies, radians per unit of model time.
         sign: `attractive` is the textbook's mean_j sin(θ_j − θ_i); `repulsive` that of the published code.
         causal: As in `evolve`.
         num_steps: As in `evolve`.
@@ -183,6 +183,7 @@ class KuramotoMixer(Mixer):
         init_std: float,
         coupling: float,
         learn_coupling: bool,
+        frequency_std: float,
         sign: Sign,
         causal: bool,
         num_steps: int,
@@ -204,7 +205,7 @@ class KuramotoMixer(Mixer):
         size = num_heads * num_oscillators
         self.to_phase = nn.Linear(d_model, size, bias=bias)
         self.frequency_HN = nn.Parameter(torch.zeros(num_heads, num_oscillators))
-        self.initializers: dict[str, Initializer] = {"frequency_HN": Normal(FREQUENCY_STD)}
+        self.initializers: dict[str, Initializer] = {"frequency_HN": Normal(frequency_std)}
         if learn_coupling:
             self.coupling_H = nn.Parameter(torch.full((num_heads,), coupling))
             self.initializers["coupling_H"] = Constant(coupling)

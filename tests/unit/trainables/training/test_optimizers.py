@@ -24,6 +24,16 @@ def test_cosine_is_nanogpts() -> None:
         assert learning_rate_at(config, step, 2000) == pytest.approx(expected, rel=1e-12)
 
 
+def test_a_cut_cosine_stays_at_its_floor_and_a_warm_up_may_start_from_nothing() -> None:
+    """PhaseGPT's: max(.1, half cosine), which is below .1 from 79.5 % of the way on."""
+    config = OptimizerConfig(learning_rate=2.0, warmup_steps=100, warmup_from="zero", schedule="cosine_cut")
+    rates = [learning_rate_at(config, step, 1100) for step in range(1100)]
+    assert rates[0] == 0.0 and rates[50] == pytest.approx(1.0) and rates[100] == 2.0
+    assert rates[600] == pytest.approx(1.0)
+    assert [step for step, rate in enumerate(rates) if step > 100 and rate == 0.2] == list(range(896, 1100))
+    assert rates[895] > 0.2
+
+
 @pytest.mark.parametrize(("schedule", "middle", "end"), [("constant", 1.0, 1.0), ("linear", 0.55, 0.1)])
 def test_other_schedules(schedule: str, middle: float, end: float) -> None:
     config = OptimizerConfig.model_validate({"learning_rate": 1.0, "warmup_steps": 0, "schedule": schedule})
@@ -34,8 +44,9 @@ def test_other_schedules(schedule: str, middle: float, end: float) -> None:
 @pytest.mark.parametrize(
     ("rule", "decayed"),
     [
-        ("matrices", {"coupling": False, "frequency": False}),
-        ("all_but_bias", {"coupling": True, "frequency": True}),
+        ("matrices", {"coupling": False, "frequency": False, "embedding": True}),
+        ("all_but_bias", {"coupling": True, "frequency": True, "embedding": True}),
+        ("all_but_bias_and_embeddings", {"coupling": True, "frequency": True, "embedding": False}),
     ],
 )
 def test_weight_decay_reaches_couplings_only_as_published(rule: str, decayed: dict[str, bool]) -> None:
@@ -50,7 +61,7 @@ def test_weight_decay_reaches_couplings_only_as_published(rule: str, decayed: di
         if name.endswith("bias"):
             assert id(parameter) not in with_decay, name
         if "norm" in name and name.endswith("weight"):
-            assert (id(parameter) in with_decay) is (rule == "all_but_bias"), name
+            assert (id(parameter) in with_decay) is (rule != "matrices"), name
     assert sum(len(group["params"]) for group in groups) == len(list(model.parameters()))
     assert any("coupling" in name for name, _ in model.named_parameters())
 

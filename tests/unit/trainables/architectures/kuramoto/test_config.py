@@ -55,6 +55,7 @@ def test_each_switch_can_be_given_by_itself() -> None:
         "sign": "attractive",
         "readout": "cos_sin",
         "controls_act": True,
+        "coherence_layers": "all",
         "learn_coupling": False,
         "num_steps": 5,
         "dt": 0.2,
@@ -85,6 +86,7 @@ def test_fidelity_is_only_a_name_for_its_fields() -> None:
         ({"coupling": 0.0}, True),
         ({"learn_coupling": False}, True),
         ({"coupling": 0.0, "learn_coupling": False}, False),
+        ({"coupling": 0.0, "learn_coupling": False, "phase_weight": 0.5}, True),
         ({"phase_layers": []}, False),
         ({"causal": True}, False),
     ],
@@ -114,7 +116,11 @@ def test_microbatch_invariant(fields: dict[str, Any], invariant: bool) -> None:
     ("fields", "other"),
     [
         ({"coupling": 0.0, "learn_coupling": False}, {"sign": "repulsive", "causal": False}),
-        ({"coherence_weight": 0.0}, {"coherence_target": 0.3, "coherence_form": "band"}),
+        (
+            {"coherence_weight": 0.0},
+            {"coherence_target": 0.3, "coherence_form": "band", "coherence_layers": "last"},
+        ),
+        ({"coherence_weight": 0.1}, {"coherence_layers": "last"}),
         ({"controls_act": False}, {"phase_noise": 0.1, "frequency_jitter": 0.1, "coherence_weight": 1.0}),
         ({}, {"controls_act": False}),
         (
@@ -146,6 +152,8 @@ def test_fields_without_effect_are_dropped(fields: dict[str, Any], other: dict[s
         {"phase_noise": 0.1},
         {"frequency_jitter": 0.1},
         {"coherence_weight": 0.1},
+        {"frequency_std": 0.2},
+        {"phase_weight": 0.5},
     ],
     ids=str,
 )
@@ -158,6 +166,28 @@ def test_details_of_an_acting_regulariser_are_kept(field: str) -> None:
     value = {"coherence_target": 0.3, "coherence_form": "band"}[field]
     first = kuramoto(coherence_weight=0.1)
     assert first.canonical() != kuramoto(coherence_weight=0.1, **{field: value}).canonical()
+
+
+def test_the_regulariser_may_be_of_the_last_layer_alone() -> None:
+    fields: dict[str, Any] = {"phase_layers": [0, 1], "coherence_weight": 0.1, "coherence_target": 0.0}
+    all_layers, last = kuramoto(**fields), kuramoto(**fields, coherence_layers="last")
+    assert all_layers.canonical() != last.canonical()
+    tokens_BT = torch.arange(8).view(1, 8)
+    of_all, of_last = (built(config)(tokens_BT).penalty.detach() for config in (all_layers, last))
+    assert of_all > of_last > 0
+    assert [built(last).blocks[layer].mixer.coherence is None for layer in (0, 1)] == [True, False]
+
+
+def built(config: KuramotoConfig) -> Any:
+    model = config.build(vocab_size=11, max_seq_len=8)
+    initialise(model, 0)
+    return model
+
+
+def test_the_spread_of_the_frequencies_is_a_field() -> None:
+    config = kuramoto(frequency_std=0.5, num_oscillators=500)
+    (spread,) = [p.detach().std() for name, p in built(config).named_parameters() if "frequency" in name]
+    assert float(spread) == pytest.approx(0.5, rel=0.1)
 
 
 @pytest.mark.parametrize("control", ["phase_noise", "frequency_jitter"])

@@ -26,6 +26,7 @@ DEFAULTS: dict[str, Any] = {
     "init_std": 0.02,
     "coupling": 1.0,
     "learn_coupling": True,
+    "frequency_std": 0.1,
     "sign": "attractive",
     "causal": True,
     "num_steps": 10,
