@@ -145,8 +145,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="evaluation_mode_stays_on",
         meaning="after the first report the model trains without dropout and noise",
         file=_LOOP,
-        old="            return scores\n        finally:\n            self.model.train()",
-        new="            return scores\n        finally:\n            self.model.eval()",
+        old="            return scores, stopped\n        finally:\n            self.model.train()",
+        new="            return scores, stopped\n        finally:\n            self.model.eval()",
         caught_by=f"{_LOOP_TESTS}::test_continuation_is_bit_exact_at_any_step[7-adamw-kuramoto-with-noise]",
     ),
     Mutant(
@@ -177,9 +177,54 @@ MUTANTS: tuple[Mutant, ...] = (
         name="divergence_swallowed",
         meaning="a diverged replicate ends as finished",
         file=_LOOP,
-        old='"diverged" if reason else "finished" if last else None',
-        new='"finished" if last else None',
+        old='"diverged" if reason else "finished" if last or stopped else None',
+        new='"finished" if last or stopped else None',
         caught_by=f"{_LOOP_TESTS}::test_a_diverging_replicate_ends_as_diverged_and_says_where",
+    ),
+    Mutant(
+        name="probes_at_the_end_only",
+        meaning="a study that asks for probes over training gets those of the last report",
+        file=_LOOP,
+        old='if ends or budget.probe_at == "reports":',
+        new="if ends:",
+        caught_by="tests/unit/trainables/training/test_probing.py"
+        "::test_probes_come_with_every_report_and_leave_no_trace_in_training[kuramoto]",
+    ),
+    Mutant(
+        name="prepared_twice",
+        meaning="a report before the first step calibrates the model, and the first step does so again",
+        file=_LOOP,
+        old=" or self._prepared_step == self.step",
+        new="",
+        caught_by="tests/unit/trainables/training/test_probing.py"
+        "::test_probes_come_with_every_report_and_leave_no_trace_in_training[resonant]",
+    ),
+    Mutant(
+        name="patience_forgotten_in_checkpoints",
+        meaning="a continued replicate waits for an improvement anew",
+        file="trainables/training/early_stopping.py",
+        old='self.score, self.num_without = state["score"], int(state["num_without"])',
+        new='self.score = state["score"]',
+        caught_by="tests/unit/trainables/training/test_early_stopping.py"
+        "::test_continuation_stops_at_the_same_report[last]",
+    ),
+    Mutant(
+        name="any_gain_is_an_improvement",
+        meaning="early stopping ignores min_delta",
+        file="trainables/training/early_stopping.py",
+        old="> self.min_delta:",
+        new="> 0:",
+        caught_by="tests/unit/trainables/training/test_early_stopping.py"
+        "::test_it_ends_as_finished_where_it_stopped_improving[2-0.05]",
+    ),
+    Mutant(
+        name="evaluation_resets_counters",
+        meaning="a trained model that is only scored starts its counters and memories anew",
+        file=_LOOP,
+        old="as_trained = self.config.evaluates_only",
+        new="as_trained = False",
+        caught_by="tests/unit/trainables/training/test_initial_weights.py"
+        "::test_without_steps_a_trained_model_is_scored_as_it_was_trained[published]",
     ),
     Mutant(
         name="divergence_of_the_last_step_only",

@@ -8,14 +8,15 @@ from trainables.schema import Schema
 
 
 class ResumeConfig(Schema):
-    """Fine-tuning: which weights a replicate starts from. The optimiser starts fresh, at step 0."""
+    """Which weights a replicate starts from: to fine-tune them, with a fresh optimiser at step 0, or with
+    `budget.steps: 0` to evaluate them again."""
 
     source: str = Field(min_length=1)
     """`arm:NAME` for an arm of the same study and `id:CONFIG_ID` for a configuration in the same results folder,
     each with the same seed; or the path of a `weights.pt`, the same for all seeds."""
     states: list[str] = []
-    """Groups of the model's state that are loaded; the architecture defines the groups. Default: all of
-    them."""
+    """Groups of the model's state that are loaded; the architecture defines the groups. Default: all of them; with
+    `budget.steps: 0` also counters and averages, so that the model is scored as it was trained."""
 
     @property
     def arm(self) -> str | None:

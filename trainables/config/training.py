@@ -47,10 +47,10 @@ class OptimizerConfig(Schema):
 class BudgetConfig(Schema):
     """How long a replicate trains and how often it reports."""
 
-    added = {"score_at": "last"}
+    added = {"score_at": "last", "probe_at": "last", "patience": None, "min_delta": 0.0}
 
     steps: int = Field(ge=0)
-    """Optimiser steps; 0 scores the untrained model, as a control."""
+    """Optimiser steps; 0 scores the untrained model, as a control, or with `resume_from` a trained one, again."""
     batch_size: int = Field(ge=1)
     """Sequences in one optimiser step, whatever the micro-batch."""
     report_every: int = Field(ge=1)
@@ -65,6 +65,20 @@ class BudgetConfig(Schema):
     """Which weights the last report scores on whole splits, probes and keeps: those of the last step, or those of
     the report with the best score on the validation subset, by the primary metric. With `best`, judge on the test
     split."""
+    probe_at: Literal["last", "reports"] = "last"
+    """When the probes are taken: at the last report, or at every one and once more before the first step. They do
+    not affect training, but cost several forward passes over 256 sequences each time."""
+    patience: int | None = Field(None, ge=1)
+    """Early stopping: a replicate has finished after this many reports in a row without an improvement of the
+    primary metric on the validation subset. None: it trains all steps."""
+    min_delta: float = Field(0.0, ge=0)
+    """With `patience`, an improvement is more than this, in units of the metric."""
+
+    @model_validator(mode="after")
+    def _min_delta_has_a_use(self) -> BudgetConfig:
+        if self.min_delta and self.patience is None:
+            raise ValueError(f"min_delta={self.min_delta:g} is for early stopping: set patience, or drop it")
+        return self
 
 
 def check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:

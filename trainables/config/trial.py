@@ -98,9 +98,16 @@ class TrialConfig(TrialOutline):
             "budget": _counted(self.budget),
         }
 
+    @property
+    def evaluates_only(self) -> bool:
+        """Whether a trained model is only scored, as it was at the end of its training."""
+        return self.budget.steps == 0 and self.resume_from is not None and not self.resume_from.states
+
     def _start(self) -> dict[str, Any]:
         """Return which states are loaded; whose weights they are is passed to `config_id`."""
-        return {} if self.resume_from is None else {"states": sorted(self.resume_from.states)}
+        if self.resume_from is None:
+            return {}
+        return {"states": "as trained" if self.evaluates_only else sorted(self.resume_from.states)}
 
 
 def _counted(part: Schema, canonical: Mapping[str, Any] | None = None) -> dict[str, Any]:

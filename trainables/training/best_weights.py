@@ -15,7 +15,7 @@ from trainables.tasks.base import Task
 
 
 class Choice(NamedTuple):
-    """The metric by which weights are chosen."""
+    """The metric by which reports are compared, to choose weights or to stop early."""
 
     metric: str
     direction: Literal["minimise", "maximise"]
@@ -30,8 +30,17 @@ class Choice(NamedTuple):
         name = task.primary_metric
         direction = next(metric.direction for metric in task.metrics if metric.name == name)
         if direction == "none":
-            raise ValueError(f"score_at=best needs a metric with a direction; {name} has none")
+            raise ValueError(f"score_at=best and patience need a metric with a direction; {name} has none")
         return cls(name.replace("val/", "val_subset/", 1), direction)
+
+    @property
+    def worst(self) -> float:
+        """A score that every other one improves on."""
+        return math.inf if self.direction == "minimise" else -math.inf
+
+    def gain(self, score: float, before: float) -> float:
+        """Return by how much `score` is better than `before`; negative if it is worse."""
+        return before - score if self.direction == "minimise" else score - before
 
 
 class BestWeights:
@@ -49,7 +58,7 @@ class BestWeights:
         self.choice, self._model = choice, model
         self.step = 0
         """Optimiser step of the kept weights."""
-        self.score = math.inf if choice.direction == "minimise" else -math.inf
+        self.score = choice.worst
         self._kept = {name: tensor.clone() for name, tensor in self._own().items()}
 
     def _own(self) -> dict[str, Tensor]:
@@ -66,7 +75,7 @@ class BestWeights:
             scores: Of the report, the same on all ranks.
         """
         score = scores[self.choice.metric]
-        if score < self.score if self.choice.direction == "minimise" else score > self.score:
+        if self.choice.gain(score, self.score) > 0:
             self.keep(step, score)
 
     @torch.no_grad()

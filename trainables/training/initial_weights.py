@@ -125,13 +125,17 @@ def load_weights(source: WeightSource) -> Weights:
     return Weights(state["model"], frozenset(state.get("buffers", ())))  # older files do not name them
 
 
-def start_from(model: LanguageModel, weight_sources: Mapping[str, WeightSource], groups: Sequence[str]) -> None:
+def start_from(
+    model: LanguageModel, weight_sources: Mapping[str, WeightSource], groups: Sequence[str], *, as_trained: bool = False
+) -> None:
     """Initialise a model from the weights of other replicates.
 
     Args:
         model: Initialised.
         weight_sources: By role.
         groups: Names of `LanguageModel.state_groups` to load in the role `resume`; empty: all.
+        as_trained: Load the whole state instead, counters and averages included: the model is to be scored as it
+            was at the end of its training.
 
     Raises:
         WeightSourceError: If they are missing, or do not match.
@@ -139,10 +143,12 @@ def start_from(model: LanguageModel, weight_sources: Mapping[str, WeightSource],
     for role, source in sorted(weight_sources.items()):  # the backbone first
         weights = load_weights(source)
         try:
-            if role == RESUME:
-                _resume(model, weights, groups)
-            else:
+            if role != RESUME:
                 model.load_weights_from(role, weights.state)
+            elif as_trained:
+                _load(model, weights.state, model.state_dict().keys())
+            else:
+                _resume(model, weights, groups)
         except ValueError as error:
             raise WeightSourceError(f"{source.path}: {error}") from error
 
@@ -155,20 +161,24 @@ def _resume(model: LanguageModel, weights: Weights, groups: Sequence[str]) -> No
         raise ValueError(f"resume_from.states: no group {', '.join(unknown)}; known: {', '.join(known)}")
     chosen = tuple(groups or known)
     prefixes = tuple(prefix for group in chosen for prefix in known[group])
-    own = model.state_dict()
     parameters = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    left = weights.buffers | (own.keys() - parameters)
+    left = weights.buffers | (model.state_dict().keys() - parameters)
     taken = {name: value for name, value in weights.state.items() if name.startswith(prefixes) and name not in left}
-    wanted = {name for name in parameters if name.startswith(prefixes)} - model.frozen_state
-    missing = sorted(wanted.symmetric_difference(taken))
+    _load(model, taken, {name for name in parameters if name.startswith(prefixes)})
+    model.resumed(chosen)
+
+
+def _load(model: LanguageModel, taken: Mapping[str, Tensor], wanted: Collection[str]) -> None:
+    """Load `taken`, which must be the state called `wanted`, but for what is restored from elsewhere."""
+    missing = sorted((set(wanted) - model.frozen_state).symmetric_difference(taken))
     if missing:
         names = ", ".join(missing[:3])
         raise ValueError(f"resume_from: only one of the two models has {names}; choose other states")
+    own, parameters = model.state_dict(), dict(model.named_parameters(remove_duplicate=False))
     for name, value in taken.items():
-        if own[name].shape != value.shape:
+        if name in parameters and own[name].shape != value.shape:
             raise ValueError(
                 f"resume_from: '{name}' has shape {tuple(value.shape)} there and {tuple(own[name].shape)} here; "
                 "choose other states, or equal sizes"
             )
     model.load_state_dict({**own, **taken})
-    model.resumed(chosen)

@@ -20,6 +20,7 @@ from trainables.randomness import generator, initialise, seed_forward, stream_se
 from trainables.tasks.base import Task
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
+from trainables.training.early_stopping import EarlyStopping
 from trainables.training.initial_weights import WeightSource, save_weights, start_from
 from trainables.training.numerics import Numerics
 from trainables.training.optimizers import build_optimizer, learning_rate_at
@@ -45,7 +46,7 @@ class Report:
     outcome: Outcome | None = None
     """Set on the last report."""
     reason: str = ""
-    """Why it diverged."""
+    """Why it diverged, or finished before its last step."""
     notes: tuple[str, ...] = ()
     """Messages of the model since the last report."""
     artifacts: Mapping[str, str] = field(default_factory=dict)
@@ -90,9 +91,13 @@ class Trainer:
             raise ValueError("nothing of this model is trained: score it as it starts, with budget.steps: 0")
         self.optimizer = build_optimizer(self.model, config.optimizer)
         self._prepares_steps = type(self.model).on_step_start is not LanguageModel.on_step_start
-        choosing = config.budget.score_at == "best"
-        self._best = BestWeights(self.model, Choice.of(task)) if choosing else None
+        budget = config.budget
+        self._best = BestWeights(self.model, Choice.of(task)) if budget.score_at == "best" else None
+        self._stopping = (
+            EarlyStopping(Choice.of(task), budget.patience, budget.min_delta) if budget.patience else None
+        )
         self.step = 0
+        self._prepared_step = -1
         self._loss_sum = torch.zeros((), dtype=torch.float64, device=self.device)
         self._loss_max = torch.full((), -math.inf, dtype=torch.float64, device=self.device)
         self._gradient_norm = torch.zeros((), device=self.device)
@@ -114,7 +119,8 @@ class Trainer:
             raise ValueError(f"needs the weights of {sorted(needed)}, is given those of {sorted(weight_sources)}")
         self._weight_sources = {role: source.config_key for role, source in weight_sources.items()}
         resume = self.config.resume_from
-        start_from(self.model, weight_sources, resume.states if resume else [])
+        as_trained = self.config.evaluates_only
+        start_from(self.model, weight_sources, resume.states if resume else [], as_trained=as_trained)
 
     @property
     def num_parameters(self) -> int:
@@ -124,15 +130,19 @@ class Trainer:
     def reports(self, between_steps: Callable[[Trainer], None] | None = None) -> Iterator[Report]:
         """Train to the end of the budget, yielding a report every `report_every` steps and a last one.
 
-        A diverged replicate ends at the next check, which may come between two reports.
+        A replicate that has stopped improving ends early, if the budget says so. A diverged one ends at the next
+        check, which may come between two reports.
 
         Args:
             between_steps: Called after every step without a report; it may save.
         """
         budget = self.config.budget
-        if budget.steps == 0:
+        if self.step == 0 and (budget.steps == 0 or budget.probe_at == "reports"):
             self._begin_step()  # calibration before training is part of the untrained model
-            yield self._report()
+            report = self._report()
+            yield report
+            if report.outcome is not None:
+                return
         while self.step < budget.steps:
             self._train_one_step()
             is_due = self.step == budget.steps or self.step % budget.report_every == 0
@@ -173,10 +183,11 @@ class Trainer:
         self.step += 1
 
     def _begin_step(self) -> None:
-        """Let the model prepare, with batches from a separate stream, so that the training data does not depend on
-        it."""
-        if not self._prepares_steps:
+        """Let the model prepare for a step, once, with batches from a separate stream, so that the training data
+        does not depend on it."""
+        if not self._prepares_steps or self._prepared_step == self.step or self.config.evaluates_only:
             return
+        self._prepared_step = self.step
         draw = generator(self.seed, "calibration", str(self.step))
         seed_forward(self.device, stream_seed(self.seed, "calibration", str(self.step), "forward"))
         task, size = self.task.at(self.step), self.config.budget.batch_size
@@ -201,20 +212,21 @@ class Trainer:
         """
         budget = self.config.budget
         metrics = self._training_metrics() if self._steps_since_report else {}
-        last = self.step == budget.steps
+        last, stopped = self.step == budget.steps, ""
         reason = self._divergence()
         if not reason:
-            metrics |= self._evaluate(full=last)
+            scores, stopped = self._evaluate(full=last)
+            metrics |= scores
             not_finite = sorted(name for name, value in metrics.items() if not math.isfinite(value))
             reason = f"not finite: {', '.join(not_finite)}" if not_finite else ""
         self._loss_sum.zero_()
         self._loss_max.fill_(-math.inf)
         self._steps_since_report = 0
         self._reported_at, self._tokens_since_report = time.monotonic(), 0
-        outcome: Outcome | None = "diverged" if reason else "finished" if last else None
+        outcome: Outcome | None = "diverged" if reason else "finished" if last or stopped else None
         notes, self._notes = tuple(self._notes), []
         artifacts = self._artifacts() if outcome == "finished" else {}
-        return self.ranks.first(Report(self.step, metrics, outcome, reason, notes, artifacts))
+        return self.ranks.first(Report(self.step, metrics, outcome, reason or stopped, notes, artifacts))
 
     def _training_metrics(self) -> dict[str, float]:
         """Return training statistics since the last report."""
@@ -238,26 +250,37 @@ class Trainer:
             return f"training loss reached {worst:.4g}, above divergence_loss = {bound:g}, by step {self.step}"
         return ""
 
-    def _evaluate(self, *, full: bool) -> dict[str, float]:
-        """Score the validation subset; at the end also every held-out split whole, once, and run the probes.
+    def _evaluate(self, *, full: bool) -> tuple[dict[str, float], str]:
+        """Score the validation subset; at the end also every held-out split whole, once. Run the probes if due.
 
         At the end the best weights may be restored; the model then keeps them.
+
+        Args:
+            full: Whether this is the end by the budget.
+
+        Returns:
+            The scores, and why this is the end before the budget's; empty if it is not.
         """
         self.model.eval()
-        subset = self.config.budget.eval_sequences
+        budget = self.config.budget
         try:
-            with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
-                scores = self.task.evaluate(self.model, split="val", device=self.device, max_sequences=subset)
+            with torch.no_grad(), self.numerics.autocast(budget.precision):
+                scores = self.task.evaluate(
+                    self.model, split="val", device=self.device, max_sequences=budget.eval_sequences
+                )
+                compared = self.ranks.first(scores) if self._best or self._stopping else scores
+                stopped = self._stopping.offer(compared) if self._stopping and not full else ""
+                ends = full or bool(stopped)
                 if self._best is not None:
-                    self._best.offer(self.step, self.ranks.first(scores))
-                if full:
-                    if self._best is not None:
+                    self._best.offer(self.step, compared)
+                    if ends:
                         self._best.exchange()
                         scores["train/scored_step"] = float(self._best.step)
+                if ends or budget.probe_at == "reports":
                     scores |= self._probe()
-                    for split in self.task.splits:
-                        scores |= self.task.evaluate(self.model, split=split, device=self.device)
-            return scores
+                for split in self.task.splits if ends else ():
+                    scores |= self.task.evaluate(self.model, split=split, device=self.device)
+            return scores, stopped
         finally:
             self.model.train()
 
@@ -286,13 +309,16 @@ class Trainer:
             spent: Cost of the replicate so far, for the attempt that continues it.
         """
         model, optimizer = self._held.state(self.optimizer, keep=self.ranks.is_first)
-        best = {} if self._best is None else {"best": self._best_state(self._best)}
+        rest: dict[str, Any] = {} if self._best is None else {"best": self._best_state(self._best)}
+        if self._stopping is not None:
+            rest["stopping"] = self._stopping.state()
         if not self.ranks.is_first:
             return
         state: dict[str, Any] = {
             "identity": self.identity,
             "code": code_hash(),
             "step": self.step,
+            "prepared_step": self._prepared_step,
             "model": model,
             "optimizer": optimizer,
             "loss_sum": self._loss_sum,
@@ -302,7 +328,7 @@ class Trainer:
             "notes": self._notes,
             "spent": dict(spent or {}),
         }
-        save_checkpoint(path, state | best)
+        save_checkpoint(path, state | rest)
 
     def _best_state(self, best: BestWeights) -> dict[str, Any]:
         with best.applied():
@@ -332,7 +358,9 @@ class Trainer:
             self._held.load_state(self.optimizer, best["model"], state["optimizer"])
             self._best.keep(best["step"], best["score"])
         self._held.load_state(self.optimizer, state["model"], state["optimizer"])
-        self.step = state["step"]
+        if self._stopping is not None:
+            self._stopping.load_state(state["stopping"])
+        self.step, self._prepared_step = state["step"], state["prepared_step"]
         self._loss_sum, self._loss_max = state["loss_sum"].to(self.device), state["loss_max"].to(self.device)
         self._gradient_norm = state["gradient_norm"].to(self.device)
         self._steps_since_report = state["steps_since_report"]

@@ -210,7 +210,8 @@ class KuramotoMixer(Mixer):
             self.coupling_H = nn.Parameter(torch.full((num_heads,), coupling))
             self.initializers["coupling_H"] = Constant(coupling)
         else:
-            self.register_buffer("coupling_H", torch.full((num_heads,), coupling))
+            # Of the configuration, not of what was learnt: weights of another coupling can be scored at this one.
+            self.register_buffer("coupling_H", torch.full((num_heads,), coupling), persistent=False)
         features = 2 * size if readout == "cos_sin" else size
         self.out = ResidualProjection(features, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)

@@ -139,6 +139,56 @@ def test_counters_and_averages_belong_to_the_training_they_come_from(
     second._train_one_step()
 
 
+COUNTING = {**RESONANT, "fidelity": "as_published", "pvm": {"t2": {}}, "stillness": {"ema": 0.3}}
+
+
+@pytest.mark.parametrize("architecture", [BASE, RESONANT, COUNTING], ids=["transformer", "corrected", "published"])
+def test_without_steps_a_trained_model_is_scored_as_it_was_trained(
+    architecture: dict[str, Any], tmp_path: Path
+) -> None:
+    """Counters, carried memories and the projection are those of the end of training, not of a first step."""
+    first = trainer(small_config(architecture=architecture), seed=3)
+    expected = list(first.reports())[-1].metrics
+    first.save_weights(tmp_path / "weights.pt")
+    again = small_config(
+        architecture=architecture,
+        optimizer={"warmup_steps": 0},
+        budget={"steps": 0},
+        resume_from={"source": str(tmp_path / "weights.pt")},
+    )
+    (report,) = trainer(again, of_file(tmp_path / "weights.pt"), seed=3).reports()
+    assert (report.step, report.outcome, report.notes) == (0, "finished", ())
+    assert report.metrics == {name: value for name, value in expected.items() if not name.startswith("train/")}
+
+
+def test_with_states_named_the_rest_is_prepared_as_before_a_first_step(tmp_path: Path) -> None:
+    first = trainer(small_config(architecture=RESONANT))
+    first._train_one_step()
+    first.save_weights(tmp_path / "weights.pt")
+    part = small_config(
+        architecture=RESONANT,
+        optimizer={"warmup_steps": 0},
+        budget={"steps": 0},
+        resume_from={"source": str(tmp_path / "weights.pt"), "states": ["blocks"]},
+    )
+    (report,) = trainer(part, of_file(tmp_path / "weights.pt")).reports()
+    assert ["calibrated pvm2emb" in note for note in report.notes] == [True]
+
+
+def test_trained_oscillators_can_be_scored_at_another_coupling(tmp_path: Path) -> None:
+    fields = {"name": "kuramoto", "phase_layers": [1], "num_oscillators": 4, "learn_coupling": False}
+    first = trainer(small_config(architecture={**fields, "coupling": 2.0}))
+    first.save_weights(tmp_path / "weights.pt")
+    again = small_config(
+        architecture={**fields, "coupling": 0.5},
+        optimizer={"warmup_steps": 0},
+        budget={"steps": 0},
+        resume_from={"source": str(tmp_path / "weights.pt")},
+    )
+    (report,) = trainer(again, of_file(tmp_path / "weights.pt")).reports()
+    assert report.metrics["probe/coupling"] == 0.5
+
+
 def test_weights_of_another_replicate_are_refused(learnt: tuple[Path, dict[str, torch.Tensor]]) -> None:
     path, _ = learnt
     with pytest.raises(WeightSourceError, match=r"holds the weights of .*/seed=0, not of 0123456789ab/seed=1"):
