@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -9,6 +10,9 @@ from analysis.claims.claim import Claim, ClaimError
 from analysis.records.probes_of_format_1 import PROBES
 
 FORMAT_VERSION = 1
+
+
+_PLACE = re.compile(r"(?P<probe>probe/\w+)/(?P<where>layer\d+(?:/head\d+)?)")
 
 
 class JournalError(ValueError):
@@ -136,14 +140,17 @@ class SweepInfo:
         return next(arm for arm in self.arms if arm.role == "baseline")
 
     def metric(self, name: str) -> MetricInfo:
-        """Return the metric called `name`.
+        """Return the metric called `name`; a probe's is also that of one layer or head, as `probe/x/layer1/head0`.
 
         Raises:
             KeyError: If the study has no such metric.
         """
+        place = _PLACE.fullmatch(name)
         for metric in self.all_metrics:
             if metric.name == name:
                 return metric
+            if place and metric.name == place["probe"]:
+                return replace(metric, name=name, meaning=f"{metric.meaning}: {place['where']}")
         raise KeyError(f"no metric '{name}'; known: {', '.join(m.name for m in self.all_metrics)}")
 
     @property

@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.records.description import ArmInfo, JournalError, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
-from analysis.records.replicates import Replicate
 from analysis.report.plotting import (
     BLUE,
     FAINT,
@@ -26,9 +23,7 @@ from analysis.report.plotting import (
     style,
     write_csv,
 )
-from analysis.results.arms import find_metric, transform_of
-from analysis.statistics.inference import mean, mean_interval
-from analysis.statistics.transforms import Interval
+from analysis.results.curves import Curve, curves_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -39,20 +34,6 @@ _SHOWN_FROM = 0.2
 """Fraction of training after which the vertical axis fits the curves; the initial fall would flatten them."""
 
 
-@dataclass(frozen=True)
-class Curve:
-    """One arm's metric over training."""
-
-    arm: str
-    seeds: dict[int, dict[int, float]]
-    """{seed: {step: value}} of every replicate that reported the metric."""
-    unfinished: frozenset[int]
-    """Seeds that failed or have not ended; not part of the mean."""
-    means: dict[int, float]
-    """{step: mean} at the steps that every finished seed reports."""
-    intervals: dict[int, Interval | None]
-
-
 def learning_curves(
     state: JournalState, metric: str | None, path: Path, title: str | None = None, *, confidence: float = 0.95
 ) -> list[Path]:
@@ -60,7 +41,7 @@ def learning_curves(
 
     Args:
         state: The journal.
-        metric: Name of the metric; if None the one that `curve_metric` chooses.
+        metric: Name of the metric, as for `curves_of`.
         path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
         title: Printed above; the study's own title if None.
         confidence: Coverage of the band at each step.
@@ -72,14 +53,8 @@ def learning_curves(
         JournalError: If the journal has no description of a sweep.
         ValueError: If the metric is unknown, or no arm reports it at two steps or more.
     """
-    if state.sweep is None:
-        raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
-    info = curve_metric(state, state.sweep) if metric is None else find_metric(state.sweep, metric)
-    arms = sorted(state.sweep.arms, key=lambda arm: arm.role != "baseline")
-    curves = [_curve(state, arm, info, confidence) for arm in arms]
-    if all(len(curve.means) < 2 for curve in curves):
-        raise ValueError(f"no arm of '{state.sweep.study}' reports {info.name} at two steps or more")
-    reference = curves[0] if arms[0].role == "baseline" else None
+    found = curves_of(state, metric, confidence=confidence)
+    curves, info, reference = found.arms, found.metric, found.reference
     with style():
         figure, panels = _panels(len(curves))
         for axes, curve in zip(panels, curves, strict=True):
@@ -93,46 +68,14 @@ def learning_curves(
         subtitle = f"mean and {100 * confidence:g} % Student-t band at each step; thin lines: seeds"
         if reference is not None:
             subtitle += f"; dashed: {reference.arm}"
-        headline(figure, title or state.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
+        if any(curve.nulls for curve in curves):
+            notes.append("dotted: without structure")
+        headline(figure, title or found.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(f"{info.name} ({info.unit})", fontsize=9.5, x=0.008)
         written = save(figure, path)
-    columns = ("arm", "step", "mean", "ci_low", "ci_high", "seed", "value", "in_mean")
+    columns = ("arm", "step", "mean", "ci_low", "ci_high", "null", "seed", "value", "in_mean")
     return [written, write_csv(path, columns, _records(curves))]
-
-
-def curve_metric(state: JournalState, sweep: SweepInfo) -> MetricInfo:
-    """Return the metric that is drawn over training: the primary one, or its subset version.
-
-    The training loop scores the whole split only once, at the end; earlier reports score a subset, under
-    `<split>_subset/...`.
-    """
-    split, _, name = sweep.primary_metric.partition("/")
-    subset = f"{split}_subset/{name}"
-    reports = (report for replicate in state.replicates.values() for report in replicate.reports)
-    is_reported = any(subset in report.metrics for report in reports)
-    return find_metric(sweep, subset if is_reported else sweep.primary_metric)
-
-
-def _curve(state: JournalState, arm: ArmInfo, info: MetricInfo, confidence: float) -> Curve:
-    replicates = [state.replicates.get((arm.config_id, seed)) for seed in arm.seeds]
-    seeds = {r.seed: _points(r, info.name) for r in replicates if r is not None}
-    seeds = {seed: points for seed, points in seeds.items() if points}
-    finished = {r.seed for r in replicates if r is not None and r.status == "finished"} & seeds.keys()
-    steps = sorted(set.intersection(*(set(seeds[seed]) for seed in finished))) if finished else []
-    values = {step: [seeds[seed][step] for seed in sorted(finished)] for step in steps}
-    scale = transform_of(info)
-    return Curve(
-        arm=arm.arm,
-        seeds=seeds,
-        unfinished=frozenset(seeds.keys() - finished),
-        means={step: mean(v, scale=scale) for step, v in values.items()},
-        intervals={step: mean_interval(v, confidence=confidence, scale=scale) for step, v in values.items()},
-    )
-
-
-def _points(replicate: Replicate, metric: str) -> dict[int, float]:
-    return {report.step: report.metrics[metric] for report in replicate.reports if metric in report.metrics}
 
 
 def _panels(count: int) -> tuple[Figure, list[Axes]]:
@@ -164,6 +107,7 @@ def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
     axes.grid(color=FAINT, linewidth=0.5)
     if reference is not None and not is_reference:
         axes.plot(*_xy(reference.means), color=GREY, linewidth=1.1, linestyle=(0, (4, 2)), zorder=3)
+    axes.plot(*_xy(curve.nulls), color=INK, linewidth=1.1, linestyle=(0, (1, 1.5)), zorder=3)
     for seed, points in curve.seeds.items():
         if seed in curve.unfinished:
             axes.plot(*_xy(points), color=VERMILLION, linewidth=0.9, zorder=4)
@@ -179,7 +123,13 @@ def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
 def _fit(panels: Sequence[Axes], curves: Sequence[Curve]) -> list[str]:
     """Fit the vertical axis to the later part of training; return a note if that cuts a curve off."""
     last = max(step for curve in curves for step in curve.means)
-    later = [v for curve in curves for step, v in curve.means.items() if step >= _SHOWN_FROM * last]
+    later = [
+        value
+        for curve in curves
+        for points in (curve.means, curve.nulls)
+        for step, value in points.items()
+        if step >= _SHOWN_FROM * last
+    ]
     low, high = min(later), max(later)
     margin = 0.12 * (high - low) or 0.1
     panels[0].set_ylim(low - margin, high + margin)
@@ -203,6 +153,7 @@ def _records(curves: Sequence[Curve]) -> Iterator[tuple[Any, ...]]:
                     step,
                     curve.means.get(step),
                     *bounds,
+                    curve.nulls.get(step),
                     seed,
                     value,
                     seed not in curve.unfinished,

@@ -15,7 +15,8 @@ or, as NAME[METRIC], for another one. Kinds of blocks:
     contrasts   the planned contrasts alone, as Markdown
     figure      a forest plot of every arm's difference to the baseline
     arms        a figure of every arm's mean, its seeds and the references
-    curves      a figure of the primary metric over training
+    curves      a figure of the metric over training, with the null of a probe
+    steps       the metric of every arm at steps of the training, as Markdown
     provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
     probes      leak, order parameters with their nulls, and coupling of every arm
@@ -41,12 +42,14 @@ from analysis.records.compact import compact_journal
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import JournalState, read_journal
 from analysis.records.replicates import Replicate
-from analysis.report.curves import curve_metric, learning_curves
+from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
 from analysis.report.probes import probes_markdown
+from analysis.report.steps import steps_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
 from analysis.results.arms import ResultTable, summarise
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
+from analysis.results.curves import curve_metric
 from analysis.statistics.inference import smallest_detectable_effect
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"
@@ -151,8 +154,8 @@ def _render_arms(block: Block) -> str:
 
 
 def _render_curves(block: Block) -> str:
-    metric = curve_metric(block.state, block.sweep()).name
-    return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, None, path))
+    metric = block.metric or curve_metric(block.state, block.sweep()).name
+    return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, metric, path))
 
 
 def _of_one(render: Callable[[Block], str]) -> Callable[[Sequence[Block]], str]:
@@ -172,6 +175,7 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "figure": _of_one(_render_forest),
     "arms": _of_one(_render_arms),
     "curves": _of_one(_render_curves),
+    "steps": _of_one(lambda block: steps_markdown(block.state, block.metric)),
     "provenance": _of_one(_render_provenance),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
     "probes": _of_one(lambda block: probes_markdown(block.state)),

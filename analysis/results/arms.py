@@ -226,10 +226,11 @@ def find_metric(sweep: SweepInfo, name: str) -> MetricInfo:
     Raises:
         ValueError: If the study has no such metric; the message gives the nearest one.
     """
-    known = [metric.name for metric in sweep.all_metrics]
-    if name in known:
+    try:
         return sweep.metric(name)
-    raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {did_you_mean(name, known)}")
+    except KeyError:
+        known = [metric.name for metric in sweep.all_metrics]
+        raise ValueError(f"study '{sweep.study}' has no metric '{name}'; {did_you_mean(name, known)}") from None
 
 
 def _adjust_family(

@@ -28,6 +28,20 @@ def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
 
 
 @verb
+def curves(
+    output: Output,
+    study: StoredStudy,
+    metric: Metric = None,
+    at: Annotated[str | None, typer.Option("--at", metavar="STEPS", help="As 0,100,500; by default five.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FIGURE", help="Draw it: .svg, .png or .pdf.")] = None,
+) -> None:
+    """Show a metric of every arm over training, a probe beside its value in a model without structure."""
+    from sweeps.cli import results
+
+    results.curves(output, study, metric=metric, at=at, to=to)
+
+
+@verb
 def compare(
     output: Output,
     a: Annotated[str, typer.Argument(metavar="A", help="STUDY[@SCALE][:ARM], a folder or a journal.")],

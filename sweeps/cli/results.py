@@ -1,4 +1,4 @@
-"""The verbs that show results or write them to a file: `results`, `receipt`, `export`."""
+"""The verbs that show results or write them to a file: `results`, `curves`, `receipt`, `export`."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from analysis.report.steps import cells, note, reported_steps, shown_steps
+from analysis.results.curves import Curve, Curves, curves_of
 from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
 from analysis.results.memory import Receipt, receipt
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
@@ -16,7 +18,9 @@ from sweeps.studies.catalogue import StudyArguments
 from trainables.atomic_write import atomic_path
 
 if TYPE_CHECKING:
-    from sweeps.cli.schemas.types import ExportJson
+    from sweeps.cli.schemas.types import CurveJson, CurvesJson, ExportJson
+
+FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def export(output: Output, study: StudyArguments, *, to: Path, what: str, force: bool) -> None:
@@ -80,3 +84,75 @@ def results(output: Output, study: StudyArguments, metric: str | None) -> None:
     stored = load_results(*study)
     table = summarise(stored.state, find_metric_name(stored.sweep, metric))
     output.show(table.to_json(), lambda out: out.print(render_text(table), markup=False, end=""))
+
+
+def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str | None, to: Path | None) -> None:
+    """Print a metric of every arm at steps of the training, and draw it if `to` names a figure."""
+    if to is not None and to.suffix not in FIGURE_SUFFIXES:
+        raise UserError(
+            f"--to {to}: the name must end in {', '.join(FIGURE_SUFFIXES[:-1])} or {FIGURE_SUFFIXES[-1]}"
+        )
+    wanted = None if at is None else _steps(at)
+    stored = load_results(*study)
+    name = None if metric is None else find_metric_name(stored.sweep, metric)
+    try:
+        found = curves_of(stored.state, name)
+        steps = shown_steps(found, wanted)
+    except ValueError as error:
+        raise UserError(str(error)) from error
+    output.show(_curves_as_json(found), lambda out: _print_curves(out, found, steps))
+    if to is not None:
+        from analysis.report.curves import learning_curves
+
+        written = learning_curves(stored.state, found.metric.name, to)
+        output.say(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def _steps(text: str) -> list[int]:
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() for part in parts):
+        raise UserError(f"--at {text}: write steps as 0,100,500")
+    return [int(part) for part in parts]
+
+
+def _print_curves(out: Console, found: Curves, steps: list[int]) -> None:
+    headers, rows = cells(found, steps)
+    table = text_table(*headers, right=range(1, len(headers)))
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    out.print(f"\n{note(found)}", markup=False)
+    left = len(reported_steps(found)) - len(steps)
+    if left > 0:
+        out.print(f"{left} more steps: --at 0,100,500, --json, or export --what curves", markup=False)
+
+
+def _curves_as_json(found: Curves) -> CurvesJson:
+    return {
+        "study": found.sweep.study,
+        "scale": found.sweep.scale,
+        "metric": found.metric.name,
+        "unit": found.metric.unit,
+        "meaning": found.metric.meaning,
+        "null": found.metric.null,
+        "confidence": found.confidence,
+        "arms": [_arm(curve) for curve in found.arms],
+    }
+
+
+def _arm(curve: Curve) -> CurveJson:
+    bounds = {step: interval for step, interval in curve.intervals.items() if interval is not None}
+    return {
+        "arm": curve.arm,
+        "n": len(curve.seeds.keys() - curve.unfinished),
+        "points": [
+            {
+                "step": step,
+                "mean": value,
+                "ci_low": bounds[step].low if step in bounds else None,
+                "ci_high": bounds[step].high if step in bounds else None,
+                "null": curve.nulls.get(step),
+            }
+            for step, value in curve.means.items()
+        ],
+    }

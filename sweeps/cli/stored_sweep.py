@@ -119,7 +119,8 @@ def find_metric_name(sweep: SweepInfo, name: str | None) -> str:
     Raises:
         UserError: If it has none of that name.
     """
-    known = [metric.name for metric in sweep.all_metrics]
-    if name is not None and name not in known:
-        raise UserError(f"--metric: unknown metric '{name}'; {nearest(name, known)}")
-    return name or sweep.primary_metric
+    try:
+        return sweep.metric(name or sweep.primary_metric).name
+    except KeyError:
+        known = [metric.name for metric in sweep.all_metrics]
+        raise UserError(f"--metric: unknown metric '{name}'; {nearest(str(name), known)}") from None

@@ -107,6 +107,10 @@ RESULTS = {
     "compare by an unknown metric": after_a_run(
         "compare", "tiny:kuramoto", ":transformer", "--metric", "val/perplexty"
     ),
+    "curves at a step between reports": after_a_run("curves", "tiny.yaml", "--at", "1"),
+    "curves at no step": after_a_run("curves", "tiny.yaml", "--at", "last"),
+    "curves into a table": after_a_run("curves", "tiny.yaml", "--to", "curves.csv"),
+    "curves of a probe at the end": after_a_run("curves", "tiny.yaml", "--metric", "probe/leak"),
     "export without a file": after_a_run("export", "tiny.yaml"),
     "export to a spreadsheet": after_a_run("export", "tiny.yaml", "--to", "table.xlsx"),
     "export of what": after_a_run("export", "tiny.yaml", "--to", "table.csv", "--what", "replicate"),

@@ -35,6 +35,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "stop": STUDY,
     "status": STUDY,
     "results": STUDY,
+    "curves": STUDY,
     "receipt": STUDY,
     "logs": STUDY,
     "gc": STUDY,

@@ -214,8 +214,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/training/early_stopping.py",
         old="> self.min_delta:",
         new="> 0:",
-        caught_by="tests/unit/trainables/training/test_early_stopping.py"
-        "::test_it_ends_as_finished_where_it_stopped_improving[2-0.05]",
+        caught_by="tests/unit/trainables/training/test_early_stopping.py::test_a_rate_improves_upward",
     ),
     Mutant(
         name="evaluation_resets_counters",

@@ -88,6 +88,11 @@ class BackboneConfig(ArchitectureConfig):
         """
         return BackboneModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
 
+    @property
+    def masked_token(self) -> int | None:
+        """Token that is padding to the mixers that mask it; None: every token is seen."""
+        return None
+
     def num_extra_parameters(self, vocab_size: int) -> int:
         """Return the parameters that a family adds to the backbone; a parameter budget includes them."""
         return 0
@@ -171,9 +176,9 @@ class Block(nn.Module):
         self.ffn_norm = None if ffn is None else nn.LayerNorm(d_model, bias=bias)
         self.ffn = ffn
 
-    def forward(self, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Return the residual stream after the block, and the mixer's penalty."""
-        mixed = self.mixer(self.mixer_norm(x_BTD))
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> tuple[Tensor, Tensor | None]:
+        """Return the residual stream after the block, and the mixer's penalty; `real_BT` is false at padding."""
+        mixed = self.mixer(self.mixer_norm(x_BTD), *self._mask(real_BT))
         x_BTD = x_BTD + mixed.y_BTD
         if self.ffn is not None and self.ffn_norm is not None:
             x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
@@ -188,6 +193,9 @@ class Block(nn.Module):
         if self.ffn is not None and self.ffn_norm is not None:
             x_BTD = x_BTD + self.ffn(self.ffn_norm(x_BTD))
         return x_BTD, mixed[1]
+
+    def _mask(self, real_BT: Tensor | None) -> tuple[Tensor, ...]:
+        return (real_BT,) if real_BT is not None and self.mixer.masks_padding else ()
 
 
 class StreamState(NamedTuple):
@@ -206,7 +214,7 @@ class BackboneModel(LanguageModel):
         super().__init__()
         d_model, num_layers, bias = config.d_model, config.num_layers, config.bias
         self.d_model = d_model
-        self.checkpoint_blocks = config.checkpoint_blocks
+        self.checkpoint_blocks, self.masked_token = config.checkpoint_blocks, config.masked_token
         self.token_embedding = nn.Embedding(vocab_size, d_model)
         self.position_embedding = build_positions(config.positions, max_seq_len, d_model)
         self.embedding_dropout = nn.Dropout(config.outer_dropout)
@@ -241,11 +249,16 @@ class BackboneModel(LanguageModel):
         Raises:
             ValueError: If the sequence is longer than the model's positions.
         """
-        h_BTD, penalty = self.through(self.embed(tokens_BT))
+        h_BTD, penalty = self.through(self.embed(tokens_BT), self._real(tokens_BT))
         return ModelOutput(self.head(h_BTD), penalty)
 
     def stream(self, tokens_BT: Tensor, state: StreamState | None = None) -> tuple[Tensor, StreamState] | None:
-        """Return the logits of tokens that continue a sequence, and the state; None if a mixer has no state."""
+        """Return the logits of tokens that continue a sequence, and the state.
+
+        None if a mixer has no state, or padding is masked.
+        """
+        if self.masked_token is not None:
+            return None
         start = 0 if state is None else state.position
         found = self.stream_through(self.embed(tokens_BT, start), None if state is None else state.blocks)
         if found is None:
@@ -264,11 +277,15 @@ class BackboneModel(LanguageModel):
             after.append(found[1])
         return self.final_norm(x_BTD), after
 
-    def through(self, x_BTD: Tensor) -> tuple[Tensor, Tensor]:
+    def _real(self, tokens_BT: Tensor) -> Tensor | None:
+        """Return real_BT, false at padding; None if padding is not masked."""
+        return None if self.masked_token is None else tokens_BT != self.masked_token
+
+    def through(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Apply the blocks and the final norm to an embedding; also return the sum of the blocks' penalties."""
         penalty = torch.zeros((), device=x_BTD.device)
         for block in self.blocks:
-            x_BTD, block_penalty = self._through(block, x_BTD)
+            x_BTD, block_penalty = self._through(block, x_BTD, real_BT)
             if block_penalty is not None:
                 penalty = penalty + block_penalty
         return self.final_norm(x_BTD), penalty
@@ -291,11 +308,11 @@ class BackboneModel(LanguageModel):
         """The rows of the output head."""
         return self.token_embedding.weight if self.output is None else self.output.weight
 
-    def _through(self, block: nn.Module, x_BTD: Tensor) -> tuple[Tensor, Tensor | None]:
+    def _through(self, block: nn.Module, x_BTD: Tensor, real_BT: Tensor | None) -> tuple[Tensor, Tensor | None]:
         """Apply a block; if it is recomputed in the backward pass, it draws the same random numbers."""
         if self.checkpoint_blocks and torch.is_grad_enabled():
-            return checkpoint(block, x_BTD, use_reentrant=False)
-        return block(x_BTD)
+            return checkpoint(block, x_BTD, real_BT, use_reentrant=False)
+        return block(x_BTD, real_BT)
 
     def embed(self, tokens_BT: Tensor, start: int = 0) -> Tensor:
         """Return the input of the first block, for tokens at positions from `start` on.
@@ -312,8 +329,9 @@ class BackboneModel(LanguageModel):
         """Measure every mixer on `tokens_BT`, in evaluation mode.
 
         Returns:
-            `probe/<name>`, the mean over the layers that have it and their heads, and, if it is measured per head,
-            `probe/<name>/layer<l>/head<h>`, both counted from 0.
+            `probe/<name>`, the mean over the layers that have it and their heads; `probe/<name>/layer<l>`, the mean
+            of one of several layers; and, if it is measured per head, `probe/<name>/layer<l>/head<h>`. Both are
+            counted from 0. Nulls are equal in all layers, and so given once.
         """
         was_training = self.training
         self.eval()
@@ -327,6 +345,8 @@ class BackboneModel(LanguageModel):
             means = [float(value.mean()) for value in layers.values()]
             measured[f"probe/{name}"] = sum(means) / len(means)
             for layer, value_H in layers.items():
+                if len(layers) > 1 and not name.endswith("_null"):
+                    measured[f"probe/{name}/layer{layer}"] = float(value_H.mean())
                 for head, value in enumerate(value_H.tolist() if value_H.ndim else []):
                     measured[f"probe/{name}/layer{layer}/head{head}"] = value
         return measured
@@ -338,7 +358,7 @@ class BackboneModel(LanguageModel):
         for layer, block in enumerate(self.blocks):
             assert isinstance(block, Block)
             found[layer] = block.mixer.probes(block.mixer_norm(x_BTD))
-            x_BTD, _ = block(x_BTD)
+            x_BTD, _ = block(x_BTD, self._real(tokens_BT))
         return found
 
 

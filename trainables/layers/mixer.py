@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -20,6 +20,9 @@ class MixerOutput(NamedTuple):
 
 class Mixer(nn.Module):
     """A module that maps normed x_BTD to `MixerOutput`. Families differ only in their mixers."""
+
+    masks_padding: ClassVar[bool] = False
+    """Whether `forward` takes a second argument real_BT, false at padding; see `BackboneConfig.masked_token`."""
 
     def reference(self, x_BTD: Tensor) -> Tensor | None:
         """Return the y_BTD of `forward` in evaluation mode, computed slowly from the definition.

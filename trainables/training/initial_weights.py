@@ -126,7 +126,11 @@ def load_weights(source: WeightSource) -> Weights:
 
 
 def start_from(
-    model: LanguageModel, weight_sources: Mapping[str, WeightSource], groups: Sequence[str], *, as_trained: bool = False
+    model: LanguageModel,
+    weight_sources: Mapping[str, WeightSource],
+    groups: Sequence[str],
+    *,
+    as_trained: bool = False,
 ) -> None:
     """Initialise a model from the weights of other replicates.
 

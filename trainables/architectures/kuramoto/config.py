@@ -53,7 +53,7 @@ class KuramotoConfig(BackboneConfig):
     spaces = SPACES
     published = AS_PUBLISHED
     probes = PROBES
-    added = {"coherence_layers": "all", "frequency_std": 0.1, "phase_weight": 1.0}
+    added = {"coherence_layers": "all", "frequency_std": 0.1, "phase_weight": 1.0, "padding_token": None}
     noise_per_sequence = ("dropout", "phase_noise")
 
     name: Literal["kuramoto"] = "kuramoto"
@@ -80,6 +80,9 @@ class KuramotoConfig(BackboneConfig):
     """Whether the mean field at t covers positions up to t only."""
     sign: Sign = "attractive"
     readout: Readout = "cos_sin"
+    padding_token: int | None = Field(None, ge=0)
+    """Token that pulls no other position in the phase layers: the padding mask that the published layer takes, and
+    that the published model never gives it. None: every token pulls."""
     controls_act: bool = True
     """Whether noise, jitter and the regulariser affect training; as published they do not."""
     phase_noise: float = Field(0.0, ge=0)
@@ -117,6 +120,11 @@ class KuramotoConfig(BackboneConfig):
         return frozenset({"causality"} if self.canonical().get("causal") is False else ())
 
     @property
+    def masked_token(self) -> int | None:
+        """Padding is masked in phase layers only."""
+        return self.padding_token if self.phase_layers else None
+
+    @property
     def microbatch_invariant(self) -> bool:
         """False if noise is drawn per micro-batch, or the regulariser squares a mean over it."""
         return super().microbatch_invariant and self.canonical().keys().isdisjoint(CONTROLS)
@@ -137,7 +145,8 @@ class KuramotoConfig(BackboneConfig):
         if len(self.phase_layers) == 1:
             del own["coherence_layers"]
         space = {name: own[name] for name in SEARCH if name in own}
-        return {**fields, "phase_layers": own["phase_layers"], **SEARCH.canonical(space)}
+        fixed = {name: own[name] for name in ("phase_layers", "padding_token")}
+        return {**fields, **fixed, **SEARCH.canonical(space)}
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:

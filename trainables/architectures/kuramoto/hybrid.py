@@ -25,9 +25,11 @@ class HybridMixer(Mixer):
         super().__init__()
         self.phases, self.attention, self.phase_weight = phases, attention, phase_weight
 
-    def forward(self, x_BTD: Tensor) -> MixerOutput:
-        """Mix in both ways; time O(T²)."""
-        phased = self.phases(x_BTD)
+    masks_padding = True
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> MixerOutput:
+        """Mix in both ways; time O(T²). Where `real_BT` is false, oscillators pull no others."""
+        phased = self.phases(x_BTD, real_BT)
         attended_BTD = self.attention(x_BTD).y_BTD
         return MixerOutput(self._weigh(attended_BTD, phased.y_BTD), phased.penalty)
 

@@ -31,8 +31,11 @@ CoherenceForm = Literal["ceiling", "centre", "band"]
 BAND_HALF_WIDTH = 0.1
 
 
-def num_coupled(phase_xT: Tensor, *, causal: bool) -> Tensor:
-    """Return how many positions, itself included, each position is coupled to; broadcasts to T."""
+def num_coupled(phase_xT: Tensor, *, causal: bool, pulls_xT: Tensor | None = None) -> Tensor:
+    """Return how many positions, itself included, each position is coupled to, at least 1; broadcasts to T."""
+    if pulls_xT is not None:
+        count = cumulative_sum(pulls_xT) if causal else pulls_xT.sum(-1, keepdim=True)
+        return count.clamp(min=1)
     num_positions = phase_xT.shape[-1]
     first = 1 if causal else num_positions
     return torch.arange(first, num_positions + 1, dtype=phase_xT.dtype, device=phase_xT.device)
@@ -53,35 +56,45 @@ class FieldSums(NamedTuple):
     """The field of each step of the dynamics."""
 
 
-def coupling_sum(phase_xT: Tensor, *, causal: bool) -> Tensor:
+def coupling_sum(phase_xT: Tensor, *, causal: bool, pulls_xT: Tensor | None = None) -> Tensor:
     """Return Σ_j sin(θ_j − θ_i) over the positions j (j <= i if `causal`), in O(T).
 
     With Z = Σ_j e^{iθ_j} the sum is Im(e^{−iθ_i} Z): a token needs only the summed field, never the other
     tokens individually.
+
+    Args:
+        phase_xT: Radians.
+        causal: Whether later positions are left out.
+        pulls_xT: 1 for positions that pull others, 0 for padding; None: all do.
     """
-    return _coupling(phase_xT, None, causal=causal)[0]
+    return _coupling(phase_xT, None, causal=causal, pulls_xT=pulls_xT)[0]
 
 
-def _coupling(phase_xT: Tensor, before: FieldSum | None, *, causal: bool) -> tuple[Tensor, FieldSum]:
+def _coupling(
+    phase_xT: Tensor, before: FieldSum | None, *, causal: bool, pulls_xT: Tensor | None = None
+) -> tuple[Tensor, FieldSum]:
     """Return the coupling to all positions, those of `before` included, and the field after the last position."""
     cos, sin = phase_xT.cos(), phase_xT.sin()
+    own_cos, own_sin = (cos, sin) if pulls_xT is None else (cos * pulls_xT, sin * pulls_xT)
     if causal:
-        sum_cos, sum_sin = cumulative_sum(cos), cumulative_sum(sin)
+        sum_cos, sum_sin = cumulative_sum(own_cos), cumulative_sum(own_sin)
     else:
-        sum_cos, sum_sin = cos.sum(-1, keepdim=True), sin.sum(-1, keepdim=True)
+        sum_cos, sum_sin = own_cos.sum(-1, keepdim=True), own_sin.sum(-1, keepdim=True)
     if before is not None:
         sum_cos, sum_sin = sum_cos + before.cos.unsqueeze(-1), sum_sin + before.sin.unsqueeze(-1)
     after = FieldSum(sum_cos[..., -1], sum_sin[..., -1])
     return torch.addcmul(sum_sin * cos, sum_cos, sin, value=-1), after
 
 
-def pairwise_coupling(phase_xT: Tensor, *, causal: bool) -> Tensor:
+def pairwise_coupling(phase_xT: Tensor, *, causal: bool, pulls_xT: Tensor | None = None) -> Tensor:
     """Compute the mean of sin(θ_j − θ_i) over j from the definition, with an explicit T×T matrix."""
     difference_xTT = phase_xT.unsqueeze(-2) - phase_xT.unsqueeze(-1)  # [i, j] = θ_j − θ_i
     weight_xTT = torch.ones_like(difference_xTT)
+    if pulls_xT is not None:
+        weight_xTT = weight_xTT * pulls_xT.unsqueeze(-2)
     if causal:
         weight_xTT = weight_xTT.tril()
-    return (difference_xTT.sin() * weight_xTT).sum(-1) / weight_xTT.sum(-1)
+    return (difference_xTT.sin() * weight_xTT).sum(-1) / weight_xTT.sum(-1).clamp(min=1)
 
 
 def evolve(
@@ -94,6 +107,7 @@ def evolve(
     causal: bool,
     phase_noise: float = 0.0,
     before: FieldSums | None = None,
+    pulls: Tensor | None = None,
 ) -> tuple[Tensor, FieldSums]:
     """Advance the phases by explicit Euler steps of θ̇ = ω + K mean_j sin(θ_j − θ_i).
 
@@ -108,15 +122,18 @@ def evolve(
             drawn from torch's default generator.
         before: With a causal mean field, the second result of the call on the preceding positions; None at the
             start of a sequence.
+        pulls: As in `coupling_sum`; broadcasts to the phases.
 
     Returns:
         The phases after the last step, radians, not wrapped; and the sums from which a causal field continues.
     """
     start, fields = before or FieldSums(0, [])
     drift, after = dt * frequency, []
-    gain = dt * strength / (start + num_coupled(phase_BHNT, causal=causal))  # mean and step size in one factor
+    count = start + num_coupled(phase_BHNT, causal=causal, pulls_xT=pulls)
+    gain = dt * strength / count  # mean and step size in one factor
     for step in range(num_steps):
-        coupling_BHNT, field = _coupling(phase_BHNT, fields[step] if fields else None, causal=causal)
+        last = fields[step] if fields else None
+        coupling_BHNT, field = _coupling(phase_BHNT, last, causal=causal, pulls_xT=pulls)
         phase_BHNT = torch.addcmul(phase_BHNT + drift, gain, coupling_BHNT)
         if phase_noise > 0:
             phase_BHNT = phase_BHNT + phase_noise * torch.randn_like(phase_BHNT)
@@ -216,9 +233,11 @@ class KuramotoMixer(Mixer):
         self.out = ResidualProjection(features, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)
 
-    def forward(self, x_BTD: Tensor) -> MixerOutput:
-        """Mix; time and memory O(T)."""
-        phase_BHNT = self.phases(x_BTD, perturbed=self.training)
+    masks_padding = True
+
+    def forward(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> MixerOutput:
+        """Mix; time and memory O(T). Positions where `real_BT` is false pull no others."""
+        phase_BHNT = self.phases(x_BTD, real_BT, perturbed=self.training)
         penalty = None
         if self.coherence is not None:
             seen_BHNT = phase_BHNT if self.coherence_has_gradient else phase_BHNT.detach()
@@ -237,17 +256,18 @@ class KuramotoMixer(Mixer):
         y_BTD: Tensor = self.out_dropout(self.out(feature_BTC.to(like_BTD.dtype)))
         return y_BTD
 
-    def phases(self, x_BTD: Tensor, *, perturbed: bool = False) -> Tensor:
+    def phases(self, x_BTD: Tensor, real_BT: Tensor | None = None, *, perturbed: bool = False) -> Tensor:
         """Return the phases after the last step as phase_BHNT, radians, not wrapped, float32 or wider.
 
         Args:
             x_BTD: The mixer's input.
+            real_BT: False at padding, which pulls no other position; None: there is none.
             perturbed: Whether noise and jitter are applied.
         """
-        return self._evolved(x_BTD, None, perturbed=perturbed)[0]
+        return self._evolved(x_BTD, None, real_BT, perturbed=perturbed)[0]
 
     def _evolved(
-        self, x_BTD: Tensor, before: FieldSums | None, *, perturbed: bool = False
+        self, x_BTD: Tensor, before: FieldSums | None, real_BT: Tensor | None = None, *, perturbed: bool = False
     ) -> tuple[Tensor, FieldSums]:
         """Return the phases at positions that continue a sequence, and the fields after them."""
         start_BCT = self.to_phase(x_BTD).transpose(1, 2).contiguous()
@@ -265,6 +285,7 @@ class KuramotoMixer(Mixer):
             causal=self.causal,
             phase_noise=self.phase_noise if perturbed else 0.0,
             before=before,
+            pulls=None if real_BT is None else real_BT[:, None, None].to(wide),
         )
 
     def features(self, phase_BHNT: Tensor) -> Tensor:
@@ -278,13 +299,14 @@ class KuramotoMixer(Mixer):
         phase_BHNT = wrap(self.phases(x_BTD))
         return {**order_parameters.measure(phase_BHNT), "coupling": self.coupling_H.detach()}
 
-    def reference(self, x_BTD: Tensor) -> Tensor:
+    def reference(self, x_BTD: Tensor, real_BT: Tensor | None = None) -> Tensor:
         """Mix without noise from the definition, pair by pair, wrapping at every step."""
+        pulls = None if real_BT is None else real_BT[:, None, None].to(x_BTD.dtype)
         start_BTHN = (math.pi * self.to_phase(x_BTD).tanh()).unflatten(-1, (self.num_heads, self.num_oscillators))
         phase_BHNT = start_BTHN.permute(0, 2, 3, 1)
         strength_H11 = self.polarity * self.coupling_H.view(-1, 1, 1)
         for _ in range(self.num_steps):
-            pull_BHNT = strength_H11 * pairwise_coupling(phase_BHNT, causal=self.causal)
+            pull_BHNT = strength_H11 * pairwise_coupling(phase_BHNT, causal=self.causal, pulls_xT=pulls)
             phase_BHNT = wrap(phase_BHNT + self.dt * (self.frequency_HN.unsqueeze(-1) + pull_BHNT))
         angle_BTC = phase_BHNT.flatten(1, 2).transpose(1, 2)
         feature_BTC = angle_BTC if self.readout == "angle" else torch.cat((angle_BTC.cos(), angle_BTC.sin()), -1)

@@ -255,6 +255,14 @@ def test_curves_are_called_what_they_draw(rebuilt: Path) -> None:
     assert "![val_subset/bits_per_char over training](figures/phase_a-curves.svg)" in page
 
 
+def test_a_table_by_step_may_be_of_another_metric(undrawn: Path) -> None:
+    (undrawn / "README.md").write_text("<!-- steps: phase_a[val_subset/perplexity] -->\n<!-- /steps -->\n")
+    rebuild(undrawn)
+    page = (undrawn / "README.md").read_text()
+    assert "| step 0 | step 100 | step 200 | step 400 | step 500 |" in page
+    assert "val_subset/perplexity (perplexity): " in page
+
+
 def test_terminal_blocks_show_the_table_as_the_command_prints_it(undrawn: Path) -> None:
     (undrawn / "README.md").write_text("<!-- terminal: phase_a -->\n<!-- /terminal -->\n")
     rebuild(undrawn)

@@ -44,6 +44,7 @@ READING = {
     "status": ["status", "tiny.yaml"],
     "results": ["results", "tiny.yaml"],
     "results of the library": ["status", "tiny"],
+    "curves": ["curves", "tiny.yaml"],
     "logs": ["logs", "tiny.yaml"],
     "export": ["export", "tiny.yaml", "--to", "tiny.csv"],
     "stop": ["stop", "tiny.yaml"],

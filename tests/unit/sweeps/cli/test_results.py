@@ -178,3 +178,18 @@ def test_columns_have_one_type_each_and_an_order() -> None:
     assert columns["a.list"] == ["[1]", None]
     assert columns["a.late"] == [None, '{"k": 2}']
     assert columns["a.flag"] == [True, None]
+
+
+def test_curves_are_a_table_by_step_json_and_a_figure(call: Call, results: ResultsFolder, tmp_path: Path) -> None:
+    out = call("curves", "tiny.yaml", "--at", "0,500", "--to", "c.svg").out
+    assert out.splitlines()[0].split() == ["arm", "step", "0", "step", "500"]
+    assert "4 more steps: --at 0,100,500" in out
+    assert (tmp_path / "c.svg").is_file() and (tmp_path / "c.csv").is_file()
+    said = call("curves", "tiny.yaml", "--metric", "val_subset/perplexity", "--json").json("curves")
+    assert [(arm["arm"], arm["n"]) for arm in said["arms"]] == [("baseline", 4), ("coupling_2", 1)]
+    assert [point["step"] for point in said["arms"][0]["points"]] == [0, 100, 200, 300, 400, 500]
+    last = summarise(results.state(), "val_subset/perplexity").rows[0]
+    point = said["arms"][0]["points"][-1]
+    assert (point["mean"], point["ci_low"], point["ci_high"], point["null"]) == pytest.approx(
+        (last.mean, last.ci_low, last.ci_high, None)
+    )

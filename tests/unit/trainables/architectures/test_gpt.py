@@ -118,9 +118,15 @@ def test_probes_are_named_by_layer_and_head_and_leave_the_mode_alone() -> None:
         values = [first[f"probe/{name}/{place}"] for place in places]
         assert first[f"probe/{name}"] == pytest.approx(sum(values) / 4, abs=1e-6)
     assert first["probe/coupling/layer3/head1"] == 0.5
+    for name in ("order_oscillators", "order_published"):
+        of_layers = [first[f"probe/{name}/layer{layer}"] for layer in (1, 3)]
+        assert first[f"probe/{name}"] == pytest.approx(sum(of_layers) / 2, abs=1e-6)
+    assert not any("_null/" in name for name in first), "nulls are equal in all layers"
     assert {f"probe/order_{kind}_null" for kind in ("oscillators", "positions", "published")} <= first.keys()
     assert "probe/order_published" in first
-    assert not any("/layer0/" in name for name in first)
+    assert not any("/layer0" in name for name in first)
+    alone = build(KuramotoConfig(phase_layers=(1,), num_heads=2)).probes(tokens_BT)
+    assert "probe/order_published/layer1" not in alone, "the mean over one layer is that layer"
 
 
 @pytest.mark.parametrize(

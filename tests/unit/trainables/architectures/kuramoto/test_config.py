@@ -154,6 +154,7 @@ def test_fields_without_effect_are_dropped(fields: dict[str, Any], other: dict[s
         {"coherence_weight": 0.1},
         {"frequency_std": 0.2},
         {"phase_weight": 0.5},
+        {"padding_token": 3},
     ],
     ids=str,
 )
@@ -205,3 +206,25 @@ def test_regulariser_reaches_the_training_in_corrected_only(fidelity: str, teach
     penalty = model(torch.arange(8).view(1, 8)).penalty
     assert float(penalty.detach()) > 0
     assert penalty.requires_grad is teaches
+
+
+@pytest.mark.parametrize("checkpoint_blocks", [False, True])
+def test_masked_padding_pulls_nobody(checkpoint_blocks: bool) -> None:
+    """As published a line's tokens see how much padding follows them, unless it is masked."""
+    changes = []
+    for token in (0, None):
+        config = kuramoto(
+            fidelity="as_published", phase_layers=[0, 1], padding_token=token, checkpoint_blocks=checkpoint_blocks
+        )
+        model = built(config).double()
+        with torch.no_grad():
+            for block in model.blocks:
+                block.mixer.to_phase.weight.mul_(30)
+        short, long = (
+            model(torch.tensor([[0, 3, 5, 7, 2, 9, *[0] * padding]])).logits_BTV[:, :6].detach()
+            for padding in (0, 2)
+        )
+        changes.append(float((short - long).abs().max()))
+    masked, unmasked = changes
+    assert masked < 1e-12
+    assert unmasked > 1e-4

@@ -78,6 +78,24 @@ def test_mean_field_equals_pairwise_sum(seq_len: int, causal: bool) -> None:
     torch.testing.assert_close(fast, pairwise_coupling(phase, causal=causal), rtol=0, atol=1e-13)
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@pytest.mark.parametrize("seq_len", REFERENCE_LENGTHS)
+def test_padding_pulls_nobody_in_either_form(seq_len: int, causal: bool) -> None:
+    layer = mixer(causal=causal, num_steps=2)
+    x_BTD = inputs(2, seq_len, 6)
+    real_BT = torch.rand(2, seq_len, generator=torch.Generator().manual_seed(1)) < 0.7
+    real_BT[1] = False
+    fast, slow = layer(x_BTD, real_BT).y_BTD, layer.reference(x_BTD, real_BT)
+    parameters = list(layer.parameters())
+    direction = torch.randn_like(fast)
+    gradients = [torch.autograd.grad((y * direction).sum(), parameters, retain_graph=True) for y in (fast, slow)]
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-12)
+    for one, other in zip(*gradients, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
+    if seq_len > 1:
+        assert not torch.allclose(fast[0], layer(x_BTD).y_BTD[0])
+
+
 def test_pairwise_sum_is_the_textbook_definition() -> None:
     phase = spread_phases(5)
     expected = [sum(math.sin(phase[j] - phase[i]) for j in range(5)) / 5 for i in range(5)]
