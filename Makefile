@@ -30,8 +30,9 @@ test test-all: export PYTHONDONTWRITEBYTECODE :=
 test: setup ## the tests, in about 5 minutes on 2 cores
 	$(BIN)/python -m pytest -m "not slow and not gpu" --numprocesses 2 --dist worksteal
 
-test-all: setup ## the slow tests too
-	$(BIN)/python -m pytest -m "not gpu" --numprocesses 2 --dist worksteal
+# A file of slow tests stays in one process: its tests share sessions, head nodes and measurements.
+test-all: test ## the slow tests after them, half an hour more
+	$(BIN)/python -m pytest -m "slow and not gpu" --numprocesses 2 --dist loadfile
 
 check: setup ## ruff, mypy, import-linter
 	$(BIN)/ruff check .

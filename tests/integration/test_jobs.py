@@ -149,6 +149,7 @@ def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: P
     assert not list((tmp_path / "results").rglob("*.lease"))
 
 
+@pytest.mark.timeout(900)
 def test_the_guide_is_true(head: Head, tmp_path: Path) -> None:
     """Its commands, one after another in one terminal; then those for a checkout, in this one."""
     blocks = {kind: [b.text for b in guides.blocks(GUIDE) if b.test == kind] for kind in KINDS}

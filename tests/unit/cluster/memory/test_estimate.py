@@ -13,7 +13,7 @@ from torch import nn
 from cluster.memory.dry_run import dry_run
 from cluster.memory.estimate import EstimateError, MemoryEstimate, estimate, size_key
 from cluster.memory.task_data import held_out_sequences, task_mib
-from tests.benchmarks.memory_error import CASES, CONTROL, POOL, PUBLISHED, Case, Outcome, measure, measure_all
+from tests.benchmarks.memory_error import CONTROL, KURAMOTO, POOL, PUBLISHED, Case, Outcome, measure_all
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.config.trial import TrialConfig
 from trainables.layers import order_parameters
@@ -223,8 +223,24 @@ QUICK = (
     Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
     Case(architecture=POOL, width=128, depth=1, batch=2, length=1024, windows=64),  # evaluation and probes
 )
-ATTENDING = Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=128)
-"""Evaluation and probes, with attention over 1024 positions: 20 s."""
+MORE = (
+    # parameters and the optimiser's state
+    Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4),
+    # activations of a training step
+    Case(architecture=CONTROL, width=64, depth=2, batch=160, length=128),
+    Case(architecture=CONTROL, width=64, depth=2, batch=512, length=128, precision="bfloat16"),
+    Case(architecture={**CONTROL, "dropout": 0.1}, width=64, depth=2, batch=96, length=128),
+    Case(architecture={**CONTROL, "checkpoint_blocks": True}, width=64, depth=6, batch=256, length=128),
+    Case(architecture=KURAMOTO, width=64, depth=2, batch=64, length=128),
+    Case(architecture=KURAMOTO, width=64, depth=2, batch=160, length=128, precision="bfloat16"),
+    Case(architecture={**KURAMOTO, "phase_noise": 0.1}, width=64, depth=2, batch=96, length=128, micro=48),
+    Case(architecture=POOL, width=64, depth=3, batch=192, length=128),
+    # evaluation and probes
+    Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=96),
+    Case(architecture=CONTROL, width=192, depth=1, batch=2, length=1024, windows=96, precision="bfloat16"),
+    Case(architecture=KURAMOTO, width=128, depth=1, batch=2, length=1024, windows=96),
+)
+"""With the quick ones a case for each part of the estimate; the benchmark has more of each, and larger ones."""
 
 
 @pytest.fixture(scope="module")
@@ -243,17 +259,10 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case, measured:
 
 @needs_clear_refs
 @pytest.mark.slow
-def test_the_estimate_is_near_where_attention_is_evaluated() -> None:
-    outcome = measure(ATTENDING)
-    assert outcome.stage in {"evaluation", "probes"}
-    assert abs(outcome.error) < 0.06, outcome
-
-
-@needs_clear_refs
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_every_estimate_is_near_what_a_real_process_grows_by(case: Case) -> None:
-    outcome = measure(case)
-    assert outcome.base_mib + outcome.measured_mib >= 5 * outcome.base_mib, "a small peak shows little"
-    assert abs(outcome.error) < 0.06, outcome
+@pytest.mark.timeout(600)
+def test_every_estimate_is_near_what_a_real_process_grows_by() -> None:
+    """All after one start of Python, which takes as long as a trial."""
+    outcomes = measure_all(MORE)
+    assert [outcome.stage == "training" for outcome in outcomes] == [case.length < 1024 for case in MORE]
+    assert not [outcome for outcome in outcomes if outcome.measured_mib < 200], "a small peak shows little"
+    assert not [outcome for outcome in outcomes if abs(outcome.error) > 0.06]
