@@ -129,7 +129,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="curriculum_of_what_is_scored",
         meaning="the first stages of a curriculum are also scored on shorter contexts",
         file="trainables/tasks/needle/task.py",
-        old="stage._train_on(chunk_length)",
+        old="stage._fixed = stage._fixed_training()",
         new="stage.__init__(self.config.model_copy(update={'chunk_length': chunk_length, 'curriculum': ()}))",
         caught_by=f"{_NEEDLE}::test_curriculum_lengthens_what_is_trained_on_and_nothing_else",
     ),

@@ -124,13 +124,19 @@ class SyntheticTask(Task, Generic[E]):
         self.config = config
         self.vocab_size, self.context_length = vocab_size, context_length
         sizes: dict[Split, int] = {"val": config.num_val, "test": config.num_test}
-        self.examples = {split: self._draw(size, self._stream(split)) for split, size in sizes.items() if size}
+        self.examples = {
+            split: self._draw_held_out(size, self._stream(split)) for split, size in sizes.items() if size
+        }
         self._fixed = self._fixed_training()
         self.data_hash = self._hash()
 
     @abstractmethod
     def _draw(self, size: int, generator: torch.Generator) -> E:
         """Draw examples, on the CPU."""
+
+    def _draw_held_out(self, size: int, generator: torch.Generator) -> E:
+        """Draw the examples of a held-out split, on the CPU."""
+        return self._draw(size, generator)
 
     @abstractmethod
     def _scores(self, model: LanguageModel, examples: E) -> dict[str, Tensor]:
@@ -145,7 +151,14 @@ class SyntheticTask(Task, Generic[E]):
 
     def _fixed_training(self) -> E | None:
         size = self.config.num_train
-        return None if size is None else self._draw(size, self._stream("train"))
+        return None if size is None else self._draw(size, self._training_stream())
+
+    def _training_stream(self) -> torch.Generator:
+        return self._stream("train")
+
+    def _as_batch(self, examples: E) -> Batch:
+        """Return examples as a batch of training or of probes."""
+        return as_batch(examples)
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
@@ -176,15 +189,15 @@ class SyntheticTask(Task, Generic[E]):
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw fresh examples, or some of the fixed ones with replacement."""
         if self._fixed is None:
-            return as_batch(self._draw(size, generator))
+            return self._as_batch(self._draw(size, generator))
         chosen_B = torch.randint(len(self._fixed), (size,), generator=generator)
-        return as_batch(self._fixed.each(lambda tensor: tensor[chosen_B]))
+        return self._as_batch(self._fixed.each(lambda tensor: tensor[chosen_B]))
 
     def held_out(self, num_sequences: int) -> Batch:
         """Return up to `num_sequences` evenly spaced validation examples."""
         examples = self.examples["val"]
         chosen_B = evenly_spaced(len(examples), num_sequences)
-        return as_batch(examples.each(lambda tensor: tensor[chosen_B]))
+        return self._as_batch(examples.each(lambda tensor: tensor[chosen_B]))
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy of the answers, in nats."""
@@ -213,7 +226,11 @@ class SyntheticTask(Task, Generic[E]):
         if max_sequences is None:
             scores |= self._whole_scores(model, split, scores, device=device, batch_size=batch_size)
         prefix = split if max_sequences is None else f"{split}_subset"
-        return {f"{prefix}/{name}": float(value.double().mean()) for name, value in scores.items()}
+        return {f"{prefix}/{name}": value for name, value in self._means(scores).items()}
+
+    def _means(self, scores: dict[str, Tensor]) -> dict[str, float]:
+        """Return the metrics of scored examples."""
+        return {name: float(value.double().mean()) for name, value in scores.items()}
 
     def _score_all(
         self, model: LanguageModel, examples: E, device: torch.device, batch_size: int

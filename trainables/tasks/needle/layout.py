@@ -15,10 +15,13 @@ its memory. With the answer in the input, as published, the rest of it can be co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal
 
 import torch
 from torch import Tensor
+
+from trainables.batch import IGNORED
+from trainables.tasks.synthetic import Examples
 
 MARKER = 1
 EOS = 2
@@ -29,10 +32,10 @@ QUERY_SYMBOLS = 5
 """The published query is EOS and the five lowest context tokens: 100 to 104."""
 
 
-class Examples(NamedTuple):
+@dataclass(frozen=True, kw_only=True)
+class NeedleExamples(Examples):
     """Examples of one layout."""
 
-    tokens_NT: Tensor
     needle_start_N: Tensor
     """Position of the needle's first token in the context."""
 
@@ -53,6 +56,8 @@ class Layout:
     """Whether a query and the answer follow the context."""
     margin: int
     """Tokens at either end of the context that are never part of the needle."""
+    scored: Literal["answer", "all"]
+    """Which next tokens are targets."""
 
     @property
     def query_tokens(self) -> tuple[int, ...]:
@@ -85,7 +90,7 @@ class Layout:
         """Return in which of `num_bins` equal ranges of its possible positions each needle is; 0 is the first."""
         return num_bins * (needle_start_N - self.first_position) // self.num_positions
 
-    def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> Examples:
+    def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> NeedleExamples:
         """Draw examples, on the CPU.
 
         Args:
@@ -109,7 +114,9 @@ class Layout:
         context_NC.scatter_(1, needle_start_N[:, None] + torch.arange(self.needle_length), needle_NL)
         if self.marker:
             context_NC.scatter_(1, needle_start_N[:, None] - 1, MARKER)
-        if not self.query:
-            return Examples(context_NC, needle_start_N)
-        query_NQ = torch.tensor(self.query_tokens).expand(size, -1)
-        return Examples(torch.cat([context_NC, query_NQ, needle_NL], dim=1), needle_start_N)
+        query_NQ = torch.tensor(self.query_tokens, dtype=torch.long).expand(size, -1)
+        tokens_NT = torch.cat([context_NC, query_NQ, needle_NL], dim=1) if self.query else context_NC
+        start = self.answer_start if self.scored == "answer" else 1
+        targets_NT = torch.full_like(tokens_NT, IGNORED)
+        targets_NT[:, start - 1 : -1] = tokens_NT[:, start:]
+        return NeedleExamples(tokens_NT=tokens_NT, targets_NT=targets_NT, needle_start_N=needle_start_N)

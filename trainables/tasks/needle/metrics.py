@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor
 
-from trainables.metric import Metric, Split
+from trainables.metric import Split
 from trainables.tasks.needle.layout import Layout
 from trainables.tasks.scoring import at_least, half_of
+from trainables.tasks.synthetic import MetricSpec
 
 NUM_DEPTHS = 5
 FIRST_EXAMPLES = 50
@@ -24,42 +23,22 @@ def depth_metric(depth: int) -> str:
     return f"needle_exact_match_depth_{depth + 1}"
 
 
-class _MetricSpec(NamedTuple):
-    """A metric without its split. Rates are taken over examples, including rates of tokens.
-
-    The tokens of one needle are retrieved or missed together: they are not independent items, and counting them
-    would overstate the precision. So an example is the item, and can be partly correct.
-    """
-
-    name: str
-    meaning: str
-    chance: float
-    unit: str = "share"
-    direction: Literal["minimise", "maximise"] = "maximise"
-    examples: int | None = None
-    """Number of examples a rate is taken over; None: the whole split."""
-
-    def items(self, num_examples: int) -> int | None:
-        """Return the items of a rate in a split of `num_examples`; None if it is not a rate."""
-        return (self.examples or num_examples) if self.unit == "share" else None
-
-
-def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec]:
+def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[MetricSpec]:
     """Return the published metrics."""
     length = layout.needle_length
     guesses_NL = torch.full((1, length), 1 / vocab_size, dtype=torch.float64)
     half = float(at_least(guesses_NL, half_of(length)))
     echo = "tokens of the needle in the context that are predicted at the place where they are read"
     return [
-        _MetricSpec("echo_rate", f"{echo}: the published hit rate, an echo", 1 / vocab_size),
-        _MetricSpec(f"echo_rate_top{top_k}", f"{echo}, among the {top_k} likeliest", top_k / vocab_size),
-        _MetricSpec(
+        MetricSpec("echo_rate", f"{echo}: the published hit rate, an echo", 1 / vocab_size),
+        MetricSpec(f"echo_rate_top{top_k}", f"{echo}, among the {top_k} likeliest", top_k / vocab_size),
+        MetricSpec(
             "partial_success", f"needles with at least half of their {length} tokens echoed, as published", half
         ),
-        _MetricSpec(
+        MetricSpec(
             "echo_margin", "logit of the echoed token minus the largest other, mean over the needle", 0.0, "nats"
         ),
-        _MetricSpec(
+        MetricSpec(
             "unshifted_perplexity",
             "exp of the mean nats of the token just read, in the answer or, without one, everywhere; as published",
             vocab_size,
@@ -69,22 +48,22 @@ def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec
     ]
 
 
-def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_MetricSpec]:
+def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[MetricSpec]:
     """Return the metrics of what is generated after the query."""
     length = layout.needle_length
     return [
-        _MetricSpec(
+        MetricSpec(
             "needle_exact_match", f"needles generated with all of {length} tokens right", vocab_size**-length
         ),
-        _MetricSpec(
+        MetricSpec(
             "needle_token_accuracy", "generated tokens that are the needle's in their place", 1 / vocab_size
         ),
-        _MetricSpec(
+        MetricSpec(
             f"needle_top{top_k}_accuracy",
             f"tokens of the needle among the {top_k} likeliest when theirs is generated",
             top_k / vocab_size,
         ),
-        _MetricSpec(
+        MetricSpec(
             "needle_nats_per_token",
             "mean negative log-likelihood of the answer's tokens, those before each given",
             math.log(vocab_size),
@@ -94,59 +73,43 @@ def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[_Metri
     ]
 
 
-def _whole_kinds(layout: Layout, vocab_size: int, needle_start_N: Tensor) -> list[_MetricSpec]:
+def _whole_kinds(layout: Layout, vocab_size: int, needle_start_N: Tensor) -> list[MetricSpec]:
     """Return the metrics for which a subset is too small."""
     first = min(FIRST_EXAMPLES, len(needle_start_N))
     meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
-    kinds = [_MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first)]
+    found = [MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first, in_subset=False)]
     if layout.query:
         counts = torch.bincount(layout.depth_bins(needle_start_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
         part = f"of {NUM_DEPTHS} of the context, 1 the earliest"
         chance = vocab_size**-layout.needle_length
-        kinds += [
-            _MetricSpec(
+        found += [
+            MetricSpec(
                 depth_metric(depth),
                 f"needle_exact_match of needles in part {depth + 1} {part}",
                 chance,
                 examples=count,
+                in_subset=False,
             )
             for depth, count in enumerate(counts)
         ]
-    return kinds
+    return found
 
 
-def declare(layout: Layout, starts: Mapping[Split, Tensor], *, vocab_size: int, top_k: int) -> tuple[Metric, ...]:
-    """Return the metrics of every held-out split and of its subset; chance is a uniform guess over the vocabulary.
-
-    A rate over a subset has no number of items: the caller of `evaluate` chooses it.
+def kinds(layout: Layout, needle_start_N: Tensor, *, vocab_size: int, top_k: int) -> list[MetricSpec]:
+    """Return the metrics of held-out examples; chance is a uniform guess over the vocabulary.
 
     Args:
-        layout: Of the examples that are scored.
-        starts: Position of the needle in each example of each split.
+        layout: Of the examples.
+        needle_start_N: Where their needles are.
         vocab_size: Number of different tokens.
         top_k: Likeliest tokens that count as a hit of the `top` metrics.
     """
-    kinds = _echo_kinds(layout, vocab_size, top_k)
-    if layout.query:
-        kinds += _retrieval_kinds(layout, vocab_size, top_k)
-    declared = []
-    for split, needle_start_N in starts.items():
-        size = len(needle_start_N)
-        all_kinds = (*kinds, *_whole_kinds(layout, vocab_size, needle_start_N))
-        whole = [(split, kind, f"{size:,} examples", kind.items(size)) for kind in all_kinds]
-        subset = [(f"{split}_subset", kind, f"some of {size:,} examples", None) for kind in kinds]
-        declared += [
-            Metric(
-                name=f"{prefix}/{kind.name}",
-                unit=kind.unit,
-                direction=kind.direction,
-                meaning=f"{kind.meaning}; {split} split, {examples}",
-                chance=kind.chance,
-                items=items,
-            )
-            for prefix, kind, examples, items in (*whole, *subset)
-        ]
-    return tuple(declared)
+    retrieval = _retrieval_kinds(layout, vocab_size, top_k) if layout.query else []
+    return [
+        *_echo_kinds(layout, vocab_size, top_k),
+        *retrieval,
+        *_whole_kinds(layout, vocab_size, needle_start_N),
+    ]
 
 
 def reference_scores(layout: Layout, splits: tuple[Split, ...], *, top_k: int) -> dict[str, dict[str, float]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base import LanguageModel
-from trainables.tasks.needle.layout import Examples, Layout
+from trainables.tasks.needle.layout import Layout, NeedleExamples
 from trainables.tasks.scoring import at_least, generated_hits, half_of, hit_probability, margin
 
 
@@ -22,7 +22,7 @@ def _nats(logits_NTV: Tensor, targets_NT: Tensor) -> Tensor:
     return nats_N.double().view(targets_NT.shape).mean(1)
 
 
-def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k: int) -> dict[str, Tensor]:
+def input_scores(model: LanguageModel, examples: NeedleExamples, layout: Layout, top_k: int) -> dict[str, Tensor]:
     """Score one forward pass over whole examples, with the answer in the input.
 
     Returns:
@@ -31,7 +31,7 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
         loss of repeating the input, in the answer, or everywhere if there is none. `nats` (N,), if there is an
         answer: its loss as next tokens.
     """
-    tokens_NT, needle_start_N = examples
+    tokens_NT, needle_start_N = examples.tokens_NT, examples.needle_start_N
     logits_NTV = model(tokens_NT).logits_BTV
     positions_NL = needle_start_N[:, None] + torch.arange(layout.needle_length, device=needle_start_N.device)
     own_NL = tokens_NT.gather(1, positions_NL)
@@ -49,7 +49,7 @@ def input_scores(model: LanguageModel, examples: Examples, layout: Layout, top_k
     return scores
 
 
-def score_examples(model: LanguageModel, examples: Examples, layout: Layout, top_k: int) -> dict[str, Tensor]:
+def score_examples(model: LanguageModel, examples: NeedleExamples, layout: Layout, top_k: int) -> dict[str, Tensor]:
     """Return every score of every example, each of shape (N,), keyed by the metric that is its mean."""
     found = input_scores(model, examples, layout, top_k)
     scores = {

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
 import torch
@@ -25,21 +24,21 @@ from torch import Tensor
 
 from trainables.architectures.base import LanguageModel
 from trainables.batch import IGNORED, Batch
-from trainables.metric import Metric, Split
-from trainables.randomness import generator as stream
+from trainables.metric import Split
 from trainables.registry import register_task
-from trainables.tasks.base import Task, TaskConfig
-from trainables.tasks.needle.layout import MIN_RESERVED, QUERY_SYMBOLS, Examples, Layout
+from trainables.tasks.base import Task
+from trainables.tasks.needle.layout import MIN_RESERVED, QUERY_SYMBOLS, Layout, NeedleExamples
 from trainables.tasks.needle.metrics import (
     FIRST_ECHO,
     FIRST_EXAMPLES,
     NUM_DEPTHS,
-    declare,
     depth_metric,
+    kinds,
     reference_scores,
 )
 from trainables.tasks.needle.scores import score_examples
-from trainables.tasks.scoring import check_request, evenly_spaced, mean_nats, perplexity
+from trainables.tasks.scoring import mean_nats, perplexity
+from trainables.tasks.synthetic import MetricSpec, SyntheticConfig, SyntheticTask
 
 AS_PUBLISHED: dict[str, Any] = {
     "marker": False,
@@ -49,12 +48,9 @@ AS_PUBLISHED: dict[str, Any] = {
 }
 """The published task, at any size."""
 
-MIN_HELD_OUT = 4 * NUM_DEPTHS
-"""Smallest number of held-out examples with which every depth has some."""
-
 
 @register_task("needle", version=1)
-class NeedleConfig(TaskConfig):
+class NeedleConfig(SyntheticConfig):
     """A needle in a haystack of random tokens.
 
     `fidelity: as_published` sets the defaults of every field in `AS_PUBLISHED`, and the published hit rate as the
@@ -81,13 +77,6 @@ class NeedleConfig(TaskConfig):
     of random tokens, and nothing is retrieved."""
     placement: Literal["anywhere", "inner_chunks"] = "anywhere"
     """Where the needle may be: anywhere in the context, or not in its first and last chunk."""
-    num_train: int | None = Field(None, ge=1)
-    """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
-    num_val: int = Field(1000, ge=MIN_HELD_OUT)
-    num_test: int = Field(1000, ge=0)
-    """Examples for test, at least 20; 0: no test split."""
-    data_seed: int = Field(0, ge=0)
-    """Seed of the fixed examples; fresh ones depend on the replicate's seed."""
     scored: Literal["answer", "all"] = "answer"
     """Which next tokens are trained on."""
     retrieval_weight: float = Field(0.0, ge=0)
@@ -108,10 +97,6 @@ class NeedleConfig(TaskConfig):
         if not self.query and (self.fidelity == "corrected" or self.marker or self.scored == "answer"):
             raise ValueError(
                 "query=false asks for nothing: it needs fidelity: as_published, marker: false and scored: all"
-            )
-        if 0 < self.num_test < MIN_HELD_OUT:
-            raise ValueError(
-                f"num_test={self.num_test} must be 0 or at least {MIN_HELD_OUT}: each depth needs some"
             )
         if self.top_k > self.vocab_size:
             raise ValueError(f"top_k={self.top_k} must be at most vocab_size={self.vocab_size}")
@@ -135,11 +120,6 @@ class NeedleConfig(TaskConfig):
         """The published loss trains unscored positions to repeat the input, and its hit rate rewards that."""
         broken = {"loss"} if self.retrieval_weight and self.query else set()
         return frozenset(broken | ({"echo"} if self.fidelity == "as_published" else set()))
-
-    @property
-    def microbatch_invariant(self) -> bool:
-        """Every sequence has equally many scored positions."""
-        return True
 
     @classmethod
     def contract_configs(cls) -> list[Self]:
@@ -170,6 +150,7 @@ class NeedleConfig(TaskConfig):
             marker=self.marker,
             query=self.query,
             margin=chunk_length if self.placement == "inner_chunks" else 0,
+            scored=self.scored,
         )
 
     def build(self, data_dir: object) -> NeedleTask:
@@ -177,42 +158,36 @@ class NeedleConfig(TaskConfig):
         return NeedleTask(self)
 
 
-class NeedleTask(Task):
+class NeedleTask(SyntheticTask[NeedleExamples]):
     """Held-out examples, and a source of training examples that a curriculum makes shorter."""
 
+    stream_name = "needle"
+    config: NeedleConfig
+
     def __init__(self, config: NeedleConfig) -> None:
-        self.config = config
-        self.vocab_size = config.vocab_size
         self.layout = config.layout(config.chunk_length)
-        self.context_length = self.layout.length
-        sizes: dict[Split, int] = {"val": config.num_val, "test": config.num_test}
-        self.examples = {
-            split: self.layout.draw(size, self._stream(split), stratified=True)
-            for split, size in sizes.items()
-            if size
-        }
-        self._stages: tuple[NeedleTask, ...] = ()
-        self._train_on(config.chunk_length)
-        self.data_hash = self._hash()
+        self._chunk_length, self._train_layout = config.chunk_length, self.layout
+        super().__init__(config, vocab_size=config.vocab_size, context_length=self.layout.length)
         self._stages = tuple(self._stage(chunk_length) for chunk_length in config.curriculum)
 
-    def _stream(self, *names: str) -> torch.Generator:
-        return stream(self.config.data_seed, "needle", *names)
+    def _draw(self, size: int, generator: torch.Generator) -> NeedleExamples:
+        return self._train_layout.draw(size, generator)
 
-    def _train_on(self, chunk_length: int) -> None:
-        self._train_layout, self._fixed = self.config.layout(chunk_length), None
-        if self.config.num_train is not None:
-            draw = self._stream("train", str(chunk_length))
-            self._fixed = self._train_layout.draw(self.config.num_train, draw).tokens_NT
+    def _draw_held_out(self, size: int, generator: torch.Generator) -> NeedleExamples:
+        return self.layout.draw(size, generator, stratified=True)
+
+    def _training_stream(self) -> torch.Generator:
+        return self._stream("train", str(self._chunk_length))
 
     def _stage(self, chunk_length: int) -> NeedleTask:
         stage = copy.copy(self)
-        stage._train_on(chunk_length)
+        stage._chunk_length, stage._train_layout = chunk_length, self.config.layout(chunk_length)
+        stage._fixed = stage._fixed_training()
         return stage
 
     def _hash(self) -> str:
         digest = hashlib.sha256()
-        parts = {} if self._fixed is None else {"train": self._fixed}
+        parts = {} if self._fixed is None else {"train": self._fixed.tokens_NT}
         parts |= {str(split): found.tokens_NT for split, found in self.examples.items()}
         for split, tokens_NT in parts.items():
             digest.update(f"{split} {tuple(tokens_NT.shape)}\n".encode())
@@ -225,47 +200,27 @@ class NeedleTask(Task):
         return self.config.needle_length if self.config.query else None
 
     @property
-    def splits(self) -> tuple[Split, ...]:
-        """The held-out splits that exist; validation always does."""
-        return tuple(self.examples)
-
-    @property
     def primary_metric(self) -> str:
         """Rate of needles that are correct in every token; as published, of needle tokens that are repeated."""
         return "val/needle_exact_match" if self.config.fidelity == "corrected" else "val/echo_rate"
 
-    @cached_property
-    def metrics(self) -> tuple[Metric, ...]:
-        """Metrics of generation and of echoing, for each held-out split and its evenly spaced subset."""
-        needle_starts = {split: found.needle_start_N for split, found in self.examples.items()}
-        return declare(self.layout, needle_starts, vocab_size=self.vocab_size, top_k=self.config.top_k)
+    def _kinds(self, split: Split) -> list[MetricSpec]:
+        starts_N = self.examples[split].needle_start_N
+        return kinds(self.layout, starts_N, vocab_size=self.vocab_size, top_k=self.config.top_k)
 
     def at(self, step: int) -> Task:
         """Return the task with the chunks of the curriculum's stage; evaluation always has full length."""
         stage = step // self.config.curriculum_steps_per_stage
         return self._stages[stage] if stage < len(self._stages) else self
 
-    def _batch(self, tokens_NT: Tensor, layout: Layout) -> Batch:
-        start = layout.answer_start if self.config.scored == "answer" else 1
-        targets_NT = torch.full_like(tokens_NT, IGNORED)
-        targets_NT[:, start - 1 : -1] = tokens_NT[:, start:]
-        if not (layout.query and self.config.retrieval_weight):
-            return Batch(tokens_NT, targets_NT)
-        echo_NT = torch.full_like(tokens_NT, IGNORED)
-        echo_NT[:, layout.answer_start :] = tokens_NT[:, layout.answer_start :]
-        return Batch(tokens_NT, targets_NT, echo_NT)
-
-    def batch(self, size: int, generator: torch.Generator) -> Batch:
-        """Draw fresh examples, or some of the fixed ones with replacement."""
-        if self._fixed is None:
-            return self._batch(self._train_layout.draw(size, generator).tokens_NT, self._train_layout)
-        chosen = torch.randint(len(self._fixed), (size,), generator=generator)
-        return self._batch(self._fixed[chosen], self._train_layout)
-
-    def held_out(self, num_sequences: int) -> Batch:
-        """Return up to `num_sequences` evenly spaced validation examples."""
-        tokens_NT = self.examples["val"].tokens_NT
-        return self._batch(tokens_NT[evenly_spaced(len(tokens_NT), num_sequences)], self.layout)
+    def _as_batch(self, examples: NeedleExamples) -> Batch:
+        """Return the examples; as published, with the answer's own tokens as targets of the retrieval loss."""
+        if not (self.layout.query and self.config.retrieval_weight):
+            return super()._as_batch(examples)
+        echo_NT = torch.full_like(examples.tokens_NT, IGNORED)
+        length = self.config.needle_length
+        echo_NT[:, -length:] = examples.tokens_NT[:, -length:]
+        return Batch(examples.tokens_NT, examples.targets_NT, echo_NT)
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean cross-entropy of the scored next tokens; as published, plus that of an echo."""
@@ -277,45 +232,25 @@ class NeedleTask(Task):
             return loss
         return loss + self.config.retrieval_weight * mean_nats(logits_BTV[:, -length:], batch.echo_BT[:, -length:])
 
-    @torch.no_grad()
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
-        """Score examples at full length: one pass over the whole of each, and one for each token generated.
+    def _scores(self, model: LanguageModel, examples: NeedleExamples) -> dict[str, Tensor]:
+        """Score one pass over the whole of each example, and one for each token generated."""
+        return score_examples(model, examples, self.layout, self.config.top_k)
 
-        Raises:
-            ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
-        """
-        fix = "set num_test above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
-        tokens_NT, needle_start_N = self.examples[split]
-        chosen_N = evenly_spaced(len(needle_start_N), max_sequences)
-        parts = []
-        for part_B in chosen_N.split(batch_size):
-            examples = Examples(tokens_NT[part_B].to(device), needle_start_N[part_B].to(device))
-            parts.append(score_examples(model, examples, self.layout, self.config.top_k))
-        scores = {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
-        if max_sequences is None:
-            scores |= self._whole_scores(scores, needle_start_N)
-        metrics = {name: float(value_N.mean()) for name, value_N in scores.items()}
-        metrics["unshifted_perplexity"] = perplexity(metrics.pop("unshifted_nats"))
-        prefix = split if max_sequences is None else f"{split}_subset"
-        return {f"{prefix}/{name}": value for name, value in metrics.items()}
-
-    def _whole_scores(self, scores: dict[str, Tensor], needle_start_N: Tensor) -> dict[str, Tensor]:
+    def _whole_scores(
+        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+    ) -> dict[str, Tensor]:
         """Return the scores by depth and of the first examples."""
         found = {FIRST_ECHO: scores["echo_rate"][:FIRST_EXAMPLES]}
         if self.layout.query:
-            bin_N = self.layout.depth_bins(needle_start_N, NUM_DEPTHS)
+            bin_N = self.layout.depth_bins(self.examples[split].needle_start_N, NUM_DEPTHS)
             for depth in range(NUM_DEPTHS):
                 found[depth_metric(depth)] = scores["needle_exact_match"][bin_N == depth]
         return found
+
+    def _means(self, scores: dict[str, Tensor]) -> dict[str, float]:
+        means = super()._means(scores)
+        means["unshifted_perplexity"] = perplexity(means.pop("unshifted_nats"))
+        return means
 
     def references(self) -> dict[str, dict[str, float]]:
         """Return the expected scores of models that retrieve nothing; see `metrics`."""

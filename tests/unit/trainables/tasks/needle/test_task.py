@@ -156,7 +156,8 @@ def test_generation_equals_a_plain_loop() -> None:
 
 def test_examples_are_what_the_layout_says() -> None:
     task = needle(num_val=500)
-    layout, (tokens_NT, needle_start_N) = task.layout, task.examples["val"]
+    layout, examples = task.layout, task.examples["val"]
+    tokens_NT, needle_start_N = examples.tokens_NT, examples.needle_start_N
     assert (layout.length, layout.answer_start, task.context_length) == (44, 41, 44)
     for tokens, place in zip(tokens_NT.tolist(), needle_start_N.tolist(), strict=True):
         assert [at for at, token in enumerate(tokens) if token == MARKER] == [place - 1, 40]
