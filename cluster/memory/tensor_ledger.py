@@ -35,6 +35,10 @@ class Ledger(TorchDispatchMode):
         self._largest_hidden = 0
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and PyTorch's wrapper against that costs more than we do
+
     def add(self, tensors: Iterable[Tensor]) -> None:
         """Take memory for tensors that were created before the ledger was active."""
         for tensor in tensors:

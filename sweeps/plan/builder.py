@@ -96,6 +96,7 @@ def build_plan(
         device="cuda" if on_gpus else "cpu",
         sweep=_describe(study, prerequisites, arms, task, inventory),
         data_dir=data_dir,
+        references=task.references,
     )
 
 
@@ -296,7 +297,6 @@ def _describe(
         probes=_probes((*prerequisites, *arms)),
         arms=tuple(_describe_unit(planned, study) for planned in arms),
         prerequisites=tuple(_describe_unit(planned, study) for planned in prerequisites),
-        references=task.references(),
         contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
         claims=study.claims,
         external=tuple(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,7 +105,14 @@ class Plan:
     """The same, preceded by larger classes for trials that run out of memory."""
     device: str
     sweep: SweepInfo
+    """The description of the study, without the scores of simple models."""
     data_dir: Path | None
+    references: Callable[[], dict[str, dict[str, float]]] = dict
+    """Computes the scores of simple models on the baseline's task, as {model: {metric: value}}."""
+
+    def described(self) -> SweepInfo:
+        """Return the whole description, as it begins a journal; computing the references takes a moment."""
+        return replace(self.sweep, references=self.references())
 
     @property
     def request(self) -> Request:

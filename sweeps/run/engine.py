@@ -103,7 +103,7 @@ def run_plan(
         limits.stop(f"by {by}")
 
     try:
-        writer.write_sweep(plan.sweep)
+        writer.write_sweep(plan.described())
         with ReplicateLeases(folder.leases, sweep_id, on_stop=stop) as leases:
             memory_retries = MemoryRetries(plan)
             queue = WorkQueue(plan, proposer, reader, leases, reruns, memory_retries.size_class)

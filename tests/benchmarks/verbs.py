@@ -1,4 +1,7 @@
-"""How long verbs take as whole processes, beside a Python that imports PyTorch and does nothing."""
+"""How long verbs and mistakes take as whole processes, beside a Python that imports PyTorch and does nothing.
+
+CPU time, user and system, is the median that is least disturbed by whatever else the machine does.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 REPEATS = 5
 STUDY = ("quickstart", "--scale", "smoke")
@@ -24,16 +28,47 @@ READING: tuple[tuple[str, ...], ...] = (
 )
 """Verbs that read import nothing that trains."""
 PLANNING = (("plan", "quickstart"),)
+MISTAKES: tuple[tuple[str, ...], ...] = (
+    ("pln", "quickstart"),
+    ("run", "quickstart", "--max-hour", "1"),
+    ("run", "quickstart", "--max-hours", "-1"),
+    ("plan", "quickstrt"),
+    ("plan", "nowhere.yaml"),
+    ("plan", "broken.yaml"),
+    ("plan", "quickstart", "--scale", "laptp"),
+    ("plan", "quickstart", "--set", "budgt.steps=3"),
+    ("plan", "quickstart", "--set", "budget.step=3"),
+    ("plan", "quickstart", "--set", "optimizer.learning_rate=fast"),
+    ("run", "quickstart", "--set", "resources.workers=0"),
+    ("estimate", "quickstart", "--set", "seeds=0"),
+    ("plan", "quickstart", "--set", "arms.transfomer.budget.steps=3"),
+    ("plan", "quickstart", "--gpus", "many"),
+    ("plan", "quickstart", "--set", "architecture.d_modl=3"),
+    ("plan", "quickstart", "--set", "task.corpus=file:nowhere.txt"),
+    ("plan", "quickstart", "--set", "budget.steps=1000000000000"),
+)
+"""What users get wrong. All but the last three are found before PyTorch is imported."""
 
 
-def seconds_of(command: Sequence[str], folder: Path) -> float:
-    """Return the median wall time of a command over `REPEATS` runs, after one that is not counted."""
+class Cost(NamedTuple):
+    """What a process takes."""
+
+    seconds: float
+    cpu_seconds: float
+
+
+def cost_of(command: Sequence[str], folder: Path, exit_code: int = 0) -> Cost:
+    """Return the median times of a command over `REPEATS` runs, after one that is not counted."""
     taken = []
     for _ in range(REPEATS + 1):
-        started = time.monotonic()
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=600)
-        taken.append(time.monotonic() - started)
-    return statistics.median(taken[1:])
+        started, before = time.monotonic(), os.times()
+        done = subprocess.run(command, cwd=folder, check=False, capture_output=True, timeout=600, text=True)
+        if done.returncode != exit_code:
+            raise RuntimeError(f"{' '.join(command)}: exit code {done.returncode}: {done.stderr}")
+        after = os.times()
+        cpu = after.children_user + after.children_system - before.children_user - before.children_system
+        taken.append(Cost(time.monotonic() - started, cpu))
+    return Cost(*map(statistics.median, zip(*taken[1:], strict=True)))
 
 
 def report() -> str:
@@ -44,16 +79,22 @@ def report() -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         subprocess.run([*ours, "run", *STUDY], cwd=folder, check=True, capture_output=True)
-        torch_seconds = seconds_of([sys.executable, "-c", "import torch"], folder)
+        (folder / "broken.yaml").write_text("format_version: 1\nstudy: [\n", encoding="utf-8")
+        torch = cost_of([sys.executable, "-c", "import torch"], folder)
         lines = [
-            f"**Verbs** (median of {REPEATS} whole processes; `import torch` alone takes {torch_seconds:.2f} s)",
+            f"**Verbs and mistakes** (median of {REPEATS} whole processes; `import torch` alone takes "
+            f"{torch.seconds:.2f} s, {torch.cpu_seconds:.2f} s of CPU)",
             "",
-            "| verb | seconds | in units of `import torch` |",
-            "|---|---:|---:|",
+            "| command | exit code | seconds | CPU seconds | in units of `import torch` |",
+            "|---|---:|---:|---:|---:|",
         ]
-        for verb in (*READING, *PLANNING):
-            seconds = seconds_of([*ours, *verb], folder)
-            lines.append(f"| `{' '.join(verb)}` | {seconds:.2f} | {seconds / torch_seconds:.2f} |")
+        commands = [*((verb, 0) for verb in (*READING, *PLANNING)), *((wrong, 2) for wrong in MISTAKES)]
+        for verb, exit_code in commands:
+            cost = cost_of([*ours, *verb], folder, exit_code)
+            lines.append(
+                f"| `{' '.join(verb)}` | {exit_code} | {cost.seconds:.2f} | {cost.cpu_seconds:.2f} | "
+                f"{cost.cpu_seconds / torch.cpu_seconds:.2f} |"
+            )
     return "\n".join(lines)
 
 

@@ -113,6 +113,32 @@ def served(results: Path) -> Iterator[Served]:
             process.wait(20)
 
 
+@pytest.mark.slow
+def test_an_early_ctrl_c_is_one_line_and_leaves_nothing(results: Path) -> None:
+    log = results / "early.log"
+    environ = {**os.environ, "MLFLOW_TRACKING_URI": default_tracking_uri(results)}
+    with log.open("w") as said:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "sweeps", "ui", "--port", str(a_free_port())],
+            env=environ,
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        wait_for(lambda: psutil.Process(process.pid).children(), "the server's process")
+        family = psutil.Process(process.pid).children(recursive=True)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(60) == 130
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(20)
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
+    assert log.read_text().splitlines()[3:] == ["", "phasesweep: interrupted"]
+
+
 def render(url: str, profile: Path) -> str:
     """Return the document that Chromium has made of the page."""
     assert CHROMIUM is not None

@@ -36,7 +36,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="grid_repeats_points",
         meaning="points of a grid that compute the same, such as K = 0 with either sign, are arms of their own",
         file="sweeps/studies/grid.py",
-        old="groups.setdefault(self._compute(reduced), [])",
+        old="groups.setdefault(self._compute(reduced, canonical), [])",
         new="groups.setdefault(str(point), [])",
         caught_by="tests/unit/sweeps/studies/test_grid.py::test_points_that_compute_the_same_are_one_arm_named_by_what_matters",
     ),

@@ -7,7 +7,7 @@ from tests.mutants.mutant import Mutant
 _JOURNAL, _JOURNAL_TESTS = "sweeps/store/journal.py", "tests/unit/sweeps/store/test_journal.py"
 _LEASES, _LEASES_TESTS = "sweeps/store/leases.py", "tests/unit/sweeps/store/test_leases.py"
 _PLAN, _PLAN_TESTS = "sweeps/plan/plan.py", "tests/property/test_plans.py"
-_RESOLVE, _RESOLVE_TESTS = "sweeps/studies/resolve.py", "tests/unit/sweeps/studies/test_resolve.py"
+_DRAFT, _RESOLVE_TESTS = "sweeps/studies/draft.py", "tests/unit/sweeps/studies/test_resolve.py"
 _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -114,7 +114,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="masked_override_accepted",
         meaning="`--set` of a field that an arm writes itself changes nothing, without a word",
-        file=_RESOLVE,
+        file=_DRAFT,
         old="        if masking:\n",
         new="        if not masking and key == masking:\n",
         caught_by=f"{_RESOLVE_TESTS}::test_an_override_that_would_not_reach_every_arm_is_refused",
@@ -122,7 +122,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="arm_override_ignored",
         meaning="`--set arms.<arm>...` changes nothing, without a word",
-        file=_RESOLVE,
+        file=_DRAFT,
         old="self.set_base, overlay, set_arm):",
         new="self.set_base, overlay):",
         caught_by=f"{_RESOLVE_TESTS}::test_the_nearest_writer_of_a_field_wins",
@@ -130,7 +130,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="scale_ignored",
         meaning="a scale's fields do not reach the arms",
-        file=_RESOLVE,
+        file=_DRAFT,
         old="merge(merge(self.file.base.as_overlay(), self.spec.base.as_overlay()), self.set_base)",
         new="merge(self.file.base.as_overlay(), self.set_base)",
         caught_by=f"{_RESOLVE_TESTS}::test_the_nearest_writer_of_a_field_wins",
@@ -163,8 +163,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="mistake_exits_with_1",
         meaning="a user's mistake looks like a failed replicate",
         file="sweeps/cli/app.py",
-        old="        sys.exit(EXIT_USER_ERROR)",
-        new="        sys.exit(1)",
+        old="    sys.exit(EXIT_USER_ERROR)",
+        new="    sys.exit(1)",
         caught_by="tests/integration/test_user_mistakes.py::test_mistake[unknown study]",
     ),
     Mutant(
