@@ -10,6 +10,7 @@ from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
 from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
+from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
 from tests.mutants.in_tpi import MUTANTS as IN_TPI
 from tests.mutants.in_training import MUTANTS as IN_TRAINING
@@ -22,6 +23,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_TRAINING,
     *IN_ANALYSIS,
     *IN_RESONANT,
+    *IN_RESONANT_BLOCKS,
     *IN_TPI,
     *IN_SWEEPS,
     *IN_OPERATIONS,
