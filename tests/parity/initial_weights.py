@@ -46,14 +46,15 @@ def _statistics(value: Tensor) -> Tensor:
 def _weights(d_model: int) -> dict[str, float]:
     """Return by how many standard errors mean, deviation, least and largest value of the parameters differ."""
     theirs = Vectors("afrb_initial_weights").under(f"init/D{d_model}/")
-    del theirs["cosine_of_addition_with_layer_norm_of_x"]
+    cosine_N = theirs.pop("cosine_of_addition_with_layer_norm_of_x")
     blocks = [dict(_block(seed, d_model).named_parameters()) for seed in _SEEDS]
     apart = {}
     for name, theirs_N4 in theirs.items():
         if name not in FIXED:
             ours_N4 = torch.stack([_statistics(block[NAMES[name][0]].detach()) for block in blocks])
             apart[name] = max(_apart(*pair) for pair in zip(ours_N4.T, theirs_N4.T, strict=True))
-    return {"apart": max(apart.values())}
+    ours_N = torch.tensor([_cosine(seed, d_model, 32, 8000, "train", batch_size=4) for seed in _SEEDS])
+    return {"weights": max(apart.values()), "cosine": _apart(ours_N.double(), cosine_N)}
 
 
 def _apart(ours_N: Tensor, theirs_N: Tensor) -> float:
@@ -80,13 +81,13 @@ def _cosines(d_model: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def _cosine(seed: int, d_model: int, length: int, counter: int, mode: str) -> float:
+def _cosine(seed: int, d_model: int, length: int, counter: int, mode: str, *, batch_size: int = 2) -> float:
     block = _block(seed, d_model, memory=mode != "eval_no_memory")
     block.step.fill_(counter)
     for memory in block.memories:
         memory.get_buffer("passes").fill_(counter)
     block.train(mode == "train")
-    x_BTD = torch.randn(2, length, d_model, generator=torch.Generator().manual_seed(seed))
+    x_BTD = torch.randn(batch_size, length, d_model, generator=torch.Generator().manual_seed(seed))
     cosine_BT = functional.cosine_similarity(
         block.run(x_BTD).y_BTD, functional.layer_norm(x_BTD, (d_model,)), dim=-1
     )
