@@ -9,7 +9,16 @@ from pathlib import Path
 import torch
 
 from cluster.inventory import local_inventory
-from tests.benchmarks import driver_cost, mean_field, one_process_each, packing, phase_scan, trial_overhead, verbs
+from tests.benchmarks import (
+    driver_cost,
+    generation,
+    mean_field,
+    one_process_each,
+    packing,
+    phase_scan,
+    trial_overhead,
+    verbs,
+)
 
 
 def _processor() -> str:
@@ -35,6 +44,7 @@ def main() -> None:
         driver_cost.report,
         lambda: mean_field.report("cpu"),
         lambda: phase_scan.report("cpu"),
+        lambda: generation.report("cpu"),
     )
     for report in reports:
         print(report() + "\n", flush=True)

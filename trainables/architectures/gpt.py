@@ -269,8 +269,7 @@ class BackboneModel(LanguageModel):
         """Apply the blocks and the final norm at new positions; also return each block's state."""
         after: list[Any] = []
         for block, state in zip(self.blocks, states or [None] * len(self.blocks), strict=True):
-            assert isinstance(block, Block)
-            found = block.stream(x_BTD, state)
+            found = block.stream(x_BTD, state) if isinstance(block, Block) else None
             if found is None:
                 return None
             x_BTD = found[0]
