@@ -111,12 +111,12 @@ def initialise(model: nn.Module, seed: int) -> None:
         Radford et al. (2019), "Language models are unsupervised multitask learners", section 2.3.
     """
     for name, parameter, rule in _rules(model):
-        draws = generator(seed, "init", name)
+        stream = generator(seed, "init", name)
         match rule:
             case Normal(std):
-                parameter.copy_(torch.randn(parameter.shape, generator=draws) * std)
+                parameter.copy_(torch.randn(parameter.shape, generator=stream) * std)
             case Uniform(bound):
-                parameter.copy_((2 * torch.rand(parameter.shape, generator=draws) - 1) * bound)
+                parameter.copy_((2 * torch.rand(parameter.shape, generator=stream) - 1) * bound)
             case Constant(value):
                 parameter.fill_(value)
 
