@@ -63,9 +63,9 @@ def needle_starts(tokens_BT: Tensor, answer_length: int) -> Tensor:
 def at_needle(kappa_BU: Tensor, start_B: Tensor) -> dict[str, Tensor]:
     """Return where the curvature of each sequence is large, by measure, each of shape (B,).
 
-    `peak_offset`: tokens from the needle's first one to the largest curvature, below 0 before it. `peak_before`,
-    `peak_near`, `peak_after`, `peak_far_after`: whether it is more than 4 tokens before the needle, within 4, up to
-    50 after, or later. `height`: the largest curvature within 4 tokens, where 0 and 1 are the sequence's least and
+    `peak_distance`: tokens between the needle's first one and the largest curvature. `peak_before`, `peak_near`,
+    `peak_after`, `peak_far_after`: whether that is more than 4 tokens before the needle, within 4, up to 50 after,
+    or later. `height`: the largest curvature within 4 tokens, where 0 and 1 are the sequence's least and
     largest. `share_before`: the part of all curvature that comes before the needle.
 
     Args:
@@ -79,7 +79,7 @@ def at_needle(kappa_BU: Tensor, start_B: Tensor) -> dict[str, Tensor]:
     tiny = torch.finfo(kappa_BU.dtype).tiny  # of a constant curvature nothing stands out: 0
     height_BU = (kappa_BU - least_B1) / (most_B1 - least_B1).clamp(min=tiny)
     found = {
-        "peak_offset": offset_B,
+        "peak_distance": offset_B.abs(),
         "peak_before": offset_B < -NEAR_TOKENS,
         "peak_near": offset_B.abs() <= NEAR_TOKENS,
         "peak_after": (offset_B > NEAR_TOKENS) & (offset_B <= SOON_TOKENS),
@@ -94,7 +94,8 @@ def at_needle_null(kappa_BU: Tensor, start_B: Tensor) -> dict[str, Tensor]:
     """Return what `at_needle` expects if places were shuffled among the sequences, by measure, scalars.
 
     Every curvature is laid beside every sequence's place: their mean is that of all permutations. It needs no
-    assumption on where needles are, and is what a trace gives that does not know its own.
+    assumption on where needles are, and is what a trace gives that does not know its own. The published signed
+    offset has no such null: as a mean of differences it is the same for all permutations.
     """
     size = len(kappa_BU)
     found = at_needle(kappa_BU.repeat_interleave(size, 0), start_B.repeat(size))

@@ -13,7 +13,9 @@ def _at_needle(name: str, unit: str, meaning: str) -> tuple[Metric, Metric]:
 
 
 _AT_NEEDLE = (
-    *_at_needle("peak_offset", "tokens", "from the needle's first token to the largest curvature of the trace"),
+    *_at_needle(
+        "peak_distance", "tokens", "between the needle's first token and the largest curvature of the trace"
+    ),
     *_at_needle("peak_before", "share", "sequences whose largest curvature is over 4 tokens before the needle"),
     *_at_needle("peak_near", "share", "sequences whose largest curvature is within 4 tokens of the needle's first"),
     *_at_needle("peak_after", "share", "sequences whose largest curvature is 5 to 50 tokens after it"),

@@ -81,7 +81,7 @@ def test_a_peak_is_in_one_range_around_the_needle(peak: int, where: str) -> None
     found = curvature.at_needle(kappa_BU, torch.tensor([40]))
     ranges = {name for name, value_B in found.items() if name.startswith("peak_") and float(value_B) == 1.0}
     assert ranges == {where}
-    assert float(found["peak_offset"]) == peak - 40
+    assert float(found["peak_distance"]) == abs(peak - 40)
     assert float(found["height"]) == (where == "peak_near")
     assert float(found["share_before"]) == pytest.approx((39 + 2 * (peak < 40)) / 100)
 
