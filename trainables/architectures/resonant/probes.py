@@ -93,25 +93,32 @@ def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
 
 
 def _of_traces(model: Probed, tokens_BT: Tensor, traces: list[dict[str, Tensor]]) -> dict[str, Tensor | float]:
-    """Return the entropy of each memory's curvature, and of the phase-vector memory's where it is large."""
+    """Return the entropy of each memory's curvature, and where that of the phase-vector memory is large."""
     found: dict[str, Tensor | float] = {}
     if tokens_BT.shape[1] <= 3:
         return found
     for name in ("pvm", "plm"):
-        own = [trace[name] for trace in traces if name in trace]
-        if own:
-            kappa_BU = torch.cat([curvature.curvature(trace_BTD) for trace_BTD in own])
-            found[f"{name}_curvature_entropy"] = curvature.curvature_entropy(kappa_BU)
+        kappas = [curvature.curvature(trace[name]) for trace in traces if name in trace]
+        if kappas:
+            found[f"{name}_curvature_entropy"] = curvature.curvature_entropy(torch.cat(kappas))
             found[f"{name}_curvature_entropy_null"] = curvature.curvature_entropy_null(
-                kappa_BU.shape[1], own[0].shape[-1]
+                kappas[0].shape[1], model.backbone.d_model
             )
-            if name == "pvm" and model.answer_length is not None:
-                start_B = curvature.needle_starts(tokens_BT, model.answer_length).repeat(len(own))
-                for measure, value_B in curvature.at_needle(kappa_BU, start_B).items():
-                    found[f"pvm_curvature_{measure}"] = value_B.mean()
-                for measure, null in curvature.at_needle_null(kappa_BU, start_B).items():
-                    found[f"pvm_curvature_{measure}_null"] = null
+        if kappas and name == "pvm" and model.answer_length is not None:
+            start_B = curvature.needle_starts(tokens_BT, model.answer_length)
+            found |= _at_needle(kappas, start_B)
     return found
+
+
+def _at_needle(kappas: list[Tensor], start_B: Tensor) -> dict[str, Tensor | float]:
+    """Return where the curvature is large, beside its null, the mean over blocks."""
+    found: dict[str, list[Tensor]] = {}
+    for kappa_BU in kappas:
+        for measure, value_B in curvature.at_needle(kappa_BU, start_B).items():
+            found.setdefault(f"pvm_curvature_{measure}", []).append(value_B.mean())
+        for measure, null in curvature.at_needle_null(kappa_BU, start_B).items():
+            found.setdefault(f"pvm_curvature_{measure}_null", []).append(null)
+    return {name: torch.stack(values).mean() for name, values in found.items()}
 
 
 def _decays(model: Probed) -> list[float]:
