@@ -120,18 +120,14 @@ SEARCH = SearchSpace(
             meaning="Penalty above the target, on both sides of it, or outside a band around it.",
             source=_PHASE_B,
         ),
-        "coherence_layers": Choice(
-            ("all", "last"),
-            meaning="Regularise every phase layer, or the last one only.",
-            source="PhaseGPT, src/model.py: the last one only",
-        ),
     },
     conditions=(
         Condition("sign", only_if=_COUPLED),
         Condition("causal", only_if=f"{_COUPLED} or phase_weight != 1"),
-        Condition(("coherence_target", "coherence_form", "coherence_layers"), only_if="coherence_weight != 0"),
+        Condition(("coherence_target", "coherence_form"), only_if="coherence_weight != 0"),
     ),
 )
-"""Every field specific to the family that a search may change."""
+"""Every field specific to the family that a search may change. Fixed are `phase_layers`; `coherence_layers`, which
+matters to several of them only; and `padding_token`, which is the task's."""
 
 SPACES = {"search": SEARCH, "phase_a": PHASE_A_GRID}

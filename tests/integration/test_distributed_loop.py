@@ -27,12 +27,14 @@ CUT = 7
 
 PLAIN = small_config(budget={"steps": 20})
 NOISE = small_config(architecture=NOISY, budget={"steps": 20})
-PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20})
+PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20, "probe_at": "reports"})
 TURNING = {
     how: small_config(architecture={"name": "tpi", "variant": name, "dropout": 0.0}, budget={"steps": 20})
     for how, name in (("replicated", "v6_query_offset"), ("fsdp", "v1_simple"))
 }
-CHOOSING = small_config(optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best"})
+CHOOSING = small_config(
+    optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best", "patience": 1}
+)
 """Its best report is neither its first nor its last."""
 
 

@@ -28,6 +28,7 @@ arms:
   further: {resume_from: {source: "arm:first"}, optimizer: {learning_rate: 1e-3}}
   first: {role: baseline, architecture: {pvm: {}}}
   untrained: {role: control, architecture: {num_blocks: 0}, budget: {steps: 0}}
+  again: {architecture: {pvm: {}}, budget: {steps: 0}, resume_from: {source: "arm:first"}}
 scales:
   smoke: {}
   laptop: {}
@@ -56,6 +57,7 @@ def test_each_waits_for_what_it_starts_with(tmp_path: Path) -> None:
         {"backbone": f"{backbone['config_id']}/seed=5", "resume": ids["first"]},
         {"backbone": f"{backbone['config_id']}/seed=5"},
         {"backbone": f"{backbone['config_id']}/seed=5"},
+        {"backbone": f"{backbone['config_id']}/seed=5", "resume": ids["first"]},
     ]
     done = phasesweep(["run", "chain.yaml"], tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -63,11 +65,14 @@ def test_each_waits_for_what_it_starts_with(tmp_path: Path) -> None:
     events = journal_events(results)
     began = {(e["config_id"], e["seed"]): e["time"] for e in events if e["event"] == "started"}
     ended = {(e["config_id"], e["seed"]): e["time"] for e in events if e["event"] == "finished"}
-    assert len(ended) == 7, "the backbone once, and three arms with two seeds"
+    assert len(ended) == 9, "the backbone once, and four arms with two seeds"
+    last = {(e["config_id"], e["seed"]): e["metrics"] for e in events if e["event"] == "report"}
     for seed in (0, 1):
         for arm in ids.values():
             assert began[arm, seed] >= ended[backbone["config_id"], 5]
         assert began[ids["further"], seed] >= ended[ids["first"], seed]
+        trained = {k: v for k, v in last[ids["first"], seed].items() if not k.startswith("train/")}
+        assert last[ids["again"], seed] == trained, "an evaluation only: of the model as it was trained"
     assert not (results / "replicates" / ids["untrained"] / "seed=0" / "weights.pt").exists()
 
 

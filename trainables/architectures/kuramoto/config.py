@@ -142,10 +142,10 @@ class KuramotoConfig(BackboneConfig):
         for name in CONTROLS:
             if not self.controls_act or own[name] == 0:
                 del own[name]
-        if len(self.phase_layers) == 1:
-            del own["coherence_layers"]
         space = {name: own[name] for name in SEARCH if name in own}
         fixed = {name: own[name] for name in ("phase_layers", "padding_token")}
+        if "coherence_weight" in own and len(self.phase_layers) > 1:
+            fixed["coherence_layers"] = own["coherence_layers"]
         return {**fields, **fixed, **SEARCH.canonical(space)}
 
     @classmethod
