@@ -35,7 +35,7 @@ def curves(
     at: Annotated[str | None, typer.Option("--at", metavar="STEPS", help="As 0,100,500; by default five.")] = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FIGURE", help="Draw it: .svg, .png or .pdf.")] = None,
 ) -> None:
-    """Show a metric of every arm over training, a probe beside its value in a model without structure."""
+    """Show a metric of every arm over training. A probe stands beside its value in a model without structure."""
     from sweeps.cli import results
 
     results.curves(output, study, metric=metric, at=at, to=to)

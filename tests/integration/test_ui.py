@@ -69,7 +69,7 @@ def rows(results: Path) -> tuple[ResultRow, ...]:
 
 @dataclass(frozen=True)
 class Served:
-    """`serve` at work in a process, whose child is the server."""
+    """`ui` at work in a process, whose child is the server."""
 
     address: str
     lines: list[str]
@@ -87,11 +87,11 @@ def a_free_port() -> int:
 def served(results: Path) -> Iterator[Served]:
     """Yield one server for all tests here; at the end Ctrl-C must leave nothing of it."""
     port = a_free_port()
-    code = "import sys; from sweeps.tracking.server import serve; serve(sys.argv[1], port=int(sys.argv[2]))"
     log = results / "server.log"
     with log.open("w") as said:
         process = subprocess.Popen(
-            [sys.executable, "-c", code, default_tracking_uri(results), str(port)],
+            [sys.executable, "-m", "sweeps", "ui", "--port", str(port)],
+            env={**os.environ, "MLFLOW_TRACKING_URI": default_tracking_uri(results)},
             stdout=said,
             stderr=subprocess.STDOUT,
             text=True,
@@ -126,6 +126,7 @@ def test_an_early_ctrl_c_is_one_line_and_leaves_nothing(results: Path) -> None:
             start_new_session=True,
         )
     try:
+        wait_for(lambda: "until Ctrl-C" in log.read_text(), "the addresses")
         wait_for(lambda: psutil.Process(process.pid).children(), "the server's process")
         family = psutil.Process(process.pid).children(recursive=True)
         os.killpg(process.pid, signal.SIGINT)
@@ -206,15 +207,15 @@ def test_the_runs_page_opens_on_the_configurations_best_first_with_intervals(
         assert f" {name} " in text
 
 
-def test_serve_says_its_addresses_and_becomes_the_server_on_loopback_only(results: Path, served: Served) -> None:
+def test_ui_says_its_addresses_and_serves_on_loopback_only(results: Path, served: Served) -> None:
     assert served.lines == [
         f"configurations: {configurations_url(served.address, experiment(results)[0])}",
         f"side by side:   {comparison_url(served.address, *experiment(results))}",
         "they answer within seconds, until Ctrl-C",
     ]
     process = psutil.Process(served.process.pid)
-    assert process.cmdline()[2:4] == ["mlflow", "server"]
-    family = [process, *process.children(recursive=True)]
+    family = process.children(recursive=True)
+    assert family[0].cmdline()[2:4] == ["mlflow", "server"]
     listening = {c.laddr.ip for p in family for c in p.net_connections() if c.status == psutil.CONN_LISTEN}
     assert listening == {"127.0.0.1"}
 
