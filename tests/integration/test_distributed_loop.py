@@ -28,8 +28,12 @@ CUT = 7
 PLAIN = small_config(budget={"steps": 20})
 NOISE = small_config(architecture=NOISY, budget={"steps": 20})
 PROBED = small_config(architecture=KURAMOTO, budget={"steps": 20, "probe_at": "reports"})
+SAMPLED = {"samples": {"num_samples": 2, "prompt_tokens": 4, "num_tokens": 8, "temperature": 0.0}}
+"""A task that generates, from the model's state."""
 TURNING = {
-    how: small_config(architecture={"name": "tpi", "variant": name, "dropout": 0.0}, budget={"steps": 20})
+    how: small_config(
+        architecture={"name": "tpi", "variant": name, "dropout": 0.0}, task=SAMPLED, budget={"steps": 20}
+    )
     for how, name in (("replicated", "v6_query_offset"), ("fsdp", "v1_simple"))
 }
 CHOOSING = small_config(
@@ -274,6 +278,7 @@ def test_blocks_that_are_computed_anew_change_nothing_on_two_workers(tmp_path: P
 def test_two_workers_scan_over_phases_as_one_does(tmp_path: Path) -> None:
     alone = {how: finish(trainer(config)) for how, config in TURNING.items()}
     assert "probe/tpi_offset_gradient_ratio" in alone["replicated"].reports[-1].metrics
+    assert "val/sample_unigram_kl" in alone["fsdp"].reports[-1].metrics
     for found in on_workers(2, turning, tmp_path):
         for how, run in found.items():
             assert_close(run, alone[how], tolerance=1e-3)

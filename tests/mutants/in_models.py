@@ -35,8 +35,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="prefix_mean_divides_by_the_length",
         meaning="the mean over a prefix is divided by the window's length",
         file="trainables/layers/cumulative.py",
-        old="return cumulative_sum(x_xT) / count_T",
-        new="return cumulative_sum(x_xT) / count_T[-1]",
+        old="return sum_xT / count_T,",
+        new="return sum_xT / count_T[-1],",
         caught_by="tests/unit/trainables/layers/test_cumulative.py::test_mean_of_a_constant_is_the_constant",
     ),
     Mutant(

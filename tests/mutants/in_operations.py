@@ -9,6 +9,15 @@ _DISTRIBUTED_TESTS = "tests/integration/test_distributed_loop.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="shards_are_streamed",
+        meaning="a model divided over workers generates from its share of the weights",
+        file="trainables/training/parallel/sharded.py",
+        old='register_fsdp_forward_method(part, "stream")',
+        new="pass",
+        caught_by=f"{_DISTRIBUTED_TESTS}::test_two_workers_scan_over_phases_as_one_does",
+        is_slow=True,
+    ),
+    Mutant(
         name="gradients_averaged_not_summed",
         meaning="two workers take half the step that one takes",
         file="trainables/training/parallel/single_process.py",

@@ -19,6 +19,7 @@ _LAYER_TESTS = "tests/unit/trainables/architectures/tpi/test_mixer.py"
 _TPI_TESTS = "tests/unit/trainables/architectures/tpi/test_config.py"
 _RECALL_TESTS = "tests/unit/trainables/tasks/recall/test_task.py"
 _FACTS_TESTS = "tests/unit/trainables/tasks/test_copy_and_facts.py"
+_STREAMED = "tests/contract/test_architectures.py::test_meets_contract"
 _PARITY = "tests/golden/test_parity.py::test_as_published_is_as_published"
 
 _OF_THE_SCAN = (
@@ -286,6 +287,59 @@ _OF_THE_TASKS = (
     ),
 )
 
+_OF_THE_STREAM = (
+    Mutant(
+        name="streamed_phase_starts_again",
+        meaning="a sequence continued from a state forgets how far its channels have turned",
+        file=_PHASES,
+        old="self.accumulated(self.frequency(x_BTD), state.written)",
+        new="self.accumulated(self.frequency(x_BTD), None)",
+        caught_by=f"{_STREAMED}[tpi-1.0-v0_atan2-atan2-True-stream]",
+    ),
+    Mutant(
+        name="streamed_query_phase_is_the_key_s",
+        meaning="decoupled reading phases continue from the phase of writing",
+        file=_PHASES,
+        old="self.accumulated(self.query_frequency(x_BTD), state.read)",
+        new="self.accumulated(self.query_frequency(x_BTD), state.written)",
+        caught_by=f"{_STREAMED}[tpi-1.0-v5_decoupled-free-stream]",
+    ),
+    Mutant(
+        name="streamed_positions_start_again",
+        meaning="every token that is generated stands at the first position",
+        file="trainables/architectures/gpt.py",
+        old="self.embed(tokens_BT, start)",
+        new="self.embed(tokens_BT)",
+        caught_by=f"{_STREAMED}[transformer-stream]",
+    ),
+    Mutant(
+        name="cache_shows_the_future",
+        meaning="of several tokens added to a cache, the first sees the last",
+        file="trainables/layers/attention.py",
+        old=".tril(num_seen - num_new)",
+        new="",
+        caught_by=f"{_STREAMED}[transformer-stream]",
+    ),
+    Mutant(
+        name="generation_reads_all_again",
+        meaning="a model with a state is given the whole sequence for every token, after what it has read already",
+        file="trainables/tasks/generation.py",
+        old="tokens_BT[:, self._num_read :], self._state)",
+        new="tokens_BT, self._state)",
+        caught_by="tests/unit/trainables/tasks/test_generation.py"
+        "::test_generation_from_a_state_writes_what_generation_anew_writes",
+    ),
+    Mutant(
+        name="state_beyond_the_longest_input",
+        meaning="a sequence longer than a model's inputs may be is continued from its state",
+        file="trainables/tasks/generation.py",
+        old="self.max_length is None or tokens_BT.shape[1] <= self.max_length",
+        new="True",
+        caught_by="tests/unit/trainables/tasks/test_generation.py"
+        "::test_generation_from_a_state_writes_what_generation_anew_writes",
+    ),
+)
+
 _OF_WHAT_IS_PUBLISHED = (
     Mutant(
         name="root_of_the_weights_is_their_sum",
@@ -337,4 +391,4 @@ _OF_WHAT_IS_PUBLISHED = (
     ),
 )
 
-MUTANTS = (*_OF_THE_SCAN, *_OF_THE_MIXER, *_OF_THE_TASKS, *_OF_WHAT_IS_PUBLISHED)
+MUTANTS = (*_OF_THE_SCAN, *_OF_THE_MIXER, *_OF_THE_TASKS, *_OF_THE_STREAM, *_OF_WHAT_IS_PUBLISHED)
