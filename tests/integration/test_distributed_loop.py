@@ -36,9 +36,7 @@ TURNING = {
     )
     for how, name in (("replicated", "v6_query_offset"), ("fsdp", "v1_simple"))
 }
-CHOOSING = small_config(
-    optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best", "patience": 1}
-)
+CHOOSING = small_config(optimizer={"learning_rate": 0.02}, budget={"steps": 20, "score_at": "best", "patience": 1})
 """Its best report is neither its first nor its last."""
 
 

@@ -1,13 +1,22 @@
-"""Where a pretrained model's files are: a local folder, the hub's cache or the hub; and their hash."""
+"""Where a pretrained model's files are, and their hash.
+
+A source is written `hf:PATH` or `hf:OWNER/NAME[@REVISION]`, a folder or a repository of the Hugging Face hub, or
+`package:NAME[==VERSION]`, a package of the Python package index that carries a model; see `package_files`.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
 
 from search_spaces.suggestions import closest
+from trainables.data.package_files import PackageRecord, find_package, is_package
+
+HUGGING_FACE = "hf:"
 
 REQUEST_TIMEOUT_SECONDS = 5.0
 CONFIG_FILE = "config.json"
@@ -18,31 +27,47 @@ _SAFE, _PICKLED = "*.safetensors", "pytorch_model*.bin"
 _SHA256_DIGITS = 64
 
 
-def is_folder(source: str) -> bool:
-    """Return whether `source` names a local folder and not a hub repository."""
-    return source.startswith(("/", ".", "~")) or Path(source).is_dir()
+def is_source(text: str) -> bool:
+    """Return whether `text` is written as a source; what it names need not exist."""
+    return is_package(text) or (text.startswith(HUGGING_FACE) and text != HUGGING_FACE)
 
 
 def absolute_source(source: str) -> str:
     """Return `source` with the path of a local folder made absolute, because Ray's workers run in other folders."""
-    return str(Path(source).expanduser().resolve()) if is_folder(source) else source
+    place = _place(source)
+    if is_package(source) or not _is_folder(place):
+        return source
+    return f"{HUGGING_FACE}{Path(place).expanduser().resolve()}"
+
+
+def _place(source: str) -> str:
+    """Return the path of a folder, or the repository."""
+    return source.removeprefix(HUGGING_FACE)
+
+
+def _is_folder(place: str) -> bool:
+    """Return whether it names a local folder and not a hub repository."""
+    return place.startswith(("/", ".", "~")) or Path(place).is_dir()
 
 
 def find_source(source: str, *, weights: bool = True, fetch: bool = True) -> Path:
-    """Return the folder that holds a pretrained model, downloading it only if this node has no copy.
+    """Return the folder that holds a pretrained model, downloading it from the hub only if this node has no copy.
 
     Args:
-        source: A folder as written by `save_pretrained`, or a hub repository, `OWNER/NAME[@REVISION]`. A
-            folder of that name is preferred; then the hub's cache (`HF_HOME`); then the hub.
+        source: See the module. Of a repository's name, a folder is preferred; then the hub's cache (`HF_HOME`);
+            then the hub. A package is looked for in the cache only.
         weights: Whether the weights are needed; otherwise `config.json` is enough.
-        fetch: Whether it may be downloaded: only what trains it should download gigabytes.
+        fetch: Whether it may be downloaded from the hub: only what trains it should download gigabytes.
 
     Raises:
         ValueError: If there is none, or it lacks its configuration or its weights; the message says where it was
             looked for and what to do.
     """
-    if is_folder(source):
-        folder = Path(source).expanduser().resolve()
+    if is_package(source):
+        return find_package(source)
+    place = _place(source)
+    if _is_folder(place):
+        folder = Path(place).expanduser().resolve()
         _check_folder(source, folder, weights=weights)
         return folder
     cached = _cached(source)
@@ -64,12 +89,14 @@ def source_hash(source: str) -> str:
     """Return a hash of a pretrained model's configuration and weights, independent of their location.
 
     It is part of the identity of every configuration built on that model, instead of the path or name. Nothing is
-    downloaded for it.
+    downloaded for it. Of a package it is the SHA-256 of the file with its weights, from which the rest was made.
 
     Raises:
         ValueError: As `find_source` does.
     """
     folder = find_source(source, fetch=False)
+    if is_package(source):
+        return PackageRecord.read(folder).sha256
     hashes = {path.name: _file_hash(path) for path in [folder / CONFIG_FILE, *weight_files(folder)]}
     return hashlib.sha256("".join(f"{name}:{digest}\n" for name, digest in hashes.items()).encode()).hexdigest()
 
@@ -113,9 +140,15 @@ def _check_folder(source: str, folder: Path, *, weights: bool) -> None:
         beside = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
         near = closest(folder.name, beside)
         hint = f"did you mean '{folder.parent / near[0]}'?" if near else f"{fix}, or a repository OWNER/NAME"
-        raise ValueError(f"backbone 'hf:{source}': no folder {folder}; {hint}")
+        raise ValueError(f"backbone '{source}': no folder {folder}; {hint}")
     if missing := _missing(folder, weights=weights):
-        raise ValueError(f"backbone 'hf:{source}': {folder} has no {missing}; {fix}")
+        raise ValueError(f"backbone '{source}': {folder} has no {missing}; {fix}")
+
+
+def _repository(source: str) -> tuple[str, str | None]:
+    """Return the name and the revision of a hub repository."""
+    name, _, revision = _place(source).partition("@")
+    return name, revision or None
 
 
 def _cached(source: str) -> Path | None:
@@ -123,12 +156,12 @@ def _cached(source: str) -> Path | None:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    repository, _, revision = source.partition("@")
+    repository, revision = _repository(source)
     try:
-        found = try_to_load_from_cache(repository, CONFIG_FILE, revision=revision or None)
+        found = try_to_load_from_cache(repository, CONFIG_FILE, revision=revision)
     except HFValidationError as error:
         raise ValueError(
-            f"backbone 'hf:{source}': neither a folder here nor the name of a repository, OWNER/NAME; a relative "
+            f"backbone '{source}': neither a folder here nor the name of a repository, OWNER/NAME; a relative "
             f"path begins with ./ ({str(error).splitlines()[0]})"
         ) from None
     return Path(found).parent if isinstance(found, str) else None
@@ -136,13 +169,11 @@ def _cached(source: str) -> Path | None:
 
 def _what_to_fetch(source: str, cached: Path | None) -> str:
     """Return how to get a repository that is missing here, or lacks its weights."""
-    repository, _, revision = source.partition("@")
-    command = f"hf download {repository}" + (f" --revision {revision}" if revision else "")
     what = "is not on this machine" if cached is None else f"has no weights on this machine ({cached})"
     return (
-        f"backbone 'hf:{source}' {what}, and a plan downloads nothing. Looked for a folder "
-        f"{Path(source).absolute()} and in the hub's cache (HF_HOME); fetch it with `{command}`, or name a local "
-        "folder as save_pretrained writes it"
+        f"backbone '{source}' {what}, and a plan downloads nothing. Looked for a folder "
+        f"{Path(_place(source)).absolute()} and in the hub's cache (HF_HOME); fetch it with `phasesweep fetch "
+        f"{source}`, or name a local folder as save_pretrained writes it"
     )
 
 
@@ -151,19 +182,40 @@ def _download(source: str, *, weights: bool) -> Path:
     from huggingface_hub import HfApi, snapshot_download
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
-    repository, _, revision = source.partition("@")
+    repository, revision = _repository(source)
     patterns = list(_BESIDE_WEIGHTS)
     try:
         # A separate request first, because snapshot_download sets no time limit on it.
-        info = HfApi().model_info(repository, revision=revision or None, timeout=REQUEST_TIMEOUT_SECONDS)
+        info = HfApi().model_info(repository, revision=revision, timeout=REQUEST_TIMEOUT_SECONDS)
         if weights:
             names = [sibling.rfilename for sibling in info.siblings or ()]
             patterns.append(_SAFE if any(name.endswith(".safetensors") for name in names) else _PICKLED)
-        return Path(snapshot_download(repository, revision=revision or None, allow_patterns=patterns))
+        return Path(snapshot_download(repository, revision=revision, allow_patterns=patterns))
     except (HTTPError, OSError, ValueError) as error:
         reason = (str(error).strip() or "no reason given").splitlines()[0]
         raise ValueError(
-            f"backbone 'hf:{source}' was not found. Looked for a folder {Path(source).absolute()}, in the hub's "
-            f"cache (HF_HOME) and at the hub ({type(error).__name__}: {reason}). With a network, check the name; "
-            "without one, name a local folder as save_pretrained writes it, or set HF_HOME to a cache that has it"
+            f"backbone '{source}' was not found. Looked for a folder {Path(_place(source)).absolute()}, in the "
+            f"hub's cache (HF_HOME) and at the hub ({type(error).__name__}: {reason}). With a network, check the "
+            "name; without one, name a local folder as save_pretrained writes it, or set HF_HOME to a cache with it"
         ) from None
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """Silence progress bars, and what is no error."""
+    from transformers.utils import logging
+
+    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if shown:
+            logging.enable_progress_bar()
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of an error's message."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

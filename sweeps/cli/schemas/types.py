@@ -345,6 +345,17 @@ class NewJson(TypedDict):
     """The command that checks and prices it."""
 
 
+class FetchJson(TypedDict):
+    """A pretrained model on this machine."""
+
+    source: str
+    folder: str
+    """Where it lies, absolute."""
+    sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    """Of its weights; part of the id of every configuration that is built on it."""
+    mib: Amount
+
+
 class DoctorCheck(TypedDict):
     """A finding about this machine."""
 
@@ -365,6 +376,7 @@ OF_VERBS: dict[str, Any] = {
     "estimate": EstimateJson,
     "export": ExportJson,
     "families": Families,
+    "fetch": FetchJson,
     "gc": GcJson,
     "logs": list[LogJson],
     "new": NewJson,

@@ -29,6 +29,7 @@ NOT_SEARCHED = {
     "backbone_dtype",
     "freeze_backbone",
     "quantisation",
+    "train_head",
     "causal",
     "omega_learning_rate_factor",
     "plm.pcm.published",

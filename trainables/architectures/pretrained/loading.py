@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -17,7 +15,7 @@ from trainables.architectures.pretrained.quantised_linear import (
     from_bitsandbytes,
     unfilled,
 )
-from trainables.data.pretrained_files import find_source, weight_files
+from trainables.data.pretrained_files import find_source, first_line, quiet_transformers, weight_files
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -41,7 +39,7 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
     """Load a causal LM on the current default device.
 
     Args:
-        source: A local folder or a hub repository; see `find_source`.
+        source: A local folder, a hub repository or a package; see `find_source`.
         quantisation: For the linear layers that `transformers` would replace: all but the head.
         dtype: Of the other weights, and of the computation.
 
@@ -66,24 +64,29 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
 
 def _read_config(source: str, folder: Path) -> Any:
     """Read a model's configuration, and disable its dropout."""
-    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, AutoConfig
+    from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, MODEL_FOR_MASKED_LM_MAPPING, AutoConfig
 
     try:
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
     except (OSError, ValueError, KeyError) as error:
         raise ValueError(
-            f"backbone 'hf:{source}': cannot read {folder / 'config.json'}: {_first_line(error)}"
+            f"backbone '{source}': cannot read {folder / 'config.json'}: {first_line(error)}"
         ) from None
+    if type(config) in MODEL_FOR_MASKED_LM_MAPPING and not getattr(config, "is_decoder", False):
+        raise ValueError(
+            f"backbone '{source}' is of type '{config.model_type}', an encoder: each of its positions sees the "
+            "tokens after it, so that to predict the next one it need only look; choose a causal LM"
+        )
     saved_as = config.architectures or ["Model"]
     if type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING or not saved_as[0].endswith(_CAUSAL):
         what = f"a {config.architectures[0]}" if config.architectures else f"of type '{config.model_type}'"
         raise ValueError(
-            f"backbone 'hf:{source}' is {what}, no causal LM; choose a model that predicts the next token, such as "
+            f"backbone '{source}' is {what}, no causal LM; choose a model that predicts the next token, such as "
             "GPT-2, Llama, Qwen2 or Mistral"
         )
     if getattr(config, "quantization_config", None) is not None:
         raise ValueError(
-            f"backbone 'hf:{source}' was saved with quantised weights; name the original, and choose "
+            f"backbone '{source}' was saved with quantised weights; name the original, and choose "
             "quantisation '8bit' or '4bit'"
         )
     for name, value in config.to_dict().items():
@@ -104,7 +107,7 @@ def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dt
     from transformers import AutoModelForCausalLM
 
     options = {} if quantisation == "none" else {"quantization_config": _asked(quantisation, dtype)}
-    with _quiet_transformers():
+    with quiet_transformers():
         try:
             model, info = AutoModelForCausalLM.from_pretrained(
                 folder,
@@ -118,11 +121,11 @@ def _load(source: str, folder: Path, config: Any, quantisation: Quantisation, dt
             )
         except (OSError, ValueError, RuntimeError, SafetensorError) as error:
             raise ValueError(
-                f"backbone 'hf:{source}': cannot read the weights in {folder}: {_first_line(error)}"
+                f"backbone '{source}': cannot read the weights in {folder}: {first_line(error)}"
             ) from None
     if lacking := sorted({*info["missing_keys"], *(key for key, *_ in info["mismatched_keys"])}):
         raise ValueError(
-            f"backbone 'hf:{source}': the weights in {folder} do not fit its config.json: {len(lacking)} tensors "
+            f"backbone '{source}': the weights in {folder} do not fit its config.json: {len(lacking)} tensors "
             f"are missing or of another shape, such as {lacking[0]}; save the whole causal LM"
         )
     for name, module in list(model.named_modules()):
@@ -189,22 +192,3 @@ def _allocate(model: nn.Module) -> None:
                     empty = torch.empty_like(tensor, device="cpu")
                     made[id(tensor)] = nn.Parameter(empty) if isinstance(tensor, nn.Parameter) else empty
                 tensors[name] = made[id(tensor)]  # type: ignore[assignment]
-
-
-@contextmanager
-def _quiet_transformers() -> Iterator[None]:
-    from transformers.utils import logging
-
-    shown, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
-    logging.disable_progress_bar()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if shown:
-            logging.enable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

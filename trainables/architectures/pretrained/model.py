@@ -20,7 +20,8 @@ AttentionUse = Literal["kept", "identity", "none"]
 """What replaces a pretrained block's attention: nothing, it is kept; its normed input, h + norm(h), as published;
 or zero, h."""
 
-ATTENTION_NAMES = ("self_attn", "attn")
+ATTENTION_NAMES = ("self_attn", "attn", "attention")
+BUILT_AS = "GPT-2, GPT-NeoX, Llama, Qwen2 or Mistral"
 _PROBE_TOKENS = 4
 
 
@@ -33,9 +34,11 @@ class HuggingFaceBackbone(nn.Module):
 
     keeps_its_parameters = True
 
-    def __init__(self, model: Any, *, vocab_size: int, frozen: bool) -> None:
+    def __init__(self, model: Any, *, vocab_size: int, frozen: bool, train_head: bool = False) -> None:
         super().__init__()
         self.model = model.requires_grad_(not frozen)
+        if train_head:
+            model.set_output_embeddings(_own_head(model, vocab_size))
         self.vocab_size = vocab_size
         """Vocabulary size of the task: logits and embedding rows beyond it are left out."""
 
@@ -81,6 +84,18 @@ class HuggingFaceBackbone(nn.Module):
         return _wide(nn.functional.linear(h_BTD.to(head_VD.dtype), head_VD, bias_V))
 
 
+def _own_head(model: Any, vocab_size: int) -> nn.Linear:
+    """Return a copy of a head that shares no weights, in float32, with the rows of the task's vocabulary."""
+    head = model.get_output_embeddings()
+    bias_V = getattr(head, "bias", None)
+    with torch.device("meta"):  # drawn from no stream: its values are the copy's
+        own = nn.Linear(head.weight.shape[1], vocab_size, bias=bias_V is not None)
+    own.weight = nn.Parameter(_wide(head.weight[:vocab_size].detach()).clone())
+    if bias_V is not None:
+        own.bias = nn.Parameter(_wide(bias_V[:vocab_size].detach()).clone())
+    return own
+
+
 def _wide(tensor: Tensor) -> Tensor:
     return tensor.to(torch.promote_types(tensor.dtype, torch.float32))
 
@@ -94,18 +109,20 @@ def load_backbone(
     dtype: Dtype = "float32",
     attention: AttentionUse = "kept",
     frozen: bool = True,
+    train_head: bool = False,
     checkpoint_blocks: bool = False,
 ) -> HuggingFaceBackbone:
     """Load a Hugging Face causal LM as a backbone.
 
     Args:
-        source: A local folder or a hub repository; see `find_source`.
+        source: A local folder, a hub repository or a package; see `find_source`.
         vocab_size: Vocabulary size of the task; at most the model's. Logits and rows beyond it are left out.
         max_seq_len: Tokens of the longest sequence; at most the model's positions.
         quantisation: For the linear layers in the blocks, by bitsandbytes; embedding and head are not quantised.
         dtype: Of the other weights, and of the computation.
         attention: What replaces each block's attention.
         frozen: Whether the model's own weights are not trained; gradients still flow through them.
+        train_head: Whether its head is a copy that is trained, even if the rest is frozen.
         checkpoint_blocks: Whether the backward pass recomputes each block: less memory, more time.
 
     Raises:
@@ -127,7 +144,7 @@ def load_backbone(
             _bypass_attention(block, keep_input=attention == "identity")
         if checkpoint_blocks:
             block.forward = _ComputedAnew(block.forward)  # wraps the method, so that parameter names stay
-    return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen)
+    return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen, train_head=train_head)
 
 
 class _Bypass(nn.Module):
@@ -171,9 +188,8 @@ def _blocks(source: str, model: Any) -> nn.ModuleList:
         if isinstance(module, nn.ModuleList) and len(module) == num_layers and all(map(_has_attention, module)):
             return module
     raise ValueError(
-        f"backbone 'hf:{source}': {type(model).__name__} has no list of {num_layers} blocks with a module "
-        f"'{ATTENTION_NAMES[0]}' or '{ATTENTION_NAMES[1]}' each, as GPT-2, Llama, Qwen2 and Mistral have; choose a "
-        "causal LM that is built so"
+        f"backbone '{source}': {type(model).__name__} has no list of {num_layers} blocks with a module "
+        f"{' or '.join(repr(name) for name in ATTENTION_NAMES)} each; choose a causal LM built as {BUILT_AS} are"
     )
 
 
@@ -185,13 +201,13 @@ def _max_positions(config: Any) -> int | None:
 def _check_sizes(source: str, config: Any, *, vocab_size: int, max_seq_len: int) -> None:
     if vocab_size > config.vocab_size:
         raise ValueError(
-            f"backbone 'hf:{source}' knows {config.vocab_size:,} tokens, and the task has {vocab_size:,}; choose "
+            f"backbone '{source}' knows {config.vocab_size:,} tokens, and the task has {vocab_size:,}; choose "
             "the backbone's own tokenizer, or one with fewer tokens"
         )
     positions = _max_positions(config)
     if positions is not None and max_seq_len > positions:
         raise ValueError(
-            f"backbone 'hf:{source}' has {positions:,} positions, and the task's sequences have {max_seq_len:,} "
+            f"backbone '{source}' has {positions:,} positions, and the task's sequences have {max_seq_len:,} "
             "tokens; shorten the task's context"
         )
 
@@ -214,8 +230,7 @@ def _check_behaviour(source: str, model: Any) -> None:
     else:
         return
     raise ValueError(
-        f"backbone 'hf:{source}': {type(model).__name__} {what}; choose a causal LM built as GPT-2, Llama, Qwen2 "
-        "or Mistral are"
+        f"backbone '{source}': {type(model).__name__} {what}; choose a causal LM built as {BUILT_AS} are"
     )
 
 

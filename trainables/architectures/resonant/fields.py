@@ -164,8 +164,8 @@ class InfoNCEConfig(Schema):
     """How head rows are embedded; as published they are cut to their first `dim` numbers (`sliced`)."""
 
 
-PRETRAIN, SCRATCH, HUGGING_FACE = "pretrain", "scratch", "hf:"
-"""Kinds of backbone; the last is a prefix."""
+PRETRAIN, SCRATCH = "pretrain", "scratch"
+"""Backbones of our own; the others are sources of pretrained models."""
 
 
 OmegaBounds = Literal["moved", "shared"]

@@ -222,14 +222,15 @@ class ResonantModel(LanguageModel):
 
     @property
     def frozen_state(self) -> frozenset[str]:
-        """A frozen backbone's weights, which stay in their source: only the added modules are saved."""
+        """A frozen backbone's weights, which stay in their source: only what is trained is saved."""
         if not self.config.is_frozen or self.config.backbone == SCRATCH:
             return frozenset()
-        return frozenset(f"backbone.{name}" for name in self.backbone.state_dict())
+        trained = {name for name, value in self.backbone.named_parameters() if value.requires_grad}
+        return frozenset(f"backbone.{name}" for name in self.backbone.state_dict() if name not in trained)
 
     @property
     def state_groups(self) -> dict[str, tuple[str, ...]]:
-        """Blocks with their memories, the projection, the query and the contrastive loss; the backbone if trained.
+        """Blocks with their memories, projection, query and contrastive loss; of the backbone what is trained.
 
         A separate readout head is specific to a task, and starts fresh.
         """
@@ -240,6 +241,8 @@ class ResonantModel(LanguageModel):
             groups["infonce"] = ("infonce.",)
         if not self.config.is_frozen:
             groups["backbone"] = ("backbone.",)
+        elif self.config.train_head:
+            groups["head"] = ("backbone.",)
         return groups
 
     def resumed(self, groups: Collection[str]) -> None:
@@ -298,13 +301,14 @@ def _backbone(config: ResonantConfig, *, vocab_size: int, max_seq_len: int) -> B
     """Return the backbone, before any pretrained weights are loaded."""
     if config.is_hugging_face:
         return load_backbone(
-            config.source,
+            config.backbone,
             vocab_size=vocab_size,
             max_seq_len=max_seq_len,
             quantisation=config.quantisation,
             dtype=config.backbone_dtype,
             attention=config.attention,
             frozen=config.is_frozen,
+            train_head=config.train_head,
             checkpoint_blocks=config.checkpoint_blocks,
         )
     backbone = BackboneModel(config, vocab_size=vocab_size, max_seq_len=max_seq_len)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
+from trainables.data.pretrained_files import absolute_source, is_source
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.bpe import BpeTokenizer
 from trainables.data.tokenizers.simple import ByteTokenizer, CharTokenizer
 
 EMBEDDED = ("bpe", "byte", "char")
-
-
-PRETRAINED = "hf:"
-"""Prefix of the folder or repository of a pretrained model whose tokenizer is used."""
 
 
 def check_tokenizer_name(spec: str) -> str:
@@ -21,17 +18,15 @@ def check_tokenizer_name(spec: str) -> str:
     Raises:
         ValueError: If it is not; the message gives the nearest name.
     """
-    if spec in EMBEDDED or (spec.startswith(PRETRAINED) and spec != PRETRAINED):
+    if spec in EMBEDDED or is_source(spec):
         return spec
-    raise ValueError(f"unknown tokenizer '{spec}'; {nearest(spec, (*EMBEDDED, 'hf:PATH_OR_REPOSITORY'))}")
+    known = (*EMBEDDED, "hf:PATH_OR_REPOSITORY", "package:NAME")
+    raise ValueError(f"unknown tokenizer '{spec}'; {nearest(spec, known)}")
 
 
 def absolute_tokenizer(spec: str) -> str:
     """Return the name of a tokenizer with the path of a local folder made absolute."""
-    from trainables.data.pretrained_files import absolute_source
-
-    source = spec.removeprefix(PRETRAINED)
-    return spec if source == spec else f"{PRETRAINED}{absolute_source(source)}"
+    return absolute_source(spec) if is_source(spec) else spec
 
 
 def build_tokenizer(
@@ -40,7 +35,7 @@ def build_tokenizer(
     """Return the tokenizer called `name`.
 
     Args:
-        name: `char`, `byte`, `bpe`, or `hf:` and the folder or repository of a pretrained model.
+        name: `char`, `byte`, `bpe`, or the source of a pretrained model; see `pretrained_files`.
         corpus_text: All splits; `char` takes its characters from them.
         training_text: `bpe` learns its merges from this text only.
         bpe_vocab_size: Largest vocabulary of `bpe`.
@@ -58,4 +53,4 @@ def build_tokenizer(
         return BpeTokenizer(training_text, bpe_vocab_size)
     from trainables.data.tokenizers.pretrained import load_pretrained
 
-    return load_pretrained(name.removeprefix(PRETRAINED))
+    return load_pretrained(name)

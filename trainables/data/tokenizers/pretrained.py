@@ -114,7 +114,7 @@ def load_pretrained(source: str) -> PretrainedTokenizer:
     """Return the tokenizer of a pretrained model; cached, because every trial of a sweep needs it.
 
     Args:
-        source: A folder, or a hub repository, `OWNER/NAME[@REVISION]`.
+        source: See `pretrained_files`.
 
     Raises:
         DataError: If there is none.
@@ -126,7 +126,7 @@ def load_pretrained(source: str) -> PretrainedTokenizer:
     file = folder / TOKENIZER_FILE
     if not file.is_file():
         raise DataError(
-            f"tokenizer 'hf:{source}': {folder} has no {TOKENIZER_FILE}; load it with transformers' AutoTokenizer "
+            f"tokenizer '{source}': {folder} has no {TOKENIZER_FILE}; load it with transformers' AutoTokenizer "
             "and write it there with save_pretrained"
         )
     return PretrainedTokenizer(file)

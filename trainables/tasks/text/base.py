@@ -28,6 +28,7 @@ from trainables.architectures.base import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.data.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file
 from trainables.data.hub import is_local_repository
+from trainables.data.pretrained_files import is_source
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.build import absolute_tokenizer, build_tokenizer, check_tokenizer_name
 from trainables.metric import Metric, Split
@@ -49,7 +50,7 @@ class TextConfig(TaskConfig):
     """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
     `hub:REPOSITORY[:CONFIGURATION]`."""
     tokenizer: str = "char"
-    """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY`, that of a pretrained model."""
+    """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY` or `package:NAME`, that of a pretrained model."""
     bpe_vocab_size: int = Field(1024, ge=256, le=65536)
     """Largest vocabulary of a `bpe` tokenizer, which is trained on the training split."""
     val_fraction: float = Field(0.1, gt=0, lt=1)
@@ -86,8 +87,8 @@ class TextConfig(TaskConfig):
         fields: dict[str, Any] = self.model_dump(mode="json")
         if self.tokenizer != "bpe":
             del fields["bpe_vocab_size"]
-        if self.tokenizer.startswith("hf:"):
-            fields["tokenizer"] = "hf"
+        if is_source(self.tokenizer):
+            fields["tokenizer"] = "hf"  # which one it is, is part of the data hash
         if self.corpus in DECLARED_SPLITS:
             del fields["val_fraction"], fields["test_fraction"]
         if self.corpus.startswith("file:"):

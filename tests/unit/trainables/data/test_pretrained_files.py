@@ -13,7 +13,18 @@ from typing import Any
 import huggingface_hub.constants
 import pytest
 import torch
-from transformers import BertConfig, BertForMaskedLM, CohereConfig, CohereForCausalLM, GPT2Model, LlamaModel
+from transformers import (
+    BertConfig,
+    BertForMaskedLM,
+    CohereConfig,
+    CohereForCausalLM,
+    GPT2Model,
+    LlamaModel,
+    RobertaConfig,
+    RobertaForCausalLM,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
@@ -57,7 +68,7 @@ def test_parameters_are_counted_from_the_configuration_alone(folders: dict[str, 
 
 def test_a_local_folder_needs_no_network(folders: dict[str, Path], offline: list[str]) -> None:
     load(folders["gpt2"], quantisation="4bit")
-    source_hash(str(folders["gpt2"]))
+    source_hash(f"hf:{folders['gpt2']}")
     assert offline == []
 
 
@@ -81,6 +92,19 @@ def _encoder(folder: Path) -> None:
         hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=60
     )
     BertForMaskedLM(config).save_pretrained(folder)
+
+
+def _roberta(folder: Path) -> None:
+    config = RobertaConfig(
+        hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32, vocab_size=60
+    )
+    RobertaForCausalLM(config).save_pretrained(folder)
+
+
+def _translator(folder: Path) -> None:
+    T5ForConditionalGeneration(T5Config(d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)).save_pretrained(
+        folder
+    )
 
 
 def _other_vocabulary(folder: Path) -> None:
@@ -118,7 +142,13 @@ def _scaled(folder: Path) -> None:
         (_no_config, {}, r"has no config\.json; name a folder as save_pretrained writes it"),
         (_broken_config, {}, r"cannot read .*config\.json: "),
         (_headless, {}, r"1 tensors are missing or of another shape, such as lm_head\.weight; save the whole"),
-        (_encoder, {}, r"is a BertForMaskedLM, no causal LM; choose a model that predicts the next token"),
+        (
+            _encoder,
+            {},
+            r"of type 'bert', an encoder: each of its positions sees the tokens after it, .*; choose",
+        ),
+        (_roberta, {}, r"of type 'roberta', an encoder: "),
+        (_translator, {}, r"is a T5ForConditionalGeneration, no causal LM; choose a model that predicts the next"),
         (_other_vocabulary, {}, r"do not fit its config\.json: 2 tensors .*, such as lm_head\.weight; save"),
         (_truncated, {}, r"cannot read the weights in"),
         (_lost_part, {}, r"has no model-1\.safetensors; name a folder"),
@@ -147,20 +177,20 @@ def test_what_was_not_found_and_where(folders: dict[str, Path], offline: list[st
     with pytest.raises(ValueError, match=r"no folder /nowhere/at/all; name a folder as save_pretrained"):
         load(Path("/nowhere/at/all"))
     with pytest.raises(ValueError, match=r"neither a folder here nor the name of a repository, OWNER/NAME"):
-        find_source("models/tiny/llama")
+        find_source("hf:models/tiny/llama")
     assert offline == []
     with pytest.raises(
         ValueError, match=r"Looked for a folder .*, in the hub's cache \(HF_HOME\) and at the hub \("
     ):
-        find_source("owner/model")
+        find_source("hf:owner/model")
     assert offline
 
 
 @pytest.mark.parametrize("revision", ["", "@v1"])
 def test_a_plan_downloads_nothing_and_says_what_to_fetch(revision: str, offline: list[str], tmp_path: Path) -> None:
-    source = f"owner/model{revision}"
+    source = f"hf:owner/model{revision}"
     path = write_study(tmp_path)
-    theirs = f"{{name: resonant, backbone: 'hf:{source}'}}"
+    theirs = f"{{name: resonant, backbone: '{source}'}}"
     text = path.read_text(encoding="utf-8").replace(
         "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", theirs
     )
@@ -168,9 +198,12 @@ def test_a_plan_downloads_nothing_and_says_what_to_fetch(revision: str, offline:
     study = load_study(str(path))
     with pytest.raises(UserError) as error:
         build_plan(study, Inventory(cpus=2, memory_mib=8000), None)
-    command = "hf download owner/model --revision v1" if revision else "hf download owner/model"
     said = str(error.value)
-    assert "kuramoto" in said and f"'hf:{source}' is not on this machine" in said and f"`{command}`" in said
+    assert (
+        "kuramoto" in said
+        and f"'{source}' is not on this machine" in said
+        and f"`phasesweep fetch {source}`" in said
+    )
     with pytest.raises(ValueError, match="is not on this machine, and a plan downloads nothing"):
         source_hash(source)
     assert offline == []
@@ -185,9 +218,9 @@ def test_weights_that_are_missing_beside_their_configuration_are_not_fetched_by_
     snapshot.mkdir(parents=True)
     shutil.copy(folders["llama"] / "config.json", snapshot)
     with torch.device("meta"):
-        assert load_backbone("owner/model", vocab_size=VOCAB, max_seq_len=4).d_model == WIDTH
+        assert load_backbone("hf:owner/model", vocab_size=VOCAB, max_seq_len=4).d_model == WIDTH
     with pytest.raises(ValueError, match=r"has no weights on this machine \(.*c0ffee\)"):
-        source_hash("owner/model")
+        source_hash("hf:owner/model")
     assert offline == []
 
 
@@ -203,9 +236,9 @@ def test_the_hubs_cache_comes_before_the_hub(folders: dict[str, Path], offline: 
         blob = blobs / (digest if file.suffix == ".safetensors" else digest[:40])
         shutil.copy(file, blob)
         (snapshot / file.name).symlink_to(blob)
-    assert find_source("owner/model") == find_source("owner/model@main") == snapshot
-    assert source_hash("owner/model") == source_hash(str(folders["gpt2"]))
-    assert load_backbone("owner/model", vocab_size=VOCAB, max_seq_len=4).d_model == WIDTH
+    assert find_source("hf:owner/model") == find_source("hf:owner/model@main") == snapshot
+    assert source_hash("hf:owner/model") == source_hash(f"hf:{folders['gpt2']}")
+    assert load_backbone("hf:owner/model", vocab_size=VOCAB, max_seq_len=4).d_model == WIDTH
     assert offline == []
 
 
@@ -214,18 +247,18 @@ def test_the_hash_is_of_the_weights_and_not_of_the_place(
 ) -> None:
     shutil.copytree(folders["llama"], tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
-    assert absolute_source("moved") == absolute_source("./moved") == str(tmp_path / "moved")
-    assert absolute_source("owner/model") == "owner/model"
-    before = source_hash("moved")
-    assert before == source_hash(str(folders["llama"])) != source_hash(str(folders["mistral"]))
+    assert absolute_source("hf:moved") == absolute_source("hf:./moved") == f"hf:{tmp_path / 'moved'}"
+    assert absolute_source("hf:owner/model") == "hf:owner/model"
+    before = source_hash("hf:moved")
+    assert before == source_hash(f"hf:{folders['llama']}") != source_hash(f"hf:{folders['mistral']}")
     weights = tmp_path / "moved" / "model.safetensors"
     changed = bytearray(weights.read_bytes())
     changed[-1] ^= 1
     weights.write_bytes(changed)
-    assert source_hash("moved") != before
+    assert source_hash("hf:moved") != before
 
 
 def test_a_headless_gpt2_has_its_head_in_its_embedding(tmp_path: Path) -> None:
     GPT2Model(CONFIGS["gpt2"]).save_pretrained(tmp_path)
-    model = load_pretrained(str(tmp_path), quantisation="none", dtype="float32").model
+    model = load_pretrained(f"hf:{tmp_path}", quantisation="none", dtype="float32").model
     assert model.lm_head.weight is model.transformer.wte.weight

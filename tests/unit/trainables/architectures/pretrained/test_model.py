@@ -1,4 +1,4 @@
-"""Hugging Face causal LMs as backbones: four families, made small and random, against themselves."""
+"""Hugging Face causal LMs as backbones: five families, made small and random, against themselves."""
 
 from __future__ import annotations
 
@@ -80,17 +80,29 @@ def _llama_without_attention(model: Any, x_BTD: Tensor, used: float) -> Tensor:
     return logits_BTV
 
 
+def _neox_without_attention(model: Any, x_BTD: Tensor, used: float) -> Tensor:
+    h_BTD = x_BTD
+    for block in model.gpt_neox.layers:  # attention and feed-forward side by side, as in pythia
+        aside_BTD = block.mlp(block.post_attention_layernorm(h_BTD))
+        h_BTD = h_BTD + used * block.input_layernorm(h_BTD) + aside_BTD
+    logits_BTV: Tensor = model.lm_head(model.gpt_neox.final_layer_norm(h_BTD))
+    return logits_BTV
+
+
+WITHOUT_ATTENTION = {"gpt2": _gpt2_without_attention, "gpt_neox": _neox_without_attention}
+
+
 @pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize(("attention", "used"), [("identity", 1.0), ("none", 0.0)])
 def test_attention_is_replaced_by_its_input_or_by_nothing(
     attention: str, used: float, family: str, folders: dict[str, Path]
 ) -> None:
     whole = AutoModelForCausalLM.from_pretrained(folders[family]).eval()
-    reference = _gpt2_without_attention if family == "gpt2" else _llama_without_attention
+    reference = WITHOUT_ATTENTION.get(family, _llama_without_attention)
     expected = reference(whole, whole.get_input_embeddings()(tokens()), used)
     backbone = load(folders[family], attention=attention)
     torch.testing.assert_close(logits(backbone, tokens()), expected)
-    assert not any("attn" in name for name, _ in backbone.named_parameters())
+    assert not any("attn" in name or "attention." in name for name, _ in backbone.named_parameters())
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -116,6 +128,28 @@ def test_a_frozen_backbone_gets_no_gradient_and_the_adapter_does(
     assert sorted(gradients) == ["adapter.bias", "adapter.weight"]
     assert all(value.isfinite().all() and value.any() for value in gradients.values())
     assert not any(parameter.requires_grad for parameter in model.backbone.parameters())
+
+
+@pytest.mark.parametrize("family", MOST_FAMILIES)
+def test_a_head_that_is_trained_is_a_copy_and_starts_as_the_same_model(
+    family: str, folders: dict[str, Path]
+) -> None:
+    frozen, untied = load(folders[family], vocab_size=50), load(folders[family], vocab_size=50, train_head=True)
+    few = tokens() % 50
+    assert torch.equal(logits(frozen, few), logits(untied, few))
+    model = Injected(untied)
+    name = {name for name in model.gradients(few) if "adapter" not in name}
+    assert name == {name for name, value in model.named_parameters() if value.shape == (50, WIDTH)}
+    with torch.no_grad():
+        untied.head_VD.add_(1.0)
+    assert torch.equal(untied.embedding_VD, frozen.embedding_VD)
+    assert not torch.equal(untied.head_VD, frozen.head_VD)
+
+
+def test_a_head_is_trained_in_float32(folders: dict[str, Path]) -> None:
+    backbone = load(folders["gpt2"], dtype="bfloat16", quantisation="4bit", train_head=True)
+    assert backbone.head_VD.dtype == torch.float32 and backbone.embedding_VD.dtype == torch.bfloat16
+    assert logits(backbone, tokens()).dtype == torch.float32
 
 
 def test_a_trained_backbone_gets_gradients(folders: dict[str, Path]) -> None:

@@ -10,6 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
+from tests.backbones import WIDTH, save_backbones
 from trainables.architectures.base import count_parameters
 from trainables.architectures.gpt import TransformerConfig
 from trainables.architectures.resonant.answers import answer_start, at_answer, mean_row
@@ -314,17 +315,37 @@ def test_a_readout_over_the_trace_sees_what_the_last_state_has_forgotten() -> No
     assert found["trace"] > 0.1
 
 
+def test_a_trained_head_is_all_that_is_kept_of_a_frozen_backbone(tmp_path: Path) -> None:
+    """It starts as the tied one, so that all arms start from the same model."""
+    folder = save_backbones(tmp_path)["qwen2"]  # whose head is tied
+    common = {**FULL, "backbone": f"hf:{folder}", "ridge": None}
+    tied, untied = build(**common), build(**common, train_head=True)
+    tokens_BT = batch().inputs_BT
+    assert torch.equal(logits(tied, tokens_BT), logits(untied, tokens_BT))
+    head = {"backbone.model.lm_head.weight"}
+    assert untied.state_dict().keys() - untied.frozen_state == (tied.state_dict().keys() - tied.frozen_state) | head
+    assert untied.state_groups.keys() - tied.state_groups.keys() == {"head"}
+    assert count_parameters(
+        untied.config, vocab_size=VOCAB, max_seq_len=LENGTH
+    ) == VOCAB * WIDTH + count_parameters(tied.config, vocab_size=VOCAB, max_seq_len=LENGTH)
+    output = untied.train()(tokens_BT, batch().targets_BT)
+    (output.logits_BTV.logsumexp(-1).sum() + output.penalty).backward()
+    with_gradients = {name for name, value in untied.named_parameters() if value.grad is not None}
+    assert head <= with_gradients and not with_gradients & untied.frozen_state
+
+
 # --- configuration ---
 
 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"backbone": "pretrained"}, "write scratch, pretrain, hf:PATH"),
+        ({"backbone": "pretrained"}, "write scratch, pretrain, hf:PATH, hf:OWNER/NAME or package:NAME"),
         ({"readout": {}}, "needs pvm"),
         ({"readout": {}, "pvm": {}, "num_blocks": 0}, "needs num_blocks"),
         ({"ridge": {}, "pvm": {}}, "needs a readout"),
         ({"quantisation": "8bit"}, "is for backbones hf:"),
+        ({"train_head": True}, "train_head is for backbones hf:… and package:…; this one is scratch: set tie_head"),
         ({"backbone": "pretrain", "parameter_budget": 9000}, "parameter_budget needs backbone=scratch"),
         ({"plm": {"grid_x": 3}}, "must be a multiple of 24"),
         ({"pvm": {"rotation": "before"}}, "rotation"),
@@ -379,6 +400,8 @@ def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_fa
 
     assert not same({"num_layers": 2}, {"num_layers": 4})
     assert same({"num_layers": 2}, {"num_layers": 4}, fidelity="as_published", plm={})
+    assert not same({}, {"train_head": True})
+    assert same({}, {"tie_head": False})
     assert not same({"residual_init": "scaled"}, {"residual_init": "plain"})
     assert same({"num_layers": 2, "residual_init": "scaled"}, {"residual_init": "plain"}, num_blocks=0)
     assert same({"num_heads": 2}, {"num_heads": 4}, pvm={})

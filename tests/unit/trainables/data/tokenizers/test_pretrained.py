@@ -114,6 +114,6 @@ def test_what_cannot_be_counted_is_refused(tmp_path: Path) -> None:
 def test_a_folder_without_one_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(DataError, match=r"has no tokenizer\.json; load it with transformers' AutoTokenizer"):
-        load_pretrained(str(tmp_path))
+        load_pretrained(f"hf:{tmp_path}")
     with pytest.raises(DataError, match=rf"hf:{tmp_path}/none': no folder"):
-        load_pretrained(f"{tmp_path}/none")
+        load_pretrained(f"hf:{tmp_path}/none")
