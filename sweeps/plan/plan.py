@@ -20,6 +20,7 @@ from cluster.placement.size_classes import Packing, SizeClass
 from sweeps.fields import flatten
 from sweeps.studies.study import Arm, Study
 from trainables.registry import Plugin
+from trainables.units import MIB
 
 if TYPE_CHECKING:
     from cluster.memory.estimate import MemoryEstimate
@@ -31,6 +32,7 @@ ASSUMED_FLOPS_PER_CORE = 2e10
 ASSUMED_FLOPS_PER_GPU = 2e13
 ASSUMED_OVERHEAD_SECONDS = 1.0
 """Time to build, score and probe a small model."""
+BYTES_OF_FLOAT32 = 4
 SECONDS_TO_START_WORKERS = 20.0
 """From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
 reused by the next trial."""
@@ -218,10 +220,13 @@ class Plan:
         return smallest_detectable_effect(n) if n >= 2 else None
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
-        """6 operations per parameter and token at an assumed throughput, plus the time beside training."""
+        """6 operations per trained weight and token, 4 per frozen one, and the time beside training."""
         budget, task = planned.config.budget, planned.config.task
         length = int(getattr(task, "context_length", 1))
-        operations = 6.0 * max(1, planned.num_parameters * budget.steps) * budget.batch_size * length
+        all_weights = planned.memory.parameters_mib * MIB / BYTES_OF_FLOAT32
+        frozen = max(0.0, all_weights - planned.num_parameters)
+        a_token = 6.0 * planned.num_parameters + 4.0 * frozen
+        operations = a_token * budget.steps * budget.batch_size * length
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
         return ASSUMED_OVERHEAD_SECONDS + operations / (throughput * request.workers)

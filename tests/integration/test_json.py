@@ -47,7 +47,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
 }
 """A command line of every verb, about one finished sweep."""
 
-ELSEWHERE = {"submit": "test_jobs.py", "check": "test_plugins.py"}
+ELSEWHERE = {"submit": "test_jobs.py", "check": "test_plugins.py", "fetch": "test_fetch.py"}
 """Verbs that need more than a sweep, and the test beside this one that validates what they print."""
 
 COMMANDS_OF_APP = typer.main.get_command(cli.app).commands  # type: ignore[attr-defined]

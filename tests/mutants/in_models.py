@@ -19,8 +19,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="mean_field_sees_the_next_token",
         meaning="the causal mean field of the oscillators holds the next position too",
         file="trainables/architectures/kuramoto/mixer.py",
-        old="sum_cos, sum_sin = cumulative_sum(cos), cumulative_sum(sin)",
-        new="sum_cos, sum_sin = cumulative_sum(cos.roll(-1, -1)), cumulative_sum(sin.roll(-1, -1))",
+        old="sum_cos, sum_sin = cumulative_sum(own_cos), cumulative_sum(own_sin)",
+        new="sum_cos, sum_sin = cumulative_sum(own_cos.roll(-1, -1)), cumulative_sum(own_sin.roll(-1, -1))",
         caught_by="tests/unit/trainables/architectures/kuramoto/test_mixer.py::test_only_the_causal_mean_field_hides_the_future",
     ),
     Mutant(

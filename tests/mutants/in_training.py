@@ -89,8 +89,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="warm_up_off_by_one",
         meaning="the first step has learning rate 0",
         file=_OPTIMIZERS,
-        old="peak * (step + 1) / (warmup + 1)",
-        new="peak * step / (warmup + 1)",
+        old="else (step + 1) / (warmup + 1))",
+        new="else step / (warmup + 1))",
         caught_by=f"{_OPTIMIZER_TESTS}::test_cosine_is_nanogpts",
     ),
     Mutant(
@@ -169,8 +169,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="checkpoint_written_in_place",
         meaning="a full disk leaves half a checkpoint",
         file="trainables/training/checkpoints.py",
-        old="with atomic_path(path) as temporary:",
-        new="for temporary in [path]:",
+        old='with atomic_path(path) as temporary, temporary.open("wb") as file:',
+        new='with path.open("wb") as file:',
         caught_by=f"{_LOOP_TESTS}::test_a_checkpoint_is_whole_or_absent",
     ),
     Mutant(

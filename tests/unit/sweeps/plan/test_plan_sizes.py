@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from cluster.memory.cache import EstimateCache
 from cluster.memory.estimate import MemoryEstimate, estimate
 from cluster.memory.worker import Estimates
 from sweeps.plan.builder import build_plan
+from sweeps.plan.plan import ASSUMED_FLOPS_PER_CORE
 from sweeps.studies.resolve import load_study
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -89,3 +91,13 @@ def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
     after, basis = made.forecast_seconds(state)
     assert basis == "1 of 4 configurations measured"
     assert after == pytest.approx(10 * before, rel=0.02)
+
+
+def test_frozen_weights_cost_time_too() -> None:
+    """A language model of 128 million weights is not free because one layer before it is all that is trained."""
+    made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
+    heavy = [replace(one, memory=replace(one.memory, parameters_mib=512.0)) for one in made.arms]
+    seconds = replace(made, arms=tuple(heavy)).core_seconds()
+    tokens = sum(a.config.budget.steps * a.config.budget.batch_size * a.config.task.context_length for a in heavy)
+    expected = 4 * 2**27 * tokens * len(made.study.seeds) / ASSUMED_FLOPS_PER_CORE
+    assert seconds - made.core_seconds() == pytest.approx(expected, rel=0.01)
