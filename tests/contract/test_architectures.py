@@ -82,6 +82,7 @@ def test_meets_contract(config: ArchitectureConfig, contract_name: str) -> None:
         {"phase_noise": 0.03, "frequency_jitter": 0.02, "coherence_weight": 0.1, "coherence_form": "centre"},
         {"phase_layers": [0, 1], "num_oscillators": 1},
         {"phase_layers": []},
+        {"phase_weight": 0.3},
     ],
     ids=label,
 )

@@ -51,8 +51,13 @@ class CausalSelfAttention(Mixer):
         )
         return MixerOutput(self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2))))
 
-    def stream(self, x_BTD: Tensor, state: KeyValueCache | None = None) -> tuple[Tensor, KeyValueCache]:
-        """Attend, without dropout, to the new positions and those of the cache, which grows with the sequence."""
+    def stream(self, x_BTD: Tensor, state: KeyValueCache | None = None) -> tuple[Tensor, KeyValueCache] | None:
+        """Attend, without dropout, to the new positions and those of the cache, which grows with the sequence.
+
+        None if later positions are attended to.
+        """
+        if not self.causal:
+            return None
         q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
         if state is not None:
             k_BHTK, v_BHTK = torch.cat((state.k_BHTK, k_BHTK), -2), torch.cat((state.v_BHTK, v_BHTK), -2)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from trainables.architectures.kuramoto.mixer import KuramotoMixer
-from trainables.layers.attention import CausalSelfAttention
+from trainables.architectures.kuramoto.mixer import FieldSums, KuramotoMixer
+from trainables.layers.attention import CausalSelfAttention, KeyValueCache
 from trainables.layers.mixer import Mixer, MixerOutput
 
 
@@ -32,6 +32,16 @@ class HybridMixer(Mixer):
         phased = self.phases(x_BTD, real_BT)
         attended_BTD = self.attention(x_BTD).y_BTD
         return MixerOutput(self._weigh(attended_BTD, phased.y_BTD), phased.penalty)
+
+    def stream(
+        self, x_BTD: Tensor, state: tuple[FieldSums, KeyValueCache] | None = None
+    ) -> tuple[Tensor, tuple[FieldSums, KeyValueCache]] | None:
+        """Mix from the states of both on; None if they are not causal."""
+        fields, cache = state or (None, None)
+        phased, attended = self.phases.stream(x_BTD, fields), self.attention.stream(x_BTD, cache)
+        if phased is None or attended is None:
+            return None
+        return self._weigh(attended[0], phased[0]), (phased[1], attended[1])
 
     def _weigh(self, attended_BTD: Tensor, phased_BTD: Tensor) -> Tensor:
         return (1 - self.phase_weight) * attended_BTD + self.phase_weight * phased_BTD

@@ -47,3 +47,16 @@ def test_its_attention_sees_the_future_only_as_published(fidelity: str, sees: bo
     other_BTD[:, -1] += 1.0
     change = (layer(x_BTD).y_BTD - layer(other_BTD).y_BTD)[:, :-1].abs().max()
     assert bool(change > 1e-6) is sees
+
+
+def test_continues_from_the_states_of_both_unless_it_sees_the_future() -> None:
+    x_BTD = torch.randn(2, 6, 8, dtype=torch.float64)
+    layer, parts, state = hybrid(), [], None
+    for part_BTD in x_BTD.split([1, 3, 2], dim=1):
+        found = layer.stream(part_BTD, state)
+        assert found is not None
+        parts.append(found[0])
+        state = found[1]
+    torch.testing.assert_close(torch.cat(parts, 1), layer(x_BTD).y_BTD, rtol=0, atol=1e-12)
+    published = hybrid(fidelity="as_published")
+    assert published.stream(x_BTD) is published.attention.stream(x_BTD) is None
