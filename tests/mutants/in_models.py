@@ -66,6 +66,15 @@ MUTANTS: tuple[Mutant, ...] = (
         "::test_its_attention_sees_the_future_only_as_published[as_published-True]",
     ),
     Mutant(
+        name="padding_pulls",
+        meaning="the oscillators of masked padding pull the others all the same",
+        file="trainables/architectures/kuramoto/mixer.py",
+        old="(cos, sin) if pulls_xT is None else (cos * pulls_xT, sin * pulls_xT)",
+        new="(cos, sin)",
+        caught_by="tests/unit/trainables/architectures/kuramoto/test_config.py"
+        "::test_masked_padding_pulls_nobody[False]",
+    ),
+    Mutant(
         name="corrected_repels",
         meaning="`attractive` oscillators repel each other, as the published code's do",
         file="trainables/architectures/kuramoto/mixer.py",

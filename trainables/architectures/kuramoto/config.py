@@ -112,7 +112,7 @@ class KuramotoConfig(BackboneConfig):
     @property
     def memory_neutral(self) -> frozenset[str]:
         """Strengths and signs multiply the same tensors; `fidelity` only sets defaults."""
-        return frozenset({"fidelity", "coupling", "sign", "dt", "coherence_target"})
+        return frozenset({"fidelity", "coupling", "frequency_std", "sign", "dt", "coherence_target"})
 
     @property
     def violates(self) -> frozenset[str]:
@@ -150,8 +150,9 @@ class KuramotoConfig(BackboneConfig):
 
     @classmethod
     def contract_configs(cls, **sizes: Any) -> list[Self]:
-        """Return the default ones with two oscillators: the slow reference needs T×T tensors for each."""
-        return super().contract_configs(num_oscillators=2, **sizes)
+        """Return the default ones and hybrids; with two oscillators, as the slow reference has T×T tensors."""
+        hybrids = super().contract_configs(num_oscillators=2, phase_weight=0.5, **sizes)
+        return [*super().contract_configs(num_oscillators=2, **sizes), *hybrids[::2]]
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return oscillators for a phase layer, attention beside them if they have not all the weight."""

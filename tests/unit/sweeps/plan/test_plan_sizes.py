@@ -22,6 +22,7 @@ from trainables.registry import ARCHITECTURES
 
 OTHER_VALUES = {
     "fidelity": "as_published",
+    "frequency_std": 0.2,
     "coupling": 0.0,
     "sign": "repulsive",
     "dt": 0.5,
