@@ -147,11 +147,6 @@ def _memory_of(config: TrialConfig, task: Task, micro: int | None) -> tuple[floa
     return found.total_mib, found.peak_stage
 
 
-def measure(case: Case) -> Outcome:
-    """Estimate a case here, and run it in a process of its own."""
-    return measure_all([case])[0]
-
-
 def measure_all(cases: Sequence[Case]) -> list[Outcome]:
     """Estimate cases here, and run each in a process of its own; all are forks of one that has imported all."""
     predicted = [_memory_of(config := case.config(), config.task.build(None), case.micro) for case in cases]

@@ -237,7 +237,6 @@ MORE = (
     Case(architecture=POOL, width=64, depth=3, batch=192, length=128),
     # evaluation and probes
     Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=96),
-    Case(architecture=CONTROL, width=192, depth=1, batch=2, length=1024, windows=96, precision="bfloat16"),
     Case(architecture=KURAMOTO, width=128, depth=1, batch=2, length=1024, windows=96),
 )
 """With the quick ones a case for each part of the estimate; the benchmark has more of each, and larger ones."""
@@ -259,7 +258,7 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(case: Case, measured:
 
 @needs_clear_refs
 @pytest.mark.slow
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1200)  # on a busy machine
 def test_every_estimate_is_near_what_a_real_process_grows_by() -> None:
     """All after one start of Python, which takes as long as a trial."""
     outcomes = measure_all(MORE)

@@ -26,7 +26,7 @@ from tests.backbones import (
     save_backbones,
     tokens,
 )
-from tests.benchmarks.memory_error import Case, measure
+from tests.benchmarks.memory_error import Case, Outcome, measure_all
 from tests.weight_storages import weight_storages
 from trainables.architectures.pretrained.model import HuggingFaceBackbone
 from trainables.architectures.pretrained.quantised_linear import Linear4Bit, Linear8Bit, QuantisedLinear
@@ -203,26 +203,39 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize(
-    ("quantisation", "dtype", "length"),
-    [
-        *((quantisation, "bfloat16", 16) for quantisation in ("none", *QUANTISED)),  # most while it is built
-        ("none", "bfloat16", 512),
-        ("8bit", "bfloat16", 512),
-        ("none", "float32", 256),
-        ("4bit", "float32", 256),
-    ],
+WEIGHTS = (
+    *((quantisation, "bfloat16", 16) for quantisation in ("none", *QUANTISED)),  # most while it is built
+    ("none", "bfloat16", 512),
+    ("8bit", "bfloat16", 512),
+    ("none", "float32", 256),
+    ("4bit", "float32", 256),
 )
-def test_the_estimate_is_near_what_a_real_process_grows_by(
-    quantisation: str, dtype: str, length: int, large: Path
-) -> None:
-    architecture = {"name": "resonant", "backbone": f"hf:{large}", "quantisation": quantisation}
-    case = Case(
-        architecture={**architecture, "backbone_dtype": dtype}, width=64, depth=1, batch=2, length=length, windows=4
+"""(quantisation, type of the other weights, tokens of a sequence) of the trials that are measured."""
+
+
+@pytest.fixture(scope="module")
+def outcomes(large: Path) -> list[Outcome]:
+    """Measure all after one start of Python, which takes longer than a trial."""
+    backbones = [
+        {"name": "resonant", "backbone": f"hf:{large}", "quantisation": quantisation, "backbone_dtype": dtype}
+        for quantisation, dtype, _ in WEIGHTS
+    ]
+    sizes = {"width": 64, "depth": 1, "batch": 2, "windows": 4}
+    return measure_all(
+        [
+            Case(architecture=backbone, length=length, **sizes)
+            for backbone, (*_, length) in zip(backbones, WEIGHTS, strict=True)
+        ]
     )
-    outcome = measure(case)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)  # the first one measures all
+@pytest.mark.parametrize("weights", WEIGHTS, ids=str)
+def test_the_estimate_is_near_what_a_real_process_grows_by(
+    weights: tuple[str, str, int], outcomes: list[Outcome]
+) -> None:
+    (quantisation, dtype, length), outcome = weights, outcomes[WEIGHTS.index(weights)]
     # Files are mapped whole and not read whole: near building, the cap counts more than is resident.
     # Elsewhere that is, of weights that stay in the file, the rows of the embedding that no byte has. Kernels in
     # bfloat16 copy what they read, which no tensor shows; the headroom of every request is 10 %.
