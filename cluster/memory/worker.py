@@ -71,7 +71,8 @@ class Estimates:
             self._cache.keep(key, bare)
         self._found[key] = bare
         data_mib = 0.0 if resources.gpus_per_trial else self._of(task).task_mib
-        whole = replace(bare, context_mib=self._process_mib, workspace_mib=bare.workspace_mib + data_mib)
+        context_mib = self._process_mib + bare.context_mib
+        whole = replace(bare, context_mib=context_mib, workspace_mib=bare.workspace_mib + data_mib)
         return of_one_worker(whole, resources)
 
     def _of(self, task: Task) -> _TaskFacts:

@@ -189,4 +189,13 @@ MUTANTS: tuple[Mutant, ...] = (
         new="unfold(0, self.max_length + 1, self.context_length)",
         caught_by="tests/unit/trainables/tasks/test_length_bands.py::test_bands_equal_a_plain_loop",
     ),
+    Mutant(
+        name="package_named_by_its_version",
+        meaning="other weights under the same version of a package are the same configuration",
+        file="trainables/data/package_fetch.py",
+        old="sha256=digest)",
+        new="sha256=str(version))",
+        caught_by="tests/unit/trainables/data/test_package_fetch.py::"
+        "test_a_package_becomes_a_backbone_with_its_tokenizer",
+    ),
 )

@@ -92,4 +92,12 @@ MUTANTS = (
         new="        if True:\n",
         caught_by=f"{_PARITY}[KISS-Ridge, collected and solved]",
     ),
+    Mutant(
+        name="trained_head_not_kept",
+        meaning="the trained head of a frozen backbone is left out of checkpoints",
+        file=_MODEL,
+        old="self.backbone.state_dict() if name not in trained)",
+        new="self.backbone.state_dict() if name)",
+        caught_by=f"{_MODEL_TESTS}::test_a_trained_head_is_all_that_is_kept_of_a_frozen_backbone",
+    ),
 )

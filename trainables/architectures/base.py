@@ -155,6 +155,11 @@ class ArchitectureConfig(NamedConfig):
         return frozenset()
 
     @property
+    def libraries_mib(self) -> float:
+        """Memory that a worker's process takes for libraries which only this configuration imports, MiB."""
+        return 0.0
+
+    @property
     def microbatch_invariant(self) -> bool:
         """Whether splitting a batch leaves the gradients equal: false with dropout, noise, counters of forward
         passes, a penalty that is not a mean over sequences, or sequences that see each other."""

@@ -141,18 +141,25 @@ def load_backbone(
         _check_behaviour(source, model)
     for block in blocks:
         if attention != "kept":
-            _bypass_attention(block, keep_input=attention == "identity")
+            _bypass_attention(block, keep_input=attention == "identity", is_mapped=opened.is_mapped)
         if checkpoint_blocks:
             block.forward = _ComputedAnew(block.forward)  # wraps the method, so that parameter names stay
     return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen, train_head=train_head)
 
 
 class _Bypass(nn.Module):
-    """Replaces a block's attention."""
+    """Replaces a block's attention.
 
-    def __init__(self, *, keep_input: bool) -> None:
+    Args:
+        keep_input: Whether it returns its normed input, instead of zero.
+        replaced: What is held on to, in a tuple so that it is no part of the model: memory that is not freed
+            anyway, so that an estimate knows it.
+    """
+
+    def __init__(self, *, keep_input: bool, replaced: tuple[nn.Module, ...]) -> None:
         super().__init__()
         self.keep_input = keep_input
+        self.replaced = replaced
 
     def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         """Return the normed input or zero, and no attention weights."""
@@ -175,10 +182,10 @@ def _has_attention(block: nn.Module) -> bool:
     return any(name in ATTENTION_NAMES for name, _ in block.named_children())
 
 
-def _bypass_attention(block: nn.Module, *, keep_input: bool) -> None:
-    for name, _ in list(block.named_children()):
+def _bypass_attention(block: nn.Module, *, keep_input: bool, is_mapped: bool) -> None:
+    for name, replaced in list(block.named_children()):
         if name in ATTENTION_NAMES:
-            setattr(block, name, _Bypass(keep_input=keep_input))
+            setattr(block, name, _Bypass(keep_input=keep_input, replaced=(replaced,) if is_mapped else ()))
 
 
 def _blocks(source: str, model: Any) -> nn.ModuleList:

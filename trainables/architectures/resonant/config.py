@@ -17,7 +17,7 @@ from search_spaces.optional_groups import from_fields, to_fields
 from search_spaces.resonant import SEARCH, SPACES
 from trainables.architectures.base import ArchitectureConfig, LanguageModel
 from trainables.architectures.gpt import BackboneConfig, TransformerConfig
-from trainables.architectures.pretrained.loading import Dtype
+from trainables.architectures.pretrained.loading import LIBRARIES_MIB, Dtype
 from trainables.architectures.pretrained.quantised_linear import Quantisation
 from trainables.architectures.resonant.block.schedule import ScheduleCounter
 from trainables.architectures.resonant.fields import (
@@ -228,6 +228,11 @@ class ResonantConfig(BackboneConfig):
     def is_hugging_face(self) -> bool:
         """Whether the backbone is a Hugging Face model, from a folder, the hub or a package."""
         return is_source(self.backbone)
+
+    @property
+    def libraries_mib(self) -> float:
+        """That of `transformers`, for a Hugging Face backbone."""
+        return LIBRARIES_MIB if self.is_hugging_face else 0.0
 
     @property
     def is_frozen(self) -> bool:
