@@ -115,7 +115,7 @@ def estimate(
         optimizer_mib=optimizer / MIB,
         activations_mib=activations / MIB,
         workspace_mib=(rest - gradients - activations) / MIB + (task_mib if device == "cpu" else 0.0),
-        context_mib=process_mib + (config.architecture.libraries_mib if device == "cpu" else 0.0),
+        context_mib=process_mib,
         peak_stage=stage,
     )
 

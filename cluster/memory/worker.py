@@ -70,8 +70,10 @@ class Estimates:
             bare = estimate(config, **sizes, process_mib=0.0)
             self._cache.keep(key, bare)
         self._found[key] = bare
-        data_mib = 0.0 if resources.gpus_per_trial else self._of(task).task_mib
-        context_mib = self._process_mib + bare.context_mib
+        libraries_mib, data_mib = config.architecture.libraries_mib, self._of(task).task_mib
+        if resources.gpus_per_trial:  # both are in the host's memory
+            libraries_mib = data_mib = 0.0
+        context_mib = self._process_mib + libraries_mib
         whole = replace(bare, context_mib=context_mib, workspace_mib=bare.workspace_mib + data_mib)
         return of_one_worker(whole, resources)
 

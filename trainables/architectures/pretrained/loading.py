@@ -56,17 +56,19 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
     has_data = not (probe.is_meta or isinstance(probe, FakeTensor))
     folder = find_source(source, weights=not probe.is_meta, fetch=has_data)
     config = _read_config(source, folder)
+    # Before a model is built: that changes the configuration's dtype.
+    is_mapped = quantisation == "none" and config.dtype == _DTYPES[dtype]
     if has_data:
         model = _load(source, folder, config, quantisation, _DTYPES[dtype])
-        return LoadedModel(model, has_data, _stays_mapped(config, quantisation, _DTYPES[dtype]))
+        return LoadedModel(model, has_data, is_mapped)
     with torch.device("meta"):
         model = _build(config, _DTYPES[dtype])
         _replace_unfilled(model, quantisation)
     if not probe.is_meta:
-        files = torch.empty(_mapped_bytes(folder, config, quantisation, _DTYPES[dtype]), dtype=torch.uint8)
+        files = torch.empty(0 if is_mapped else _size_of(weight_files(folder)), dtype=torch.uint8)
         _allocate(model)
         del files
-    return LoadedModel(model.eval(), has_data, _stays_mapped(config, quantisation, _DTYPES[dtype]))
+    return LoadedModel(model.eval(), has_data, is_mapped)
 
 
 def _read_config(source: str, folder: Path) -> Any:
@@ -151,15 +153,9 @@ def _leave_files(model: nn.Module) -> None:
                 tensor.data = tensor.data.clone()
 
 
-def _stays_mapped(config: Any, quantisation: Quantisation, dtype: torch.dtype) -> bool:
-    return quantisation == "none" and bool(config.dtype == dtype)
-
-
-def _mapped_bytes(folder: Path, config: Any, quantisation: Quantisation, dtype: torch.dtype) -> int:
-    """Return the size of the mapped weight files while a model is built; 0 if they become its memory."""
-    if _stays_mapped(config, quantisation, dtype):
-        return 0
-    return sum(path.stat().st_size for path in weight_files(folder))
+def _size_of(files: list[Path]) -> int:
+    """Return the bytes of the files, which are mapped while a model is copied from them."""
+    return sum(path.stat().st_size for path in files)
 
 
 def _asked(quantisation: Quantisation, dtype: torch.dtype) -> Any:

@@ -12,7 +12,8 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
-from cluster.memory.estimate import MemoryEstimate, estimate
+from cluster.memory.estimate import PROCESS_MIB, MemoryEstimate, estimate
+from cluster.memory.worker import Estimates
 from tests.backbones import (
     CONFIGS,
     MOST_FAMILIES,
@@ -28,8 +29,11 @@ from tests.backbones import (
 )
 from tests.benchmarks.memory_error import Case, Outcome, measure_all
 from tests.weight_storages import weight_storages
+from trainables.architectures.gpt import TransformerConfig
+from trainables.architectures.pretrained.loading import LIBRARIES_MIB
 from trainables.architectures.pretrained.model import HuggingFaceBackbone
 from trainables.architectures.pretrained.quantised_linear import Linear4Bit, Linear8Bit, QuantisedLinear
+from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
 from trainables.units import MIB
 
@@ -191,6 +195,28 @@ def test_a_trial_is_estimated_as_every_other(quantisation: str, folders: dict[st
     anew = estimated(folders["llama"], quantisation=quantisation, checkpoint_blocks=True)
     assert anew.activations_mib < 0.9 * found.activations_mib
     assert anew.parameters_mib == found.parameters_mib
+
+
+@pytest.mark.parametrize(
+    ("options", "stays"), [({}, True), ({"dtype": "bfloat16"}, False), ({"quantisation": "8bit"}, False)]
+)
+def test_bypassed_attention_stays_in_a_mapped_file(
+    options: dict[str, str], stays: bool, folders: dict[str, Path]
+) -> None:
+    """Its pages were read with the others' and go with the whole file only: what is counted must know."""
+    with FakeTensorMode():
+        backbone = load(folders["llama"], attention="identity", **options)
+    held = [module for module in backbone.modules() if getattr(module, "replaced", ())]
+    assert len(held) == (2 if stays else 0)
+    assert not any("attn" in name for name in backbone.state_dict())
+
+
+def test_a_worker_also_holds_transformers(folders: dict[str, Path]) -> None:
+    config = trial(folders["llama"])
+    found = Estimates().of_worker(config, config.task.build(None), ResourceConfig())
+    assert found.context_mib == PROCESS_MIB + LIBRARIES_MIB
+    ours = config.model_copy(update={"architecture": TransformerConfig(d_model=16, num_layers=1, num_heads=2)})
+    assert Estimates().of_worker(ours, config.task.build(None), ResourceConfig()).context_mib == PROCESS_MIB
 
 
 @pytest.fixture(scope="module")
