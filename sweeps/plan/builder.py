@@ -253,7 +253,7 @@ def _planned(
             "set budget.steps: 0 to score it as it starts"
         )
     identity = config_id(arm.config, task.data_hash, {need.role: need.identity for need in needs})
-    return PlannedArm(arm, identity, task.data_hash, memory, num_parameters, needs)
+    return PlannedArm(arm, identity, task.data_hash, memory, num_parameters, task.context_length, needs)
 
 
 def _describe_unit(planned: PlannedArm, study: Study) -> ArmInfo:

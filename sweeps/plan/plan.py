@@ -48,6 +48,8 @@ class PlannedArm:
     memory: MemoryEstimate
     """Of one worker, by the estimate alone."""
     num_parameters: int
+    context_length: int
+    """Tokens of one of its task's sequences."""
     dependencies: tuple[Dependency, ...] = ()
     """Whose weights it starts with."""
     seed: int | None = None
@@ -221,12 +223,11 @@ class Plan:
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
         """6 operations per trained weight and token, 4 per frozen one, and the time beside training."""
-        budget, task = planned.config.budget, planned.config.task
-        length = int(getattr(task, "context_length", 1))
+        budget = planned.config.budget
         all_weights = planned.memory.parameters_mib * MIB / BYTES_OF_FLOAT32
         frozen = max(0.0, all_weights - planned.num_parameters)
         a_token = 6.0 * planned.num_parameters + 4.0 * frozen
-        operations = a_token * budget.steps * budget.batch_size * length
+        operations = a_token * budget.steps * budget.batch_size * planned.context_length
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
         return ASSUMED_OVERHEAD_SECONDS + operations / (throughput * request.workers)

@@ -99,6 +99,11 @@ def test_frozen_weights_cost_time_too() -> None:
     made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
     heavy = [replace(one, memory=replace(one.memory, parameters_mib=512.0)) for one in made.arms]
     seconds = replace(made, arms=tuple(heavy)).core_seconds()
-    tokens = sum(a.config.budget.steps * a.config.budget.batch_size * a.config.task.context_length for a in heavy)
+    tokens = sum(a.config.budget.steps * a.config.budget.batch_size * a.context_length for a in heavy)
     expected = 4 * 2**27 * tokens * len(made.study.seeds) / ASSUMED_FLOPS_PER_CORE
     assert seconds - made.core_seconds() == pytest.approx(expected, rel=0.01)
+
+
+def test_a_forecast_knows_the_length_of_drawn_examples() -> None:
+    made = build_plan(load_study("resonant_needle", "smoke"), local_inventory(), None)
+    assert {planned.context_length for planned in made.arms} == {4 * 8 + 1 + 2}

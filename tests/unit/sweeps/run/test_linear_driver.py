@@ -87,7 +87,7 @@ def arm_of(name: str, role: str, *, seed: int | None = None, depends_on: list[Ke
         task=SimpleNamespace(context_length=8),
     )
     arm: Any = SimpleNamespace(name=name, role=role, config=config)
-    return PlannedArm(arm, name, "", memory, 1, needs, seed)
+    return PlannedArm(arm, name, "", memory, 1, 16, needs, seed)
 
 
 class _Nobody:
