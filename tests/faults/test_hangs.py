@@ -51,14 +51,14 @@ class StuckConfig(TPIConfig):
     def build_mixer(self, layer):
         mixer, passes = super().build_mixer(layer), count(1)
 
-        def never_comes_back(phases, *_):
-            if phases.training and next(passes) == {STUCK_AT}:
+        def never_comes_back(out, *_):
+            if out.training and next(passes) == {STUCK_AT}:
                 while True: pass
 
-        mixer.phases.register_forward_hook(never_comes_back)
+        mixer.out.register_forward_hook(never_comes_back)
         return mixer
 """
-"""TPI whose 13th step never ends: between the phases and their scan it is busy for ever."""
+"""TPI whose 13th step never ends: after the scan it is busy for ever."""
 STUCK_LINE = next(n for n, line in enumerate(STUCK_FAMILY.splitlines(), start=1) if "while" in line)
 STUCK_PLACE = f'stuck_tpi.py", line {STUCK_LINE} in never_comes_back'
 WORKER = """\
@@ -102,7 +102,7 @@ def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_
         config=config.model_dump(mode="json"),
         data_hash=config.task.build(None).data_hash,
         plugins=[asdict(plugin)],
-        report_timeout_seconds=1.0,
+        report_timeout_seconds=4.0,
     )
     command = [sys.executable, "-c", WORKER]
     done = subprocess.run(command, check=False, input=given.to_json(), capture_output=True, text=True, timeout=60)

@@ -78,7 +78,7 @@ def test_it_counts_who_ran_out_and_who_was_hurt() -> None:
     )
     assert (made.num_ooms, made.num_recovered, made.num_neighbours_hurt) == (3, 1, 1)
     assert [arm.num_ooms for arm in made.arms] == [3, 0]
-    assert made.in_words().endswith("; 3 out of memory, 1 of them recovered; 1 neighbour hurt")
+    assert made.in_words().endswith("; 3 out of memory, 1 of them recovered; 1 killed from outside")
 
 
 def test_every_worker_of_a_trial_takes_its_part() -> None:

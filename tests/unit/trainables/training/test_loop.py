@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pytest
 import torch
@@ -128,8 +128,8 @@ def test_a_checkpoint_is_whole_or_absent(tmp_path: Path, monkeypatch: pytest.Mon
     trainer.save(tmp_path / "c.pt")
     before = (tmp_path / "c.pt").read_bytes()
 
-    def dies(state: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
+    def dies(state: object, file: BinaryIO) -> None:
+        file.write(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(torch, "save", dies)

@@ -221,7 +221,12 @@ def test_probes_of_the_model() -> None:
         model.final_norm.weight.neg_()  # so that the largest logits, those of the token itself, are negative
     found = model.probes(tokens_BT)
     assert model.training and found == model.probes(tokens_BT), "measured without dropout"
-    assert {name.removeprefix("probe/") for name in found} == {
+    of_layers = {
+        f"{name}/layer{layer}"
+        for name in ("tpi_window", "tpi_phase_variance", "tpi_full_turns")
+        for layer in (0, 1)
+    }
+    assert {name.removeprefix("probe/") for name in found} == of_layers | {
         "tpi_window",
         "tpi_phase_variance",
         "tpi_phase_variance_null",
