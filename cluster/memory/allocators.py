@@ -13,6 +13,8 @@ Device = Literal["cpu", "cuda"]
 _PAGE = 4096
 _HOST_MMAP = MIB
 """`MALLOC_MMAP_THRESHOLD_` of a worker: tensors of this size and above are mapped and unmapped one by one."""
+_HOST_TRIM = 128 * MIB
+"""`MALLOC_TRIM_THRESHOLD_` of a worker: free bytes of the heap beyond which they go back."""
 
 _CUDA_GRAIN = 512
 _CUDA_SMALL = MIB
@@ -24,8 +26,9 @@ _CUDA_MIDDLE_SEGMENT = 20 * MIB
 class Allocator(Protocol):
     """The allocator that a ledger takes memory from."""
 
-    held_bytes: int
-    """Bytes that the process holds now."""
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the process holds now."""
 
     def take(self, size: int) -> Any:
         """Take `size` bytes; return the handle that `give` needs."""
@@ -35,21 +38,44 @@ class Allocator(Protocol):
 
 
 class HostAllocator:
-    """glibc with the thresholds of a worker: freed memory goes back to the kernel, in whole pages."""
+    """glibc with the thresholds of a worker: what is mapped goes back to the kernel when it is freed, in whole
+    pages; the heap of smaller tensors stays as large as it ever was, until enough of it is free."""
 
     def __init__(self) -> None:
-        self.held_bytes = 0
+        self._mapped_bytes = self._used_bytes = self._heap_bytes = 0
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes that the process holds now."""
+        return self._mapped_bytes + self._heap_bytes
 
     def take(self, size: int) -> int:
-        """Take `size` bytes: whole pages above the threshold, otherwise 16-byte grains of the heap."""
-        grain, header = (_PAGE, 16) if size >= _HOST_MMAP else (16, 8)
-        rounded = -(-(size + header) // grain) * grain if size else 0
-        self.held_bytes += rounded
-        return rounded
+        """Take `size` bytes: whole pages above the threshold, otherwise 16-byte grains of the heap.
+
+        Returns:
+            Bytes taken; negative if of the heap.
+        """
+        if size >= _HOST_MMAP:
+            mapped = _rounded(size + 16, _PAGE)
+            self._mapped_bytes += mapped
+            return mapped
+        used = _rounded(size + 8, 16) if size else 0
+        self._used_bytes += used
+        self._heap_bytes = max(self._heap_bytes, self._used_bytes)
+        return -used
 
     def give(self, taken: int) -> None:
         """Free memory."""
-        self.held_bytes -= taken
+        if taken > 0:
+            self._mapped_bytes -= taken
+            return
+        self._used_bytes += taken
+        if self._heap_bytes - self._used_bytes > _HOST_TRIM:
+            self._heap_bytes = self._used_bytes
+
+
+def _rounded(size: int, grain: int) -> int:
+    return -(-size // grain) * grain
 
 
 class _Block:

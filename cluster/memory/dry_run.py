@@ -6,7 +6,6 @@ loop does (clipping, the optimiser, evaluation, probes) is included, because the
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.overrides import TorchFunctionMode
 
 from cluster.memory.allocators import Device, allocator_of
+from cluster.memory.kernels import CpuKernels
 from cluster.memory.tensor_ledger import Ledger, nbytes
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
 from trainables.batch import Batch
@@ -29,12 +29,8 @@ from trainables.training.numerics import Numerics
 from trainables.training.probes import PROBE_BATCH
 
 _DECIDING = 7 / 8
-"""Windows below this fraction of the full length are skipped in evaluation: memory rises with the length, and the
-probes also cut windows near the end."""
-
-_TEMPORARIES_8BIT = 5
-"""Float32 copies of a parameter that bitsandbytes' 8-bit AdamW makes at once on a CPU: both states, the gradient,
-the root of the second state and its quotient. Its GPU kernel makes none."""
+"""Windows below this fraction of the full length are skipped in evaluation, unless each length leaves code that is
+compiled for it: memory rises with the length, and the probes also cut windows near the end."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +72,7 @@ def dry_run(
     # The optimiser creates its state in the first step. If freed memory goes back, the second step needs the same
     # plus that state; an allocator that keeps segments has to go through both.
     steps = min(2 if device == "cuda" else 1, config.budget.steps)
-    ledger = Ledger(allocator_of(device), functools.partial(_hidden_bytes, device))
+    ledger = Ledger(allocator_of(device), CpuKernels() if device == "cpu" else None)
     stub = _StubTask(
         vocab_size=vocab_size,
         context_length=context_length,
@@ -85,7 +81,7 @@ def dry_run(
         num_others=config.budget.batch_size - batch_size if device == "cpu" else 0,
         ledger=ledger,
     )
-    shortened = _shortened(config, steps, batch_size, context_length)
+    shortened = _shortened(config, steps, batch_size, context_length, ledger)
     found = _run(shortened, stub, ledger, micro_batch_size, device)
     if steps < min(2, config.budget.steps):
         for peaks in (found.held, found.live):
@@ -93,10 +89,12 @@ def dry_run(
     return found
 
 
-def _shortened(config: TrialConfig, steps: int, batch_size: int, context_length: int) -> TrialConfig:
+def _shortened(
+    config: TrialConfig, steps: int, batch_size: int, context_length: int, ledger: Ledger
+) -> TrialConfig:
     budget = config.budget.model_copy(update={"batch_size": batch_size, "steps": steps, "report_every": steps})
     alone = {"pretraining": None, "resume_from": None}  # loaded weights take no more memory from the first step on
-    staying = _StaysOnDevice(config.architecture, context_length)
+    staying = _StaysOnDevice(config.architecture, context_length, ledger)
     return config.model_copy(update={**alone, "budget": budget, "architecture": staying})
 
 
@@ -147,14 +145,6 @@ def _numerics(micro_batch_size: int) -> Numerics:
     )
 
 
-def _hidden_bytes(device: Device, operation: Any, arguments: tuple[Any, ...]) -> int:
-    """Return what an operation takes and frees internally, if fake tensors do not run its internals."""
-    if device == "cpu" and operation.name() == "bitsandbytes::optimizer_update_8bit_blockwise":
-        gradient: Tensor = arguments[1]
-        return _TEMPORARIES_8BIT * 4 * gradient.numel()
-    return 0
-
-
 class _Reads(TorchFunctionMode):
     """Returns ones wherever the loop reads the values of fake tensors, as it does for reports."""
 
@@ -187,8 +177,8 @@ _READING: dict[Any, Callable[[Tensor], Any]] = {
 class _StaysOnDevice:
     """An architecture whose models stay on the device they are built on: PyTorch cannot move fake parameters."""
 
-    def __init__(self, architecture: ArchitectureConfig, context_length: int) -> None:
-        self._architecture, self._context_length = architecture, context_length
+    def __init__(self, architecture: ArchitectureConfig, context_length: int, ledger: Ledger) -> None:
+        self._architecture, self._context_length, self._ledger = architecture, context_length, ledger
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model."""
@@ -198,7 +188,7 @@ class _StaysOnDevice:
 
         def skip_short(tokens_BT: Tensor, *targets_BT: Tensor) -> ModelOutput:
             size, length = tokens_BT.shape
-            if model.training or length >= _DECIDING * self._context_length:
+            if model.training or length >= _DECIDING * self._context_length or self._ledger.compiles:
                 output: ModelOutput = forward(tokens_BT, *targets_BT)
                 return output
             return ModelOutput(torch.zeros(size, length, vocab_size), torch.zeros(()))
@@ -283,7 +273,14 @@ class _StubTask(Task):
         self._ledger.stage = "probes"
         size = min(num_sequences, self._held_out_sequences)
         self._others = self._zeros(max(0, size - PROBE_BATCH))
-        return self._zeros(min(size, PROBE_BATCH))
+        return self._zeros(min(size, PROBE_BATCH + self._last_part(size, PROBE_BATCH)))
+
+    def _last_part(self, size: int, batch_size: int) -> int:
+        """Return how many sequences a smaller last part has, if each shape of a part takes memory; else 0.
+
+        Validation may have more sequences than are known here, so a multiple of the batch gets a last part of 1.
+        """
+        return size % batch_size or 1 if self._ledger.compiles and size > batch_size else 0
 
     def evaluate(
         self,
@@ -296,13 +293,16 @@ class _StubTask(Task):
     ) -> dict[str, float]:
         """Score a batch; a repeated call needs no more memory and does nothing."""
         self._ledger.stage, self._others = "evaluation", None
-        size = min(batch_size, max_sequences or batch_size, self._held_out_sequences)
+        total = min(max_sequences or self._held_out_sequences, self._held_out_sequences)
+        size = min(batch_size, total)
         found = {"val_subset/loss": 1.0}
-        if size in self._scored:
+        if total in self._scored:
             return found
-        self._scored.add(size)
-        inputs_BT, targets_BT, _ = self._zeros(size)
-        _score(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device))
+        self._scored.add(total)
+        for rows in (size, self._last_part(total, batch_size)):
+            if rows:
+                inputs_BT, targets_BT, _ = self._zeros(rows)
+                _score(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device))
         if self.max_length > self.context_length:  # as many tokens, in fewer and longer windows
             num_long = max(1, size * self.context_length // self.max_length)
             long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable
-from typing import Any
+from collections.abc import Hashable, Iterable
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,17 +13,30 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from cluster.memory.allocators import Allocator
 
 
+class Kernels(Protocol):
+    """What a device's operations take beside the tensors that they return."""
+
+    compiled_bytes: int
+    """Bytes that stay for each code that an operation is compiled to."""
+
+    def temporary_bytes(self, operation: Any, arguments: tuple[Any, ...]) -> int:
+        """Return what an operation takes and frees internally."""
+
+    def compiled_for(self, operation: Any, arguments: tuple[Any, ...]) -> Hashable | None:
+        """Return what identifies the code that an operation is compiled to; None if it is not compiled."""
+
+
 class Ledger(TorchDispatchMode):
     """Takes memory for every storage that is created while it is active, and frees it when the storage dies.
 
-    `hidden` returns what an operation takes and frees internally, for operations whose internals
-    fake tensors do not run.
+    Args:
+        allocator: Of the device.
+        kernels: What the device's kernels take internally; None: nothing.
     """
 
-    def __init__(self, allocator: Allocator, hidden: Callable[[Any, tuple[Any, ...]], int] = lambda *_: 0) -> None:
+    def __init__(self, allocator: Allocator, kernels: Kernels | None = None) -> None:
         super().__init__()
-        self.allocator = allocator
-        self.hidden = hidden
+        self.allocator, self.kernels = allocator, kernels
         self.live_bytes = 0
         """Bytes of the storages that are alive now, whatever the allocator holds for them."""
         self.stage = "building"
@@ -32,12 +45,18 @@ class Ledger(TorchDispatchMode):
         """Largest size held by the allocator, by stage."""
         self.peak_live_bytes: dict[str, int] = {}
         """Largest size of live storages, by stage: it explains a peak even if the allocator keeps freed memory."""
-        self._largest_hidden = 0
+        self._largest_hidden: dict[str, int] = {}
+        self._compiled: set[Hashable] = set()
         self._storages: dict[int, weakref.ref[torch.UntypedStorage]] = {}
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # nothing is compiled here, and PyTorch's wrapper against that costs more than we do
+
+    @property
+    def compiles(self) -> bool:
+        """Whether an operation so far was compiled for its shapes, as it will be again for others."""
+        return bool(self._compiled)
 
     def add(self, tensors: Iterable[Tensor]) -> None:
         """Take memory for tensors that were created before the ledger was active."""
@@ -58,17 +77,30 @@ class Ledger(TorchDispatchMode):
         for item in result if isinstance(result, tuple | list) else (result,):
             if isinstance(item, Tensor):
                 self._see(item)
-        if size := self.hidden(func, args):
-            self._largest_hidden = max(self._largest_hidden, size)
-            self.hide_again()
+        if self.kernels is not None:
+            self._run(self.kernels, func, args)
         return result
 
+    def _run(self, kernels: Kernels, operation: Any, arguments: tuple[Any, ...]) -> None:
+        if size := kernels.temporary_bytes(operation, arguments):
+            self._largest_hidden[self.stage] = max(self._largest_hidden.get(self.stage, 0), size)
+            self._hide(size)
+        shapes = kernels.compiled_for(operation, arguments)
+        if shapes is not None and shapes not in self._compiled:
+            self._compiled.add(shapes)
+            self.allocator.take(kernels.compiled_bytes)
+            self.live_bytes += kernels.compiled_bytes
+            self._note()
+
     def hide_again(self) -> None:
-        """Take and free the most that an operation took internally, in addition to all live tensors."""
-        taken = self.allocator.take(self._largest_hidden)
-        self.live_bytes += self._largest_hidden
+        """Take and free the most that an operation of this stage took internally, beside all that lives now."""
+        self._hide(self._largest_hidden.get(self.stage, 0))
+
+    def _hide(self, size: int) -> None:
+        taken = self.allocator.take(size)
+        self.live_bytes += size
         self._note()
-        self.live_bytes -= self._largest_hidden
+        self.live_bytes -= size
         self.allocator.give(taken)
 
     def _see(self, tensor: Tensor) -> None:

@@ -237,6 +237,7 @@ MORE = (
     Case(architecture=POOL, width=64, depth=3, batch=192, length=128),
     # evaluation and probes
     Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=96),
+    Case(architecture=CONTROL, width=192, depth=1, batch=2, length=1024, windows=96, precision="bfloat16"),
     Case(architecture=KURAMOTO, width=128, depth=1, batch=2, length=1024, windows=96),
 )
 """With the quick ones a case for each part of the estimate; the benchmark has more of each, and larger ones."""
