@@ -58,6 +58,7 @@ def dry_run(
     micro_batch_size: int,
     held_out_sequences: int,
     device: Device,
+    answer_length: int | None = None,
 ) -> DryRun:
     """Run a trial on fake tensors; changes nothing in the process.
 
@@ -77,6 +78,7 @@ def dry_run(
         vocab_size=vocab_size,
         context_length=context_length,
         max_length=max_length or context_length,
+        answer_length=answer_length,
         held_out_sequences=held_out_sequences,
         num_others=config.budget.batch_size - batch_size if device == "cpu" else 0,
         ledger=ledger,
@@ -210,6 +212,7 @@ class _StubTask(Task):
         vocab_size: Of the task.
         context_length: Of the task.
         max_length: Of the task.
+        answer_length: Of the task.
         held_out_sequences: Windows of full length in the validation split.
         num_others: Sequences of a batch that are not trained on here, but kept in memory meanwhile.
         ledger: Where the stage is set.
@@ -226,12 +229,13 @@ class _StubTask(Task):
         vocab_size: int,
         context_length: int,
         max_length: int,
+        answer_length: int | None,
         held_out_sequences: int,
         num_others: int,
         ledger: Ledger,
     ) -> None:
         self.vocab_size, self.context_length = vocab_size, context_length
-        self._max_length = max_length
+        self._max_length, self._answer_length = max_length, answer_length
         self.kept_bytes = 0
         self._held_out_sequences, self._num_others, self._ledger = held_out_sequences, num_others, ledger
         self._before_forward = 0
@@ -242,6 +246,11 @@ class _StubTask(Task):
     def max_length(self) -> int:
         """Tokens of the longest sequence that is scored."""
         return self._max_length
+
+    @property
+    def answer_length(self) -> int | None:
+        """Tokens at the end of a whole sequence that repeat a part of it."""
+        return self._answer_length
 
     def watch(self, model: LanguageModel, reads: _Reads) -> None:
         """Measure what training forward passes keep, and forbid them to read values."""

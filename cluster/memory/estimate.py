@@ -62,6 +62,7 @@ def estimate(
     vocab_size: int,
     context_length: int,
     max_length: int | None = None,
+    answer_length: int | None = None,
     micro_batch_size: int | None = None,
     process_mib: float = PROCESS_MIB,
     held_out_sequences: int = PROBE_SEQUENCES,
@@ -78,6 +79,7 @@ def estimate(
         vocab_size: Vocabulary size of the task.
         context_length: Tokens of a sequence.
         max_length: Tokens of the longest sequence that is scored; None: `context_length`.
+        answer_length: `Task.answer_length`: probes of where an answer stands take memory of their own.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
         process_mib: What the worker process needs before it has a model; on a GPU, its context.
         held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
@@ -95,6 +97,7 @@ def estimate(
             vocab_size=vocab_size,
             context_length=context_length,
             max_length=max_length,
+            answer_length=answer_length,
             micro_batch_size=min(micro_batch_size or batch_size, batch_size),
             held_out_sequences=min(held_out_sequences, PROBE_SEQUENCES),
             device=device,
@@ -126,6 +129,7 @@ def size_key(
     vocab_size: int,
     context_length: int,
     max_length: int | None = None,
+    answer_length: int | None = None,
     micro_batch_size: int | None = None,
     held_out_sequences: int = PROBE_SEQUENCES,
     device: Device = "cpu",
@@ -137,6 +141,7 @@ def size_key(
         vocab_size: As for `estimate`.
         context_length: As for `estimate`.
         max_length: As for `estimate`.
+        answer_length: As for `estimate`.
         micro_batch_size: As for `estimate`.
         held_out_sequences: As for `estimate`.
         device: As for `estimate`.
@@ -158,6 +163,7 @@ def size_key(
         "vocab_size": vocab_size,
         "context_length": context_length,
         "max_length": max_length or context_length,
+        "answer_length": answer_length,
         "held_out_sequences": min(held_out_sequences, PROBE_SEQUENCES),
         "device": device,
     }

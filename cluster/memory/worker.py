@@ -60,6 +60,7 @@ class Estimates:
             "vocab_size": task.vocab_size,
             "context_length": task.context_length,
             "max_length": task.max_length,
+            "answer_length": task.answer_length,
             "micro_batch_size": micro_batch_size(config, resources),
             "held_out_sequences": self._of(task).held_out_sequences,
             "device": device,

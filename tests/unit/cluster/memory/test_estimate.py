@@ -12,6 +12,7 @@ from torch import nn
 
 from cluster.memory.dry_run import dry_run
 from cluster.memory.estimate import EstimateError, MemoryEstimate, estimate, size_key
+from cluster.memory.kernels import CpuKernels
 from cluster.memory.task_data import held_out_sequences, task_mib
 from tests.benchmarks.memory_error import CONTROL, KURAMOTO, POOL, PUBLISHED, Case, Outcome, measure_all
 from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
@@ -161,6 +162,26 @@ def test_probes_need_no_more_than_scoring(name: str) -> None:
     assert 0.8 * held["evaluation"] < held["probes"] < held["evaluation"] + tokens
 
 
+def test_probes_of_where_an_answer_stands_are_in_the_peak() -> None:
+    """Every curvature beside every sequence's answer: 64 x 64 rows of a number for each position."""
+    config = trial(name="resonant", d_model=8, num_heads=1, num_layers=1, pvm={}, batch_size=1)
+    sizes = {"held_out_sequences": 64, "context_length": 256}
+    without, asked = estimated(config, **sizes), estimated(config, **sizes, answer_length=4)
+    assert asked.peak_stage == "probes"
+    assert asked.total_mib > without.total_mib + 64 * 64 * 254 * 8 / MIB
+
+
+def test_each_length_in_bfloat16_leaves_compiled_products() -> None:
+    """Those of the leak probe, and of a smaller last part; a float32 trial needs neither."""
+    sizes: dict[str, Any] = {"vocab_size": 50, "context_length": 64, "micro_batch_size": 1, "device": "cpu"}
+    config = trial(batch_size=1, num_layers=1)
+    half = config.model_copy(update={"budget": config.budget.model_copy(update={"precision": "bfloat16"})})
+    even, uneven = (dry_run(half, held_out_sequences=number, **sizes).live for number in (64, 65))
+    each = CpuKernels.compiled_bytes
+    assert even["probes"] - even["evaluation"] > 8 * 5 * each, "five products for each of eight lengths"
+    assert uneven["evaluation"] - even["evaluation"] > 8 * 5 * each
+
+
 def test_parts_add_up_and_nothing_is_allocated() -> None:
     huge = trial(d_model=32768, num_heads=16, num_layers=4, batch_size=512, length=2048)
     found = estimated(huge, task_mib=7.0, process_mib=300.0)
@@ -199,7 +220,8 @@ def test_the_key_of_a_size_has_all_that_matters_and_nothing_else() -> None:
     others = [trial(name="kuramoto", batch_size=8), trial(name="kuramoto", optimizer="adamw_8bit"), trial()]
     different = [key(other) for other in others]
     different += [key(config, micro_batch_size=8), key(config, held_out_sequences=9), key(config, vocab_size=9)]
-    assert len({key(config), *different}) == 7
+    different.append(key(config, answer_length=4))
+    assert len({key(config), *different}) == 8
 
 
 def test_a_task_is_as_large_as_its_text_and_tokens() -> None:
