@@ -246,7 +246,7 @@ def _pair(
         method=comparison.method if comparison else None,
         reading=conclusion,
         same_data=same_data,
-        note="; ".join(_remarks(first, second, comparison, same_data)),
+        note="; ".join(_remarks(first, second, comparison, same_data, differing)),
     )
 
 
@@ -268,7 +268,13 @@ def _same_data(a: ArmInfo, b: ArmInfo) -> bool | None:
     return a.data_hash == b.data_hash if a.data_hash and b.data_hash else None
 
 
-def _remarks(first: Sample, second: Sample, comparison: Comparison | None, same_data: bool | None) -> list[str]:
+def _remarks(
+    first: Sample,
+    second: Sample,
+    comparison: Comparison | None,
+    same_data: bool | None,
+    differing: tuple[FieldDifference, ...],
+) -> list[str]:
     remarks = []
     if same_data is False:
         hashes = " and ".join(sample.arm.data_hash[:12] for sample in (first, second))
@@ -277,6 +283,9 @@ def _remarks(first: Sample, second: Sample, comparison: Comparison | None, same_
         remarks.append("whether the arms saw the same data is not recorded")
     if first.arm.config_id == second.arm.config_id:
         remarks.append("both are one configuration")
+    elif not differing:
+        ids = " and ".join(sample.arm.config_id for sample in (first, second))
+        remarks.append(f"two configurations ({ids}): a base or a default has changed, or the version of their code")
     remarks += [f"{side}: {s.shortfall}" for side, s in (("A", first), ("B", second)) if s.shortfall]
     remarks += [remark] if (remark := degenerate_reason(comparison, "A")) is not None else []
     if comparison is not None and comparison.method == "Welch t":

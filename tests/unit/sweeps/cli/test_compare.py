@@ -126,6 +126,15 @@ def test_the_same_values_are_called_identical() -> None:
     assert "both are one configuration" in pair.note
 
 
+def test_one_arm_of_two_versions_is_not_compared_silently() -> None:
+    a = side(journal_events({"baseline": 2.0}, config_ids={"baseline": "before"}))
+    b = side(journal_events({"baseline": 2.5}, config_ids={"baseline": "since"}))
+    assert (
+        "two configurations (before and since): a base or a default has changed"
+        in compared(a, b, "baseline", "baseline").note
+    )
+
+
 def described(*arms: tuple[str, str]) -> SweepInfo:
     events = journal_events({name: 2.0 for name, _ in arms}, seeds=range(1), config_ids=dict(arms))
     state = merge(events)
@@ -220,7 +229,8 @@ def test_two_sweeps_of_all_their_arms(call: Call) -> None:
     assert next(line for line in lines if line.startswith("baseline ") and "[" in line).split()[-1] == "worse"
     assert next(line for line in lines if line.startswith("coupling_2 ") and "[" in line).split()[-1] == "better"
     assert "p two-sided, Holm-adjusted over 2 pairs" in out
-    assert "all arms: whether the arms saw the same data is not recorded" in out
+    assert out.count("whether the arms saw the same data is not recorded") == 2
+    assert "two configurations (coupling_2-id and small-2)" in out
     assert lines[-1] == "only in A: coupling_0"
 
 
