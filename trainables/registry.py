@@ -1,18 +1,27 @@
-"""The registries of architectures and tasks, filled by a decorator in this repository or in plugins."""
+"""The registries of architectures and tasks, filled by a decorator in this repository or in plugins.
+
+A registry that is asked loads what fills it: the library's own entries at the first question, installed plugins at
+the first unknown name. Importing this module costs nothing, and nobody who asks can forget to load them. What fills
+it imports this module, and is therefore named here as text.
+"""
 
 from __future__ import annotations
 
+import importlib
 import re
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, TypeVar
+from typing import Any, Generic, Literal, NamedTuple, TypeVar
 
 from search_spaces.suggestions import nearest
 from trainables.schema import NamedConfig
 
 C = TypeVar("C", bound=NamedConfig)
+
+_PLUGINS = "trainables.plugins.packages"
+"""The module that loads installed plugins."""
 
 
 class Registration(NamedTuple):
@@ -23,16 +32,23 @@ class Registration(NamedTuple):
 
 
 class Registry(Generic[C]):
-    """Names of one kind (architectures, tasks) and the configuration class behind each."""
+    """Names of one kind (architectures, tasks) and the configuration class behind each.
 
-    load_missing: ClassVar[Callable[[], tuple[str, ...]]] = staticmethod(lambda: ())
-    """Called if a name is unknown; returns error messages. `plugins.packages` sets it to load installed plugins,
-    because this module must not import them."""
+    Args:
+        kind: What is registered, for messages.
+        package: The package whose import registers the library's own entries.
+    """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, package: str) -> None:
         self.kind = kind
+        self._package = package
         self._entries: dict[str, type[C]] = {}
         self._versions: dict[str, int] = {}
+
+    def _known(self) -> dict[str, type[C]]:
+        """Return the registered classes by name, the library's among them; loads those at the first call."""
+        importlib.import_module(self._package)
+        return self._entries
 
     def register(self, name: str, *, version: int) -> Callable[[type[C]], type[C]]:
         """Register the decorated configuration class under `name`.
@@ -62,11 +78,11 @@ class Registry(Generic[C]):
 
     def names(self) -> list[str]:
         """Return every registered name, sorted; installed plugins count only after they are loaded."""
-        return sorted(self._entries)
+        return sorted(self._known())
 
     def registrations(self) -> dict[str, Registration]:
         """Return a copy of everything registered."""
-        return {name: Registration(cls, self._versions[name]) for name, cls in self._entries.items()}
+        return {name: Registration(cls, self._versions[name]) for name, cls in self._known().items()}
 
     def restore(self, registrations: Mapping[str, Registration]) -> None:
         """Replace all registrations by these, as returned by `registrations`."""
@@ -80,9 +96,9 @@ class Registry(Generic[C]):
             ValueError: If nothing has that name; the message gives the nearest one, and the errors of
                 installed plugins that cannot be loaded.
         """
-        if name in self._entries:
+        if name in self._known():
             return self._entries[name]
-        problems = Registry.load_missing()
+        problems = importlib.import_module(_PLUGINS).load_installed()
         if name in self._entries:
             return self._entries[name]
         raise ValueError("; ".join((f"unknown {self.kind} '{name}'; {nearest(name, self.names())}", *problems)))
@@ -107,8 +123,8 @@ class Registry(Generic[C]):
         return self.get(value["name"]).model_validate(value)
 
 
-ARCHITECTURES: Registry[Any] = Registry("architecture")
-TASKS: Registry[Any] = Registry("task")
+ARCHITECTURES: Registry[Any] = Registry("architecture", "trainables.architectures")
+TASKS: Registry[Any] = Registry("task", "trainables.tasks")
 REGISTRIES: tuple[Registry[Any], ...] = (ARCHITECTURES, TASKS)
 
 register_architecture = ARCHITECTURES.register

@@ -12,7 +12,6 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-import trainables.architectures  # noqa: F401  registers them
 from trainables.architectures.base import LanguageModel
 from trainables.randomness import initialise
 from trainables.registry import ARCHITECTURES

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-import trainables.architectures  # noqa: F401  registers them
 from trainables.architectures.base import ArchitectureConfig, ModelOutput
 from trainables.architectures.gpt import BackboneConfig, BackboneModel
 from trainables.architectures.resonant.config import ResonantConfig

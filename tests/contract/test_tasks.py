@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import Tensor
 
-import trainables.tasks  # noqa: F401  registers them
 from trainables.architectures.base import LanguageModel
 from trainables.batch import Batch
 from trainables.contract.finding import ContractError

@@ -9,8 +9,6 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
-import trainables.architectures
-import trainables.tasks  # noqa: F401  registers the tasks, as the line above does architectures
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.initial_weights import BACKBONE, RESUME
 from trainables.config.training import BudgetConfig, OptimizerConfig, TrialOutline, check_warm_up

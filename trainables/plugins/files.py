@@ -154,9 +154,6 @@ def _show_lines_of(plugin: Plugin) -> None:
 
 def _run(plugin: Plugin) -> Registrations:
     """Run a plugin file as a module and return what it registers."""
-    import trainables.architectures
-    import trainables.tasks  # noqa: F401  so that the library's names are already registered
-
     before = registrations()
     _show_lines_of(plugin)
     module = ModuleType(plugin.module_name)

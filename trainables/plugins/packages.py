@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 
 from trainables.plugins.rules import PluginError, all_or_nothing, in_words, refuse_misuse, registrations
-from trainables.registry import GROUP, LIBRARY, Plugin, Registry
+from trainables.registry import GROUP, LIBRARY, Plugin
 
 
 def root_of(module_name: str) -> str:
@@ -44,9 +44,6 @@ def load_installed() -> tuple[str, ...]:
         except PluginError as error:
             problems.append(str(error))
     return tuple(problems)
-
-
-Registry.load_missing = staticmethod(load_installed)
 
 
 def load_distribution(name: str) -> list[Plugin]:
