@@ -14,7 +14,7 @@ MUTANTS = (
         file=f"{_RESONANT}/build.py",
         old='if config.block_init == "torch":',
         new='if config.block_init == "published":',
-        caught_by=f"{_ROWS}[initial weights, D 64, in standard errors]",
+        caught_by=f"{_ROWS}[initial weights of an AFRB block, D 64]",
     ),
     Mutant(
         name="biases_start_at_zero",
@@ -22,7 +22,7 @@ MUTANTS = (
         file="trainables/randomness.py",
         old='declared.initializers = {"weight": rule, "bias": rule}',
         new='declared.initializers = {"weight": rule, "bias": Constant(0.0)}',
-        caught_by=f"{_ROWS}[initial weights, D 256, in standard errors]",
+        caught_by=f"{_ROWS}[initial weights of an AFRB block, D 256]",
     ),
     Mutant(
         name="memory_turns_with_the_first_blocks_omega",
@@ -30,7 +30,7 @@ MUTANTS = (
         file=f"{_RESONANT}/config.py",
         old="own.omega if given.omega is None",
         new="self.omega if given.omega is None",
-        caught_by=f"{_ROWS}[three memories and omegas]",
+        caught_by=f"{_ROWS}[three AFRB blocks, memories with omegas of their own]",
     ),
     Mutant(
         name="memory_starts_at_phase_zero",
@@ -38,7 +38,7 @@ MUTANTS = (
         file=f"{_RESONANT}/config.py",
         old="own.phase if given.phase is None",
         new="0.0 if given.phase is None",
-        caught_by=f"{_ROWS}[three memories and phases]",
+        caught_by=f"{_ROWS}[three AFRB blocks, memories with phases of their own]",
     ),
     Mutant(
         name="pcm_alone_keeps_beta",
@@ -46,7 +46,7 @@ MUTANTS = (
         file=f"{_RESONANT}/published.py",
         old='    return {"t2": {"fades_read": False}, **memory} if memory.get("pcm") is not None else memory\n',
         new="    return memory\n",
-        caught_by=f"{_ROWS}[PCM alone]",
+        caught_by=f"{_ROWS}[AFRB block with memory, PCM alone]",
     ),
     Mutant(
         name="pcm_alone_fades_what_is_read",
@@ -54,7 +54,7 @@ MUTANTS = (
         file=f"{_RESONANT}/memory/fading.py",
         old="if t2 is not None and t2.fades_read:",
         new="if t2 is not None:",
-        caught_by=f"{_ROWS}[PCM alone]",
+        caught_by=f"{_ROWS}[AFRB block with memory, PCM alone]",
     ),
     Mutant(
         name="t2_alone_has_no_pcm",
@@ -62,7 +62,7 @@ MUTANTS = (
         file=f"{_RESONANT}/published.py",
         old='return {"pcm": {}, **memory}',
         new="return memory",
-        caught_by=f"{_ROWS}[T2 alone]",
+        caught_by=f"{_ROWS}[AFRB block with memory, T2 alone]",
     ),
     Mutant(
         name="aligned_phases_stay",
@@ -70,7 +70,7 @@ MUTANTS = (
         file=f"{_RESONANT}/phase_embedding.py",
         old="learned=learn_phase or (aligned and alpha > 0))",
         new="learned=learn_phase)",
-        caught_by=f"{_ROWS}[phase alignment trains phi]",
+        caught_by=f"{_ROWS}[phase alignment trains the blocks' phases]",
     ),
     Mutant(
         name="every_omega_has_a_range_of_its_own",
@@ -78,7 +78,7 @@ MUTANTS = (
         file=f"{_RESONANT}/build.py",
         old='if config.omega_bounds == "moved" else 0.0',
         new="if config.learn_omega else 0.0",
-        caught_by=f"{_ROWS}[trained omegas in one range]",
+        caught_by=f"{_ROWS}[three AFRB blocks, trained omegas in one range]",
     ),
     Mutant(
         name="no_ramp_is_at_once",
@@ -86,7 +86,7 @@ MUTANTS = (
         file=f"{_RESONANT}/published.py",
         old='given["block_ramp_steps"] = 1',
         new='given["block_ramp_steps"] = 0',
-        caught_by=f"{_ROWS}[a ramp of no passes, before training]",
+        caught_by=f"{_ROWS}[AFRB block, a ramp of 0 passes, before training]",
     ),
     Mutant(
         name="no_warm_up_without_a_filter",
@@ -94,7 +94,7 @@ MUTANTS = (
         file=f"{_RESONANT}/build.py",
         old="(still.warm_steps if still else 0)",
         new="(still.warm_steps if still and still.ema > 0 else 0)",
-        caught_by=f"{_ROWS}[a warm-up without filter]",
+        caught_by=f"{_ROWS}[AFRB block, a warm-up without stillness filter]",
     ),
     Mutant(
         name="uncalibrated_projection_is_trained",
@@ -102,7 +102,7 @@ MUTANTS = (
         file=f"{_RESONANT}/build.py",
         old='projection="uniform", unfreeze_step=None)',
         new='projection="uniform", unfreeze_step=0)',
-        caught_by=f"{_ROWS}[the projection without KISS-Ridge: torch's draw, frozen]",
+        caught_by=f"{_ROWS}[readout without KISS-Ridge: the projection is torch's draw, frozen]",
     ),
     Mutant(
         name="odd_channel_is_turned",

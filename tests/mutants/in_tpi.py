@@ -347,7 +347,7 @@ _OF_WHAT_IS_PUBLISHED = (
         file=_SCAN,
         old='mass.rsqrt() if normalise == "sqrt" else mass.reciprocal()',
         new="mass.reciprocal()",
-        caught_by=f"{_PARITY}[TPI v10_gated]",
+        caught_by=f"{_PARITY}[TPI v10_gated (a2c7932)]",
     ),
     Mutant(
         name="head_without_its_bias",
@@ -371,7 +371,7 @@ _OF_WHAT_IS_PUBLISHED = (
         file=_RECALL,
         old='"repeated_queries": True,',
         new='"repeated_queries": False,',
-        caught_by=f"{_PARITY}[associative recall: examples]",
+        caught_by=f"{_PARITY}[associative recall, drawn examples]",
     ),
     Mutant(
         name="published_values_are_no_keys",
@@ -379,7 +379,7 @@ _OF_WHAT_IS_PUBLISHED = (
         file=_RECALL,
         old='"shared_pool": True,',
         new='"shared_pool": False,',
-        caught_by=f"{_PARITY}[associative recall: examples]",
+        caught_by=f"{_PARITY}[associative recall, drawn examples]",
     ),
     Mutant(
         name="published_copies_of_one_length",
@@ -387,7 +387,7 @@ _OF_WHAT_IS_PUBLISHED = (
         file="trainables/tasks/copying.py",
         old='published = {"lengths": "mixed"}',
         new='published = {"lengths": "equal"}',
-        caught_by=f"{_PARITY}[copying: training batches]",
+        caught_by=f"{_PARITY}[copying, drawn training batches]",
     ),
 )
 

@@ -107,7 +107,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_OPTIMIZERS,
         old='if config.weight_decay_on == "all_but_bias_and_embeddings" else ()',
         new="if False else ()",
-        caught_by=f"{_PARITY}[what PhaseGPT decays]",
+        caught_by=f"{_PARITY}[which parameters PhaseGPT's weight decay reaches]",
     ),
     Mutant(
         name="cosine_not_cut_off",
@@ -115,7 +115,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_OPTIMIZERS,
         old="return max(floor, remaining * peak)",
         new="return floor + remaining * (peak - floor)",
-        caught_by=f"{_PARITY}[PhaseGPT's learning rate, 442 steps]",
+        caught_by=f"{_PARITY}[PhaseGPT's learning rate at 442 steps]",
     ),
     Mutant(
         name="warm_up_from_zero_lost",
@@ -131,7 +131,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_LOOP,
         old="self._held.gradient_scale * self.config.optimizer.micro_batches_summed",
         new="self._held.gradient_scale",
-        caught_by=f"{_PARITY}[AFRB's clip of the sum of four micro-batches]",
+        caught_by=f"{_PARITY}[AFRB's gradient clip of the sum of four micro-batches]",
     ),
     Mutant(
         name="decay_of_norms",

@@ -97,15 +97,18 @@ def _cosine(seed: int, d_model: int, length: int, counter: int, mode: str, *, ba
 def _row(what: str, d_model: int, measure: object) -> Row:
     assert callable(measure)
     return Row(
-        what=f"{what}, D {d_model}, in standard errors",
-        section="2.1",
+        what=f"{what}, D {d_model}",
         measure=partial(measure, d_model),
         tolerance=_SAMPLING_ERRORS,
+        statistic="standard errors",
     )
 
 
 ROWS = tuple(
     _row(what, d_model, measure)
     for d_model in (64, 256)
-    for what, measure in (("initial weights", _weights), ("cosine of an untrained block's addition", _cosines))
+    for what, measure in (
+        ("initial weights of an AFRB block", _weights),
+        ("cosine of what an untrained AFRB block adds, by length T and mode", _cosines),
+    )
 )

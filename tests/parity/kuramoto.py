@@ -141,7 +141,6 @@ ROWS = (
     *(
         Row(
             what=f"GPT2Model, two phase layers, coherence {form}, target {target}",
-            section="2.14",
             measure=partial(_model, form, target),
         )
         for form in _FORMS

@@ -56,8 +56,7 @@ def _apart(ours: list[float], theirs: tuple[float, ...]) -> float:
 
 ROWS = (
     Row(
-        what="phase alignment trains phi",
-        section="2.9",
+        what="phase alignment trains the blocks' phases",
         measure=_differences,
         tolerances={"grad": 5e-6, "phase": _DIGITS},
     ),

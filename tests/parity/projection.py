@@ -41,8 +41,7 @@ def _differences() -> dict[str, float]:
 
 ROWS = (
     Row(
-        what="the projection without KISS-Ridge: torch's draw, frozen",
-        section="2.16",
+        what="readout without KISS-Ridge: the projection is torch's draw, frozen",
         measure=_differences,
         tolerances={"std": _DIGITS, "bound": _DIGITS},
     ),

@@ -178,11 +178,11 @@ def _solution() -> dict[str, float]:
 
 
 ROWS = (
-    Row(what="queries of the last states", measure=_queries),
-    Row(what="readout, ids that pass the mask", section="2.5", measure=partial(_logits, "window")),
-    Row(what="readout, scale", section="2.6", measure=partial(_logits, "scale")),
-    Row(what="readout, largest ids", measure=partial(_logits, "topk")),
-    Row(what="readout and its gradients, 12 settings", section="2.5", measure=_all_gradients),
-    Row(what="KISS-Ridge, collected and solved", section="2.2", measure=_calibration, tolerance=1e-6),
+    Row(what="readout, queries from the last hidden states", measure=_queries),
+    Row(what="readout, ids that pass the mask", measure=partial(_logits, "window")),
+    Row(what="readout, scale", measure=partial(_logits, "scale")),
+    Row(what="readout, top-k ids", measure=partial(_logits, "topk")),
+    Row(what="readout and its gradients, 12 settings", measure=_all_gradients),
+    Row(what="KISS-Ridge, collected and solved", measure=_calibration, tolerance=1e-6),
     Row(what="KISS-Ridge, solved from equal pairs", measure=_solution),
 )

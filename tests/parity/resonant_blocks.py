@@ -9,8 +9,8 @@ from tests.parity.afrb_passes import measure
 from tests.parity.row import Row
 
 
-def _row(file: str, what: str, *, section: str = "", **given: Any) -> Row:
-    return Row(what=what, section=section, measure=partial(measure, file, **given))
+def _row(file: str, what: str, **given: Any) -> Row:
+    return Row(what=what, measure=partial(measure, file, **given))
 
 
 _RECOMMENDED = {"pvm": {"alpha": 0.3, "beta": 0.85}}
@@ -22,18 +22,23 @@ ROWS = (
     _row("afrb_glu", "AFRB block, gated linear unit"),
     _row("afrb_conv", "AFRB block, convolution", mixer="conv"),
     _row("afrb_pvm", "AFRB block with memory", **_RECOMMENDED),
-    _row("afrb_pvm_step8000", "the same from counter 8000", counter=8000, **_RECOMMENDED),
-    _row("afrb_conv_pvm", "convolution and memory, batches of 3, 1, 4 and 2", mixer="conv", **_RECOMMENDED),
+    _row("afrb_pvm_step8000", "AFRB block with memory, from counter 8000", counter=8000, **_RECOMMENDED),
+    _row(
+        "afrb_conv_pvm",
+        "AFRB block, convolution and memory, batches of 3, 1, 4 and 2",
+        mixer="conv",
+        **_RECOMMENDED,
+    ),
     _row(
         "afrb_glu_pvm_batches",
-        "gated linear unit and memory, batches of 3, 1, 4 and 2",
+        "AFRB block, gated linear unit and memory, batches of 3, 1, 4 and 2",
         alpha=0.5,
         block_ramp_steps=3,
         **_RECOMMENDED,
     ),
     _row(
         "cascade_no_pvm",
-        "three blocks without memory",
+        "three AFRB blocks without memory",
         **_THREE,
         phase_delta=0.1,
         phase_ramp_steps=4,
@@ -43,59 +48,66 @@ ROWS = (
     ),
     _row(
         "afrb_stillness",
-        "stillness filter",
+        "AFRB block, stillness filter",
         alpha=0.5,
         block_ramp_steps=4,
         stillness={"ema": 0.9, "floor": 0.4, "warm_steps": 2},
     ),
-    _row("pvm_omega7", "the memory has its block's omega", section="2.4", omega=7.0, pvm=_PVM),
+    _row("pvm_omega7", "AFRB block with memory, which has its block's omega", omega=7.0, pvm=_PVM),
     _row(
-        "cascade_pvm_omega_delta", "three memories and omegas", section="2.4", **_THREE, omega_delta=0.5, pvm=_PVM
+        "cascade_pvm_omega_delta",
+        "three AFRB blocks, memories with omegas of their own",
+        **_THREE,
+        omega_delta=0.5,
+        pvm=_PVM,
     ),
     _row(
-        "cascade_pvm_phase_delta", "three memories and phases", section="2.4", **_THREE, phase_delta=0.1, pvm=_PVM
+        "cascade_pvm_phase_delta",
+        "three AFRB blocks, memories with phases of their own",
+        **_THREE,
+        phase_delta=0.1,
+        pvm=_PVM,
     ),
-    _row("pcm_alone", "PCM alone", section="2.7", pvm={**_PVM, "pcm": {}}),
-    _row("t2_alone", "T2 alone", section="2.8", pvm={**_PVM, "t2": {"steps": 20.0}}),
-    _row("t2_pcm", "T2 and PCM", pvm={**_PVM, "t2": {}, "pcm": {}}),
-    _row("t2_resonant_pcm", "T2, resonant, and PCM", pvm={**_PVM, "t2": {"mode": "resonant"}, "pcm": {}}),
-    _row("adaptive_omega", "trained omega", alpha=0.5, block_ramp_steps=2, learn_omega=True),
+    _row("pcm_alone", "AFRB block with memory, PCM alone", pvm={**_PVM, "pcm": {}}),
+    _row("t2_alone", "AFRB block with memory, T2 alone", pvm={**_PVM, "t2": {"steps": 20.0}}),
+    _row("t2_pcm", "AFRB block with memory, T2 and PCM", pvm={**_PVM, "t2": {}, "pcm": {}}),
+    _row(
+        "t2_resonant_pcm",
+        "AFRB block with memory, T2 in mode resonant and PCM",
+        pvm={**_PVM, "t2": {"mode": "resonant"}, "pcm": {}},
+    ),
+    _row("adaptive_omega", "AFRB block, trained omega", alpha=0.5, block_ramp_steps=2, learn_omega=True),
     _row(
         "adaptive_omega_cascade",
-        "trained omegas in one range",
-        section="2.10",
+        "three AFRB blocks, trained omegas in one range",
         **{**_THREE, "block_ramp_steps": 2},
         omega_delta=0.5,
         learn_omega=True,
     ),
-    _row("block_ramp_0", "a ramp of no passes", section="2.11", alpha=0.5, block_ramp_steps=0),
+    _row("block_ramp_0", "AFRB block, a ramp of 0 passes", alpha=0.5, block_ramp_steps=0),
     _row(
         "ramp_0_before_training",
-        "a ramp of no passes, before training",
-        section="2.11",
+        "AFRB block, a ramp of 0 passes, before training",
         alpha=0.5,
         block_ramp_steps=0,
     ),
     _row(
         "ramp_0_warm_3",
-        "a ramp of no passes after a warm-up",
-        section="2.11",
+        "AFRB block, a ramp of 0 passes after a warm-up",
         alpha=0.5,
         block_ramp_steps=0,
         stillness={"ema": 0.3, "warm_steps": 3},
     ),
     _row(
         "ramp_warm_3_no_filter",
-        "a warm-up without filter",
-        section="2.11",
+        "AFRB block, a warm-up without stillness filter",
         alpha=0.5,
         block_ramp_steps=4,
         stillness={"ema": 0.0, "warm_steps": 3},
     ),
     _row(
         "stillness_warm_alone",
-        "a warm-up without filter, longer than the ramp",
-        section="2.11",
+        "AFRB block, a warm-up without stillness filter, longer than the ramp",
         alpha=0.5,
         block_ramp_steps=2,
         stillness={"ema": 0.0, "warm_steps": 3},

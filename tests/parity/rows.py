@@ -1,4 +1,4 @@
-"""All rows of the table, in the order in which they are printed."""
+"""All rows of the table by family, in the order in which they are printed."""
 
 from __future__ import annotations
 
@@ -13,16 +13,31 @@ from tests.parity import (
     synthetic,
     tpi,
 )
-from tests.parity.row import Row
+from tests.parity.row import Family
 
-ROWS: tuple[Row, ...] = (
-    *resonant_blocks.ROWS,
-    *initial_weights.ROWS,
-    *phase_alignment.ROWS,
-    *projection.ROWS,
-    *readout.ROWS,
-    *kuramoto.ROWS,
-    *optimisers.ROWS,
-    *tpi.ROWS,
-    *synthetic.ROWS,
-)
+FAMILIES = {
+    "resonant": Family(
+        published="attention-free-phase-blocks@893071d",
+        rows=(
+            *resonant_blocks.ROWS,
+            *initial_weights.ROWS,
+            *phase_alignment.ROWS,
+            *projection.ROWS,
+            *readout.ROWS,
+            *optimisers.AFRB_ROWS,
+        ),
+        nothing_to_compare=("phase-lattice memory (PLM): its code is not public",),
+    ),
+    "kuramoto": Family(
+        published="PhaseGPT@487f429",
+        rows=(*kuramoto.ROWS, *optimisers.PHASEGPT_ROWS),
+        nothing_to_compare=("padding mask of PhaseAttention: the published model never passes one",),
+    ),
+    "tpi": Family(
+        published="hartflow, each version at the commit that its row names; tasks at dfbbc17",
+        rows=(*tpi.ROWS, *synthetic.ROWS),
+        nothing_to_compare=(
+            "V2 to V5, V9 and the diversity loss: in no public commit, known from the notes alone",
+        ),
+    ),
+}

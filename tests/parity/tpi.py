@@ -70,19 +70,18 @@ def _head() -> dict[str, float]:
 
 ROWS = (
     *(
-        Row(what=f"TPI {variant}", section=section, measure=partial(_version, file, variant))
-        for section, file, variant in (
-            ("", "tpi_v0", "v0_atan2"),
-            ("", "tpi_v1", "v1_simple"),
-            ("", "tpi_v6", "v6_query_offset"),
-            ("", "tpi_v7", "v7_phase_init"),
-            ("", "tpi_v8", "v8_read_offset"),
-            ("2.3", "tpi_v10", "v10_gated"),
+        Row(what=f"TPI {variant} ({commit})", measure=partial(_version, file, variant))
+        for file, variant, commit in (
+            ("tpi_v0", "v0_atan2", "19df922"),
+            ("tpi_v1", "v1_simple", "dfbbc17"),
+            ("tpi_v6", "v6_query_offset", "ef2f19c"),
+            ("tpi_v7", "v7_phase_init", "6ace416"),
+            ("tpi_v8", "v8_read_offset", "2743513"),
+            ("tpi_v10", "v10_gated", "a2c7932"),
         )
     ),
     Row(
         what="TPI head: bias, Glorot's uniform start",
-        section="2.15",
         measure=_head,
         tolerances={"start": 0.0, "std": 0.01, "bound": 0.001},
     ),
