@@ -102,7 +102,7 @@ class LanguageModel(nn.Module):
         return None
 
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
-        """Measure the model's own order parameters on `tokens_BT`; names as `probe/<name>`.
+        """Measure the model's own probes, such as order parameters, on `tokens_BT`; names as `probe/<name>`.
 
         Each is a mean over the sequences, or does not depend on them, so that they may be passed in parts.
         """

@@ -16,8 +16,8 @@ from pydantic import Field, model_validator
 from search_spaces.kuramoto import SEARCH, SPACES
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.kuramoto.hybrid import HybridMixer
-from trainables.architectures.kuramoto.metrics import PROBES
 from trainables.architectures.kuramoto.mixer import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
+from trainables.architectures.kuramoto.probes import PROBES
 from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
 from trainables.layers.attention import CausalSelfAttention
 from trainables.layers.mixer import Mixer

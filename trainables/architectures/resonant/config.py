@@ -34,8 +34,8 @@ from trainables.architectures.resonant.fields import (
     StillnessConfig,
     Time,
 )
-from trainables.architectures.resonant.metrics import PROBES
 from trainables.architectures.resonant.phase_embedding import Cascade
+from trainables.architectures.resonant.probes import PROBES
 from trainables.architectures.resonant.published import completed
 from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
 from trainables.layers.bypass import IdentityMixer, NoMixer

@@ -16,7 +16,7 @@ from trainables.architectures.resonant.block.block import AFRBBlock, BlockState
 from trainables.architectures.resonant.build import build_parts
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.architectures.resonant.fields import SCRATCH
-from trainables.architectures.resonant.probes import measure
+from trainables.architectures.resonant.probing import measure
 from trainables.architectures.resonant.readout.query import MeanQuery, Query
 from trainables.architectures.resonant.readout.ridge import RECALIBRATION_SHARE, RidgeProjection
 
@@ -288,7 +288,7 @@ class ResonantModel(LanguageModel):
 
     @torch.no_grad()
     def probes(self, tokens_BT: Tensor) -> dict[str, float]:
-        """Compute the usage guide's metrics, in evaluation mode; see `resonant.probes`."""
+        """Compute the usage guide's metrics, in evaluation mode; see `resonant.probing`."""
         was_training = self.training
         self.eval()
         try:

@@ -1,172 +1,73 @@
-"""The usage guide's metrics, measured on a model of the `resonant` family.
-
-Every value that a model without structure could also have is reported with its null; see `resonant.measures`.
-"""
+"""Declares the probes of a resonant model: names, units, meanings and nulls."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Protocol
-
-import torch
-from torch import Tensor
-
-from trainables.architectures.base import ModelOutput
-from trainables.architectures.gpt import BackboneModel
-from trainables.architectures.pretrained.model import HuggingFaceBackbone
-from trainables.architectures.resonant import curvature, measures
-from trainables.architectures.resonant.block.block import AFRBBlock
-from trainables.architectures.resonant.config import ResonantConfig
-from trainables.architectures.resonant.memory.base import Memory
-from trainables.randomness import generator
-
-MAX_ROWS = 2048
-"""Most hidden states for the effective rank, which needs a singular value decomposition."""
+from trainables.metric import Metric, probe
 
 
-class Probed(Protocol):
-    """The interface of a model that can be probed: a model of this family."""
-
-    config: ResonantConfig
-    backbone: BackboneModel | HuggingFaceBackbone
-    answer_length: int | None
-
-    def states(self, tokens_BT: Tensor) -> tuple[Tensor, list[dict[str, Tensor]]]:
-        """Return the last hidden states and each block's traces, by memory."""
-
-    def resonant_blocks(self) -> Iterator[AFRBBlock]:
-        """Yield the blocks."""
-
-    def __call__(self, tokens_BT: Tensor) -> ModelOutput:
-        """Run a forward pass."""
+def _at_needle(name: str, unit: str, meaning: str) -> tuple[Metric, Metric]:
+    """Return the declarations of a measure of the curvature at the needle, and of its null."""
+    name = f"pvm_curvature_{name}"
+    null = probe(f"{name}_null", unit, f"{name} with the places of other sequences' needles")
+    return probe(name, unit, meaning, null=f"{name}_null"), null
 
 
-def measure(model: Probed, tokens_BT: Tensor) -> dict[str, float]:
-    """Return `probe/<name>` for `tokens_BT`; the model must be in evaluation mode, without gradients."""
-    h_BTD, traces = model.states(tokens_BT)
-    found = _of_states(h_BTD)
-    gammas = [block.gamma() for block in model.resonant_blocks() if block.embedding is not None]
-    if gammas:
-        gamma_N = torch.stack(gammas).float()
-        found["gamma_mean"] = measures.gamma_mean(gamma_N)
-        found["gamma_saturation"] = measures.gamma_saturation(gamma_N)
-    found |= _of_memories(model, tokens_BT)
-    found |= _of_traces(model, tokens_BT, traces)
-    memories = [part for block in model.resonant_blocks() for part in block.memories if isinstance(part, Memory)]
-    if memories:
-        found["memory_state_bytes"] = float(sum(memory.state_bytes(1) for memory in memories))
-    found |= _beyond_reach(model, tokens_BT)
-    return {f"probe/{name}": float(value) for name, value in found.items()}
+_AT_NEEDLE = (
+    *_at_needle(
+        "peak_distance", "tokens", "between the needle's first token and the largest curvature of the trace"
+    ),
+    *_at_needle("peak_before", "share", "sequences whose largest curvature is over 4 tokens before the needle"),
+    *_at_needle("peak_near", "share", "sequences whose largest curvature is within 4 tokens of the needle's first"),
+    *_at_needle("peak_after", "share", "sequences whose largest curvature is 5 to 50 tokens after it"),
+    *_at_needle("peak_far_after", "share", "sequences whose largest curvature is over 50 tokens after it"),
+    *_at_needle("height", "1", "largest curvature within 4 tokens; 0 and 1: the sequence's least and largest"),
+    *_at_needle("share_before", "1", "part of all curvature that comes before the needle"),
+)
 
-
-def _of_states(h_BTD: Tensor) -> dict[str, Tensor | float]:
-    """Measure order and rank of the last hidden states, which exist without any block too."""
-    null = measures.coherence_null(h_BTD.shape[1])
-    coherence = measures.phase_coherence(h_BTD)
-    rows_ND = h_BTD.flatten(0, 1)[:MAX_ROWS]
-    found: dict[str, Tensor | float] = {
-        "phase_coherence": coherence,
-        "phase_coherence_null": null,
-        "phase_coherence_above_null": measures.null_corrected(coherence, null),
-        "phase_coherence_shuffled": measures.shuffled_coherence(h_BTD, generator(0, "probe", "coherence")),
-        "effective_rank": measures.effective_rank(rows_ND),
-        "effective_rank_null": measures.expected_effective_rank(*rows_ND.shape),
-    }
-    if h_BTD.shape[1] > 1:
-        found["entropy_flow"] = measures.entropy_flow(h_BTD)
-    return found
-
-
-def _of_memories(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
-    """Return the memories' own probes, the mean over blocks."""
-    x_BTD = model.backbone.embed(tokens_BT)
-    seen: dict[str, list[Tensor]] = {}
-    for block in model.resonant_blocks():
-        u_BTD: Tensor = block.mixer(block.norm_in(x_BTD))
-        for memory in block.memories:
-            assert isinstance(memory, Memory)
-            for name, value in memory.probes(u_BTD).items():
-                seen.setdefault(name, []).append(value.float())
-            u_BTD = memory(u_BTD).y_BTD
-        x_BTD = x_BTD + block.run(x_BTD).y_BTD
-    return {name: torch.stack(values).mean() for name, values in seen.items()}
-
-
-def _of_traces(model: Probed, tokens_BT: Tensor, traces: list[dict[str, Tensor]]) -> dict[str, Tensor | float]:
-    """Return the entropy of each memory's curvature, and where that of the phase-vector memory is large."""
-    found: dict[str, Tensor | float] = {}
-    if tokens_BT.shape[1] <= 3:
-        return found
-    for name in ("pvm", "plm"):
-        kappas = [curvature.curvature(trace[name]) for trace in traces if name in trace]
-        if kappas:
-            found[f"{name}_curvature_entropy"] = curvature.curvature_entropy(torch.cat(kappas))
-            found[f"{name}_curvature_entropy_null"] = curvature.curvature_entropy_null(
-                kappas[0].shape[1], model.backbone.d_model
-            )
-        if kappas and name == "pvm" and model.answer_length is not None:
-            start_B = curvature.needle_starts(tokens_BT, model.answer_length)
-            found |= _at_needle(kappas, start_B)
-    return found
-
-
-def _at_needle(kappas: list[Tensor], start_B: Tensor) -> dict[str, Tensor | float]:
-    """Return where the curvature is large, beside its null, the mean over blocks."""
-    found: dict[str, list[Tensor]] = {}
-    for kappa_BU in kappas:
-        for measure, value_B in curvature.at_needle(kappa_BU, start_B).items():
-            found.setdefault(f"pvm_curvature_{measure}", []).append(value_B.mean())
-        for measure, null in curvature.at_needle_null(kappa_BU, start_B).items():
-            found.setdefault(f"pvm_curvature_{measure}_null", []).append(null)
-    return {name: torch.stack(values).mean() for name, values in found.items()}
-
-
-def _decays(model: Probed) -> list[float]:
-    """Return the decay per token of each memory of a block; for a lattice, that of its slowest wave."""
-    return [memory.beta for memory in (model.config.pvm, model.config.plm) if memory is not None]
-
-
-def _reach(model: Probed) -> int | None:
-    """Return after how many tokens the memories have lost 99 % of one; None if their decay is not constant.
-
-    Sequential stages add up: blocks, their memories, and a mixer that looks back. Local attention is parallel to
-    the phase-vector memory: the longer of the two counts.
-    """
-    pvm, decays = model.config.pvm, _decays(model)
-    fades = any(memory is not None and memory.t2 is not None for memory in (pvm, model.config.plm))
-    if fades or not decays or not all(0 < decay < 1 for decay in decays) or model.config.num_blocks == 0:
-        return None
-    reaches = [measures.reach(decay) for decay in decays]
-    if pvm is not None and pvm.local_attention is not None:
-        reaches[0] = max(reaches[0], pvm.local_attention.window - 1)
-    return sum(sum(reaches) + block.mixer.num_recent for block in model.resonant_blocks())
-
-
-def _beyond_reach(model: Probed, tokens_BT: Tensor) -> dict[str, Tensor | float]:
-    """Measure how much the last logits depend on tokens that memories of constant decay have forgotten.
-
-    All tokens beyond the memories' reach (1 % left) are replaced, then all others but the last: the result is the
-    change of the last logits in the first case, relative to the second. The last state of such a memory has almost
-    no information about the far tokens; a larger value comes from a leak, from the backbone's attention, or from a
-    readout over the trace, which is an attention over all past states, each of which has information about its own
-    tokens. It is meaningless if sequences end in padding, because then only padding is near.
-    """
-    reach, seq_len = _reach(model), tokens_BT.shape[1]
-    if reach is None:
-        return {}
-    slowest = max(_decays(model))
-    found: dict[str, Tensor | float] = {
-        "memory_reach_tokens": float(reach),
-        "memory_readable_tokens": measures.readable_tokens(model.backbone.d_model, slowest),
-    }
-    if seq_len < reach + 2:
-        return found
-    near = slice(seq_len - 1 - reach, seq_len - 1)
-    shuffled_BT = tokens_BT.roll(1, 0) if len(tokens_BT) > 1 else tokens_BT.flip(1)
-    far_BT, near_BT = shuffled_BT.clone(), tokens_BT.clone()
-    far_BT[:, near.start :] = tokens_BT[:, near.start :]
-    near_BT[:, near] = shuffled_BT[:, near]
-    last_BV, far_BV, near_BV = (model(one).logits_BTV[:, -1] for one in (tokens_BT, far_BT, near_BT))
-    change = (far_BV - last_BV).norm(dim=-1).mean() / (near_BV - last_BV).norm(dim=-1).mean().clamp(min=1e-12)
-    found["influence_beyond_reach"] = change
-    return found
+PROBES = (
+    probe(
+        "phase_coherence",
+        "1",
+        "|mean over time of e^iθ| of the last hidden states' pairs, mean over pairs",
+        null="phase_coherence_null",
+    ),
+    probe("phase_coherence_null", "1", "phase_coherence expected of independent phases"),
+    probe("phase_coherence_above_null", "1", "(phase_coherence − null) / (1 − null)"),
+    probe("phase_coherence_shuffled", "1", "phase_coherence after each member of a pair was shuffled over time"),
+    probe(
+        "effective_rank",
+        "1",
+        "exp of the entropy of the hidden states' singular values",
+        null="effective_rank_null",
+    ),
+    probe("effective_rank_null", "1", "effective_rank of independent normal numbers"),
+    probe("entropy_flow", "nats/token", "mean change of the entropy of softmax |h| from one position to the next"),
+    probe("gamma_mean", "1", "weight γ of the phase signal, mean over blocks"),
+    probe("gamma_saturation", "1", "share of blocks with γ above .95"),
+    probe("pvm_gate_strength", "1", "σ(gate) of the phase-vector memory, mean over blocks"),
+    probe("pvm_memory_norm", "1", "length of the phase-vector memory after the last position"),
+    probe("pvm_memory_mean_abs", "1", "mean modulus of its entries, which was published as its norm"),
+    probe(
+        "pvm_curvature_entropy",
+        "1",
+        "entropy of the memory trace's curvature over time; 1: no event",
+        null="pvm_curvature_entropy_null",
+    ),
+    probe("plm_gate_strength", "1", "σ(gate) of the phase-lattice memory, mean over blocks"),
+    probe("plm_memory_norm", "1", "length of the phase-lattice memory after the last position"),
+    probe("pvm_curvature_entropy_null", "1", "pvm_curvature_entropy of noise"),
+    probe(
+        "plm_curvature_entropy",
+        "1",
+        "entropy of the memory trace's curvature over time; 1: no event",
+        null="plm_curvature_entropy_null",
+    ),
+    probe("plm_curvature_entropy_null", "1", "plm_curvature_entropy of noise"),
+    probe("memory_state_bytes", "bytes", "size of what the blocks carry from token to token, a sequence"),
+    probe("memory_reach_tokens", "tokens", "distance at which a constant decay leaves less than 1 % of a token"),
+    probe("memory_readable_tokens", "tokens", "distance at which the best linear detector's signal is its noise"),
+    probe(
+        "influence_beyond_reach", "1", "change of the last logits by tokens beyond it, over that by those within"
+    ),
+    *_AT_NEEDLE,
+)

@@ -16,9 +16,9 @@ from search_spaces.suggestions import nearest
 from search_spaces.tpi import SEARCH, SPACES, VARIANTS
 from trainables.architectures.base import LanguageModel
 from trainables.architectures.gpt import BackboneConfig
-from trainables.architectures.tpi.metrics import PROBES
 from trainables.architectures.tpi.mixer import Decay, Magnitude, TemporalPhaseMixer
 from trainables.architectures.tpi.phases import Decoupling, Frequency, PhaseForm, PhaseInit, QueryOffset
+from trainables.architectures.tpi.probes import PROBES
 from trainables.layers.mixer import Mixer
 from trainables.layers.phase_scan import Normalise
 from trainables.registry import register_architecture

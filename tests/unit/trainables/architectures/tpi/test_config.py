@@ -214,6 +214,9 @@ def test_no_feed_forward_layers() -> None:
     assert not [name for name, _ in model.named_parameters() if "ffn" in name]
 
 
+PER_LAYER = ("tpi_window", "tpi_full_turns", "tpi_phase_variance")
+
+
 def test_probes_of_the_model() -> None:
     tokens_BT = torch.arange(24).view(2, 12) % VOCAB_SIZE
     model = built(tpi(variant="v6_query_offset", decay="learned")).train()
@@ -234,6 +237,7 @@ def test_probes_of_the_model() -> None:
         "tpi_largest_logit",
         "tpi_offset_gradient_ratio",
         "tpi_offset_gradient_ratio_plain",
+        *(f"{name}/layer{layer}" for name in PER_LAYER for layer in (0, 1)),
     }
     model.eval()
     with torch.no_grad():

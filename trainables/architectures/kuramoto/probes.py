@@ -1,4 +1,4 @@
-"""The probes of Kuramoto layers."""
+"""Declares the probes of Kuramoto layers: names, units, meanings and nulls."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The probes of a model with temporal phase integration."""
+"""Declares the probes of a model with temporal phase integration: names, units, meanings and nulls."""
 
 from __future__ import annotations
 
