@@ -1,4 +1,7 @@
-"""The store in a folder that all drivers share, local or on NFS: the only implementation of `Store` so far."""
+"""Journal and leases in a folder that all drivers share, local or on NFS, as the contract suite checks them.
+
+A run does not take a store yet: the engine and every verb that reads use the parts of this one directly.
+"""
 
 from __future__ import annotations
 
