@@ -46,6 +46,11 @@ class Receipt:
     num_neighbours_hurt: int
     """Processes that were killed from outside."""
 
+    @property
+    def has_losses(self) -> bool:
+        """Whether an attempt ran out of memory, or a process was killed from outside."""
+        return self.num_ooms > 0 or self.num_neighbours_hurt > 0
+
     def to_json(self) -> dict[str, Any]:
         """Return the receipt as a JSON object."""
         described = dataclasses.asdict(self)

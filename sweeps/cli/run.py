@@ -86,7 +86,7 @@ def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:
 
 
 def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console, emit: Emit | None) -> None:
-    """Print the table of arms and the memory receipt, if anything has run."""
+    """Print the table of arms, if anything has run, and the memory receipt, if memory ran out."""
     state: JournalState = prepared.state
     if state.sweep is not None:
         table = summarise(state)
@@ -95,5 +95,5 @@ def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console
         console.print()
         console.print(render_text(table), markup=False, end="")
     console.print()
-    if receipt is not None:
+    if receipt is not None and receipt.has_losses:
         console.print(receipt.in_words(), markup=False)

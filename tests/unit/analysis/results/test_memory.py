@@ -81,6 +81,19 @@ def test_it_counts_who_ran_out_and_who_was_hurt() -> None:
     assert made.in_words().endswith("; 3 out of memory, 1 of them recovered; 1 killed from outside")
 
 
+@pytest.mark.parametrize(
+    ("ends", "has_losses"),
+    [
+        ([FINISHED], False),
+        ([{"event": "crashed"}, FINISHED], False),
+        ([OOM, FINISHED], True),
+        ([{"event": "crashed", "killed": True}, FINISHED], True),
+    ],
+)
+def test_it_tells_whether_memory_was_lost(ends: list[dict[str, Any]], has_losses: bool) -> None:
+    assert receipt_of(*life("baseline", 0, *ends, start=0)).has_losses is has_losses
+
+
 def test_every_worker_of_a_trial_takes_its_part() -> None:
     events = life("baseline", 0, FINISHED, start=0, cap_mib=400)
     events[0]["numerics"] = {"workers": 2}
