@@ -121,7 +121,18 @@ def _print_claims(out: Console, found: list[tuple[str, Claim]], name: str | None
     for kind, spec in KINDS.items():
         if kind in used:
             out.print(f"  {kind.replace('_', ' ')}: {spec.meaning}", markup=False)
-    out.print(f"\nNone is judged yet: these are declarations. Next: {proposed('plan', 'STUDY')}", markup=False)
+    out.print(f"\n{_how_claims_are_judged(name or 'STUDY')}", markup=False)
+
+
+def _how_claims_are_judged(study: str) -> str:
+    """Return who judges the claims of a study, from what, and what `settled at` means."""
+    return (
+        "settled at: the smallest scale whose results can settle a claim; those of a smaller one only indicate.\n"
+        "No verdict is printed: today a person judges each claim, by its kind of test, from the results of a run\n"
+        "(verdicts by phasesweep are planned):\n"
+        f"  all arms:  {proposed('results', study, '--scale', 'SCALE')}\n"
+        f"  two arms:  {proposed('compare', f'{study}@SCALE:ARM', ':CONTROL')}"
+    )
 
 
 def spaces(output: Output, name: str | None, plugins: Sequence[str] = ()) -> None:

@@ -10,7 +10,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from sweeps.cli.library import declared_claims, studies
+from sweeps.cli.library import claims, declared_claims, studies
 from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.errors import UserError
@@ -40,6 +40,15 @@ def test_for_people_a_grid_has_at_most_so_many_arms() -> None:
     lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert next(line for line in lines if line.startswith("kuramoto_corrected ")).split()[1:3] == ["≤", "62"]
     assert next(line for line in lines if line.startswith("quickstart ")).split()[1] == "4"
+
+
+def test_claims_say_who_judges_them_and_from_what() -> None:
+    console = Console(file=StringIO(), width=300)
+    claims(Output(console), "tpi_recall", "laptop")
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    assert "a person judges" in printed
+    assert "phasesweep results tpi_recall --scale SCALE" in printed
+    assert "phasesweep compare tpi_recall@SCALE:ARM :CONTROL" in printed
 
 
 @pytest.mark.parametrize("name", library())
