@@ -15,6 +15,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from search_spaces.suggestions import closest
+from sweeps.console import proposed
 from sweeps.errors import UserError, nearest
 from sweeps.fields import DEFAULT_SCALE
 from sweeps.studies.yaml_file import YamlSource
@@ -121,6 +123,15 @@ def library() -> dict[str, Path]:
     return {path.stem: path for path in sorted(paths)}
 
 
+def _instead_of(path: Path) -> str:
+    """Return what helps with a missing study file: the nearest file or study, or how to find or write one."""
+    files = {file.stem: str(file) for file in path.parent.glob("*.y*ml") if file.is_file()}
+    known = {name: name for name in library()} | files
+    if near := [repr(known[stem]) for stem in closest(path.stem, known)]:
+        return f"did you mean {' or '.join(near)}?"
+    return f"list the studies with: {proposed('studies')}; write your own with: {proposed('new', 'my_study')}"
+
+
 def find(name_or_path: str) -> Path:
     """Return the file of a study given by path or by name: of the library, then of installed packages.
 
@@ -137,7 +148,7 @@ def find(name_or_path: str) -> Path:
                 return path
         except OSError as error:  # such as a name that is too long
             raise UserError(f"no study file {name_or_path}: {error.strerror}") from error
-        raise UserError(f"no study file {path} (looked in {Path.cwd()})")
+        raise UserError(f"no study file {path} (looked in {Path.cwd()}); {_instead_of(path)}")
     installed = find_installed(name_or_path)
     if installed is not None:
         return installed

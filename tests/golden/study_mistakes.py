@@ -229,6 +229,8 @@ IN_PLACES = {
     "unknown scale": Mistake(arguments=("run", "tiny.yaml", "--scale", "laptp")),
     "unknown study": Mistake(arguments=("run", "quickstrt")),
     "missing study file": Mistake(arguments=("run", "nowhere.yaml")),
+    "misspelt study file": Mistake(arguments=("run", "tinny.yaml")),
+    "file named as a study of the library": Mistake(arguments=("run", "quickstart.yaml")),
     "study that is a folder": Mistake(arguments=("run", "folder.yaml"), prepare=study_is_a_folder),
     "data folder that is not there": Mistake(environment={"PHASESWEEP_DATA": "/nowhere/at/all"}),
     "results on a remote store": Mistake(environment={"PHASESWEEP_RESULTS": "s3://bucket/results"}),
