@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,8 +56,39 @@ class Estimates:
             EstimateError: If the model's forward pass reads the values of tensors.
             ValueError: If the model cannot be built.
         """
+        sizes = self._sizes(config, task, resources)
+        key = size_key(config, **sizes)
+        bare = self._find(key)
+        if bare is None:
+            bare = self._found[key] = estimate(config, **sizes, process_mib=0.0)
+            self._cache.keep(key, bare)
+        libraries_mib, data_mib = config.architecture.libraries_mib, self._of(task).task_mib
+        if resources.gpus_per_trial:  # both are in the host's memory
+            libraries_mib = data_mib = 0.0
+        context_mib = self._process_mib + libraries_mib
+        whole = replace(bare, context_mib=context_mib, workspace_mib=bare.workspace_mib + data_mib)
+        return of_one_worker(whole, resources)
+
+    def num_missing(self, trials: Iterable[tuple[TrialConfig, Task]], resources: ResourceConfig) -> int:
+        """Return how many estimates of these trials are not known yet; making one takes seconds.
+
+        Args:
+            trials: Configurations, each with its task.
+            resources: Resources that the study sets for a trial.
+        """
+        keys = {size_key(config, **self._sizes(config, task, resources)) for config, task in trials}
+        return sum(self._find(key) is None for key in keys)
+
+    def _find(self, key: str) -> MemoryEstimate | None:
+        """Return the estimate of this or an earlier process; None if there is none."""
+        if key not in self._found and (cached := self._cache.find(key)) is not None:
+            self._found[key] = cached
+        return self._found.get(key)
+
+    def _sizes(self, config: TrialConfig, task: Task, resources: ResourceConfig) -> dict[str, Any]:
+        """Return everything beside the configuration that decides an estimate."""
         device: Device = "cuda" if resources.gpus_per_trial else "cpu"
-        sizes: dict[str, Any] = {
+        return {
             "vocab_size": task.vocab_size,
             "context_length": task.context_length,
             "max_length": task.max_length,
@@ -65,18 +97,6 @@ class Estimates:
             "held_out_sequences": self._of(task).held_out_sequences,
             "device": device,
         }
-        key = size_key(config, **sizes)
-        bare = self._found.get(key) or self._cache.find(key)
-        if bare is None:
-            bare = estimate(config, **sizes, process_mib=0.0)
-            self._cache.keep(key, bare)
-        self._found[key] = bare
-        libraries_mib, data_mib = config.architecture.libraries_mib, self._of(task).task_mib
-        if resources.gpus_per_trial:  # both are in the host's memory
-            libraries_mib = data_mib = 0.0
-        context_mib = self._process_mib + libraries_mib
-        whole = replace(bare, context_mib=context_mib, workspace_mib=bare.workspace_mib + data_mib)
-        return of_one_worker(whole, resources)
 
     def _of(self, task: Task) -> _TaskFacts:
         if id(task) not in self._facts:

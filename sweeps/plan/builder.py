@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Mapping
 from dataclasses import replace
@@ -204,6 +205,8 @@ def plan_units(
 ) -> Units:
     """Size every arm and every prerequisite; configurations that need the same memory are sized once.
 
+    What takes long is announced on standard error.
+
     Args:
         study: The study.
         tasks: Its tasks, loaded.
@@ -214,6 +217,7 @@ def plan_units(
         UserError: If a budget is too small for its model, a model cannot be estimated, or the weights that an arm
             starts with do not exist.
     """
+    _announce_measuring(study, tasks, estimates)
     trained = {
         key: replace(_planned(study, backbone.arm, tasks, estimates, ()), seed=backbone.seed)
         for key, backbone in backbones(study).items()
@@ -231,6 +235,15 @@ def plan_units(
     # Backbones that differ only in fields without effect on results, such as checkpointed blocks, are one.
     once = {(unit.config_id, unit.seed): unit for unit in trained.values()}
     return Units(tuple(once.values()), tuple(planned[arm.name] for arm in study.arms))
+
+
+def _announce_measuring(study: Study, tasks: dict[str, Task], estimates: Estimates) -> None:
+    """Tell why a plan takes its time, if estimates are missing in the cache."""
+    arms = (*(backbone.arm for backbone in backbones(study).values()), *study.arms)
+    num_missing = estimates.num_missing(((arm.config, tasks[task_key(arm)]) for arm in arms), study.resources)
+    if num_missing:
+        configurations = "1 configuration" if num_missing == 1 else f"{num_missing} configurations"
+        sys.stderr.write(f"measuring the memory of {configurations}…\n")
 
 
 def _planned(

@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from sweeps.cli import app as cli
-from tests.integration.studies import STUDY
+from tests.integration.studies import MEASURING, STUDY
 
 VALID = STUDY.format(seeds=2, steps=20, report_every=10)
 """The study `tiny.yaml` before anything is wrong with it."""
@@ -125,4 +125,5 @@ def _placed(text: str, folder: Path, mistake: Mistake) -> str:
     """Return `text` without what differs from machine to machine."""
     for path, name in ((folder.resolve(), "<folder>"), (folder, "<folder>"), (ROOT, "<phasesweep>")):
         text = text.replace(str(path), name)
+    text = MEASURING.sub("", text)
     return re.sub(r"\d+", "<number>", text) if mistake.hides_numbers else text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +13,9 @@ from pathlib import Path
 from typing import Any
 
 PHASESWEEP = [str(Path(sys.executable).with_name("phasesweep"))]
+
+MEASURING = re.compile(r"(measuring the memory of \d+ configurations?…\n)?")
+"""What a verb that plans says on standard error: nothing if an earlier process has measured."""
 
 STUDY = """\
 format_version: 1

@@ -12,7 +12,7 @@ import yaml
 
 from analysis.records.journal import read_journal
 from tests.finished_sweep import ARMS, REPLICATES, SEEDS, STUDY, FinishedSweep
-from tests.integration.studies import journal_events, phasesweep, start, write_study
+from tests.integration.studies import MEASURING, journal_events, phasesweep, start, write_study
 from tests.verbs import Call, caller
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
@@ -30,9 +30,10 @@ def call(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFi
 
 
 def test_it_ends_with_the_table_and_the_line_that_opens_mlflow(finished: FinishedSweep) -> None:
-    assert finished.err == ""
+    assert MEASURING.fullmatch(finished.err)
     assert f"{REPLICATES} of {REPLICATES} replicates to run" in finished.out
     assert "95 % interval" in finished.out
+    assert "memory: " not in finished.out  # nothing ran out of it
     lines = finished.out.strip().splitlines()
     assert lines[-1].startswith("open the MLflow page with: ")
     assert lines[-1].endswith("phasesweep ui quickstart --scale smoke")

@@ -63,6 +63,7 @@ def test_it_prints_what_its_schema_says(tmp_path: Path, verb: str) -> None:
     value = json.loads(done.stdout)
     jsonschema.Draft202012Validator(load_schema(verb)).validate(value)
     assert all(value.values()) if verb == "families" else value
+    assert done.stderr == ("measuring the memory of 2 configurations…\n" if verb == "plan" else "")
 
 
 def test_no_verb_is_left_out() -> None:

@@ -55,7 +55,7 @@ def test_memory_neutral_fields_change_no_estimate(name: str) -> None:
 
 
 def test_arms_of_one_shape_are_sized_once_and_then_remembered(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Three widths, causal or not, the transformer and the mean pool: 8 shapes for 53 arms."""
     sized = []
@@ -73,6 +73,9 @@ def test_arms_of_one_shape_are_sized_once_and_then_remembered(
     again = build_plan(study, local_inventory(), None)
     assert len(sized) == 8
     assert [planned.memory for planned in again.arms] == [planned.memory for planned in made.arms]
+    assert (
+        capsys.readouterr().err == "measuring the memory of 8 configurations…\n"
+    )  # the second time they are known
     alone = Estimates(cache=EstimateCache(tmp_path / "another"))
     for planned in made.arms[-2:]:
         task = planned.config.task.build(None)
