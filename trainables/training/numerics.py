@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -57,5 +59,18 @@ class Numerics:
             "torch": torch.__version__,
             "python": platform.python_version(),
             "hardware": hardware,
+            "cpu": cpu_model(),
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
         }
+
+
+def cpu_model(cpuinfo: Path = Path("/proc/cpuinfo")) -> str:
+    """Return the CPU's model, such as `AMD EPYC 7B13`: libraries choose their kernels by it.
+
+    Args:
+        cpuinfo: Linux's description of the CPU. Without one, or where it names no model, as on ARM, the processor
+            or at least the instruction set is what Python knows, such as `arm` or `aarch64`.
+    """
+    text = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    named = re.search(r"^model name\s*:[ \t]*(\S.*)$", text, flags=re.MULTILINE)
+    return named[1].strip() if named else platform.processor() or platform.machine()

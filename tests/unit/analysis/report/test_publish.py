@@ -6,6 +6,7 @@ import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -241,9 +242,13 @@ def test_an_unclean_commit_is_said_to_be_one(undrawn: Path) -> None:
     assert "commit 0123456789ab with local changes\n" in (undrawn / "README.md").read_text()
 
 
-def test_unequal_numerics_are_counted(undrawn: Path) -> None:
+@pytest.mark.parametrize("other", [{"threads": 2}, {"cpu": "AMD EPYC"}])
+def test_unequal_numerics_are_counted(other: dict[str, Any], undrawn: Path) -> None:
     events = journal_events()
-    events[1]["numerics"]["threads"] = 2
+    for event in events:
+        if "numerics" in event:
+            event["numerics"] = {"cpu": "Intel Xeon", **event["numerics"]}
+    events[1]["numerics"] |= other
     write_journal(undrawn / "docs" / "results" / "phase_a.jsonl", events)
     (undrawn / "README.md").write_text("<!-- provenance: phase_a -->\n<!-- /provenance -->\n")
     rebuild(undrawn)

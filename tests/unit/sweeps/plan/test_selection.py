@@ -40,6 +40,7 @@ def plan(**changed: Any) -> Any:
 
 NUMERICS = {
     "device": "cpu",
+    "cpu": "a model that no machine has",  # the next attempt may run on any node: never a change
     "threads": 1,
     "micro_batch_size": None,
     "deterministic": True,

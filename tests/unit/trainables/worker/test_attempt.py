@@ -17,6 +17,7 @@ from tests.trial_process import computed
 from trainables.code_hash import code_hash
 from trainables.tasks.base import TaskConfig
 from trainables.training import loop
+from trainables.training import numerics as training_numerics
 from trainables.training.loop import Trainer
 from trainables.worker import attempt, checkpointing
 from trainables.worker.assignment import CONFIG_KEY, Assignment
@@ -101,14 +102,15 @@ def test_a_worker_with_other_data_refuses(tmp_path: Path) -> None:
 
 
 def test_an_attempt_continues_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Cut after the first report with a checkpoint: the second attempt ends with the same bits."""
+    """Cut after the first report with a checkpoint: the second attempt, on another CPU, ends with the same bits."""
     whole = list(Attempt(assignment(tmp_path / "whole")).events())[-1]
     monkeypatch.setattr(checkpointing, "MAX_SECONDS", 0.0)
     first = Attempt(assignment(tmp_path / "cut")).events()
     assert [next(first)["event"], next(first)["step"]] == ["started", 5]
     del first
+    monkeypatch.setattr(training_numerics, "cpu_model", lambda: "another CPU")
     events = list(Attempt(assignment(tmp_path / "cut")).events())
-    assert events[0]["step"] == 5
+    assert (events[0]["step"], events[0]["numerics"]["cpu"]) == (5, "another CPU")
     assert [event["step"] for event in events[1:]] == [10, 12]
     assert {**events[-1]["metrics"], TIMED: 0} == {**whole["metrics"], TIMED: 0}
     folder = tmp_path / "cut" / "seed=0"
