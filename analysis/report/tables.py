@@ -33,6 +33,10 @@ SMOKE_NOTE = (
     "scale smoke shows that a study runs: models this small, trained for so few steps, answer no question, "
     "whatever the reading"
 )
+PROBE_NOTE = (
+    "intervals of probes know no bounds: one may pass the largest or least value that a probe can have, "
+    "such as 1 for an order parameter"
+)
 
 _NONE = "–"
 _SHORT_CONCLUSIONS: dict[str, str] = {"not separable at this n": "not separable"}
@@ -81,6 +85,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes += [f"references: {' · '.join(scores)}"] if scores else []
     notes += [_external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
+    notes += [PROBE_NOTE] if table.metric.startswith("probe/") else []
     notes += scale_notes(table.delta_kind, table.items)
     notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]

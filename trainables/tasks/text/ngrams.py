@@ -15,6 +15,8 @@ Bits = NDArray[np.float64]
 """Negative log2-probability of each token."""
 
 REFERENCE_ORDERS = (3, 5)
+SOURCE_ENTROPY = "entropy of the source"
+"""Name of the score of the exact distribution that a text was drawn from."""
 MAX_TRAINING_TOKENS = 5_000_000
 """More tokens are not counted; a reference trained on less than the whole split says so in its name."""
 
@@ -132,5 +134,5 @@ def reference_scores(
         if source is not None:
             text = texts[split]
             per_char = source.bits_per_char(text) if line_break is None else source.line_bits(text, line_break)
-            add("source", split, per_char * len(scored), scored)
+            add(SOURCE_ENTROPY, split, per_char * len(scored), scored)
     return scores

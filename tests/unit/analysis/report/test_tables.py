@@ -9,6 +9,7 @@ import pytest
 
 from analysis.records.journal import merge
 from analysis.report.tables import (
+    PROBE_NOTE,
     SMOKE_NOTE,
     TEXT_WIDTH,
     contrasts_for_display,
@@ -143,6 +144,12 @@ def test_references_chance_and_method_stand_below() -> None:
     assert notes[0] == "references: 3-gram 2.956 · 5-gram 2.408 · chance 6.022"
     assert "paired by seed" in notes[1]
     assert "Holm-adjusted p < 0.05 over 7 comparisons" in notes[1]
+
+
+def test_the_interval_of_a_probe_is_said_to_have_no_bounds() -> None:
+    table = summarise(merge(journal_events()))
+    assert PROBE_NOTE not in notes_for_display(table)
+    assert PROBE_NOTE in notes_for_display(replace(table, metric="probe/order_positions"))
 
 
 def test_relative_changes_are_in_per_cent_and_said_so() -> None:

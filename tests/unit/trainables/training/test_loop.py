@@ -14,6 +14,7 @@ from tests.configs import KURAMOTO, small_config
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.tasks.base import Task
+from trainables.tasks.text.ngrams import SOURCE_ENTROPY
 from trainables.training import loop
 from trainables.training.checkpoints import CheckpointError
 from trainables.training.loop import Report, Trainer, train
@@ -190,7 +191,7 @@ def test_training_learns_and_no_model_beats_the_known_entropy() -> None:
     task = build(config)
     last = list(train(config, 0, task))[-1].metrics
     chance = math.log2(task.vocab_size)
-    entropy = task.references()["source"]["val/bits_per_char"]
+    entropy = task.references()[SOURCE_ENTROPY]["val/bits_per_char"]
     assert entropy < last["val/bits_per_char"] < chance - 0.3
 
 

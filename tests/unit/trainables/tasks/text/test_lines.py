@@ -17,6 +17,7 @@ from trainables.contract.tasks import BettingModel, TwoTokenModel, score
 from trainables.data.errors import DataError
 from trainables.data.markov import ALPHABET, MarkovSource
 from trainables.tasks.text.lines import LinesConfig, LinesTask
+from trainables.tasks.text.ngrams import SOURCE_ENTROPY
 
 TEXT = "ab ba\n\n  \nbab\nb\nabbabbabba\naa\nbb\nab\nba\nbaab\nabab\n"
 
@@ -124,7 +125,7 @@ def test_nothing_beats_the_law_of_the_lines_and_it_is_reached() -> None:
     task = LinesConfig(context_length=32).build(None)
     assert (len(task.lines["train"]), len(task.lines["val"])) == (5000, 500)
     references = task.references()
-    law = references["source"]["val/bits_per_char"]
+    law = references[SOURCE_ENTROPY]["val/bits_per_char"]
     assert score(task, LawOfLines(task))["val/bits_per_char"] == pytest.approx(law, rel=1e-5)
     order_of_scores = [
         references[name]["val/bits_per_char"]
@@ -139,7 +140,7 @@ def test_references_count_in_bytes_where_tokens_are_larger() -> None:
     config: dict[str, Any] = {"max_bytes": 20_000, "tokenizer": "bpe", "bpe_vocab_size": 300}
     references = LinesConfig.model_validate(config).build(None).references()
     assert "uniform" not in references
-    assert references["source"].keys() == {"val/bits_per_char", "val/bits_per_byte"}
+    assert references[SOURCE_ENTROPY].keys() == {"val/bits_per_char", "val/bits_per_byte"}
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from trainables.data.markov import MarkovSource
 from trainables.data.tokenizers.base import Tokens
 from trainables.data.tokenizers.simple import CharTokenizer
 from trainables.tasks.text.language import LanguageConfig
-from trainables.tasks.text.ngrams import Bits, witten_bell_bits
+from trainables.tasks.text.ngrams import SOURCE_ENTROPY, Bits, witten_bell_bits
 
 DATA_DIR = Path(os.environ.get("PHASESWEEP_DATA", "/nonexistent"))
 needs_tiny_shakespeare = pytest.mark.skipif(
@@ -93,10 +93,10 @@ def test_ngrams_come_near_the_entropy_rate_and_never_below() -> None:
     entropy = MarkovSource(1).entropy_bits_per_char
     for split in task.splits:
         bits = {name: row[f"{split}/bits_per_char"] for name, row in references.items()}
-        assert bits["source"] == pytest.approx(entropy, abs=4 * 1.0 / math.sqrt(26_000))
+        assert bits[SOURCE_ENTROPY] == pytest.approx(entropy, abs=4 * 1.0 / math.sqrt(26_000))
         # The trigram has the source's own order: the rest is estimation error.
-        assert bits["source"] < bits["3-gram (Witten-Bell)"] < 1.005 * bits["source"]
-        assert bits["source"] < bits["5-gram (Witten-Bell)"] < 1.04 * bits["source"]
+        assert bits[SOURCE_ENTROPY] < bits["3-gram (Witten-Bell)"] < 1.005 * bits[SOURCE_ENTROPY]
+        assert bits[SOURCE_ENTROPY] < bits["5-gram (Witten-Bell)"] < 1.04 * bits[SOURCE_ENTROPY]
         assert bits["3-gram (Witten-Bell)"] < bits["1-gram (Witten-Bell)"] < bits["uniform"] == 3.0
 
 
