@@ -129,7 +129,7 @@ def test_nothing_beats_the_law_of_the_lines_and_it_is_reached() -> None:
     assert score(task, LawOfLines(task))["val/bits_per_char"] == pytest.approx(law, rel=1e-5)
     order_of_scores = [
         references[name]["val/bits_per_char"]
-        for name in ("source", "3-gram (Witten-Bell)", "1-gram (Witten-Bell)", "uniform")
+        for name in (SOURCE_ENTROPY, "3-gram (Witten-Bell)", "1-gram (Witten-Bell)", "uniform")
     ]
     assert order_of_scores == sorted(order_of_scores)
     chance = next(metric.chance for metric in task.metrics if metric.name == "val/bits_per_char")
