@@ -6,15 +6,20 @@ import ast
 import re
 import tomllib
 from functools import cache
+from pathlib import Path
 
 import pytest
 import yaml
 
 from analysis.records.journal import EVENTS
-from tests.guides import ROOT
+from sweeps.errors import UserError
+from sweeps.studies.resolve import load_study
+from tests.guides import GUIDES, ROOT, blocks
 
 PACKAGES = ("search_spaces", "trainables", "cluster", "sweeps", "analysis")
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+GUIDE = GUIDES / "writing_a_study.md"
 
 
 @cache
@@ -59,6 +64,14 @@ def test_every_path_that_the_page_names_exists() -> None:
     assert not {name for name in named if not (ROOT / name).exists()}
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_files_and_folders_in_backticks_exist(page: Path) -> None:
+    """Paths of ours from the root, such as `sweeps/cli/`, and whatever else is a Python file in a folder."""
+    ours = rf"`((?:{'|'.join(PACKAGES)}|tests|docs)/[\w/.-]*|[\w/.-]+/[\w.-]+\.py)`"
+    named = re.findall(ours, page.read_text(encoding="utf-8"))
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_page_lists_every_package(package: str) -> None:
     section = PAGE.partition(f"### `{package}/`")[2].partition("\n## ")[0].partition("\n### ")[0]
@@ -92,5 +105,13 @@ def test_contributing_names_targets_and_folders_that_exist() -> None:
     assert not {target for target in targets if not re.search(rf"^{target}:", makefile, flags=re.MULTILINE)}
     folders = {path.name for path in (ROOT / "tests").iterdir() if (path / "__init__.py").is_file()}
     assert set(re.findall(r"^\| `(\w+)/` \|", page, flags=re.MULTILINE)) == folders
-    named = re.findall(r"`((?:tests|sweeps|analysis|trainables|docs)/[\w/.]+)`", page)
-    assert not [path for path in named if not (ROOT / path).exists()]
+
+
+def test_a_mistake_has_the_message_that_the_guide_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    page = GUIDE.read_text(encoding="utf-8")
+    (study,) = (block.text for block in blocks(GUIDE.name) if block.file == "my_study.yaml")
+    (tmp_path / "my_study.yaml").write_text(study.replace("num_oscillators: 4}", "num_osc: 4}"), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as told:
+        load_study("my_study.yaml", "smoke")
+    assert f"`phasesweep: {told.value}`" in page
