@@ -26,7 +26,7 @@ class Metric:
 
 
 def probe(name: str, unit: str, meaning: str, *, null: str | None = None) -> Metric:
-    """Return the declaration of `probe/<name>`, an order parameter of a family, without a better direction.
+    """Return the declaration of `probe/<name>`, which a family's models measure of themselves; none is better.
 
     Args:
         name: Without `probe/`, like `null`.

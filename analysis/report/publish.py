@@ -106,8 +106,8 @@ def _render_provenance(block: Block) -> str:
     end_counts = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
     configurations = {config_id for config_id, _ in planned}
     seeds = {seed for _, seed in planned}
-    is_crossed = len(planned) == len(configurations) * len(seeds)
-    size = f" × {len(seeds)} seeds" if is_crossed else f" with {len(planned)} replicates"
+    all_have_all_seeds = len(planned) == len(configurations) * len(seeds)
+    size = f" × {len(seeds)} seeds" if all_have_all_seeds else f" with {len(planned)} replicates"
     parts = [f"{len(configurations)} configurations{size} ({end_counts})"]
     pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
     if pairs >= 2:
@@ -184,8 +184,8 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
 """Renderer of each kind of block. A new kind is one entry."""
 
 
-OF_GUIDES = frozenset({"file", "test"})
-"""Markers in the guides, read by the test that runs their commands."""
+GUIDE_MARKERS = frozenset({"file", "test"})
+"""Kinds of `<!-- kind: … -->` that are no blocks: they tell the test that runs the guides' commands what to do."""
 
 
 def rebuild(root: Path, *, check: bool = False) -> list[Path]:
@@ -246,7 +246,7 @@ def _rebuild_page(root: Path, page: Path, staging: Path) -> str:
 def _open(marker: re.Match[str], where: str) -> tuple[str, str] | None:
     """Return kind and name of the block that a marker opens; None for a comment that only resembles one."""
     kind, name = marker["kind"], marker["name"]
-    if kind in OF_GUIDES:
+    if kind in GUIDE_MARKERS:
         return None
     if kind in RENDERERS and marker["close"]:
         raise PublishError(f"{where}: <!-- /{kind} --> closes nothing")

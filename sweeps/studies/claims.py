@@ -92,7 +92,7 @@ def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
 
 
 def _located(study: Study, claim: Claim, field: str, message: str) -> UserError:
-    where = study.locate(("claims", claim.id, field)) or study.locate(("claims", claim.id))
+    where = study.locate_key(("claims", claim.id, field)) or study.locate_key(("claims", claim.id))
     return UserError(f"{where}: {ClaimError(claim.id, field, message)}")
 
 

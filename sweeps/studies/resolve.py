@@ -69,7 +69,7 @@ def resolve(draft: Draft) -> Study:
         file=draft.source.path,
         scales=tuple(file.scales),
         plugin_files=tuple(file.plugins),
-        locate=draft.source.locate,
+        locate_key=draft.source.locate,
     )
 
 

@@ -76,8 +76,8 @@ class Study:
     """All scales that the file has."""
     plugin_files: tuple[str, ...]
     """The plugins as the file names them, relative to itself."""
-    locate: Callable[[KeyPath], str | None] = field(repr=False, compare=False)
-    """Returns `file:line` of a key of the file; None for a key that it does not have."""
+    locate_key: Callable[[KeyPath], str | None] = field(repr=False, compare=False)
+    """Returns where a key stands in the study's file, as `file:line`, for messages; None if it does not."""
 
     def where(self, *key: str, arm: str | None = None) -> str:
         """Return `file:line: key` of a field of the base, or of an arm, or the `--set` that set it."""
@@ -87,7 +87,7 @@ class Study:
                 return f"--set {override}"
         own = () if arm is None else (("scales", self.scale, "arms", arm), ("arms", arm))
         for root in (*own, ("scales", self.scale, "base"), ("base",), ("scales", self.scale), ()):
-            if place := self.locate((*root, *key)):
+            if place := self.locate_key((*root, *key)):
                 return f"{place}: {dotted}"
         return f"{self.file}: {dotted}"
 
@@ -137,7 +137,7 @@ class Study:
 
 @dataclass(frozen=True)
 class Expansion:
-    """The arms of a grid, and how many points of its design became none."""
+    """What became of a grid's points: each is an arm, unless it is forbidden or repeats another."""
 
     arms: tuple[str, ...]
     """Names of the arms."""

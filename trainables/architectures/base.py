@@ -166,7 +166,8 @@ class ArchitectureConfig(NamedConfig):
         return self.dropout == 0 and "batch_independence" not in self.violates
 
     noise_per_sequence: ClassVar[tuple[str, ...]] = ("dropout",)
-    """Strengths of noise drawn per sequence: splitting a batch changes the draws, not their distribution."""
+    """Strengths of noise that is drawn anew for each sequence: splitting a batch changes the draws, not their
+    distribution."""
 
     @property
     def splits_in_law(self) -> bool:

@@ -1,5 +1,6 @@
 """Measurements on a trained model besides its score: how much of the score comes from seeing the future, and the
-model's own order parameters. Both run in small batches, so that they need no more memory than scoring.
+model's own probes, such as order parameters. Both run in small batches, so that they need no more memory than
+scoring.
 """
 
 from __future__ import annotations

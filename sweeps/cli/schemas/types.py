@@ -49,7 +49,7 @@ class StudyRow(TypedDict):
 
 
 class FamilyProbe(TypedDict):
-    """An order parameter that models of a family measure of themselves."""
+    """A number that models of a family measure of themselves, such as an order parameter."""
 
     name: Text
     unit: Text

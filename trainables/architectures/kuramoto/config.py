@@ -55,6 +55,7 @@ class KuramotoConfig(BackboneConfig):
     probes = PROBES
     added = {"coherence_layers": "all", "frequency_std": 0.1, "phase_weight": 1.0, "padding_token": None}
     noise_per_sequence = ("dropout", "phase_noise")
+    """Strengths of noise that is drawn anew for each sequence; `frequency_jitter` is one draw a forward pass."""
 
     name: Literal["kuramoto"] = "kuramoto"
     fidelity: Literal["as_published", "corrected"] = "corrected"
@@ -111,7 +112,8 @@ class KuramotoConfig(BackboneConfig):
 
     @property
     def memory_neutral(self) -> frozenset[str]:
-        """Strengths and signs multiply the same tensors; `fidelity` only sets defaults."""
+        """Fields for all whose values one memory estimate serves: strengths and signs only scale tensors of equal
+        size, and `fidelity` only sets defaults."""
         return frozenset({"fidelity", "coupling", "frequency_std", "sign", "dt", "coherence_target"})
 
     @property

@@ -133,7 +133,8 @@ class TPIConfig(BackboneConfig):
 
     @property
     def memory_neutral(self) -> frozenset[str]:
-        """Initial values change no tensor; `fidelity` and `variant` only set defaults."""
+        """Fields for all whose values one memory estimate serves: initial values change no tensor's size,
+        `fidelity` and `variant` only set defaults."""
         return frozenset({"fidelity", "variant", "frequency_scale", "decay_init_window"})
 
     def canonical(self) -> dict[str, Any]:
