@@ -229,7 +229,7 @@ def test_spaces_in_words() -> None:
     library_views.spaces(Output(console), "kuramoto.search")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert re.search(r"dt +\[0\.01, 1\], logarithmic +model time +Length of an Euler step\. +PhaseGPT", text)
-    assert "sign: only if coupling != 0 or learn_coupling" in text
+    assert "sign: only if coupling != 0 or learn_coupling\n" in text
     with pytest.raises(
         UserError, match=r"unknown search space 'kuramoto.serach'; did you mean 'kuramoto.search'\?"
     ):
