@@ -111,12 +111,13 @@ def _results_folder(named: str) -> Path:
     is_file = given.endswith((".yaml", ".yml"))
     study = StudyHead.read(find(given)).name if is_file else given
     root = results_root()
-    folder = root / study / (scale or DEFAULT_SCALE)
+    scale = scale or DEFAULT_SCALE
+    folder = root / study / scale
     if (folder / "journal").is_dir():
         return folder
     scales = sorted(path.parent.name for path in (root / study).glob("*/journal"))
     if scales:
-        raise UserError(f"compare {named}: no results at scale '{folder.name}'; {nearest(folder.name, scales)}")
+        raise UserError(f"compare {named}: no results at scale '{scale}'; {nearest(scale, scales)}")
     studies = {path.parent.parent.name for path in root.glob("*/*/journal")}
     if study in library() or is_file:
         start = proposed("run", given, "--scale", folder.name.partition("+")[0])

@@ -237,6 +237,10 @@ def test_two_sweeps_of_all_their_arms(call: Call) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
+        (
+            ["tiny@x/laptop", ":baseline"],
+            "compare tiny@x/laptop: no results at scale 'x/laptop'; did you mean 'laptop'?",
+        ),
         (["tiny:basline", ":coupling_2"], "compare tiny:basline: no arm 'basline'; did you mean 'baseline'?"),
         (["tiny:baseline", "tiny"], "name an arm on both sides, or on neither"),
         (["tiny:baseline", "tiny@laptop:baseline"], "A and B are the same arm, baseline"),
