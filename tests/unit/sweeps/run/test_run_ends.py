@@ -10,6 +10,7 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,7 +168,8 @@ def test_a_worker_that_meets_a_full_disk_ends_the_run_and_is_not_blamed(
 
         def train(engine: Any, address: str | None) -> None:
             assignment = engine._begin(engine.queue.lease_next(lambda size_class: True))
-            events = Attempt(assignment).events()
+            uncapped = replace(assignment, memory_mib=None)  # this process is larger than a worker
+            events = Attempt(uncapped).events()
             engine._record(assignment, next(events))
             ballast = fill(disk)
             failed = next(events)
