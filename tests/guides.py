@@ -3,7 +3,7 @@
     <!-- test: after first_sweep.md -->     the guide goes on in the folder of that guide
     <!-- file: my_study.yaml -->            the block is this file; it is written before any command runs
     <!-- test: skip, it needs a GPU -->    the block is not run; the reason is part of it
-    <!-- test: serves http://… -->          the block runs until MLflow answers there, then gets a Ctrl-C
+    <!-- test: serves http://… -->          the block runs until MLflow answers there, then is ended by Ctrl-C
     <!-- test: exit 1 -->                   the block ends with this code instead of 0
     <!-- test: cluster -->                  the block runs in the test that has a cluster
 

@@ -22,6 +22,7 @@ import pytest
 import typer
 
 from sweeps.cli import app as cli
+from sweeps.errors import EXIT_INTERRUPTED
 from sweeps.studies.resolve import load_study
 from sweeps.studies.yaml_file import YamlSource
 from tests import guides
@@ -191,7 +192,8 @@ def run(block: Block, folder: Path) -> None:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.communicate()
-    assert process.returncode == int(block.argument("exit") or 0), f"{block.place}:\n{block.text}\n{output}"
+    expected = EXIT_INTERRUPTED if has_answered else int(block.argument("exit") or 0)
+    assert process.returncode == expected, f"{block.place}:\n{block.text}\n{output}"
     assert has_answered or address is None, f"{block.place}: nothing answered at {address}:\n{output}"
     assert "Traceback" not in output, f"{block.place}:\n{output}"
 

@@ -267,4 +267,4 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(
     is_mapped = (quantisation, dtype) == ("none", "bfloat16") and length > 16
     unread_mib = (16000 - 256) * 1024 * 2 / MIB if is_mapped else 0.0
     error = (outcome.predicted_mib - unread_mib) / outcome.measured_mib - 1
-    assert -0.06 < error < (0.06 if length > 16 else 0.25), outcome
+    assert -0.1 < error < (0.06 if length > 16 else 0.25), outcome
