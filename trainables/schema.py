@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -33,6 +34,10 @@ class NamedConfig(Schema):
     published: ClassVar[Mapping[str, Any]] = {}
     """Defaults that `fidelity: as_published` sets; each can still be overridden."""
 
+    builds: ClassVar[str] = ""
+    """The class that `build` makes, as `module:name`. It is named as text because its module imports PyTorch, which
+    takes seconds: configurations are read and checked without it."""
+
     @model_validator(mode="before")
     @classmethod
     def _write_out_defaults(cls, fields: Any) -> Any:
@@ -42,6 +47,11 @@ class NamedConfig(Schema):
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Return `fields`, completed by the defaults that depend on other fields."""
         return {**cls.published, **fields} if fields.get("fidelity") == "as_published" else fields
+
+    @classmethod
+    def built_class(cls) -> Any:
+        """Import the class named by `builds`."""
+        return pkgutil.resolve_name(cls.builds)
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result; equal results have equal canonical forms."""

@@ -19,7 +19,8 @@ from torch.overrides import TorchFunctionMode
 from cluster.memory.allocators import Device, allocator_of
 from cluster.memory.kernels import CpuKernels
 from cluster.memory.tensor_ledger import Ledger, nbytes
-from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.metric import Metric, Split

@@ -36,7 +36,7 @@ from sweeps.store.provenance import provenance
 from sweeps.studies.claims import check_metrics
 from sweeps.studies.study import Arm, Study
 from sweeps.studies.validation import field_in
-from trainables.architectures.base import count_parameters
+from trainables.architectures.base.parameters import count_parameters
 from trainables.config.initial_weights import BACKBONE
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import config_id

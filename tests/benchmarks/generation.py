@@ -12,7 +12,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.randomness import initialise
 from trainables.registry import ARCHITECTURES
 from trainables.tasks.generation import Continuation

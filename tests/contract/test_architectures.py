@@ -9,8 +9,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.base import ArchitectureConfig, ModelOutput
-from trainables.architectures.gpt import BackboneConfig, BackboneModel
+from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.base.model import ModelOutput
+from trainables.architectures.gpt import BackboneConfig
+from trainables.architectures.gpt.model import BackboneModel
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.contract import architectures as contract
 from trainables.contract.architectures import (

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
 from trainables.contract.finding import ContractError
 from trainables.contract.tasks import CHECKS, BettingModel, check, check_task, check_violations, examine_task, score

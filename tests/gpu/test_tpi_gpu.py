@@ -15,7 +15,8 @@ from tests.unit.trainables.layers.test_phase_scan import assert_same, case, outp
 from tests.unit.trainables.layers.test_phase_scan_numerics import LENGTH, angle_between, draw
 from trainables.config.trial import TrialConfig
 from trainables.contract.architectures import REFERENCE_LENGTHS, build_moved, tokens
-from trainables.layers.phase_scan import Normalise, Pair, cumulative_phase, phase_scan
+from trainables.layers.fields import Normalise
+from trainables.layers.phase_scan import Pair, cumulative_phase, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 from trainables.registry import ARCHITECTURES
 from trainables.tasks.generation import generate

@@ -125,7 +125,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="parameter_budget_ignored",
         meaning="arms are not parameter-matched",
-        file="trainables/architectures/gpt.py",
+        file="trainables/architectures/gpt/config.py",
         old="if self.parameter_budget is None:\n            return",
         new="if self.parameter_budget is None or self.num_layers:\n            return",
         caught_by="tests/unit/trainables/architectures/test_gpt.py::test_parameter_budget_is_met",

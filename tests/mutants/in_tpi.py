@@ -307,7 +307,7 @@ _OF_THE_STREAM = (
     Mutant(
         name="streamed_positions_start_again",
         meaning="every token that is generated stands at the first position",
-        file="trainables/architectures/gpt.py",
+        file="trainables/architectures/gpt/model.py",
         old="self.embed(tokens_BT, start)",
         new="self.embed(tokens_BT)",
         caught_by=f"{_STREAMED}[transformer-stream]",
@@ -352,7 +352,7 @@ _OF_WHAT_IS_PUBLISHED = (
     Mutant(
         name="head_without_its_bias",
         meaning="the published head's bias is a parameter that no logit sees",
-        file="trainables/architectures/gpt.py",
+        file="trainables/architectures/gpt/model.py",
         old="self.head_VD, self.head_bias_V)",
         new="self.head_VD)",
         caught_by=f"{_PARITY}[TPI head: bias, Glorot's uniform start]",

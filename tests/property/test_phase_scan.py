@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from trainables.layers.phase_scan import Normalise, Pair, phase_scan
+from trainables.layers.fields import Normalise
+from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 
 

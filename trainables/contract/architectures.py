@@ -22,7 +22,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.finding import ContractError, Finding, examine
 from trainables.layers.cumulative import BLOCK
 from trainables.layers.mixer import Mixer

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import IGNORED, Batch
 from trainables.contract.finding import ContractError, Finding, examine
 from trainables.data.errors import DataError

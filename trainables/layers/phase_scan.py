@@ -14,16 +14,14 @@ values (B, T, D). Phases are in radians.
 
 from __future__ import annotations
 
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, NamedTuple, Self
 
 import torch
 from torch import Tensor
 
 from trainables.layers.angles import wrap
 from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
-
-Normalise = Literal["none", "sum", "sqrt"]
-"""What the sum is divided by: nothing, the sum M of the weights, or its square root."""
+from trainables.layers.fields import Normalise
 
 NORMALISER_EPSILON = 1e-8
 """Added to the normaliser. Source: TPI as published (dfbbc17)."""

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from trainables.layers.phase_scan import NORMALISER_EPSILON, Normalise, Pair
+from trainables.layers.fields import Normalise
+from trainables.layers.phase_scan import NORMALISER_EPSILON, Pair
 
 
 def phase_scan_pairwise(

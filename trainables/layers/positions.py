@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
-Positions = Literal["learned", "sinusoidal", "none"]
+from trainables.layers.fields import Positions
 
 LONGEST_WAVE = 10_000.0
 """Positions per radian of the slowest wave."""

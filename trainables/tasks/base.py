@@ -9,7 +9,7 @@ from typing import Self
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
 from trainables.metric import Metric, Split
 from trainables.schema import NamedConfig

@@ -25,7 +25,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Split
 from trainables.registry import register_task

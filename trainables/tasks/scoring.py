@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED
 from trainables.metric import Split
 from trainables.tasks.generation import Continuation

@@ -17,7 +17,7 @@ import torch
 from pydantic import Field, field_validator
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Metric, Split
 from trainables.randomness import generator as stream

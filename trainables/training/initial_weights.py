@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.code_hash import code_hash
 from trainables.config.initial_weights import RESUME
 from trainables.training.checkpoints import (

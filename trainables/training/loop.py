@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import torch
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
 from trainables.code_hash import code_hash
 from trainables.config.trial import TrialConfig, config_id

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 if TYPE_CHECKING:
-    from trainables.architectures.base import LanguageModel
+    from trainables.architectures.base.model import LanguageModel
     from trainables.config.training import OptimizerConfig
 
 

@@ -1,10 +1,11 @@
-"""Controls: the baselines that an architecture has to beat.
+"""Controls: the baselines that an architecture has to beat."""
 
-Every module and package here is imported, so that each registers itself: there is no list to maintain.
-"""
+from trainables.architectures.controls.config import (
+    DiagonalSSMConfig,
+    EchoConfig,
+    GRUConfig,
+    MeanPoolConfig,
+    RecurrentConfig,
+)
 
-import importlib
-import pkgutil
-
-for _module in sorted(module.name for module in pkgutil.iter_modules(__path__)):
-    importlib.import_module(f"{__name__}.{_module}")
+__all__ = ["DiagonalSSMConfig", "EchoConfig", "GRUConfig", "MeanPoolConfig", "RecurrentConfig"]

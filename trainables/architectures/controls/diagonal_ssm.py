@@ -5,17 +5,15 @@ Shapes: B batch, T positions, D channels, N complex states.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.controls.recurrent import RecurrentConfig
 from trainables.layers.decayed_sum import ScanState, widened
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.layers.phase_scan import Pair, cumulative_phase, phase_scan
 from trainables.randomness import Initializer, Normal
-from trainables.registry import register_architecture
 
 MEDIAN_WINDOW = 32.0
 """Tokens after which half of the states have decayed to 1/e or less, at initialisation."""
@@ -114,16 +112,3 @@ def diagonal_ssm(
     phase_TN, phase = cumulative_phase(-frequency_N.expand(seq_len, -1), start=phase)
     h, scan = phase_scan(inputs, log_decay=log_decay, write_phase=phase_TN, read_phase=phase_TN, state=scan)
     return h, DiagonalState(phase, scan)
-
-
-@register_architecture("diagonal_ssm", version=1)
-class DiagonalSSMConfig(RecurrentConfig):
-    """A diagonal complex state-space model in all layers: trained decays and frequencies, independent of tokens."""
-
-    name: Literal["diagonal_ssm"] = "diagonal_ssm"
-
-    def build_mixer(self, layer: int) -> Mixer:
-        """Return the state-space mixer, the same in every layer."""
-        return DiagonalSSMMixer(
-            self.d_model, self.state_size, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
-        )

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.controls.recurrent import RecurrentConfig
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.randomness import Constant, Normal
-from trainables.registry import register_architecture
 
 
 class GRUMixer(Mixer):
@@ -66,16 +64,3 @@ class GRUMixer(Mixer):
             states.append(h_BH)
         y_BTD: Tensor = self.out(torch.stack(states, 1))
         return y_BTD
-
-
-@register_architecture("gru", version=1)
-class GRUConfig(RecurrentConfig):
-    """A gated recurrent unit in all layers: a state with token-dependent forgetting."""
-
-    name: Literal["gru"] = "gru"
-
-    def build_mixer(self, layer: int) -> Mixer:
-        """Return the GRU, the same in every layer."""
-        return GRUMixer(
-            self.d_model, self.state_size, init_std=self.residual_std, dropout=self.dropout, bias=self.bias
-        )

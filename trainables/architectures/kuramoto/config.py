@@ -9,19 +9,20 @@ Source:
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from search_spaces.kuramoto import SEARCH, SPACES
 from trainables.architectures.gpt import BackboneConfig
-from trainables.architectures.kuramoto.hybrid import HybridMixer
-from trainables.architectures.kuramoto.mixer import Coherence, CoherenceForm, KuramotoMixer, Readout, Sign
+from trainables.architectures.kuramoto.fields import CoherenceForm, Readout, Sign
 from trainables.architectures.kuramoto.probes import PROBES
 from trainables.architectures.layer_placement import LayerIndices, check_layers_exist, with_middle_layer
-from trainables.layers.attention import CausalSelfAttention
-from trainables.layers.mixer import Mixer
 from trainables.registry import register_architecture
+
+if TYPE_CHECKING:
+    from trainables.architectures.kuramoto.mixer import KuramotoMixer
+    from trainables.layers.mixer import Mixer
 
 AS_PUBLISHED: dict[str, Any] = {
     "causal": False,
@@ -163,6 +164,9 @@ class KuramotoConfig(BackboneConfig):
         phases = self._oscillators(layer)
         if self.phase_weight == 1:
             return phases
+        from trainables.architectures.kuramoto.hybrid import HybridMixer
+        from trainables.layers.attention import CausalSelfAttention
+
         attention = CausalSelfAttention(
             self.d_model,
             self.num_heads,
@@ -174,6 +178,8 @@ class KuramotoConfig(BackboneConfig):
         return HybridMixer(phases, attention, self.phase_weight)
 
     def _oscillators(self, layer: int) -> KuramotoMixer:
+        from trainables.architectures.kuramoto.mixer import Coherence, KuramotoMixer
+
         acts = self.controls_act
         regulated = self.coherence_weight > 0 and (
             self.coherence_layers == "all" or layer == max(self.phase_layers)

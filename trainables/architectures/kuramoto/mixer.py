@@ -13,20 +13,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures.kuramoto.fields import CoherenceForm, Readout, Sign
 from trainables.layers import order_parameters
 from trainables.layers.angles import wrap
 from trainables.layers.cumulative import cumulative_sum
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.randomness import Constant, Initializer, Normal
-
-Sign = Literal["attractive", "repulsive"]
-Readout = Literal["angle", "cos_sin"]
-CoherenceForm = Literal["ceiling", "centre", "band"]
 
 BAND_HALF_WIDTH = 0.1
 

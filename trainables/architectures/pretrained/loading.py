@@ -3,31 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
-from trainables.architectures.pretrained.quantised_linear import (
-    TYPE_4BIT,
-    Quantisation,
-    from_bitsandbytes,
-    unfilled,
-)
+from trainables.architectures.pretrained.fields import Dtype, Quantisation
+from trainables.architectures.pretrained.quantised_linear import TYPE_4BIT, from_bitsandbytes, unfilled
 from trainables.data.pretrained_files import find_source, first_line, quiet_transformers, weight_files
-
-Dtype = Literal["float32", "bfloat16"]
 
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
 """Suffixes of the names of classes with a causal LM; a model without a head may have it tied to the embedding."""
-
-
-LIBRARIES_MIB = 150.0
-"""Growth of a process when it imports a causal LM of transformers 5.23, as measured on Linux: 149."""
 
 
 class LoadedModel(NamedTuple):

@@ -13,8 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from trainables.architectures.pretrained.loading import Dtype, load_pretrained
-from trainables.architectures.pretrained.quantised_linear import Quantisation
+from trainables.architectures.pretrained.fields import Dtype, Quantisation
+from trainables.architectures.pretrained.loading import load_pretrained
 
 AttentionUse = Literal["kept", "identity", "none"]
 """What replaces a pretrained block's attention: nothing, it is kept; its normed input, h + norm(h), as published;

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-Quantisation = Literal["none", "8bit", "4bit"]
+from trainables.architectures.pretrained.fields import Quantisation
 
 BLOCK_4BIT = 64
 """Elements of a 4-bit weight that share a scale."""

@@ -9,17 +9,16 @@ Source:
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from search_spaces.optional_groups import from_fields, to_fields
 from search_spaces.resonant import SEARCH, SPACES
-from trainables.architectures.base import ArchitectureConfig, LanguageModel
+from trainables.architectures.base import ArchitectureConfig
 from trainables.architectures.gpt import BackboneConfig, TransformerConfig
-from trainables.architectures.pretrained.loading import LIBRARIES_MIB, Dtype
-from trainables.architectures.pretrained.quantised_linear import Quantisation
-from trainables.architectures.resonant.block.schedule import ScheduleCounter
+from trainables.architectures.pretrained.fields import LIBRARIES_MIB, Dtype, Quantisation
+from trainables.architectures.resonant.cascade import Cascade
 from trainables.architectures.resonant.fields import (
     PRETRAIN,
     SCRATCH,
@@ -31,16 +30,17 @@ from trainables.architectures.resonant.fields import (
     QueryConfig,
     ReadoutConfig,
     RidgeConfig,
+    ScheduleCounter,
     StillnessConfig,
     Time,
 )
-from trainables.architectures.resonant.phase_embedding import Cascade
 from trainables.architectures.resonant.probes import PROBES
 from trainables.architectures.resonant.published import completed
 from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
-from trainables.layers.bypass import IdentityMixer, NoMixer
-from trainables.layers.mixer import Mixer
 from trainables.registry import register_architecture
+
+if TYPE_CHECKING:
+    from trainables.layers.mixer import Mixer
 
 PUBLISHED: dict[str, Any] = {
     "attention": "identity",
@@ -95,6 +95,7 @@ def _group_is_kept(name: str, kept: dict[str, Any]) -> bool:
 class ResonantConfig(BackboneConfig):
     """A backbone with resonant blocks after its embedding and, optionally, a readout of their memories."""
 
+    builds = "trainables.architectures.resonant.model:ResonantModel"
     spaces = SPACES
     published = PUBLISHED
     added = {
@@ -366,18 +367,11 @@ class ResonantConfig(BackboneConfig):
         """Return the mixer of a backbone layer."""
         if self.attention == "kept":
             return super().build_mixer(layer)
+        from trainables.layers.bypass import IdentityMixer, NoMixer
+
         return IdentityMixer() if self.attention == "identity" else NoMixer()
 
     def num_extra_parameters(self, vocab_size: int) -> int:
         """Return the number of parameters of blocks, readout and contrastive loss."""
-        found: int = self.model_class.num_extra_parameters(self, vocab_size)
+        found: int = self.built_class().num_extra_parameters(self, vocab_size)
         return found
-
-    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
-        """Build the model.
-
-        Raises:
-            ValueError: If modules do not match each other or the task, or there is no such Hugging Face model.
-        """
-        model: LanguageModel = self.model_class(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
-        return model

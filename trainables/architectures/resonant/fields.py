@@ -214,3 +214,6 @@ TopKOver = Literal["trace", "vocabulary"]
 
 
 Projection = Literal["ridge", "random", "identity", "uniform"]
+
+
+ScheduleCounter = Literal["steps", "forward_passes"]

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput, builds
-from trainables.architectures.gpt import BackboneModel, num_parameters
+from trainables.architectures.base.model import LanguageModel, ModelOutput
+from trainables.architectures.gpt.model import BackboneModel, num_parameters
 from trainables.architectures.pretrained.model import HuggingFaceBackbone, load_backbone
 from trainables.architectures.resonant.answers import answer_start, at_answer, check_answers, mean_row
 from trainables.architectures.resonant.block.block import AFRBBlock, BlockState
@@ -41,7 +41,6 @@ class StreamState(NamedTuple):
     """Of the backbone's blocks."""
 
 
-@builds(ResonantConfig)
 class ResonantModel(LanguageModel):
     """Embedding, resonant blocks, the backbone's layers and head; plus the logits that a readout adds."""
 

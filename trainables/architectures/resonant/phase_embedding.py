@@ -10,7 +10,6 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, Self
 
 import torch
 from torch import Tensor, nn
@@ -33,42 +32,6 @@ def phase_at(count: Tensor, omega: Tensor | float, phase: Tensor | float, time: 
     """
     count = count.to(torch.float64)
     return torch.remainder(omega * (count.log1p() if time == "log" else count) + phase, 2 * math.pi)
-
-
-class Cascade(NamedTuple):
-    """The parameters of one block's phase signal, derived from the first block's.
-
-    Source:
-        attention-free-phase-blocks, src/train.py (`--cascade-lambda`, `--cascade-kappa`, `--phase-delta`,
-        `--omega-delta`).
-    """
-
-    alpha: float
-    gamma: float
-    omega: float
-    phase: float
-
-    @classmethod
-    def of_block(
-        cls,
-        block: int,
-        *,
-        alpha: float,
-        gamma: float,
-        omega: float,
-        phase: float = 0.0,
-        cascade_lambda: float = 0.0,
-        cascade_kappa: float = 0.0,
-        phase_delta: float = 0.0,
-        omega_delta: float = 0.0,
-    ) -> Self:
-        """Return α·e^{−λi}, γ·e^{−κi}, ω + i·Δω and φ + i·Δφ of 0-based block i."""
-        return cls(
-            alpha * math.exp(-cascade_lambda * block),
-            gamma * math.exp(-cascade_kappa * block),
-            omega + block * omega_delta,
-            phase + block * phase_delta,
-        )
 
 
 class PhaseEmbedding(nn.Module):

@@ -11,8 +11,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import ModelOutput
-from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.base.model import ModelOutput
+from trainables.architectures.gpt.model import BackboneModel
 from trainables.architectures.pretrained.model import HuggingFaceBackbone
 from trainables.architectures.resonant import curvature, measures
 from trainables.architectures.resonant.block.block import AFRBBlock

@@ -8,20 +8,20 @@ Source:
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from search_spaces.suggestions import nearest
 from search_spaces.tpi import SEARCH, SPACES, VARIANTS
-from trainables.architectures.base import LanguageModel
 from trainables.architectures.gpt import BackboneConfig
-from trainables.architectures.tpi.mixer import Decay, Magnitude, TemporalPhaseMixer
-from trainables.architectures.tpi.phases import Decoupling, Frequency, PhaseForm, PhaseInit, QueryOffset
+from trainables.architectures.tpi.fields import Decay, Decoupling, Frequency, Magnitude, PhaseInit, QueryOffset
 from trainables.architectures.tpi.probes import PROBES
-from trainables.layers.mixer import Mixer
-from trainables.layers.phase_scan import Normalise
+from trainables.layers.fields import Normalise
 from trainables.registry import register_architecture
+
+if TYPE_CHECKING:
+    from trainables.layers.mixer import Mixer
 
 AS_PUBLISHED: dict[str, Any] = {
     "double_residual": True,
@@ -57,6 +57,7 @@ class TPIConfig(BackboneConfig):
     """
 
     has_heads: ClassVar[bool] = False
+    builds = "trainables.architectures.tpi.model:TPIModel"
     spaces = SPACES
     published = AS_PUBLISHED
     probes = PROBES
@@ -172,6 +173,9 @@ class TPIConfig(BackboneConfig):
 
     def build_mixer(self, layer: int) -> Mixer:
         """Return the phase mixer, the same in every layer."""
+        from trainables.architectures.tpi.mixer import TemporalPhaseMixer
+        from trainables.architectures.tpi.phases import PhaseForm
+
         form = PhaseForm(
             frequency=self.frequency,
             frequency_scale=self.frequency_scale,
@@ -197,13 +201,3 @@ class TPIConfig(BackboneConfig):
             dropout=self.dropout,
             bias=self.bias,
         )
-
-    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
-        """Build the model.
-
-        Raises:
-            ValueError: If `parameter_budget` cannot be met.
-        """
-        from trainables.architectures.tpi.model import TPIModel
-
-        return TPIModel(self, vocab_size=vocab_size, max_seq_len=max_seq_len)

@@ -14,13 +14,14 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from trainables.architectures.tpi.associative_memory import AssociativeMemory
+from trainables.architectures.tpi.fields import Decay, Magnitude
 from trainables.architectures.tpi.phases import (
     PhaseForm,
     Phases,
@@ -30,14 +31,12 @@ from trainables.architectures.tpi.phases import (
     saturation,
 )
 from trainables.layers.decayed_sum import ScanState, widened
+from trainables.layers.fields import Normalise
 from trainables.layers.mixer import Mixer, MixerOutput, ResidualProjection
 from trainables.layers.order_parameters import expected_resultant, resultant
-from trainables.layers.phase_scan import Normalise, Pair, phase_scan
+from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_recurrence
 from trainables.randomness import Constant, Initializer
-
-Decay = Literal["none", "learned"]
-Magnitude = Literal["sigmoid", "none"]
 
 LARGEST_MAGNITUDE = 5.0
 """m = 5·σ(W x + b). Source: version dfbbc17."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from trainables.architectures.gpt import BackboneModel, Block
+from trainables.architectures.gpt.model import BackboneModel, Block
 from trainables.architectures.tpi.mixer import TemporalPhaseMixer
 from trainables.architectures.tpi.phases import PhaseTrajectory
 

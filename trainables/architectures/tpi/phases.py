@@ -13,19 +13,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from trainables.architectures.tpi.fields import Decoupling, Frequency, PhaseInit, QueryOffset
 from trainables.layers.decayed_sum import ScanState, decayed_sum, widened
 from trainables.layers.phase_scan import cumulative_phase
 from trainables.randomness import Constant, Initializer, Normal
-
-Frequency = Literal["linear", "gated", "atan2", "fixed", "none"]
-Decoupling = Literal["none", "free", "constrained"]
-PhaseInit = Literal["none", "linear", "mlp"]
-QueryOffset = Literal["none", "read", "trajectory"]
 
 SQUASH_LIMIT = 10.0
 """Bound of a squashed phase, in radians. Source: version 19df922."""

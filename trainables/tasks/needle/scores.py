@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.tasks.needle.layout import Layout, NeedleExamples
 from trainables.tasks.scoring import at_least, generated_hits, half_of, hit_probability, margin
 

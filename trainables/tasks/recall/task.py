@@ -21,7 +21,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.metric import Split
 from trainables.registry import register_task
 from trainables.tasks.base import Task

@@ -24,7 +24,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.data.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file
 from trainables.data.hub import is_local_repository

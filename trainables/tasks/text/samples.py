@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.metric import Metric

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.training.parallel.ranks import Ranks
 from trainables.training.parallel.single_process import SingleProcessModel
 

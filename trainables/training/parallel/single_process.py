@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.training.parallel.ranks import SOLO, Ranks
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.config.resources import Sharding
 from trainables.training.parallel.ranks import Ranks
 from trainables.training.parallel.replicated import ReplicatedModel

@@ -15,7 +15,8 @@ from cluster.memory.estimate import EstimateError, MemoryEstimate, estimate, siz
 from cluster.memory.kernels import CpuKernels
 from cluster.memory.task_data import held_out_sequences, task_mib
 from tests.benchmarks.memory_error import CONTROL, KURAMOTO, POOL, PUBLISHED, Case, Outcome, measure_all
-from trainables.architectures.base import ArchitectureConfig, LanguageModel, ModelOutput
+from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.config.trial import TrialConfig
 from trainables.layers import order_parameters
 from trainables.randomness import Constant

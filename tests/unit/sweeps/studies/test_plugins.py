@@ -225,7 +225,7 @@ REFUSED = {
         r"mine\.py:7: Mine is registered as task 'mine', but is no TaskConfig",
     ),
     "no build": (
-        MINE.replace("backbone", "base").replace("BackboneConfig", "ArchitectureConfig"),
+        MINE.replace("gpt", "base").replace("BackboneConfig", "ArchitectureConfig"),
         r"mine\.py:7: Mine is registered as architecture 'mine', but has to define build first",
     ),
     "other name": (

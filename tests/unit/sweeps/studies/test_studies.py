@@ -11,7 +11,7 @@ from sweeps.fields import SCALES
 from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Arm, Study
-from trainables.architectures.base import count_parameters
+from trainables.architectures.base.parameters import count_parameters
 from trainables.config.trial import config_id
 from trainables.data.markov import MarkovSource
 from trainables.tasks.text.base import TextConfig

@@ -13,7 +13,7 @@ from sweeps.studies.catalogue import find, library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.template import scaffold
 from tests.verbs import Call, caller
-from trainables.architectures.base import count_parameters
+from trainables.architectures.base.parameters import count_parameters
 from trainables.registry import ARCHITECTURES, TASKS
 
 PAIRS = [(name, task) for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).learns for task in TASKS.names()]

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from trainables.architectures.base import ArchitectureConfig
-from trainables.architectures.controls.mean_pool import MeanPoolConfig
-from trainables.architectures.gpt import BackboneModel, TransformerConfig, num_parameters
+from trainables.architectures.controls.config import MeanPoolConfig
+from trainables.architectures.gpt import TransformerConfig
+from trainables.architectures.gpt.model import BackboneModel, num_parameters
 from trainables.architectures.kuramoto.config import KuramotoConfig
 from trainables.randomness import initialise
 from trainables.registry import ARCHITECTURES

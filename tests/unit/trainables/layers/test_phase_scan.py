@@ -10,7 +10,8 @@ from torch import Tensor
 
 from trainables.contract.architectures import REFERENCE_LENGTHS
 from trainables.layers.decayed_sum import ScanState, decayed_sum
-from trainables.layers.phase_scan import Normalise, Pair, phase_scan
+from trainables.layers.fields import Normalise
+from trainables.layers.phase_scan import Pair, phase_scan
 from trainables.layers.phase_scan_reference import phase_scan_pairwise, phase_scan_recurrence
 
 BATCH, WIDTH = 2, 3

@@ -11,7 +11,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from trainables.architectures.base import ModelOutput
+from trainables.architectures.base.model import ModelOutput
 from trainables.batch import IGNORED
 from trainables.contract.tasks import BettingModel, UniformModel, score
 from trainables.tasks.copying import BLANK, MARKER, CopyConfig, CopyTask

@@ -11,8 +11,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from trainables.architectures.base import ModelOutput
-from trainables.architectures.gpt import BackboneModel
+from trainables.architectures.base.model import ModelOutput
+from trainables.architectures.gpt.model import BackboneModel
 from trainables.architectures.tpi.config import TPIConfig
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig

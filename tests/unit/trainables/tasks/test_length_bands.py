@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from cluster.memory.estimate import estimate, size_key
-from trainables.architectures.base import ModelOutput
+from trainables.architectures.base.model import ModelOutput
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import TwoTokenModel, UniformModel, score

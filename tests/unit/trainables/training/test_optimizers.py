@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.configs import KURAMOTO, small_config
-from trainables.architectures.base import LanguageModel
+from trainables.architectures.base.model import LanguageModel
 from trainables.config.training import OptimizerConfig
 from trainables.training.optimizers import build_optimizer, learning_rate_at, parameter_groups
 

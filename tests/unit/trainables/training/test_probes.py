@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.contract.tasks import BettingModel, UniformModel
 from trainables.randomness import initialise

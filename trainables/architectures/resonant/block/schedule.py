@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-ScheduleCounter = Literal["steps", "forward_passes"]
+from trainables.architectures.resonant.fields import ScheduleCounter
 
 
 @dataclass(frozen=True, kw_only=True)

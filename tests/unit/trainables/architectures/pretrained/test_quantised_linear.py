@@ -30,7 +30,7 @@ from tests.backbones import (
 from tests.benchmarks.memory_error import Case, Outcome, measure_all
 from tests.weight_storages import weight_storages
 from trainables.architectures.gpt import TransformerConfig
-from trainables.architectures.pretrained.loading import LIBRARIES_MIB
+from trainables.architectures.pretrained.fields import LIBRARIES_MIB
 from trainables.architectures.pretrained.model import HuggingFaceBackbone
 from trainables.architectures.pretrained.quantised_linear import Linear4Bit, Linear8Bit, QuantisedLinear
 from trainables.config.resources import ResourceConfig

@@ -10,10 +10,11 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 
 from trainables.architectures.resonant.block.block import AFRBBlock, BlockState, Stillness
 from trainables.architectures.resonant.block.schedule import BlockSchedule
+from trainables.architectures.resonant.cascade import Cascade
 from trainables.architectures.resonant.memory.base import Memory
 from trainables.architectures.resonant.memory.phase_lattice import PhaseLatticeMemory
 from trainables.architectures.resonant.memory.phase_vector import HybridMemory, PhaseVectorMemory
-from trainables.architectures.resonant.phase_embedding import PROJECTION_STD, Cascade, PhaseEmbedding, phase_at
+from trainables.architectures.resonant.phase_embedding import PROJECTION_STD, PhaseEmbedding, phase_at
 from trainables.contract.architectures import REFERENCE_LENGTHS, compare_with_reference
 from trainables.layers.local_attention import LocalAttention
 from trainables.randomness import initialise

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from tests.backbones import WIDTH, save_backbones
-from trainables.architectures.base import count_parameters
+from trainables.architectures.base.parameters import count_parameters
 from trainables.architectures.gpt import TransformerConfig
 from trainables.architectures.resonant.answers import answer_start, at_answer, mean_row
 from trainables.architectures.resonant.config import ResonantConfig

@@ -11,9 +11,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from search_spaces.tpi import SEARCH, VARIANTS
-from trainables.architectures.base import LanguageModel, count_parameters
-from trainables.architectures.controls.recurrent import RecurrentConfig
-from trainables.architectures.gpt import BackboneConfig, BackboneModel, TransformerConfig
+from trainables.architectures.base.model import LanguageModel
+from trainables.architectures.base.parameters import count_parameters
+from trainables.architectures.controls.config import RecurrentConfig
+from trainables.architectures.gpt import BackboneConfig, TransformerConfig
+from trainables.architectures.gpt.model import BackboneModel
 from trainables.architectures.tpi.config import AS_PUBLISHED, TPIConfig
 from trainables.architectures.tpi.model import gradient_ratios
 from trainables.randomness import initialise

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from scipy import stats
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id

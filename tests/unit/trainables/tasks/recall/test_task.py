@@ -10,7 +10,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import IGNORED
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id

@@ -12,7 +12,7 @@ import torch
 from pydantic import ValidationError
 from torch import Tensor
 
-from trainables.architectures.base import LanguageModel, ModelOutput
+from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.tasks import BettingModel, TwoTokenModel, score
 from trainables.data.errors import DataError
 from trainables.data.markov import ALPHABET, MarkovSource
