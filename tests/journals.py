@@ -83,7 +83,8 @@ def sweep_event(
 def declared_metrics() -> tuple[dict[str, Any], ...]:
     """Return what a language task of 65 characters, tiny Shakespeare's number, declares of its metrics."""
     from trainables.data.corpora import Corpus
-    from trainables.tasks.text.language import LanguageConfig, LanguageTask
+    from trainables.tasks.text.config import LanguageConfig
+    from trainables.tasks.text.language import LanguageTask
 
     text = "".join(map(chr, range(33, 33 + 65))) * 30
     task = LanguageTask(LanguageConfig(context_length=8), Corpus("test", text))

@@ -50,7 +50,13 @@ class NamedConfig(Schema):
 
     @classmethod
     def built_class(cls) -> Any:
-        """Import the class named by `builds`."""
+        """Import the class named by `builds`.
+
+        Raises:
+            NotImplementedError: If none is named.
+        """
+        if not cls.builds:
+            raise NotImplementedError(f"{cls.__name__} names no class that it `builds`, as module:name")
         return pkgutil.resolve_name(cls.builds)
 
     def canonical(self) -> dict[str, Any]:

@@ -24,7 +24,7 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.metric import Metric, Split
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.training.probes import PROBE_BATCH

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 from torch import Tensor
 
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.training.loop import PROBE_SEQUENCES
 from trainables.units import MIB
 

@@ -12,7 +12,7 @@ from cluster.memory.estimate import PROCESS_MIB, MemoryEstimate, estimate, size_
 from cluster.memory.task_data import held_out_sequences, task_mib
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 
 
 def micro_batch_size(config: TrialConfig, resources: ResourceConfig) -> int:

@@ -106,12 +106,12 @@ def estimate(
     arm: Annotated[str | None, typer.Option("--arm", help="Shrink this arm; by default the largest.")] = None,
 ) -> None:
     """Show where trials' memory goes, and what would shrink it. Starts nothing."""
-    from sweeps.studies.draft import Draft
+    from sweeps.studies.resolve import load_study
 
-    draft = Draft(*study)  # before the line below imports PyTorch
+    resolved = load_study(*study)  # before the line below imports PyTorch
     from sweeps.cli import estimate
 
-    estimate.estimate(output, draft, arm=arm)
+    estimate.estimate(output, resolved, arm=arm)
 
 
 @verb

@@ -18,12 +18,10 @@ from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.builder import load_tasks, plan_units, task_key, with_absolute_paths
 from sweeps.plan.data_dir import data_dir_from_environment
 from sweeps.plan.size_limits import check_sizes
-from sweeps.studies.draft import Draft
-from sweeps.studies.resolve import resolve
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
 HEADERS = ("params", "grads", "optim", "activ", "work", "context", "total")
@@ -79,20 +77,19 @@ class Change:
         }
 
 
-def estimate(output: Output, draft: Draft, *, arm: str | None = None) -> None:
+def estimate(output: Output, study: Study, *, arm: str | None = None) -> None:
     """Print the sizes of a study's trials, largest first, and what would shrink one of them.
 
     Args:
         output: Where to print.
-        draft: The study.
+        study: The study; it need not fit on this machine.
         arm: The arm whose changes to list; None: the largest one.
 
     Raises:
-        UserError: On any mistake; the study need not fit on this machine.
+        UserError: On a size that nothing holds, or data that are not there.
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
-    study = resolve(draft)
     check_sizes(study)
     study = with_absolute_paths(study, data_dir)
     _check_arm(study, arm)

@@ -41,7 +41,7 @@ from trainables.config.initial_weights import BACKBONE
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import config_id
 from trainables.data.errors import DataError
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.worker.replicate_folder import ReplicateFolder
 
 

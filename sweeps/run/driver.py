@@ -30,9 +30,8 @@ from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.reader import JournalReader
-from sweeps.studies.draft import Draft
 from sweeps.studies.plugins import options as plugin_options
-from sweeps.studies.resolve import resolve
+from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 from sweeps.tracking.tracker import Tracker
 from sweeps.tracking.uri import tracking_uri_from_environment
@@ -121,15 +120,14 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
         JournalError: If a line of the journal is damaged.
     """
     packed = [] if gpus is None else [f"resources.gpus_per_trial={BY_MEMORY}"]
-    draft = Draft(name, scale, [*packed, *sets])
-    folder = ResultsFolder.find(results_root(), draft.file.study, draft.scale, draft.overrides)
+    study = load_study(name, scale, [*packed, *sets])
+    folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
     data_dir = data_dir_from_environment()
     machine = inventory() if gpus is None else _hypothetical(gpus)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)
     from sweeps.plan.builder import build_plan  # imports PyTorch
 
-    study = resolve(draft)
     plan = build_plan(study, machine, data_dir, reader.view.state, folder)
     return Prepared(name, study, plan, folder, machine, reader)
 

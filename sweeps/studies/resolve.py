@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sweeps.errors import UserError
 from sweeps.fields import DEFAULT_SCALE, KeyPath, flatten, merge
@@ -14,29 +14,20 @@ from sweeps.studies.grid import expand
 from sweeps.studies.plugins import load_study_plugins
 from sweeps.studies.schema import ArmSpec
 from sweeps.studies.study import Arm, Expansion, Study
+from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
-
-if TYPE_CHECKING:
-    from trainables.config.trial import TrialConfig
 
 
 def load_study(name_or_path: str, scale: str = DEFAULT_SCALE, overrides: Iterable[str] = ()) -> Study:
-    """Read, merge and validate a study; the arguments are those of `Draft`.
+    """Read, merge and validate a study, without PyTorch; the arguments are those of `Draft`.
 
     Raises:
         UserError: On any mistake in the file or the overrides.
     """
-    return resolve(Draft(name_or_path, scale, overrides))
+    return _resolve(Draft(name_or_path, scale, overrides))
 
 
-def resolve(draft: Draft) -> Study:
-    """Expand the grid of a draft and validate every arm; imports PyTorch.
-
-    Raises:
-        UserError: On a mistake that the draft could not see.
-    """
-    from trainables.config.trial import TrialConfig
-
+def _resolve(draft: Draft) -> Study:
     file = draft.file
     load_study_plugins(draft.source, file.plugins)
     _check_architectures(draft, file.architectures, ())

@@ -22,7 +22,7 @@ from typing import Any
 from cluster.memory.estimate import estimate
 from cluster.memory.task_data import held_out_sequences, task_mib
 from trainables.config.trial import TrialConfig
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.units import MIB

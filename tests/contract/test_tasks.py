@@ -17,8 +17,10 @@ from trainables.contract.tasks import CHECKS, BettingModel, check, check_task, c
 from trainables.data.corpora import Corpus
 from trainables.metric import Metric, Split
 from trainables.registry import TASKS
-from trainables.tasks.base import Task, TaskConfig
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
+from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.task import Task
+from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.language import LanguageTask
 
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "language": [

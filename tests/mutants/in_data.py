@@ -152,15 +152,15 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="answers_told_though_withheld",
         meaning="the answer follows each query, so that the values left over can be guessed without any recall",
-        file="trainables/tasks/recall/layout.py",
-        old="        if self.answers_given:\n",
-        new="        if not self.marker:\n",
+        file="trainables/tasks/recall/examples.py",
+        old="    if layout.answers_given:\n",
+        new="    if not layout.marker:\n",
         caught_by=f"{_RECALL}::test_elimination_pays_only_where_answers_are_given",
     ),
     Mutant(
         name="recall_by_distance_to_the_end",
         meaning="distances are counted from the start of the sequence, so that no reach shows",
-        file="trainables/tasks/recall/layout.py",
+        file="trainables/tasks/recall/examples.py",
         old="distance_NQ=position_NQ - 2 * pair_NQ",
         new="distance_NQ=position_NQ",
         caught_by=f"{_RECALL}::test_a_model_of_short_reach_recalls_what_is_within_it",
@@ -168,7 +168,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="published_copy_is_no_identity",
         meaning="the published copy task is quietly a shifted one, so that its trivial solution has gone",
-        file="trainables/tasks/copying.py",
+        file="trainables/tasks/copying/task.py",
         old="targets_NT=symbols_NS.clone()",
         new="targets_NT=symbols_NS.roll(1, 1)",
         caught_by="tests/unit/trainables/tasks/test_copy_and_facts.py::test_the_identity_solves_the_published_copy_and_nothing_else",

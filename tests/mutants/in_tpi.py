@@ -10,7 +10,7 @@ _MIXER = "trainables/architectures/tpi/mixer.py"
 _PHASES = "trainables/architectures/tpi/phases.py"
 _CONTROL = "trainables/architectures/controls/diagonal_ssm.py"
 _RECALL = "trainables/tasks/recall/task.py"
-_FACTS = "trainables/tasks/facts.py"
+_FACTS = "trainables/tasks/facts/task.py"
 
 _SCAN_TESTS = "tests/unit/trainables/layers/test_phase_scan.py"
 _NUMERICS = "tests/unit/trainables/layers/test_phase_scan_numerics.py"
@@ -224,9 +224,9 @@ _OF_THE_TASKS = (
     Mutant(
         name="values_among_the_keys",
         meaning="keys are drawn from the values too: a value that was shown may be asked for",
-        file="trainables/tasks/recall/layout.py",
-        old="keys_NP = self.first_key + _permutations(size, self.num_keys, generator)",
-        new="keys_NP = self.first_key + _permutations(size, self.vocab_size - self.first_key, generator)",
+        file="trainables/tasks/recall/examples.py",
+        old="keys_NP = layout.first_key + _permutations(size, layout.num_keys, generator)",
+        new="keys_NP = layout.first_key + _permutations(size, layout.vocab_size - layout.first_key, generator)",
         caught_by=f"{_RECALL_TESTS}::test_examples_are_what_the_layout_says",
     ),
     Mutant(
@@ -272,7 +272,7 @@ _OF_THE_TASKS = (
     Mutant(
         name="longest_training_is_never_drawn",
         meaning="batches to train on have fewer symbols than are scored, always",
-        file="trainables/tasks/copying.py",
+        file="trainables/tasks/copying/task.py",
         old="torch.randint(fewest, most + 1, (), ",
         new="torch.randint(fewest, most, (), ",
         caught_by=f"{_FACTS_TESTS}::test_batches_to_train_on_have_every_number_of_symbols_from_the_fewest_on",
@@ -368,7 +368,7 @@ _OF_WHAT_IS_PUBLISHED = (
     Mutant(
         name="published_queries_differ",
         meaning="published recall never asks for a key twice",
-        file=_RECALL,
+        file="trainables/tasks/recall/config.py",
         old='"repeated_queries": True,',
         new='"repeated_queries": False,',
         caught_by=f"{_PARITY}[associative recall, drawn examples]",
@@ -376,7 +376,7 @@ _OF_WHAT_IS_PUBLISHED = (
     Mutant(
         name="published_values_are_no_keys",
         meaning="a token of published recall says whether it is a key or a value",
-        file=_RECALL,
+        file="trainables/tasks/recall/config.py",
         old='"shared_pool": True,',
         new='"shared_pool": False,',
         caught_by=f"{_PARITY}[associative recall, drawn examples]",
@@ -384,7 +384,7 @@ _OF_WHAT_IS_PUBLISHED = (
     Mutant(
         name="published_copies_of_one_length",
         meaning="a batch of the published copy task has one length and no padding",
-        file="trainables/tasks/copying.py",
+        file="trainables/tasks/copying/config.py",
         old='published = {"lengths": "mixed"}',
         new='published = {"lengths": "equal"}',
         caught_by=f"{_PARITY}[copying, drawn training batches]",

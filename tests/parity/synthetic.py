@@ -8,8 +8,10 @@ from torch import Tensor
 from tests.parity.row import Row
 from tests.parity.vectors import Vectors, difference
 from trainables.batch import IGNORED
-from trainables.tasks.copying import BLANK, CopyConfig
-from trainables.tasks.recall.task import RecallConfig
+from trainables.tasks.copying import CopyConfig
+from trainables.tasks.copying.task import BLANK
+from trainables.tasks.recall.config import RecallConfig
+from trainables.tasks.recall.examples import draw
 
 NUM_EXAMPLES = 20_000
 NUM_BATCHES, BATCH_SIZE = 500, 8
@@ -20,7 +22,7 @@ def _recall() -> dict[str, float]:
     vectors = Vectors("recall_statistics")
     sizes = {"vocab_size": 50, "num_pairs": 20, "num_queries": 5, "context_length": 50}
     layout = RecallConfig.model_validate({"fidelity": "as_published", **sizes}).layout(20)
-    drawn = layout.draw(NUM_EXAMPLES, torch.Generator().manual_seed(0))
+    drawn = draw(layout, NUM_EXAMPLES, torch.Generator().manual_seed(0))
     published = {name: vectors[name].long() for name in ("inputs", "targets")}
     places_Q, marker = vectors["scored_positions"], int(vectors["marker"])
     found = {

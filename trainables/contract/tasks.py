@@ -24,7 +24,8 @@ from trainables.contract.finding import ContractError, Finding, examine
 from trainables.data.errors import DataError
 from trainables.metric import Split
 from trainables.registry import TASKS
-from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.task import Task
 
 CPU = torch.device("cpu")
 BATCH_SIZE = 5

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 
 
 class Choice(NamedTuple):

@@ -17,7 +17,7 @@ from trainables.batch import Batch
 from trainables.code_hash import code_hash
 from trainables.config.trial import TrialConfig, config_id
 from trainables.randomness import generator, initialise, seed_forward, stream_seed
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 from trainables.training.early_stopping import EarlyStopping

@@ -19,7 +19,8 @@ import torch
 from trainables.config.trial import TrialConfig
 from trainables.data.errors import DataError
 from trainables.full_disk import full_disk
-from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.task import Task
 from trainables.training.checkpoints import CheckpointError, OtherCodeError, UnreadableCheckpointError, set_aside
 from trainables.training.initial_weights import WeightSource
 from trainables.training.loop import Report, Trainer

@@ -1,5 +1,5 @@
 """A needle in a haystack of random tokens."""
 
-from trainables.tasks.needle.task import NeedleConfig
+from trainables.tasks.needle.config import NeedleConfig
 
 __all__ = ["NeedleConfig"]

@@ -1,4 +1,4 @@
-"""Token positions of a needle example, and how examples are drawn.
+"""Token positions of a needle example.
 
 An example is a context of random tokens that contains the needle, random tokens too; then a query; then
 the needle again, which is the answer:
@@ -15,13 +15,10 @@ its memory. With the answer in the input, as published, the rest of it can be co
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
-from torch import Tensor
-
-from trainables.batch import IGNORED
-from trainables.tasks.synthetic import Examples
+if TYPE_CHECKING:
+    from torch import Tensor
 
 MARKER = 1
 EOS = 2
@@ -30,14 +27,8 @@ MIN_RESERVED = EOS + 1
 """Low token ids that must be reserved: padding, the marker and end of sequence."""
 QUERY_SYMBOLS = 5
 """The published query is EOS and the five lowest context tokens: 100 to 104."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NeedleExamples(Examples):
-    """Examples of one layout."""
-
-    needle_start_N: Tensor
-    """Position of the needle's first token in the context."""
+NUM_DEPTHS = 5
+"""Equal parts of the possible positions in which retrieval is scored separately."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,34 +80,3 @@ class Layout:
     def depth_bins(self, needle_start_N: Tensor, num_bins: int) -> Tensor:
         """Return in which of `num_bins` equal ranges of its possible positions each needle is; 0 is the first."""
         return num_bins * (needle_start_N - self.first_position) // self.num_positions
-
-    def draw(self, size: int, generator: torch.Generator, *, stratified: bool = False) -> NeedleExamples:
-        """Draw examples, on the CPU.
-
-        Args:
-            size: How many.
-            generator: The only source of randomness.
-            stratified: Spread the positions evenly: one in each of `size` equal ranges, in random order. Otherwise
-                they are uniform and independent.
-        """
-
-        def symbols(num: int) -> Tensor:
-            return self.first_symbol + torch.randint(self.num_symbols, (size, num), generator=generator)
-
-        context_NC, needle_NL = symbols(self.context_length), symbols(self.needle_length)
-        if stratified:
-            inside_N = torch.rand(size, generator=generator, dtype=torch.float64)
-            share_N = (torch.randperm(size, generator=generator) + inside_N) / size
-            offset_N = (share_N * self.num_positions).long().clamp(max=self.num_positions - 1)
-        else:
-            offset_N = torch.randint(self.num_positions, (size,), generator=generator)
-        needle_start_N = self.first_position + offset_N
-        context_NC.scatter_(1, needle_start_N[:, None] + torch.arange(self.needle_length), needle_NL)
-        if self.marker:
-            context_NC.scatter_(1, needle_start_N[:, None] - 1, MARKER)
-        query_NQ = torch.tensor(self.query_tokens, dtype=torch.long).expand(size, -1)
-        tokens_NT = torch.cat([context_NC, query_NQ, needle_NL], dim=1) if self.query else context_NC
-        start = self.answer_start if self.scored == "answer" else 1
-        targets_NT = torch.full_like(tokens_NT, IGNORED)
-        targets_NT[:, start - 1 : -1] = tokens_NT[:, start:]
-        return NeedleExamples(tokens_NT=tokens_NT, targets_NT=targets_NT, needle_start_N=needle_start_N)

@@ -8,11 +8,10 @@ import torch
 from torch import Tensor
 
 from trainables.metric import Split
-from trainables.tasks.needle.layout import Layout
+from trainables.tasks.needle.layout import NUM_DEPTHS, Layout
 from trainables.tasks.scoring import at_least, half_of
-from trainables.tasks.synthetic import MetricSpec
+from trainables.tasks.synthetic.task import MetricSpec
 
-NUM_DEPTHS = 5
 FIRST_EXAMPLES = 50
 """Held-out examples over which the published hit rate is taken."""
 FIRST_ECHO = f"echo_rate_first{FIRST_EXAMPLES}"

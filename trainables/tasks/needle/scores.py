@@ -11,7 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from trainables.architectures.base.model import LanguageModel
-from trainables.tasks.needle.layout import Layout, NeedleExamples
+from trainables.tasks.needle.examples import NeedleExamples
+from trainables.tasks.needle.layout import Layout
 from trainables.tasks.scoring import at_least, generated_hits, half_of, hit_probability, margin
 
 

@@ -1,5 +1,5 @@
 """Multi-query associative recall."""
 
-from trainables.tasks.recall.task import RecallConfig
+from trainables.tasks.recall.config import RecallConfig
 
 __all__ = ["RecallConfig"]

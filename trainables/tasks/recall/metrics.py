@@ -14,8 +14,9 @@ import math
 from torch import Tensor
 
 from trainables.metric import Split
-from trainables.tasks.recall.layout import Layout, RecallExamples
-from trainables.tasks.synthetic import MetricSpec
+from trainables.tasks.recall.examples import RecallExamples
+from trainables.tasks.recall.layout import Layout
+from trainables.tasks.synthetic.task import MetricSpec
 
 NUM_DISTANCES = 4
 

@@ -1,6 +1,5 @@
 """Language modelling on text."""
 
-from trainables.tasks.text.language import LanguageConfig
-from trainables.tasks.text.lines import LinesConfig
+from trainables.tasks.text.config import LanguageConfig, LinesConfig
 
 __all__ = ["LanguageConfig", "LinesConfig"]

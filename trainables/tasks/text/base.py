@@ -16,24 +16,21 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator, model_validator
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
-from trainables.data.corpora import DECLARED_SPLITS, Corpus, check_corpus_name, find_file
-from trainables.data.hub import is_local_repository
-from trainables.data.pretrained_files import is_source
+from trainables.data.corpora import Corpus
 from trainables.data.tokenizers.base import Tokenizer
-from trainables.data.tokenizers.build import absolute_tokenizer, build_tokenizer, check_tokenizer_name
+from trainables.data.tokenizers.build import build_tokenizer
 from trainables.metric import Metric, Split
-from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.base.task import Task
 from trainables.tasks.scoring import check_request, mean_nats, perplexity, token_nats
+from trainables.tasks.text.config import TextConfig
 
 UNITS = (
     ("nats_per_token", "nats/token", "mean negative log-likelihood of a token"),
@@ -41,73 +38,6 @@ UNITS = (
     ("bits_per_byte", "bits/byte", "negative log-likelihood in bits, per byte of UTF-8"),
     ("perplexity", "perplexity", "exp of the mean nats per token; incomparable between tokenizers"),
 )
-
-
-class TextConfig(TaskConfig):
-    """The text, its splits and its tokenizer."""
-
-    corpus: str = "synthetic"
-    """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
-    `hub:REPOSITORY[:CONFIGURATION]`."""
-    tokenizer: str = "char"
-    """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY` or `package:NAME`, that of a pretrained model."""
-    bpe_vocab_size: int = Field(1024, ge=256, le=65536)
-    """Largest vocabulary of a `bpe` tokenizer, which is trained on the training split."""
-    val_fraction: float = Field(0.1, gt=0, lt=1)
-    """Fraction of the characters for validation, unless the corpus declares that split."""
-    test_fraction: float = Field(0.0, ge=0, lt=1)
-    """Fraction of the characters for test, unless the corpus declares that split. 0: no test split."""
-    max_bytes: int | None = Field(None, ge=1)
-    """Leading bytes of each declared split to use; for `synthetic`, how many to generate. None: all."""
-
-    @field_validator("corpus")
-    @classmethod
-    def _known_corpus(cls, value: str) -> str:
-        return check_corpus_name(value)
-
-    @field_validator("tokenizer")
-    @classmethod
-    def _known_tokenizer(cls, value: str) -> str:
-        return check_tokenizer_name(value)
-
-    @model_validator(mode="after")
-    def _fractions_leave_some(self) -> Self:
-        if self.val_fraction + self.test_fraction >= 1:
-            raise ValueError(
-                f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction} must add up to "
-                "less than 1: the rest is trained on"
-            )
-        return self
-
-    def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result.
-
-        The path of a file does not count, because its content does, as part of the data hash.
-        """
-        fields: dict[str, Any] = self.model_dump(mode="json")
-        if self.tokenizer != "bpe":
-            del fields["bpe_vocab_size"]
-        if is_source(self.tokenizer):
-            fields["tokenizer"] = "hf"  # which one it is, is part of the data hash
-        if self.corpus in DECLARED_SPLITS:
-            del fields["val_fraction"], fields["test_fraction"]
-        if self.corpus.startswith("file:"):
-            fields["corpus"] = "file"
-        elif self.corpus.startswith("hub:") and is_local_repository(self.corpus.removeprefix("hub:")):
-            fields["corpus"] = "hub"
-        return fields
-
-    def with_absolute_paths(self, data_dir: Path | None) -> Self:
-        """Return the configuration with the paths of a local corpus and tokenizer made absolute."""
-        changes = {"tokenizer": absolute_tokenizer(self.tokenizer)}
-        prefix, _, rest = self.corpus.partition(":")
-        if prefix == "file":
-            changes["corpus"] = f"file:{find_file(rest, data_dir)}"
-        elif prefix == "hub" and is_local_repository(rest):
-            folder, colon, configuration = rest.partition(":")
-            absolute = Path(folder).expanduser().resolve()
-            changes["corpus"] = f"hub:{absolute}{colon}{configuration}"
-        return self.model_copy(update=changes)
 
 
 def split_text(corpus: Corpus, *, val_fraction: float, test_fraction: float) -> dict[str, str]:

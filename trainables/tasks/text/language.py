@@ -17,78 +17,25 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
-from trainables.data.corpora import Corpus, load_corpus
+from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Metric, Split
-from trainables.registry import register_task
 from trainables.tasks.scoring import evenly_spaced, token_nats
-from trainables.tasks.text.base import TextConfig, TextTask, TextTotal, split_text
+from trainables.tasks.text.base import TextTask, TextTotal, split_text
+from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.ngrams import reference_scores
-from trainables.tasks.text.samples import FILE_NAME, Sampler, SamplesConfig
+from trainables.tasks.text.samples import FILE_NAME, Sampler
 
 MIN_HELD_OUT_TOKENS = 3
 """Of a scored split: the distribution of the synthetic text is defined after two characters."""
-
-
-@register_task("language", version=1)
-class LanguageConfig(TextConfig):
-    """A corpus, split and tokenized."""
-
-    name: Literal["language"] = "language"
-    context_length: int = Field(64, ge=1)
-    """Tokens in a training sequence and in an evaluation window."""
-    stride: int | None = Field(None, ge=1)
-    """Tokens from one evaluation window to the next. None: `context_length`, disjoint windows."""
-    evaluation_length: int | None = Field(None, ge=2)
-    """Tokens of longer windows that are scored by position, and for which the model is built. None: no such
-    windows."""
-    samples: SamplesConfig | None = None
-    """Text generated at the end of training. None: nothing."""
-
-    @model_validator(mode="after")
-    def _windows_leave_no_gap(self) -> LanguageConfig:
-        if self.stride is not None and self.stride > self.context_length:
-            raise ValueError(
-                f"stride={self.stride} must be at most context_length={self.context_length}: "
-                "a larger one would skip tokens"
-            )
-        return self
-
-    @model_validator(mode="after")
-    def _longer_windows_are_longer(self) -> LanguageConfig:
-        if self.evaluation_length is not None and self.evaluation_length <= self.context_length:
-            raise ValueError(
-                f"evaluation_length={self.evaluation_length} must be more than "
-                f"context_length={self.context_length}, which is always scored"
-            )
-        return self
-
-    @property
-    def microbatch_invariant(self) -> bool:
-        """Every position of a training sequence is scored."""
-        return True
-
-    def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result, with an explicit stride."""
-        fields = {**super().canonical(), "stride": self.stride or self.context_length}
-        for name in ("evaluation_length", "samples"):
-            if fields[name] is None:
-                del fields[name]
-        return fields
-
-    def build(self, data_dir: Path | None) -> LanguageTask:
-        """Load, split and tokenize the corpus."""
-        return LanguageTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
 
 
 class LanguageTask(TextTask):

@@ -18,27 +18,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 
 from trainables.batch import IGNORED, Batch
-from trainables.data.corpora import Corpus, load_corpus
+from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Split
-from trainables.registry import register_task
 from trainables.tasks.scoring import evenly_spaced, perplexity, token_nats
-from trainables.tasks.text.base import UNITS, TextConfig, TextTask, TextTotal, split_text
+from trainables.tasks.text.base import UNITS, TextTask, TextTotal, split_text
+from trainables.tasks.text.config import MIN_TOKENS, LinesConfig
 from trainables.tasks.text.ngrams import reference_scores
-
-MIN_TOKENS = 2
-"""Fewest tokens of a line: one to read and one to predict."""
-SYNTHETIC_BREAK = "a"
 
 _EXTRA_UNITS = (
     ("perplexity_with_padding", "perplexity", "exp of the mean nats of the next token, padding included"),
@@ -49,62 +43,6 @@ _EXTRA_UNITS = (
         "exp of the mean nats of the token just read, padding included: an echo, the published perplexity",
     ),
 )
-
-
-@register_task("lines", version=1)
-class LinesConfig(TextConfig):
-    """The lines of a corpus, each padded to the same length."""
-
-    name: Literal["lines"] = "lines"
-    fidelity: Literal["as_published", "corrected"] = "corrected"
-    """`as_published`: padding is trained on, and the primary metric is the published, unshifted perplexity."""
-    context_length: int = Field(64, ge=MIN_TOKENS)
-    """Tokens of a line; a longer one is cut, a shorter one padded."""
-    line_break: str | None = None
-    """The ASCII character that ends a line. None: a line feed; for `synthetic`, which has none, the letter
-    a."""
-    max_train_lines: int | None = Field(5000, ge=1)
-    """Leading lines of the training split to use. None: all."""
-    max_held_out_lines: int | None = Field(500, ge=1)
-    """Leading lines of the validation split to use, and of the test split. None: all."""
-
-    @field_validator("line_break")
-    @classmethod
-    def _one_byte(cls, value: str | None) -> str | None:
-        if value is not None and len(value.encode("utf-8")) != 1:
-            raise ValueError(f"line_break={value!r} must be one character in ASCII")
-        return value
-
-    @property
-    def break_character(self) -> str:
-        """The character that ends a line."""
-        if self.line_break is not None:
-            return self.line_break
-        return SYNTHETIC_BREAK if self.corpus.partition(":")[0] == "synthetic" else "\n"
-
-    @property
-    def violates(self) -> frozenset[str]:
-        """The published score rewards an echo."""
-        return frozenset({"echo"} if self.fidelity == "as_published" else ())
-
-    @property
-    def microbatch_invariant(self) -> bool:
-        """As published every position but the last is scored; otherwise the number depends on a line's length."""
-        return self.fidelity == "as_published"
-
-    @classmethod
-    def contract_configs(cls) -> list[Self]:
-        """Return a small task of each fidelity."""
-        small = {"max_bytes": 5_000, "context_length": 12, "test_fraction": 0.1, "max_held_out_lines": 40}
-        return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
-
-    def canonical(self) -> dict[str, Any]:
-        """Return the fields that change the result, with an explicit line break."""
-        return {**super().canonical(), "line_break": self.break_character}
-
-    def build(self, data_dir: Path | None) -> LinesTask:
-        """Load the corpus, split it into lines and tokenize them."""
-        return LinesTask(self, load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes))
 
 
 @dataclass

@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
@@ -15,32 +14,11 @@ from trainables.data.errors import DataError
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.metric import Metric
 from trainables.randomness import generator as stream
-from trainables.schema import Schema
 from trainables.tasks.generation import generate
+from trainables.tasks.text.config import MAX_NGRAM, SamplesConfig
 from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
 
-MAX_NGRAM = 4
 FILE_NAME = "samples.txt"
-
-
-class SamplesConfig(Schema):
-    """What is generated at the end of training. The random draws are the same for every replicate."""
-
-    num_samples: int = Field(8, ge=1, le=64)
-    """Number of samples, at most as many as are scored at once, for which memory was estimated."""
-    prompt_tokens: int = Field(32, ge=1)
-    """Tokens of held-out text that each sample continues."""
-    num_tokens: int = Field(256, ge=MAX_NGRAM)
-    """Tokens generated for each sample."""
-    top_k: int | None = Field(40, ge=1)
-    """Draw from the `top_k` likeliest tokens. None: from all."""
-    temperature: float = Field(1.0, ge=0)
-    """Divides the logits; 0: always the likeliest token."""
-
-    @property
-    def length(self) -> int:
-        """Tokens of a prompt and its continuation."""
-        return self.prompt_tokens + self.num_tokens
 
 
 class _Measure(NamedTuple):

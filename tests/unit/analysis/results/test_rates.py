@@ -19,7 +19,8 @@ from analysis.results.sweeps import Side, compare_sweeps
 from analysis.statistics.inference import Comparison, mean, mean_interval, paired_comparison, welch_comparison
 from analysis.statistics.transforms import LINEAR, LOG, Logit, clopper_pearson
 from tests.journals import EPOCH, replicate_events, sweep_event
-from trainables.tasks.needle.task import NeedleConfig, NeedleTask
+from trainables.tasks.needle.config import NeedleConfig
+from trainables.tasks.needle.task import NeedleTask
 
 RATE = "val/needle_exact_match"
 M = 1000

@@ -22,7 +22,8 @@ from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.layers.mixer import Mixer, MixerOutput
 from trainables.registry import ARCHITECTURES
-from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.task import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 from trainables.worker.assignment import CONFIG_KEY, EVENT_KEY

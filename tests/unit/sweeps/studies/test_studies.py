@@ -14,7 +14,7 @@ from sweeps.studies.study import Arm, Study
 from trainables.architectures.base.parameters import count_parameters
 from trainables.config.trial import config_id
 from trainables.data.markov import MarkovSource
-from trainables.tasks.text.base import TextConfig
+from trainables.tasks.text.config import TextConfig
 
 CHARACTERS = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65}
 ONE_CONFIGURATION = {"kuramoto_phase_b": 1}

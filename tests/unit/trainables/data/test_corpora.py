@@ -19,7 +19,7 @@ from trainables.data import corpora, hub
 from trainables.data.corpora import check_corpus_name, load_corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
-from trainables.tasks.text.language import LanguageConfig
+from trainables.tasks.text.config import LanguageConfig
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 

@@ -14,8 +14,11 @@ from torch import Tensor
 from trainables.architectures.base.model import ModelOutput
 from trainables.batch import IGNORED
 from trainables.contract.tasks import BettingModel, UniformModel, score
-from trainables.tasks.copying import BLANK, MARKER, CopyConfig, CopyTask
-from trainables.tasks.facts import TOKENIZER, WORD_LENGTH, FactsConfig, FactsTask
+from trainables.tasks.copying import CopyConfig
+from trainables.tasks.copying.task import BLANK, MARKER, CopyTask
+from trainables.tasks.facts import FactsConfig
+from trainables.tasks.facts.config import WORD_LENGTH
+from trainables.tasks.facts.task import TOKENIZER, FactsTask
 
 # --- copying ---
 

@@ -21,7 +21,8 @@ from trainables.data.errors import DataError
 from trainables.randomness import initialise
 from trainables.tasks.generation import generate, next_tokens
 from trainables.tasks.scoring import generated_hits
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
+from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.language import LanguageTask
 from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
 from trainables.training.loop import train
 from trainables.worker.replicate_folder import ReplicateFolder

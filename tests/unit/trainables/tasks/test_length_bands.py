@@ -16,7 +16,8 @@ from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import TwoTokenModel, UniformModel, score
 from trainables.data.errors import DataError
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
+from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.language import LanguageTask
 from trainables.training.loop import Trainer, train
 from trainables.training.numerics import Numerics
 

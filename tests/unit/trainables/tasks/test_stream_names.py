@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
-from trainables.tasks.copying import CopyConfig, CopyTask
-from trainables.tasks.facts import FactsConfig, FactsTask
-from trainables.tasks.recall.task import RecallConfig, RecallTask
-from trainables.tasks.synthetic import SyntheticConfig, SyntheticTask
+from trainables.tasks.copying import CopyConfig
+from trainables.tasks.copying.task import CopyTask
+from trainables.tasks.facts import FactsConfig
+from trainables.tasks.facts.task import FactsTask
+from trainables.tasks.recall.config import RecallConfig
+from trainables.tasks.recall.task import RecallTask
+from trainables.tasks.synthetic import SyntheticConfig
+from trainables.tasks.synthetic.task import SyntheticTask
 
 SIZES = {"num_val": 20, "num_test": 20, "num_train": 5}
 

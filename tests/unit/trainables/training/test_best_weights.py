@@ -13,7 +13,7 @@ from torch import Tensor
 from tests.configs import small_config
 from tests.unit.trainables.training.test_loop import build, untimed
 from trainables.config.trial import TrialConfig, config_id
-from trainables.tasks.recall.task import RecallConfig
+from trainables.tasks.recall.config import RecallConfig
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.loop import Report, Trainer, train
 from trainables.training.numerics import Numerics

@@ -13,7 +13,7 @@ import torch
 from tests.configs import KURAMOTO, small_config
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
-from trainables.tasks.base import Task
+from trainables.tasks.base.task import Task
 from trainables.tasks.text.ngrams import SOURCE_ENTROPY
 from trainables.training import loop
 from trainables.training.checkpoints import CheckpointError

@@ -14,8 +14,7 @@ from tokenizers import decoders, models, normalizers
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.bpe import BpeTokenizer
 from trainables.data.tokenizers.pretrained import PretrainedTokenizer, load_pretrained
-from trainables.tasks.text.language import LanguageConfig
-from trainables.tasks.text.lines import LinesConfig
+from trainables.tasks.text.config import LanguageConfig, LinesConfig
 
 TEXT = "the phase of the oscillator\nlocks to the mean field: é, 漢字, \U0001f600 <0x41>\n"
 

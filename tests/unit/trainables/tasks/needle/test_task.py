@@ -16,8 +16,9 @@ from trainables.batch import Batch
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score
+from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.layout import EOS, MARKER
-from trainables.tasks.needle.task import NeedleConfig, NeedleTask
+from trainables.tasks.needle.task import NeedleTask
 from trainables.tasks.scoring import at_least, generated_hits, hit_probability, margin
 
 SMALL: dict[str, Any] = {

@@ -16,8 +16,10 @@ from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.finding import ContractError
 from trainables.contract.tasks import BettingModel, UniformModel, check, score
+from trainables.tasks.recall.config import AS_PUBLISHED, RecallConfig
+from trainables.tasks.recall.examples import draw
 from trainables.tasks.recall.layout import BLANK, MARKER
-from trainables.tasks.recall.task import AS_PUBLISHED, RecallConfig, RecallTask, choice_hits
+from trainables.tasks.recall.task import RecallTask, choice_hits
 
 SMALL: dict[str, Any] = {
     "vocab_size": 32,
@@ -242,7 +244,7 @@ def test_filler_of_other_keys_is_never_a_key_of_the_example() -> None:
 def test_gaps_follow_the_power_law() -> None:
     def share_in_first_slot(power: float) -> float:
         layout = config(power=power, num_queries=1).layout(4)
-        examples = layout.draw(4000, torch.Generator().manual_seed(0))
+        examples = draw(layout, 4000, torch.Generator().manual_seed(0))
         return float((examples.targets_NT[:, 8] != IGNORED).double().mean())
 
     weights = torch.arange(1, 17, dtype=torch.float64) ** -0.99

@@ -22,7 +22,8 @@ from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
 from trainables.tasks.text.base import split_text
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
+from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.language import LanguageTask
 
 
 class Recorder(UniformModel):

@@ -16,7 +16,8 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.tasks import BettingModel, TwoTokenModel, score
 from trainables.data.errors import DataError
 from trainables.data.markov import ALPHABET, MarkovSource
-from trainables.tasks.text.lines import LinesConfig, LinesTask
+from trainables.tasks.text.config import LinesConfig
+from trainables.tasks.text.lines import LinesTask
 from trainables.tasks.text.ngrams import SOURCE_ENTROPY
 
 TEXT = "ab ba\n\n  \nbab\nb\nabbabbabba\naa\nbb\nab\nba\nbaab\nabab\n"

@@ -12,7 +12,7 @@ import pytest
 from trainables.data.markov import MarkovSource
 from trainables.data.tokenizers.base import Tokens
 from trainables.data.tokenizers.simple import CharTokenizer
-from trainables.tasks.text.language import LanguageConfig
+from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.ngrams import SOURCE_ENTROPY, Bits, witten_bell_bits
 
 DATA_DIR = Path(os.environ.get("PHASESWEEP_DATA", "/nonexistent"))

@@ -15,10 +15,8 @@ from __future__ import annotations
 
 import math
 from itertools import product
-from typing import Literal, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
@@ -26,15 +24,9 @@ from trainables.batch import IGNORED
 from trainables.data.tokenizers.simple import CharTokenizer
 from trainables.metric import Split
 from trainables.randomness import generator as stream
-from trainables.registry import register_task
+from trainables.tasks.facts.config import SYLLABLES, THINGS, WORD_LENGTH, WORDS, FactsConfig
 from trainables.tasks.scoring import generated_hits, token_nats
-from trainables.tasks.synthetic import Examples, MetricSpec, SyntheticConfig, SyntheticTask, at_targets
-
-THINGS = ("bag", "box", "cap", "cup", "hat", "key", "map", "pen")
-SYLLABLES = tuple(consonant + vowel for consonant, vowel in product("bdfgklmnprstvz", "aeiou"))
-WORDS = tuple(first + second for first, second in product(SYLLABLES, SYLLABLES))
-"""Every word of two syllables: 4 letters, 4,900 words."""
-WORD_LENGTH = 4
+from trainables.tasks.synthetic.task import Examples, MetricSpec, SyntheticTask, at_targets
 
 
 def sentence(thing: str, owner: str, value: str) -> str:
@@ -46,51 +38,6 @@ TOKENIZER = CharTokenizer("".join(sorted(set(sentence("".join(THINGS), "".join(S
 SENTENCE_LENGTH = len(sentence(THINGS[0], WORDS[0], WORDS[0]))
 ANSWER_END = 2
 """Characters of a sentence after its value; the last sentence lacks them."""
-
-
-@register_task("facts", version=2)
-class FactsConfig(SyntheticConfig):
-    """Facts stated in sentences, and a query for one of them."""
-
-    name: Literal["facts"] = "facts"
-    num_facts: int = Field(4, ge=1)
-    num_owners: int = Field(64, ge=1, le=len(WORDS) // 2)
-    """Names of possible owners."""
-    num_values: int = Field(64, ge=2, le=len(WORDS) // 2)
-    """Possible values; none of them is an owner's name."""
-    owners_per_example: int = Field(2, ge=1)
-    """Owners in one example. All own the same things, except that the last thing may lack some owners."""
-
-    @model_validator(mode="after")
-    def _facts_differ(self) -> FactsConfig:
-        if self.owners_per_example > self.num_owners:
-            raise ValueError(
-                f"owners_per_example={self.owners_per_example} must be at most num_owners={self.num_owners}"
-            )
-        if self.num_facts > self.owners_per_example * len(THINGS):
-            raise ValueError(
-                f"num_facts={self.num_facts} must be at most {self.owners_per_example * len(THINGS)}: "
-                f"{len(THINGS)} things of each of owners_per_example={self.owners_per_example}"
-            )
-        if self.num_facts > self.num_values:
-            raise ValueError(
-                f"num_facts={self.num_facts} must be at most num_values={self.num_values}: values differ"
-            )
-        return self
-
-    @property
-    def things_per_example(self) -> int:
-        """Number of things in one example, as few as possible."""
-        return math.ceil(self.num_facts / self.owners_per_example)
-
-    @classmethod
-    def contract_configs(cls) -> list[Self]:
-        """Return a small task."""
-        return [cls.model_validate({"num_facts": 3, "num_val": 40, "num_test": 20})]
-
-    def build(self, data_dir: object) -> FactsTask:
-        """Draw the words and the held-out examples, and the training examples if they are fixed."""
-        return FactsTask(self)
 
 
 class FactsTask(SyntheticTask[Examples]):

@@ -14,41 +14,15 @@ from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import torch
-from pydantic import Field, field_validator
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Metric, Split
 from trainables.randomness import generator as stream
-from trainables.tasks.base import Task, TaskConfig
+from trainables.tasks.base.task import Task
 from trainables.tasks.scoring import check_request, evenly_spaced, hit_probability, mean_nats, token_nats
-
-MIN_HELD_OUT = 20
-
-
-class SyntheticConfig(TaskConfig):
-    """Number and seed of the fixed examples."""
-
-    num_train: int | None = Field(None, ge=1)
-    """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
-    num_val: int = Field(1000, ge=MIN_HELD_OUT)
-    num_test: int = Field(1000, ge=0)
-    """Examples for test, at least 20; 0: no test split."""
-    data_seed: int = Field(0, ge=0)
-    """Seed of the fixed examples; fresh ones depend on the replicate's seed."""
-
-    @field_validator("num_test")
-    @classmethod
-    def _enough_or_none(cls, value: int) -> int:
-        if 0 < value < MIN_HELD_OUT:
-            raise ValueError(f"num_test={value} must be 0 or at least {MIN_HELD_OUT}")
-        return value
-
-    @property
-    def microbatch_invariant(self) -> bool:
-        """Every example has equally many scored positions."""
-        return True
+from trainables.tasks.synthetic.config import SyntheticConfig
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,53 @@
+"""The interface of every task's configuration."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from trainables.schema import NamedConfig
+
+if TYPE_CHECKING:
+    from trainables.tasks.base.task import Task
+
+
+class TaskConfig(NamedConfig):
+    """The configuration of a task."""
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """Contracts this configuration is *known* to break, such as `echo`; tests check that it does."""
+        return frozenset()
+
+    @property
+    def withholds_answers(self) -> bool:
+        """Whether targets never appear in later inputs. Tests then check that seeing the next token does not help;
+        otherwise they check that the next token is the target."""
+        return False
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Whether the loss of a batch is the mean of its sequences' losses: every sequence has equally many scored
+        positions. Only if a task declares this, a batch may be split after an out-of-memory."""
+        return False
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return the configurations that the contract suite checks; they must be small, and need no network."""
+        return [cls.model_validate({})]
+
+    def with_absolute_paths(self, data_dir: Path | None) -> TaskConfig:
+        """Return the same configuration with every path absolute, because workers run in other folders."""
+        return self
+
+    @abstractmethod
+    def build(self, data_dir: Path | None) -> Task:
+        """Load the data and return the task.
+
+        Args:
+            data_dir: Folder with local corpora (`PHASESWEEP_DATA`), if the user has one.
+
+        Raises:
+            DataError: If the data is unavailable.
+        """

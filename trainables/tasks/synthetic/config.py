@@ -1,0 +1,43 @@
+"""What the configurations of synthetic tasks share: how many examples are drawn, and with which seed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator
+
+from trainables.tasks.base import TaskConfig
+
+if TYPE_CHECKING:
+    from trainables.tasks.base.task import Task
+
+MIN_HELD_OUT = 20
+
+
+class SyntheticConfig(TaskConfig):
+    """Number and seed of the fixed examples."""
+
+    num_train: int | None = Field(None, ge=1)
+    """Examples of a fixed training set, drawn from with replacement. None: every example is fresh."""
+    num_val: int = Field(1000, ge=MIN_HELD_OUT)
+    num_test: int = Field(1000, ge=0)
+    """Examples for test, at least 20; 0: no test split."""
+    data_seed: int = Field(0, ge=0)
+    """Seed of the fixed examples; fresh ones depend on the replicate's seed."""
+
+    @field_validator("num_test")
+    @classmethod
+    def _enough_or_none(cls, value: int) -> int:
+        if 0 < value < MIN_HELD_OUT:
+            raise ValueError(f"num_test={value} must be 0 or at least {MIN_HELD_OUT}")
+        return value
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Every example has equally many scored positions."""
+        return True
+
+    def build(self, data_dir: object) -> Task:
+        """Draw the held-out examples, and the training examples if they are fixed."""
+        task: Task = self.built_class()(self)
+        return task

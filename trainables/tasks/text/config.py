@@ -1,0 +1,218 @@
+"""The fields of the tasks on text; what they mean for the numbers is in the modules of the tasks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from trainables.data.corpora import DECLARED_SPLITS, check_corpus_name, find_file, load_corpus
+from trainables.data.hub import is_local_repository
+from trainables.data.pretrained_files import is_source
+from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer_name
+from trainables.registry import register_task
+from trainables.schema import Schema
+from trainables.tasks.base import TaskConfig
+
+if TYPE_CHECKING:
+    from trainables.tasks.base.task import Task
+
+MAX_NGRAM = 4
+MIN_TOKENS = 2
+"""Fewest tokens of a line: one to read and one to predict."""
+SYNTHETIC_BREAK = "a"
+
+
+class TextConfig(TaskConfig):
+    """The text, its splits and its tokenizer."""
+
+    corpus: str = "synthetic"
+    """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
+    `hub:REPOSITORY[:CONFIGURATION]`."""
+    tokenizer: str = "char"
+    """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY` or `package:NAME`, that of a pretrained model."""
+    bpe_vocab_size: int = Field(1024, ge=256, le=65536)
+    """Largest vocabulary of a `bpe` tokenizer, which is trained on the training split."""
+    val_fraction: float = Field(0.1, gt=0, lt=1)
+    """Fraction of the characters for validation, unless the corpus declares that split."""
+    test_fraction: float = Field(0.0, ge=0, lt=1)
+    """Fraction of the characters for test, unless the corpus declares that split. 0: no test split."""
+    max_bytes: int | None = Field(None, ge=1)
+    """Leading bytes of each declared split to use; for `synthetic`, how many to generate. None: all."""
+
+    @field_validator("corpus")
+    @classmethod
+    def _known_corpus(cls, value: str) -> str:
+        return check_corpus_name(value)
+
+    @field_validator("tokenizer")
+    @classmethod
+    def _known_tokenizer(cls, value: str) -> str:
+        return check_tokenizer_name(value)
+
+    @model_validator(mode="after")
+    def _fractions_leave_some(self) -> Self:
+        if self.val_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                f"val_fraction={self.val_fraction} and test_fraction={self.test_fraction} must add up to "
+                "less than 1: the rest is trained on"
+            )
+        return self
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result.
+
+        The path of a file does not count, because its content does, as part of the data hash.
+        """
+        fields: dict[str, Any] = self.model_dump(mode="json")
+        if self.tokenizer != "bpe":
+            del fields["bpe_vocab_size"]
+        if is_source(self.tokenizer):
+            fields["tokenizer"] = "hf"  # which one it is, is part of the data hash
+        if self.corpus in DECLARED_SPLITS:
+            del fields["val_fraction"], fields["test_fraction"]
+        if self.corpus.startswith("file:"):
+            fields["corpus"] = "file"
+        elif self.corpus.startswith("hub:") and is_local_repository(self.corpus.removeprefix("hub:")):
+            fields["corpus"] = "hub"
+        return fields
+
+    def with_absolute_paths(self, data_dir: Path | None) -> Self:
+        """Return the configuration with the paths of a local corpus and tokenizer made absolute."""
+        changes = {"tokenizer": absolute_tokenizer(self.tokenizer)}
+        prefix, _, rest = self.corpus.partition(":")
+        if prefix == "file":
+            changes["corpus"] = f"file:{find_file(rest, data_dir)}"
+        elif prefix == "hub" and is_local_repository(rest):
+            folder, colon, configuration = rest.partition(":")
+            absolute = Path(folder).expanduser().resolve()
+            changes["corpus"] = f"hub:{absolute}{colon}{configuration}"
+        return self.model_copy(update=changes)
+
+    def build(self, data_dir: Path | None) -> Task:
+        """Load the corpus, split it into sequences and tokenize them."""
+        corpus = load_corpus(self.corpus, data_dir=data_dir, max_bytes=self.max_bytes)
+        task: Task = self.built_class()(self, corpus)
+        return task
+
+
+class SamplesConfig(Schema):
+    """What is generated at the end of training. The random draws are the same for every replicate."""
+
+    num_samples: int = Field(8, ge=1, le=64)
+    """Number of samples, at most as many as are scored at once, for which memory was estimated."""
+    prompt_tokens: int = Field(32, ge=1)
+    """Tokens of held-out text that each sample continues."""
+    num_tokens: int = Field(256, ge=MAX_NGRAM)
+    """Tokens generated for each sample."""
+    top_k: int | None = Field(40, ge=1)
+    """Draw from the `top_k` likeliest tokens. None: from all."""
+    temperature: float = Field(1.0, ge=0)
+    """Divides the logits; 0: always the likeliest token."""
+
+    @property
+    def length(self) -> int:
+        """Tokens of a prompt and its continuation."""
+        return self.prompt_tokens + self.num_tokens
+
+
+@register_task("language", version=1)
+class LanguageConfig(TextConfig):
+    """A corpus, split and tokenized."""
+
+    builds = "trainables.tasks.text.language:LanguageTask"
+    name: Literal["language"] = "language"
+    context_length: int = Field(64, ge=1)
+    """Tokens in a training sequence and in an evaluation window."""
+    stride: int | None = Field(None, ge=1)
+    """Tokens from one evaluation window to the next. None: `context_length`, disjoint windows."""
+    evaluation_length: int | None = Field(None, ge=2)
+    """Tokens of longer windows that are scored by position, and for which the model is built. None: no such
+    windows."""
+    samples: SamplesConfig | None = None
+    """Text generated at the end of training. None: nothing."""
+
+    @model_validator(mode="after")
+    def _windows_leave_no_gap(self) -> LanguageConfig:
+        if self.stride is not None and self.stride > self.context_length:
+            raise ValueError(
+                f"stride={self.stride} must be at most context_length={self.context_length}: "
+                "a larger one would skip tokens"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _longer_windows_are_longer(self) -> LanguageConfig:
+        if self.evaluation_length is not None and self.evaluation_length <= self.context_length:
+            raise ValueError(
+                f"evaluation_length={self.evaluation_length} must be more than "
+                f"context_length={self.context_length}, which is always scored"
+            )
+        return self
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """Every position of a training sequence is scored."""
+        return True
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, with an explicit stride."""
+        fields = {**super().canonical(), "stride": self.stride or self.context_length}
+        for name in ("evaluation_length", "samples"):
+            if fields[name] is None:
+                del fields[name]
+        return fields
+
+
+@register_task("lines", version=1)
+class LinesConfig(TextConfig):
+    """The lines of a corpus, each padded to the same length."""
+
+    builds = "trainables.tasks.text.lines:LinesTask"
+    name: Literal["lines"] = "lines"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published`: padding is trained on, and the primary metric is the published, unshifted perplexity."""
+    context_length: int = Field(64, ge=MIN_TOKENS)
+    """Tokens of a line; a longer one is cut, a shorter one padded."""
+    line_break: str | None = None
+    """The ASCII character that ends a line. None: a line feed; for `synthetic`, which has none, the letter
+    a."""
+    max_train_lines: int | None = Field(5000, ge=1)
+    """Leading lines of the training split to use. None: all."""
+    max_held_out_lines: int | None = Field(500, ge=1)
+    """Leading lines of the validation split to use, and of the test split. None: all."""
+
+    @field_validator("line_break")
+    @classmethod
+    def _one_byte(cls, value: str | None) -> str | None:
+        if value is not None and len(value.encode("utf-8")) != 1:
+            raise ValueError(f"line_break={value!r} must be one character in ASCII")
+        return value
+
+    @property
+    def break_character(self) -> str:
+        """The character that ends a line."""
+        if self.line_break is not None:
+            return self.line_break
+        return SYNTHETIC_BREAK if self.corpus.partition(":")[0] == "synthetic" else "\n"
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """The published score rewards an echo."""
+        return frozenset({"echo"} if self.fidelity == "as_published" else ())
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """As published every position but the last is scored; otherwise the number depends on a line's length."""
+        return self.fidelity == "as_published"
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return a small task of each fidelity."""
+        small = {"max_bytes": 5_000, "context_length": 12, "test_fraction": 0.1, "max_held_out_lines": 40}
+        return [cls.model_validate({**small, "fidelity": name}) for name in ("corrected", "as_published")]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result, with an explicit line break."""
+        return {**super().canonical(), "line_break": self.break_character}
