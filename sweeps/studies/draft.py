@@ -1,15 +1,12 @@
-"""A study file merged with a scale and `--set`, checked as far as that needs neither architectures nor tasks.
-
-Their classes import PyTorch, which takes seconds; most mistakes are found here, before that.
-"""
+"""A study file merged with a scale and `--set`; its arms are validated one by one, on demand."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sweeps.console import proposed
 from sweeps.errors import UserError, first_few, nearest
@@ -22,11 +19,9 @@ from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile
 from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig
-from trainables.config.training import TrialOutline
+from trainables.config.trial import TrialConfig
 
 MAX_SEEDS = 10_000
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class Draft:
@@ -68,8 +63,6 @@ class Draft:
             return  # which arms there are depends on the values of architectures
         self.check_arms(self.file.arms)
         with_arms(self.claims, source, self.file.arms)
-        for name, arm in self.file.arms.items():
-            self.config(TrialOutline, name, arm)
 
     def _sort_overrides(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
         """Split `--set` into fields of the base, of single arms, and of the study itself."""
@@ -161,8 +154,8 @@ class Draft:
         """What all arms share."""
         return merge(merge(self.file.base.as_overlay(), self.spec.base.as_overlay()), self.set_base)
 
-    def config(self, schema: type[M], name: str, arm: ArmSpec) -> M:
-        """Merge the configuration of an arm, and read it with `schema`.
+    def config(self, name: str, arm: ArmSpec) -> TrialConfig:
+        """Merge and validate the configuration of an arm.
 
         Raises:
             UserError: If a field is not valid.
@@ -170,17 +163,16 @@ class Draft:
         root: KeyPath = ("grid",) if name not in self.file.arms else ("arms", name)
         roots: list[KeyPath] = [("scales", self.scale, "arms", name), root]
         given = self.set_arms.get(name, {})
-        return self.validated(schema, self.overlay(name, arm), given, f"arm '{name}'", roots, f"arms.{name}")
+        return self.validated(self.overlay(name, arm), given, f"arm '{name}'", roots, f"arms.{name}")
 
     def validated(
         self,
-        schema: type[M],
         overlay: dict[str, Any],
         set_arm: dict[str, Any],
         context: str,
         roots: list[KeyPath],
         set_prefix: str,
-    ) -> M:
+    ) -> TrialConfig:
         """Merge and validate; `roots` are the keys under which the overlay was written, innermost first.
 
         Raises:
@@ -193,12 +185,12 @@ class Draft:
         for layer in (self.base, {"architecture": shared}, self.set_base, overlay, set_arm):
             merged = merge(merged, layer)
         try:
-            return schema.model_validate(merged)
+            return TrialConfig.model_validate(merged)
         except ValidationError as error:
             scale = ("scales", self.scale)
             families: list[KeyPath] = [(*scale, "architectures", architecture), ("architectures", architecture)]
             where = self._where_in([*roots, (*scale, "base"), ("base",)], set_prefix, families)
-            raise UserError(explain_first(error, schema, where, data=merged, context=context)) from error
+            raise UserError(explain_first(error, TrialConfig, where, data=merged, context=context)) from error
 
     def _where_in(
         self, roots: list[KeyPath], set_prefix: str, families: Iterable[KeyPath] = ()

@@ -33,11 +33,11 @@ def _resolve(draft: Draft) -> Study:
     _check_architectures(draft, file.architectures, ())
     for scale, spec in file.scales.items():
         _check_architectures(draft, spec.architectures, ("scales", scale))
-    expansion, specs = _arms(draft, TrialConfig)
+    expansion, specs = _arms(draft)
     arms = tuple(
         Arm(name, spec.role, spec.note, config, _changes(draft, config, name, spec))
         for name, spec in specs.items()
-        for config in (draft.config(TrialConfig, name, spec),)
+        for config in (draft.config(name, spec),)
     )
     claims = with_arms(draft.claims, draft.source, specs)
     check_fields(claims, draft.source, {arm.name: arm.config for arm in arms})
@@ -74,13 +74,13 @@ def _check_architectures(draft: Draft, names: Iterable[str], within: KeyPath) ->
             raise UserError(f"{draft.source.where(key)}: {'.'.join(map(str, key))}: {error}") from error
 
 
-def _arms(draft: Draft, schema: type[TrialConfig]) -> tuple[Expansion | None, dict[str, ArmSpec]]:
+def _arms(draft: Draft) -> tuple[Expansion | None, dict[str, ArmSpec]]:
     """Return the arms as written and those of the grid, with the grid's counts if there is one."""
     if draft.file.grid is None:
         return None, draft.file.arms
 
     def canonical(overlay: dict[str, Any], context: str) -> str:
-        config = draft.validated(schema, overlay, {}, context, [("grid",)], "grid")
+        config = draft.validated(overlay, {}, context, [("grid",)], "grid")
         return json.dumps(config.canonical(), sort_keys=True)
 
     expansion, made = expand(draft.file.grid, draft.source.where, canonical)

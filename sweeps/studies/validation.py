@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sweeps.errors import nearest
 from sweeps.fields import KeyPath
-from trainables.config.training import TrialOutline
+from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES, TASKS, Registry
 
 _NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
@@ -115,7 +115,7 @@ def _known_keys(schema: type[BaseModel], parent: KeyPath, data: dict[str, Any]) 
     """Return the valid keys beside an unknown one."""
     current: Any = schema
     for part in parent:
-        registry = _REGISTRIES.get(str(part)) if issubclass(current, TrialOutline) else None
+        registry = _REGISTRIES.get(str(part)) if issubclass(current, TrialConfig) else None
         named = registry.get(data[str(part)]["name"]) if registry else None
         current = named or _field_class(current, str(part))
         if current is None:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Literal
 
 from pydantic import Field, model_validator
 
-from trainables.config.initial_weights import ResumeConfig
 from trainables.schema import Schema
 
 
@@ -92,21 +91,3 @@ def check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
             f"optimizer.warmup_steps={optimizer.warmup_steps} must be below budget.steps={budget.steps}, or the "
             "learning rate never reaches its peak"
         )
-
-
-class TrialOutline(Schema):
-    """A trial's configuration whose architecture and task are not read yet: their classes import PyTorch."""
-
-    architecture: Any
-    task: Any
-    optimizer: OptimizerConfig = OptimizerConfig()
-    budget: BudgetConfig
-    pretraining: Any = None
-    """How the backbone is trained; for architectures that need a pretrained one, and ignored for others."""
-    resume_from: ResumeConfig | None = None
-    """Which weights to start from. Default: a random initialisation by seed."""
-
-    @model_validator(mode="after")
-    def _warm_up_ends(self) -> Self:
-        check_warm_up(self.optimizer, self.budget)
-        return self

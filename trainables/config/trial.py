@@ -10,8 +10,8 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from trainables.architectures.base import ArchitectureConfig
-from trainables.config.initial_weights import BACKBONE, RESUME
-from trainables.config.training import BudgetConfig, OptimizerConfig, TrialOutline, check_warm_up
+from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
+from trainables.config.training import BudgetConfig, OptimizerConfig, check_warm_up
 from trainables.plugins.files import origin_of
 from trainables.registry import ARCHITECTURES, TASKS, Plugin
 from trainables.schema import Schema, without_added
@@ -37,13 +37,22 @@ class PretrainingConfig(Schema):
         return self
 
 
-class TrialConfig(TrialOutline):
+class TrialConfig(Schema):
     """One point of the space: architecture, task, optimiser and budget; the seed is not part of it."""
 
     architecture: Annotated[SerializeAsAny[ArchitectureConfig], BeforeValidator(ARCHITECTURES.parse)]
     task: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)]
+    optimizer: OptimizerConfig = OptimizerConfig()
+    budget: BudgetConfig
     pretraining: PretrainingConfig | None = None
     """How the backbone is trained; for architectures that need a pretrained one, and ignored for others."""
+    resume_from: ResumeConfig | None = None
+    """Which weights to start from. Default: a random initialisation by seed."""
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> TrialConfig:
+        check_warm_up(self.optimizer, self.budget)
+        return self
 
     @model_validator(mode="after")
     def _backbone_is_trained_somehow(self) -> TrialConfig:

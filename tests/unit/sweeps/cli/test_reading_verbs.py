@@ -1,4 +1,4 @@
-"""Verbs that read work without what trains, schedules and tracks: not even where PyTorch is not installed."""
+"""Verbs that read, and mistakes in a study, need nothing that trains, schedules or tracks: not even installed."""
 
 from __future__ import annotations
 
@@ -54,13 +54,51 @@ READING = {
     "schema": ["schema", "status"],
 }
 
+MISTAKES = {
+    "field of an architecture": (["plan", "quickstart"], "architecture.d_modl=64", "did you mean 'd_model'"),
+    "heads": (["run", "quickstart"], "architecture.num_heads=3", "must divide d_model"),
+    "field of a task": (["estimate", "tpi_recall"], "task.num_pears=4", "did you mean 'num_pairs'"),
+    "value of a task": (["resume", "resonant_needle"], "task.top_k=1000000", "must be at most vocab_size"),
+}
+"""A verb and its study, `--set`, and what the message says."""
+
+EVERY_STUDY = """
+import sys
+from sweeps.studies.catalogue import library
+from sweeps.studies.resolve import load_study
+for name in library():
+    load_study(name, "smoke")
+print("torch" in sys.modules)
+"""
+
 
 @pytest.mark.parametrize("arguments", READING.values(), ids=READING)
 def test_it_reads_without_what_trains(tmp_path: Path, arguments: list[str]) -> None:
     write_results(tmp_path, journal_events({"transformer": 2.5, "kuramoto": 2.4}, seeds=range(3)))
-    done = subprocess.run(
-        [sys.executable, "-c", RUN_WITHOUT.format(heavy=HEAVY), *arguments],
-        cwd=tmp_path,
+    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout
+
+
+@pytest.mark.parametrize(("arguments", "setting", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_a_mistake_in_a_field_is_found_without_what_trains(
+    tmp_path: Path, arguments: list[str], setting: str, says: str
+) -> None:
+    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments, "--scale", "smoke", "--set", setting)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"--set {setting.partition('=')[0]}" in done.stderr
+    assert says in done.stderr
+
+
+def test_every_study_is_resolved_without_pytorch(tmp_path: Path) -> None:
+    done = _without_what_trains(EVERY_STUDY, tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
+
+
+def _without_what_trains(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", code.format(heavy=HEAVY), *arguments],
+        cwd=folder,
         env={
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": ":".join(filter(None, sys.path)),
@@ -71,8 +109,6 @@ def test_it_reads_without_what_trains(tmp_path: Path, arguments: list[str]) -> N
         check=False,
         timeout=120,
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
 
 
 def test_the_study_is_not_resolved_so_that_its_mistakes_do_not_hide_its_results(tmp_path: Path) -> None:
