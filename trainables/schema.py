@@ -35,8 +35,8 @@ class NamedConfig(Schema):
     """Defaults that `fidelity: as_published` sets; each can still be overridden."""
 
     builds: ClassVar[str] = ""
-    """The class that `build` makes, as `module:name`. It is named as text because its module imports PyTorch, which
-    takes seconds: configurations are read and checked without it."""
+    """The class that `build` makes, as `module:name`. It is text because its module imports PyTorch, which takes
+    seconds: configurations are read and checked without it."""
 
     @model_validator(mode="before")
     @classmethod

@@ -13,7 +13,7 @@ from sweeps.errors import UserError, first_few, nearest
 from sweeps.fields import SECTIONS, KeyPath, check_scale, flatten, merge, nest, target_of
 from sweeps.studies import grid
 from sweeps.studies.catalogue import find
-from sweeps.studies.claims import declared_claims, with_arms
+from sweeps.studies.claims import declared_claims
 from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile
 from sweeps.studies.validation import explain_first
@@ -62,7 +62,6 @@ class Draft:
             grid.check(self.file.grid, source.where)
             return  # which arms there are depends on the values of architectures
         self.check_arms(self.file.arms)
-        with_arms(self.claims, source, self.file.arms)
 
     def _sort_overrides(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
         """Split `--set` into fields of the base, of single arms, and of the study itself."""

@@ -12,6 +12,14 @@ _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="pytorch_before_a_mistake",
+        meaning="a mistake in a field is answered only after PyTorch's import",
+        file="trainables/architectures/gpt/config.py",
+        old="from trainables.layers.fields import Positions",
+        new="from trainables.layers.positions import Positions",
+        caught_by="tests/unit/sweeps/cli/test_reading_verbs.py::test_every_study_is_resolved_without_pytorch",
+    ),
+    Mutant(
         name="lease_not_exclusive",
         meaning="two drivers run the same replicate at once",
         file=_LEASES,
