@@ -32,9 +32,10 @@ TASK = """\
 from typing import Literal
 
 from trainables.registry import register_task
-from trainables.tasks.base import Batch
+from trainables.batch import Batch
 from trainables.data.corpora import Corpus
-from trainables.tasks.text.language import LanguageConfig, LanguageTask
+from trainables.tasks.text import LanguageConfig
+from trainables.tasks.text.language import LanguageTask
 
 
 class MyTask(LanguageTask):
