@@ -18,7 +18,8 @@ from sweeps.studies.catalogue import StudyArguments
 from trainables.atomic_write import atomic_path
 
 if TYPE_CHECKING:
-    from sweeps.cli.schemas.types import CurveJson, CurvesJson, ExportJson
+    from sweeps.cli.schemas.curves import CurveJson, CurvesJson
+    from sweeps.cli.schemas.types import ExportJson
 
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 

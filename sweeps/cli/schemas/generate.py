@@ -80,10 +80,11 @@ def _described_types() -> Iterator[type]:
     from analysis.results import arms as results
     from analysis.results import memory as receipt
     from analysis.results import sweeps as compare
+    from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import planning as json_planning
     from sweeps.cli.schemas import types as json_types
 
-    for module in (claims, compare, receipt, results, json_planning, json_types):
+    for module in (claims, compare, receipt, results, json_curves, json_planning, json_types):
         for value in vars(module).values():
             if isinstance(value, type) and (dataclasses.is_dataclass(value) or is_typeddict(value)):
                 yield value

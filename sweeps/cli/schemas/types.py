@@ -15,6 +15,7 @@ from analysis.claims.claim import Claim
 from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
 from analysis.results.sweeps import ComparedSweeps
+from sweeps.cli.schemas.curves import CurvesJson
 from sweeps.cli.schemas.planning import (
     Amount,
     CheckJson,
@@ -235,41 +236,6 @@ class ExportJson(TypedDict):
     what: Literal["replicates", "configurations", "curves"]
     rows: Positive
     columns: Annotated[list[str], Field(min_length=1)]
-
-
-class PointJson(TypedDict):
-    """A metric of an arm at one step: the mean over finished seeds, with its interval."""
-
-    step: Count
-    mean: float
-    ci_low: float | None
-    ci_high: float | None
-    null: float | None
-    """The value in a model without structure, for a probe that has one."""
-
-
-class CurveJson(TypedDict):
-    """A metric of one arm over training."""
-
-    arm: Text
-    n: Count
-    """Finished seeds."""
-    points: list[PointJson]
-    """At the steps that all of them report."""
-
-
-class CurvesJson(TypedDict):
-    """A metric of all arms over training."""
-
-    study: StudyName
-    scale: Text
-    metric: Text
-    unit: Text
-    meaning: Text
-    null: Text | None
-    """The probe that holds its value in a model without structure."""
-    confidence: float
-    arms: Annotated[list[CurveJson], Field(min_length=1)]
 
 
 class Removed(TypedDict):
