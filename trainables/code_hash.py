@@ -19,6 +19,7 @@ _COMPUTING = (
     "trainables/architectures",
     "trainables/tasks",
     "trainables/training",
+    "search_spaces/irrational.py",
 )
 """What determines a number, relative to the folder above this package; other code only handles results."""
 

@@ -1,0 +1,54 @@
+"""The fields of an encoding: what has no effect is not part of it, and mistakes are refused."""
+
+from __future__ import annotations
+
+from typing import Any, get_args
+
+import pytest
+from pydantic import ValidationError
+
+from search_spaces.irrational import CONSTANTS
+from search_spaces.pi_spiral import ENCODING, SCHEMES, encoding_space
+from trainables.layers.encodings.fields import ConstantName, EncodingConfig, Scheme
+
+
+def test_choices_are_those_of_the_space() -> None:
+    assert get_args(Scheme) == SCHEMES
+    assert get_args(ConstantName) == ENCODING["constant"].grid(2)
+    assert set(CONSTANTS) == set(get_args(ConstantName)) - {"prng_table", "prng_hash", "multi"}
+    assert set(ENCODING) == set(EncodingConfig.model_fields) - {"trained_length"}
+    assert list(encoding_space("encoding.")) == [f"encoding.{name}" for name in ENCODING]
+
+
+@pytest.mark.parametrize(
+    ("fields", "others"),
+    [
+        ({"scheme": "none"}, {"constant": "e", "base": 500.0, "transition": 9.0, "phase_precision": "float32"}),
+        ({"scheme": "rope"}, {"constant": "e", "trained_length": 64, "applied": "added", "width": 2.0}),
+        ({"scheme": "spiral"}, {"base": 7.0, "scaled_in_training": False, "trained_length": 64}),
+        ({"scheme": "spiral", "constant": "multi"}, {"rates": "multiples"}),
+        ({"scheme": "spiral", "constant": "prng_hash"}, {"phase_precision": "float32"}),
+        ({"scheme": "alibi"}, {"phase_precision": "float32"}),
+    ],
+)
+def test_fields_without_effect_do_not_count(fields: dict[str, Any], others: dict[str, Any]) -> None:
+    assert EncodingConfig(**fields, **others).canonical() == EncodingConfig(**fields).canonical()
+
+
+@pytest.mark.parametrize(
+    ("fields", "others"),
+    [
+        ({"scheme": "rope"}, {"base": 500.0}),
+        ({"scheme": "yarn"}, {"trained_length": 64}),
+        ({"scheme": "spiral"}, {"rates": "multiples"}),
+        ({"scheme": "hybrid"}, {"constant": "e"}),
+        ({"scheme": "hybrid", "constant": "prng_hash"}, {"phase_precision": "float32"}),
+    ],
+)
+def test_fields_with_effect_count(fields: dict[str, Any], others: dict[str, Any]) -> None:
+    assert EncodingConfig(**fields, **others).canonical() != EncodingConfig(**fields).canonical()
+
+
+def test_a_scale_for_a_scheme_without_one_is_refused() -> None:
+    with pytest.raises(ValidationError, match="scale=4 extends scheme=ntk, linear or yarn only, not rope"):
+        EncodingConfig(scale=4.0)

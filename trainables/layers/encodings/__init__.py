@@ -1,0 +1,1 @@
+"""How attention learns of positions: rotations, biases and vectors, for every model that has attention."""
