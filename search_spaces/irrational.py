@@ -59,6 +59,7 @@ CONSTANTS: Mapping[str, Constant] = MappingProxyType(
             "1.618033988749894848204586834365638117720309179805762862135448622705260462818902449707207204189391137",
             "published as an alternative; the worst to approximate by fractions, so no position nearly returns",
         ),
+        "1": _rational(Fraction(1), "control: a whole turn, so all positions have the phase 0"),
         "22/7": _rational(Fraction(22, 7), "control: rational, 7 positions on the phase is exactly the same"),
         "355/113": _rational(
             Fraction(355, 113), "control: rational, 113 positions on the phase is exactly the same"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from search_spaces.dimensions import Choice, LogReal
+from search_spaces.dimensions import Choice, Integer, LogReal, Real
 from search_spaces.space import Condition, SearchSpace
 
 _CODE = "pie-spiral f4f10cd"
@@ -22,6 +22,8 @@ SCHEMES = (
     "none",
 )
 
+_OF_ONE = ("pi", "e", "sqrt2", "golden", "1", "22/7", "355/113", "rope_frequency", "prng_table", "prng_hash")
+_CONSTANTS = (*_OF_ONE, "multi")
 _HYBRIDS = ("hybrid", "adaptive_hybrid")
 _SPIRALS = ("spiral", *_HYBRIDS)
 _SCALED = ("ntk", "linear", "yarn")
@@ -40,20 +42,9 @@ _ENCODING = {
         source=f"{_CODE} adds it",
     ),
     "constant": Choice(
-        (
-            "pi",
-            "e",
-            "sqrt2",
-            "golden",
-            "22/7",
-            "355/113",
-            "rope_frequency",
-            "prng_table",
-            "prng_hash",
-            "multi",
-        ),
+        _CONSTANTS,
         unit="turns a position",
-        meaning="What a position's phase is computed from; those from 22/7 on are controls.",
+        meaning="What a position's phase is computed from; those from 1 on are controls.",
         source=f"{_CODE} (pi, e, sqrt2, golden, prng); {_OURS}",
     ),
     "rates": Choice(
@@ -70,6 +61,12 @@ _ENCODING = {
     "scale": LogReal(1.0, 32.0, meaning="By which factor the context is extended.", source=f"{_CODE} uses 4"),
     "scaled_in_training": Choice(
         (True, False), meaning="Extend in training too, or in evaluation only.", source=_OURS
+    ),
+    "trained_length": Choice(
+        (64, 128, 256, 512, 1024, 2048, 4096, 8192),
+        unit="positions",
+        meaning="Positions that the weights are trained on, as YaRN has to be told.",
+        source="the task's or the pretrained model's",
     ),
     "transition": LogReal(
         16.0,
@@ -88,6 +85,40 @@ _ENCODING = {
     ),
 }
 
+_ATTRACTOR = {
+    "policy": Choice(("fixed", "exp_c_over_n", "learned"), meaning="What the decay of the state is.", source=_CODE),
+    "decay": Real(0.5, 0.999, meaning="Decay a position where it is fixed; learned, at the start.", source=_CODE),
+    "c": Real(0.0, 8.0, meaning="c of the decay exp(-c / N).", source=f"{_CODE}: 1, e, pi, 5"),
+    "length": Choice(
+        (None, 64, 128, 256, 512, 1024, 2048, 4096, 8192),
+        unit="positions",
+        meaning="N of the decay exp(-c / N); null: the length of the input, as published.",
+        source=_CODE,
+    ),
+    "constant": Choice(
+        _OF_ONE, unit="turns a position", meaning="By which the state's terms turn; 1: not.", source=_OURS
+    ),
+    "injection": Choice(
+        ("cross_attention", "residual", "projection"),
+        meaning="How the state is added to the output of attention.",
+        source=f"{_CODE} (the first two); {_OURS}",
+    ),
+    "last_layers": Integer(1, 12, unit="layers", meaning="Layers with an attractor.", source=f"{_CODE}: 4"),
+    "state_width": Choice(
+        (None, 16, 32, 64, 128, 256, 512),
+        unit="complex numbers",
+        meaning="Size of a state; null: the width of the model.",
+        source=_CODE,
+    ),
+    "read": Choice(
+        ("causal", "final"), meaning="Whether a position sees its own state or the last one.", source=_CODE
+    ),
+    "carried": Choice((False, True), meaning="Start with the state of the batch before.", source=_CODE),
+    "phase_precision": Choice(
+        ("exact", "float32"), meaning="Whether phases are exact, or in float32 as published.", source=_CODE
+    ),
+}
+
 
 def encoding_space(prefix: str = "") -> SearchSpace:
     """Return the fields of an encoding with the conditions between them, each name after `prefix`."""
@@ -97,6 +128,7 @@ def encoding_space(prefix: str = "") -> SearchSpace:
         Condition(f"{prefix}rates", only_if=f"{scheme} in {_SPIRALS} and {constant} != 'multi'"),
         Condition(f"{prefix}base", only_if=f"{scheme} in {_HAVE_BASE}"),
         Condition((f"{prefix}scale", f"{prefix}scaled_in_training"), only_if=f"{scheme} in {_SCALED}"),
+        Condition(f"{prefix}trained_length", only_if=f"{scheme} == 'yarn'"),
         Condition((f"{prefix}transition", f"{prefix}width"), only_if=f"{scheme} in {_HYBRIDS}"),
         Condition(
             f"{prefix}phase_precision",
@@ -106,5 +138,21 @@ def encoding_space(prefix: str = "") -> SearchSpace:
     return SearchSpace({f"{prefix}{name}": dimension for name, dimension in _ENCODING.items()}, conditions)
 
 
+def attractor_space(prefix: str = "") -> SearchSpace:
+    """Return the fields of an attractor with the conditions between them, each name after `prefix`."""
+    policy = f"{prefix}policy"
+    conditions = (
+        Condition(f"{prefix}decay", only_if=f"{policy} in ('fixed', 'learned')"),
+        Condition((f"{prefix}c", f"{prefix}length"), only_if=f"{policy} == 'exp_c_over_n'"),
+        Condition(f"{prefix}phase_precision", only_if=f"{prefix}constant not in {_DRAWN}"),
+    )
+    return SearchSpace({f"{prefix}{name}": dimension for name, dimension in _ATTRACTOR.items()}, conditions)
+
+
 ENCODING = encoding_space()
 """The fields of one encoding (`trainables.layers.encodings.fields.EncodingConfig`)."""
+
+ATTRACTOR = attractor_space()
+"""The fields of one attractor (`trainables.layers.encodings.fields.AttractorConfig`)."""
+
+SPACES = {"encoding": ENCODING, "attractor": ATTRACTOR}

@@ -7,6 +7,7 @@ from tests.parity import (
     kuramoto,
     optimisers,
     phase_alignment,
+    pi_spiral,
     projection,
     readout,
     resonant_blocks,
@@ -38,6 +39,15 @@ FAMILIES = {
         rows=(*tpi.ROWS, *synthetic.ROWS),
         nothing_to_compare=(
             "V2 to V5, V9 and the diversity loss: in no public commit, known from the notes alone",
+        ),
+    ),
+    "pi_spiral": Family(
+        published="pie-spiral@f4f10cd",
+        rows=pi_spiral.ROWS,
+        nothing_to_compare=(
+            "random phases on the fly: the authors seed a generator anew for each position, ours are a hash of it",
+            "the hybrid: its attention and its adapter raise; the adaptive one cannot be constructed",
+            "cross-attention and residual: never run, so that there are no numbers of theirs",
         ),
     ),
 }

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from search_spaces.pi_spiral import ENCODING
+from search_spaces.pi_spiral import ATTRACTOR, ENCODING
 from trainables.schema import Schema
 
 Scheme = Literal[
@@ -27,6 +28,7 @@ ConstantName = Literal[
     "e",
     "sqrt2",
     "golden",
+    "1",
     "22/7",
     "355/113",
     "rope_frequency",
@@ -34,6 +36,10 @@ ConstantName = Literal[
     "prng_hash",
     "multi",
 ]
+
+
+AlphaPolicy = Literal["fixed", "exp_c_over_n", "learned"]
+Injection = Literal["cross_attention", "residual", "projection"]
 
 
 class EncodingConfig(Schema):
@@ -88,7 +94,56 @@ class EncodingConfig(Schema):
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that have an effect under this scheme."""
-        fields = self.model_dump(mode="json")
-        trained_length = fields.pop("trained_length")
-        kept = ENCODING.canonical(fields)
-        return {**kept, "trained_length": trained_length} if self.scheme == "yarn" else kept
+        return ENCODING.canonical(self.model_dump(mode="json"))
+
+
+class AttractorConfig(Schema):
+    """A sum over the past whose terms fade and turn, of constant size, added to attention in the last layers."""
+
+    policy: AlphaPolicy = "exp_c_over_n"
+    """The factor α by which the sum fades from position to position: `fixed` at `decay`; exp(−c / N); or `learned`,
+    from `decay` on."""
+    decay: float = Field(0.99, gt=0, lt=1)
+    """α where it is fixed; where it is learned, the initial one."""
+    c: float = Field(math.pi, ge=0)
+    """Of exp(−c / N); π is the published one. 0: nothing fades."""
+    length: int | None = Field(256, ge=1)
+    """N of exp(−c / N), in positions. None: the length of the input, as published."""
+    constant: ConstantName = "pi"
+    """Turns a position of the sum's terms, whatever the encoding of attention; `1`: terms do not turn."""
+    injection: Injection = "cross_attention"
+    """How the sum enters: `cross_attention` of the output of attention over the state's rows; `residual`: a linear
+    map of the mean row, which has rank 2; `projection`: a linear map of the whole state."""
+    last_layers: int = Field(4, ge=1)
+    """Layers, counted from the last one, that have an attractor each."""
+    state_width: int | None = Field(None, ge=1)
+    """Complex numbers in a state. None: the model's width."""
+    read: Literal["causal", "final"] = "causal"
+    """Which state a position sees: its own, or, as published, that after the last position, future included."""
+    carried: bool = False
+    """Whether a sequence starts with the state of the batch before, as published."""
+    phase_precision: Literal["exact", "float32"] = "exact"
+    """As in the encoding."""
+
+    @model_validator(mode="after")
+    def _turns_as_a_whole(self) -> AttractorConfig:
+        if self.constant == "multi":
+            raise ValueError(
+                "constant=multi has a phase for each pair of channels, but an attractor turns as a whole: choose "
+                "another constant"
+            )
+        return self
+
+    @property
+    def needs_whole_input(self) -> bool:
+        """Whether what a position sees depends on how long the input is, so that it cannot be continued."""
+        return self.read == "final" or (self.policy == "exp_c_over_n" and self.length is None)
+
+    @property
+    def phases(self) -> EncodingConfig:
+        """The encoding whose phases turn the terms."""
+        return EncodingConfig(scheme="spiral", constant=self.constant, phase_precision=self.phase_precision)
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that have an effect under this policy."""
+        return ATTRACTOR.canonical(self.model_dump(mode="json"))
