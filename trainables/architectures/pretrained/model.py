@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from trainables.architectures.pretrained.blocks import ATTENTION_NAMES, BUILT_AS, blocks_of
 from trainables.architectures.pretrained.fields import Dtype, Quantisation
 from trainables.architectures.pretrained.loading import load_pretrained
 
@@ -20,8 +21,6 @@ AttentionUse = Literal["kept", "identity", "none"]
 """What replaces a pretrained block's attention: nothing, it is kept; its normed input, h + norm(h), as published;
 or zero, h."""
 
-ATTENTION_NAMES = ("self_attn", "attn", "attention")
-BUILT_AS = "GPT-2, GPT-NeoX, Llama, Qwen2 or Mistral"
 _PROBE_TOKENS = 4
 
 
@@ -136,7 +135,7 @@ def load_backbone(
     opened = load_pretrained(source, quantisation=quantisation, dtype=dtype)
     model = opened.model
     _check_sizes(source, model.config, vocab_size=vocab_size, max_seq_len=max_seq_len)
-    blocks = _blocks(source, model)
+    blocks = blocks_of(source, model)
     if opened.has_data:
         _check_behaviour(source, model)
     for block in blocks:
@@ -178,26 +177,10 @@ class _ComputedAnew:
         return self.forward(*args, **kwargs)
 
 
-def _has_attention(block: nn.Module) -> bool:
-    return any(name in ATTENTION_NAMES for name, _ in block.named_children())
-
-
 def _bypass_attention(block: nn.Module, *, keep_input: bool, is_mapped: bool) -> None:
     for name, replaced in list(block.named_children()):
         if name in ATTENTION_NAMES:
             setattr(block, name, _Bypass(keep_input=keep_input, replaced=(replaced,) if is_mapped else ()))
-
-
-def _blocks(source: str, model: Any) -> nn.ModuleList:
-    """Return the list of a model's blocks, found by its length and its contents."""
-    num_layers = model.config.num_hidden_layers
-    for module in model.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == num_layers and all(map(_has_attention, module)):
-            return module
-    raise ValueError(
-        f"backbone '{source}': {type(model).__name__} has no list of {num_layers} blocks with a module "
-        f"{' or '.join(repr(name) for name in ATTENTION_NAMES)} each; choose a causal LM built as {BUILT_AS} are"
-    )
 
 
 def _max_positions(config: Any) -> int | None:

@@ -38,6 +38,21 @@ class QuantisedLinear(nn.Module):
     scales: Tensor
     bias: Tensor | None
 
+    @property
+    def in_features(self) -> int:
+        """Number of inputs, under the name that `nn.Linear` has for it."""
+        return self.shape[1]
+
+    @property
+    def out_features(self) -> int:
+        """Number of outputs, under the name that `nn.Linear` has for it."""
+        return self.shape[0]
+
+    @property
+    def qweight(self) -> Tensor:
+        """The codes, under the name by which `peft` looks where a layer is."""
+        return self.codes
+
     def forward(self, x: Tensor) -> Tensor:
         """Map the last dimension of `x` from inputs to outputs."""
         if torch.is_autocast_enabled(x.device.type):

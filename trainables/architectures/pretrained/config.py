@@ -1,0 +1,204 @@
+"""The `pretrained` architecture: a Hugging Face causal LM, with another position scheme in place of its own.
+
+Source:
+    pie-spiral f4f10cd: an adapter that adds the spiral to the hidden states entering the last four layers, whose
+    positions start again at 0 with every token decoded from a cache (`fidelity: as_published`). Everything else here
+    is a control of it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from search_spaces.suggestions import nearest
+from trainables.architectures.base import ArchitectureConfig
+from trainables.architectures.pretrained.fields import (
+    LIBRARIES_MIB,
+    UNTRAINED,
+    AdapterConfig,
+    Dtype,
+    LoraConfig,
+    Quantisation,
+    SwappedEncoding,
+    Trained,
+)
+from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
+from trainables.registry import register_architecture
+
+if TYPE_CHECKING:
+    from trainables.architectures.base.model import LanguageModel
+
+MODEL_TYPES = ("llama", "qwen2", "mistral")
+"""Those of which an untrained model can be made."""
+
+PUBLISHED: dict[str, Any] = {"adapter": {"phase_precision": "float32", "positions": "pass"}}
+"""What `as_published` sets, if a configuration has an adapter."""
+
+_OF_UNTRAINED = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "dropout", "bias")
+"""Fields that a model with weights of its own does not read."""
+
+
+@register_architecture("pretrained", version=1)
+class PretrainedConfig(ArchitectureConfig):
+    """A Hugging Face causal LM."""
+
+    builds = "trainables.architectures.pretrained.language_model:PretrainedModel"
+    published = PUBLISHED
+
+    name: Literal["pretrained"] = "pretrained"
+    fidelity: Literal["as_published", "corrected"] = "corrected"
+    """`as_published` sets the defaults of `PUBLISHED`; each can still be overridden."""
+    model: str = f"{UNTRAINED}llama"
+    """`hf:PATH`, `hf:OWNER/NAME` or `package:NAME`: a causal LM from a folder, the hub or a package that
+    `phasesweep fetch` has downloaded; it fixes the sizes. `untrained:llama`, `untrained:qwen2`, `untrained:mistral`:
+    one of that type with random weights, and of the sizes given here."""
+    encoding: SwappedEncoding | None = None
+    """The position scheme. None: as the model was trained."""
+    adapter: AdapterConfig | None = None
+    """The spiral added in the last layers, beside the position scheme. None: none."""
+    attention_window: int | None = Field(None, ge=2)
+    """Tokens that attention sees, the last of them its own; with it the state of a sequence does not grow with its
+    length. None: all, or those that the model was made to see."""
+    extrapolate: bool = False
+    """Whether sequences may be longer than what the model was trained on, as far as its scheme extends it."""
+    trained: Trained = "nothing"
+    """Which weights are trained: `nothing`, to score the model as it is; `lora`, low-rank additions; `query_key`, the
+    projections to queries and keys; `everything`."""
+    lora: LoraConfig = LoraConfig()
+    """For `trained: lora`."""
+    quantisation: Quantisation = "none"
+    """Of linear layers, by bitsandbytes."""
+    dtype: Dtype = "float32"
+    """Of the other weights, and of the computation. `bfloat16` is slow on a CPU without its instructions."""
+    offload: bool = False
+    """Keep the weights in host memory and bring each layer's to the GPU when it computes: less of its memory, much
+    more time. Without effect on a CPU."""
+    checkpoint_blocks: bool = False
+    """Activation checkpointing: the backward pass recomputes each block instead of keeping its activations."""
+
+    @classmethod
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Fill in what `as_published` sets within the adapter."""
+        adapter = fields.get("adapter")
+        if fields.get("fidelity") != "as_published" or not isinstance(adapter, dict):
+            return fields
+        return {**fields, "adapter": {**cls.published["adapter"], **adapter}}
+
+    @model_validator(mode="after")
+    def _fields_fit(self) -> PretrainedConfig:
+        if self.is_untrained:
+            self._check_untrained()
+        elif not is_source(self.model):
+            raise ValueError(
+                f"model={self.model}: write package:NAME, hf:OWNER/NAME, hf:PATH, or {UNTRAINED}llama for one with "
+                "random weights"
+            )
+        if self.parameter_budget is not None:
+            raise ValueError("parameter_budget is for models built here: the width of this one is given; drop it")
+        if self.quantisation != "none" and self.trained in {"query_key", "everything"}:
+            raise ValueError(
+                f"trained={self.trained} with quantisation={self.quantisation}: weights in 8 or 4 bits have no "
+                "gradients; set trained=lora, or quantisation=none"
+            )
+        if self.offload and self.trained in {"query_key", "everything"}:
+            raise ValueError(
+                f"trained={self.trained} with offload=true: weights that stay in host memory are not trained; set "
+                "trained=lora or nothing, or offload=false"
+            )
+        return self
+
+    def _check_untrained(self) -> None:
+        kind = self.model.removeprefix(UNTRAINED)
+        if kind not in MODEL_TYPES:
+            raise ValueError(f"model={self.model}: no such type of model; {nearest(kind, MODEL_TYPES)}")
+        if self.num_layers == 0 or self.ffn_multiplier == 0:
+            raise ValueError(
+                f"num_layers={self.num_layers} and ffn_multiplier={self.ffn_multiplier:g} must be above 0 for a "
+                f"model of type {kind}"
+            )
+        if self.quantisation != "none":
+            raise ValueError(
+                f"quantisation={self.quantisation} is for models with weights of their own; this one is {self.model}"
+            )
+
+    @property
+    def is_untrained(self) -> bool:
+        """Whether the model starts with random weights."""
+        return self.model.startswith(UNTRAINED)
+
+    @property
+    def libraries_mib(self) -> float:
+        """That of `transformers`."""
+        return LIBRARIES_MIB
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """Positions that start again with every pass differ from those of the whole sequence; of low-rank additions
+        one factor starts at 0, so that at first the other has no gradient."""
+        broken = set()
+        if self.adapter is not None and self.adapter.positions == "pass":
+            broken.add("stream")
+        if self.trained == "lora":
+            broken.add("gradients")
+        return frozenset(broken)
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """False with dropout."""
+        return not (self.is_untrained and self.dropout) and not (self.trained == "lora" and self.lora.dropout)
+
+    @property
+    def splits_in_law(self) -> bool:
+        """Always: all noise there may be is dropout."""
+        return True
+
+    @property
+    def shardable(self) -> bool:
+        """Never: weights that are not trained are in other types than those that are."""
+        return False
+
+    def canonical(self) -> dict[str, Any]:
+        """Drop what cannot change the result, and identify a model by its weights."""
+        fields = super().canonical()
+        for name in ("fidelity", "extrapolate", "offload", "checkpoint_blocks", "parameter_budget"):
+            del fields[name]
+        if self.encoding is not None:
+            fields["encoding"] = self.encoding.canonical()
+        if self.adapter is not None:
+            fields["adapter"] = self.adapter.canonical()
+        if self.trained != "lora":
+            del fields["lora"]
+        if not self.is_untrained:
+            fields["model"] = HUGGING_FACE + source_hash(self.model)
+            for name in _OF_UNTRAINED:
+                del fields[name]
+        return fields
+
+    def with_absolute_paths(self) -> PretrainedConfig:
+        """Make the folder of a model absolute."""
+        if self.is_untrained:
+            return self
+        return self.model_copy(update={"model": absolute_source(self.model)})
+
+    @classmethod
+    def contract_configs(cls, **sizes: Any) -> list[Self]:
+        """Return untrained models of each type, each with other schemes and other weights trained."""
+        shape = {"d_model": 16, "num_layers": 2, "num_heads": 2, **sizes}
+        options: list[dict[str, Any]] = [
+            {"trained": "everything", "encoding": {"scheme": "rope"}},
+            {"trained": "query_key", "encoding": {"scheme": "spiral"}, "adapter": {"last_layers": 1}},
+            {"trained": "lora", "encoding": {"scheme": "alibi"}, "model": "untrained:qwen2", "attention_window": 9},
+            {"fidelity": "as_published", "adapter": {"last_layers": 1}, "model": "untrained:mistral"},
+        ]
+        return [cls.model_validate({**shape, **option}) for option in options]
+
+    def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
+        """Load the model.
+
+        Raises:
+            ValueError: If there is no such model, or it cannot have what is asked; the message says what to do.
+        """
+        model: LanguageModel = self.built_class()(self, vocab_size=vocab_size, max_seq_len=max_seq_len)
+        return model
