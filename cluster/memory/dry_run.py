@@ -182,6 +182,7 @@ class _StaysOnDevice:
 
     def __init__(self, architecture: ArchitectureConfig, context_length: int, ledger: Ledger) -> None:
         self._architecture, self._context_length, self._ledger = architecture, context_length, ledger
+        self.mode = architecture.mode
 
     def build(self, *, vocab_size: int, max_seq_len: int) -> LanguageModel:
         """Build the model."""

@@ -11,6 +11,7 @@ at initialisation, such as a learned coupling of 0, is checked as training can c
 
 from __future__ import annotations
 
+import copy
 import functools
 import io
 import json
@@ -240,6 +241,22 @@ def check_stream(config: ArchitectureConfig) -> None:
             difference = float((logits_BTV - expected_BTV).abs().max())
             raise ContractError(f"logits continued from a state differ by {difference:.2g} at position {place}")
         place += part_BT.shape[1]
+    _check_prefill(model, tokens_BT, whole_BTV)
+
+
+def _check_prefill(model: LanguageModel, tokens_BT: Tensor, whole_BTV: Tensor) -> None:
+    """A prompt that is read ahead must leave the logits of its last token, and a state that can be copied."""
+    half = tokens_BT.shape[1] // 2
+    started = model.prefill(tokens_BT[:, :half])
+    assert started is not None
+    kept = copy.deepcopy(started[1])
+    ended = model.prefill(tokens_BT[:, half:], started[1])
+    again = model.prefill(tokens_BT[:, half:], kept)
+    assert ended is not None and again is not None
+    for what, found_BV, place in (("half", started[0], half - 1), ("all", ended[0], -1), ("a copy", again[0], -1)):
+        if not torch.allclose(found_BV, whole_BTV[:, place], rtol=RELATIVE_TOLERANCE, atol=TOLERANCE):
+            difference = float((found_BV - whole_BTV[:, place]).abs().max())
+            raise ContractError(f"logits after {what} of a prompt differ by {difference:.2g} from `forward`'s")
 
 
 def has_stream(config: ArchitectureConfig) -> bool:

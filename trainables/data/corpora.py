@@ -14,7 +14,7 @@ from typing import Any
 
 from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
-from trainables.data.hub import HubText, load_hub
+from trainables.data.hub import HubText, is_local_repository, load_hub
 from trainables.data.markov import DEFAULT_LENGTH, MarkovSource, synthetic_text
 
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -64,6 +64,28 @@ def check_corpus_name(spec: str) -> str:
         f"unknown corpus '{spec}'; {nearest(spec, (*EMBEDDED, *CATALOGUE))} or write synthetic:SEED, file:PATH, "
         "hub:REPOSITORY[:CONFIGURATION]"
     )
+
+
+def canonical_corpus(spec: str) -> str:
+    """Return a corpus's name without the path of local data: what counts is its content, by the data hash."""
+    prefix, _, rest = spec.partition(":")
+    is_local = prefix == "file" or (prefix == "hub" and is_local_repository(rest))
+    return prefix if is_local else spec
+
+
+def absolute_corpus(spec: str, data_dir: Path | None) -> str:
+    """Return a corpus's name with the path of local data made absolute, because workers run in other folders.
+
+    Raises:
+        DataError: If there is no such file.
+    """
+    prefix, _, rest = spec.partition(":")
+    if prefix == "file":
+        return f"file:{find_file(rest, data_dir)}"
+    if prefix == "hub" and is_local_repository(rest):
+        folder, colon, configuration = rest.partition(":")
+        return f"hub:{Path(folder).expanduser().resolve()}{colon}{configuration}"
+    return spec
 
 
 def load_corpus(spec: str, *, data_dir: Path | None, max_bytes: int | None = None) -> Corpus:

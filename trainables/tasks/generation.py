@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -62,25 +65,61 @@ class Continuation:
         model: In evaluation mode.
         max_length: Longest input of the model, in tokens; beyond it the model gets the last so many, each time
             whole, because its state also holds what came before them. None: no limit.
+        pass_tokens: Most tokens of all sequences together that a model with a state reads in one pass. None: no
+            limit.
     """
 
-    def __init__(self, model: LanguageModel, max_length: int | None = None) -> None:
-        self.model, self.max_length = model, max_length
-        self._has_state = True
-        self._num_read, self._state = 0, None
+    def __init__(
+        self, model: LanguageModel, max_length: int | None = None, *, pass_tokens: int | None = None
+    ) -> None:
+        self.model, self.max_length, self.pass_tokens = model, max_length, pass_tokens
+        self.has_state = True
+        """Whether the model continues from a state; not known before the first call."""
+        self.num_read = 0
+        """Tokens of each sequence that the state holds."""
+        self._state: Any = None
+
+    def fork(self) -> Continuation:
+        """Return an independent copy that continues from here."""
+        return copy.deepcopy(self, {id(self.model): self.model})
 
     def logits(self, tokens_BT: Tensor) -> Tensor:
         """Return logits_BV of the next token after `tokens_BT`, which begins with the tokens of the last call."""
-        if self._has_state and (self.max_length is None or tokens_BT.shape[1] <= self.max_length):
-            found = self.model.stream(tokens_BT[:, self._num_read :], self._state)
+        if self.has_state and (self.max_length is None or tokens_BT.shape[1] <= self.max_length):
+            for part_BT in tokens_BT[:, self.num_read :].split(self._part(tokens_BT), dim=1):
+                found = self.model.prefill(part_BT, self._state)
+                if found is None:
+                    break
+                logits_BV, self._state = found
+                self.num_read += part_BT.shape[1]
+            else:
+                return logits_BV
+        self._forget()
+        return self.model(self._seen(tokens_BT)).logits_BTV[:, -1]
+
+    def logits_after(self, tokens_BT: Tensor, given_BN: Tensor) -> Tensor:
+        """Return logits_BNV after each of the tokens `given_BN`, which continue `tokens_BT`; leaves no trace.
+
+        Args:
+            tokens_BT: Those of the last call of `logits`.
+            given_BN: At least one.
+        """
+        if self.has_state:
+            found = self.model.stream(given_BN, copy.deepcopy(self._state))
             if found is not None:
-                logits_BTV, self._state = found
-                self._num_read = tokens_BT.shape[1]
-                return logits_BTV[:, -1]
-        self._has_state, self._state = False, None
-        seen_BT = tokens_BT if self.max_length is None else tokens_BT[:, -self.max_length :]
-        logits_BTV = self.model(seen_BT).logits_BTV
-        return logits_BTV[:, -1]
+                return found[0]
+        whole_BT = self._seen(torch.cat((tokens_BT, given_BN), 1))
+        return self.model(whole_BT).logits_BTV[:, -given_BN.shape[1] :]
+
+    def _part(self, tokens_BT: Tensor) -> int:
+        size, length = tokens_BT.shape
+        return length if self.pass_tokens is None else max(1, self.pass_tokens // size)
+
+    def _seen(self, tokens_BT: Tensor) -> Tensor:
+        return tokens_BT if self.max_length is None else tokens_BT[:, -self.max_length :]
+
+    def _forget(self) -> None:
+        self.has_state, self._state, self.num_read = False, None, 0
 
 
 def next_tokens(

@@ -78,11 +78,12 @@ class Trainer:
         if numerics.workers != ranks.size:
             raise ValueError(f"numerics say {numerics.workers} workers, but there are {ranks.size}")
         numerics.apply()
+        task = task.for_seed(seed)
         self.config, self.seed, self.task, self.numerics, self.ranks = config, seed, task, numerics, ranks
         self.device = torch.device(numerics.device)
         self._share = ranks.share(config.budget.batch_size)
         self.model = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
-        self.model.answer_length = task.answer_length
+        self.model.answer_length, self.model.mode = task.answer_length, config.architecture.mode
         initialise(self.model, seed)
         self._start(weight_sources or {})
         self._held = wrap_model(self.model, self.device, ranks, numerics.sharding)
@@ -104,6 +105,7 @@ class Trainer:
         self._steps_since_report = 0
         self._reported_at, self._tokens_since_report = time.monotonic(), 0
         self._notes: list[str] = []
+        self._concluded: dict[str, str] = {}
         self.spent: dict[str, float] = {}
         """Cost of the replicate before this attempt, as stored in the checkpoint it continues from."""
 
@@ -279,17 +281,19 @@ class Trainer:
                 if ends or budget.probe_at == "reports":
                     scores |= self._probe()
                 for split in self.task.splits if ends else ():
-                    scores |= self.task.evaluate(self.model, split=split, device=self.device)
+                    found, texts = self.task.conclude(self.model, split=split, device=self.device)
+                    scores |= found
+                    self._concluded |= texts
             return scores, stopped
         finally:
             self.model.train()
 
     def _artifacts(self) -> dict[str, str]:
-        """Return the texts that the task saves for a trained model."""
+        """Return the texts that the task saves for a trained model, those of its last scores among them."""
         self.model.eval()
         try:
             with torch.no_grad(), self.numerics.autocast(self.config.budget.precision):
-                return self.task.artifacts(self.model, device=self.device)
+                return self._concluded | self.task.artifacts(self.model, device=self.device)
         finally:
             self.model.train()
 

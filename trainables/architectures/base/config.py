@@ -54,6 +54,11 @@ class ArchitectureConfig(NamedConfig):
         return frozenset()
 
     @property
+    def mode(self) -> str:
+        """What is compared, in a word, for tables of long-context benchmarks: by default the architecture."""
+        return self.name
+
+    @property
     def memory_neutral(self) -> frozenset[str]:
         """Fields that change neither shape nor lifetime of tensors: one memory estimate serves all values."""
         return frozenset()

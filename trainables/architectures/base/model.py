@@ -28,6 +28,8 @@ class LanguageModel(nn.Module):
     in training but not in scoring; no logit may depend on them."""
     answer_length: int | None = None
     """`Task.answer_length`, set by who trains or scores the model on a task."""
+    mode: str = ""
+    """`ArchitectureConfig.mode`, set by who trains or scores the model: what tables of a task call it."""
 
     def stream(self, tokens_BT: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
         """Return the logits_BTV of `forward` for tokens that continue a sequence, and the state after the last one.
@@ -42,6 +44,11 @@ class LanguageModel(nn.Module):
             None if the model cannot continue from a state: then the sequence has to be passed as a whole.
         """
         return None
+
+    def prefill(self, tokens_BT: Tensor, state: Any = None) -> tuple[Tensor, Any] | None:
+        """As `stream`, with the logits_BV of the last token only: those of a long prompt take much memory."""
+        found = self.stream(tokens_BT, state)
+        return None if found is None else (found[0][:, -1], found[1])
 
     @property
     def frozen_state(self) -> frozenset[str]:

@@ -148,13 +148,21 @@ class BackboneModel(LanguageModel):
 
         None if a mixer has no state, or padding is masked.
         """
+        found = self._streamed(tokens_BT, state)
+        return None if found is None else (self.head(found[0]), found[1])
+
+    def prefill(self, tokens_BT: Tensor, state: StreamState | None = None) -> tuple[Tensor, StreamState] | None:
+        """As `stream`, with the logits of the last token only."""
+        found = self._streamed(tokens_BT, state)
+        return None if found is None else (self.head(found[0][:, -1]), found[1])
+
+    def _streamed(self, tokens_BT: Tensor, state: StreamState | None) -> tuple[Tensor, StreamState] | None:
+        """Return what the head reads, h_BTD, of tokens that continue a sequence, and the state."""
         if self.masked_token is not None:
             return None
         start = 0 if state is None else state.position
         found = self.stream_through(self.embed(tokens_BT, start), None if state is None else state.blocks)
-        if found is None:
-            return None
-        return self.head(found[0]), StreamState(start + tokens_BT.shape[1], found[1])
+        return None if found is None else (found[0], StreamState(start + tokens_BT.shape[1], found[1]))
 
     def stream_through(self, x_BTD: Tensor, states: list[Any] | None) -> tuple[Tensor, list[Any]] | None:
         """Apply the blocks and the final norm at new positions; also return each block's state."""

@@ -65,6 +65,13 @@ class Task(ABC):
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
         """Return the mean loss over scored positions, in nats a token."""
 
+    def for_seed(self, seed: int) -> Task:
+        """Return the task of a replicate with this seed, which may have held-out items of its own.
+
+        Vocabulary, lengths, metrics and data hash stay the same.
+        """
+        return self
+
     @abstractmethod
     def evaluate(
         self,
@@ -85,6 +92,21 @@ class Task(ABC):
                 `<split>_subset/...`, so that they are never mistaken for the full score. None: all.
             batch_size: Sequences in one forward pass.
         """
+
+    def conclude(
+        self, model: LanguageModel, *, split: Split, device: torch.device
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Score a whole split at the end of training.
+
+        Args:
+            model: In evaluation mode; gradients are off.
+            split: Which part of the data.
+            device: Where the model is.
+
+        Returns:
+            The metrics of `evaluate`, and texts about this very evaluation, such as every answer, by file name.
+        """
+        return self.evaluate(model, split=split, device=device), {}
 
     def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
         """Return texts that show the model's behaviour, by file name, to be saved with its score.

@@ -7,8 +7,13 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainables.data.corpora import DECLARED_SPLITS, check_corpus_name, find_file, load_corpus
-from trainables.data.hub import is_local_repository
+from trainables.data.corpora import (
+    DECLARED_SPLITS,
+    absolute_corpus,
+    canonical_corpus,
+    check_corpus_name,
+    load_corpus,
+)
 from trainables.data.pretrained_files import is_source
 from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer_name
 from trainables.registry import register_task
@@ -72,22 +77,15 @@ class TextConfig(TaskConfig):
             fields["tokenizer"] = "hf"  # which one it is, is part of the data hash
         if self.corpus in DECLARED_SPLITS:
             del fields["val_fraction"], fields["test_fraction"]
-        if self.corpus.startswith("file:"):
-            fields["corpus"] = "file"
-        elif self.corpus.startswith("hub:") and is_local_repository(self.corpus.removeprefix("hub:")):
-            fields["corpus"] = "hub"
+        fields["corpus"] = canonical_corpus(self.corpus)
         return fields
 
     def with_absolute_paths(self, data_dir: Path | None) -> Self:
         """Return the configuration with the paths of a local corpus and tokenizer made absolute."""
-        changes = {"tokenizer": absolute_tokenizer(self.tokenizer)}
-        prefix, _, rest = self.corpus.partition(":")
-        if prefix == "file":
-            changes["corpus"] = f"file:{find_file(rest, data_dir)}"
-        elif prefix == "hub" and is_local_repository(rest):
-            folder, colon, configuration = rest.partition(":")
-            absolute = Path(folder).expanduser().resolve()
-            changes["corpus"] = f"hub:{absolute}{colon}{configuration}"
+        changes = {
+            "tokenizer": absolute_tokenizer(self.tokenizer),
+            "corpus": absolute_corpus(self.corpus, data_dir),
+        }
         return self.model_copy(update=changes)
 
     def build(self, data_dir: Path | None) -> Task:

@@ -1,0 +1,257 @@
+"""Retrieval tasks: long prompts with a short answer that the model generates, scored and kept item by item."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from abc import abstractmethod
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainables.architectures.base.model import LanguageModel
+from trainables.batch import Batch
+from trainables.data.tokenizers.base import Tokenizer
+from trainables.metric import Metric, Split
+from trainables.randomness import generator as stream
+from trainables.tasks.base.task import Task
+from trainables.tasks.retrieval.answers import Answers, answer
+from trainables.tasks.retrieval.config import RetrievalConfig
+from trainables.tasks.retrieval.items import Item, as_examples, decoded, hash_of
+from trainables.tasks.retrieval.prefixes import read_blocks
+from trainables.tasks.retrieval.records import Answered, Origin, cell_lines, item_lines
+from trainables.tasks.scoring import check_request, evenly_spaced, mean_nats
+from trainables.tasks.synthetic.task import MetricSpec
+
+
+class RetrievalTask(Task):
+    """Items of each held-out split, and a source of items to train on.
+
+    Args:
+        config: Of the task.
+        tokenizer: Text to tokens and back.
+    """
+
+    stream_name: ClassVar[str]
+    """Names the random streams of the items: it must never change, because another name gives other items."""
+
+    accuracy: ClassVar[str]
+    """The score that tables call accuracy."""
+
+    def __init__(self, config: RetrievalConfig, tokenizer: Tokenizer) -> None:
+        self.config, self.tokenizer = config, tokenizer
+        self.vocab_size, self.context_length = tokenizer.vocab_size, config.context_length
+        self._seed: int | None = None
+        self.items = self._draw_items()
+        self.data_hash = hash_of(self.items, tokenizer)
+
+    @abstractmethod
+    def _held_out(self, split: Split) -> list[Item]:
+        """Return the items of a split, none if it does not exist; random draws come from `_stream`."""
+
+    @abstractmethod
+    def _training_item(self, generator: torch.Generator) -> Item:
+        """Draw an item to train on; with its answer it has at most `context_length` tokens and one more."""
+
+    @abstractmethod
+    def _score(self, item: Item, text: str, tokens_N: Tensor, hits_L: Tensor) -> dict[str, float]:
+        """Return the scores of an answer, named as metrics without the task's name; `exact_match` and `f1` are two.
+
+        Args:
+            item: What was asked.
+            text: What was generated.
+            tokens_N: Its tokens.
+            hits_L: See `Answers`.
+        """
+
+    @abstractmethod
+    def _specs(self, items: Sequence[Item]) -> list[MetricSpec]:
+        """Return the metrics that are means of scores over all items; names without the task's."""
+
+    def _whole_specs(self, items: Sequence[Item]) -> list[MetricSpec]:
+        """Return further metrics of a whole split, named likewise."""
+        return []
+
+    def _whole_scores(self, answered: Sequence[Answered]) -> dict[str, float]:
+        """Return those metrics."""
+        return {}
+
+    def _num_generated(self, item: Item) -> int:
+        """Return how many tokens are generated for an item."""
+        return len(item.answer_L)
+
+    def _stream(self, *names: str) -> torch.Generator:
+        """Return a stream of the items; of each replicate's own, if it has its own."""
+        own = ("replicate", str(self._seed)) if self._has_own_items else ()
+        return stream(self.config.data_seed, self.stream_name, *own, *names)
+
+    def _draw_items(self) -> dict[Split, list[Item]]:
+        splits: tuple[Split, ...] = ("val", "test")
+        found = {split: self._held_out(split) for split in splits}
+        return {split: items for split, items in found.items() if items}
+
+    def for_seed(self, seed: int) -> RetrievalTask:
+        """Return the task of a replicate, with its own items if each has its own."""
+        own = copy.copy(self)
+        own._seed = seed
+        if own._has_own_items:
+            own.items = own._draw_items()
+        return own
+
+    @property
+    def _has_own_items(self) -> bool:
+        return self._seed is not None and self.config.items == "by_seed"
+
+    @property
+    @abstractmethod
+    def max_length(self) -> int:
+        """Most tokens of an item with what is generated, whatever the seed, and of a training sequence."""
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        """The held-out splits that exist; validation always does."""
+        return tuple(self.items)
+
+    @cached_property
+    def metrics(self) -> tuple[Metric, ...]:
+        """The metrics of each held-out split, and of evenly spaced items of it."""
+        declared = []
+        for split, items in self.items.items():
+            size, specs = len(items), self._named([*self._specs(items), self._nats_spec])
+            whole = [*specs, *self._named(self._whole_specs(items))]
+            declared += [spec.metric(split, f"{split} split, {size:,} items", size) for spec in whole]
+            some = f"{split} split, some of {size:,} items"
+            declared += [spec.metric(f"{split}_subset", some, None) for spec in specs]
+        return tuple(declared)
+
+    @property
+    def _nats_spec(self) -> MetricSpec:
+        meaning = "mean negative log-likelihood of the answer's tokens, those before each given"
+        return MetricSpec("nats_per_token", meaning, math.log(self.vocab_size), "nats/token", "minimise")
+
+    def _named(self, specs: Sequence[MetricSpec]) -> list[MetricSpec]:
+        return [spec._replace(name=f"{self.config.name}_{spec.name}") for spec in specs]
+
+    def batch(self, size: int, generator: torch.Generator) -> Batch:
+        """Draw fresh items."""
+        return self._as_batch([self._training_item(generator) for _ in range(size)])
+
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` items of the length of training."""
+        draw = stream(self.config.data_seed, self.stream_name, "probes")
+        size = min(num_sequences, self.config.probe_sequences)
+        return self._as_batch([self._training_item(draw) for _ in range(size)])
+
+    def _as_batch(self, items: Sequence[Item]) -> Batch:
+        examples = as_examples(items, self.context_length)
+        return Batch(examples.tokens_NT, examples.targets_NT)
+
+    def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
+        """Return the mean cross-entropy of the answers, in nats a token."""
+        return mean_nats(logits_BTV, batch.targets_BT)
+
+    def evaluate(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> dict[str, float]:
+        """Let the model answer held-out items.
+
+        Raises:
+            ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
+        """
+        answered = self.answer(
+            model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
+        )
+        return self._metrics_of(answered, split, is_whole=max_sequences is None)
+
+    def conclude(
+        self, model: LanguageModel, *, split: Split, device: torch.device
+    ) -> tuple[dict[str, float], dict[str, str]]:
+        """Let the model answer a whole split; also return every answer, and a table of them by kind of item."""
+        answered = self.answer(model, split=split, device=device)
+        origin = Origin(task=self.config.name, mode=model.mode, seed=self._seed)
+        name = f"{self.config.name}_{split}"
+        texts = {
+            f"{name}_items.jsonl": item_lines(answered, origin),
+            f"{name}_metrics.jsonl": cell_lines(answered, origin, self.accuracy),
+        }
+        return self._metrics_of(answered, split, is_whole=True), texts
+
+    def _metrics_of(self, answered: Sequence[Answered], split: Split, *, is_whole: bool) -> dict[str, float]:
+        names = answered[0].scores
+        found = {name: float(np.mean([one.scores[name] for one in answered])) for name in names}
+        if is_whole:
+            found |= self._whole_scores(answered)
+        prefix = split if is_whole else f"{split}_subset"
+        return {f"{prefix}/{self.config.name}_{name}": value for name, value in found.items()}
+
+    @torch.no_grad()
+    def answer(
+        self,
+        model: LanguageModel,
+        *,
+        split: Split,
+        device: torch.device,
+        max_sequences: int | None = None,
+        batch_size: int = 64,
+    ) -> list[Answered]:
+        """Return the model's answer to each item, in the items' order.
+
+        Args:
+            model: As for `evaluate`.
+            split: As for `evaluate`.
+            device: As for `evaluate`.
+            max_sequences: As for `evaluate`.
+            batch_size: Most items in one pass.
+        """
+        fix = "set test_items above 0"
+        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
+        items = self.items[split]
+        chosen = [items[place] for place in evenly_spaced(len(items), max_sequences).tolist()]
+        pass_tokens = self.config.probe_sequences * self.context_length
+        blocks = list(_blocks(chosen, self._num_generated, batch_size, pass_tokens))
+        prompts = [torch.stack([chosen[place].prompt_T for place in block]) for block in blocks]
+        found: dict[int, Answered] = {}
+        started = time.perf_counter()
+        for number, logits_BV, continuation in read_blocks(model, prompts, pass_tokens=pass_tokens, device=device):
+            places = blocks[number]
+            wanted_BL = torch.stack([chosen[place].answer_L for place in places]).to(device)
+            num_tokens = self._num_generated(chosen[places[0]])
+            answers = answer(continuation, logits_BV, prompts[number].to(device), wanted_BL, num_tokens)
+            seconds = (time.perf_counter() - started) / len(places)
+            answered = self._read_off(answers, [chosen[place] for place in places], seconds)
+            found |= dict(zip(places, answered, strict=True))
+            started = time.perf_counter()
+        return [found[place] for place in range(len(chosen))]
+
+    def _read_off(self, answers: Answers, items: Sequence[Item], seconds: float) -> Iterator[Answered]:
+        """Yield the answers of a block with their scores."""
+        tokens_BN, hits_BL, nats_BL = (part.cpu() for part in answers)
+        for item, tokens_N, hits_L, nats_L in zip(items, tokens_BN, hits_BL, nats_BL, strict=True):
+            text = decoded(self.tokenizer, tokens_N)
+            scores = self._score(item, text, tokens_N, hits_L)
+            scores["nats_per_token"] = float(nats_L.mean())
+            yield Answered(item, text, scores, seconds)
+
+
+def _blocks(
+    items: Sequence[Item], num_generated: Callable[[Item], int], batch_size: int, pass_tokens: int
+) -> Iterator[list[int]]:
+    """Yield places of items of equal lengths, as many as fit into one pass."""
+    by_shape = defaultdict(list)
+    for place, item in enumerate(items):
+        by_shape[len(item.prompt_T), len(item.answer_L), num_generated(item)].append(place)
+    for (prompt, _, generated), places in by_shape.items():
+        size = min(batch_size, max(1, pass_tokens // (prompt + generated)))
+        yield from (places[start : start + size] for start in range(0, len(places), size))
