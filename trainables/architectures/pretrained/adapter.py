@@ -1,4 +1,4 @@
-"""The spiral's vector inside a Hugging Face model: in the stream of its last layers, or at the input of attention."""
+"""The spiral's vector inside a Hugging Face model: in the last layers, or at the input of attention."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from trainables.architectures.pretrained.blocks import attention_of, blocks_of
+from trainables.architectures.pretrained.blocks import attention_of, blocks_of, width_of
 from trainables.architectures.pretrained.fields import AdapterConfig
 from trainables.layers.encodings.added import SpiralVector
 from trainables.layers.encodings.fields import EncodingConfig
@@ -40,8 +40,8 @@ class AddedVector(nn.Module):
         """
         if _POSITIONS not in options:
             raise ValueError(
-                f"{type(module).__name__} of this model is not told of positions, so that no vector of theirs can be "
-                "added; choose a model built as Llama, Qwen2 or Mistral are"
+                f"this model's {type(module).__name__} is not told of positions, so that no vector of theirs can "
+                "be added; choose a model built as Llama, Qwen2 or Mistral are"
             )
         if args:
             return (self.added(args[0], options[_POSITIONS]), *args[1:]), options
@@ -68,7 +68,7 @@ def add_in_last_layers(source: str, model: Any, adapter: AdapterConfig) -> Added
             f"adapter.last_layers={adapter.last_layers}: model '{source}' has {len(blocks)} layers; choose at most "
             "that many"
         )
-    added = AddedVector(adapter.encoding, _width(model), every_pass=adapter.positions == "pass")
+    added = AddedVector(adapter.encoding, width_of(model), every_pass=adapter.positions == "pass")
     for block in list(blocks)[-adapter.last_layers :]:
         block.register_forward_pre_hook(added, with_kwargs=True)
     return added
@@ -76,11 +76,7 @@ def add_in_last_layers(source: str, model: Any, adapter: AdapterConfig) -> Added
 
 def add_at_attention(source: str, model: Any, encoding: EncodingConfig) -> AddedVector:
     """Let all layers add the vector at the input of attention."""
-    added = AddedVector(encoding, _width(model))
+    added = AddedVector(encoding, width_of(model))
     for block in blocks_of(source, model):
         attention_of(block).register_forward_pre_hook(added, with_kwargs=True)
     return added
-
-
-def _width(model: Any) -> int:
-    return int(model.get_input_embeddings().weight.shape[1])

@@ -1,6 +1,6 @@
 """Attention with a bias that falls with the distance (ALiBi), and over a window, inside Hugging Face models.
 
-A model is told the name of an attention function, registered here with `transformers`, and with it the function that
+A model is told the name of an attention function, registered here with `transformers`, and so of the function that
 makes its masks.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.layers.encodings.alibi import alibi_bias
 
@@ -45,7 +45,12 @@ def _register() -> None:
 
 
 def _biased(
-    module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **options: Any
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **options: Any,
 ) -> tuple[Tensor, None]:
     """Attend with scores that fall with the distance between query and key, which are neighbours in the cache."""
     from transformers.integrations.sdpa_attention import sdpa_attention_forward

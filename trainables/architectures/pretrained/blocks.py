@@ -35,5 +35,10 @@ def attention_of(block: nn.Module) -> nn.Module:
     return next(module for name, module in block.named_children() if name in ATTENTION_NAMES)
 
 
+def width_of(model: Any) -> int:
+    """Return the number of channels of a model's residual stream."""
+    return int(model.get_input_embeddings().weight.shape[1])
+
+
 def _has_attention(block: nn.Module) -> bool:
     return any(name in ATTENTION_NAMES for name, _ in block.named_children())

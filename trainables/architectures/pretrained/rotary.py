@@ -16,7 +16,7 @@ _OF_FREQUENCIES = ("rope", *SCALED, "hybrid", "adaptive_hybrid")
 
 
 class SwappedRotary(nn.Module):
-    """Has the interface of `LlamaModel.rotary_emb`: from positions to cosines and sines, each for both of a pair."""
+    """Has the interface of `LlamaModel.rotary_emb`: positions to cosines and sines, each for both of a pair."""
 
     def __init__(self, rotation: Rotation) -> None:
         super().__init__()
@@ -49,15 +49,15 @@ def swap_rotations(source: str, model: Any, encoding: SwappedEncoding) -> None:
     if own is None:
         raise ValueError(
             f"model '{source}' has no rotary positions that encoding.scheme={encoding.scheme} could replace: "
-            f"{type(model).__name__} learns of positions otherwise; choose a model built as Llama, Qwen2 or Mistral "
-            "are, or leave encoding out"
+            f"{type(model).__name__} learns of positions otherwise; choose a model built as Llama, Qwen2 or "
+            "Mistral are, or leave encoding out"
         )
     declared = own.config.rope_parameters
     if declared["rope_type"] != "default" and encoding.scheme in _OF_FREQUENCIES:
         raise ValueError(
             f"model '{source}' was trained with rotations of the type '{declared['rope_type']}', which "
-            f"encoding.scheme={encoding.scheme} would not continue; leave encoding out to keep them, or choose a scheme "
-            "without them: spiral, alibi or none"
+            f"encoding.scheme={encoding.scheme} would not continue; leave encoding out to keep them, or choose a "
+            "scheme without them: spiral, alibi or none"
         )
     width = 2 * own.inv_freq.shape[0]
     length = own.config.max_position_embeddings
