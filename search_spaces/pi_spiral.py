@@ -149,10 +149,17 @@ def attractor_space(prefix: str = "") -> SearchSpace:
     return SearchSpace({f"{prefix}{name}": dimension for name, dimension in _ATTRACTOR.items()}, conditions)
 
 
-ENCODING = encoding_space()
-"""The fields of one encoding (`trainables.layers.encodings.fields.EncodingConfig`)."""
+def _family_space() -> SearchSpace:
+    """Return an encoding, the switch of the attractor, and its fields."""
+    encoding, attractor = encoding_space("encoding."), attractor_space("attractor.")
+    switch = Choice((False, True), meaning="Add an attractor in the last layers.", source=_CODE)
+    return SearchSpace(
+        {**encoding.dimensions, "attractor": switch, **attractor.dimensions},
+        (*encoding.conditions, Condition("attractor.*", only_if="attractor"), *attractor.conditions),
+    )
 
-ATTRACTOR = attractor_space()
-"""The fields of one attractor (`trainables.layers.encodings.fields.AttractorConfig`)."""
 
-SPACES = {"encoding": ENCODING, "attractor": ATTRACTOR}
+SEARCH = _family_space()
+"""Every field specific to the family that a search may change."""
+
+SPACES = {"search": SEARCH}

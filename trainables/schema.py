@@ -46,7 +46,7 @@ class NamedConfig(Schema):
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
         """Return `fields`, completed by the defaults that depend on other fields."""
-        return {**cls.published, **fields} if fields.get("fidelity") == "as_published" else fields
+        return with_published(fields, cls.published) if fields.get("fidelity") == "as_published" else fields
 
     @classmethod
     def built_class(cls) -> Any:
@@ -62,6 +62,18 @@ class NamedConfig(Schema):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result; equal results have equal canonical forms."""
         return self.model_dump(mode="json")
+
+
+def with_published(given: Mapping[str, Any], published: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` with the values of `published` as defaults, also within groups; groups that `given` lacks stay
+    absent."""
+    filled = dict(given)
+    for name, value in published.items():
+        if not isinstance(value, dict):
+            filled.setdefault(name, value)
+        elif isinstance(filled.get(name), dict):
+            filled[name] = with_published(filled[name], value)
+    return filled
 
 
 def without_added(canonical: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:

@@ -50,6 +50,13 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "diversity_weight": 0.1,
         "memory_size": 4,
     },
+    "pi_spiral as_published": {"name": "pi_spiral", "fidelity": "as_published", "attractor": {}},
+    "pi_spiral corrected": {"name": "pi_spiral"},
+    "pi_spiral corrected, learned hybrid, learned attractor": {
+        "name": "pi_spiral",
+        "encoding": {"scheme": "adaptive_hybrid", "applied": "added", "transition": 8.0, "width": 2.0},
+        "attractor": {"policy": "learned", "injection": "projection"},
+    },
     "gru": {"name": "gru"},
     "diagonal_ssm": {"name": "diagonal_ssm"},
 }

@@ -19,8 +19,8 @@ class KeyValueCache(NamedTuple):
     v_BHTK: Tensor
 
 
-class CausalSelfAttention(Mixer):
-    """Multi-head softmax attention of each position over itself and the positions before it.
+class SelfAttention(Mixer):
+    """The linear maps of multi-head attention, which all kinds of it share.
 
     Args:
         d_model: Width; `num_heads` must divide it.
@@ -29,9 +29,6 @@ class CausalSelfAttention(Mixer):
         dropout: Of the attention weights, and after the output projection.
         bias: Biases in both projections.
         causal: False: over all positions, later ones included.
-
-    Source:
-        Vaswani et al. (2017), "Attention is all you need", section 3.2.
     """
 
     def __init__(
@@ -42,6 +39,22 @@ class CausalSelfAttention(Mixer):
         self.qkv = nn.Linear(d_model, 3 * d_model, bias=bias)
         self.out = ResidualProjection(d_model, d_model, init_std=init_std, bias=bias)
         self.out_dropout = nn.Dropout(dropout)
+
+    def heads(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, each of shape BHTK."""
+        q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
+        split = (self.num_heads, x_BTD.shape[-1] // self.num_heads)
+        return tuple(part.unflatten(-1, split).transpose(1, 2) for part in (q_BTD, k_BTD, v_BTD))
+
+
+class CausalSelfAttention(SelfAttention):
+    """Multi-head softmax attention of each position over itself and the positions before it.
+
+    Arguments are those of `SelfAttention`.
+
+    Source:
+        Vaswani et al. (2017), "Attention is all you need", section 3.2.
+    """
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Attend; time O(T²), memory O(T) where the backend has a fused kernel."""
@@ -66,12 +79,6 @@ class CausalSelfAttention(Mixer):
         mixed_BHTK = functional.scaled_dot_product_attention(q_BHTK, k_BHTK, v_BHTK, attn_mask=is_seen_TS)
         y_BTD: Tensor = self.out(mixed_BHTK.transpose(1, 2).flatten(2))
         return y_BTD, KeyValueCache(k_BHTK, v_BHTK)
-
-    def heads(self, x_BTD: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return queries, keys and values, each of shape BHTK."""
-        q_BTD, k_BTD, v_BTD = self.qkv(x_BTD).chunk(3, dim=-1)
-        split = (self.num_heads, x_BTD.shape[-1] // self.num_heads)
-        return tuple(part.unflatten(-1, split).transpose(1, 2) for part in (q_BTD, k_BTD, v_BTD))
 
     def reference(self, x_BTD: Tensor) -> Tensor:
         """Attend from the definition, with an explicit T×T matrix."""

@@ -39,7 +39,7 @@ def test_irrational_constants_have_a_hundred_digits() -> None:
         context.prec = 115
         for name, value in by_definition().items():
             assert abs(Fraction(value) - CONSTANTS[name].value) < Fraction(1, 10**DIGITS), name
-    assert {name for name, constant in CONSTANTS.items() if not constant.is_irrational} == {"22/7", "355/113"}
+    assert {name for name, constant in CONSTANTS.items() if not constant.is_irrational} == {"1", "22/7", "355/113"}
 
 
 def test_a_phase_is_right_where_float64_has_none_left() -> None:

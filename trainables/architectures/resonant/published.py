@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from trainables.schema import with_published
+
 
 def completed(fields: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
     """Return the fields of a configuration with those that the published code would give it.
@@ -17,17 +19,6 @@ def completed(fields: dict[str, Any], published: dict[str, Any]) -> dict[str, An
     if fields.get("block_ramp_steps") == 0:
         given["block_ramp_steps"] = 1  # the published code divides by max(1, ramp)
     return with_published(given, published)
-
-
-def with_published(given: dict[str, Any], published: dict[str, Any]) -> dict[str, Any]:
-    """Return `given` with the values of `published` as defaults; groups that `given` lacks stay absent."""
-    filled = dict(given)
-    for name, value in published.items():
-        if not isinstance(value, dict):
-            filled.setdefault(name, value)
-        elif isinstance(filled.get(name), dict):
-            filled[name] = with_published(filled[name], value)
-    return filled
 
 
 def _with_both(memory: Any) -> Any:

@@ -39,7 +39,7 @@ class AttractorState(nn.Module):
     """
 
     carried_2BS: Tensor
-    """State after the last batch, real and imaginary parts, if it is carried to the next one."""
+    """State after the last training batch, real and imaginary parts, if it is carried to the next one."""
 
     def __init__(self, config: AttractorConfig, d_model: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class AttractorState(nn.Module):
         seq_len = h_BTD.shape[1]
         state = self._of_batch_before(h_BTD) if self.config.carried else None
         s_BTS, state = self._scan(h_BTD, torch.arange(seq_len, device=h_BTD.device), state)
-        if self.config.carried:
+        if self.config.carried and self.training:
             self.carried_2BS = state.memory.detach()
         if self.config.read == "final":
             return Pair(s_BTS.re[:, -1:], s_BTS.im[:, -1:])

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from search_spaces.pi_spiral import ATTRACTOR, ENCODING
+from search_spaces.pi_spiral import attractor_space, encoding_space
 from trainables.schema import Schema
 
 Scheme = Literal[
@@ -37,6 +37,9 @@ ConstantName = Literal[
     "multi",
 ]
 
+
+ENCODING, ATTRACTOR = encoding_space(), attractor_space()
+"""Which fields have an effect, and when."""
 
 AlphaPolicy = Literal["fixed", "exp_c_over_n", "learned"]
 Injection = Literal["cross_attention", "residual", "projection"]
@@ -121,7 +124,7 @@ class AttractorConfig(Schema):
     read: Literal["causal", "final"] = "causal"
     """Which state a position sees: its own, or, as published, that after the last position, future included."""
     carried: bool = False
-    """Whether a sequence starts with the state of the batch before, as published."""
+    """Whether a sequence starts with the final state of the training batch before, as published."""
     phase_precision: Literal["exact", "float32"] = "exact"
     """As in the encoding."""
 

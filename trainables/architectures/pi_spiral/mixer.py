@@ -1,0 +1,208 @@
+"""Softmax attention with any position encoding, and an attractor beside it.
+
+Shapes: B batch, T positions, S positions seen, D channels, H heads, K width of a head.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from trainables.layers.attention import KeyValueCache, SelfAttention
+from trainables.layers.decayed_sum import ScanState
+from trainables.layers.encodings.added import SpiralVector
+from trainables.layers.encodings.alibi import alibi_bias
+from trainables.layers.encodings.attractor import Attractor
+from trainables.layers.encodings.fields import EncodingConfig
+from trainables.layers.encodings.rotary import HybridRotation, build_rotation, rotated
+from trainables.layers.mixer import MixerOutput
+
+QUERY_BLOCK = 512
+"""Queries whose biases are held at once: those of all positions would take memory of T²."""
+
+
+class EncodedState(NamedTuple):
+    """What has been seen: enough to continue the sequence."""
+
+    cache: KeyValueCache
+    attractor: ScanState | None
+
+
+class EncodedAttention(SelfAttention):
+    """Multi-head softmax attention that learns of positions by `encoding`.
+
+    Args:
+        d_model: Width D; `num_heads` must divide it.
+        num_heads: Heads.
+        encoding: How it learns of positions. Vectors added to the embedding are not its concern.
+        attractor: Added to its output; None: nothing.
+        causal: False: over all positions, later ones included.
+        positions_restart: Whether the first token of every call of `stream` has position 0, as published.
+        init_std: Initial standard deviation of the weights of the output projection.
+        dropout: Of the attention weights, and after the output projection.
+        bias: Biases in both projections.
+
+    Source:
+        pie-spiral f4f10cd: a spiral is added to what queries, keys and values are made of.
+    """
+
+    def __init__(
+        self,
+        d_model: int,
+        num_heads: int,
+        encoding: EncodingConfig,
+        attractor: Attractor | None,
+        *,
+        causal: bool,
+        positions_restart: bool,
+        init_std: float,
+        dropout: float,
+        bias: bool,
+    ) -> None:
+        super().__init__(d_model, num_heads, init_std=init_std, dropout=dropout, bias=bias, causal=causal)
+        head_width = d_model // num_heads
+        self.encoding, self.positions_restart = encoding, positions_restart
+        is_added = encoding.is_spiral and encoding.applied == "added"
+        self.rotation = None if encoding.scheme == "none" else build_rotation(encoding, head_width)
+        self.to_input = SpiralVector(encoding, d_model) if is_added and not encoding.is_hybrid else None
+        self.to_heads = SpiralVector(encoding, head_width) if is_added and encoding.is_hybrid else None
+        self.attractor = attractor
+
+    def forward(self, x_BTD: Tensor) -> MixerOutput:
+        """Attend; time O(T²), memory O(T) where the backend has a fused kernel."""
+        position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+        q_BHTK, k_BHTK, v_BHTK = self.placed(x_BTD, position_T)
+        dropout = self.dropout if self.training else 0.0
+        if self.encoding.scheme == "alibi":
+            mixed_BHTK = self._biased(q_BHTK, k_BHTK, v_BHTK, position_T, position_T, dropout=dropout)
+        else:
+            mixed_BHTK = functional.scaled_dot_product_attention(
+                q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=self.causal
+            )
+        y_BTD = self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2)))
+        return MixerOutput(y_BTD if self.attractor is None else y_BTD + self.attractor(x_BTD, y_BTD))
+
+    def placed(self, x_BTD: Tensor, position_T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return queries, keys and values, each of shape BHTK, that know of their positions."""
+        if self.to_input is not None:
+            x_BTD = x_BTD + self.to_input(position_T, x_BTD.dtype)
+        q_BHTK, k_BHTK, v_BHTK = self.heads(x_BTD)
+        if self.rotation is not None:
+            turn = self.rotation(position_T, q_BHTK.dtype)
+            q_BHTK, k_BHTK = rotated(q_BHTK, *turn), rotated(k_BHTK, *turn)
+        if self.to_heads is not None:
+            assert isinstance(self.rotation, HybridRotation)
+            share_T1 = self.rotation.share(position_T).unsqueeze(-1).to(q_BHTK.dtype)
+            e_TK = share_T1 * self.to_heads(position_T, q_BHTK.dtype)
+            q_BHTK, k_BHTK = q_BHTK + e_TK, k_BHTK + e_TK
+        return q_BHTK, k_BHTK, v_BHTK
+
+    def _biased(
+        self,
+        q_BHTK: Tensor,
+        k_BHSK: Tensor,
+        v_BHSK: Tensor,
+        query_T: Tensor,
+        key_S: Tensor,
+        *,
+        dropout: float = 0.0,
+    ) -> Tensor:
+        """Attend with ALiBi's bias, to keys up to each query, a block of queries after the other."""
+        blocks = []
+        for q_BHNK, query_N in zip(q_BHTK.split(QUERY_BLOCK, 2), query_T.split(QUERY_BLOCK), strict=True):
+            bias_HNS = alibi_bias(self.num_heads, query_N, key_S, dtype=q_BHTK.dtype)
+            blocks.append(
+                functional.scaled_dot_product_attention(
+                    q_BHNK, k_BHSK, v_BHSK, attn_mask=bias_HNS, dropout_p=dropout
+                )
+            )
+        return torch.cat(blocks, dim=2)
+
+    def stream(self, x_BTD: Tensor, state: EncodedState | None = None) -> tuple[Tensor, EncodedState] | None:
+        """Attend, without dropout, to the new positions and those of the cache, which grows with the sequence.
+
+        None if later positions are attended to, or the attractor needs the whole input.
+        """
+        if not self.causal:
+            return None
+        num_seen, num_new = 0 if state is None else state.cache.k_BHTK.shape[-2], x_BTD.shape[1]
+        start = 0 if self.positions_restart else num_seen
+        query_T = torch.arange(start, start + num_new, device=x_BTD.device)
+        q_BHTK, k_BHSK, v_BHSK = self.placed(x_BTD, query_T)
+        if state is not None:
+            k_BHSK, v_BHSK = (
+                torch.cat((state.cache.k_BHTK, k_BHSK), -2),
+                torch.cat((state.cache.v_BHTK, v_BHSK), -2),
+            )
+        place_S = torch.arange(num_seen + num_new, device=x_BTD.device)
+        if self.encoding.scheme == "alibi":
+            mixed_BHTK = self._biased(q_BHTK, k_BHSK, v_BHSK, place_S[num_seen:], place_S)
+        else:
+            is_seen_TS = place_S[num_seen:].unsqueeze(-1) >= place_S
+            mixed_BHTK = functional.scaled_dot_product_attention(q_BHTK, k_BHSK, v_BHSK, attn_mask=is_seen_TS)
+        y_BTD: Tensor = self.out(mixed_BHTK.transpose(1, 2).flatten(2))
+        carried = None
+        if self.attractor is not None:
+            found = self.attractor.stream(x_BTD, y_BTD, start, None if state is None else state.attractor)
+            if found is None:
+                return None
+            y_BTD, carried = y_BTD + found[0], found[1]
+        return y_BTD, EncodedState(KeyValueCache(k_BHSK, v_BHSK), carried)
+
+    def reference(self, x_BTD: Tensor) -> Tensor | None:
+        """Attend from the definition, with an explicit T×T matrix, beside the published matrices of the attractor.
+
+        None if the attractor starts with the state of the batch before.
+        """
+        if self.attractor is not None and self.attractor.state.config.carried:
+            return None
+        position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+        weight_BHTT, v_BHTK = self.attended(x_BTD, position_T)
+        y_BTD: Tensor = self.out((weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2))
+        return y_BTD if self.attractor is None else y_BTD + self.attractor.reference(x_BTD, y_BTD)
+
+    def attended(self, x_BTD: Tensor, position_T: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the weights of attention as an explicit matrix, and the values."""
+        q_BHTK, k_BHTK, v_BHTK = self.placed(x_BTD, position_T)
+        score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(q_BHTK.shape[-1])
+        if self.encoding.scheme == "alibi":
+            score_BHTT = score_BHTT + alibi_bias(self.num_heads, position_T, position_T, dtype=score_BHTT.dtype)
+        if self.causal:
+            score_BHTT = score_BHTT.masked_fill(position_T.unsqueeze(-1) < position_T, -math.inf)
+        return score_BHTT.softmax(-1), v_BHTK
+
+    def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
+        """Measure how far attention looks, where a hybrid changes, and what the attractor adds and keeps."""
+        position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
+        weight_BHTT, v_BHTK = self.attended(x_BTD, position_T)
+        distance_TT = (position_T.unsqueeze(-1) - position_T).abs().to(weight_BHTT.dtype)
+        alike_TT = torch.ones_like(distance_TT)
+        alike_TT = alike_TT.tril() if self.causal else alike_TT
+        null_T = (alike_TT * distance_TT).sum(-1) / alike_TT.sum(-1)
+        found: dict[str, Any] = {
+            "attention_distance": (weight_BHTT * distance_TT).sum(-1).mean((0, 2)),
+            "attention_distance_null": null_T.mean(),
+        }
+        if isinstance(self.rotation, HybridRotation):
+            found["hybrid_transition"], found["hybrid_width"] = self.rotation.share.place()
+        if self.attractor is not None:
+            y_BTD = self.out((weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2))
+            found |= self._of_attractor(self.attractor, x_BTD, y_BTD)
+        return {name: torch.as_tensor(value) for name, value in found.items()}
+
+    @staticmethod
+    def _of_attractor(attractor: Attractor, x_BTD: Tensor, y_BTD: Tensor) -> dict[str, float | Tensor]:
+        """Measure an attractor, and what its state takes beside keys and values of as many positions."""
+        state = attractor.state
+        log_decay = torch.as_tensor(state.log_decay(x_BTD.shape[1]))
+        bytes_of_number = torch.promote_types(x_BTD.dtype, torch.float32).itemsize
+        return {
+            "attractor_half_life": math.log(0.5) / log_decay,
+            "attractor_share": attractor(x_BTD, y_BTD).norm() / y_BTD.norm(),
+            "attractor_state_bytes": 2.0 * state.width * bytes_of_number,
+            "cache_bytes": 2.0 * x_BTD[0].numel() * x_BTD.element_size(),
+        }
