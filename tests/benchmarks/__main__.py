@@ -10,6 +10,7 @@ import torch
 
 from cluster.inventory import local_inventory
 from tests.benchmarks import (
+    attractor,
     driver_cost,
     generation,
     mean_field,
@@ -44,6 +45,7 @@ def main() -> None:
         driver_cost.report,
         lambda: mean_field.report("cpu"),
         lambda: phase_scan.report("cpu"),
+        lambda: attractor.report("cpu"),
         lambda: generation.report("cpu"),
     )
     for report in reports:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -23,16 +24,28 @@ SIZES = {"d_model": 128, "num_layers": 4, "num_heads": 4, "positions": "sinusoid
 VOCAB_SIZE, BATCH_SIZE = 256, 8
 NUM_STEPS, NUM_WHOLE = 30, 3
 """Tokens of which the fastest counts: from the state, and from the whole sequence."""
-FAMILIES = ("tpi", "diagonal_ssm", "gru", "mean_pool", "kuramoto", "resonant", "transformer")
+FAMILIES: dict[str, dict[str, Any]] = {
+    "tpi": {},
+    "diagonal_ssm": {},
+    "gru": {},
+    "mean_pool": {},
+    "kuramoto": {},
+    "resonant": {},
+    "pi_spiral": {"positions": "none", "attractor": {}},
+    "transformer": {},
+}
+"""What each has beside the sizes; π-spiral's attention knows positions by itself."""
 
 
 def _model(name: str, device: str) -> LanguageModel:
-    model = ARCHITECTURES.parse({"name": name, **SIZES}).build(vocab_size=VOCAB_SIZE, max_seq_len=max(LENGTHS) + 1)
+    model = ARCHITECTURES.parse({"name": name, **SIZES, **FAMILIES[name]}).build(
+        vocab_size=VOCAB_SIZE, max_seq_len=max(LENGTHS) + 1
+    )
     initialise(model, 0)
     return model.to(device).eval()
 
 
-def _best_seconds(call: Callable[[], Tensor], repeats: int, device: str) -> float:
+def best_seconds(call: Callable[[], Tensor], repeats: int, device: str) -> float:
     """Return the least time of a call: of the processor, which other work does not lengthen, or by the clock."""
     now = time.perf_counter if device == "cuda" else time.process_time
     seconds = []
@@ -53,8 +66,8 @@ def measure(name: str, length: int, device: str) -> tuple[float, float]:
     continuation = Continuation(model)
     continuation.logits(tokens_BT[:, :length])
     lengths = iter(range(length + 1, length + NUM_STEPS + 1))
-    streamed = _best_seconds(lambda: continuation.logits(tokens_BT[:, : next(lengths)]), NUM_STEPS, device)
-    return streamed, _best_seconds(lambda: model(tokens_BT[:, :length]).logits_BTV[:, -1], NUM_WHOLE, device)
+    streamed = best_seconds(lambda: continuation.logits(tokens_BT[:, : next(lengths)]), NUM_STEPS, device)
+    return streamed, best_seconds(lambda: model(tokens_BT[:, :length]).logits_BTV[:, -1], NUM_WHOLE, device)
 
 
 def _cells(name: str, length: int, device: str) -> list[str]:

@@ -9,6 +9,7 @@ from tests.mutants.in_data import MUTANTS as IN_DATA
 from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
+from tests.mutants.in_pi_spiral import MUTANTS as IN_PI_SPIRAL
 from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
 from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
@@ -25,6 +26,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_RESONANT,
     *IN_RESONANT_BLOCKS,
     *IN_TPI,
+    *IN_PI_SPIRAL,
     *IN_SWEEPS,
     *IN_OPERATIONS,
 )

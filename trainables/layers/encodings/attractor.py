@@ -106,7 +106,8 @@ class AttractorState(nn.Module):
 
     def reference(self, h_BTD: Tensor) -> Tensor:
         """Return the published matrices C_t, (B, T, S, D), one position after the other, nothing being carried."""
-        e_TD = SpiralVector(self.config.phases, self.d_model)(torch.arange(h_BTD.shape[1]), h_BTD.dtype)
+        encode = SpiralVector(self.config.phases, self.d_model).to(h_BTD.device)
+        e_TD = encode(torch.arange(h_BTD.shape[1], device=h_BTD.device), h_BTD.dtype)
         decay = torch.as_tensor(self.log_decay(h_BTD.shape[1]), dtype=h_BTD.dtype).exp()
         return outer_product_states(self.write(h_BTD), e_TD.expand(len(h_BTD), -1, -1), decay)
 
