@@ -42,8 +42,8 @@ MUTANTS = (
         name="alibi_prefers_what_is_far",
         meaning="the bias grows with the distance",
         file=_ALIBI,
-        old="(-slope_H11 * distance_TS)",
-        new="(slope_H11 * distance_TS)",
+        old="return -slope_H11 * far_TS",
+        new="return slope_H11 * far_TS",
         caught_by=f"{_TESTS}/test_alibi.py::test_bias_falls_with_the_distance_and_hides_the_future",
     ),
     Mutant(

@@ -112,15 +112,25 @@ class EncodedAttention(SelfAttention):
         dropout: float = 0.0,
     ) -> Tensor:
         """Attend with ALiBi's bias, to keys up to each query, a block of queries after the other."""
+        num_before = len(key_S) - len(query_T)
         blocks = []
-        for q_BHNK, query_N in zip(q_BHTK.split(QUERY_BLOCK, 2), query_T.split(QUERY_BLOCK), strict=True):
-            bias_HNS = alibi_bias(self.num_heads, query_N, key_S, dtype=q_BHTK.dtype)
+        for start in range(0, len(query_T), QUERY_BLOCK):
+            end = min(start + QUERY_BLOCK, len(query_T))
+            seen = slice(None, num_before + end) if self.causal else slice(None)
+            bias_HNS = self._bias(query_T[start:end], key_S[seen], q_BHTK.dtype)
             blocks.append(
                 functional.scaled_dot_product_attention(
-                    q_BHNK, k_BHSK, v_BHSK, attn_mask=bias_HNS, dropout_p=dropout
+                    q_BHTK[:, :, start:end],
+                    k_BHSK[:, :, seen],
+                    v_BHSK[:, :, seen],
+                    attn_mask=bias_HNS.unsqueeze(0),  # with three dimensions no fused kernel takes it
+                    dropout_p=dropout,
                 )
             )
         return torch.cat(blocks, dim=2)
+
+    def _bias(self, query_T: Tensor, key_S: Tensor, dtype: torch.dtype) -> Tensor:
+        return alibi_bias(self.num_heads, query_T, key_S, causal=self.causal, dtype=dtype)
 
     def stream(self, x_BTD: Tensor, state: EncodedState | None = None) -> tuple[Tensor, EncodedState] | None:
         """Attend, without dropout, to the new positions and those of the cache, which grows with the sequence.
@@ -170,7 +180,7 @@ class EncodedAttention(SelfAttention):
         q_BHTK, k_BHTK, v_BHTK = self.placed(x_BTD, position_T)
         score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(q_BHTK.shape[-1])
         if self.encoding.scheme == "alibi":
-            score_BHTT = score_BHTT + alibi_bias(self.num_heads, position_T, position_T, dtype=score_BHTT.dtype)
+            score_BHTT = score_BHTT + self._bias(position_T, position_T, score_BHTT.dtype)
         if self.causal:
             score_BHTT = score_BHTT.masked_fill(position_T.unsqueeze(-1) < position_T, -math.inf)
         return score_BHTT.softmax(-1), v_BHTK

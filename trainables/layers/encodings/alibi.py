@@ -24,15 +24,21 @@ def slopes(num_heads: int) -> list[float]:
     return found + between[: num_heads - below]
 
 
-def alibi_bias(num_heads: int, query_T: Tensor, key_S: Tensor, *, dtype: torch.dtype = torch.float32) -> Tensor:
+def alibi_bias(
+    num_heads: int, query_T: Tensor, key_S: Tensor, *, causal: bool = True, dtype: torch.dtype = torch.float32
+) -> Tensor:
     """Return what is added to the scores, (..., H, T, S): −slope · distance, and −∞ for keys after the query.
 
     Args:
         num_heads: Heads H.
         query_T: Positions of the queries, (..., T), int64.
         key_S: Positions of the keys, (..., S), int64.
+        causal: False: later keys count by their distance, too.
         dtype: Of the bias.
     """
     distance_TS = (query_T.unsqueeze(-1) - key_S.unsqueeze(-2)).unsqueeze(-3)
+    far_TS = distance_TS.abs().to(dtype)
+    if causal:
+        far_TS = far_TS.masked_fill(distance_TS < 0, math.inf)
     slope_H11 = torch.tensor(slopes(num_heads), dtype=dtype, device=query_T.device).view(-1, 1, 1)
-    return (-slope_H11 * distance_TS).masked_fill(distance_TS < 0, -math.inf)
+    return -slope_H11 * far_TS

@@ -80,6 +80,15 @@ def attention(**fields: Any) -> EncodedAttention:
     return built.double().eval()
 
 
+@pytest.mark.parametrize("scheme", ["rope", "alibi"])
+@torch.no_grad()
+def test_without_a_mask_attention_sees_later_positions(scheme: str) -> None:
+    one, x_BTD = attention(encoding={"scheme": scheme}, causal=False), draw()
+    torch.testing.assert_close(one(x_BTD).y_BTD, one.reference(x_BTD))
+    assert not torch.allclose(one(x_BTD).y_BTD[:, :6], one(x_BTD[:, :6]).y_BTD)
+    assert one.stream(x_BTD) is None
+
+
 def draw(length: int = 12) -> Tensor:
     return torch.randn(2, length, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(length))
 

@@ -30,3 +30,8 @@ def test_bias_falls_with_the_distance_and_hides_the_future() -> None:
         for row, query in enumerate((4, 5)):
             expected = [-slope * (query - key) if key <= query else -math.inf for key in range(6)]
             assert bias_HTS[head, row].tolist() == pytest.approx(expected)
+
+
+def test_without_a_mask_later_keys_count_by_their_distance() -> None:
+    bias_HTS = alibi_bias(1, torch.tensor([1]), torch.arange(3), causal=False)
+    assert bias_HTS.flatten().tolist() == pytest.approx([-slopes(1)[0], 0.0, -slopes(1)[0]])
