@@ -30,6 +30,8 @@ class Tokenizer(ABC):
     name: str
     padding: int | None = None
     """The padding token for short lines, if the tokenizer has one."""
+    end: int | None = None
+    """The token that ends a text, or a turn of a chat, if the tokenizer has one."""
     sha256: str | None = None
     """Hash of the tokenizer's content, if neither a field nor the corpus determines it."""
     bytes_per_token_V: NDArray[np.int64]

@@ -51,7 +51,9 @@ class PretrainedTokenizer(Tokenizer):
         pieces = list(_pieces(self._backend, spelled))
         self.bytes_per_token_V = np.array([len(piece) for piece in pieces], dtype=np.int64)
         self.chars_per_token_V = np.array([sum(map(begins_character, piece)) for piece in pieces], dtype=np.int64)
-        self.padding = _padding(file.parent, self._backend)
+        # Without a padding token the end stands in for it, as is usual, and as published.
+        self.padding = _special(file.parent, self._backend, "pad_token", "eos_token")
+        self.end = _special(file.parent, self._backend, "eos_token")
 
     def encode(self, text: str) -> Tokens:
         """Return the tokens of `text`.
@@ -96,11 +98,11 @@ def _pieces(backend: Any, spelled: Callable[[str], bytes]) -> Iterator[bytes]:
             yield b"" if spelling is None else spelled(spelling)
 
 
-def _padding(folder: Path, backend: Any) -> int | None:
-    """Return a folder's declared padding token, or its end-of-sequence token: as is usual, and as published."""
+def _special(folder: Path, backend: Any, *roles: str) -> int | None:
+    """Return the token that a folder declares in the first of several roles; None if it declares none."""
     file = folder / "tokenizer_config.json"
     declared = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
-    for role in ("pad_token", "eos_token"):
+    for role in roles:
         token = declared.get(role)
         content = token.get("content") if isinstance(token, dict) else token
         if content is not None:

@@ -23,7 +23,9 @@ class NiahConfig(RetrievalConfig):
     builds = "trainables.tasks.niah.task:NiahTask"
 
     name: Literal["niah"] = "niah"
-    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (256, 512)
+    context_length: int = Field(512, ge=16)
+    """Tokens of a training sequence: an item of any length up to that, with its needle at any depth."""
+    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (512, 1024)
     """Most tokens of a prompt with its answer, ascending; the haystack has as many whole sentences as fit."""
     depths: Annotated[tuple[float, ...], Field(strict=False, min_length=1)] = (0.0, 0.5, 1.0)
     """Where in the haystack the needle is put, as fractions of its tokens, ascending, to two decimals: at the end
@@ -38,7 +40,10 @@ class NiahConfig(RetrievalConfig):
     """`noise`, the sentences of `noise` again and again, or a corpus, as the task `language` takes it; each item
     then has its own part of it."""
     noise: str = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
-    instruction: str = "A pass key is hidden in this text. Remember it.\n"
+    instruction: str = (
+        "There is an important info hidden inside a lot of irrelevant text. Find it and memorize them. I will quiz "
+        "you about the important information there.\n"
+    )
     """Before the haystack."""
     needle: str = f"The pass key is {ANSWER}. Remember it. {ANSWER} is the pass key."
     """The sentence that is hidden; `{answer}` stands for the digits."""

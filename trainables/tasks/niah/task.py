@@ -37,9 +37,9 @@ from trainables.metric import Split
 from trainables.tasks.niah.config import NOISE, PERCENT, NiahConfig, check_fits
 from trainables.tasks.niah.haystack import Haystack
 from trainables.tasks.niah.wording import Wording, answer_text, sentences_of
-from trainables.tasks.retrieval.items import Item, as_tokens, decoded
+from trainables.tasks.retrieval.items import Item, as_tokens, chance_of, decoded
 from trainables.tasks.retrieval.records import Answered, f1
-from trainables.tasks.retrieval.task import RetrievalTask
+from trainables.tasks.retrieval.task import RetrievalTask, tie_weight
 from trainables.tasks.synthetic.task import MetricSpec
 
 
@@ -126,27 +126,28 @@ class NiahTask(RetrievalTask):
         prompt = self.wording.prompt(answer, haystack.sentences(count), before)
         prompt_T, answer_L = as_tokens(self.tokenizer, prompt, answer_text(answer))
         labels = {**labels, "tokens": len(prompt_T) + len(answer_L)}
-        return Item(prompt_T=prompt_T, answer_L=answer_L, references=(answer,), labels=labels)
+        size = len(answer_L)
+        return Item(prompt_T=prompt_T, answer_L=answer_L, references=(answer,), num_generated=size, labels=labels)
 
     def _score(self, item: Item, text: str, tokens_N: Tensor, hits_L: Tensor) -> dict[str, float]:
         return {
             "exact_match": float(hits_L.prod()),
             "digit_accuracy": self._digit_accuracy(item, tokens_N, hits_L),
-            "f1": f1(text, item.references[0]) * float(hits_L[hits_L > 0].prod()),
+            "f1": f1(text, item.references[0]) * tie_weight(hits_L),
         }
 
     def _digit_accuracy(self, item: Item, tokens_N: Tensor, hits_L: Tensor) -> float:
-        """Return the share of digits that are right in their place; a token may hold several."""
-        right, total = 0.0, 0
-        for wanted, given, hit in zip(item.answer_L, tokens_N, hits_L.tolist(), strict=True):
-            digits, found = (decoded(self.tokenizer, token.view(1)).strip() for token in (wanted, given))
-            total += len(digits)
+        """Return the share of digits that are right in their token's place; a token may hold several."""
+        right = 0.0
+        given = [*tokens_N.split(1), *[tokens_N[:0]] * (len(hits_L) - len(tokens_N))]
+        for wanted_1, given_1, hit in zip(item.answer_L.split(1), given, hits_L.tolist(), strict=True):
+            digits, found = (decoded(self.tokenizer, token_1).strip() for token_1 in (wanted_1, given_1))
             right += hit * len(digits) if hit > 0 else sum(map(str.__eq__, digits, found))
-        return right / total
+        return right / self.config.digits
 
     def _specs(self, items: Sequence[Item]) -> list[MetricSpec]:
         digits = self.config.digits
-        exact = _exact_chance(items, self.vocab_size)
+        exact = chance_of(items, self.vocab_size)
         of_digits = f"a guess of the digits is right in {0.1**digits:.0e} of them"
         return [
             MetricSpec("exact_match", f"answers generated with all {digits} digits right; {of_digits}", exact),
@@ -158,8 +159,8 @@ class NiahTask(RetrievalTask):
         specs = []
         for name, cell in grouped(items).items():
             found = [item.labels["realised_depth"] for item in cell]
-            where = f"exact_match{name.replace('_', ' ')}; needles at {min(found):.3f} to {max(found):.3f}"
-            chance = _exact_chance(cell, self.vocab_size)
+            where = f"exact_match,{name.replace('_', ' ')}; needles at {min(found):.3f} to {max(found):.3f}"
+            chance = chance_of(cell, self.vocab_size)
             specs.append(MetricSpec(f"exact_match{name}", where, chance, examples=len(cell), in_subset=False))
         meaning = "area under exact match over depth, as a fraction of what is possible"
         return specs + [MetricSpec(name, meaning, None, "area", in_subset=False) for name in self._areas()]
@@ -208,11 +209,6 @@ def grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
 
 def _percent(depth: float) -> str:
     return str(round(depth * PERCENT))
-
-
-def _exact_chance(items: Sequence[Item], vocab_size: int) -> float:
-    """Return how often a uniform guess of each token is right."""
-    return float(np.mean([float(vocab_size) ** -len(item.answer_L) for item in items]))
 
 
 def _framed(config: NiahConfig) -> Wording:

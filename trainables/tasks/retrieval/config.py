@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 class RetrievalConfig(TaskConfig):
     """The tokenizer, and which items there are."""
+
+    reads_any_text: ClassVar[bool] = False
+    """Whether the characters of the prompts are not known beforehand, so that none can be tokens."""
 
     tokenizer: str = "byte"
     """`byte`, `char` (the characters that occur), or `hf:PATH_OR_REPOSITORY` or `package:NAME`, that of a
@@ -40,6 +43,11 @@ class RetrievalConfig(TaskConfig):
         if value == "bpe":
             raise ValueError(
                 "tokenizer=bpe is learnt from a training text, and this task has none; choose byte, char, or that "
+                "of a pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
+            )
+        if cls.reads_any_text and value == "char":
+            raise ValueError(
+                "tokenizer=char needs to know all characters, and these prompts may hold any; choose byte, or that "
                 "of a pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
             )
         return check_tokenizer_name(value)

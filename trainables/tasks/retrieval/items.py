@@ -28,6 +28,8 @@ class Item:
     """Its tokens follow the prompt in training; in scoring they are what a tie is resolved to."""
     references: tuple[str, ...]
     """The texts that a correct answer contains."""
+    num_generated: int
+    """Most tokens that are generated: as many as the answer has, or more."""
     labels: Mapping[str, Any] = field(default_factory=dict)
     """What tables say of it, such as its length and depth."""
 
@@ -41,13 +43,18 @@ def as_tokens(tokenizer: Tokenizer, prompt: str, answer: str) -> tuple[Tensor, T
     Raises:
         DataError: If the tokenizer joins the end of the prompt to the beginning of the answer.
     """
-    whole_T, prompt_T = (torch.from_numpy(tokenizer.encode(text)).long() for text in (prompt + answer, prompt))
+    whole_T, prompt_T = encoded(tokenizer, prompt + answer), encoded(tokenizer, prompt)
     if len(whole_T) <= len(prompt_T) or not torch.equal(whole_T[: len(prompt_T)], prompt_T):
         raise DataError(
             f"the tokenizer joins the end of the prompt, {prompt[-20:]!r}, to the beginning of the answer, "
             f"{answer[:20]!r}: let the prompt end with a word, so that the answer begins with a space"
         )
     return prompt_T, whole_T[len(prompt_T) :]
+
+
+def encoded(tokenizer: Tokenizer, text: str) -> Tensor:
+    """Return the tokens of a text."""
+    return torch.from_numpy(tokenizer.encode(text)).long()
 
 
 def decoded(tokenizer: Tokenizer, tokens_T: Tensor) -> str:
@@ -72,6 +79,11 @@ def as_examples(items: Sequence[Item], length: int) -> Examples:
         tokens_NT[row, : len(item)] = torch.cat((item.prompt_T, item.answer_L))
         targets_NT[row, start : len(item)] = item.answer_L
     return Examples(tokens_NT=tokens_NT[:, :-1].contiguous(), targets_NT=targets_NT[:, 1:].contiguous())
+
+
+def chance_of(items: Sequence[Item], vocab_size: int) -> float:
+    """Return the share of items for which a uniform guess of each token is the wanted answer."""
+    return float(np.mean([float(vocab_size) ** -len(item.answer_L) for item in items]))
 
 
 def hash_of(items: Mapping[Split, Sequence[Item]], tokenizer: Tokenizer) -> str:

@@ -7,8 +7,8 @@ import math
 import time
 from abc import abstractmethod
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
 from typing import ClassVar
 
 import numpy as np
@@ -82,9 +82,9 @@ class RetrievalTask(Task):
         """Return those metrics."""
         return {}
 
-    def _num_generated(self, item: Item) -> int:
-        """Return how many tokens are generated for an item."""
-        return len(item.answer_L)
+    def _is_complete(self, item: Item, text: str) -> bool:
+        """Return whether no further text could change the scores, so that generation may end."""
+        return False
 
     def _stream(self, *names: str) -> torch.Generator:
         """Return a stream of the items; of each replicate's own, if it has its own."""
@@ -220,38 +220,51 @@ class RetrievalTask(Task):
         items = self.items[split]
         chosen = [items[place] for place in evenly_spaced(len(items), max_sequences).tolist()]
         pass_tokens = self.config.probe_sequences * self.context_length
-        blocks = list(_blocks(chosen, self._num_generated, batch_size, pass_tokens))
+        blocks = list(_blocks(chosen, batch_size, pass_tokens))
         prompts = [torch.stack([chosen[place].prompt_T for place in block]) for block in blocks]
         found: dict[int, Answered] = {}
         started = time.perf_counter()
         for number, logits_BV, continuation in read_blocks(model, prompts, pass_tokens=pass_tokens, device=device):
-            places = blocks[number]
-            wanted_BL = torch.stack([chosen[place].answer_L for place in places]).to(device)
-            num_tokens = self._num_generated(chosen[places[0]])
-            answers = answer(continuation, logits_BV, prompts[number].to(device), wanted_BL, num_tokens)
-            seconds = (time.perf_counter() - started) / len(places)
-            answered = self._read_off(answers, [chosen[place] for place in places], seconds)
-            found |= dict(zip(places, answered, strict=True))
+            block = [chosen[place] for place in blocks[number]]
+            wanted_BL = torch.stack([item.answer_L for item in block]).to(device)
+            answers = answer(
+                continuation,
+                logits_BV,
+                prompts[number].to(device),
+                wanted_BL,
+                block[0].num_generated,
+                partial(self._is_settled, block),
+            )
+            seconds = (time.perf_counter() - started) / len(block)
+            found |= dict(zip(blocks[number], self._read_off(answers, block, seconds), strict=True))
             started = time.perf_counter()
         return [found[place] for place in range(len(chosen))]
 
+    def _is_settled(self, block: Sequence[Item], row: int, tokens_N: Tensor) -> bool:
+        """Return whether the answer in a row of a block has ended."""
+        if self.tokenizer.end is not None and int(tokens_N[-1]) == self.tokenizer.end:
+            return True
+        return self._is_complete(block[row], decoded(self.tokenizer, tokens_N.cpu()))
+
     def _read_off(self, answers: Answers, items: Sequence[Item], seconds: float) -> Iterator[Answered]:
         """Yield the answers of a block with their scores."""
-        tokens_BN, hits_BL, nats_BL = (part.cpu() for part in answers)
-        for item, tokens_N, hits_L, nats_L in zip(items, tokens_BN, hits_BL, nats_BL, strict=True):
-            text = decoded(self.tokenizer, tokens_N)
-            scores = self._score(item, text, tokens_N, hits_L)
+        for item, tokens_N, hits_L, nats_L in zip(items, *answers, strict=True):
+            text = decoded(self.tokenizer, tokens_N.cpu())
+            scores = self._score(item, text, tokens_N.cpu(), hits_L.cpu())
             scores["nats_per_token"] = float(nats_L.mean())
             yield Answered(item, text, scores, seconds)
 
 
-def _blocks(
-    items: Sequence[Item], num_generated: Callable[[Item], int], batch_size: int, pass_tokens: int
-) -> Iterator[list[int]]:
+def tie_weight(hits_L: Tensor) -> float:
+    """Return the probability of the tokens that were chosen because they are wanted: 1 if none shared its logit."""
+    return float(hits_L[hits_L > 0].prod())
+
+
+def _blocks(items: Sequence[Item], batch_size: int, pass_tokens: int) -> Iterator[list[int]]:
     """Yield places of items of equal lengths, as many as fit into one pass."""
     by_shape = defaultdict(list)
     for place, item in enumerate(items):
-        by_shape[len(item.prompt_T), len(item.answer_L), num_generated(item)].append(place)
+        by_shape[len(item.prompt_T), len(item.answer_L), item.num_generated].append(place)
     for (prompt, _, generated), places in by_shape.items():
         size = min(batch_size, max(1, pass_tokens // (prompt + generated)))
         yield from (places[start : start + size] for start in range(0, len(places), size))

@@ -1,0 +1,67 @@
+"""The fields of the task `ruler`: which of its tasks, at which lengths, how many samples."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from trainables.registry import register_task
+from trainables.tasks.retrieval import RetrievalConfig
+
+TaskName = Literal["niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe"]
+ALL_TASKS: tuple[TaskName, ...] = ("niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe")
+
+
+@register_task("ruler", version=1)
+class RulerConfig(RetrievalConfig):
+    """The six tasks of RULER that need no data, with the published prompts."""
+
+    builds = "trainables.tasks.ruler.task:RulerTask"
+    reads_any_text = True
+
+    name: Literal["ruler"] = "ruler"
+    tasks: Annotated[tuple[TaskName, ...], Field(strict=False, min_length=1)] = ALL_TASKS
+    """Which ones. All but `niah_multikey_3`, `vt` and `fwe` draw words from the package wonderwords (extra
+    `longcontext`). The worked example of `vt` does not fit in bytes, so with them it is left out by default."""
+    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (2048,)
+    """Most tokens of a prompt with what is generated, ascending; published: 4,096 to 131,072."""
+    context_length: int = Field(2048, ge=16)
+    """Tokens of a training sequence."""
+    val_items: int = Field(5, ge=1)
+    """Samples of each task and length; published: 500."""
+    test_items: int = Field(0, ge=0)
+    """As many for test, drawn after those; 0: no test split."""
+    data_seed: int = Field(42, ge=0)
+    """The published `random_seed`. With `items: by_seed` it is the replicate's seed instead."""
+    generated_tokens: int | None = Field(None, ge=1)
+    """Most tokens that are generated, if that is less than published: needles 128, vt 30, cwe 120, fwe 50.
+    Generation ends earlier when all answers are there."""
+
+    @classmethod
+    def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
+        """Return `fields`, with the tasks that can be made of bytes if the tokens are bytes."""
+        if fields.get("tokenizer", "byte") == "byte":
+            fields = {"tasks": tuple(task for task in ALL_TASKS if task != "vt"), **fields}
+        return super().with_defaults(fields)
+
+    @model_validator(mode="after")
+    def _lists_are_sets(self) -> Self:
+        if sorted(set(self.lengths)) != list(self.lengths):
+            raise ValueError(f"lengths={list(self.lengths)} must ascend")
+        if len(set(self.tasks)) < len(self.tasks):
+            raise ValueError(f"tasks={list(self.tasks)} must differ")
+        return self
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return a small task of bytes that needs no word lists."""
+        small: dict[str, Any] = {
+            "tasks": ["fwe"],
+            "lengths": [600, 700],
+            "context_length": 600,
+            "val_items": 4,
+            "test_items": 2,
+            "generated_tokens": 24,
+        }
+        return [cls.model_validate(small)]
