@@ -18,7 +18,6 @@ Source:
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import lru_cache
@@ -37,10 +36,22 @@ from trainables.metric import Split
 from trainables.tasks.niah.config import NOISE, PERCENT, NiahConfig, check_fits
 from trainables.tasks.niah.haystack import Haystack
 from trainables.tasks.niah.wording import Wording, answer_text, sentences_of
+from trainables.tasks.retrieval.groups import Groups, length_of
 from trainables.tasks.retrieval.items import Item, as_tokens, chance_of, decoded
 from trainables.tasks.retrieval.records import Answered, f1
 from trainables.tasks.retrieval.task import RetrievalTask, tie_weight
 from trainables.tasks.synthetic.task import MetricSpec
+
+
+def _percent(depth: float) -> str:
+    return str(round(depth * PERCENT))
+
+
+def _depth_of(item: Item) -> str:
+    return f"_depth_{_percent(item.labels['depth'])}"
+
+
+GROUPS = Groups("exact_match", length_of, _depth_of)
 
 
 class NiahTask(RetrievalTask):
@@ -156,14 +167,9 @@ class NiahTask(RetrievalTask):
         ]
 
     def _whole_specs(self, items: Sequence[Item]) -> list[MetricSpec]:
-        specs = []
-        for name, cell in grouped(items).items():
-            found = [item.labels["realised_depth"] for item in cell]
-            where = f"exact_match,{name.replace('_', ' ')}; needles at {min(found):.3f} to {max(found):.3f}"
-            chance = chance_of(cell, self.vocab_size)
-            specs.append(MetricSpec(f"exact_match{name}", where, chance, examples=len(cell), in_subset=False))
         meaning = "area under exact match over depth, as a fraction of what is possible"
-        return specs + [MetricSpec(name, meaning, None, "area", in_subset=False) for name in self._areas()]
+        areas = [MetricSpec(name, meaning, None, "area", in_subset=False) for name in self._areas()]
+        return GROUPS.specs(items, lambda group: chance_of(group, self.vocab_size), _range_of_depths) + areas
 
     def _areas(self) -> dict[str, int | None]:
         """Return the names of the areas under a curve over depth, each with its length; none for a single depth."""
@@ -172,12 +178,7 @@ class NiahTask(RetrievalTask):
         return {"auc": None} | {f"auc_length_{length}": length for length in self.config.lengths}
 
     def _whole_scores(self, answered: Sequence[Answered]) -> dict[str, float]:
-        by_item = {id(one.item): one.scores["exact_match"] for one in answered}
-        cells = grouped([one.item for one in answered])
-        found = {
-            f"exact_match{name}": float(np.mean([by_item[id(item)] for item in cell]))
-            for name, cell in cells.items()
-        }
+        found = GROUPS.means(answered)
         depths = self.config.depths
         for name, length in self._areas().items():
             middle = "" if length is None else f"_length_{length}"
@@ -197,18 +198,9 @@ class NiahTask(RetrievalTask):
         }
 
 
-def grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Return the items of each length, of each depth and of each pair of them, by the end of a metric's name."""
-    groups: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        length, depth = f"_length_{item.labels['length']}", f"_depth_{_percent(item.labels['depth'])}"
-        for name in (length, depth, length + depth):
-            groups[name].append(item)
-    return groups
-
-
-def _percent(depth: float) -> str:
-    return str(round(depth * PERCENT))
+def _range_of_depths(items: Sequence[Item]) -> str:
+    found = [item.labels["realised_depth"] for item in items]
+    return f"; needles at {min(found):.3f} to {max(found):.3f}"
 
 
 def _framed(config: NiahConfig) -> Wording:

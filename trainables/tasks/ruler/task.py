@@ -14,7 +14,6 @@ Source:
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 from pathlib import Path
@@ -27,6 +26,7 @@ from torch import Tensor
 from trainables.data.tokenizers.build import build_tokenizer
 from trainables.data.tokenizers.chat import chat_frame
 from trainables.metric import Split
+from trainables.tasks.retrieval.groups import Groups, length_of, task_of
 from trainables.tasks.retrieval.items import Item, chance_of, encoded
 from trainables.tasks.retrieval.records import Answered, f1
 from trainables.tasks.retrieval.task import RetrievalTask, tie_weight
@@ -47,6 +47,9 @@ GENERATORS: dict[TaskName, Callable[[int, int, Callable[[str], int]], Generator]
     "fwe": FrequentCodes,
 }
 _SEED_BITS = 31
+
+
+GROUPS = Groups("string_match_all", task_of, length_of)
 
 
 class RulerTask(RetrievalTask):
@@ -144,15 +147,10 @@ class RulerTask(RetrievalTask):
         ]
 
     def _whole_specs(self, items: Sequence[Item]) -> list[MetricSpec]:
-        specs = []
-        for name, cell in grouped(items).items():
-            meaning, chance = f"string_match_all, {name.strip('_')}", chance_of(cell, self.vocab_size)
-            specs.append(
-                MetricSpec(f"string_match_all{name}", meaning, chance, examples=len(cell), in_subset=False)
-            )
-        for name, meaning in self._averages().items():
-            specs.append(MetricSpec(name, meaning, None, "score", in_subset=False))
-        return specs
+        averages = [
+            MetricSpec(name, what, None, "score", in_subset=False) for name, what in self._averages().items()
+        ]
+        return GROUPS.specs(items, lambda group: chance_of(group, self.vocab_size), lambda _: "") + averages
 
     def _averages(self) -> dict[str, str]:
         """Return the published averages over lengths, by name; none for a single length."""
@@ -162,11 +160,7 @@ class RulerTask(RetrievalTask):
         return {"wavg_inc": meaning.format("rise"), "wavg_dec": meaning.format("fall")}
 
     def _whole_scores(self, answered: Sequence[Answered]) -> dict[str, float]:
-        by_item = {id(one.item): one.scores["string_match_all"] for one in answered}
-        found = {
-            f"string_match_all{name}": float(np.mean([by_item[id(item)] for item in cell]))
-            for name, cell in grouped([one.item for one in answered]).items()
-        }
+        found = GROUPS.means(answered)
         by_length = [found[f"string_match_all_length_{length}"] for length in self.config.lengths]
         rank = np.arange(1, len(by_length) + 1)
         weights = {"wavg_inc": rank, "wavg_dec": rank[::-1]}
@@ -180,13 +174,3 @@ class RulerTask(RetrievalTask):
 def string_match_all(text: str, references: Sequence[str]) -> float:
     """Return the share of the references that stand in a text, whatever the case."""
     return sum(reference.lower() in text.lower() for reference in references) / len(references)
-
-
-def grouped(items: Sequence[Item]) -> dict[str, list[Item]]:
-    """Return the items of each task, of each length and of each pair of them, by the end of a metric's name."""
-    groups: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        task, length = f"_{item.labels['task']}", f"_length_{item.labels['length']}"
-        for name in (task, length, task + length):
-            groups[name].append(item)
-    return groups
