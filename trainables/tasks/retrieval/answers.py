@@ -58,11 +58,11 @@ def answer(
     is_enough = num_tokens == wanted_BL.shape[1] or all(map(is_settled, range(len(wanted_BL)), wanted_BL))
     if would_generate and is_enough:
         return Answers(list(wanted_BL), hits_BL, nats_BL)
-    tokens, hits_BL = _generate(continuation, logits_BV, prompt_BT, wanted_BL, num_tokens, is_settled)
+    tokens, hits_BL = generate_answers(continuation, logits_BV, prompt_BT, wanted_BL, num_tokens, is_settled)
     return Answers(tokens, hits_BL, nats_BL)
 
 
-def _generate(
+def generate_answers(
     continuation: Continuation,
     logits_BV: Tensor,
     prompt_BT: Tensor,

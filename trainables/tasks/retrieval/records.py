@@ -65,7 +65,7 @@ def _words(text: str) -> list[str]:
 
 def item_lines(answered: Iterable[Answered], origin: Origin) -> str:
     """Return a line of JSON for each answer."""
-    return _lines(
+    return jsonl(
         {
             "task": origin.task,
             **one.item.labels,
@@ -91,7 +91,7 @@ def cell_lines(answered: Iterable[Answered], origin: Origin, accuracy: str) -> s
     cells: dict[tuple[Any, ...], list[Answered]] = defaultdict(list)
     for one in answered:
         cells[tuple(one.item.labels.get(name) for name in _CELL)].append(one)
-    return _lines(
+    return jsonl(
         {
             "task": task or origin.task,
             "length": length,
@@ -112,5 +112,6 @@ def _mean(answered: Sequence[Answered], score: str) -> float:
     return sum(one.scores[score] for one in answered) / len(answered)
 
 
-def _lines(rows: Iterable[Mapping[str, Any]]) -> str:
+def jsonl(rows: Iterable[Mapping[str, Any]]) -> str:
+    """Return a line of JSON for each row."""
     return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)

@@ -249,8 +249,9 @@ class RetrievalTask(Task):
     def _read_off(self, answers: Answers, items: Sequence[Item], seconds: float) -> Iterator[Answered]:
         """Yield the answers of a block with their scores."""
         for item, tokens_N, hits_L, nats_L in zip(items, *answers, strict=True):
-            text = decoded(self.tokenizer, tokens_N.cpu())
-            scores = self._score(item, text, tokens_N.cpu(), hits_L.cpu())
+            tokens_N = tokens_N.cpu()  # noqa: PLW2901
+            text = decoded(self.tokenizer, tokens_N[tokens_N != self.tokenizer.end])
+            scores = self._score(item, text, tokens_N, hits_L.cpu())
             scores["nats_per_token"] = float(nats_L.mean())
             yield Answered(item, text, scores, seconds)
 

@@ -1,0 +1,107 @@
+"""The fields of the task `lm_eval`: which tasks of lm-evaluation-harness, and what is trained on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
+
+from trainables.data.pretrained_files import is_source
+from trainables.registry import TASKS, register_task
+from trainables.tasks.base import TaskConfig
+from trainables.tasks.niah import NiahConfig
+
+if TYPE_CHECKING:
+    from trainables.tasks.base.task import Task
+
+
+@register_task("lm_eval", version=1)
+class LmEvalConfig(TaskConfig):
+    """Another task, and at the end of training also the scores of lm-evaluation-harness (extra `longcontext`)."""
+
+    builds = "trainables.tasks.harness.task:LmEvalTask"
+
+    name: Literal["lm_eval"] = "lm_eval"
+    trained_on: Annotated[SerializeAsAny[TaskConfig], BeforeValidator(TASKS.parse)] = Field(
+        default_factory=lambda: NiahConfig(val_items=1)
+    )
+    """The task that is trained on and scored as by itself, for the harness has no training data. Its tokenizer is
+    that of the harness's prompts."""
+    tasks: Annotated[tuple[str, ...], Field(strict=False, min_length=1)] = ("pass_keys",)
+    """Tasks and groups of the harness, such as `niah_single_1` or `ruler_vt`, as far as their data is on this
+    machine. `pass_keys` is one of this project: it is loaded at once, where those of the harness take a minute."""
+    limit: int | None = Field(20, ge=1)
+    """Leading items of each task, and of each length of a task that has several. None: all."""
+    max_seq_lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (512,)
+    """Most tokens of a prompt, for tasks of the harness that make theirs: RULER's, and `pass_keys`."""
+    num_fewshot: int | None = Field(None, ge=0)
+    """Worked examples before each question. None: as the harness's task has it."""
+    chat: bool = False
+    """Whether the prompt is put into the chat template of a pretrained model's tokenizer."""
+    include_path: str | None = None
+    """A folder with task files of your own, in the harness's format."""
+    items: Literal["fixed", "by_seed"] = "fixed"
+    """`by_seed`: tasks of the harness that draw their items draw others for each seed."""
+    data_seed: int = Field(0, ge=0)
+    """Seed of what the harness draws."""
+
+    @model_validator(mode="after")
+    def _chat_has_a_template(self) -> Self:
+        if self.chat and self.tokenizer_source is None:
+            raise ValueError(
+                "chat=true needs a tokenizer with a chat template, that of a pretrained model; set "
+                "trained_on.tokenizer to hf:PATH_OR_REPOSITORY or package:NAME"
+            )
+        return self
+
+    @property
+    def tokenizer_source(self) -> str | None:
+        """The pretrained model whose tokenizer is used; None if it is that of no model."""
+        tokenizer = getattr(self.trained_on, "tokenizer", None)
+        return tokenizer if isinstance(tokenizer, str) and is_source(tokenizer) else None
+
+    @property
+    def violates(self) -> frozenset[str]:
+        """What the task that is trained on breaks."""
+        return self.trained_on.violates
+
+    @property
+    def withholds_answers(self) -> bool:
+        """As the task that is trained on."""
+        return self.trained_on.withholds_answers
+
+    @property
+    def microbatch_invariant(self) -> bool:
+        """As the task that is trained on."""
+        return self.trained_on.microbatch_invariant
+
+    @classmethod
+    def contract_configs(cls) -> list[Self]:
+        """Return a small task."""
+        trained_on = NiahConfig.contract_configs()[0]
+        return [cls.model_validate({"trained_on": trained_on, "limit": 2, "max_seq_lengths": [300]})]
+
+    def canonical(self) -> dict[str, Any]:
+        """Return the fields that change the result; what the harness asks is part of the data hash."""
+        fields: dict[str, Any] = self.model_dump(mode="json", exclude={"include_path", "trained_on"})
+        inner = {**self.trained_on.canonical(), "version": TASKS.version(self.trained_on.name)}
+        return {**fields, "trained_on": inner}
+
+    def with_absolute_paths(self, data_dir: Path | None) -> LmEvalConfig:
+        """Return the configuration with the paths of local data made absolute."""
+        path = self.include_path
+        changes = {
+            "trained_on": self.trained_on.with_absolute_paths(data_dir),
+            "include_path": None if path is None else str(Path(path).expanduser().resolve()),
+        }
+        return self.model_copy(update=changes)
+
+    def build(self, data_dir: Path | None) -> Task:
+        """Build the task that is trained on, and load those of the harness.
+
+        Raises:
+            DataError: If the harness is not installed, has no such task, or its data is not here.
+        """
+        task: Task = self.built_class()(self, data_dir)
+        return task

@@ -1,0 +1,1 @@
+"""Tasks of this project in the format of lm-evaluation-harness."""
