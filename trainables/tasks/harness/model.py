@@ -95,7 +95,7 @@ class HarnessModel(LM):
         return self._likelihoods([self._pair(*request.args) for request in requests])
 
     def loglikelihood_rolling(self, requests: list[Instance]) -> list[float]:
-        """Return the log-likelihood of each text in nats, read in windows that do not overlap."""
+        """Return the log-likelihood of each text in nats, read in windows; only the last one has context."""
         sums = []
         for request in requests:
             tokens_T = encoded(self.tokenizer, request.args[0])
@@ -157,7 +157,7 @@ class HarnessModel(LM):
         """Return the tokens of a context and its continuation; spaces between them belong to the continuation."""
         if not context:
             return self._prefix_T, encoded(self.tokenizer, continuation)
-        bare = context.rstrip()
+        bare = context.rstrip() or context
         continuation = context[len(bare) :] + continuation
         whole_T, context_T = encoded(self.tokenizer, bare + continuation), encoded(self.tokenizer, bare)
         return context_T, whole_T[len(context_T) :]

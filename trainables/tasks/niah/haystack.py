@@ -58,7 +58,7 @@ class Haystack:
         byte_N = np.cumsum(sizes)
         byte_N[1:] -= 1  # the space after the last sentence
         byte_N += bytes_T[-1] - byte_N[-1]  # one that the tokenizer puts in front
-        end_N = np.searchsorted(bytes_T, byte_N, side="left") + 1
+        end_N = np.where(byte_N > 0, np.searchsorted(bytes_T, byte_N, side="left") + 1, 0)
         return end_N - end_N[0]
 
     def fit(self, length: int, answer: str) -> int:
