@@ -305,6 +305,7 @@ class _StubTask(Task):
         """Score a batch; a repeated call needs no more memory and does nothing."""
         self._ledger.stage, self._others = "evaluation", None
         total = min(max_sequences or self._held_out_sequences, self._held_out_sequences)
+        batch_size = min(batch_size, model.sequences_at_once)
         size = min(batch_size, total)
         found = {"val_subset/loss": 1.0}
         if total in self._scored:

@@ -23,7 +23,9 @@ ENWIK8_CUTS = (90_000_000, 95_000_000)
 STDLIB_MAX_BYTES = 4 * 1024 * 1024
 
 EMBEDDED = ("synthetic", "stdlib")
-CATALOGUE = ("enwik8", "tiny_shakespeare", "wikitext2")
+CATALOGUE = ("enwik8", "tiny_shakespeare", "wikitext2", "wikitext2_test")
+_WIKITEXT_ON_HUB = "Salesforce/wikitext:wikitext-2-raw-v1"
+_LICENCE_OF_WIKITEXT = {"licence": "CC BY-SA 3.0 and GFDL"}
 DECLARED_SPLITS = frozenset({"enwik8", "wikitext2"})
 """Catalogue corpora whose splits are fixed by convention: fractions have no effect on them."""
 
@@ -114,7 +116,13 @@ def load_corpus(spec: str, *, data_dir: Path | None, max_bytes: int | None = Non
     elif prefix == "hub":
         corpus = _from_hub(spec, load_hub(rest))
     else:
-        corpus = {"enwik8": _enwik8, "tiny_shakespeare": _tiny_shakespeare, "wikitext2": _wikitext2}[spec](data_dir)
+        load = {
+            "enwik8": _enwik8,
+            "tiny_shakespeare": _tiny_shakespeare,
+            "wikitext2": _wikitext2,
+            "wikitext2_test": _wikitext2_test,
+        }[spec]
+        corpus = load(data_dir)
     return _truncate(corpus, max_bytes)
 
 
@@ -257,19 +265,30 @@ def _wikitext2(data_dir: Path | None) -> Corpus:
     """Raw WikiText-2. It must have its declared training split; no other text is used instead."""
     names = ("train.txt", "valid.txt", "test.txt")
     paths = [_local(data_dir, "wikitext2", name) for name in names]
-    licence = {"licence": "CC BY-SA 3.0 and GFDL"}
     found = [path for path in paths if path is not None]
     if len(found) == len(names):
         train, val, test = (_decode(_read(path, "wikitext2"), path) for path in found)
-        provenance = {"source": "files", "path": str(found[0].parent.resolve()), **licence}
+        provenance = {"source": "files", "path": str(found[0].parent.resolve()), **_LICENCE_OF_WIKITEXT}
         return Corpus("wikitext2", train, val, test, provenance)
     missing = [name for name, path in zip(names, paths, strict=True) if path is None]
     found_on_hub = load_hub(
-        "Salesforce/wikitext:wikitext-2-raw-v1",
+        _WIKITEXT_ON_HUB,
         known_as="wikitext2",
         also_looked_for=", ".join(_place(data_dir, f"wikitext2/{file}") for file in missing),
     )
-    return _from_hub("wikitext2", found_on_hub, licence)
+    return _from_hub("wikitext2", found_on_hub, _LICENCE_OF_WIKITEXT)
+
+
+def _wikitext2_test(data_dir: Path | None) -> Corpus:
+    """The test split of raw WikiText-2 as a whole text."""
+    path = _local(data_dir, "wikitext2", "test.txt")
+    if path is not None:
+        provenance = {"source": "file", "path": str(path.resolve()), **_LICENCE_OF_WIKITEXT}
+        return Corpus("wikitext2_test", _decode(_read(path, "wikitext2_test"), path), provenance=provenance)
+    found = load_hub(
+        _WIKITEXT_ON_HUB, known_as="wikitext2_test", also_looked_for=_place(data_dir, "wikitext2/test.txt")
+    )
+    return Corpus("wikitext2_test", found.test or "", provenance={**found.provenance, **_LICENCE_OF_WIKITEXT})
 
 
 def _enwik8(data_dir: Path | None) -> Corpus:

@@ -48,7 +48,7 @@ def leak_probe(model: LanguageModel, batch: Batch, *, num_positions: int = 8) ->
     count = min(num_positions, len(scored))
     positions = [scored[(2 * k + 1) * len(scored) // (2 * count)] for k in range(count)]
     visible, withheld = torch.zeros(2, dtype=torch.float64, device=batch.inputs_BT.device)
-    for part in batch.split(PROBE_BATCH):
+    for part in batch.split(min(PROBE_BATCH, model.sequences_at_once)):
         targets_BN = part.targets_BT[:, positions]
         full_BNV = model(part.inputs_BT).logits_BTV[:, positions]
         for n, t in enumerate(positions):
@@ -70,5 +70,6 @@ def order_probes(model: LanguageModel, tokens_BT: Tensor) -> dict[str, float]:
         model: In evaluation mode.
         tokens_BT: Sequences, on the model's device.
     """
-    found = [(part_BT.shape[0], model.probes(part_BT)) for part_BT in tokens_BT.split(PROBE_BATCH)]
+    parts = tokens_BT.split(min(PROBE_BATCH, model.sequences_at_once))
+    found = [(part_BT.shape[0], model.probes(part_BT)) for part_BT in parts]
     return {name: sum(size * part[name] for size, part in found) / tokens_BT.shape[0] for name in found[0][1]}

@@ -28,6 +28,8 @@ class LanguageModel(nn.Module):
     in training but not in scoring; no logit may depend on them."""
     answer_length: int | None = None
     """`Task.answer_length`, set by who trains or scores the model on a task."""
+    sequences_at_once: int = 64
+    """Most sequences in one forward pass of scoring and probes; fewer where logits are large."""
     mode: str = ""
     """`ArchitectureConfig.mode`, set by who trains or scores the model: what tables of a task call it."""
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 ATTENTION_NAMES = ("self_attn", "attn", "attention")
 BUILT_AS = "GPT-2, GPT-NeoX, Llama, Qwen2 or Mistral"
@@ -42,3 +45,20 @@ def width_of(model: Any) -> int:
 
 def _has_attention(block: nn.Module) -> bool:
     return any(name in ATTENTION_NAMES for name, _ in block.named_children())
+
+
+def recompute(block: nn.Module) -> None:
+    """Have the backward pass compute a block anew, instead of keeping what its forward pass made."""
+    block.forward = _ComputedAnew(block.forward)  # wraps the method, so that parameter names stay
+
+
+class _ComputedAnew:
+    """Calls a block's forward pass such that the backward pass recomputes it."""
+
+    def __init__(self, forward: Callable[..., Any]) -> None:
+        self.forward = forward
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        if torch.is_grad_enabled():
+            return checkpoint(self.forward, *args, use_reentrant=False, **kwargs)
+        return self.forward(*args, **kwargs)

@@ -73,8 +73,8 @@ class PretrainedConfig(ArchitectureConfig):
     extrapolate: bool = False
     """Whether sequences may be longer than what the model was trained on, as far as its scheme extends it."""
     trained: Trained = "nothing"
-    """Which weights are trained: `nothing`, to score the model as it is; `lora`, low-rank additions; `query_key`,
-    the projections to queries and keys; `everything`."""
+    """Which of the model's weights are trained: `nothing`; `lora`, low-rank additions; `query_key`, the projections
+    to queries and keys; `everything`. The K of an `adaptive_hybrid` is trained in any case."""
     lora: LoraConfig = LoraConfig()
     """For `trained: lora`."""
     quantisation: Quantisation = "none"

@@ -12,6 +12,7 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.architectures.pretrained.adapter import AddedVector, add_at_attention, add_in_last_layers
 from trainables.architectures.pretrained.attention import choose_attention
 from trainables.architectures.pretrained.attractor import add_attractors
+from trainables.architectures.pretrained.blocks import blocks_of, recompute
 from trainables.architectures.pretrained.fine_tuning import choose_trained
 from trainables.architectures.pretrained.loading import load_pretrained
 from trainables.architectures.pretrained.rotary import SCALED, own_rotary, swap_rotations
@@ -26,7 +27,6 @@ READ_AT_ONCE = 1024
 """Tokens of a sequence in one pass before generation: attention takes memory for so many times those before."""
 LOGITS_AT_ONCE = 1 << 27
 """Logits of one forward pass in scoring: 512 MiB in float32, a sequence of 2,730 tokens of 49,152."""
-MOST_AT_ONCE = 64
 
 
 class PretrainedModel(LanguageModel):
@@ -48,11 +48,12 @@ class PretrainedModel(LanguageModel):
         self.at_attention: AddedVector | None = None
         self.in_last_layers: AddedVector | None = None
         self.attractors: nn.ModuleList | None = None
+        choose_trained(config, self.model)  # before parts of ours are in it, which are trained in any case
         self._choose_positions()
-        choose_trained(config, self.model)
         if config.checkpoint_blocks:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
-        self._at_once = min(MOST_AT_ONCE, max(1, LOGITS_AT_ONCE // (vocab_size * max_seq_len)))
+            for block in blocks_of(config.model, self.model):
+                recompute(block)
+        self.sequences_at_once = max(1, min(self.sequences_at_once, LOGITS_AT_ONCE // (vocab_size * max_seq_len)))
 
     def _choose_positions(self) -> None:
         """Let the model learn of positions as configured."""
@@ -105,11 +106,6 @@ class PretrainedModel(LanguageModel):
         """Return the logits over the task's vocabulary, in float32 or wider."""
         logits_BTV = logits_BTV[..., : self.vocab_size]
         return logits_BTV.to(torch.promote_types(logits_BTV.dtype, torch.float32))
-
-    @property
-    def sequences_at_once(self) -> int:
-        """As many as keep the logits below half a GiB."""
-        return self._at_once
 
     @property
     def _can_be_continued(self) -> bool:

@@ -6,14 +6,12 @@ The modules inserted between its embedding and its first block are trained. If a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
-from trainables.architectures.pretrained.blocks import ATTENTION_NAMES, BUILT_AS, blocks_of
+from trainables.architectures.pretrained.blocks import ATTENTION_NAMES, BUILT_AS, blocks_of, recompute
 from trainables.architectures.pretrained.fields import Dtype, Quantisation
 from trainables.architectures.pretrained.loading import load_pretrained
 
@@ -142,7 +140,7 @@ def load_backbone(
         if attention != "kept":
             _bypass_attention(block, keep_input=attention == "identity", is_mapped=opened.is_mapped)
         if checkpoint_blocks:
-            block.forward = _ComputedAnew(block.forward)  # wraps the method, so that parameter names stay
+            recompute(block)
     return HuggingFaceBackbone(model, vocab_size=vocab_size, frozen=frozen, train_head=train_head)
 
 
@@ -163,18 +161,6 @@ class _Bypass(nn.Module):
     def forward(self, hidden_states: Tensor, *_: Any, **__: Any) -> tuple[Tensor, None]:
         """Return the normed input or zero, and no attention weights."""
         return hidden_states if self.keep_input else torch.zeros_like(hidden_states), None
-
-
-class _ComputedAnew:
-    """Calls a block's forward pass such that the backward pass recomputes it."""
-
-    def __init__(self, forward: Callable[..., Any]) -> None:
-        self.forward = forward
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if torch.is_grad_enabled():
-            return checkpoint(self.forward, *args, use_reentrant=False, **kwargs)
-        return self.forward(*args, **kwargs)
 
 
 def _bypass_attention(block: nn.Module, *, keep_input: bool, is_mapped: bool) -> None:

@@ -176,7 +176,7 @@ class TextTask(Task):
         fix = "set test_fraction above 0"
         check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
         total = self._total(device)
-        for batch in self._windows(split, max_sequences, batch_size):
+        for batch in self._windows(split, max_sequences, min(batch_size, model.sequences_at_once)):
             self._add(total, model(batch.inputs_BT.to(device)).logits_BTV, batch)
         return total.metrics(split if max_sequences is None else f"{split}_subset")
 

@@ -33,8 +33,8 @@ class TextConfig(TaskConfig):
     """The text, its splits and its tokenizer."""
 
     corpus: str = "synthetic"
-    """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `enwik8`, `file:PATH` or
-    `hub:REPOSITORY[:CONFIGURATION]`."""
+    """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `wikitext2_test` (its test split alone, for a
+    model that is trained on other text), `enwik8`, `file:PATH` or `hub:REPOSITORY[:CONFIGURATION]`."""
     tokenizer: str = "char"
     """`char`, `byte`, `bpe`, or `hf:PATH_OR_REPOSITORY` or `package:NAME`, that of a pretrained model."""
     bpe_vocab_size: int = Field(1024, ge=256, le=65536)
@@ -128,6 +128,9 @@ class LanguageConfig(TextConfig):
     evaluation_length: int | None = Field(None, ge=2)
     """Tokens of longer windows that are scored by position, and for which the model is built. None: no such
     windows."""
+    passage_tokens: int | None = Field(None, ge=2)
+    """Tokens of the passage of each held-out split on which a seed is scored, another one for each seed: replicates
+    of a model that is not trained would be equal otherwise. None: the whole splits."""
     samples: SamplesConfig | None = None
     """Text generated at the end of training. None: nothing."""
 
@@ -149,6 +152,15 @@ class LanguageConfig(TextConfig):
             )
         return self
 
+    @model_validator(mode="after")
+    def _passages_hold_a_window(self) -> LanguageConfig:
+        longest = self.evaluation_length or self.context_length
+        if self.passage_tokens is not None and self.passage_tokens < longest:
+            raise ValueError(
+                f"passage_tokens={self.passage_tokens} must be at least {longest}, the tokens of the longest window"
+            )
+        return self
+
     @property
     def microbatch_invariant(self) -> bool:
         """Every position of a training sequence is scored."""
@@ -157,7 +169,7 @@ class LanguageConfig(TextConfig):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with an explicit stride."""
         fields = {**super().canonical(), "stride": self.stride or self.context_length}
-        for name in ("evaluation_length", "samples"):
+        for name in ("evaluation_length", "passage_tokens", "samples"):
             if fields[name] is None:
                 del fields[name]
         return fields

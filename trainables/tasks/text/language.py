@@ -10,10 +10,13 @@ Conventions that determine the numbers (those shared by all text tasks are in `b
 - *Beyond the training length.* With `evaluation_length`, each split is also read in disjoint windows of that many
   tokens, and scored by position: band 1 has the positions of training, band 2 as many after them, and so
   on. The rest of the split after the last whole window is left out, so that all bands cover the same windows.
+- *Passages.* With `passage_tokens`, each held-out split is cut into passages of that many predictions. They are
+  dealt out to the seeds in a random order that is always the same: no two seeds below their number share one.
 """
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Iterator
 from functools import cached_property
@@ -28,6 +31,7 @@ from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Metric, Split
+from trainables.randomness import generator
 from trainables.tasks.scoring import evenly_spaced, token_nats
 from trainables.tasks.text.base import TextTask, TextTotal, split_text
 from trainables.tasks.text.config import LanguageConfig
@@ -57,7 +61,8 @@ class LanguageTask(TextTask):
 
     def _check_lengths(self) -> None:
         for split, tokens in self.tokens.items():
-            name = "context_length" if split == "train" else "evaluation_length"
+            held_out = "evaluation_length" if self.config.passage_tokens is None else "passage_tokens"
+            name = "context_length" if split == "train" else held_out
             length = getattr(self.config, name)
             needed = MIN_HELD_OUT_TOKENS if length is None else length + 1
             reason = "" if length is None else f" ({name}={length}, and one to predict)"
@@ -66,6 +71,20 @@ class LanguageTask(TextTask):
                     f"corpus '{self.config.corpus}': the {split} split has {len(tokens)} tokens and needs "
                     f"{needed}{reason}; use a longer text or change val_fraction, test_fraction or max_bytes"
                 )
+
+    def for_seed(self, seed: int) -> LanguageTask:
+        """Return the task with the passages of this seed, if it has any."""
+        size = self.config.passage_tokens
+        if size is None:
+            return self
+        own = copy.copy(self)
+        own.tokens = dict(self.tokens)
+        for split in self.splits:
+            count = (len(self.tokens[split]) - 1) // size
+            order = torch.randperm(count, generator=generator(0, "passages", split))
+            start = size * int(order[seed % count])
+            own.tokens[split] = self.tokens[split][start : start + size + 1]
+        return own
 
     @property
     def max_length(self) -> int:
@@ -181,7 +200,7 @@ class LanguageTask(TextTask):
         """Return the score of each band, and the difference of the last to the first."""
         totals: list[TextTotal] = [self._total(device) for _ in self._bands]
         # As many tokens in one pass as in ordinary windows, for which memory was estimated.
-        size = max(1, batch_size * self.context_length // self.max_length)
+        size = max(1, min(batch_size, model.sequences_at_once) * self.context_length // self.max_length)
         for windows_BT in self._long_windows(split).split(size):
             inputs_BT, targets_BT = windows_BT[:, :-1].long(), windows_BT[:, 1:].long()
             nats_BT = token_nats(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device)).double()
