@@ -111,7 +111,8 @@ def _run(config: TrialConfig, stub: _StubTask, ledger: Ledger, micro_batch_size:
         stub.watch(trainer.model, reads)
         trainer.optimizer.register_step_pre_hook(lambda *_: setattr(ledger, "stage", "optimizer"))
         trainer.optimizer.register_step_post_hook(lambda *_: ledger.hide_again())
-        weights = [*trainer.model.parameters(), *trainer.model.buffers()]
+        whole = [*trainer.model.parameters(), *trainer.model.buffers()]
+        weights = trainer.model.on_device() if device == "cuda" else whole
         if device == "cuda":  # a model is built in host memory first
             watching.enter_context(ledger)
             ledger.add(weights)

@@ -52,6 +52,10 @@ class LanguageModel(nn.Module):
         found = self.stream(tokens_BT, state)
         return None if found is None else (found[0][:, -1], found[1])
 
+    def on_device(self) -> list[Tensor]:
+        """Return the parameters and buffers that are on the model's device at the same time."""
+        return [*self.parameters(), *self.buffers()]
+
     @property
     def frozen_state(self) -> frozenset[str]:
         """Names of state that never changes and can be restored from elsewhere; checkpoints leave it out."""

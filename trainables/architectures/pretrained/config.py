@@ -23,6 +23,7 @@ from trainables.architectures.pretrained.fields import (
     Quantisation,
     SwappedEncoding,
     Trained,
+    said_of_model,
 )
 from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
 from trainables.layers.encodings.fields import AttractorConfig
@@ -82,8 +83,8 @@ class PretrainedConfig(ArchitectureConfig):
     dtype: Dtype = "float32"
     """Of the other weights, and of the computation. `bfloat16` is slow on a CPU without its instructions."""
     offload: bool = False
-    """Keep the weights in host memory and bring each layer's to the GPU when it computes: less of its memory, much
-    more time. Without effect on a CPU."""
+    """Keep the weights in host memory and bring those of each module to the GPU when it computes, by accelerate: it
+    takes little of the GPU's memory and much more time. Without effect on a CPU."""
     checkpoint_blocks: bool = False
     """Activation checkpointing: the backward pass recomputes each block instead of keeping its activations."""
 
@@ -119,10 +120,10 @@ class PretrainedConfig(ArchitectureConfig):
                 f"trained={self.trained} with quantisation={self.quantisation}: weights in 8 or 4 bits have no "
                 "gradients; set trained=lora, or quantisation=none"
             )
-        if self.offload and self.trained in {"query_key", "everything"}:
+        if self.offload and self.trained != "nothing":
             raise ValueError(
-                f"trained={self.trained} with offload=true: weights that stay in host memory are not trained; set "
-                "trained=lora or nothing, or offload=false"
+                f"trained={self.trained} with offload=true: weights that stay in host memory are for scoring; set "
+                "trained=nothing, or offload=false"
             )
         return self
 
@@ -194,7 +195,8 @@ class PretrainedConfig(ArchitectureConfig):
         if self.trained != "lora":
             del fields["lora"]
         if not self.is_untrained:
-            fields["model"] = HUGGING_FACE + source_hash(self.model)
+            with said_of_model():
+                fields["model"] = HUGGING_FACE + source_hash(self.model)
             for name in _OF_UNTRAINED:
                 del fields[name]
         return fields

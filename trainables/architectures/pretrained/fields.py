@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
@@ -24,6 +26,15 @@ Trained = Literal["nothing", "lora", "query_key", "everything"]
 or all."""
 
 Projection = Literal["q", "k", "v", "o"]
+
+
+@contextmanager
+def said_of_model() -> Iterator[None]:
+    """Let messages about a source's files name the field `model`, where they speak of a `backbone`."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(str(error).replace("backbone '", "model '", 1)) from error
 
 
 class SwappedEncoding(EncodingConfig):

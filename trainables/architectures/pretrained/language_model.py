@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,10 @@ from trainables.architectures.pretrained.adapter import AddedVector, add_at_atte
 from trainables.architectures.pretrained.attention import choose_attention
 from trainables.architectures.pretrained.attractor import add_attractors
 from trainables.architectures.pretrained.blocks import blocks_of, recompute
+from trainables.architectures.pretrained.fields import said_of_model
 from trainables.architectures.pretrained.fine_tuning import choose_trained
 from trainables.architectures.pretrained.loading import load_pretrained
+from trainables.architectures.pretrained.offloading import largest_part, offload
 from trainables.architectures.pretrained.rotary import SCALED, own_rotary, swap_rotations
 from trainables.architectures.pretrained.sequence_state import SequenceState, nothing_read, own_copy
 from trainables.architectures.pretrained.untrained import build_untrained
@@ -42,7 +44,8 @@ class PretrainedModel(LanguageModel):
         if config.is_untrained:
             self.model = build_untrained(config, vocab_size=vocab_size, max_seq_len=max_seq_len)
         else:
-            opened = load_pretrained(config.model, quantisation=config.quantisation, dtype=config.dtype)
+            with said_of_model():
+                opened = load_pretrained(config.model, quantisation=config.quantisation, dtype=config.dtype)
             self.model = _keeping_weights(opened.model)
         self._check_sizes(vocab_size, max_seq_len)
         self.at_attention: AddedVector | None = None
@@ -96,6 +99,21 @@ class PretrainedModel(LanguageModel):
         """Return by which factor the position scheme extends those that the model was trained on."""
         encoding = self.config.encoding
         return encoding.scale if encoding is not None and encoding.scheme in SCALED else 1.0
+
+    def to(self, *args: Any, **options: Any) -> Self:
+        """Move to a device and dtype; weights that are offloaded stay, and are brought there when they compute."""
+        device = torch.empty(0).to(*args, **options).device
+        if not self.config.offload or device.type == "cpu":
+            return super().to(*args, **options)
+        offload(self.model, device)
+        for name, part in self.named_children():
+            if name != "model":
+                part.to(*args, **options)
+        return self
+
+    def on_device(self) -> list[Tensor]:
+        """Return all weights, or if they are offloaded those of the largest module."""
+        return largest_part(self.model) if self.config.offload else super().on_device()
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         """Predict the next token at every position."""

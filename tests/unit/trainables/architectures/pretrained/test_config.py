@@ -106,7 +106,7 @@ def test_as_published_fills_in_what_is_there() -> None:
             {"model": "hf:x/y", "quantisation": "4bit", "trained": "query_key"},
             "have no gradients; set trained=lora",
         ),
-        ({"offload": True, "trained": "everything"}, "weights that stay in host memory are not trained"),
+        ({"offload": True, "trained": "everything"}, "weights that stay in host memory are for scoring"),
         ({"parameter_budget": 1000}, "parameter_budget is for models built here"),
         ({"encoding": {"scheme": "learned"}}, "never seen: choose another scheme"),
         ({"encoding": {"scheme": "hybrid", "applied": "added"}}, "set applied=rotary"),

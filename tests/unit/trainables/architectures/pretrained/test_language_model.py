@@ -10,11 +10,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.configs import small_config
 from tests.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained import language_model
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.language_model import PretrainedModel
+from trainables.randomness import initialise
 from trainables.tasks.generation import generate
+from trainables.training.loop import Trainer, train
+from trainables.training.numerics import Numerics
 
 SCHEMES: list[dict[str, Any]] = [
     {},
@@ -214,6 +218,55 @@ def test_a_vocabulary_beyond_the_model_is_refused(tmp_path: Path) -> None:
     built().model.save_pretrained(tmp_path)
     with pytest.raises(ValueError, match="knows 29 tokens, and the task has 30; choose the model's own tokenizer"):
         PretrainedConfig(model=f"hf:{tmp_path}").build(vocab_size=30, max_seq_len=8)
+
+
+@pytest.mark.parametrize("source", ["hf:./nowhere", "hf:nobody/nothing", "package:llm-none"])
+def test_a_model_that_is_not_there_is_named_by_its_field(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    with pytest.raises(ValueError, match=rf"^model '{source}'"):
+        PretrainedConfig(model=source).build(vocab_size=9, max_seq_len=8)
+    with pytest.raises(ValueError, match=rf"^model '{source}'"):
+        PretrainedConfig(model=source).canonical()
+
+
+TRAINED: list[dict[str, Any]] = [
+    {"trained": "everything", "encoding": {"scheme": "yarn", "scale": 2.0}},
+    {"trained": "lora", "adapter": {"last_layers": 1}, "attractor": {"last_layers": 1}, "dropout": 0.1},
+    {"trained": "nothing", "encoding": {"scheme": "adaptive_hybrid", "transition": 8.0, "width": 2.0}},
+]
+
+
+@pytest.mark.parametrize("fields", TRAINED, ids=name_of)
+def test_training_goes_on_from_a_checkpoint_without_frozen_weights(fields: dict[str, Any], tmp_path: Path) -> None:
+    architecture = {"name": "pretrained", "model": "untrained:llama", "bias": False, **fields}
+    config = small_config(architecture=architecture, budget={"steps": 6, "batch_size": 4, "report_every": 3})
+    task = config.task.build(None)
+    whole = Trainer(config, 0, task, Numerics())
+    reports = list(whole.reports())
+    assert reports[-1].outcome == "finished"
+    begun = Trainer(config, 0, task, Numerics())
+    next(iter(begun.reports()))
+    begun.save(tmp_path / "checkpoint.pt")
+    saved = torch.load(tmp_path / "checkpoint.pt", weights_only=True)["model"]
+    assert saved.keys() == begun.model.state_dict().keys() - begun.model.frozen_state
+    resumed = Trainer(config, 0, task, Numerics())
+    resumed.load(tmp_path / "checkpoint.pt")
+    last = list(resumed.reports())[-1]
+    assert last.metrics["val/bits_per_char"] == reports[-1].metrics["val/bits_per_char"]
+    before = PretrainedConfig(**{key: value for key, value in architecture.items() if key != "name"})
+    start = before.model_copy(update={"d_model": 16, "num_layers": 2, "num_heads": 2})
+    fresh = start.build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
+    initialise(fresh, 0)
+    moved = {
+        name for name, value in whole.model.state_dict().items() if not torch.equal(value, fresh.state_dict()[name])
+    }
+    assert moved == set(saved), "what is trained moves, and nothing else"
+
+
+def test_a_model_is_scored_without_training() -> None:
+    config = small_config(architecture={"name": "pretrained"}, budget={"steps": 0, "eval_sequences": 2})
+    (report,) = train(config, 0, config.task.build(None))
+    assert report.outcome == "finished" and abs(report.metrics["probe/leak"]) < 1e-5
 
 
 def test_padding_before_an_attractor_is_refused() -> None:
