@@ -16,6 +16,7 @@ _COMPUTING = (
     "trainables/config",
     "trainables/data",
     "trainables/layers",
+    "trainables/diagnostics",
     "trainables/architectures",
     "trainables/tasks",
     "trainables/training",

@@ -5,7 +5,6 @@ Many arms in one panel hide each other, so each panel shows only one arm and the
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from analysis.report.plotting import (
     GREY,
     INK,
     VERMILLION,
-    WIDTH_INCHES,
+    grid_of_panels,
     headline,
     save,
     style,
@@ -27,9 +26,7 @@ from analysis.results.curves import Curve, curves_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-_COLUMNS = 4
 _SHOWN_FROM = 0.2
 """Fraction of training after which the vertical axis fits the curves; the initial fall would flatten them."""
 
@@ -56,7 +53,7 @@ def learning_curves(
     found = curves_of(state, metric, confidence=confidence)
     curves, info, reference = found.arms, found.metric, found.reference
     with style():
-        figure, panels = _panels(len(curves))
+        figure, panels = grid_of_panels(len(curves))
         for axes, curve in zip(panels, curves, strict=True):
             _draw(axes, curve, reference)
         notes = _fit(panels, curves)
@@ -76,28 +73,6 @@ def learning_curves(
         written = save(figure, path)
     columns = ("arm", "step", "mean", "ci_low", "ci_high", "null", "seed", "value", "in_mean")
     return [written, write_csv(path, columns, _records(curves))]
-
-
-def _panels(count: int) -> tuple[Figure, list[Axes]]:
-    from matplotlib.figure import Figure
-
-    columns = min(_COLUMNS, count)
-    rows = math.ceil(count / columns)
-    top, bottom, panel = 1.05, 0.55, 1.65
-    height = top + bottom + panel * rows
-    figure = Figure(figsize=(WIDTH_INCHES, height))
-    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
-    figure.subplots_adjust(
-        left=0.085, right=0.985, top=1 - top / height, bottom=bottom / height, wspace=0.1, hspace=0.32
-    )
-    panels: list[Axes] = list(grid.flat)
-    for inner in grid[:, 1:].flat:
-        inner.tick_params(axis="y", length=0)
-    for unused in panels[count:]:
-        unused.set_visible(False)
-    for above_gap in panels[max(0, count - columns) : count]:
-        above_gap.tick_params(labelbottom=True)
-    return figure, panels[:count]
 
 
 def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:

@@ -7,16 +7,21 @@ Ito's, which colour-blind readers can tell apart.
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 WIDTH_INCHES = 8.0
 """At 100 dots an inch the 800 pixels of a README."""
+
+_COLUMNS = 4
+"""Panels in a row."""
 
 BLUE, VERMILLION, GREY, INK, FAINT = "#0072B2", "#D55E00", "#6E6E6E", "#222222", "#D9D9D9"
 
@@ -46,6 +51,29 @@ def style() -> Iterator[None]:
             }
         )
         yield
+
+
+def grid_of_panels(count: int) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels of the same axes, at most four in a row, and the panels."""
+    from matplotlib.figure import Figure
+
+    columns = min(_COLUMNS, count)
+    rows = math.ceil(count / columns)
+    top, bottom, panel = 1.05, 0.55, 1.65
+    height = top + bottom + panel * rows
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
+    figure.subplots_adjust(
+        left=0.085, right=0.985, top=1 - top / height, bottom=bottom / height, wspace=0.1, hspace=0.32
+    )
+    panels: list[Axes] = list(grid.flat)
+    for inner in grid[:, 1:].flat:
+        inner.tick_params(axis="y", length=0)
+    for unused in panels[count:]:
+        unused.set_visible(False)
+    for above_gap in panels[max(0, count - columns) : count]:
+        above_gap.tick_params(labelbottom=True)
+    return figure, panels[:count]
 
 
 def headline(figure: Figure, title: str, subtitle: str) -> None:

@@ -85,6 +85,25 @@ def export(
 
 
 @verb
+def diagnose(
+    output: Output,
+    encoding: Annotated[
+        list[str] | None, typer.Option("--encoding", metavar="NAME", help="Only this encoding; may be repeated.")
+    ] = None,
+    positions: Annotated[int, typer.Option("--positions", help="How many, from the first on.")] = 100_000,
+    width: Annotated[int, typer.Option("--width", help="Of a vector, or of a head's rotated part.")] = 64,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Write tables and figures there.")
+    ] = None,
+    figures: Annotated[str, typer.Option("--figures", help="svg, png or pdf.")] = "svg",
+) -> None:
+    """Measure encodings of positions: collisions, recurrence, spectrum, gaps, discrepancy."""
+    from sweeps.cli.diagnosis import encodings
+
+    encodings.diagnose_encodings(output, encoding or [], positions=positions, width=width, to=to, figures=figures)
+
+
+@verb
 def receipt(output: Output, study: StoredStudy) -> None:
     """Show what a sweep's memory was estimated, reserved and used."""
     from sweeps.cli import results

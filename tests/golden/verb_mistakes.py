@@ -81,6 +81,11 @@ CALLS = {
     "unknown space": of("spaces", "kuramotto"),
     "claims of an unknown study": of("claims", "kuramoto_phase"),
     "ui on no port": of("ui", "--port", "0"),
+    "diagnose an unknown encoding": of("diagnose", "--encoding", "22_7"),
+    "diagnose one position": of("diagnose", "--positions", "1"),
+    "diagnose an odd width": of("diagnose", "--width", "7"),
+    "diagnose into a file": with_file("here", "", "diagnose", "--encoding", "pi", "--to", "here"),
+    "diagnose into unknown figures": of("diagnose", "--figures", "svgz"),
 }
 
 RESULTS = {

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
 from tests.mutants.in_data import MUTANTS as IN_DATA
+from tests.mutants.in_diagnostics import MUTANTS as IN_DIAGNOSTICS
 from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
@@ -27,6 +28,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_RESONANT_BLOCKS,
     *IN_TPI,
     *IN_PI_SPIRAL,
+    *IN_DIAGNOSTICS,
     *IN_SWEEPS,
     *IN_OPERATIONS,
 )

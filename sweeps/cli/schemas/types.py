@@ -28,6 +28,7 @@ from sweeps.cli.schemas.planning import (
     Text,
 )
 from sweeps.fields import Scale
+from trainables.diagnostics.diagnosis import EncodingDiagnosis
 
 ReplicateStatus = Literal[
     "finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted",
@@ -338,6 +339,7 @@ OF_VERBS: dict[str, Any] = {
     "claims": list[Claim],
     "compare": ComparedSweeps,
     "curves": CurvesJson,
+    "diagnose": Annotated[list[EncodingDiagnosis], Field(min_length=1)],
     "doctor": Annotated[list[DoctorCheck], Field(min_length=1)],
     "estimate": EstimateJson,
     "export": ExportJson,

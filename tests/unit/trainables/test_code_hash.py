@@ -20,6 +20,7 @@ PARTS = (
     "trainables/config",
     "trainables/data",
     "trainables/layers",
+    "trainables/diagnostics",
     "trainables/architectures",
     "trainables/tasks",
     "trainables/training",

@@ -51,6 +51,7 @@ READING = {
     "receipt": ["receipt", "tiny.yaml"],
     "compare": ["compare", "tiny:transformer", ":kuramoto"],
     "gc": ["gc", "tiny.yaml", "--dry-run"],
+    "diagnose": ["diagnose", "--positions", "200"],
     "schema": ["schema", "status"],
 }
 

@@ -1,0 +1,1 @@
+"""The verb `diagnose`: encodings of positions in closed form, and trained models."""
