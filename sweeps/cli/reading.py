@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.options import FollowLog, Keep, Metric, StoredStudy, UnreadPlugins, verb
+from sweeps.cli.options import (
+    FollowLog,
+    Keep,
+    Metric,
+    Overrides,
+    Plugins,
+    Scale,
+    StoredStudy,
+    UnreadPlugins,
+    verb,
+)
 from sweeps.console import Output
 
 
@@ -87,20 +97,41 @@ def export(
 @verb
 def diagnose(
     output: Output,
+    study: Annotated[
+        str | None,
+        typer.Argument(metavar="[STUDY[:ARM]]", help="An arm's model, or the baseline's; without it, encodings."),
+    ] = None,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    plugin: Plugins = None,
     encoding: Annotated[
         list[str] | None, typer.Option("--encoding", metavar="NAME", help="Only this encoding; may be repeated.")
     ] = None,
-    positions: Annotated[int, typer.Option("--positions", help="How many, from the first on.")] = 100_000,
-    width: Annotated[int, typer.Option("--width", help="Of a vector, or of a head's rotated part.")] = 64,
-    to: Annotated[
-        Path | None, typer.Option("--to", metavar="FOLDER", help="Write tables and figures there.")
+    positions: Annotated[int | None, typer.Option(help="Of encodings, from the first on; 100,000.")] = None,
+    width: Annotated[int | None, typer.Option(help="Of an encoding's vector; 64.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="The replicate whose weights are measured; 0.")] = None,
+    length: Annotated[int | None, typer.Option(min=1, help="Of a model's sequences; as in training.")] = None,
+    sequences: Annotated[int | None, typer.Option(min=1, help="How many of them; 64.")] = None,
+    stream_to: Annotated[
+        int | None, typer.Option(min=0, help="Longest sequence read in chunks, for its cost; 65,536.")
     ] = None,
+    max_seconds: Annotated[float | None, typer.Option(min=0, help="For that; 60.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write tables and figures.")] = None,
     figures: Annotated[str, typer.Option("--figures", help="svg, png or pdf.")] = "svg",
 ) -> None:
-    """Measure encodings of positions: collisions, recurrence, spectrum, gaps, discrepancy."""
-    from sweeps.cli.diagnosis import encodings
+    """Measure encodings of positions in closed form, or a model: loss by position, attention, cost by length."""
+    from sweeps.cli.diagnosis.diagnose import OfEncodings, OfModels
+    from sweeps.cli.diagnosis.diagnose import diagnose as run
+    from sweeps.studies.catalogue import StudyArguments
 
-    encodings.diagnose_encodings(output, encoding or [], positions=positions, width=width, to=to, figures=figures)
+    run(
+        output,
+        None if study is None else StudyArguments(study, scale, sets or []),
+        OfEncodings(encoding, positions, width),
+        OfModels(seed, length, sequences, stream_to, max_seconds),
+        to=to,
+        figures=figures,
+    )
 
 
 @verb

@@ -86,6 +86,11 @@ CALLS = {
     "diagnose an odd width": of("diagnose", "--width", "7"),
     "diagnose into a file": with_file("here", "", "diagnose", "--encoding", "pi", "--to", "here"),
     "diagnose into unknown figures": of("diagnose", "--figures", "svgz"),
+    "diagnose the seed of an encoding": of("diagnose", "--seed", "1"),
+    "diagnose the encoding of a study": of("diagnose", "tiny.yaml", "--encoding", "pi"),
+    "diagnose an unknown arm": of("diagnose", "tiny.yaml:kuramotto"),
+    "diagnose an unknown study": of("diagnose", "quickstrt:kuramoto_K1"),
+    "diagnose sequences longer than the text": of("diagnose", "tiny.yaml:kuramoto", "--length", "999999"),
 }
 
 RESULTS = {

@@ -11,6 +11,11 @@ _UNIFORMITY = "trainables/diagnostics/uniformity.py"
 _FORM_TESTS = "tests/unit/trainables/diagnostics/test_closed_forms.py"
 _TESTS = "tests/unit/trainables/diagnostics/test_diagnosis.py"
 
+_COST = "trainables/inspection/cost.py"
+_ATTENTION = "trainables/inspection/attention.py"
+_COST_TESTS = "tests/unit/trainables/inspection/test_cost.py"
+_ATTENTION_TESTS = "tests/unit/trainables/inspection/test_attention.py"
+
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="phases_of_32_bits",
@@ -59,5 +64,21 @@ MUTANTS: tuple[Mutant, ...] = (
         old="return float(max((rank / size - ordered).max(), (ordered - (rank - 1) / size).max()))",
         new="return float((rank / size - ordered).max())",
         caught_by=f"{_TESTS}::test_star_discrepancy_is_its_definition",
+    ),
+    Mutant(
+        name="a_view_counts_as_small",
+        meaning="a state that keeps a large storage alive by a small view seems not to grow",
+        file=_COST,
+        old="item.untyped_storage().nbytes()",
+        new="item.nbytes",
+        caught_by=f"{_COST_TESTS}::test_a_view_counts_with_the_storage_that_it_keeps",
+    ),
+    Mutant(
+        name="attention_without_its_bias",
+        meaning="a bias on the scores, as ALiBi's, is left out of the map",
+        file=_ATTENTION,
+        old="scores = scores + attn_mask",
+        new="scores = scores.masked_fill(attn_mask < 0, -math.inf) if attn_mask.max() > 0 else scores",
+        caught_by=f"{_ATTENTION_TESTS}::test_the_weights_are_those_of_the_call",
     ),
 )

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
 
+from sweeps.cli.diagnosis.files import (
+    FIGURES,
+    POSITIONS_FILE,
+    made_folder,
+    write_positions_csv,
+    write_rows,
+    writing_to,
+)
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, nearest
 from trainables.diagnostics.closed_forms import ENCODINGS, vectors_of
 from trainables.diagnostics.curves import curves_of
 from trainables.diagnostics.diagnosis import MIN_POSITIONS, EncodingDiagnosis, diagnose
-from trainables.diagnostics.similarity import COLLISION, FAR, PUBLISHED_OFFSETS
+from trainables.diagnostics.similarity import COLLISION, FAR
 from trainables.diagnostics.vectors import PositionVectors
 
 DEFAULT_POSITIONS = 100_000
+DEFAULT_WIDTH = 64
 MOST_POSITIONS = 10_000_000
-SUFFIXES = ("svg", "png", "pdf")
-PUBLISHED_TABLE = "positional_diag.csv"
-"""The published file: the similarity of the π-spiral and of RoPE at some offsets."""
 
 
 def diagnose_encodings(
     output: Output, names: Sequence[str], *, positions: int, width: int, to: Path | None, figures: str
 ) -> None:
     """Print what is measured of encodings; write it and figures to a folder if `to` is given."""
-    if figures not in SUFFIXES:
-        raise UserError(f"--figures {figures}: no such format; {nearest(figures, SUFFIXES)}")
+    if figures not in FIGURES:
+        raise UserError(f"--figures {figures}: no such format; {nearest(figures, FIGURES)}")
     if not MIN_POSITIONS <= positions <= MOST_POSITIONS:
         raise UserError(f"--positions {positions}: must be from {MIN_POSITIONS} to {MOST_POSITIONS:,}")
     if width % 2 or width < 4:
@@ -39,9 +44,11 @@ def diagnose_encodings(
             raise UserError(f"--encoding {name}: no such encoding; {nearest(name, ENCODINGS)}")
     chosen = [vectors_of(ENCODINGS[name], width, name=name) for name in dict.fromkeys(names or ENCODINGS)]
     if to is not None:
-        _make_folder(to)
+        made_folder(to)
     found = [diagnose(vectors, positions) for vectors in chosen]
-    output.show([asdict(each) for each in found], lambda out: _print(out, found, width))
+    output.show(
+        {"encodings": [asdict(each) for each in found], "model": None}, lambda out: _print(out, found, width)
+    )
     if to is not None:
         written = _write(chosen, found, positions, to, figures)
         output.say(f"wrote {', '.join(str(path) for path in written)}")
@@ -85,13 +92,6 @@ def _text(value: float | None, form: str = "d") -> str:
     return "–" if value is None else format(value, form)
 
 
-def _make_folder(to: Path) -> None:
-    try:
-        to.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--to {to}: cannot be a folder: {error}") from error
-
-
 def _write(
     chosen: Sequence[PositionVectors], found: Sequence[EncodingDiagnosis], positions: int, to: Path, suffix: str
 ) -> list[Path]:
@@ -102,39 +102,18 @@ def _write(
     by_lag = {c.encoding: (c.lags, c.lowest, c.highest) for c in curves if c.lags}
     spectra = {c.encoding: (c.frequencies, c.power) for c in curves if c.power}
     sizes = {c.encoding: (c.sizes, c.discrepancy) for c in curves if c.discrepancy}
-    try:
+    with writing_to(to):
         return [
             *figures.similarity_by_lag(by_lag, to / f"similarity.{suffix}"),
             *figures.spectrum(spectra, to / f"spectrum.{suffix}"),
             *figures.discrepancy(sizes, to / f"discrepancy.{suffix}"),
             _write_offsets(found, to / "offsets.csv"),
-            write_published_table(to / PUBLISHED_TABLE),
+            write_positions_csv(to / POSITIONS_FILE),
         ]
-    except OSError as error:
-        raise UserError(f"--to {to}: cannot be written: {error}") from error
 
 
 def _write_offsets(found: Sequence[EncodingDiagnosis], path: Path) -> Path:
     rows = [
         (each.encoding, at.offset, at.mean, at.std, at.low, at.high) for each in found for at in each.at_offsets
     ]
-    return _write_rows(path, ("encoding", "offset", "mean", "std", "low", "high"), rows)
-
-
-def write_published_table(path: Path, width: int = 64) -> Path:
-    """Write the published table of similarities by offset, of the π-spiral and of RoPE; return its path."""
-    import numpy as np
-
-    offsets = np.array(PUBLISHED_OFFSETS)
-    start = np.zeros_like(offsets)
-    columns = [vectors_of(ENCODINGS[name], width).between(start, offsets) for name in ("pi", "rope")]
-    header = ("offset", "cosine_sim_pi_spiral", "cosine_sim_rope")
-    return _write_rows(path, header, list(zip(PUBLISHED_OFFSETS, *columns, strict=True)))
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]]) -> Path:
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows([f"{cell:.9g}" if isinstance(cell, float) else cell for cell in row] for row in rows)
-    return path
+    return write_rows(path, ("encoding", "offset", "mean", "std", "low", "high"), rows)

@@ -81,12 +81,23 @@ def _described_types() -> Iterator[type]:
     from analysis.results import memory as receipt
     from analysis.results import sweeps as compare
     from sweeps.cli.schemas import curves as json_curves
+    from sweeps.cli.schemas import diagnosis as json_diagnosis
     from sweeps.cli.schemas import planning as json_planning
     from sweeps.cli.schemas import types as json_types
     from trainables.diagnostics import diagnosis, similarity, uniformity
 
     diagnostics = (diagnosis, similarity, uniformity)
-    for module in (claims, compare, receipt, results, *diagnostics, json_curves, json_planning, json_types):
+    for module in (
+        claims,
+        compare,
+        receipt,
+        results,
+        *diagnostics,
+        json_curves,
+        json_diagnosis,
+        json_planning,
+        json_types,
+    ):
         for value in vars(module).values():
             if isinstance(value, type) and (dataclasses.is_dataclass(value) or is_typeddict(value)):
                 yield value

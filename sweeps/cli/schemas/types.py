@@ -16,6 +16,7 @@ from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
 from analysis.results.sweeps import ComparedSweeps
 from sweeps.cli.schemas.curves import CurvesJson
+from sweeps.cli.schemas.diagnosis import DiagnoseJson
 from sweeps.cli.schemas.planning import (
     Amount,
     CheckJson,
@@ -28,7 +29,6 @@ from sweeps.cli.schemas.planning import (
     Text,
 )
 from sweeps.fields import Scale
-from trainables.diagnostics.diagnosis import EncodingDiagnosis
 
 ReplicateStatus = Literal[
     "finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted",
@@ -339,7 +339,7 @@ OF_VERBS: dict[str, Any] = {
     "claims": list[Claim],
     "compare": ComparedSweeps,
     "curves": CurvesJson,
-    "diagnose": Annotated[list[EncodingDiagnosis], Field(min_length=1)],
+    "diagnose": DiagnoseJson,
     "doctor": Annotated[list[DoctorCheck], Field(min_length=1)],
     "estimate": EstimateJson,
     "export": ExportJson,

@@ -22,7 +22,7 @@ def rows(path: Path) -> list[dict[str, str]]:
 
 
 def test_every_encoding_is_diagnosed(call: Call) -> None:
-    found = call("diagnose", "--positions", "1200", "--width", "8", "--json").json("diagnose")
+    found = call("diagnose", "--positions", "1200", "--width", "8", "--json").json("diagnose")["encodings"]
     assert [each["encoding"] for each in found] == list(ENCODINGS)
     pi = found[0]
     assert (pi["recurrence_lag"], pi["rank"], pi["gaps"]["num_different"]) == (113, 2, 3)
