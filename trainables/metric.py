@@ -23,9 +23,11 @@ class Metric:
     """Number of items a rate is taken over, in each seed; None if it is not a rate."""
     null: str | None = None
     """For a probe: the probe that holds its value in a model without structure."""
+    exact: bool = False
+    """Whether it follows from the configuration alone: equal for every seed, and without an error of estimation."""
 
 
-def probe(name: str, unit: str, meaning: str, *, null: str | None = None) -> Metric:
+def probe(name: str, unit: str, meaning: str, *, null: str | None = None, exact: bool = False) -> Metric:
     """Return the declaration of `probe/<name>`, which a family's models measure of themselves; none is better.
 
     Args:
@@ -33,6 +35,7 @@ def probe(name: str, unit: str, meaning: str, *, null: str | None = None) -> Met
         unit: Such as `tokens`; `1` for a pure number.
         meaning: What is measured.
         null: The probe that holds its value in a model without structure.
+        exact: Whether it follows from the configuration alone.
     """
     return Metric(
         name=f"probe/{name}",
@@ -40,4 +43,5 @@ def probe(name: str, unit: str, meaning: str, *, null: str | None = None) -> Met
         direction="none",
         meaning=meaning,
         null=None if null is None else f"probe/{null}",
+        exact=exact,
     )

@@ -32,6 +32,8 @@ class MetricInfo:
     """Number of items a rate is taken over, in each seed; None if it is not a rate, or an old journal lacks it."""
     null: str | None = None
     """For a probe: the probe that holds its value in a model without structure."""
+    exact: bool = False
+    """Whether it follows from the configuration alone: equal for every seed, and without an error of estimation."""
 
 
 def _shared(name: str, unit: str, direction: Literal["minimise", "maximise", "none"], meaning: str) -> MetricInfo:

@@ -297,9 +297,10 @@ def _describe(
     inventory: Inventory,
 ) -> SweepInfo:
     metrics = tuple(MetricInfo(**vars(metric)) for metric in task.metrics)
+    probes = _probes((*prerequisites, *arms))
     primary = study.metric or task.primary_metric
-    if primary not in {metric.name for metric in metrics}:
-        known = [metric.name for metric in metrics]
+    known = [metric.name for metric in (*metrics, *probes)]
+    if primary not in known:
         raise UserError(f"{study.where('metric')}: unknown metric '{primary}'; {nearest(primary, known)}")
     sweep = SweepInfo(
         study=study.name,
@@ -307,7 +308,7 @@ def _describe(
         title=study.title,
         primary_metric=primary,
         metrics=metrics,
-        probes=_probes((*prerequisites, *arms)),
+        probes=probes,
         arms=tuple(_describe_unit(planned, study) for planned in arms),
         prerequisites=tuple(_describe_unit(planned, study) for planned in prerequisites),
         contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),

@@ -35,6 +35,14 @@ YARN_TURNS = (32.0, 1.0)
 """Turns within the trained length from which on YaRN leaves a pair alone, and up to which it divides its rate."""
 
 
+def has_closed_form(encoding: EncodingConfig) -> bool:
+    """Return whether an encoding is vectors in closed form.
+
+    Learned ones are not, nor is a hybrid that is added: that is a rotation and a vector.
+    """
+    return encoding.scheme != "learned" and not (encoding.is_hybrid and encoding.applied == "added")
+
+
 def vectors_of(
     encoding: EncodingConfig, width: int, *, name: str = "", trained_length: int = 4096
 ) -> PositionVectors:
@@ -48,16 +56,14 @@ def vectors_of(
             precedence.
 
     Raises:
-        ValueError: If the width is odd or below 4, or the encoding has no closed form: learned vectors have none,
-            and a hybrid that is added is a rotation and a vector.
+        ValueError: If the width is odd or too small, or the encoding has no closed form.
     """
-    if width % 2 or width < 4:
-        raise ValueError(f"a width is even and at least 4, got {width}")
+    least = 4 if encoding.scheme == "ntk" else 2  # the base of a single pair cannot slow it down
+    if width % 2 or width < least:
+        raise ValueError(f"the width of {encoding.scheme} is even and at least {least}, got {width}")
     shown = name or encoding.scheme
-    if encoding.scheme == "learned":
-        raise ValueError("learned positions have no closed form: diagnose a trained model")
-    if encoding.is_hybrid and encoding.applied == "added":
-        raise ValueError("an added hybrid is no vector but a rotation and a vector: diagnose rope and the spiral")
+    if not has_closed_form(encoding):
+        raise ValueError(f"scheme={encoding.scheme}, applied={encoding.applied} has no closed form")
     if encoding.scheme == "alibi":
         return alibi(shown)
     if encoding.scheme == "none":

@@ -29,6 +29,8 @@ class Gaps:
 def gaps(words: Words) -> Gaps:
     """Measure the gaps between phases, exactly: phases are integers, and a turn wraps around by itself."""
     ordered = np.sort(words)
+    if ordered[0] == ordered[-1]:
+        return Gaps(1 + (len(words) > 1), 0.0, float(len(words)))  # all in one place: one gap of a whole turn
     between = np.diff(np.append(ordered, ordered[0]))
     scale = len(words) / WORD
     return Gaps(len(np.unique(between)), float(between.min()) * scale, float(between.max()) * scale)

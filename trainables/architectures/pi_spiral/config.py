@@ -43,7 +43,7 @@ _EMBEDDED: dict[str, Positions] = {"learned": "learned", "sinusoidal": "sinusoid
 class PiSpiralConfig(BackboneConfig):
     """Softmax attention with `encoding` in all layers, and an `attractor` in the last ones."""
 
-    builds = "trainables.architectures.gpt.model:BackboneModel"
+    builds = "trainables.architectures.pi_spiral.model:PiSpiralModel"
     spaces = SPACES
     published = PUBLISHED
     probes = PROBES

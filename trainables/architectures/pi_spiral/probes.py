@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from trainables.diagnostics.probes import PROBES as OF_ENCODINGS
 from trainables.metric import probe
 
 PROBES = (
+    *OF_ENCODINGS,
     probe(
         "attention_distance",
         "tokens",

@@ -48,3 +48,16 @@ def test_a_plan_for_gpus_that_are_not_here_counts_their_context(tmp_path: Path) 
     (only,) = plan.packing.classes
     assert dict(zip((r.gpu_kind for r in only.requests), only.slots, strict=True)) == {"24 GiB": 6, "8 GiB": 3}
     assert plan.sweep.provenance["offered_mib"] == 56 * 1024
+
+
+def test_a_study_may_be_about_a_probe(tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    spiral = "{name: pi_spiral, encoding: {scheme: spiral}}"
+    text = path.read_text(encoding="utf-8").replace(
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", spiral
+    )
+    path.write_text(text.replace("seeds:", "metric: probe/spectral_flatness\nseeds:"), encoding="utf-8")
+    sweep = build_plan(load_study(str(path)), Inventory(cpus=2, memory_mib=4096), None).sweep
+    assert sweep.primary_metric == "probe/spectral_flatness"
+    assert sweep.metric(sweep.primary_metric).exact
+    assert sweep.metric(sweep.primary_metric).null == "probe/spectral_flatness_null"

@@ -113,12 +113,13 @@ def test_a_spiral_is_as_alike_as_the_cosine_of_its_lag(name: str, lag: int) -> N
     ("fields", "width", "says"),
     [
         ({"scheme": "learned"}, 64, "no closed form"),
-        ({"scheme": "hybrid", "applied": "added"}, 64, "a rotation and a vector"),
+        ({"scheme": "hybrid", "applied": "added"}, 64, "no closed form"),
         ({}, 63, "even"),
-        ({}, 2, "at least 4"),
+        ({}, 0, "at least 2"),
+        ({"scheme": "ntk", "scale": 2.0}, 2, "at least 4"),
     ],
 )
-def test_what_has_no_closed_form_is_refused(fields: dict[str, str], width: int, says: str) -> None:
+def test_what_has_no_closed_form_is_refused(fields: dict[str, object], width: int, says: str) -> None:
     with pytest.raises(ValueError, match=says):
         vectors_of(EncodingConfig.model_validate(fields), width)
 

@@ -54,6 +54,11 @@ def test_multiples_of_any_number_leave_at_most_three_different_gaps(multiplier: 
     assert found.smallest <= 1 <= found.largest
 
 
+def test_phases_in_one_place_leave_a_gap_of_a_whole_turn() -> None:
+    found = uniformity.gaps(words("1", 20))
+    assert (found.num_different, found.smallest, found.largest) == (2, 0, 20)
+
+
 def test_random_phases_have_all_gaps_different() -> None:
     drawn = of("prng_hash").words
     assert drawn is not None
