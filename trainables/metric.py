@@ -20,7 +20,9 @@ class Metric:
     chance: float | None = None
     """Expected score of a model that has learnt nothing; None if chance has no meaning."""
     items: int | None = None
-    """Number of items a rate is taken over, in each seed; None if it is not a rate."""
+    """Number of independent items a rate is taken over, in each seed; None if it is not a rate."""
+    scored: int | None = None
+    """What is counted in these items, such as all tokens of the needles; None: the items, or not a rate."""
     null: str | None = None
     """For a probe: the probe that holds its value in a model without structure."""
     exact: bool = False

@@ -30,6 +30,8 @@ class MetricInfo:
     chance: float | None = None
     items: int | None = None
     """Number of items a rate is taken over, in each seed; None if it is not a rate, or an old journal lacks it."""
+    scored: int | None = None
+    """What is counted in these items, such as all tokens of the needles; None: the items, or an old journal."""
     null: str | None = None
     """For a probe: the probe that holds its value in a model without structure."""
     exact: bool = False

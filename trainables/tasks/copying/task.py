@@ -108,7 +108,7 @@ class CopyTask(SyntheticTask[Examples]):
         guess, num_symbols = 1 / self.vocab_size, self.config.num_symbols
         where = "at the place where they are read" if self.config.fidelity == "as_published" else "after the delay"
         return [
-            MetricSpec("copy_accuracy", f"symbols that are predicted {where}", guess),
+            MetricSpec("copy_accuracy", f"symbols that are predicted {where}", guess, per_example=num_symbols),
             MetricSpec("copy_exact_match", f"sequences with all {num_symbols} symbols right", guess**num_symbols),
             MetricSpec(
                 "copy_nats_per_token",
@@ -123,10 +123,14 @@ class CopyTask(SyntheticTask[Examples]):
                     f"{name} of other examples, with {number} symbols",
                     chance,
                     examples=self._num_others(split, number),
+                    per_example=answers,
                     in_subset=False,
                 )
                 for number in self.config.scored_symbols
-                for name, chance in (("copy_accuracy", guess), ("copy_exact_match", guess**number))
+                for name, chance, answers in (
+                    ("copy_accuracy", guess, number),
+                    ("copy_exact_match", guess**number, 1),
+                )
             ),
         ]
 

@@ -89,7 +89,12 @@ class FactsTask(SyntheticTask[Examples]):
             MetricSpec(
                 "fact_exact_match", f"answers generated with all {WORD_LENGTH} letters right", guess**WORD_LENGTH
             ),
-            MetricSpec("fact_letter_accuracy", "generated letters that are the answer's in their place", guess),
+            MetricSpec(
+                "fact_letter_accuracy",
+                "generated letters that are the answer's in their place",
+                guess,
+                per_example=WORD_LENGTH,
+            ),
             MetricSpec(
                 "fact_nats_per_token",
                 "mean negative log-likelihood of the answer's letters, those before each given",

@@ -29,8 +29,10 @@ def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[MetricSpec]
     half = float(at_least(guesses_NL, half_of(length)))
     echo = "tokens of the needle in the context that are predicted at the place where they are read"
     return [
-        MetricSpec("echo_rate", f"{echo}: the published hit rate, an echo", 1 / vocab_size),
-        MetricSpec(f"echo_rate_top{top_k}", f"{echo}, among the {top_k} likeliest", top_k / vocab_size),
+        MetricSpec("echo_rate", f"{echo}: the published hit rate, an echo", 1 / vocab_size, per_example=length),
+        MetricSpec(
+            f"echo_rate_top{top_k}", f"{echo}, among the {top_k} likeliest", top_k / vocab_size, per_example=length
+        ),
         MetricSpec(
             "partial_success", f"needles with at least half of their {length} tokens echoed, as published", half
         ),
@@ -55,12 +57,16 @@ def _retrieval_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[Metric
             "needle_exact_match", f"needles generated with all of {length} tokens right", vocab_size**-length
         ),
         MetricSpec(
-            "needle_token_accuracy", "generated tokens that are the needle's in their place", 1 / vocab_size
+            "needle_token_accuracy",
+            "generated tokens that are the needle's in their place",
+            1 / vocab_size,
+            per_example=length,
         ),
         MetricSpec(
             f"needle_top{top_k}_accuracy",
             f"tokens of the needle among the {top_k} likeliest when theirs is generated",
             top_k / vocab_size,
+            per_example=length,
         ),
         MetricSpec(
             "needle_nats_per_token",
@@ -76,11 +82,12 @@ def _whole_kinds(layout: Layout, vocab_size: int, needle_start_N: Tensor) -> lis
     """Return the metrics for which a subset is too small."""
     first = min(FIRST_EXAMPLES, len(needle_start_N))
     meaning = f"echo_rate of the first {FIRST_EXAMPLES} examples, as published"
-    found = [MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first, in_subset=False)]
+    length = layout.needle_length
+    found = [MetricSpec(FIRST_ECHO, meaning, 1 / vocab_size, examples=first, per_example=length, in_subset=False)]
     if layout.query:
         counts = torch.bincount(layout.depth_bins(needle_start_N, NUM_DEPTHS), minlength=NUM_DEPTHS).tolist()
         part = f"of {NUM_DEPTHS} of the context, 1 the earliest"
-        chance = vocab_size**-layout.needle_length
+        chance = vocab_size**-length
         found += [
             MetricSpec(
                 depth_metric(depth),

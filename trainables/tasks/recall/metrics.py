@@ -10,6 +10,7 @@ third, (1/K + 1/(K-1) + …) / Q: earlier answers are ruled out without any reca
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 from torch import Tensor
 
@@ -45,23 +46,24 @@ def value_guess_accuracy(examples: RecallExamples) -> float:
     return float((answers_NQ[:, :, None] == examples.values_NK[:, None, :]).double().mean())
 
 
-def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...]) -> list[MetricSpec]:
+def kinds(layout: Layout, examples: RecallExamples, num_queries_of: Mapping[int, int]) -> list[MetricSpec]:
     """Return the metrics of held-out examples; chance is a uniform guess over the vocabulary.
 
     Args:
         layout: Of the examples.
         examples: Of the split.
-        scored_pairs: Further numbers of pairs that are scored.
+        num_queries_of: Queries of an example with each of the further numbers of pairs that are scored.
     """
     guess, num_queries = 1 / layout.vocab_size, layout.num_queries
     asked = f"of {num_queries} queries for {layout.num_pairs} pairs"
     declared = [
-        MetricSpec("recall_accuracy", f"answers that are right, {asked}", guess),
+        MetricSpec("recall_accuracy", f"answers that are right, {asked}", guess, per_example=num_queries),
         MetricSpec("recall_exact_match", f"examples with all answers right, {asked}", guess**num_queries),
         MetricSpec(
             "recall_choice_accuracy",
             "answers that are right if one of the values shown has to be chosen: association without the rest",
             value_guess_accuracy(examples),
+            per_example=num_queries,
         ),
         MetricSpec(
             "recall_nats_per_token",
@@ -77,13 +79,24 @@ def kinds(layout: Layout, examples: RecallExamples, scored_pairs: tuple[int, ...
         meaning = f"recall_accuracy of queries {nearest} to {farthest} tokens after their pair"
         num_examples = len((chosen // num_queries).unique())
         declared.append(
-            MetricSpec(distance_metric(quarter), meaning, guess, examples=num_examples, in_subset=False)
+            MetricSpec(
+                distance_metric(quarter),
+                meaning,
+                guess,
+                examples=num_examples,
+                per_example=len(chosen) / num_examples,
+                in_subset=False,
+            )
         )
     declared += [
         MetricSpec(
-            pairs_metric(number), f"recall_accuracy of other examples, with {number} pairs", guess, in_subset=False
+            pairs_metric(number),
+            f"recall_accuracy of other examples, with {number} pairs",
+            guess,
+            per_example=asked_then,
+            in_subset=False,
         )
-        for number in scored_pairs
+        for number, asked_then in num_queries_of.items()
     ]
     return declared
 

@@ -71,7 +71,8 @@ class RecallTask(SyntheticTask[RecallExamples]):
         return self._stages[stage] if stage < len(self._stages) else self
 
     def _kinds(self, split: Split) -> list[MetricSpec]:
-        return kinds(self.layout, self.examples[split], self.config.scored_pairs)
+        num_queries = {number: self.config.layout(number).num_queries for number in self.config.scored_pairs}
+        return kinds(self.layout, self.examples[split], num_queries)
 
     def _scores(self, model: LanguageModel, examples: RecallExamples) -> dict[str, Tensor]:
         logits_NQV, answers_NQ = at_targets(model, examples)

@@ -59,6 +59,8 @@ class MetricSpec(NamedTuple):
     direction: Literal["minimise", "maximise"] = "maximise"
     examples: int | None = None
     """Number of examples a rate is taken over; None: the whole split."""
+    per_example: float = 1
+    """Answers, such as tokens, that a rate counts in each example, on average."""
     in_subset: bool = True
     """Whether it is also reported for a subset."""
 
@@ -70,14 +72,15 @@ class MetricSpec(NamedTuple):
             which: Which examples, in words.
             num_examples: Of the split; None if the caller of `evaluate` chooses them.
         """
-        is_rate = self.unit == "share" and num_examples is not None
+        items = (self.examples or num_examples) if self.unit == "share" and num_examples is not None else None
         return Metric(
             name=f"{prefix}/{self.name}",
             unit=self.unit,
             direction=self.direction,
             meaning=f"{self.meaning}; {which}",
             chance=self.chance,
-            items=(self.examples or num_examples) if is_rate else None,
+            items=items,
+            scored=round(items * self.per_example) if items is not None and self.per_example > 1 else None,
         )
 
 
