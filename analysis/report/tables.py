@@ -86,7 +86,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes += [_external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
     notes += [PROBE_NOTE] if table.metric.startswith("probe/") else []
-    notes += scale_notes(table.delta_kind, table.items)
+    notes += scale_notes(table.delta_kind, table.items, table.scored)
     notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
     if table.shared:
@@ -222,17 +222,28 @@ def _external_note(row: ExternalRow, table: ResultTable) -> str:
     if row.difference is not None:
         difference = format_difference(row.difference, row.ci_low, row.ci_high, table)
         note += f"; ours − theirs {difference}"
-        note += ", no test" if row.p is None else f", Welch p {row.p:.2g}"
+        kind, margin = table.delta_kind, row.equal_within
+        shown = format_change(margin, None, None, kind=kind, decimals=decimals).lstrip("+")
+        note += ", no test" if margin is None else f", equal within ± {shown} (two one-sided Welch tests at .05)"
     return f"{note}; ours: {row.note}" if row.note else note
 
 
-def scale_notes(delta_kind: Literal["difference", "relative"], items: int | None) -> list[str]:
-    """Return how means and Δ are defined if they are not plain averages; `items` is a rate's items per seed."""
+def scale_notes(
+    delta_kind: Literal["difference", "relative"], items: int | None, scored: int | None = None
+) -> list[str]:
+    """Return how means, Δ and intervals are defined if they are not those of the plain values.
+
+    Args:
+        delta_kind: Of the table.
+        items: A rate's items per seed.
+        scored: What is counted in them, if not the items themselves.
+    """
     if items is not None:
+        counted = "" if scored is None else f" ({scored:,} counted)"
         return [
-            f"rates over {items:,} items a seed: intervals and tests use one logit a seed, ln((hits + ½)/(misses "
-            "+ ½)), and never pool items over seeds; a mean is the mean logit brought back, the rate of a typical "
-            "seed; Δ is the difference of two such rates"
+            f"rates over {items:,} items a seed{counted}: a mean is the average over seeds, Δ the difference of "
+            "two; intervals and tests use one logit a seed, ln((hits + ½)/(misses + ½)), and never pool items over "
+            "seeds: they are of the typical seed's rate, which is the average where seeds differ little"
         ]
     if delta_kind == "relative":
         return ["means are geometric; Δ is the relative change of the geometric mean"]

@@ -7,20 +7,23 @@ survivors is marked as such.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from analysis.records.description import ExternalInfo, JournalError, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.results.comparison import (
+    SIGNIFICANCE_LEVEL,
+    WORDS_OF_A_SHORTFALL,
     ComparisonSpec,
     Conclusion,
     Sample,
     adjust,
     compare,
     conclude,
-    degenerate_reason,
+    constant_remark,
+    remarks_on,
     take_sample,
 )
 from analysis.statistics.inference import Comparison, mean, mean_interval, standard_deviation, welch_comparison
@@ -46,15 +49,14 @@ class ResultRow:
     values: dict[int, float]
     """{seed: value} of the n replicates."""
     mean: float | None
-    """Geometric mean if the metric is log-transformed; for a rate, that of a typical seed (see `Logit`)."""
+    """The average over seeds; geometric if the metric is log-transformed."""
     std: float | None
     """Sample standard deviation over seeds, in the metric's unit."""
     ci_low: float | None
     ci_high: float | None
     ci_method: str | None
     delta: float | None
-    """Mean of arm − baseline over shared seeds; the relative change if `delta_kind` is "relative"; for a rate,
-    the difference of the rates of a typical seed."""
+    """Mean of arm − baseline over shared seeds; the relative change if `delta_kind` is "relative"."""
     delta_ci_low: float | None
     delta_ci_high: float | None
     differences: dict[int, float]
@@ -115,7 +117,10 @@ class ExternalRow:
     ci_low: float | None
     ci_high: float | None
     p: float | None
-    """Welch's, two-sided: their seeds and ours have nothing in common."""
+    """Welch's, two-sided: their seeds and ours have nothing in common. A large one is no proof of agreement."""
+    equal_within: float | None
+    """Smallest margin, of the table's `delta_kind`, within which the two are shown to be equal: by two one-sided
+    Welch tests at .05, thus the farther bound of the 90 % interval."""
     note: str
     """Why our mean is not that of all planned seeds; empty if it is."""
 
@@ -136,6 +141,8 @@ class ResultTable:
     """Scores of simple models on this metric."""
     items: int | None
     """Items per seed if the metric is a rate; otherwise None."""
+    scored: int | None
+    """What a rate counts in these items, such as tokens, if it is not the items themselves."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     family_size: int
@@ -199,6 +206,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         chance=info.chance,
         references={name: scores[info.name] for name, scores in sweep.references.items() if info.name in scores},
         items=info.items,
+        scored=info.scored,
         confidence=confidence,
         delta_kind="relative" if spec.scale == LOG else "difference",
         family_size=len(adjusted),
@@ -216,7 +224,7 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
 def transform_of(metric: MetricInfo) -> Transform:
     """Return the transform under which a metric is taken to be normally distributed over seeds."""
     if metric.items is not None:
-        return Logit(metric.items)
+        return Logit(metric.items, metric.scored)
     return LOG if metric.unit == "perplexity" else LINEAR
 
 
@@ -292,9 +300,17 @@ def _row(
         peak_memory_mib=max(peaks, default=None),
         seconds=sum(seconds) / len(seconds) if seconds else None,
         note=_note(
-            sample.shortfall, interval.note if interval else "", degenerate_reason(comparison, "the baseline")
+            sample.shortfall,
+            _shortfall_of_baseline(sample, base, conclusion),
+            interval.note if interval else constant_remark(values),
+            *remarks_on(sample, base, comparison, conclusion, other="the baseline"),
         ),
     )
+
+
+def _shortfall_of_baseline(sample: Sample, base: Sample | None, conclusion: Conclusion) -> str | None:
+    is_its_reason = sample.shortfall is None and conclusion in WORDS_OF_A_SHORTFALL
+    return f"the baseline: {base.shortfall}" if base is not None and is_its_reason else None
 
 
 def _differences(sample: Sample, base: Sample | None, spec: ComparisonSpec) -> dict[int, float]:
@@ -319,6 +335,7 @@ def _contrasts(sweep: SweepInfo, samples: Mapping[str, Sample], spec: Comparison
         sweep.contrasts, pairs, comparisons, adjusted, strict=True
     ):
         interval = comparison.interval if comparison else None
+        reading = conclude(sample, other, comparison, p_adjusted, spec)
         is_unpaired = comparison is not None and comparison.method == "Welch t"
         shortfalls = [f"{s.arm.arm}: {s.shortfall}" for s in (sample, other) if s.shortfall]
         unpaired = "unpaired, by Welch's test: the arms were planned on disjoint seeds" if is_unpaired else ""
@@ -333,8 +350,12 @@ def _contrasts(sweep: SweepInfo, samples: Mapping[str, Sample], spec: Comparison
                 ci_high=interval.high if interval else None,
                 p=comparison.p if comparison else None,
                 p_adjusted=p_adjusted,
-                reading=conclude(sample, other, comparison, p_adjusted, spec),
-                note=_note(*shortfalls, degenerate_reason(comparison, contrast.against), unpaired),
+                reading=reading,
+                note=_note(
+                    *shortfalls,
+                    *remarks_on(sample, other, comparison, reading, other=contrast.against),
+                    unpaired,
+                ),
             )
         )
     return tuple(rows)
@@ -358,8 +379,14 @@ def _external(theirs: ExternalInfo, base: Sample | None, spec: ComparisonSpec) -
         ci_low=interval.low if interval else None,
         ci_high=interval.high if interval else None,
         p=comparison.p if comparison else None,
+        equal_within=_equal_within(ours, theirs.values, spec) if comparison else None,
         note=_note(base.shortfall) if base is not None else "the study names no baseline",
     )
+
+
+def _equal_within(ours: Sequence[float], theirs: Sequence[float], spec: ComparisonSpec) -> float | None:
+    interval = welch_comparison(ours, theirs, confidence=1 - 2 * SIGNIFICANCE_LEVEL, scale=spec.scale).interval
+    return None if interval is None else max(abs(interval.low), abs(interval.high))
 
 
 def _note(*remarks: str | None) -> str:

@@ -187,7 +187,7 @@ def conclude(
         conclusion = "identical"
     elif p_adjusted is None:
         conclusion = "not attainable"
-    elif p_adjusted >= SIGNIFICANCE_LEVEL:
+    elif p_adjusted >= SIGNIFICANCE_LEVEL or comparison.is_contradictory:
         conclusion = "not separable at this n"
     else:
         conclusion = _side(comparison.difference > 0, spec.metric.direction)
@@ -200,10 +200,35 @@ def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> C
     return "better" if higher == (direction == "maximise") else "worse"
 
 
-def degenerate_reason(comparison: Comparison | None, other: str) -> str | None:
-    """Return why a comparison with `other` has no ordinary test; None if it has one, or its note says why not."""
-    if comparison is not None and comparison.identical:
-        return f"equals {other} exactly on every seed"
-    if comparison is not None and comparison.n >= 2 and comparison.p is None:
-        return "no t-test: nothing varies over seeds"
-    return None
+WORDS_OF_A_SHORTFALL: frozenset[Conclusion] = frozenset({"failures", "pruned", "incomplete"})
+"""Conclusions that rest on the replicates of either arm, not on their values."""
+
+_WORDS_OF_A_TEST: frozenset[Conclusion] = frozenset({"better", "worse", "higher", "lower"})
+
+
+def remarks_on(
+    sample: Sample, base: Sample | None, comparison: Comparison | None, conclusion: Conclusion, *, other: str
+) -> list[str]:
+    """Return what a reader must know of a comparison with `other` besides its numbers; empty if nothing."""
+    if comparison is None or base is None:
+        return []
+    remarks = []
+    if comparison.identical:
+        remarks.append(f"equals {other} exactly on every seed")
+    elif comparison.n >= 2 and comparison.p is None:
+        remarks.append("no t-test: nothing varies over seeds")
+    if comparison.is_contradictory:
+        remarks.append("averages and typical seeds differ in opposite directions, so the test settles neither")
+    if comparison.method == "paired t" and comparison.n < max(len(sample.values), len(base.values)):
+        seeds = "1 seed" if comparison.n == 1 else f"{comparison.n} seeds"
+        remarks.append(f"Δ is over the {seeds} shared with {other}")
+    if comparison.n == 2 and conclusion in _WORDS_OF_A_TEST:
+        remarks.append(f"'{conclusion}' rests on two seeds, one degree of freedom: it is easily moved by a third")
+    return remarks
+
+
+def constant_remark(values: Sequence[float]) -> str | None:
+    """Return what equal values of several seeds mean; None if they vary or there are fewer than two."""
+    if len(values) < 2 or len(set(values)) > 1:
+        return None
+    return f"all {len(values)} seeds score exactly the same: one number, not {len(values)} independent ones"

@@ -75,14 +75,14 @@ def _baseline_first(arm: ArmInfo) -> bool:
 def curve_metric(state: JournalState, sweep: SweepInfo) -> MetricInfo:
     """Return the metric that is drawn over training: the primary one, or its subset version.
 
-    The training loop scores the whole split only once, at the end; earlier reports score a subset, under
-    `<split>_subset/...`.
+    The training loop scores a whole split only once, at the end; earlier reports score a subset, under
+    `<split>_subset/...`. The test split is not scored on the way at all: its metric is drawn on validation.
     """
     split, _, name = sweep.primary_metric.partition("/")
-    subset = f"{split}_subset/{name}"
     reports = (report for replicate in state.replicates.values() for report in replicate.reports)
-    is_reported = any(subset in report.metrics for report in reports)
-    return find_metric(sweep, subset if is_reported else sweep.primary_metric)
+    reported = {metric for report in reports for metric in report.metrics}
+    subsets = (f"{split}_subset/{name}", f"val_subset/{name}")
+    return find_metric(sweep, next((each for each in subsets if each in reported), sweep.primary_metric))
 
 
 def _curve(state: JournalState, arm: ArmInfo, info: MetricInfo, confidence: float) -> Curve:

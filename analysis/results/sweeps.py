@@ -17,7 +17,7 @@ from analysis.results.comparison import (
     adjust,
     compare,
     conclude,
-    degenerate_reason,
+    remarks_on,
     take_sample,
 )
 from analysis.statistics.inference import Comparison, mean, mean_interval
@@ -56,7 +56,7 @@ class ArmMean:
     n: int
     """Replicates finished with the metric."""
     mean: float | None
-    """Geometric if the metric is log-transformed; for a rate, that of a typical seed (see `Logit`)."""
+    """The average over seeds; geometric if the metric is log-transformed."""
     ci_low: float | None
     ci_high: float | None
     ci_method: str | None
@@ -101,6 +101,8 @@ class ComparedSweeps:
     meaning: str
     items: int | None
     """Items per seed if the metric is a rate, from A if it says so; otherwise None."""
+    scored: int | None
+    """What a rate counts in these items, such as tokens, if it is not the items themselves."""
     confidence: float
     delta_kind: Literal["difference", "relative"]
     pairs: tuple[ComparedPair, ...]
@@ -169,7 +171,7 @@ def compare_sweeps(
     _refuse_other_meaning(info, other, a, b)
     # An old journal does not say how many items a rate is taken over; the other side's may.
     asked = [
-        ComparisonSpec(side, transform_of(dataclasses.replace(side, items=side.items or beside.items)), confidence)
+        ComparisonSpec(side, transform_of(side if side.items else beside), confidence)
         for side, beside in ((info, other), (other, info))
     ]
     spec = asked[0]
@@ -187,6 +189,7 @@ def compare_sweeps(
         direction=info.direction,
         meaning=info.meaning,
         items=info.items or other.items,
+        scored=info.scored or other.scored,
         confidence=confidence,
         delta_kind="relative" if spec.scale == LOG else "difference",
         pairs=tuple(
@@ -246,7 +249,13 @@ def _pair(
         method=comparison.method if comparison else None,
         reading=conclusion,
         same_data=same_data,
-        note="; ".join(_remarks(first, second, comparison, same_data, differing)),
+        note="; ".join(
+            [
+                *_remarks(first, second, same_data, differing),
+                *remarks_on(second, first, comparison, conclusion, other="A"),
+                *_of_other_code(first, second, comparison),
+            ]
+        ),
     )
 
 
@@ -269,12 +278,9 @@ def _same_data(a: ArmInfo, b: ArmInfo) -> bool | None:
 
 
 def _remarks(
-    first: Sample,
-    second: Sample,
-    comparison: Comparison | None,
-    same_data: bool | None,
-    differing: tuple[FieldDifference, ...],
+    first: Sample, second: Sample, same_data: bool | None, differing: tuple[FieldDifference, ...]
 ) -> list[str]:
+    """Return what is to be known of the two arms, whatever they score."""
     remarks = []
     if same_data is False:
         hashes = " and ".join(sample.arm.data_hash[:12] for sample in (first, second))
@@ -286,8 +292,12 @@ def _remarks(
     elif not differing:
         ids = " and ".join(sample.arm.config_id for sample in (first, second))
         remarks.append(f"two configurations ({ids}): a base or a default has changed, or the version of their code")
-    remarks += [f"{side}: {s.shortfall}" for side, s in (("A", first), ("B", second)) if s.shortfall]
-    remarks += [remark] if (remark := degenerate_reason(comparison, "A")) is not None else []
+    return remarks + [f"{side}: {s.shortfall}" for side, s in (("A", first), ("B", second)) if s.shortfall]
+
+
+def _of_other_code(first: Sample, second: Sample, comparison: Comparison | None) -> list[str]:
+    """Return how the comparison was made, and where the arms were computed differently."""
+    remarks = []
     if comparison is not None and comparison.method == "Welch t":
         remarks.append("unpaired, by Welch's test: the arms were planned on disjoint seeds")
     numerics = _differing_numerics(first, second)

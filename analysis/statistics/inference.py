@@ -2,8 +2,10 @@
 
 The unit of replication is the seed. Student-t is used at every n: below 15 seeds the percentile
 bootstrap undercovers badly (at n = 3 it is just [min, max], coverage .74), and from 15 on the two agree.
-Multiplicative metrics (perplexity) are log-transformed, rates logit-transformed, and both are
-transformed back; see `transforms`.
+Multiplicative metrics (perplexity) are log-transformed, rates logit-transformed, and intervals are
+transformed back; see `transforms`. Nominal 95 % are 95 % for normal values; simulated at 3 and 5 seeds, the
+interval covers in 88 % if values are exponential, in 86 to 90 % if one seed in five is far off, and at 3 seeds in
+75 % if half the seeds solve a task and half do not: so results also hold the values of all seeds.
 
 A spread of zero has no Student-t interval and no p-value. Such cases give None, never an interval of zero width:
 that would claim certainty because the metric is coarse.
@@ -30,8 +32,7 @@ class Comparison:
     n: int
     """Pairs of seeds; for Welch's test the size of the smaller group."""
     difference: float
-    """Mean of treatment − baseline; log-transformed, the relative change, .02 meaning 2 % more; logit-transformed,
-    the difference of the rates of a typical seed."""
+    """Mean of treatment − baseline; log-transformed, the relative change, .02 meaning 2 % more."""
     interval: Interval | None
     p: float | None
     """Two-sided; None if no t-test exists."""
@@ -40,13 +41,15 @@ class Comparison:
     """Correlation of the arms over seeds; pairing helps only if positive. None below 3 pairs."""
     identical: bool = False
     """Every pair is exactly equal: the treatment had no effect."""
+    is_contradictory: bool = False
+    """Of rates: averages and logits differ in opposite directions, so the test says nothing of `difference`."""
 
 
 _SQUARE_EXCEEDS_FLOATS = 1e150
 
 
 def mean(values: Sequence[float], *, scale: Transform = LINEAR) -> float:
-    """Return the mean; log-transformed, the geometric mean; logit-transformed, the rate of a typical seed.
+    """Return the mean; log-transformed, the geometric mean.
 
     Raises:
         ValueError: If there are no values, one is not finite, or one lies outside the transform's domain.
@@ -127,14 +130,17 @@ def paired_comparison(
         test = None if untestable else _TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)
     p = 1.0 if identical else None
     correlation = _correlation(a, b)
+    difference = scale.difference(treatment, baseline)
+    joint = _Joint(a, b, confidence, correlation or 0.0)
     return Comparison(
         n=a.size,
-        difference=scale.difference(treatment, baseline),
-        interval=_test_interval(test, a, b, confidence, "paired t", scale, correlation or 0.0) if test else None,
+        difference=difference,
+        interval=_test_interval(test, joint, "paired t", scale, difference) if test else None,
         p=test.p if test else p,
         method="paired t",
         seed_correlation=correlation if a.size > 2 else None,
         identical=identical,
+        is_contradictory=scale.is_coarse and test is not None and test.difference * difference < 0,
     )
 
 
@@ -174,9 +180,10 @@ def welch_comparison(
     return Comparison(
         n=n,
         difference=difference,
-        interval=_test_interval(test, a, b, confidence, "Welch t", scale),
+        interval=_test_interval(test, _Joint(a, b, confidence), "Welch t", scale, difference),
         p=test.p,
         method="Welch t",
+        is_contradictory=scale.is_coarse and test.difference * difference < 0,
     )
 
 
@@ -286,20 +293,23 @@ def _standard_error(values: np.ndarray) -> float:
     return float(values.std(ddof=1)) / math.sqrt(values.size)
 
 
+class _Joint(NamedTuple):
+    """Transformed values of two arms, and what their joint confidence region needs besides."""
+
+    a: np.ndarray
+    b: np.ndarray
+    confidence: float
+    correlation: float = 0.0
+
+
 def _test_interval(
-    test: _TTest,
-    a: np.ndarray,
-    b: np.ndarray,
-    confidence: float,
-    method: TestName,
-    scale: Transform,
-    correlation: float = 0.0,
+    test: _TTest, joint: _Joint, method: TestName, scale: Transform, difference: float
 ) -> Interval | None:
-    quantile = _t_quantile(confidence, test.df)
+    quantile = _t_quantile(joint.confidence, test.df)
     with _overflowing():
-        reach_a, reach_b = (quantile * _standard_error(y) for y in (a, b))
-    joint = JointMeans(float(a.mean()), float(b.mean()), reach_a, reach_b, correlation)
-    return scale.difference_interval(test.bounds(confidence), joint, method)
+        reach_a, reach_b = (quantile * _standard_error(y) for y in (joint.a, joint.b))
+    means = JointMeans(float(joint.a.mean()), float(joint.b.mean()), reach_a, reach_b, joint.correlation)
+    return scale.difference_interval(test.bounds(joint.confidence), means, method, difference=difference)
 
 
 def _check_confidence(confidence: float) -> None:

@@ -3,6 +3,9 @@
 A rate, such as the fraction of needles found, is counted over the items of one seed, `Logit.items`. Items are
 nested in their seed: their scatter says how precisely *one* seed's rate is known, never how much seeds differ. So
 a seed's rate enters as one number, and items of several seeds are never pooled.
+
+Of a perplexity the mean is geometric, because an interval of logarithms is that of a geometric mean. Of a rate
+the mean is the plain average, which is what readers take a mean for; only interval and test use logits.
 """
 
 from __future__ import annotations
@@ -20,6 +23,9 @@ _RELATIVE_ROUNDING = 1e-12
 
 FEW = 3
 """Hits (or misses) of a seed below which its logit is dominated by the half hit that is added to them."""
+
+FAR_APART = 1.0
+"""Standard deviation of the seeds' logits beyond which an interval is not called one of the average rate."""
 
 _ANGLES = 4096
 """Points on the edge of an ellipse; its extremes are missed by less than 3e-7 of its size."""
@@ -98,21 +104,26 @@ class Transform(ABC):
             return None
         return Interval(low, high, f"t{self.suffix}") if math.isfinite(low) and math.isfinite(high) else None
 
-    def difference_interval(self, bounds: tuple[float, float], joint: JointMeans, test: str) -> Interval | None:
+    def difference_interval(
+        self, bounds: tuple[float, float], joint: JointMeans, test: str, *, difference: float
+    ) -> Interval | None:
         """Transform the interval of a difference back to the unit of `change`.
 
         Args:
             bounds: The test's own interval of the difference of the two transformed means.
             joint: The joint confidence region of both means, from the same test.
             test: Name of the test.
+            difference: The difference beside which the interval is shown; it lies within.
 
         Returns:
-            The interval; None if a bound overflows. It contains 0 if and only if the test does not reject.
+            The interval; None if a bound overflows. It contains 0 exactly where the test does not reject, and where
+            averages of rates differ one way and logits the other (`inference.Comparison.is_contradictory`).
         """
         try:
             low, high = self._change_bounds(bounds, joint)
         except OverflowError:
             return None
+        low, high = min(low, difference), max(high, difference)
         return Interval(low, high, f"{test}{self.suffix}") if math.isfinite(low) and math.isfinite(high) else None
 
     @abstractmethod
@@ -183,19 +194,21 @@ class Log(Transform):
 
 @dataclass(frozen=True)
 class Logit(Transform):
-    """Jeffreys logits of rates: ln((k + ½)/(m − k + ½)) for k hits of m items in a seed.
+    """Jeffreys logits of rates: ln((k + ½)/(m − k + ½)) for k hits of m scored in a seed.
 
-    The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. The mean is the mean logit
-    transformed back: the rate of a typical seed (of the median seed, if logits are normal), not that of all items
-    pooled. Arms are compared by the difference of two such rates. If all seeds score the same, the mean is that
-    score, because the logit transformed back misses it by up to half an item.
+    The half hit keeps seeds without a hit finite and makes the logit nearly unbiased. Mean and difference are
+    those of the plain rates. Interval and test are those of the mean logit, thus of the rate of a *typical* seed
+    (the median seed, if logits are normal). Where seeds differ little that is the average too; where they differ
+    much it is not, and the interval says so in its note.
 
     Source:
         Gart & Zweifel (1967), Biometrika 54:181-187, for the half hit.
     """
 
     items: int
-    """Items of one seed, m."""
+    """Independent items of one seed, such as needles."""
+    scored: int | None = None
+    """What was counted of one seed, m, such as the tokens of all needles; None: the items themselves."""
 
     suffix: ClassVar[str] = " on the logit scale"
     is_coarse: ClassVar[bool] = True
@@ -203,17 +216,17 @@ class Logit(Transform):
     def __post_init__(self) -> None:
         if self.items < 1:
             raise ValueError(f"a rate is over at least 1 item, got {self.items}")
+        if self.scored is not None and self.scored < self.items:
+            raise ValueError(f"{self.items} items hold at least as many scored units, got {self.scored}")
 
     def mean(self, values: Sequence[float]) -> float:
-        """Return the rate of a typical seed."""
-        logits = self.forward(values)
-        return float(values[0]) if is_constant(logits) else self.back(float(logits.mean()))
+        """Return the average rate."""
+        self.forward(values)
+        return float(np.mean(values))
 
     def difference(self, treatment: Sequence[float], baseline: Sequence[float]) -> float:
-        """Return the difference of the rates of a typical seed; of the plain values if neither arm varies."""
-        if is_constant(self.forward(treatment)) and is_constant(self.forward(baseline)):
-            return float(treatment[0]) - float(baseline[0])
-        return super().difference(treatment, baseline)
+        """Return the difference of the average rates."""
+        return self.mean(treatment) - self.mean(baseline)
 
     def back(self, mean: float) -> float:
         """Return the rate of a logit."""
@@ -228,16 +241,20 @@ class Logit(Transform):
     ) -> Interval | None:
         """Transform a t-interval back; for few hits or few misses, widen it to what the number of items allows.
 
-        With fewer than `FEW` hits a logit is dominated by the half hit that was added, and Student's t does not
-        account for that error. The interval then also includes Clopper and Pearson's, for the mean hits among the
-        items of *one* seed; if such seeds are all equal, as those without any hit, that is the only interval. So
-        the coverage is at least 93 % at every rate, instead of 0 to 90 % (simulated, 3 to 10 seeds of 1,000 items).
+        With fewer than `FEW` items hit a logit is dominated by the half hit that was added, and Student's t does
+        not account for that error. The interval then also includes Clopper and Pearson's, for the mean hits among
+        the items of *one* seed; if such seeds are all equal, as those without any hit, that is the only interval.
+
+        Simulated at 1,000 items, 3 and 5 seeds, rates from .001 to .999 and a spread of logits up to 2, it covers
+        the typical seed's rate in 93 % or more; at a tenth of a hit a seed and spread 2 in 89 %. The average of
+        very many seeds is covered as often up to a spread of .3; at 1 in 89 % or more, at 2 in 60 to 93 %.
         """
         found = super().interval(bounds, values, confidence)
-        hits = self.items * np.asarray(values, dtype=float).clip(0, 1)
+        array = np.asarray(values, dtype=float).clip(0, 1)
+        hits = self.items * array
         fewest_hits, fewest_misses = float(hits.min()), float(self.items - hits.max())
         if min(fewest_hits, fewest_misses) >= FEW:
-            return found
+            return None if found is None else self._around(found, array)
         low, high = clopper_pearson(float(hits.mean()), self.items, confidence)
         exact = f"Clopper-Pearson on one seed's {self.items:,} items"
         what = "hits" if fewest_hits <= fewest_misses else "misses"
@@ -246,13 +263,25 @@ class Logit(Transform):
             return Interval(low, high, exact, f"{seen} {what}: the interval is {exact}")
         method = f"{found.method}, widened to {exact}"
         note = f"a seed has fewer than {FEW} {what}: the interval is widened to {exact}"
-        return Interval(min(low, found.low), max(high, found.high), method, note)
+        return self._around(Interval(min(low, found.low), max(high, found.high), method, note), array)
+
+    def _around(self, found: Interval, array: np.ndarray) -> Interval:
+        """Return the interval with the average in it, and a note if it is no interval of the average."""
+        average = float(array.mean())
+        notes = [found.note] if found.note else []
+        if float(self._forward(array).std(ddof=1)) > FAR_APART:
+            notes.append(
+                f"seeds lie far apart, from {array.min():.3g} to {array.max():.3g}: the interval is of the typical "
+                "seed's rate and covers their average less often"
+            )
+        return Interval(min(found.low, average), max(found.high, average), found.method, "; ".join(notes))
 
     def _forward(self, array: np.ndarray) -> np.ndarray:
         if array.min() < -_RELATIVE_ROUNDING or array.max() > 1 + _RELATIVE_ROUNDING:
             raise ValueError("a rate lies between 0 and 1")
-        hits = self.items * array.clip(0, 1)
-        logits: np.ndarray = np.log((hits + 0.5) / (self.items - hits + 0.5))
+        total = self.items if self.scored is None else self.scored
+        hits = total * array.clip(0, 1)
+        logits: np.ndarray = np.log((hits + 0.5) / (total - hits + 0.5))
         return logits
 
     def _change_bounds(self, bounds: tuple[float, float], joint: JointMeans) -> tuple[float, float]:
@@ -260,8 +289,9 @@ class Logit(Transform):
 
         The same difference of logits means different differences of rates, depending on their level, and the
         level is uncertain too. The edge of the ellipse touches equal rates exactly where the test's p is its level.
-        Few hits need no widening here: the half hits of two arms cancel (simulated coverage 95 to 96 %, from a
-        tenth of a hit a seed on).
+        Few hits need no widening here: the half hits of two arms cancel. Simulated at 3 and 5 seeds, rates from
+        .001 to .9 and a spread of logits up to 2, it covers the difference of the typical seeds in 91 to 99.8 %;
+        least where a very high rate meets a very low one at 3 seeds.
         """
         angle_A = np.linspace(-math.pi, math.pi, _ANGLES, endpoint=False)
         lag = math.acos(max(-1.0, min(1.0, joint.correlation)))

@@ -242,7 +242,7 @@ def _notes(compared: ComparedSweeps, *, is_sweep: bool) -> list[str]:
     notes = [f"{100 * compared.confidence:g} % Student-t intervals over seeds, {used}; p two-sided{adjusted}"]
     if not used:
         notes = ["nothing to compare: no seed of A and B has ended with this metric"]
-    notes += scale_notes(compared.delta_kind, compared.items) if used else []
+    notes += scale_notes(compared.delta_kind, compared.items, compared.scored) if used else []
     said = {pair.note for pair in compared.pairs}
     if len(compared.pairs) > 1 and len(said) == 1:
         notes += [f"all arms: {note}" for note in said if note]

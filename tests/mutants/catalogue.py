@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
 from tests.mutants.in_data import MUTANTS as IN_DATA
 from tests.mutants.in_diagnostics import MUTANTS as IN_DIAGNOSTICS
+from tests.mutants.in_evidence import MUTANTS as IN_EVIDENCE
 from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
@@ -24,6 +25,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_DATA,
     *IN_TRAINING,
     *IN_ANALYSIS,
+    *IN_EVIDENCE,
     *IN_RESONANT,
     *IN_RESONANT_BLOCKS,
     *IN_TPI,

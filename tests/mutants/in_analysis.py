@@ -43,8 +43,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="pairs_forgotten_on_the_way_back",
         meaning="the interval of a difference of rates takes the arms for strangers, although its p does not",
         file=_STATISTICS,
-        old='"paired t", scale, correlation or 0.0)',
-        new='"paired t", scale)',
+        old="_Joint(a, b, confidence, correlation or 0.0)",
+        new="_Joint(a, b, confidence)",
         caught_by=f"{_RATES_TESTS}::test_the_interval_of_a_difference_holds_0_exactly_if_the_test_does_not_reject",
     ),
     Mutant(

@@ -126,7 +126,8 @@ def test_what_others_measured_is_one_line_of_the_notes() -> None:
     theirs = {"name": "nanoGPT", "metric": "val/bits_per_char", "values": [2.4, 2.5, 2.7], "source": "its README"}
     notes = notes_for_display(summarise(merge(journal_events(**SMALL, external=[theirs]))))
     assert notes[1] == (
-        "external: nanoGPT, 3 seeds: 2.5333 (sd 0.1528); ours − theirs −0.0333 [−0.3454, +0.2788], Welch p 0.77"
+        "external: nanoGPT, 3 seeds: 2.5333 (sd 0.1528); ours − theirs −0.0333 [−0.3454, +0.2788], "
+        "equal within ± 0.2688 (two one-sided Welch tests at .05)"
     )
     notes = notes_for_display(summarise(merge([sweep_event(external=[theirs])])))
     assert "external: nanoGPT, 3 seeds: 2.53333 (sd 0.15275); ours: 5 of 5 seeds not finished yet" in notes

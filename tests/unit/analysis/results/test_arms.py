@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
 
 from analysis.records.description import JournalError
-from analysis.records.journal import JournalState, merge
+from analysis.records.journal import JournalState, merge, read_journal
 from analysis.results.arms import ResultRow, ResultTable, summarise
 from tests.journals import EPOCH, METRIC, PHASE_A, config_id, journal_events, replicate_events, sweep_event
 
@@ -20,6 +21,7 @@ DESIGN_ROW_KEYS = {"config_id", "arm", "parameters", "n", "n_failed", "statuses"
 DESIGN_ROW_KEYS |= {"ci_low", "ci_high", "ci_method", "delta", "delta_ci_low", "delta_ci_high"}
 DESIGN_ROW_KEYS |= {"p", "p_adjusted", "peak_memory_mib", "seconds"}
 TWO = {"baseline": 2.5, "treatment": 2.4}
+SHARED = "Δ is over the 4 seeds shared with the baseline"
 
 
 def table_of(*arguments: Any, metric: str | None = None, **options: Any) -> ResultTable:
@@ -68,7 +70,7 @@ def test_a_failed_seed_never_vanishes(status: str) -> None:
     assert (row.n, row.n_failed, row.n_pairs) == (4, 1, 4)
     assert row.statuses == {status: 1, "finished": 4}
     assert row.reading == "failures"
-    assert row.note == f"1 of 5 failed (1 {status}); the mean is over survivors"
+    assert row.note == f"1 of 5 failed (1 {status}); the mean is over survivors; {SHARED}"
     assert 3 not in row.values
 
 
@@ -107,14 +109,14 @@ def test_seeds_still_to_run_make_a_row_incomplete(status: str | None) -> None:
     row = row_of(table_of(TWO, statuses={("treatment", 4): status}), "treatment")
     assert (row.n, row.n_failed, row.reading) == (4, 0, "incomplete")
     assert sum(row.statuses.values()) == 5
-    assert row.note == "1 of 5 seeds not finished yet"
+    assert row.note == f"1 of 5 seeds not finished yet; {SHARED}"
 
 
 def test_what_was_pruned_has_ended_and_is_not_compared() -> None:
     """It is a result, no failure and not waited for; but the mean is over those that were not stopped."""
     row = row_of(table_of(TWO, statuses={("treatment", 4): "pruned"}), "treatment")
     assert (row.n, row.n_failed, row.reading) == (4, 0, "pruned")
-    assert row.note == "1 of 5 pruned, without a final value"
+    assert row.note == f"1 of 5 pruned, without a final value; {SHARED}"
 
 
 def test_an_empty_journal_still_names_every_arm() -> None:
@@ -297,7 +299,8 @@ def test_failures_on_either_side_of_a_contrast_are_told_and_keep_their_place_in_
     assert (lost.delta, lost.p, lost.p_adjusted, lost.reading) == (None, None, None, "failures")
     assert lost.note == "coupling_2: 5 of 5 failed (5 diverged)"
     assert (survivors.n_pairs, survivors.reading) == (4, "failures")
-    assert survivors.note == "repulsive: 1 of 5 failed (1 crashed); the mean is over survivors"
+    shared = "Δ is over the 4 seeds shared with repulsive"
+    assert survivors.note == f"repulsive: 1 of 5 failed (1 crashed); the mean is over survivors; {shared}"
     assert (whole.reading, whole.note) == ("better", "")
     ranked = sorted(row.p for row in (survivors, whole) if row.p is not None)
     assert min(row.p_adjusted for row in (survivors, whole) if row.p_adjusted) == pytest.approx(3 * ranked[0])
@@ -329,7 +332,50 @@ def test_what_others_measured_by_hand() -> None:
     assert row.p == pytest.approx(0.3161, abs=1e-4)  # t = 1.0954 with 5.882 degrees of freedom
     assert row.ci_low == pytest.approx(-1 - 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
     assert row.ci_high == pytest.approx(-1 + 2.4588 * (5 / 6) ** 0.5, abs=1e-3)
+    assert row.equal_within == pytest.approx(1 + 1.9497 * (5 / 6) ** 0.5, abs=1e-3)  # t of .95, not of .975
     assert row.note == ""
+
+
+def test_agreement_with_nanogpt_is_the_published_tost() -> None:
+    """Ours 1.9073 against theirs: TOST passes at ± .015 (p .023) and not at ± .01 (p .137)."""
+    state = read_journal(Path("docs/results/nanogpt_cpu.jsonl"))
+    (row,) = summarise(state).external
+    assert row.equal_within == pytest.approx(0.0129, abs=5e-5)
+    assert 0.01 < row.equal_within < 0.015
+
+
+def test_partly_shared_seeds_say_what_the_difference_is_over() -> None:
+    """Seeds 0 to 3 against 3 to 6: the one difference is no difference of the two means printed beside it."""
+    events = journal_events({"baseline": 2.5}, seeds=range(4))
+    events[0]["arms"].append({**events[0]["arms"][0], "arm": "late", "config_id": "late-id", "role": "treatment"})
+    events[0]["arms"][1]["seeds"] = [3, 4, 5, 6]
+    for seed in (3, 4, 5, 6):
+        events += replicate_events("late", seed, 2.0 + 0.1 * seed, start=EPOCH + 900 + seed)
+    row = row_of(summarise(merge(events)), "late")
+    assert (row.n, row.n_pairs, row.reading) == (4, 1, "not attainable")
+    assert row.note == "Δ is over the 1 seed shared with the baseline"
+
+
+@pytest.mark.parametrize(("num_seeds", "is_marked"), [(2, True), (3, False)])
+def test_a_word_from_two_seeds_is_marked(num_seeds: int, is_marked: bool) -> None:
+    values = {("baseline", seed): 2.5 + 0.1 * seed for seed in range(num_seeds)}
+    values |= {("treatment", seed): 2.0 + 0.1 * seed + 1e-4 * seed for seed in range(num_seeds)}
+    row = row_of(table_of(TWO, seeds=range(num_seeds), values=values), "treatment")
+    assert row.reading == "better"
+    assert ("rests on two seeds, one degree of freedom" in row.note) == is_marked
+
+
+def test_an_arm_without_randomness_says_that_it_is_one_number() -> None:
+    values = {("treatment", seed): 2.4 for seed in range(5)}
+    row = row_of(table_of(TWO, values=values), "treatment")
+    assert (row.n, row.ci_low) == (5, None)
+    assert row.note == "all 5 seeds score exactly the same: one number, not 5 independent ones"
+
+
+def test_rows_that_fail_by_the_baseline_say_so() -> None:
+    lost = {("baseline", seed): "diverged" for seed in range(5)}
+    row = row_of(table_of(TWO, statuses=lost), "treatment")
+    assert (row.reading, row.note) == ("failures", "the baseline: 5 of 5 failed (5 diverged)")
 
 
 def test_what_others_measured_is_told_before_we_have_and_with_our_failures() -> None:

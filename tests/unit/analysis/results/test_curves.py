@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from analysis.records.journal import merge
+from analysis.records.journal import merge, read_journal
 from analysis.results.arms import summarise
 from analysis.results.curves import curves_of
 from tests.journals import journal_events
@@ -62,6 +63,21 @@ def test_seeds_that_stopped_early_leave_the_steps_that_all_have() -> None:
 def test_what_is_measured_at_the_end_only_says_how_to_have_it_over_training() -> None:
     with pytest.raises(ValueError, match=r"probe/leak at two steps or more; budget\.probe_at: reports"):
         curves_of(merge(journal_events(ARMS)), "probe/leak")
+
+
+@pytest.mark.parametrize("metric", ["val/bits_per_byte", "test/bits_per_byte"])
+def test_a_study_scored_on_test_is_drawn_on_what_is_reported_on_the_way(metric: str) -> None:
+    assert (
+        curves_of(merge(journal_events(ARMS, primary_metric=metric)), None).metric.name
+        == "val_subset/bits_per_byte"
+    )
+
+
+@pytest.mark.parametrize("name", ["tpi_variants", "tpi_recall", "kuramoto_phase_a"])
+def test_every_committed_study_has_its_curves(name: str) -> None:
+    curves = curves_of(read_journal(Path(f"docs/results/{name}.jsonl")), None)
+    assert curves.metric.name.startswith("val_subset/")
+    assert all(len(arm.means) >= 2 for arm in curves.arms)
 
 
 def test_a_failed_seed_is_no_part_of_the_mean() -> None:

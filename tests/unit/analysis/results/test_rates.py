@@ -44,7 +44,7 @@ def test_interval_by_hand() -> None:
     assert interval.method == "t on the logit scale"
     assert interval.note == ""
     assert special.logit([interval.low, interval.high]) == pytest.approx([-2.94604, -1.35151], abs=1e-5)
-    assert mean([21 / 200, 15 / 200, 27 / 200], scale=Logit(200)) == pytest.approx(0.104446, abs=1e-6)
+    assert mean([21 / 200, 15 / 200, 27 / 200], scale=Logit(200)) == pytest.approx(0.105, abs=1e-12)
     # Pooling the 600 items would claim [.083, .132]: the seeds know less.
     assert interval.low < 0.083
     assert interval.high > 0.132
@@ -122,8 +122,7 @@ def test_paired_comparison_by_hand() -> None:
     )
     t = (a - b).mean() / ((a - b).std(ddof=1) / math.sqrt(3))
     assert result.p == pytest.approx(2 * stats.t.sf(t, 2))
-    assert result.difference == pytest.approx(special.expit(a.mean()) - special.expit(b.mean()))
-    assert result.difference == pytest.approx(0.01358, abs=1e-5)
+    assert result.difference == pytest.approx(0.4 / 3 - 0.36 / 3)
     assert result.interval is not None
     assert result.interval.method == "paired t on the logit scale"
     assert result.interval.low < result.difference < result.interval.high
@@ -182,19 +181,78 @@ def test_a_rate_needs_items() -> None:
         Logit(0)
 
 
+def test_a_mean_is_the_average_that_readers_take_it_for() -> None:
+    """Seeds .25, .27 and 1: their logits' mean, brought back, is .86, which no seed scores."""
+    values = [0.25, 0.27, 1.0]
+    interval = mean_interval(values, scale=THOUSAND)
+    assert mean(values, scale=THOUSAND) == pytest.approx(0.506667, abs=1e-6)
+    assert interval is not None and interval.low < 0.001 and interval.high > 0.9999
+    assert "seeds lie far apart, from 0.25 to 1" in interval.note
+    assert "of the typical seed's rate" in interval.note
+    near = mean_interval([0.25, 0.27, 0.3], scale=THOUSAND)
+    assert near is not None and near.note == ""
+
+
+@pytest.mark.parametrize("compare", [paired_comparison, welch_comparison])
+def test_a_difference_is_that_of_the_means_beside_it(compare: Any) -> None:
+    """One arm never varies: .001555 beside .004625 was once a difference of −.00356."""
+    varying, constant = [0.001, 0.0015, 0.00225], [0.004625] * 3
+    for treatment, baseline in ((varying, constant), (constant, varying)):
+        result = compare(treatment, baseline, scale=THOUSAND)
+        means = mean(treatment, scale=THOUSAND) - mean(baseline, scale=THOUSAND)
+        assert result.difference == pytest.approx(means, abs=1e-15)
+
+
+def test_half_a_hit_is_added_to_what_was_counted() -> None:
+    """8 tokens of each of 1,000 needles: the half hit is one of 8,000, Clopper and Pearson's trials are needles."""
+    tokens = Logit(M, 8 * M)
+    assert tokens.forward([10 / 8000]) == pytest.approx([math.log(10.5 / 7990.5)])
+    none = mean_interval([0.0] * 3, scale=tokens)
+    assert none is not None and none.high == pytest.approx(clopper_pearson(0, M)[1])
+    with pytest.raises(ValueError, match="at least as many scored"):
+        Logit(M, M - 1)
+
+
+def test_the_interval_holds_the_average_even_where_it_is_not_of_it() -> None:
+    """Ninety seeds near 0 and ten near 1: the typical seed scores 1 %, the average 10 %."""
+    values = rates(*[5] * 45, *[6] * 45, *[990] * 10)
+    interval = mean_interval(values, scale=THOUSAND)
+    assert interval is not None
+    assert interval.low < interval.high == pytest.approx(mean(values, scale=THOUSAND))
+    assert "far apart" in interval.note
+
+
+def test_averages_and_logits_that_disagree_settle_nothing() -> None:
+    """Five seeds are better by a factor of three of almost nothing, the sixth is worse by more than they gain."""
+    arms = {"baseline": rates(1, 1, 2, 1, 2, 950), "treatment": rates(3, 4, 6, 3, 8, 930)}
+    row = summarise(journal(arms)).rows[1]
+    assert row.p_adjusted is not None and row.p_adjusted < 0.05
+    assert row.delta == pytest.approx(-0.0005)
+    assert row.delta_ci_low is not None and row.delta_ci_high is not None
+    assert row.delta_ci_low <= row.delta < 0 < row.delta_ci_high
+    assert row.reading == "not separable at this n"
+    assert "averages and typical seeds differ in opposite directions" in row.note
+
+
 def draw(rng: np.random.Generator, rate: float, spread: float, size: tuple[int, ...]) -> np.ndarray:
     """Draw rates of seeds whose logits are normal around that of `rate`, each over M items."""
     hits: np.ndarray = rng.binomial(M, special.expit(special.logit(rate) + rng.normal(0, spread, size=size)))
     return hits / M
 
 
-def covered(rate: float, spread: float, num_draws: int, num_seeds: int = 5) -> float:
-    """Return the share of draws whose interval holds the rate of a typical seed."""
+def average(rate: float, spread: float) -> float:
+    """Return the average rate of very many seeds whose logits are normal around that of `rate`."""
+    nodes, weights = np.polynomial.hermite_e.hermegauss(61)
+    return float(special.expit(special.logit(rate) + spread * nodes) @ weights / weights.sum())
+
+
+def covered(rate: float, spread: float, num_draws: int, num_seeds: int = 5, *, truth: float | None = None) -> float:
+    """Return the share of draws whose interval holds `truth`, or else the rate of a typical seed."""
     rng = np.random.default_rng(round(1e4 * rate))
-    hits = 0
+    truth, hits = rate if truth is None else truth, 0
     for values in draw(rng, rate, spread, (num_draws, num_seeds)):
         interval = mean_interval(values, scale=THOUSAND)
-        hits += interval is not None and interval.low <= rate <= interval.high
+        hits += interval is not None and interval.low <= truth <= interval.high
     return hits / num_draws
 
 
@@ -216,6 +274,46 @@ def test_intervals_cover_in_94_to_96_percent(rate: float, spread: float) -> None
 @pytest.mark.parametrize("rate", [0.0001, 0.0005, 0.001, 0.002, 0.005])
 def test_intervals_cover_where_seeds_have_few_hits(rate: float) -> None:
     assert covered(rate, 0.3, 4000) >= 0.935
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_seeds", [3, 5])
+@pytest.mark.parametrize("spread", [0.0, 0.3, 1.0, 2.0])
+@pytest.mark.parametrize("rate", [0.001, 0.002, 0.01, 0.1, 0.9, 0.99, 0.998])
+def test_intervals_cover_the_typical_seed_whatever_the_spread(rate: float, spread: float, num_seeds: int) -> None:
+    """Three standard errors of a share of 2,000 are .015."""
+    assert covered(rate, spread, 2000, num_seeds) >= 0.93
+
+
+@pytest.mark.slow
+def test_intervals_that_cover_less_are_the_ones_that_are_named() -> None:
+    """Every number of the docstring of `Logit.interval` that is below .93."""
+    assert covered(0.0001, 2.0, 2000) == pytest.approx(0.89, abs=0.03)
+    for rate in (0.01, 0.1, 0.9):
+        assert covered(rate, 0.3, 2000, truth=average(rate, 0.3)) >= 0.93
+        assert 0.87 <= covered(rate, 1.0, 2000, truth=average(rate, 1.0)) <= 0.93
+    assert covered(0.002, 2.0, 2000, truth=average(0.002, 2.0)) == pytest.approx(0.62, abs=0.04)
+    assert covered(0.1, 2.0, 2000, 3, truth=average(0.1, 2.0)) == pytest.approx(0.93, abs=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("rate", "num_seeds", "least"), [(0.9, 3, 0.90), (0.9, 5, 0.93), (0.1, 3, 0.93), (0.01, 5, 0.93)]
+)
+def test_differences_of_arms_that_share_half_of_their_spread_cover(
+    rate: float, num_seeds: int, least: float
+) -> None:
+    """Against an arm of .1 at a spread of 1; the lowest coverage is that of .9 beside .1 at three seeds."""
+    rng, found = np.random.default_rng(5), 0
+    for _ in range(2000):
+        shared = rng.normal(size=num_seeds)
+        a, b = (
+            rng.binomial(M, special.expit(special.logit(r) + (shared + rng.normal(size=num_seeds)) * 0.5**0.5)) / M
+            for r in (rate, 0.1)
+        )
+        interval = paired_comparison(a, b, scale=THOUSAND).interval
+        found += interval is not None and interval.low <= rate - 0.1 <= interval.high
+    assert found / 2000 >= least
 
 
 @pytest.mark.slow
@@ -277,7 +375,8 @@ def test_table_of_rates() -> None:
     assert all("Clopper-Pearson on one seed's 1,000 items" in row[arm].note for arm in ("baseline", "perfect"))
     text = re.sub(r"\s+", " ", render_text(table))
     assert "rates over 1,000 items a seed" in text
-    assert "the rate of a typical seed" in text
+    assert "a mean is the average over seeds, Δ the difference of two" in text
+    assert "they are of the typical seed's rate" in text
     assert "baseline: no seed has any hits: the interval is Clopper-Pearson on one seed's 1,000 items" in text
 
 

@@ -57,6 +57,36 @@ def test_both_functions_give_intervals_that_cover_in_95_percent_of_600_draws(n: 
     assert all(abs(np.mean(draws) - 0.95) <= 0.027 for draws in covered.values())
 
 
+def skewed(rng: np.random.Generator, law: str, shape: tuple[int, int]) -> tuple[np.ndarray, float]:
+    """Return draws of a law for which Student's t is not made, and its mean."""
+    if law == "exponential":
+        return rng.exponential(size=shape), 1.0
+    if law == "one seed in five is 5 sd off":
+        return rng.normal(size=shape) + 5 * (rng.random(shape) < 0.2), 1.0
+    return np.where(rng.random(shape) < 0.5, 0.999, 0.25) + rng.normal(0, 1e-4, shape), 0.6245
+
+
+@pytest.mark.parametrize(
+    ("law", "covered_at_3", "covered_at_5"),
+    [
+        ("exponential", 0.882, 0.885),
+        ("one seed in five is 5 sd off", 0.900, 0.861),
+        ("half the seeds solve it", 0.749, 0.939),
+    ],
+)
+def test_what_intervals_cover_where_values_are_not_normal(
+    law: str, covered_at_3: float, covered_at_5: float
+) -> None:
+    """The cases that the module names; the standard error of a share of 4,000 is at most .007."""
+    for n, expected in ((3, covered_at_3), (5, covered_at_5)):
+        draws, truth = skewed(np.random.default_rng(n), law, (4000, n))
+        unit = mean_interval(list(range(n)))
+        assert unit is not None
+        factor = (unit.high - unit.low) / 2 / np.std(np.arange(n), ddof=1)
+        covered = np.abs(draws.mean(axis=1) - truth) <= factor * draws.std(axis=1, ddof=1)
+        assert covered.mean() == pytest.approx(expected, abs=0.025)
+
+
 @pytest.mark.parametrize("n", [3, 5, 10])
 def test_paired_test_rejects_a_true_null_at_its_level(n: int) -> None:
     rng = np.random.default_rng(n)

@@ -82,7 +82,7 @@ def test_pairs_are_seeds_that_both_have_finished_and_failures_are_said() -> None
     assert (pair.n_pairs, pair.a.n, pair.b.n, pair.reading) == (3, 4, 4, "failures")
     assert pair.note.endswith(
         "A: 1 of 5 failed (1 crashed); the mean is over survivors; B: 1 of 5 failed (1 diverged); the mean is over "
-        "survivors"
+        "survivors; Δ is over the 3 seeds shared with A"
     )
 
 
