@@ -7,6 +7,8 @@ a claim that lacks such a field, or sets one that its test does not read, is ref
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -70,14 +72,18 @@ class Claim:
     against: tuple[str, ...] = ()
     """What `arm` is compared with: one arm, for `pairwise` one or more."""
     controls: tuple[str, ...] = ()
-    """Arms without the mechanism. A comparison must also hold against each of them; if the claim is about `arm`
-    alone, none of them may show the same result."""
+    """Arms without the mechanism. A better arm must also be better than each of them; whatever else is claimed,
+    none of them may show the same. Where `arms` vary along `over`, controls do so, too; along steps each by
+    itself."""
     direction: Direction | None = None
     """The side that supports the claim. A comparison needs it only if its metric has no better side."""
     margin: float | None = None
     """Smallest difference that counts, at least 0."""
     margin_unit: MarginUnit | None = None
     """Whether `margin` is in the metric's unit or a fraction of the compared arm's value."""
+    published_effect: float | None = None
+    """The published difference `arm` − `against` in the unit of Δ: that of the metric; of perplexity the relative
+    change. Whether one so large is excluded is tested and told."""
     bound: float | None = None
     bounds: tuple[float, float] | None = None
     over: str | None = None
@@ -144,6 +150,12 @@ class Claim:
         """Whether `over` is a measured metric; otherwise it is a configuration field or the step."""
         return self.over is not None and "/" in self.over
 
+    @property
+    def hash(self) -> str:
+        """Identifies the declaration: SHA-256 of its fields as JSON, without those that are not given."""
+        given = {key: value for key, value in self.to_json().items() if value not in (None, [], "")}
+        return hashlib.sha256(json.dumps(given, sort_keys=True, ensure_ascii=False).encode()).hexdigest()
+
     def to_json(self) -> dict[str, Any]:
         """Return every field; None for those that the kind does not use."""
         fields = dataclasses.asdict(self)
@@ -171,7 +183,7 @@ class Claim:
                 raise self._error(name, f"must be a name or a list of names, got {value!r}")
             if len(set(value)) < len(value):
                 raise self._error(name, f"names one twice: {', '.join(value)}")
-        for name in ("margin", "bound"):
+        for name in ("margin", "bound", "published_effect"):
             value = getattr(self, name)
             if value is not None and not _is_finite(value):
                 raise self._error(name, f"must be a finite number, got {value!r}")
@@ -189,6 +201,10 @@ class Claim:
             raise self._error(missing, "missing; a margin says whether it is absolute or relative")
         if self.kind == "failure_rate" and self.bound is not None and not 0 <= self.bound <= 1:
             raise self._error("bound", f"a share lies between 0 and 1, got {self.bound}")
+        if self.published_effect == 0:
+            raise self._error("published_effect", "must not be 0; an effect that was not published is left out")
+        if self.published_effect is not None and len(self.against) > 1:
+            raise self._error("published_effect", "is of one comparison; name one arm in `against`")
         if len(self.against) > 1 and self.kind != "pairwise":
             raise self._error("against", f"{self.kind} compares with one arm; for several use kind pairwise")
         if self.arm is not None and self.arm in (*self.against, *self.controls):

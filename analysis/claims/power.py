@@ -63,9 +63,9 @@ def _one_sided(_: Claim, num_seeds: int) -> DetectableEffect:
 
 
 def _comparison(claim: Claim, num_seeds: int) -> DetectableEffect:
-    comparisons = len(claim.against) if claim.kind == "pairwise" else 1
-    effect = smallest_detectable_effect(num_seeds, alpha=LEVEL / comparisons, power=POWER)
-    among = f", the hardest of {comparisons} by Holm" if comparisons > 1 else ""
+    comparisons = len(claim.against) + len(claim.controls) if claim.against else 1
+    effect = smallest_detectable_effect(num_seeds, alpha=LEVEL, power=POWER)
+    among = f", in each of {comparisons} comparisons" if comparisons > 1 else ""
     return DetectableEffect(effect, f"finds {effect:.2f} sd of the paired difference with power {POWER:g}{among}")
 
 

@@ -25,8 +25,8 @@ _REPORTS_KEPT = (100, 50, 30, 20, 12, 8, 5, 3, 2, 1)
 def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
     """Merge the journals of a results folder into the text of one compact journal.
 
-    Kept: the newest description of the sweep, every start, end and reopening, and of each replicate's reports
-    the last and some evenly spaced earlier ones.
+    Kept: the newest description of the sweep, when each claim was first declared, every start, end and reopening,
+    and of each replicate's reports the last and some evenly spaced earlier ones.
 
     Args:
         source: A results folder (with `journal/` in it), or a folder of journal files.
@@ -78,6 +78,7 @@ def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) ->
         "significant_digits": SIGNIFICANT_DIGITS,
         "exact": "last report and end of every replicate",
         "drivers": len({event["sweep_id"] for event in events}),
+        "declared_at": state.declared_at,
     }
     sweep = next(event for event in reversed(events) if event["event"] == "sweep")
     described = {**sweep, "provenance": {**sweep.get("provenance", {}), "compact": note}}

@@ -29,6 +29,8 @@ class JournalState:
     sweep: SweepInfo | None = None
     """The newest description, with the seeds of earlier ones of the same configurations."""
     replicates: dict[Key, Replicate] = field(default_factory=dict)
+    declared_at: dict[str, float] = field(default_factory=dict)
+    """{hash of a claim: Unix seconds at which a driver first described the study with it}."""
 
     def has_ended(self, key: Key) -> bool:
         """Return whether a replicate has ended for good; see `Replicate.has_ended`."""
@@ -51,6 +53,10 @@ class JournalState:
         if kind == "sweep":
             described = SweepInfo.from_event(event)
             self.sweep = described if self.sweep is None else described.with_seeds_of(self.sweep)
+            for claim in described.claims:
+                self.declared_at.setdefault(claim.hash, event["time"])
+            for claim_hash, time in described.provenance.get("compact", {}).get("declared_at", {}).items():
+                self.declared_at[claim_hash] = min(time, self.declared_at.get(claim_hash, time))
             return
         if kind == "interrupted":
             return

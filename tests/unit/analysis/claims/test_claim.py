@@ -156,4 +156,44 @@ def test_what_cannot_be_attained_is_said():
     assert detectable_effect(of_kind("failure_rate", bound=0.5, direction="lower"), 6).is_possible
     assert not detectable_effect(of_kind("association"), 5).is_possible
     one, two = detectable_effect(of_kind("superiority"), 5), detectable_effect(of_kind("pairwise"), 5)
-    assert two.value > one.value, "Holm's hardest comparison must cost something"
+    assert two.value == one.value, "support is an intersection: each comparison at its own level, none corrected"
+    assert "in each of 2 comparisons" in two.text
+
+
+def test_levels_and_sides_are_those_of_the_intervals_shown():
+    """Superiority, threshold and trend by one side of the 95 % interval, margins by one side of the 90 % one."""
+    equal = {kind for kind, spec in KINDS.items() if spec.level == 0.05}
+    assert equal == {"non_inferiority", "equivalence", "flatness"}
+    assert {KINDS[kind].confidence for kind in equal} == {0.9}
+    assert {spec.confidence for kind, spec in KINDS.items() if kind not in equal} == {0.95}
+
+
+def test_controls_are_allowed_wherever_a_model_without_the_mechanism_can_show_the_same():
+    assert {kind for kind, spec in KINDS.items() if "controls" not in spec.allows} == {"receipt"}
+
+
+def test_a_published_effect_is_one_number_of_one_comparison():
+    made = of_kind("superiority", published_effect=-0.0353)
+    assert Claim.from_mapping(json.loads(json.dumps(made.to_json()))) == made
+    for kind, fields, message in (
+        ("superiority", {"published_effect": 0}, "must not be 0"),
+        ("superiority", {"published_effect": "big"}, "finite number"),
+        ("pairwise", {"published_effect": -0.1}, "of one comparison"),
+        ("threshold", {"published_effect": -0.1}, "no use for it"),
+    ):
+        with pytest.raises(ClaimError, match=message):
+            of_kind(kind, **fields)
+
+
+def test_the_hash_is_of_everything_that_is_declared_and_of_nothing_that_is_not():
+    made = of_kind("superiority")
+    assert made.hash == Claim.from_mapping(json.loads(json.dumps(made.to_json()))).hash
+    assert len(made.hash) == 64
+    changed = [
+        made,
+        of_kind("superiority", margin=0.1, margin_unit="absolute"),
+        of_kind("superiority", controls="c"),
+        of_kind("superiority", published_effect=0.1),
+        dataclasses.replace(made, statement="it does not"),
+    ]
+    assert len({one.hash for one in changed}) == 5

@@ -128,6 +128,13 @@ def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
 
 
+def test_holm_rejects_three_of_benjaminis_fifteen() -> None:
+    """Benjamini & Hochberg (1995), JRSS B 57:289-300, section 4."""
+    p_values = [0.0001, 0.0004, 0.0019, 0.0095, 0.0201, 0.0278, 0.0298, 0.0344, 0.0459]
+    p_values += [0.3240, 0.4262, 0.5719, 0.6528, 0.7590, 1.0]
+    assert sum(p < 0.05 for p in holm(p_values)) == 3
+
+
 def test_holm_caps_at_one_and_takes_an_empty_family() -> None:
     assert holm([0.6, 0.9]) == [1.0, 1.0]
     assert holm([]) == []

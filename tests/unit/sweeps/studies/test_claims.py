@@ -201,7 +201,7 @@ def test_claims_in_words() -> None:
     library_views.claims(Output(console), "kuramoto_phase_b", "laptop")
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert "noise, jitter and regulariser cost at most 5 % of perplexity" in text
-    assert "non inferiority: `arm` is worse than `against` by less than `margin`" in text
+    assert "non inferiority: `arm` is worse than `against`, and than each control, by less than `margin`" in text
     library_views.claims(Output(console), "quickstart", "laptop")
     assert "study 'quickstart' declares no claims" in console.file.getvalue()  # type: ignore[attr-defined]
 
