@@ -20,6 +20,7 @@ or, as NAME[METRIC], for another one. Kinds of blocks:
     provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
     probes      leak, order parameters with their nulls, and coupling of every arm
+    verdicts    what the results say of the claims that the journal describes
     beside      studies with the same arms in one table: <!-- beside: NAME + OTHER -->
 
 Markers inside fenced code are left alone.
@@ -47,6 +48,7 @@ from analysis.report.figures import arms, forest
 from analysis.report.probes import probes_markdown
 from analysis.report.steps import steps_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
+from analysis.report.verdicts import verdicts_markdown
 from analysis.results.arms import ResultTable, summarise
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
 from analysis.results.curves import curve_metric
@@ -178,6 +180,7 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "steps": _of_one(lambda block: steps_markdown(block.state, block.metric)),
     "provenance": _of_one(_render_provenance),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
+    "verdicts": _of_one(lambda block: verdicts_markdown(block.state)),
     "probes": _of_one(lambda block: probes_markdown(block.state)),
     "beside": lambda blocks: render_side_by_side([block.table() for block in blocks]),
 }

@@ -62,6 +62,22 @@ def claims(
 
 
 @verb
+def verdicts(
+    output: Output,
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="A study, its YAML file, or a compact journal.")
+    ] = None,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    plugin: UnreadPlugins = None,
+) -> None:
+    """Judge the claims of a study from its results, or say why they cannot be judged."""
+    from sweeps.cli import results
+
+    results.verdicts(output, study, scale, sets or [])
+
+
+@verb
 def spaces(
     output: Output,
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One search space only.")] = None,

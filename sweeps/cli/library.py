@@ -128,8 +128,8 @@ def _how_claims_are_judged(study: str) -> str:
     """Return who judges the claims of a study, from what, and what `settled at` means."""
     return (
         "settled at: the smallest scale whose results can settle a claim; those of a smaller one only indicate.\n"
-        "No verdict is printed: today a person judges each claim, by its kind of test, from the results of a run\n"
-        "(verdicts by phasesweep are planned):\n"
+        "Judged from the results of a run:\n"
+        f"  verdicts:  {proposed('verdicts', study, '--scale', 'SCALE')}\n"
         f"  all arms:  {proposed('results', study, '--scale', 'SCALE')}\n"
         f"  two arms:  {proposed('compare', f'{study}@SCALE:ARM', ':CONTROL')}"
     )

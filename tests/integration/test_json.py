@@ -37,6 +37,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "results": STUDY,
     "curves": STUDY,
     "receipt": STUDY,
+    "verdicts": STUDY,
     "logs": STUDY,
     "gc": STUDY,
     "sync": STUDY,

@@ -80,6 +80,7 @@ def _described_types() -> Iterator[type]:
     from analysis.results import arms as results
     from analysis.results import memory as receipt
     from analysis.results import sweeps as compare
+    from analysis.verdicts import verdict as verdicts
     from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import diagnosis as json_diagnosis
     from sweeps.cli.schemas import planning as json_planning
@@ -97,6 +98,7 @@ def _described_types() -> Iterator[type]:
         json_diagnosis,
         json_planning,
         json_types,
+        verdicts,
     ):
         for value in vars(module).values():
             if isinstance(value, type) and (dataclasses.is_dataclass(value) or is_typeddict(value)):

@@ -15,6 +15,7 @@ from analysis.claims.claim import Claim
 from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
 from analysis.results.sweeps import ComparedSweeps
+from analysis.verdicts.verdict import Verdicts
 from sweeps.cli.schemas.curves import CurvesJson
 from sweeps.cli.schemas.diagnosis import DiagnoseJson
 from sweeps.cli.schemas.planning import (
@@ -358,6 +359,7 @@ OF_VERBS: dict[str, Any] = {
     "studies": list[StudyRow],
     "submit": SubmitJson,
     "sync": SyncJson,
+    "verdicts": Verdicts,
 }
 """What each verb prints."""
 

@@ -40,6 +40,8 @@ READING = {
     "studies --json": ["studies", "--json"],
     "spaces": ["spaces"],
     "claims": ["claims"],
+    "verdicts": ["verdicts"],
+    "verdicts of one": ["verdicts", "tiny.yaml"],
     "claims of one": ["claims", "kuramoto_phase_b", "--scale", "gpu"],
     "status": ["status", "tiny.yaml"],
     "results": ["results", "tiny.yaml"],
