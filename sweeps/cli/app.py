@@ -71,7 +71,7 @@ def verdicts(
     sets: Overrides = None,
     plugin: UnreadPlugins = None,
 ) -> None:
-    """Judge the claims of a study from its results, or say why they cannot be judged."""
+    """Judge the claims of a study from its results."""
     from sweeps.cli import results
 
     results.verdicts(output, study, scale, sets or [])
