@@ -119,7 +119,7 @@ def diagnose(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Write tables and figures.")] = None,
     figures: Annotated[str, typer.Option("--figures", help="svg, png or pdf.")] = "svg",
 ) -> None:
-    """Measure encodings of positions, or a model by position and length."""
+    """Measure encodings of positions, or one model."""
     from sweeps.cli.diagnosis.diagnose import OfEncodings, OfModels
     from sweeps.cli.diagnosis.diagnose import diagnose as run
     from sweeps.studies.catalogue import StudyArguments
