@@ -17,6 +17,7 @@ from tests.benchmarks import (
     one_process_each,
     packing,
     phase_scan,
+    retrieval,
     trial_overhead,
     verbs,
 )
@@ -47,6 +48,7 @@ def main() -> None:
         lambda: phase_scan.report("cpu"),
         lambda: attractor.report("cpu"),
         lambda: generation.report("cpu"),
+        retrieval.report,
     )
     for report in reports:
         print(report() + "\n", flush=True)

@@ -20,27 +20,28 @@ from trainables.tasks.generation import Continuation
 
 LENGTHS = (64, 256, 1024)
 """Tokens that stand before the one that is generated."""
-SIZES = {"d_model": 128, "num_layers": 4, "num_heads": 4, "positions": "sinusoidal"}
+SIZES = {"d_model": 128, "num_layers": 4, "num_heads": 4}
 VOCAB_SIZE, BATCH_SIZE = 256, 8
 NUM_STEPS, NUM_WHOLE = 30, 3
 """Tokens of which the fastest counts: from the state, and from the whole sequence."""
+WAVES = {"positions": "sinusoidal"}
 FAMILIES: dict[str, dict[str, Any]] = {
-    "tpi": {},
-    "diagonal_ssm": {},
-    "gru": {},
-    "mean_pool": {},
-    "kuramoto": {},
-    "resonant": {},
+    "tpi": WAVES,
+    "diagonal_ssm": WAVES,
+    "gru": WAVES,
+    "mean_pool": WAVES,
+    "kuramoto": WAVES,
+    "resonant": WAVES,
+    "transformer": WAVES,
     "pi_spiral": {"positions": "none", "attractor": {}},
-    "transformer": {},
+    "pretrained": {},
 }
-"""What each has beside the sizes; π-spiral's attention knows positions by itself."""
+"""What each has beside the sizes. The last one is an untrained Llama."""
 
 
 def _model(name: str, device: str) -> LanguageModel:
-    model = ARCHITECTURES.parse({"name": name, **SIZES, **FAMILIES[name]}).build(
-        vocab_size=VOCAB_SIZE, max_seq_len=max(LENGTHS) + 1
-    )
+    config = ARCHITECTURES.parse({"name": name, **SIZES, **FAMILIES[name]})
+    model = config.build(vocab_size=VOCAB_SIZE, max_seq_len=max(LENGTHS) + NUM_STEPS)
     initialise(model, 0)
     return model.to(device).eval()
 

