@@ -7,12 +7,16 @@ from typing import Any
 
 import yaml
 
-from tests.golden import study_mistakes, verb_mistakes
+from tests.golden import pretrained_mistakes, study_mistakes, verb_mistakes
 from tests.golden.mistake import Mistake
 
 PATH = Path(__file__).with_name("mistakes.yaml")
 
-MISTAKES: dict[str, Mistake] = {**study_mistakes.MISTAKES, **verb_mistakes.MISTAKES}
+MISTAKES: dict[str, Mistake] = {
+    **study_mistakes.MISTAKES,
+    **verb_mistakes.MISTAKES,
+    **pretrained_mistakes.MISTAKES,
+}
 
 
 class _Dumper(yaml.SafeDumper):

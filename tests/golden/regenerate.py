@@ -57,6 +57,21 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "encoding": {"scheme": "adaptive_hybrid", "applied": "added", "transition": 8.0, "width": 2.0},
         "attractor": {"policy": "learned", "injection": "projection"},
     },
+    "pretrained, untrained llama, yarn": {
+        "name": "pretrained",
+        "trained": "everything",
+        "encoding": {"scheme": "yarn", "scale": 4.0},
+    },
+    "pretrained as_published, untrained qwen2, alibi, LoRA, adapter, attractor": {
+        "name": "pretrained",
+        "model": "untrained:qwen2",
+        "fidelity": "as_published",
+        "trained": "lora",
+        "encoding": {"scheme": "alibi"},
+        "adapter": {"last_layers": 1},
+        "attractor": {"last_layers": 1},
+        "train_attractor": True,
+    },
     "gru": {"name": "gru"},
     "diagonal_ssm": {"name": "diagonal_ssm"},
 }
