@@ -85,7 +85,9 @@ def export(
     output: Output,
     study: StoredStudy,
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A name ending in .csv or .parquet.")],
-    what: Annotated[str, typer.Option("--what", help="replicates, configurations or curves.")] = "replicates",
+    what: Annotated[
+        str, typer.Option("--what", help="replicates, configurations, curves; published, into a folder.")
+    ] = "replicates",
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write a tidy table of replicates, configurations or curves. Failures are rows too."""

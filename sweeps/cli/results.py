@@ -32,14 +32,21 @@ if TYPE_CHECKING:
     from sweeps.cli.schemas.curves import CurveJson, CurvesJson
     from sweeps.cli.schemas.types import ExportJson
 
+PUBLISHED = "published"
+"""`--what` for the logs that the π-spiral experiments guide documents."""
 FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def export(output: Output, study: StudyArguments, *, to: Path, what: str, force: bool) -> None:
-    """Write a table of a study to a file."""
+    """Write a table of a study to a file, or its published logs to a folder."""
+    if what == PUBLISHED:
+        from sweeps.cli.diagnosis.published import export_published
+
+        export_published(output, load_results(*study), to, force=force)
+        return
     chosen = next((known for known in ROW_KINDS if known == what), None)
     if chosen is None:
-        raise UserError(f"--what {what}: {nearest(what, ROW_KINDS)}")
+        raise UserError(f"--what {what}: {nearest(what, (*ROW_KINDS, PUBLISHED))}")
     if to.suffix not in SUFFIXES:
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:
@@ -59,7 +66,8 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
     except OSError as error:
         raise UserError(f"--to {to}: cannot be written: {error}") from error
     if output.emit:
-        written: ExportJson = {"path": str(to.resolve()), "what": chosen, "rows": num_rows, "columns": columns}
+        path = str(to.resolve())
+        written: ExportJson = {"path": path, "what": chosen, "rows": num_rows, "columns": columns, "files": [path]}
         output.emit(written)
     output.say(f"{num_rows} rows ({what}), {len(columns)} columns: {to.resolve()}")
 

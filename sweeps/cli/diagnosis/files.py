@@ -11,12 +11,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from analysis.results.published import SYSTEM_COLUMNS
 from sweeps.errors import UserError
 from trainables.diagnostics.closed_forms import ENCODINGS, vectors_of
 from trainables.diagnostics.similarity import PUBLISHED_OFFSETS
 
 FIGURES = ("svg", "png", "pdf")
-SYSTEM_COLUMNS = ("step", "length", "vram_mb", "tokens_per_sec", "window", "state_size")
 POSITIONS_FILE = "positional_diag.csv"
 
 

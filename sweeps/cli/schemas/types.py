@@ -231,13 +231,16 @@ class LogJson(TypedDict):
 
 
 class ExportJson(TypedDict):
-    """A table that was written."""
+    """A table that was written, or the published logs."""
 
     path: str
-    """Absolute."""
-    what: Literal["replicates", "configurations", "curves"]
+    """Absolute; of the logs their folder."""
+    what: Literal["replicates", "configurations", "curves", "published"]
     rows: Positive
     columns: Annotated[list[str], Field(min_length=1)]
+    """Of the logs those of metrics.jsonl, or of system.csv where there is no metrics.jsonl."""
+    files: Annotated[list[str], Field(min_length=1)]
+    """Everything that was written, absolute."""
 
 
 class Removed(TypedDict):

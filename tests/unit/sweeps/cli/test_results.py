@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -193,3 +194,26 @@ def test_curves_are_a_table_by_step_json_and_a_figure(call: Call, results: Resul
     assert (point["mean"], point["ci_low"], point["ci_high"], point["null"]) == pytest.approx(
         (last.mean, last.ci_low, last.ci_high, None)
     )
+
+
+def test_published_logs_are_written_to_a_folder(call: Call, results: ResultsFolder, tmp_path: Path) -> None:
+    replicate = results.replicate(config_id("baseline"), 2)
+    replicate.mkdir(parents=True)
+    row = {"task": "niah", "length": 64, "depth": 0.5, "accuracy": 1, "em": 1, "f1": 1, "runtime": 2, "items": 3}
+    (replicate / "niah_val_metrics.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    arguments = ("export", "tiny.yaml", "--what", "published", "--to", "logs")
+    said = call(*arguments, "--json").json("export")
+    written = {str(path.relative_to(tmp_path)) for path in (tmp_path / "logs").rglob("*.*")}
+    assert {str(Path(path).relative_to(tmp_path)) for path in said["files"]} == written
+    assert written == {
+        "logs/metrics.jsonl",
+        "logs/positional_diag.csv",
+        *(f"logs/system/baseline/seed={seed}.csv" for seed in range(4)),
+        "logs/system/coupling_2/seed=2.csv",
+    }
+    (line,) = (tmp_path / "logs" / "metrics.jsonl").read_text(encoding="utf-8").splitlines()
+    assert json.loads(line) == {**{k: v for k, v in row.items() if k != "items"}, "mode": "baseline", "seed": 2}
+    again = call(*arguments)
+    assert again.code == 2
+    assert "is not empty" in again.err
+    assert call(*arguments, "--force").code == 0
