@@ -12,7 +12,7 @@ from analysis.statistics.inference import holm, standard_deviation
 from analysis.statistics.one_sided import p_above, p_below, seeds_needed
 from analysis.statistics.proportions import newcombe
 from analysis.statistics.transforms import LINEAR, LOG, Interval, Logit, is_constant
-from analysis.verdicts.evidence import Evidence
+from analysis.verdicts.evidence import EXACT, Evidence
 from analysis.verdicts.verdict import Compared, EffectKind, Finding, Outcome, Reason
 
 
@@ -35,6 +35,8 @@ class Difference:
             return None
         if found.identical:
             return Interval(0.0, 0.0, "equal on every seed")
+        if self.evidence.metric.exact and found.interval is None:
+            return Interval(found.difference, found.difference, EXACT)
         return found.interval or self._of_items(confidence)
 
     def _of_items(self, confidence: float) -> Interval | None:

@@ -14,6 +14,9 @@ from analysis.results.arms import transform_of
 from analysis.results.comparison import ComparisonSpec, Sample, take_sample
 from analysis.statistics.transforms import LINEAR, LOG, Transform
 
+EXACT = "follows from the configuration, without an error"
+"""Method of the interval, of width 0, of a metric that is declared exact."""
+
 Fields = Callable[[ArmInfo], Mapping[str, Any]]
 """Maps an arm to all fields of its configuration, with dotted keys."""
 

@@ -11,7 +11,7 @@ from analysis.results.memory import receipt
 from analysis.statistics.inference import mean, mean_interval
 from analysis.statistics.one_sided import IntervalAt, p_above, p_below
 from analysis.statistics.transforms import Interval, clopper_pearson
-from analysis.verdicts.evidence import Evidence
+from analysis.verdicts.evidence import EXACT, Evidence
 from analysis.verdicts.verdict import Compared, EffectKind, Finding
 
 
@@ -91,6 +91,8 @@ class Threshold:
 
     def _interval(self, name: str, confidence: float) -> Interval | None:
         values = [*self.evidence.sample(name).values.values()]
+        if self.evidence.metric.exact and len(set(values)) == 1:
+            return Interval(values[0], values[0], EXACT)
         return mean_interval(values, confidence=confidence, scale=self.evidence.scale) if values else None
 
     def _p_values(self, name: str) -> tuple[float | None, float | None]:

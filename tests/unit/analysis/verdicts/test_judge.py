@@ -195,6 +195,37 @@ def test_nothing_that_varies_is_nothing_to_test() -> None:
     assert (found.verdict, found.because, found.ci_low) == ("inconclusive", ("no variance",), None)
 
 
+def exact(arms: Arms, one: Claim) -> Verdict:
+    """Return the verdict where the metric follows from the configuration alone."""
+    metric = {"name": METRIC, "unit": "1", "direction": "minimise", "meaning": "a closed form", "exact": True}
+    return verdict(arms, one, metrics=[metric], primary_metric=METRIC)
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "a", "expected"),
+    [
+        ("superiority", {"against": "b"}, 0.1, "supported"),
+        ("superiority", {"against": "b"}, 0.3, "refuted"),
+        ("superiority", {"against": "b", "controls": "c"}, 0.1, "supported"),
+        ("superiority", {"against": "b", "controls": "c"}, 0.16, "refuted"),
+        ("equivalence", {"against": "b", "margin": 0.05, "margin_unit": "absolute"}, 0.22, "supported"),
+        ("equivalence", {"against": "b", "margin": 0.05, "margin_unit": "absolute"}, 0.26, "refuted"),
+        ("non_inferiority", {"against": "b", "margin": 0.05, "margin_unit": "absolute"}, 0.24, "supported"),
+        ("threshold", {"bound": 0.3, "direction": "lower"}, 0.29, "supported"),
+        ("threshold", {"bound": 0.3, "direction": "lower"}, 0.31, "refuted"),
+        ("interval", {"bounds": [0.0, 0.3]}, 0.31, "refuted"),
+    ],
+)
+def test_what_follows_from_the_configuration_needs_no_spread(
+    kind: str, fields: dict[str, Any], a: float, expected: str
+) -> None:
+    arms = {"a": [a, a], "b": [0.2, 0.2], "c": [0.15, 0.15]}
+    found = exact(arms, claim(kind, arm="a", **fields))
+    assert found.verdict == expected
+    assert found.ci_low == found.ci_high == found.effect
+    assert verdict(arms, claim(kind, arm="a", **fields)).because == ("no variance",)
+
+
 def test_rates_that_do_not_vary_are_known_by_the_items_of_one_seed() -> None:
     rate = {"name": "val/found", "unit": "share", "direction": "maximise", "meaning": "found", "items": 1000}
     arms = {"b": [0.0] * 5, "a": [0.0] * 5}
