@@ -19,8 +19,8 @@ or, as NAME[METRIC], for another one. Kinds of blocks:
     steps       the metric of every arm at steps of the training, as Markdown
     provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
-    probes      leak, order parameters with their nulls, and coupling of every arm
     verdicts    what the results say of the claims that the journal describes
+    probes      leak, order parameters with their nulls, and coupling of every arm
     beside      studies with the same arms in one table: <!-- beside: NAME + OTHER -->
 
 Markers inside fenced code are left alone.

@@ -42,11 +42,11 @@ def test_for_people_a_grid_has_at_most_so_many_arms() -> None:
     assert next(line for line in lines if line.startswith("quickstart ")).split()[1] == "4"
 
 
-def test_claims_say_who_judges_them_and_from_what() -> None:
+def test_claims_say_what_judges_them_and_from_what() -> None:
     console = Console(file=StringIO(), width=300)
     claims(Output(console), "tpi_recall", "laptop")
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "a person judges" in printed
+    assert "phasesweep verdicts tpi_recall --scale SCALE" in printed
     assert "phasesweep results tpi_recall --scale SCALE" in printed
     assert "phasesweep compare tpi_recall@SCALE:ARM :CONTROL" in printed
 
