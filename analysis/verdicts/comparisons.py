@@ -95,7 +95,7 @@ class Comparative:
         difference = self._difference(first.arm)
         against = [one.p_against_adjusted for one in compared if one.p_against_adjusted is not None]
         excluded = self._excludes_published(difference)
-        if outcome == "inconclusive" and excluded:
+        if outcome == "inconclusive" and excluded and not first.holds:
             outcome, because, control = "refuted", ("effect",), None
         return Finding(
             outcome=outcome,
@@ -168,12 +168,17 @@ class Comparative:
         if failing:
             own = [one for one in failing if one.role == "against"]
             worst = (own or failing)[0]
-            return "refuted", ("effect" if own else "control",), None if own else worst.arm
+            return "refuted", (self._reason(worst) if own else "control",), None if own else worst.arm
         missing = [one for one in compared if not one.holds]
         own = [one for one in missing if one.role == "against"]
         reasons: list[Reason] = [] if own else ["control"]
         reasons.append("no variance" if any(one.p is None for one in missing) else "power")
         return "inconclusive", tuple(reasons), None if own else missing[0].arm
+
+    def _reason(self, one: Compared) -> Reason:
+        """Return whether the margin refutes the claim, or the arm is not better at all."""
+        is_better = one.effect is not None and one.effect * self.evidence.sign > 0
+        return "margin" if self.claim.margin and is_better else "effect"
 
     def _excludes_published(self, difference: Difference) -> bool | None:
         published = self.claim.published_effect
@@ -225,6 +230,9 @@ class NonInferiority(Comparative):
     def _p_values(self, name: str) -> tuple[float | None, float | None]:
         return self._beyond(name, -(self.claim.margin or 0.0))
 
+    def _reason(self, one: Compared) -> Reason:
+        return "margin"
+
 
 class Equivalence(Comparative):
     """The arm and `against` differ by less than the margin either way, and no control does so with `against`."""
@@ -242,6 +250,9 @@ class Equivalence(Comparative):
         outside = [p_above(upper.interval, high), p_below(lower.interval, low)]
         beyond = min((p for p in outside if p is not None), default=None)
         return _largest(inside), beyond  # the two ways to lie beyond exclude each other
+
+    def _reason(self, one: Compared) -> Reason:
+        return "margin"
 
     def _of_control(self, name: str) -> Compared:
         """Return whether a control is as near to `against` as the arm is claimed to be."""

@@ -118,7 +118,9 @@ def test_a_margin_asks_for_more_and_can_refute_what_is_too_small() -> None:
     arms = {"b": around(2.5), "a": around(2.49, turn=1)}
     large = claim("superiority", arm="a", against="b", margin=0.05, margin_unit="absolute")
     small = claim("superiority", arm="a", against="b", margin=0.004, margin_unit="absolute")
-    assert verdict(arms, large).verdict == "refuted"
+    assert (verdict(arms, large).verdict, verdict(arms, large).because) == ("refuted", ("margin",))
+    reversed_arms = {"b": arms["a"], "a": arms["b"]}
+    assert verdict(reversed_arms, large).because == ("effect",)
     assert verdict(arms, small).verdict == "supported"
     relative = claim(
         "superiority", arm="a", against="b", margin=0.002, margin_unit="relative"
@@ -149,6 +151,7 @@ def test_non_inferiority_by_its_margin(a: float, expected: str) -> None:
     one = claim("non_inferiority", arm="a", against="b", margin=0.05, margin_unit="absolute")
     found = verdict({"b": around(2.5, scale=5), "a": around(a, scale=5, turn=1)}, one)
     assert (found.verdict, found.confidence) == (expected, 0.9)
+    assert found.because == {"supported": (), "refuted": ("margin",), "inconclusive": ("power",)}[expected]
 
 
 @pytest.mark.parametrize(
@@ -436,6 +439,15 @@ def test_smoke_settles_nothing_and_no_results_are_not_run() -> None:
     assert judge_all(merge([events]))[0].because == ("scale",)
     found = not_run(BETTER, "study", "gpu")
     assert (found.verdict, found.because, found.study, found.scale) == ("not run", ("not run",), "study", "gpu")
+
+
+def test_an_advantage_smaller_than_published_is_not_refuted_by_that() -> None:
+    """It is shown against the baseline; a control that is not shown to be worse leaves it open."""
+    one = claim("superiority", arm="a", against="b", controls="c", published_effect=-0.5)
+    arms = {"b": around(2.5), "a": around(2.4, turn=1), "c": around(2.4, turn=2)}
+    found = verdict(arms, one)
+    assert (found.verdict, found.because, found.excludes_published) == ("inconclusive", ("control", "power"), True)
+    assert verdict({**arms, "c": around(2.45, turn=2)}, one).verdict == "supported"
 
 
 def test_identical_arms_are_no_advantage() -> None:
