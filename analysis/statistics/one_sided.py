@@ -21,25 +21,31 @@ _SMALLEST, _LARGEST = 1e-15, 0.4999
 MOST_SEEDS = 999
 
 
+def p_sides(interval_at: IntervalAt, bound: float) -> tuple[float | None, float | None]:
+    """Return the one-sided p of "above `bound`" and of "below `bound`", which add to 1; None without an interval.
+
+    The first is small if the quantity is shown to be above, the second if it is shown to be below.
+    """
+    narrowest = interval_at(1 - 2 * _LARGEST)
+    if narrowest is None:
+        return None, None
+    if narrowest.low > bound:
+        p = _smallest_level(interval_at, lambda interval: interval.low > bound)
+        return p, 1 - p
+    if narrowest.high < bound:
+        p = _smallest_level(interval_at, lambda interval: interval.high < bound)
+        return 1 - p, p
+    return 0.5, 0.5
+
+
 def p_above(interval_at: IntervalAt, bound: float) -> float | None:
     """Return the one-sided p of the hypothesis that the quantity is at most `bound`; None without an interval."""
-    return _p(interval_at, lambda interval: interval.low > bound, lambda interval: interval.high < bound)
+    return p_sides(interval_at, bound)[0]
 
 
 def p_below(interval_at: IntervalAt, bound: float) -> float | None:
     """Return the one-sided p of the hypothesis that the quantity is at least `bound`; None without an interval."""
-    return _p(interval_at, lambda interval: interval.high < bound, lambda interval: interval.low > bound)
-
-
-def _p(
-    interval_at: IntervalAt, is_shown: Callable[[Interval], bool], is_opposite: Callable[[Interval], bool]
-) -> float | None:
-    narrowest = interval_at(1 - 2 * _LARGEST)
-    if narrowest is None:
-        return None
-    if is_shown(narrowest):
-        return _smallest_level(interval_at, is_shown)
-    return 1 - _smallest_level(interval_at, is_opposite) if is_opposite(narrowest) else 0.5
+    return p_sides(interval_at, bound)[1]
 
 
 def _smallest_level(interval_at: IntervalAt, is_shown: Callable[[Interval], bool]) -> float:

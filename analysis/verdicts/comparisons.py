@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from analysis.claims.kinds import KINDS
 from analysis.results.comparison import Sample, compare
 from analysis.statistics.inference import holm, standard_deviation
-from analysis.statistics.one_sided import p_above, p_below, seeds_needed
+from analysis.statistics.one_sided import p_above, p_below, p_sides, seeds_needed
 from analysis.statistics.proportions import newcombe
 from analysis.statistics.transforms import LINEAR, LOG, Interval, Logit, is_constant
 from analysis.verdicts.evidence import EXACT, Evidence
@@ -150,7 +150,7 @@ class Comparative:
         """Return one-sided p of: the arm is better by more than a margin; it is better by less."""
         sign = self.evidence.sign
         difference, bound = self._shifted(name, sign * margin)
-        above, below = p_above(difference.interval, bound), p_below(difference.interval, bound)
+        above, below = p_sides(difference.interval, bound)
         if difference.is_identical and bound == 0:
             return 1.0, 0.0  # exactly no difference: no advantage, and no test is needed to say so
         return (above, below) if sign > 0 else (below, above)
@@ -246,8 +246,9 @@ class Equivalence(Comparative):
         margin = self.claim.margin or 0.0
         upper, high = self._shifted(name, margin)
         lower, low = self._shifted(name, -margin)
-        inside = [p_below(upper.interval, high), p_above(lower.interval, low)]
-        outside = [p_above(upper.interval, high), p_below(lower.interval, low)]
+        beyond_high, below_high = p_sides(upper.interval, high)
+        above_low, beyond_low = p_sides(lower.interval, low)
+        inside, outside = [below_high, above_low], [beyond_high, beyond_low]
         beyond = min((p for p in outside if p is not None), default=None)
         return _largest(inside), beyond  # the two ways to lie beyond exclude each other
 

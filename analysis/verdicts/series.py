@@ -11,7 +11,7 @@ import numpy as np
 from analysis.claims.kinds import KINDS
 from analysis.results.comparison import compare
 from analysis.statistics.inference import holm, mean, mean_interval, paired_comparison
-from analysis.statistics.one_sided import p_above, p_below, seeds_needed
+from analysis.statistics.one_sided import p_sides, seeds_needed
 from analysis.statistics.ranks import bonett_wright, fisher_z, spearman
 from analysis.statistics.transforms import LINEAR, Interval, is_constant
 from analysis.verdicts.evidence import Evidence
@@ -103,7 +103,7 @@ class OfSeries:
         def interval_at(confidence: float) -> Interval | None:
             return mean_interval(numbers, confidence=confidence)
 
-        above, below = p_above(interval_at, 0.0), p_below(interval_at, 0.0)
+        above, below = p_sides(interval_at, 0.0)
         return (above, below) if self.sign > 0 else (below, above)
 
     def _series(self, arms: Sequence[str]) -> Series:
@@ -189,9 +189,9 @@ class Flatness(OfSeries):
         def interval_at(confidence: float) -> Interval | None:
             return mean_interval(numbers, confidence=confidence)
 
-        inside = [p_below(interval_at, margin), p_above(interval_at, -margin)]
-        outside = [p_above(interval_at, margin), p_below(interval_at, -margin)]
-        known = [p for p in (*inside, *outside) if p is not None]
+        beyond_high, below_high = p_sides(interval_at, margin)
+        above_low, beyond_low = p_sides(interval_at, -margin)
+        known = [p for p in (below_high, above_low, beyond_high, beyond_low) if p is not None]
         if len(known) < 4:
             return None, None
         return max(known[:2]), min(known[2:])

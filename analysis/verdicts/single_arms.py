@@ -9,7 +9,7 @@ from analysis.claims.claim import RECEIPT_PREFIX
 from analysis.claims.kinds import KINDS
 from analysis.results.memory import receipt
 from analysis.statistics.inference import mean, mean_interval
-from analysis.statistics.one_sided import IntervalAt, p_above, p_below
+from analysis.statistics.one_sided import IntervalAt, p_sides
 from analysis.statistics.transforms import Interval, clopper_pearson
 from analysis.verdicts.evidence import EXACT, Evidence
 from analysis.verdicts.verdict import Compared, EffectKind, Finding
@@ -98,9 +98,11 @@ class Threshold:
     def _p_values(self, name: str) -> tuple[float | None, float | None]:
         """Return the one-sided p for and against lying there."""
         bound = float(self.claim.bound or 0.0)
-        above = p_above(lambda confidence: self._interval(name, confidence), bound)
-        below = p_below(lambda confidence: self._interval(name, confidence), bound)
+        above, below = p_sides(self._at(name), bound)
         return (above, below) if self.claim.direction == "higher" else (below, above)
+
+    def _at(self, name: str) -> IntervalAt:
+        return lambda confidence: self._interval(name, confidence)
 
     def _contains(self, value: float) -> bool:
         bound = float(self.claim.bound or 0.0)
@@ -112,18 +114,13 @@ class Within(Threshold):
 
     def _p_values(self, name: str) -> tuple[float | None, float | None]:
         low, high = self.claim.bounds or (0.0, 0.0)
-        sides = [
-            (p_above(self._at(name), low), p_below(self._at(name), low)),
-            (p_below(self._at(name), high), p_above(self._at(name), high)),
-        ]
-        inside, outside = ([side[index] for side in sides] for index in (0, 1))
+        above_low, below_low = p_sides(self._at(name), low)
+        above_high, below_high = p_sides(self._at(name), high)
+        inside, outside = (above_low, below_high), (below_low, above_high)
         if any(p is None for p in (*inside, *outside)):
             return None, None
         # Two ways to lie outside exclude each other, so the smaller p needs no correction.
         return max(p for p in inside if p is not None), min(p for p in outside if p is not None)
-
-    def _at(self, name: str) -> IntervalAt:
-        return lambda confidence: self._interval(name, confidence)
 
     def _contains(self, value: float) -> bool:
         low, high = self.claim.bounds or (0.0, 0.0)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.claims.claim import Claim
@@ -462,3 +464,30 @@ def test_other_configurations_of_an_arm_are_never_read() -> None:
     state = journal(arms, BETTER, config_ids={"a": "another"})
     assert (config_id("a"), 0) in state.replicates
     assert judge_all(state)[0].verdict == "not run"
+
+
+def shares(one: Claim, means: Mapping[str, float], draws: int = 150) -> dict[str, float]:
+    """Return how often a claim ends in which verdict if arms have these means, seeds and noise of their own."""
+    rng, found = np.random.default_rng(20261129), Counter[str]()
+    for _ in range(draws):
+        shared = rng.normal(0, 0.02, size=5)
+        arms = {arm: list(mean + shared + rng.normal(0, 0.02, size=5)) for arm, mean in means.items()}
+        found[verdict(arms, one).verdict] += 1
+    return {outcome: count / draws for outcome, count in found.items()}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_false_claims_are_seldom_supported_and_true_ones_seldom_refuted() -> None:
+    """Three standard errors of a share of 150 at .025 are .038, at .05 .053."""
+    one = claim("superiority", arm="a", against="b", controls="c", published_effect=-0.1)
+    nothing = shares(one, {"b": 2.5, "a": 2.5, "c": 2.5})
+    assert nothing.get("supported", 0.0) <= 0.025 + 0.038
+    only_against = shares(one, {"b": 2.6, "a": 2.5, "c": 2.5})
+    assert only_against.get("supported", 0.0) <= 0.025 + 0.038, "a false comparison with a control is one, too"
+    as_published = shares(one, {"b": 2.6, "a": 2.5, "c": 2.6})
+    assert as_published.get("refuted", 0.0) <= 0.05 + 0.053
+    assert as_published["supported"] > 0.9
+    plain = claim("superiority", arm="a", against="b", controls=["c", "d", "e"])
+    level = shares(plain, {"b": 2.5, "a": 2.5, "c": 2.5, "d": 2.5, "e": 2.5})
+    assert level.get("refuted", 0.0) <= 0.025 + 0.038, "Holm over four comparators"
