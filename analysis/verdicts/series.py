@@ -182,8 +182,7 @@ class Flatness(OfSeries):
 
     def _p_values(self, numbers: list[float]) -> tuple[float | None, float | None]:
         margin = float(self.claim.margin or 0.0)
-        if is_constant(np.asarray(numbers)) and self.evidence.metric.unit == "bytes":
-            # A size in bytes is counted, not sampled: equal seeds are no accident.
+        if is_constant(np.asarray(numbers)) and self.evidence.metric.exact:  # equal seeds are no accident
             return (0.0, 1.0) if abs(numbers[0]) < margin else (1.0, 0.0)
 
         def interval_at(confidence: float) -> Interval | None:

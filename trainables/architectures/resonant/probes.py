@@ -63,7 +63,9 @@ PROBES = (
         null="plm_curvature_entropy_null",
     ),
     probe("plm_curvature_entropy_null", "1", "plm_curvature_entropy of noise"),
-    probe("memory_state_bytes", "bytes", "size of what the blocks carry from token to token, a sequence"),
+    probe(
+        "memory_state_bytes", "bytes", "size of what the blocks carry from token to token, a sequence", exact=True
+    ),
     probe("memory_reach_tokens", "tokens", "distance at which a constant decay leaves less than 1 % of a token"),
     probe("memory_readable_tokens", "tokens", "distance at which the best linear detector's signal is its noise"),
     probe(

@@ -304,8 +304,8 @@ def test_flatness_is_a_slope_within_its_margin() -> None:
         assert (found.verdict, found.effect) == (expected, pytest.approx(exponent, abs=1e-3))
 
 
-def test_a_size_in_bytes_is_counted_so_that_equal_seeds_are_flat() -> None:
-    unit = {"name": "val/state", "unit": "bytes", "direction": "none", "meaning": "size"}
+def test_a_size_that_is_exact_is_flat_if_equal_seeds_are() -> None:
+    unit = {"name": "val/state", "unit": "bytes", "direction": "none", "meaning": "size", "exact": True}
     described = {"metrics": [unit], "primary_metric": "val/state", "metric": "val/state", "fields": LEVELS}
     one = claim("flatness", arms=list(LEVELS), over="architecture.n", margin=0.1, metric="val/state")
     assert verdict({f"n{n}": [51.0] * 3 for n in (1, 2, 4)}, one, **described).verdict == "supported"
