@@ -45,6 +45,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "export": (*STUDY, "--to", "replicates.csv"),
     "new": ("another",),
     "doctor": (),
+    "diagnose": (),
 }
 """A command line of every verb, about one finished sweep."""
 
