@@ -62,6 +62,14 @@ class Expression:
         except TypeError as error:
             raise ValueError(f"condition {self.text!r} cannot be applied: {error}") from error
 
+    def within(self, section: str) -> str:
+        """Return the text with every name as a field of `section`: `coupling != 0` as `section.coupling != 0`."""
+        tree = ast.parse(self.text, mode="eval")
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name):
+                node.id = f"{section}.{node.id}"
+        return ast.unparse(tree)
+
 
 def _dotted(node: ast.expr) -> str | None:
     if isinstance(node, ast.Name):

@@ -66,6 +66,18 @@ class Dimension(ABC):
         """Draw one value; equal states of `rng` give equal values."""
 
     @abstractmethod
+    def at(self, fraction: float) -> Any:
+        """Return the value at `fraction`, in [0, 1): uniform fractions give what `sample` draws.
+
+        Choices have equal parts, in their order.
+        """
+
+    @property
+    @abstractmethod
+    def num_values(self) -> int | None:
+        """How many values there are; None on a range of real numbers."""
+
+    @abstractmethod
     def explain(self, x: Any) -> str | None:
         """Return why `x` is not allowed, as a sentence; None if it is allowed."""
 
@@ -96,6 +108,11 @@ class _Range(Dimension):
                 "use Constant for a single value"
             )
 
+    @property
+    def num_values(self) -> None:
+        """None: a range of real numbers has no count."""
+        return None
+
     def explain(self, x: Any) -> str | None:
         """Return why `x` is not allowed; None if it is."""
         if not _is_number(x) or not math.isfinite(x):
@@ -121,9 +138,13 @@ class Real(_Range):
         points = [_interpolate(self.low, self.high, i / (n - 1)) for i in range(n)]
         return tuple(dict.fromkeys([float(self.low), *points[1:-1], float(self.high)]))
 
+    def at(self, fraction: float) -> float:
+        """Return the value at `fraction` of the range."""
+        return _interpolate(self.low, self.high, fraction)
+
     def sample(self, rng: random.Random) -> float:
         """Draw a value uniformly."""
-        return _interpolate(self.low, self.high, rng.random())
+        return self.at(rng.random())
 
 
 @dataclass(frozen=True)
@@ -139,19 +160,20 @@ class LogReal(_Range):
         if self.low <= 0:
             raise ValueError(f"low must be above 0 on a logarithmic range, got {self.low!r}")
 
-    def _at(self, fraction: float) -> float:
+    def at(self, fraction: float) -> float:
+        """Return the value at `fraction` of the range of the logarithm."""
         value = math.exp(_interpolate(math.log(self.low), math.log(self.high), fraction))
         return min(max(value, self.low), self.high)
 
     def grid(self, n: int) -> tuple[float, ...]:
         """Return values evenly spaced in their logarithm, ends included."""
         _check_resolution(n)
-        points = [self._at(i / (n - 1)) for i in range(n)]
+        points = [self.at(i / (n - 1)) for i in range(n)]
         return tuple(dict.fromkeys([float(self.low), *points[1:-1], float(self.high)]))
 
     def sample(self, rng: random.Random) -> float:
         """Draw a value uniformly in its logarithm."""
-        return self._at(rng.random())
+        return self.at(rng.random())
 
 
 @dataclass(frozen=True)
@@ -183,6 +205,15 @@ class Integer(Dimension):
         steps = count - 1
         # whole-number arithmetic: a float would lose the ends of ranges beyond 2**53
         return tuple(self.low + ((self.high - self.low) * i + steps // 2) // steps for i in range(count))
+
+    def at(self, fraction: float) -> int:
+        """Return the whole number at `fraction` of the range, in which each has an equal part."""
+        return min(self.low + int(fraction * self.num_values), self.high)
+
+    @property
+    def num_values(self) -> int:
+        """How many whole numbers the range has."""
+        return self.high - self.low + 1
 
     def sample(self, rng: random.Random) -> int:
         """Draw a whole number uniformly."""
@@ -236,6 +267,15 @@ class Choice(Dimension):
         _check_resolution(n)
         return self.options
 
+    def at(self, fraction: float) -> Value:
+        """Return the option at `fraction` of the list."""
+        return self.options[min(int(fraction * self.num_values), self.num_values - 1)]
+
+    @property
+    def num_values(self) -> int:
+        """How many options there are."""
+        return len(self.options)
+
     def sample(self, rng: random.Random) -> Value:
         """Draw an option."""
         return rng.choice(self.options)
@@ -265,6 +305,15 @@ class Constant(Dimension):
         """Return the one value."""
         _check_resolution(n)
         return (self.value,)
+
+    def at(self, fraction: float) -> Value:
+        """Return the one value."""
+        return self.value
+
+    @property
+    def num_values(self) -> int:
+        """One."""
+        return 1
 
     def sample(self, rng: random.Random) -> Value:
         """Return the one value."""

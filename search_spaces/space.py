@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any
@@ -15,6 +16,10 @@ from search_spaces.suggestions import nearest
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*")
 _MAX_DRAWS = 1000
+
+
+class InvalidPointError(ValueError):
+    """A point of a space is no valid configuration, although the space allows it."""
 
 
 @dataclass(frozen=True)
@@ -123,6 +128,29 @@ class SearchSpace:
             self.forbidden + other.forbidden,
         )
 
+    def within(self, section: str) -> SearchSpace:
+        """Return the same space with every name as a field of `section`: `coupling` as `section.coupling`."""
+        return SearchSpace(
+            {f"{section}.{name}": dimension for name, dimension in self.dimensions.items()},
+            tuple(
+                Condition(tuple(f"{section}.{p}" for p in each.patterns), Expression(each.only_if).within(section))
+                for each in self.conditions
+            ),
+            tuple(Forbidden(Expression(each.when).within(section), each.reason) for each in self.forbidden),
+        )
+
+    def only(self, names: Collection[str]) -> SearchSpace:
+        """Return the space of some of its dimensions, with the conditions and forbidden combinations about them."""
+        kept = {name: dimension for name, dimension in self.dimensions.items() if name in names}
+        governed = [
+            Condition(own, each.only_if)
+            for each in self.conditions
+            if set(Expression(each.only_if).names) <= kept.keys()
+            and (own := tuple(name for name in kept if each.governs(name)))
+        ]
+        refused = [each for each in self.forbidden if set(Expression(each.when).names) <= kept.keys()]
+        return SearchSpace(kept, tuple(governed), tuple(refused))
+
     def _has_effect(self, name: str, values: Mapping[str, Any]) -> bool:
         return all(rule.evaluate(values) is True for rule in self._rules[name])
 
@@ -192,6 +220,22 @@ class SearchSpace:
                 yield from extend({**point, name: value}, depth + 1)
 
         return extend({}, 0)
+
+    def at(self, fractions: Sequence[float]) -> dict[str, Any] | None:
+        """Return the canonical point at a fraction, in [0, 1), of each dimension; None if it is forbidden.
+
+        Raises:
+            ValueError: If there are not as many fractions as dimensions.
+        """
+        pairs = zip(self.dimensions.items(), fractions, strict=True)
+        point = self.canonical({name: dimension.at(fraction) for (name, dimension), fraction in pairs})
+        return point if self._allowed(point) else None
+
+    @property
+    def num_points(self) -> int | None:
+        """How many combinations of values there are, forbidden and repeated ones included; None for real ranges."""
+        counts = [dimension.num_values for dimension in self.dimensions.values()]
+        return None if None in counts else math.prod(count for count in counts if count is not None)
 
     def sample(self, rng: random.Random) -> dict[str, Any]:
         """Draw one canonical, allowed point; equal states of `rng` give equal points.

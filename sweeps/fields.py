@@ -64,8 +64,11 @@ def check_scale(scale: str) -> Scale:
     raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")
 
 
-Target = Literal["base", "arm", "study"]
-"""What an override changes: fields of all arms, of one arm, or of the study around the arms."""
+SEARCH_SECTIONS = ("space", "search", "scheduler", "confirm")
+"""Sections of a study about a search."""
+
+Target = Literal["base", "arm", "study", "search"]
+"""What an override changes: fields of all arms, of one arm, of the study around the arms, or of its search."""
 
 
 def target_of(key: str) -> Target:
@@ -81,16 +84,23 @@ def target_of(key: str) -> Target:
         return "arm"
     if key == "seeds" or (head == "resources" and len(rest) == 1):
         return "study"
-    valid = [*(f"{name}.<field>" for name in SECTIONS), "seeds", "resources.<field>"]
+    if head in SEARCH_SECTIONS and rest:
+        return "search"
+    valid = [*(f"{name}.<field>" for name in (*SECTIONS, *SEARCH_SECTIONS)), "seeds", "resources.<field>"]
     raise UserError(f"--set {key}: no such key; known: {', '.join(valid)}, arms.<arm>.<section>.<field>")
 
 
 def results_key(scale: str, overrides: Mapping[str, Any]) -> str:
     """Return the name of a results folder: the scale, and a hash of the overrides that change configurations.
 
-    Seeds and resources are not hashed, so that a run with other values continues the results that exist.
+    Seeds, resources and the budget of a search are not hashed, so that a run with other values continues the
+    results that exist.
     """
-    return _key(scale, {key: value for key, value in overrides.items() if target_of(key) != "study"})
+    return _key(scale, {key: value for key, value in overrides.items() if not _continues(key)})
+
+
+def _continues(key: str) -> bool:
+    return target_of(key) == "study" or key.startswith(("search.budget.", "confirm."))
 
 
 def former_results_key(scale: str, overrides: Mapping[str, Any]) -> str:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from analysis.claims.claim import Claim, ClaimError
 from analysis.records.probes_of_format_1 import PROBES
+from analysis.records.searching import SearchInfo
 
 FORMAT_VERSION = 1
 
@@ -66,7 +67,7 @@ class ArmInfo:
     num_parameters: int
     """Trainable parameters of the model."""
     seeds: tuple[int, ...]
-    role: Literal["baseline", "treatment", "control", "prerequisite"] = "treatment"
+    role: Literal["baseline", "treatment", "control", "prerequisite", "candidate"] = "treatment"
     note: str = ""
     data_hash: str = ""
     """Hash of the data the arm trains on."""
@@ -118,6 +119,10 @@ class SweepInfo:
     provenance: dict[str, Any] = field(default_factory=dict)
     """Versions, git commit, data hash, machine."""
     format_version: int = FORMAT_VERSION
+    search: SearchInfo | None = None
+    """How the settings of arms are searched for; None: they are as declared."""
+    candidates: tuple[ArmInfo, ...] = ()
+    """Configurations that the search has proposed; not in the first line, since they are born later."""
 
     def with_seeds_of(self, before: SweepInfo) -> SweepInfo:
         """Return this description with the seeds that an earlier one of this folder has for equal configurations.
@@ -125,7 +130,7 @@ class SweepInfo:
         A sweep of other seeds adds replicates; those computed before stay in every table.
         """
         known: dict[str, tuple[int, ...]] = {}
-        for unit in (*before.units, *self.units):
+        for unit in (*before.planned, *self.planned):
             known[unit.config_id] = tuple(sorted({*known.get(unit.config_id, ()), *unit.seeds}))
 
         def merged(units: tuple[ArmInfo, ...]) -> tuple[ArmInfo, ...]:
@@ -134,9 +139,14 @@ class SweepInfo:
         return replace(self, arms=merged(self.arms), prerequisites=merged(self.prerequisites))
 
     @property
-    def units(self) -> tuple[ArmInfo, ...]:
-        """Everything that is trained: the prerequisites, then the arms."""
+    def planned(self) -> tuple[ArmInfo, ...]:
+        """What was to be trained from the start: the prerequisites, then the arms."""
         return (*self.prerequisites, *self.arms)
+
+    @property
+    def units(self) -> tuple[ArmInfo, ...]:
+        """Everything that is trained: the prerequisites, the arms, then the candidates of a search."""
+        return (*self.planned, *self.candidates)
 
     @property
     def baseline(self) -> ArmInfo:
@@ -181,6 +191,8 @@ class SweepInfo:
             fields["contrasts"] = tuple(ContrastInfo(**c) for c in fields.get("contrasts", ()))
             fields["claims"] = tuple(Claim.from_mapping(c) for c in fields.get("claims", ()))
             external = fields.get("external", ())
+            if fields.get("search") is not None:
+                fields["search"] = SearchInfo.from_mapping(fields["search"])
             fields["external"] = tuple(ExternalInfo(**{**e, "values": tuple(e["values"])}) for e in external)
             return cls(**fields)
         except (KeyError, TypeError, ClaimError) as error:

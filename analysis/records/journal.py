@@ -14,12 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.records.candidates import SEARCH_EVENTS, Searches
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.replicates import Attempt, Key, Replicate, ReportPoint
 from analysis.records.statuses import RESULTS, STATUSES
 
-EVENTS: frozenset[str] = frozenset({"sweep", "started", "report", "interrupted", "reopened", *STATUSES})
-"""Kinds of events. `reopened` revokes the end of a replicate, because the user requested another run."""
+EVENTS: frozenset[str] = frozenset(
+    {"sweep", "started", "report", "interrupted", "reopened", *STATUSES, *SEARCH_EVENTS}
+)
+"""Kinds of events. `reopened` revokes the end of a replicate, because the user requested another run or because a
+search lets it train on."""
 
 
 @dataclass
@@ -31,6 +35,9 @@ class JournalState:
     replicates: dict[Key, Replicate] = field(default_factory=dict)
     declared_at: dict[str, float] = field(default_factory=dict)
     """{hash of a claim: Unix seconds at which a driver first described the study with it}."""
+    searches: Searches = field(default_factory=Searches)
+    _described: SweepInfo | None = field(default=None, repr=False)
+    """The newest description, without what searches have added since."""
 
     def has_ended(self, key: Key) -> bool:
         """Return whether a replicate has ended for good; see `Replicate.has_ended`."""
@@ -52,13 +59,19 @@ class JournalState:
         kind = event["event"]
         if kind == "sweep":
             described = SweepInfo.from_event(event)
-            self.sweep = described if self.sweep is None else described.with_seeds_of(self.sweep)
+            before = self._described
+            self._described = described if before is None else described.with_seeds_of(before)
+            self.sweep = self.searches.joined_to(self._described)
             for claim in described.claims:
                 self.declared_at.setdefault(claim.hash, event["time"])
             for claim_hash, time in described.provenance.get("compact", {}).get("declared_at", {}).items():
                 self.declared_at[claim_hash] = min(time, self.declared_at.get(claim_hash, time))
             return
         if kind == "interrupted":
+            return
+        if kind in SEARCH_EVENTS:
+            self.searches.apply(event)
+            self.sweep = self.searches.joined_to(self._described) if self._described else None
             return
         replicate = self.replicate(event["config_id"], event["seed"])
         if kind == "started":
@@ -122,6 +135,7 @@ _REQUIRED: dict[str, set[str]] = {
     "interrupted": set(),
     "reopened": {"config_id", "seed", "reason", "anew"},
     "report": {"config_id", "seed", "step", "metrics"},
+    **SEARCH_EVENTS,
 }
 
 

@@ -20,7 +20,8 @@ from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.console import Output, format_duration, text_table
 from sweeps.errors import first_few
-from sweeps.plan.plan import Plan, PlannedArm, previous_hash
+from sweeps.plan.plan import Plan, previous_hash
+from sweeps.plan.units import PlannedArm
 from sweeps.run.driver import Prepared, prepare
 from sweeps.store.usage import DiskForecast, forecast
 from sweeps.studies.catalogue import StudyArguments

@@ -44,7 +44,7 @@ def run(
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
     to_run = what_to_run(prepared, selection)
     _announce(prepared, to_run, console)
-    progress = Progress(prepared.plan, len(to_run.keys), to_run.forecast_seconds, console, prepared.machine)
+    progress = Progress(prepared.plan, to_run.num_expected, to_run.forecast_seconds, console, prepared.machine)
     again = prepared.command("resume" if selection.flags else "run", *selection.flags)
     try:
         ended = run_missing(prepared, to_run, limits, progress, default_components(prepared))
@@ -52,7 +52,7 @@ def run(
         console.print(write_failure(error, prepared.folder.path, again), markup=False)
         return EXIT_INTERRUPTED if limits.stop_reason and not limits.has_failed else EXIT_FAILURES
     except JournalError as error:
-        if not to_run.keys:
+        if to_run.is_empty:
             raise
         console.print(f"the run has ended, and its journal cannot be read: {error}", markup=False)
         console.print(f"nothing else is lost; once it is repaired, continue with: {again}", markup=False)
@@ -73,9 +73,10 @@ def run(
 def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:
     """Print what will run and the forecast time, and which of it runs again and why."""
     plan = prepared.plan
+    searched = f", and a search of about {to_run.num_searched} starts" if to_run.num_searched else ""
     console.print(
-        f"{prepared.experiment}: {len(plan.arms)} arms x {len(plan.study.seeds)} seeds, "
-        f"{len(to_run.keys)} of {len(plan.replicates)} replicates to run, {plan.concurrency} at a time "
+        f"{prepared.experiment}: {len(plan.arms)} arms x {len(plan.study.compared_seeds)} seeds, "
+        f"{len(to_run.keys)} of {len(plan.replicates)} replicates to run{searched}, {plan.concurrency} at a time "
         f"on {plan.device}, forecast {format_duration(to_run.forecast_seconds)}",
         markup=False,
     )

@@ -14,12 +14,13 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
 from cluster.inventory import Inventory
 from cluster.memory.cuda_context import largest_context_mib
-from cluster.memory.estimate import PROCESS_MIB
+from cluster.memory.estimate import PROCESS_MIB, MemoryEstimate
 from cluster.memory.worker import Estimates, micro_batch_size
 from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import pack, with_larger_sizes
 from sweeps.errors import UserError, nearest
 from sweeps.plan.batch_splits import check_batch_splits, depends_on_split
+from sweeps.plan.candidates import corner_arms, plan_search
 from sweeps.plan.corrections import corrections
 from sweeps.plan.dependencies import (
     Dependency,
@@ -29,8 +30,9 @@ from sweeps.plan.dependencies import (
     resume_dependency,
     topological_order,
 )
-from sweeps.plan.plan import Plan, PlannedArm
+from sweeps.plan.plan import Plan
 from sweeps.plan.size_limits import check_sizes
+from sweeps.plan.units import PlannedArm
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.provenance import provenance
 from sweeps.studies.claims import check_metrics
@@ -64,18 +66,19 @@ def build_plan(
     Raises:
         UserError: If data is missing, a metric is unknown, or a trial fits nowhere.
     """
-    _check_workers(study)
-    check_sizes(study, inventory)
+    _check(study, inventory)
     study = with_absolute_paths(study, data_dir)
     tasks = load_tasks(study, data_dir)
-    check_batch_splits(study)
     on_gpus = study.resources.gpus_per_trial != 0
     estimates = Estimates(largest_context_mib(inventory) if on_gpus else PROCESS_MIB)
     state = state or JournalState()
+    of_corners = _largest_corners(study, tasks, estimates)
     finished = finished_weights(state, folder)
     prerequisites, arms = (
         _corrected(units, state, study.resources) for units in plan_units(study, tasks, estimates, finished)
     )
+    arms = tuple(replace(one, memory=of_corners.get(one.arm.name, one.memory)) for one in arms)
+    search = plan_search(study, arms, {arm.name: tasks[task_key(arm)] for arm in study.arms})
     needs_mib = {planned.config_id: planned.need_mib for planned in (*prerequisites, *arms)}
     try:
         packing = pack(study.resources, needs_mib, inventory)
@@ -95,10 +98,31 @@ def build_plan(
         packing=packing,
         sizes=sizes,
         device="cuda" if on_gpus else "cpu",
-        sweep=_describe(study, prerequisites, arms, task, inventory),
+        sweep=replace(
+            _describe(study, prerequisites, arms, task, inventory), search=search.info if search else None
+        ),
         data_dir=data_dir,
+        search=search,
         references=task.references,
     )
+
+
+def _check(study: Study, inventory: Inventory) -> None:
+    """Refuse arms, or corners of their spaces, that no machine can hold or that no batch can be split for."""
+    at_corners = replace(study, arms=(*study.arms, *(arm for arms in corner_arms(study).values() for arm in arms)))
+    _check_workers(at_corners)
+    check_sizes(at_corners, inventory)
+    check_batch_splits(at_corners)
+
+
+def _largest_corners(study: Study, tasks: dict[str, Task], estimates: Estimates) -> dict[str, MemoryEstimate]:
+    """Return the largest estimate among the corners of each searched arm's space."""
+    found = {}
+    for name, arms in corner_arms(study).items():
+        _announce_measuring(replace(study, arms=arms), tasks, estimates)
+        sized = [_planned(study, arm, tasks, estimates, ()).memory for arm in arms]
+        found[name] = max(sized, key=lambda memory: memory.total_mib)
+    return found
 
 
 def _smaller_micro_batch(

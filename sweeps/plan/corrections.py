@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from analysis.records.journal import JournalState
-from sweeps.plan.plan import PlannedArm
+from sweeps.plan.units import PlannedArm
 from trainables.config.resources import ResourceConfig
 
 MIN_INCREMENT_MIB = 64.0

@@ -18,14 +18,13 @@ from analysis.statistics.inference import smallest_detectable_effect
 from cluster.placement.request import Request
 from cluster.placement.size_classes import Packing, SizeClass
 from sweeps.fields import flatten
-from sweeps.studies.study import Arm, Study
+from sweeps.plan.units import PlannedArm, PlannedReplicate
+from sweeps.studies.study import Study
 from trainables.registry import Plugin
 from trainables.units import MIB
 
 if TYPE_CHECKING:
-    from cluster.memory.estimate import MemoryEstimate
-    from sweeps.plan.dependencies import Dependency
-    from trainables.config.trial import TrialConfig
+    from sweeps.plan.candidates import SearchPlan
 
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they use it."""
@@ -36,63 +35,6 @@ BYTES_OF_FLOAT32 = 4
 SECONDS_TO_START_WORKERS = 20.0
 """From the start of a trial of several workers to its first step, as measured on two cores; nothing of it is
 reused by the next trial."""
-
-
-@dataclass(frozen=True)
-class PlannedArm:
-    """An arm with its name, size and dependencies, which all depend on its data."""
-
-    arm: Arm
-    config_id: str
-    data_hash: str
-    memory: MemoryEstimate
-    """Of one worker, by the estimate alone."""
-    num_parameters: int
-    context_length: int
-    """Tokens of one of its task's sequences."""
-    dependencies: tuple[Dependency, ...] = ()
-    """Whose weights it starts with."""
-    seed: int | None = None
-    """The one seed of a prerequisite; None: the seeds of the study."""
-    correction: float = 1.0
-    """Factor from measured peaks of its family for the estimate's growth beyond the process or context."""
-
-    @property
-    def need_mib(self) -> float:
-        """Memory that one worker is expected to need: the estimate, corrected by what was measured."""
-        context_mib = self.memory.context_mib
-        return context_mib + (self.memory.total_mib - context_mib) * self.correction
-
-    @property
-    def config(self) -> TrialConfig:
-        """The configuration."""
-        return self.arm.config
-
-    def seeds(self, study: Study) -> tuple[int, ...]:
-        """Return the seeds that it runs with."""
-        return study.seeds if self.seed is None else (self.seed,)
-
-    def depends_on(self, seed: int) -> list[Key]:
-        """Return the replicates that must have finished before this one starts."""
-        return [key for need in self.dependencies if (key := need.key(seed)) is not None]
-
-
-@dataclass(frozen=True)
-class PlannedReplicate:
-    """An arm with one of its seeds: what one trial runs."""
-
-    arm: PlannedArm
-    seed: int
-
-    @property
-    def key(self) -> Key:
-        """Its identity: (config_id, seed)."""
-        return (self.arm.config_id, self.seed)
-
-    @property
-    def depends_on(self) -> list[Key]:
-        """The replicates that must have finished before it starts."""
-        return self.arm.depends_on(self.seed)
 
 
 @dataclass(frozen=True)
@@ -111,6 +53,8 @@ class Plan:
     sweep: SweepInfo
     """The description of the study, without the scores of simple models."""
     data_dir: Path | None
+    search: SearchPlan | None = None
+    """The search for the settings of some arms, which adds configurations while it runs."""
     references: Callable[[], dict[str, dict[str, float]]] = dict
     """Computes the scores of simple models on the baseline's task, as {model: {metric: value}}."""
 
@@ -147,8 +91,9 @@ class Plan:
         compared = [
             PlannedReplicate(planned, seed)
             for size_class in self.packing.classes
-            for seed in self.study.seeds
+            for seed in self.study.compared_seeds
             for planned in by_class[size_class.index]
+            if seed in planned.seeds(self.study)
         ]
         return (*before, *(replicate for replicate in compared if replicate.key not in known))
 
@@ -164,7 +109,23 @@ class Plan:
 
     def size_class(self, planned: PlannedArm) -> SizeClass:
         """Return the class of an arm."""
-        return self.packing.class_of(planned.config_id)
+        return self.packing.class_of(planned.sized_as or planned.config_id)
+
+    def unit(self, config_id: str) -> PlannedArm:
+        """Return what is trained as a configuration: a prerequisite, an arm, or one that the search has proposed.
+
+        Raises:
+            KeyError: If there is none.
+        """
+        if config_id in self._by_id:
+            return self._by_id[config_id]
+        if self.search is None:
+            raise KeyError(config_id)
+        return self.search.born[config_id]
+
+    @cached_property
+    def _by_id(self) -> dict[str, PlannedArm]:
+        return {planned.config_id: planned for planned in reversed(self.units)}
 
     @cached_property
     def keys(self) -> tuple[Key, ...]:
@@ -182,12 +143,12 @@ class Plan:
             state: What has been measured.
             keys: What will run; None: the whole study.
         """
-        each, num_measured = self._seconds_each(state or JournalState())
+        each, num_measured = self.seconds_each(state or JournalState())
         runs = Counter(config_id for config_id, _ in (self.keys if keys is None else keys))
         total = sum(n * each[one] / self.packing.class_of(one).concurrency for one, n in runs.items())
         return total, f"{num_measured} of {len(each)} configurations measured"
 
-    def _seconds_each(self, state: JournalState) -> tuple[dict[str, float], int]:
+    def seconds_each(self, state: JournalState) -> tuple[dict[str, float], int]:
         """Return the forecast wall time of one replicate of each configuration, and how many were measured."""
         measured = self._measured_seconds(state)
         assumed = {planned.config_id: self._assumed_seconds(planned) for planned in self.units}
@@ -206,19 +167,20 @@ class Plan:
 
     def core_seconds(self, state: JournalState | None = None) -> float:
         """Return the forecast cost of the whole study: busy cores times seconds."""
-        each, _ = self._seconds_each(state or JournalState())
+        each, _ = self.seconds_each(state or JournalState())
         cores = self.request.cpu * self.request.workers
         return cores * sum(each[config_id] for config_id, _ in self.keys)
 
     @property
     def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:
         """The effect that each claim's test can detect with these seeds."""
-        return [(claim, detectable_effect(claim, len(self.study.seeds))) for claim in self.study.claims]
+        n = len(self.study.compared_seeds)
+        return [(claim, detectable_effect(claim, n)) for claim in self.study.claims]
 
     @property
     def smallest_detectable_effect_sd(self) -> float | None:
         """Smallest paired difference these seeds detect, in its standard deviations; None below 2 seeds."""
-        n = len(self.study.seeds)
+        n = len(self.study.compared_seeds)
         return smallest_detectable_effect(n) if n >= 2 else None
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:

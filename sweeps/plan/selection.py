@@ -8,8 +8,9 @@ from typing import Literal
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
-from sweeps.plan.plan import Plan, PlannedReplicate
+from sweeps.plan.plan import Plan
 from sweeps.plan.staleness import changes
+from sweeps.plan.units import PlannedReplicate
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView
 from trainables.code_hash import code_hash
@@ -25,7 +26,7 @@ def missing_replicates(plan: Plan, state: JournalState) -> list[PlannedReplicate
 class Rerun:
     """A replicate that has ended and is to run again."""
 
-    reason: Literal["failed", "oom", "changed"]
+    reason: Literal["failed", "oom", "changed", "promoted"]
     detail: str
     """How it ended, or what has changed since."""
     ended_at: float

@@ -23,6 +23,7 @@ from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.plan.data_dir import data_dir_from_environment
+from sweeps.plan.outlook import outlook
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
 from sweeps.run.limits import RunLimits
@@ -83,6 +84,18 @@ class ToRun:
     """Those of them that had ended, with the reason why they run again."""
     forecast_seconds: float
     """Forecast wall time of all of them, from the journal's measurements."""
+    num_searched: int = 0
+    """About how many starts a search adds that is not over; 0 if there is none."""
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to run."""
+        return not self.keys and not self.num_searched
+
+    @property
+    def num_expected(self) -> int:
+        """About how many replicates will end."""
+        return len(self.keys) + self.num_searched
 
 
 @dataclass(frozen=True)
@@ -164,16 +177,29 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
     reruns = {**without_weights(plan, prepared.folder, state, chosen), **chosen}
     keys = frozenset([*(replicate.key for replicate in missing_replicates(plan, state)), *reruns])
     seconds, _ = plan.forecast_seconds(state, keys)
-    return ToRun(keys, reruns, seconds)
+    if plan.search is None:
+        return ToRun(keys, reruns, seconds)
+    left = outlook(plan, state)
+    return ToRun(keys, reruns, seconds + left.seconds, left.num_starts)
 
 
 def default_components(prepared: Prepared) -> Components:
     """Return the components of `run` and `resume`: the plan in its order, and MLflow."""
     from sweeps.tracking.mlflow_store import MlflowTracker  # only now: other verbs need no SQL toolkit
 
-    return Components(
-        FixedProposer.of(prepared.plan, prepared.state), MlflowTracker(tracking_uri_from_environment())
-    )
+    tracker = MlflowTracker(tracking_uri_from_environment())
+    return Components(proposer_of(prepared), tracker)
+
+
+def proposer_of(prepared: Prepared) -> Proposer:
+    """Return what proposes a study's replicates: its search, or the plan in its order."""
+    plan = prepared.plan
+    if plan.search is None:
+        return FixedProposer.of(plan, prepared.state)
+    from sweeps.search.searching import SearchProposer
+
+    # As many as can run, and as many that wait for the next free worker.
+    return SearchProposer(plan, lambda: prepared.state, 2 * plan.concurrency)
 
 
 def run_missing(
@@ -194,7 +220,7 @@ def run_missing(
     tracker = TrackingThread(prepared.folder.journal, components.tracker, prepared.experiment)
     tracker.start()
     try:
-        left = _run(prepared, to_run, limits, listener, components.proposer) if to_run.keys else frozenset()
+        left = _run(prepared, to_run, limits, listener, components.proposer) if not to_run.is_empty else frozenset()
     except Exception:
         tracker.close()  # what it has read is still written
         raise
@@ -242,9 +268,16 @@ def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) 
     return made
 
 
+def _of_search(state: JournalState) -> set[Key]:
+    """Return the replicates that a search has run."""
+    candidates = state.sweep.candidates if state.sweep else ()
+    return {key for one in candidates for seed in one.seeds if (key := (one.config_id, seed)) in state.replicates}
+
+
 def exit_code(plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool) -> int:
     """Return the exit code of a run."""
-    if left:
+    if left or (plan.search is not None and outlook(plan, state).num_starts):
         return EXIT_FAILURES if has_failed else EXIT_INTERRUPTED
-    ended = {state.replicates[key].status for key in plan.keys}
+    keys = {*plan.keys, *_of_search(state)}
+    ended = {state.replicates[key].status for key in keys}
     return EXIT_FAILURES if FAILURES & ended else EXIT_DONE

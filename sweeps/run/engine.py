@@ -30,13 +30,14 @@ from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Rerun
 from sweeps.run.deadlines import Deadlines
+from sweeps.run.decisions import JournalLog
 from sweeps.run.leased_work import Leased
 from sweeps.run.limits import RunLimits
 from sweeps.run.memory_retry import MemoryRetries
 from sweeps.run.queue import REFRESH_EVERY_SECONDS, WorkQueue
 from sweeps.run.recorder import Listener, Recorder
 from sweeps.run.tune_adapter import DriverOnly, ReplicateSearcher
-from sweeps.search.proposer import Proposer, Report
+from sweeps.search.proposer import Decider, Proposer, Report
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
@@ -107,10 +108,12 @@ def run_plan(
         with ReplicateLeases(folder.leases, sweep_id, on_stop=stop) as leases:
             memory_retries = MemoryRetries(plan)
             queue = WorkQueue(plan, proposer, reader, leases, reruns, memory_retries.size_class)
+            if isinstance(proposer, Decider):
+                proposer.write_to(JournalLog(writer, leases, queue.read_journal, reader.newest))
             recorder = Recorder(writer, leases, listener)
             _Engine(plan, folder, proposer, queue, memory_retries, recorder, listener, limits).run(address)
             left = queue.left()
-        if left:
+        if left or queue.has_more:
             writer.write("interrupted", reason=limits.stop_reason or "")
     finally:
         writer.close()
@@ -176,9 +179,9 @@ class _Engine(DriverOnly, tune.Callback):
                 return self.queue.has_retries
             if status.blocked and not status.has_free and not status.held:
                 self.limits.fail(f"{'; '.join(status.blocked)}; fix that, and continue with resume --failed")
-            if status.has_free or not status.held:
+            if status.has_free or not (status.held or status.can_decide):
                 return status.has_free
-            if not is_announced:
+            if status.held and not is_announced:
                 self.listener.waiting(status.held)
                 is_announced = True
             time.sleep(REFRESH_EVERY_SECONDS)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
-from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import Rerun
+from sweeps.plan.units import PlannedReplicate
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from typing import Any
 
 from analysis.records.replicates import Key
 from cluster.placement.oom import Allocation, Fail, OutOfMemory, Retry, decide
-from sweeps.plan.plan import Plan, PlannedArm
+from sweeps.plan.plan import Plan
+from sweeps.plan.units import PlannedArm
 from trainables.worker.assignment import Assignment
 
 
@@ -19,7 +20,6 @@ class MemoryRetries:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._planned = {planned.config_id: planned for planned in plan.units}
         self._grants: dict[Key, Allocation] = {}
         self._suspected: set[Key] = set()
 
@@ -31,11 +31,12 @@ class MemoryRetries:
         """Return the present allocation of a replicate."""
         if key in self._grants:
             return self._grants[key]
-        size_class = self._plan.sizes.class_of(key[0])
+        planned = self._plan.unit(key[0])
+        size_class = self._plan.sizes.class_of(planned.sized_as or planned.config_id)
         return Allocation(
             size_class=size_class.index,
             memory_mib=size_class.memory_mib,
-            micro_batch_size=self.micro_batch_size(self._planned[key[0]]),
+            micro_batch_size=self.micro_batch_size(planned),
         )
 
     def micro_batch_size(self, planned: PlannedArm) -> int:
@@ -54,7 +55,7 @@ class MemoryRetries:
         if event["outcome"] != "oom":
             return None
         key = assignment.key
-        planned = self._planned[assignment.config_id]
+        planned = self._plan.unit(assignment.config_id)
         config = planned.config
         out_of_memory = OutOfMemory(
             had=self.allocation(key), peak_mib=event["peak_memory_mib"], suspected=event.get("suspected", False)

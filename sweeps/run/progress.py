@@ -29,7 +29,7 @@ class Progress:
 
     Args:
         plan: The plan.
-        num_missing: Replicates to run.
+        num_missing: Replicates to run; of a search, about so many.
         forecast_seconds: How long these will take; the basis of the ETA until enough is done.
         console: Where to print.
         machine: The resources for trials when the run began.
@@ -39,12 +39,11 @@ class Progress:
         self, plan: Plan, num_missing: int, forecast_seconds: float, console: Console, machine: Inventory
     ) -> None:
         self.console = console
-        self.asked_mib = {p.config_id: plan.request.workers * plan.size_class(p).memory_mib for p in plan.units}
+        self._plan = plan
         self.offered_mib = machine.offered_mib(on_gpus=plan.device == "cuda")
         self.metric: MetricInfo = plan.sweep.metric(plan.sweep.primary_metric)
         self.compared = {planned.config_id for planned in plan.arms}
-        self.arms = {planned.config_id: planned.arm.name for planned in reversed(plan.units)}
-        self.steps = {planned.config_id: planned.config.budget.steps for planned in plan.units}
+        self.is_search = plan.search is not None
         self.forecast_seconds, self.num_missing = forecast_seconds, num_missing
         self.ended: Counter[str] = Counter()
         self.running: dict[Key, int] = {}
@@ -70,7 +69,7 @@ class Progress:
     def started(self, assignment: Assignment, step: int) -> None:
         """Note a start, at a step other than 0 if a checkpoint is continued."""
         self._first_start_at = self._first_start_at or time.monotonic()
-        self._taken_over += step / max(1, self.steps[assignment.config_id])
+        self._taken_over += step / max(1, self._steps(assignment.config_id))
         self.running[assignment.key] = step
         self._show()
 
@@ -93,12 +92,12 @@ class Progress:
         self.running.pop(key, None)
         self.ended[event["outcome"]] += 1
         value = event["metrics"].get(self.metric.name)
-        arm = self.arms[assignment.config_id]
+        arm = self._name(assignment.config_id)
         if value is not None and event["outcome"] == "finished" and assignment.config_id in self.compared:
             self._note_best(value, arm)
         if self._live is None or event["outcome"] != "finished":
             shown = f"{self.metric.name} {value:.4f}" if value is not None else event["message"]
-            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            done = self._done()
             self.console.print(
                 f"[{done}] {arm} seed {assignment.seed}: {event['outcome']}, {shown}{self._eta()}",
                 markup=False,
@@ -107,6 +106,19 @@ class Progress:
             )
             self._printed_at = time.monotonic()
         self._show()
+
+    def _name(self, config_id: str) -> str:
+        return self._plan.unit(config_id).arm.name
+
+    def _steps(self, config_id: str) -> int:
+        return self._plan.unit(config_id).config.budget.steps
+
+    def _asked_mib(self, config_id: str) -> int:
+        return self._plan.request.workers * self._plan.size_class(self._plan.unit(config_id)).memory_mib
+
+    def _done(self) -> str:
+        about = "about " if self.is_search else ""
+        return f"{sum(self.ended.values())}/{about}{self.num_missing}"
 
     def _note_best(self, value: float, arm: str) -> None:
         if self.metric.direction == "none":
@@ -117,7 +129,7 @@ class Progress:
 
     def _fraction_done(self) -> float:
         ended = sum(self.ended.values())
-        steps = {key[0]: self.steps[key[0]] for key in self.running}
+        steps = {key[0]: self._steps(key[0]) for key in self.running}
         partial = sum(step / max(1, steps[key[0]]) for key, step in self.running.items())
         return (ended + partial) / max(1, self.num_missing)
 
@@ -135,7 +147,7 @@ class Progress:
 
     def _packed(self) -> str:
         """Return how much of the available memory the running replicates have requested."""
-        asked = sum(self.asked_mib[config_id] for config_id, _ in self.running)
+        asked = sum(self._asked_mib(config_id) for config_id, _ in self.running)
         if not self.offered_mib:
             return f"{asked:,} MiB"
         return f"{asked:,} of {self.offered_mib:,} MiB ({asked / self.offered_mib:.0%})"
@@ -146,10 +158,10 @@ class Progress:
         elif time.monotonic() - self._printed_at >= PLAIN_EVERY_SECONDS:
             self._printed_at = time.monotonic()
             running = ", ".join(
-                f"{self.arms[config]} seed {seed} step {step}/{self.steps[config]}"
+                f"{self._name(config)} seed {seed} step {step}/{self._steps(config)}"
                 for (config, seed), step in self.running.items()
             )
-            done = f"{sum(self.ended.values())}/{self.num_missing}"
+            done = self._done()
             line = f"[{done}] running: {running}; {self._packed()} packed{self._eta()}"
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -157,10 +169,10 @@ class Progress:
         table = Table.grid(padding=(0, 2))
         ended = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items())) or "none ended yet"
         elapsed = format_duration(time.monotonic() - self.started_at)
-        table.add_row("done", f"{sum(self.ended.values())}/{self.num_missing} ({ended})")
+        table.add_row("done", f"{self._done()} ({ended})")
         table.add_row("time", f"{elapsed}{self._eta()}")
         for (config, seed), step in self.running.items():
-            table.add_row("running", f"{self.arms[config]}, seed {seed}: step {step} of {self.steps[config]}")
+            table.add_row("running", f"{self._name(config)}, seed {seed}: step {step} of {self._steps(config)}")
         table.add_row("memory packed", self._packed())
         if self.best:
             table.add_row("best so far", f"{self.metric.name} {self.best[0]:.4f} ({self.best[1]}, one seed)")

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from analysis.records.replicates import Key
 from analysis.records.statuses import RESULTS
-from sweeps.plan.plan import Plan, PlannedReplicate
+from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Rerun
+from sweeps.plan.units import PlannedReplicate
 from sweeps.run.leased_work import Leased
 from sweeps.search.proposer import Proposer
 from sweeps.store.leases import ReplicateLeases
@@ -36,6 +37,8 @@ class QueueStatus:
     """Replicates that wait for the weights of others."""
     blocked: tuple[str, ...] = ()
     """Why others can never start: a dependency has ended without a result."""
+    can_decide: bool = False
+    """Whether a search could decide something now, and another driver is just deciding."""
 
 
 class _Queue:
@@ -105,7 +108,7 @@ class WorkQueue:
         size_of: Callable[[Key], int],
     ) -> None:
         self._proposer, self._reader, self._leases = proposer, reader, leases
-        self._reruns, self._size_of = reruns, size_of
+        self._reruns, self._size_of = dict(reruns), size_of
         self._positions = {key: position for position, key in enumerate(plan.keys)}
         self._proposed: dict[Key, PlannedReplicate] = {}
         self._reported_ends: dict[Key, float | None] = {}
@@ -124,7 +127,7 @@ class WorkQueue:
 
     def refresh(self) -> QueueStatus:
         """Read what is new in the journal, list the leases, and return what is left."""
-        self._read_journal()
+        self.read_journal()
         self._held_by_others = frozenset(self._leases.held_by_others())
         for key in self._blocked_by_lease - self._held_by_others:
             self._blocked_by_lease.discard(key)
@@ -141,6 +144,7 @@ class WorkQueue:
             held=len(self._blocked_by_lease),
             waiting=withheld.num_waiting,
             blocked=withheld.blocked,
+            can_decide=withheld.can_decide,
         )
         return self.status
 
@@ -164,7 +168,7 @@ class WorkQueue:
         if time.monotonic() - self._refreshed_at >= REFRESH_EVERY_SECONDS:
             self.refresh()
         elif self._has_news:
-            self._read_journal()
+            self.read_journal()
         can_propose = not retries_only
         while True:
             # Asked before each start: a replicate that is newly ready may precede one that lacked room until now.
@@ -186,7 +190,7 @@ class WorkQueue:
 
     def left(self) -> set[Key]:
         """Return the replicates that were to run and have not ended."""
-        self._read_journal()
+        self.read_journal()
         state = self._reader.view.state
         return {key for key in self._positions if self._is_wanted(key) or not state.has_ended(key)}
 
@@ -195,12 +199,22 @@ class WorkQueue:
         planned = self._proposer.ask()
         if planned is None:
             return False
+        if planned.key in self._proposed:  # it was pruned, and is to go on
+            self._num_starts.pop(planned.key, None)
+        if planned.continues:
+            self._let_continue(planned)
         self._proposed[planned.key] = planned
         self._positions.setdefault(planned.key, len(self._positions))
         self._reclassify(planned.key)
         return True
 
-    def _read_journal(self) -> None:
+    def _let_continue(self, planned: PlannedReplicate) -> None:
+        """Expect another end of a pruned replicate, unless another driver has already reopened it."""
+        replicate = self._reader.view.state.replicates.get(planned.key)
+        if replicate is not None and replicate.status == "pruned" and replicate.ended_at is not None:
+            self._reruns[planned.key] = Rerun("promoted", planned.continues, replicate.ended_at)
+
+    def read_journal(self) -> None:
         """Read what is new in the journal, and place again the replicates that it concerns."""
         self._has_news = False
         for key in sorted(self._reader.poll() & self._proposed.keys()):
@@ -233,7 +247,7 @@ class WorkQueue:
         if not self._leases.acquire(*key):
             self._blocked_by_lease.add(key)
             return None
-        self._read_journal()  # read under the lease: nobody else can end it now
+        self.read_journal()  # read under the lease: nobody else can end it now
         if not self._is_wanted(key):
             self._leases.release(*key)
             self._reclassify(key)

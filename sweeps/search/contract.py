@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from analysis.records.replicates import Key, Replicate
 from analysis.records.statuses import STATUSES
-from sweeps.plan.plan import PlannedReplicate
+from sweeps.plan.units import PlannedReplicate
 from sweeps.search.proposer import Proposer, Report, UnknownReplicateError
 
 MAX_ASKS = 100_000

@@ -8,7 +8,8 @@ from collections.abc import Collection, Iterable
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
-from sweeps.plan.plan import Plan, PlannedReplicate
+from sweeps.plan.plan import Plan
+from sweeps.plan.units import PlannedReplicate
 from sweeps.search.proposer import Report, UnknownReplicateError, Withheld
 
 

@@ -7,11 +7,12 @@ The work queue asks it when there is room and tells it what has ended. It sees n
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from analysis.records.replicates import Key, Replicate
-from sweeps.plan.plan import PlannedReplicate
+from sweeps.plan.units import PlannedReplicate
 
 
 class UnknownReplicateError(LookupError):
@@ -36,10 +37,15 @@ class Withheld:
     """Number of replicates that it may propose once others have ended."""
     blocked: tuple[str, ...] = ()
     """Why others can never be proposed, each reason once."""
+    can_decide: bool = False
+    """Whether a search could decide something now, and another driver is just deciding."""
 
 
 class Proposer(Protocol):
-    """Proposes each replicate once, and those that others depend on first."""
+    """Proposes each replicate once, and those that others depend on first.
+
+    A replicate that was pruned may be proposed again, to train on.
+    """
 
     def ask(self) -> PlannedReplicate | None:
         """Return the next replicate to run; None if there is none now.
@@ -62,3 +68,24 @@ class Proposer(Protocol):
     @property
     def withheld(self) -> Withheld:
         """What is neither proposed nor done; called often, so it has to be cheap."""
+
+
+class DecisionLog(Protocol):
+    """Where the decisions of a search are written down."""
+
+    def deciding(self) -> AbstractContextManager[bool]:
+        """Let nobody else decide while the block runs; yields False if somebody else is deciding.
+
+        Everything that others have decided before has been read when the block begins.
+        """
+
+    def write(self, event: str, **fields: Any) -> None:
+        """Write a decision, and read it back."""
+
+
+@runtime_checkable
+class Decider(Protocol):
+    """A proposer whose decisions are written down before they are carried out."""
+
+    def write_to(self, log: DecisionLog) -> None:
+        """Use a log for all decisions; without one, none is taken."""

@@ -61,8 +61,12 @@ class JournalWriter:
             raise
 
     def write_sweep(self, info: SweepInfo) -> None:
-        """Write the first line: the description of this sweep."""
-        self.write("sweep", **asdict(info))
+        """Write the first line: the description of this sweep, as it was before a search added to it."""
+        described = asdict(info)
+        del described["candidates"]  # they are born by events
+        if info.search is None:
+            del described["search"]  # so that an earlier phasesweep reads what it could write itself
+        self.write("sweep", **described)
 
     def write_report(self, config_id: str, seed: int, step: int, metrics: dict[str, float]) -> None:
         """Write a report; metrics that are not finite are listed by name, since JSON has no NaN."""

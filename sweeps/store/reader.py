@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.records.candidates import SEARCH_EVENTS
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import JournalState, parse_line
 from analysis.records.replicates import Key, Replicate
@@ -37,7 +38,7 @@ class JournalView:
     owners: dict[Key, str] = field(default_factory=dict)
     """The sweep that started the replicate last."""
     last_event: dict[Key | str, tuple[float, str]] = field(default_factory=dict)
-    """(time, sweep_id) of the newest event of each replicate, and of the sweeps' descriptions."""
+    """(time, sweep_id) of the newest event of each replicate, of each search, and of the sweeps' descriptions."""
 
     def accepts(self, event: dict[str, Any]) -> bool:
         """Return whether `event` may be added: it is not older than the newest of its replicate. Others commute."""
@@ -77,6 +78,8 @@ def _subject(event: dict[str, Any]) -> Key | str:
         return "sweep"
     if event["event"] == "interrupted":
         return event["sweep_id"]
+    if event["event"] in SEARCH_EVENTS:
+        return f"search {event['search']}"
     return (event["config_id"], event["seed"])
 
 
@@ -163,6 +166,10 @@ class JournalReader:
             self._forget()
             raise
 
+    def newest(self, subject: Key | str) -> float:
+        """Return the time of the newest event about a replicate or a search; 0 before the first."""
+        return self.view.last_event.get(subject, (0.0, ""))[0]
+
     def has_grown(self) -> bool:
         """Return whether any file holds more than has been read."""
         return any(file.stat().st_size > self._cursor.get(file, 0) for file in _files(self.path))
@@ -178,4 +185,4 @@ class JournalReader:
         self.num_events += len(events)
         stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
         affected = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
-        return affected | {(event["config_id"], event["seed"]) for event in events if "config_id" in event}
+        return affected | {(event["config_id"], event["seed"]) for event in events if "seed" in event}

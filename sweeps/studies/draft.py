@@ -22,6 +22,7 @@ from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
 
 MAX_SEEDS = 10_000
+_SPACE_FIELDS = "space.fields."
 
 
 class Draft:
@@ -54,7 +55,7 @@ class Draft:
                 f"known: {', '.join(self.file.scales)}"
             )
         self.spec = self.file.scales[self.scale]
-        self.set_base, self.set_arms, self.set_study = self._sort_overrides()
+        self.set_base, self.set_arms, self.set_study, self.set_search = self._sort_overrides()
         self.seeds = self._seeds()
         self.resources = self._resources()
         self.claims = declared_claims(self.file, source)
@@ -63,11 +64,14 @@ class Draft:
             return  # which arms there are depends on the values of architectures
         self.check_arms(self.file.arms)
 
-    def _sort_overrides(self) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any]]:
-        """Split `--set` into fields of the base, of single arms, and of the study itself."""
+    def _sort_overrides(
+        self,
+    ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any], dict[str, dict[str, Any]]]:
+        """Split `--set` into fields of the base, of single arms, of the study itself, and of its search."""
         base: dict[str, Any] = {}
         arms: dict[str, dict[str, Any]] = {}
         study: dict[str, Any] = {}
+        search: dict[str, Any] = {}
         for key, value in self.overrides.items():
             match target_of(key):
                 case "base":
@@ -77,7 +81,11 @@ class Draft:
                     arms[arm] = merge(arms.get(arm, {}), nest(field, value))
                 case "study":
                     study = merge(study, nest(key, value))
-        return base, arms, study
+                case "search" if key.startswith(_SPACE_FIELDS):  # the name of a field has dots itself
+                    search = merge(search, {"space": {"fields": {key.removeprefix(_SPACE_FIELDS): value}}})
+                case "search":
+                    search = merge(search, nest(key, value))
+        return base, arms, study, search
 
     def _seeds(self) -> tuple[int, ...]:
         if "seeds" in self.set_study:

@@ -13,6 +13,7 @@ from sweeps.studies.draft import Draft
 from sweeps.studies.grid import expand
 from sweeps.studies.plugins import load_study_plugins
 from sweeps.studies.schema import ArmSpec
+from sweeps.studies.search_sections import resolve_search
 from sweeps.studies.study import Arm, Expansion, Study
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -40,7 +41,8 @@ def _resolve(draft: Draft) -> Study:
         for config in (draft.config(name, spec),)
     )
     claims = with_arms(draft.claims, draft.source, specs)
-    check_fields(claims, draft.source, {arm.name: arm.config for arm in arms})
+    configs = {arm.name: arm.config for arm in arms}
+    check_fields(claims, draft.source, configs)
     return Study(
         name=file.study,
         scale=draft.scale,
@@ -55,6 +57,7 @@ def _resolve(draft: Draft) -> Study:
         claims=claims,
         external=() if draft.overrides else tuple(draft.spec.external),
         resources=draft.resources,
+        search=resolve_search(draft, configs),
         overrides=draft.overrides,
         override_texts=draft.override_texts,
         file=draft.source.path,

@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from search_spaces.designs import MIN_RESOLUTION, Design
 from sweeps.fields import SECTIONS, Scale
+from sweeps.studies.search_schema import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.study import Contrast, External, Role
 from trainables.schema import Schema
 
@@ -124,6 +125,10 @@ class ScaleSpec(Schema):
     arms: dict[str, ArmOverlay] = {}
     external: list[External] = []
     resources: dict[str, Any] = {}
+    space: dict[str, Any] = {}
+    search: dict[str, Any] = {}
+    scheduler: dict[str, Any] = {}
+    confirm: dict[str, Any] = {}
 
 
 class StudyFile(Schema):
@@ -154,6 +159,11 @@ class StudyFile(Schema):
     claims: dict[str, dict[str, Any]] = {}
     """Statements to test, by id; fields and kinds are those of `analysis.claims.claim`."""
     resources: dict[str, Any] = {}
+    space: SpaceSpec | None = None
+    """What varies in a search for the best settings of arms."""
+    search: SearchSpec | None = None
+    scheduler: SchedulerSpec | None = None
+    confirm: ConfirmSpec | None = None
     scales: dict[Scale, ScaleSpec]
 
 

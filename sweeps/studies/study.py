@@ -16,6 +16,7 @@ from trainables.registry import Plugin
 from trainables.schema import Schema
 
 if TYPE_CHECKING:
+    from sweeps.studies.search import StudySearch
     from trainables.config.trial import TrialConfig
 
 
@@ -68,6 +69,8 @@ class Study:
     claims: tuple[Claim, ...]
     external: tuple[External, ...]
     resources: ResourceConfig
+    search: StudySearch | None
+    """How the settings of some arms are searched for; None: nothing is."""
     overrides: dict[str, Any]
     override_texts: tuple[str, ...]
     """The overrides as they were typed."""
@@ -95,6 +98,11 @@ class Study:
     def baseline(self) -> Arm:
         """The arm that the others are compared with."""
         return next(arm for arm in self.arms if arm.role == "baseline")
+
+    @property
+    def compared_seeds(self) -> tuple[int, ...]:
+        """The seeds that the arms are compared on: its own or, after a search, fresh ones."""
+        return self.seeds if self.search is None else self.search.confirm_seeds
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:
@@ -128,6 +136,7 @@ class Study:
             "claims": [claim.to_json() for claim in self.claims],
             "external": [external.model_dump() for external in self.external],
             "resources": self.resources.model_dump(mode="json"),
+            "search": self.search.to_json() if self.search else None,
             "arms": {
                 arm.name: {"role": arm.role, "note": arm.note, **arm.config.model_dump(mode="json")}
                 for arm in self.arms

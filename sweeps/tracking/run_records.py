@@ -243,11 +243,15 @@ def experiment_tags(state: JournalState) -> dict[str, str]:
 
 
 def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
-    """Return the arms of each configuration, as the newest sweep that has it describes them."""
+    """Return the arms of each configuration, as the newest sweep that has it describes them.
+
+    The newest description comes first: it also has what a search has proposed since that sweep began.
+    """
     found: dict[str, list[ArmInfo]] = {}
-    for sweep in reversed(view.sweeps.values()):
+    newest = [view.state.sweep] if view.state.sweep else []
+    for info in (*newest, *(sweep.info for sweep in reversed(view.sweeps.values()))):
         own: dict[str, list[ArmInfo]] = {}
-        for arm in sweep.info.units:
+        for arm in info.units:
             own.setdefault(arm.config_id, []).append(arm)
         found |= {config_id: arms for config_id, arms in own.items() if config_id not in found}
     return found
@@ -255,7 +259,11 @@ def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
 
 def _first_sweeps(view: JournalView) -> dict[str, SweepRun]:
     """Return the first sweep of each configuration."""
-    return {arm.config_id: sweep for sweep in reversed(view.sweeps.values()) for arm in reversed(sweep.info.units)}
+    sweeps, searches = view.sweeps, view.state.searches.candidates
+    born = {one.config_id: sweeps[one.sweep_id] for found in searches.values() for one in found.values()}
+    return born | {
+        arm.config_id: sweep for sweep in reversed(sweeps.values()) for arm in reversed(sweep.info.units)
+    }
 
 
 def _outcome(replicate: Replicate, view: JournalView) -> tuple[str, RunStatus, float | None]:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from analysis.records.replicates import Key, Replicate
-from sweeps.plan.plan import PlannedReplicate
+from sweeps.plan.units import PlannedReplicate
 from sweeps.search.contract import ProposerCase, ProposerContractError, check_proposer, ended
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer, Report, Withheld

@@ -13,8 +13,8 @@ import pytest
 from analysis.records.journal import read_events
 from analysis.records.replicates import Key, Replicate
 from sweeps.errors import EXIT_DONE
-from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import RUN
+from sweeps.plan.units import PlannedReplicate
 from sweeps.run.driver import Components, prepare, run_missing, what_to_run
 from sweeps.run.limits import RunLimits
 from sweeps.search.contract import ProposerCase, check_proposer

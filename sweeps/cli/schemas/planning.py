@@ -98,6 +98,8 @@ class ResolvedStudy(TypedDict):
     external: list[ExternalJson]
     resources: dict[str, Any]
     """The resources that one trial requests."""
+    search: dict[str, Any] | None
+    """How the settings of arms are searched for; null: they are as declared."""
     arms: Annotated[dict[str, ResolvedArm], Field(min_length=1)]
 
 

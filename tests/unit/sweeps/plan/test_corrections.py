@@ -14,7 +14,8 @@ from cluster.inventory import Inventory
 from cluster.memory.estimate import MemoryEstimate
 from sweeps.plan.builder import build_plan
 from sweeps.plan.corrections import corrections
-from sweeps.plan.plan import Plan, PlannedArm
+from sweeps.plan.plan import Plan
+from sweeps.plan.units import PlannedArm
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
 from trainables.config.resources import ResourceConfig

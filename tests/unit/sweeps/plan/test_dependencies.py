@@ -14,8 +14,8 @@ from cluster.inventory import Inventory
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.plan.dependencies import Dependency
-from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import without_weights
+from sweeps.plan.units import PlannedReplicate
 from sweeps.run.engine import weight_source_of
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study

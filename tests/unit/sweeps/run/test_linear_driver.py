@@ -17,8 +17,9 @@ from cluster.inventory import Inventory
 from cluster.memory.estimate import MemoryEstimate
 from cluster.placement.size_classes import pack
 from sweeps.plan.corrections import corrections
-from sweeps.plan.plan import Plan, PlannedArm, PlannedReplicate
+from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Selection, missing_replicates, without_weights
+from sweeps.plan.units import PlannedArm, PlannedReplicate
 from sweeps.run.queue import WorkQueue
 from sweeps.run.recorder import Recorder
 from sweeps.search.fixed import FixedProposer

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from analysis.records.replicates import Key
-from sweeps.plan.plan import PlannedReplicate
 from sweeps.plan.selection import Rerun
+from sweeps.plan.units import PlannedReplicate
 from sweeps.run import queue as module
 from sweeps.run.queue import QueueStatus, WorkQueue
 from sweeps.search.fixed import FixedProposer

@@ -11,7 +11,7 @@ from ray.tune.search import Searcher
 from cluster.inventory import Inventory
 from cluster.placement.size_classes import pack
 from cluster.placement.slots import Slots
-from sweeps.plan.plan import PlannedReplicate
+from sweeps.plan.units import PlannedReplicate
 from sweeps.run.leased_work import Leased
 from sweeps.run.limits import RunLimits
 from sweeps.run.tune_adapter import ReplicateSearcher

@@ -1,0 +1,71 @@
+"""The description of a search, as the first line of a journal has it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rung:
+    """A step of the ladder that configurations climb: how long they train, and with how many seeds."""
+
+    steps: int
+    """Optimiser steps."""
+    seeds: int
+    """Number of seeds: the first ones of the search."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchedArm:
+    """An arm whose settings are searched for."""
+
+    arm: str
+    search: str
+    """Id of its search: equal for equal spaces, rungs, metrics, seeds and settings that stay fixed."""
+    fields: tuple[str, ...]
+    """Dotted fields that vary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchInfo:
+    """How a study searches for the settings of some of its arms."""
+
+    method: str
+    metric: str
+    """Validation metric by which configurations are chosen, scored at the last step."""
+    subset_metric: str
+    """The same on the subset that is scored at each report: what rungs below the last step compare."""
+    direction: Literal["minimise", "maximise"]
+    arms: tuple[SearchedArm, ...]
+    rungs: tuple[Rung, ...]
+    eta: float
+    """One in so many configurations climbs to the next rung."""
+    seeds: tuple[int, ...]
+    """Seeds of the search; no number of these is reported as a result."""
+    confirm_seeds: tuple[int, ...]
+    """Fresh seeds, with which the winners and all other arms are compared."""
+    replicates: float
+    """Budget of each arm, in replicates trained to the last step."""
+    configurations: int | None = None
+    """Most configurations of each arm; None: as many as the budget allows."""
+
+    @property
+    def last_step(self) -> int:
+        """Optimiser steps of a whole replicate."""
+        return self.rungs[-1].steps
+
+    @classmethod
+    def from_mapping(cls, given: dict[str, Any]) -> SearchInfo:
+        """Read what `dataclasses.asdict` wrote and JSON kept.
+
+        Raises:
+            KeyError, TypeError: If a key is missing or unknown.
+        """
+        nested = {
+            "arms": tuple(SearchedArm(**{**arm, "fields": tuple(arm["fields"])}) for arm in given["arms"]),
+            "rungs": tuple(Rung(**rung) for rung in given["rungs"]),
+            "seeds": tuple(given["seeds"]),
+            "confirm_seeds": tuple(given["confirm_seeds"]),
+        }
+        return cls(**{**given, **nested})

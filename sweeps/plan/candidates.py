@@ -1,0 +1,244 @@
+"""The configurations of a search: how a point of its space becomes one, and how much memory any of them needs."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import itertools
+import json
+import random
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from pydantic import ValidationError
+
+from analysis.records.description import MetricInfo
+from analysis.records.searching import Rung, SearchedArm, SearchInfo
+from search_spaces.dimensions import Dimension
+from search_spaces.space import InvalidPointError, SearchSpace
+from sweeps.errors import UserError, nearest
+from sweeps.fields import merge, nest
+from sweeps.plan.rungs import RungError, ladder_rungs
+from sweeps.plan.units import PlannedArm
+from sweeps.studies.search import ArmSpace, StudySearch
+from sweeps.studies.search_schema import SearchSpec
+from sweeps.studies.study import Arm, Study
+from trainables.architectures.base.parameters import count_parameters
+from trainables.config.trial import TrialConfig, config_id
+from trainables.tasks.base.task import Task
+
+MAX_CORNERS = 64
+NUM_DRAWS = 32
+"""Points of a space with more corners than `MAX_CORNERS` that are sized: its two outermost corners, and so many."""
+
+Point = Mapping[str, Any]
+
+
+def config_at(config: TrialConfig, point: Point) -> TrialConfig:
+    """Return a configuration with the fields of a point.
+
+    Raises:
+        InvalidPointError: If it is not valid.
+    """
+    fields = config.model_dump(mode="json")
+    for name, value in point.items():
+        fields = merge(fields, nest(name, list(value) if isinstance(value, tuple) else value))
+    try:
+        return TrialConfig.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise InvalidPointError(str(first["msg"]).removeprefix("Value error, ")) from error
+
+
+def in_words(point: Point) -> str:
+    """Return a point as text."""
+    return ", ".join(f"{name}={_short(value)}" for name, value in point.items())
+
+
+def _short(value: Any) -> str:
+    return f"{value:.4g}" if type(value) is float else str(value)
+
+
+def corners(space: SearchSpace) -> list[dict[str, Any]]:
+    """Return points that reach the ends of every dimension: all corners, or some if there are many."""
+    found = list(itertools.islice(space.grid(2), MAX_CORNERS + 1))
+    if len(found) <= MAX_CORNERS:
+        return found
+    draw = random.Random(0)
+    outermost = (space.at([end] * len(space)) for end in (0.0, 1.0 - 2**-53))
+    return [*(point for point in outermost if point is not None), *(space.sample(draw) for _ in range(NUM_DRAWS))]
+
+
+def corner_arms(study: Study) -> dict[str, tuple[Arm, ...]]:
+    """Return, for each searched arm, arms at the corners of its space.
+
+    Raises:
+        UserError: If one is no valid configuration.
+    """
+    if study.search is None:
+        return {}
+    by_name = {arm.name: arm for arm in study.arms}
+    return {
+        one.arm: tuple(_corner(by_name[one.arm], point, study.search) for point in corners(one.space))
+        for one in study.search.arms
+    }
+
+
+def _corner(arm: Arm, point: dict[str, Any], search: StudySearch) -> Arm:
+    try:
+        return replace(arm, config=config_at(arm.config, point))
+    except InvalidPointError as error:
+        raise UserError(
+            f"{search.where('space')}: arm '{arm.name}' with {in_words(point)} is no valid configuration: {error}; "
+            "narrow a field, or refuse such points under space.forbid"
+        ) from error
+
+
+@dataclass
+class SearchPlan:
+    """The plan of a search, and the configurations that it has proposed so far."""
+
+    info: SearchInfo
+    settings: SearchSpec
+    arms: Mapping[str, PlannedArm]
+    """The searched arms with their own settings, sized for the largest corner of their spaces."""
+    spaces: Mapping[str, ArmSpace]
+    tasks: Mapping[str, Task]
+    """The task of each searched arm."""
+    born: dict[str, PlannedArm] = field(default_factory=dict)
+    """By config_id."""
+
+    def identify(self, arm: str, point: Point) -> str:
+        """Return the config_id of a point of an arm's space.
+
+        Raises:
+            InvalidPointError: If it is no valid configuration.
+        """
+        planned = self.arms[arm]
+        return config_id(config_at(planned.config, point), planned.data_hash)
+
+    def bear(self, arm: str, number: int, point: Point) -> PlannedArm:
+        """Return the configuration of a proposal, planned; it has the size class of its arm.
+
+        Raises:
+            InvalidPointError: If it is no valid configuration.
+        """
+        own = self.arms[arm]
+        config = config_at(own.config, point)
+        identity = config_id(config, own.data_hash)
+        if identity not in self.born:
+            task = self.tasks[arm]
+            self.born[identity] = replace(
+                own,
+                arm=replace(own.arm, name=f"{arm}#{number}", config=config, changes={**own.arm.changes, **point}),
+                config_id=identity,
+                num_parameters=count_parameters(
+                    config.architecture, vocab_size=task.vocab_size, max_seq_len=task.max_length
+                ),
+                sized_as=own.config_id,
+            )
+        return self.born[identity]
+
+
+def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, Task]) -> SearchPlan | None:
+    """Return the plan of a study's search; None if it has none.
+
+    Args:
+        study: The study.
+        arms: All its arms, planned.
+        tasks: The task of each arm, by the arm's name.
+
+    Raises:
+        UserError: If no ladder fits the steps and reports, or the metric cannot choose.
+    """
+    search = study.search
+    if search is None:
+        return None
+    by_name = {one.arm: one for one in search.arms}
+    searched = {planned.arm.name: planned for planned in arms if planned.arm.name in by_name}
+    rungs = _rungs(study, search, searched)
+    task = tasks[search.arms[0].arm]
+    metric, subset = _metric(study, search, task, is_early=rungs[0].steps < rungs[-1].steps)
+    budget = search.settings.budget
+    info = SearchInfo(
+        method=search.settings.method,
+        metric=metric.name,
+        subset_metric=subset,
+        direction="maximise" if metric.direction == "maximise" else "minimise",
+        arms=(),
+        rungs=rungs,
+        eta=search.scheduler.eta,
+        seeds=search.seeds,
+        confirm_seeds=search.confirm_seeds,
+        replicates=budget.replicates,
+        configurations=budget.configurations,
+    )
+    seed = search.settings.seed
+    listed = tuple(
+        SearchedArm(arm=name, search=_search_id(info, arm, by_name[name], seed), fields=tuple(by_name[name].space))
+        for name, arm in searched.items()
+    )
+    info = replace(info, arms=listed)
+    return SearchPlan(info, search.settings, searched, by_name, {name: tasks[name] for name in searched})
+
+
+def _rungs(study: Study, search: StudySearch, searched: Mapping[str, PlannedArm]) -> tuple[Rung, ...]:
+    budgets = {name: planned.config.budget for name, planned in searched.items()}
+    first = next(iter(budgets))
+    for name, budget in budgets.items():
+        if (budget.steps, budget.report_every) != (budgets[first].steps, budgets[first].report_every):
+            raise UserError(
+                f"{study.where('budget', 'steps', arm=name)}={budget.steps}: the arms of a search train equally "
+                f"long and report equally often, and arm '{first}' has budget.steps={budgets[first].steps}, "
+                f"report_every={budgets[first].report_every}"
+            )
+    steps, report_every = budgets[first].steps, budgets[first].report_every
+    scheduler = search.scheduler
+    if scheduler.name == "fifo":
+        return (Rung(steps=steps, seeds=scheduler.seeds),)
+    seeds = 1 if scheduler.name == "asha" else scheduler.seeds
+    try:
+        return ladder_rungs(
+            steps=steps, report_every=report_every, first=scheduler.first, eta=scheduler.eta, seeds=seeds
+        )
+    except RungError as error:
+        raise UserError(f"{search.where('scheduler')}: {error}") from error
+
+
+def _metric(study: Study, search: StudySearch, task: Task, *, is_early: bool) -> tuple[MetricInfo, str]:
+    """Return the metric that chooses, and the name of the one on the subset."""
+    known = {metric.name: metric for metric in task.metrics}
+    primary = search.settings.metric or study.metric or task.primary_metric
+    name = f"val/{primary.removeprefix('test/')}" if primary.startswith("test/") else primary
+    where = search.where("search", "metric")
+    if not name.startswith("val/"):
+        raise UserError(f"{where}: '{primary}' cannot choose; name a metric of the validation split")
+    if name not in known:
+        of_validation = [metric for metric in known if metric.startswith("val/")]
+        raise UserError(f"{where}: unknown metric '{name}'; {nearest(name, of_validation)}")
+    if known[name].direction == "none":
+        raise UserError(f"{where}: '{name}' has no better side, so it cannot choose; name another one")
+    subset = name.replace("val/", "val_subset/", 1)
+    if is_early and subset not in known:
+        raise UserError(
+            f"{where}: '{name}' is not scored before the last step, so no rung can compare it; set "
+            "scheduler.first=1"
+        )
+    return MetricInfo(**vars(known[name])), subset
+
+
+def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int) -> str:
+    """Return what names a search: proposals of another space, or compared otherwise, are of another search."""
+    dimensions = {name: _values(dimension) for name, dimension in space.space.dimensions.items()}
+    rules = [str(rule) for rule in (*space.space.conditions, *space.space.forbidden)]
+    rungs = [dataclasses.asdict(rung) for rung in info.rungs]
+    named = [planned.config_id, dimensions, rules, rungs, info.metric, info.subset_metric, info.seeds, seed]
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
+
+
+def _values(dimension: Dimension) -> dict[str, Any]:
+    """Return what decides the values of a dimension."""
+    said = {"unit", "meaning", "source"}
+    own = {field.name: getattr(dimension, field.name) for field in dataclasses.fields(dimension)}
+    return {"kind": type(dimension).__name__, **{name: value for name, value in own.items() if name not in said}}

@@ -1,0 +1,66 @@
+"""What a search is expected to add to a plan: how many replicates start, and how long they take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from analysis.records.journal import JournalState
+from analysis.records.searching import SearchInfo
+from sweeps.plan.plan import Plan
+from sweeps.plan.rungs import expected_climbs, total_cost
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """The part of a search that is still to run, or all of it before it has begun."""
+
+    num_starts: int
+    """Starts of replicates; one that is pruned and continues starts twice."""
+    replicates: float
+    """The same training, in replicates trained to the last step."""
+    seconds: float
+    """Forecast wall time."""
+
+
+def expected(info: SearchInfo) -> tuple[int, ...]:
+    """Return how many configurations of each arm are expected to be scored at each rung."""
+    return expected_climbs(info.rungs, eta=info.eta, replicates=info.replicates, configurations=info.configurations)
+
+
+def outlook(plan: Plan, state: JournalState) -> Outlook:
+    """Return what the searches that are not over add, and the confirmation of their winners.
+
+    Args:
+        plan: The plan of a study with a search.
+        state: Its journal.
+    """
+    assert plan.search is not None
+    info, searches = plan.search.info, state.searches
+    each, _ = plan.seconds_each(state)
+    starts, replicates, seconds = 0, 0.0, 0.0
+    counts = expected(info)
+    for one in info.arms:
+        planned = plan.search.arms[one.arm]
+        whole = 0.0
+        winner = searches.winners.get(one.search)
+        if winner is None:
+            done = sum(info.rungs[candidate.rung].seeds for candidate in searches.of(one.search))
+            starts += max(1, _num_starts(info, counts) - done)
+            whole += total_cost(info.rungs, list(counts))
+        chosen = None if winner is None else winner.config_id
+        if winner is None or chosen is not None:
+            left = [seed for seed in info.confirm_seeds if chosen is None or state.is_pending((chosen, seed))]
+            starts += len(left)
+            whole += len(left)
+        replicates += whole
+        seconds += whole * each[planned.config_id] / plan.size_class(planned).concurrency
+    return Outlook(starts, replicates, seconds)
+
+
+def _num_starts(info: SearchInfo, counts: tuple[int, ...]) -> int:
+    """Return how many trials so many configurations at each rung take."""
+    new = [rung.seeds for rung in info.rungs]
+    for index in range(1, len(new)):
+        # A rung of more steps lets the first seed go on; one of more seeds adds these.
+        new[index] = max(1, info.rungs[index].seeds - info.rungs[index - 1].seeds)
+    return sum(n * starts for n, starts in zip(counts, new, strict=True))

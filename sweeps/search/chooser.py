@@ -1,0 +1,310 @@
+"""The search of one arm: what to propose, who climbs, which one wins. Knows neither Ray, files nor the clock.
+
+It is told facts (a proposal, a climb, how a replicate has scored) and asked for the next decision, which becomes a
+fact once it is written down. The decision depends on the facts alone, so a search that was killed goes on as if it
+had not been.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from analysis.records.searching import Rung
+from search_spaces.space import InvalidPointError, SearchSpace
+from sweeps.plan.rungs import cost
+from sweeps.search.ladder import Ladder, Promotion
+from sweeps.search.samplers import ENDS, Point, Sampler, SobolSampler, Tried, all_points
+
+MAX_TRIES = 20
+"""How many Sobol points are tried in place of one that was proposed before, until every point is looked at."""
+MAX_POINTS_TO_LOOK_AT = 10_000
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A configuration to try, and where it comes from."""
+
+    number: int
+    """Counts from 0 within the arm."""
+    config_id: str
+    point: Point
+    by: str
+    """What proposed it."""
+
+
+@dataclass(frozen=True)
+class Selected:
+    """The end of a search."""
+
+    config_id: str | None
+    """The winner; None if everything failed."""
+    loss: float | None
+    """Its mean over the search's seeds, lower is better: a number that was selected, no result."""
+    seeds: int
+    """Number of seeds behind it."""
+    reason: str
+    """Why the search has ended."""
+
+
+Decision = Proposal | Promotion | Selected
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What one trial does for a search: a configuration trains with one seed until it has done so many steps."""
+
+    config_id: str
+    seed: int
+    steps: int
+
+
+@dataclass
+class Trace:
+    """The scores of a configuration with one seed so far."""
+
+    losses: dict[int, float] = field(default_factory=dict)
+    """Steps → score, lower is better."""
+    failed: bool = False
+    """Whether it has ended without a score at the steps that are missing."""
+
+
+@dataclass(frozen=True)
+class ArmSearch:
+    """What is fixed of the search of one arm."""
+
+    space: SearchSpace
+    sampler: Sampler
+    sobol: SobolSampler
+    rungs: tuple[Rung, ...]
+    eta: float
+    seeds: tuple[int, ...]
+    replicates: float
+    """Budget, in replicates trained to the last step."""
+    configurations: int | None
+    """Most proposals; None: as many as the budget allows."""
+    first_points: tuple[Point, ...]
+    """Proposed before the sampler is asked."""
+    identify: Callable[[Point], str]
+    """Returns the config_id of a point, equal for points that compute the same; may raise InvalidPointError."""
+
+
+class Chooser:
+    """Decides in the search of one arm.
+
+    Args:
+        search: What is fixed.
+    """
+
+    def __init__(self, search: ArmSearch) -> None:
+        self._search = search
+        self._ladder = Ladder(len(search.rungs), search.eta)
+        self.proposals: dict[str, Proposal] = {}
+        """By config_id, in the order of their numbers."""
+        self._traces: dict[tuple[str, int], Trace] = {}
+        self._open: dict[Unit, None] = {}
+        """Units that have no score yet, in the order in which they were decided."""
+        self._spent = 0.0
+        self._tried: list[Tried] = []
+        self._places: dict[str, int] = {}
+        self._next: Proposal | None = None
+        """The next proposal, as long as nothing new is known."""
+        self._has_looked = False
+        self._is_exhausted = False
+        self.selected: Selected | None = None
+
+    @property
+    def ladder(self) -> Ladder:
+        """The scores at every rung."""
+        return self._ladder
+
+    @property
+    def spent(self) -> float:
+        """Replicates that have been decided, as if each were trained to the last step."""
+        return self._spent
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the winner is selected."""
+        return self.selected is not None
+
+    def open_units(self) -> list[Unit]:
+        """Return what is decided and has no score yet, in the order of the decisions."""
+        return list(self._open)
+
+    def apply(self, decision: Decision) -> list[Unit]:
+        """Make a decision a fact; return what is to run because of it."""
+        self._next, self._has_looked = None, False
+        match decision:
+            case Selected():
+                self.selected = decision
+                return []
+            case Proposal():
+                self.proposals[decision.config_id] = decision
+                self._places[decision.config_id] = len(self._tried)
+                self._tried.append(Tried(decision.point, None))
+                return self._enter(decision.config_id, 0)
+            case Promotion():
+                return self._enter(decision.config_id, decision.rung)
+
+    def _enter(self, config_id: str, rung: int) -> list[Unit]:
+        self._spent += self._cost(rung)
+        self._ladder.enter(config_id, rung)
+        at = self._search.rungs[rung]
+        units = [Unit(config_id, seed, at.steps) for seed in self._search.seeds[: at.seeds]]
+        self._open |= dict.fromkeys(units)
+        self._look_at(config_id)
+        return [unit for unit in units if unit in self._open]
+
+    def tell(self, config_id: str, seed: int, trace: Trace) -> None:
+        """Learn all scores of a configuration with one seed; what the search did not ask for is ignored."""
+        if config_id in self.proposals:
+            self._traces[config_id, seed] = trace
+            self._look_at(config_id)
+
+    def _look_at(self, config_id: str) -> None:
+        """Score a configuration at every rung where all seeds are known."""
+        for index in range(self._ladder.rung_of(config_id) + 1):
+            rung = self._search.rungs[index]
+            losses, is_complete = [], True
+            for seed in self._search.seeds[: rung.seeds]:
+                trace = self._traces.get((config_id, seed), Trace())
+                loss = trace.losses.get(rung.steps)
+                if loss is None and not trace.failed:
+                    is_complete = False
+                    continue
+                self._open.pop(Unit(config_id, seed, rung.steps), None)
+                losses.append(loss)
+            if is_complete and self._ladder.loss(config_id, index) is None:
+                self._score(config_id, index, losses)
+
+    def _score(self, config_id: str, rung: int, losses: list[float | None]) -> None:
+        known = [loss for loss in losses if loss is not None]
+        mean = math.fsum(known) / len(known) if len(known) == len(losses) else None
+        self._ladder.score(config_id, rung, mean)
+        place = self._places[config_id]
+        self._tried[place] = Tried(self._tried[place].point, self._ladder.deepest(config_id))
+        self._next, self._has_looked = None, False
+
+    def next(self) -> Decision | None:
+        """Return the next decision; None if results must come first, or all is decided."""
+        if self.selected is not None:
+            return None
+        climbs = self._ladder.promotions()
+        for climb in climbs:
+            if self._can_pay(climb.rung):
+                return climb
+        # What could climb but is too dear ends the search: more configurations could climb no higher.
+        if not climbs and (proposal := self._proposal()) is not None:
+            return proposal
+        if self._open:
+            return None
+        leader = self._ladder.climb_on()
+        if leader is not None and self._can_pay(leader.rung):
+            return leader
+        return self._select(is_too_dear=bool(climbs) or leader is not None)
+
+    def _select(self, *, is_too_dear: bool) -> Selected:
+        if is_too_dear or not self._can_pay(0):
+            reason = "the budget is spent"
+        elif self._is_exhausted:
+            reason = "every configuration was tried"
+        else:
+            reason = "the configurations are as many as were asked for"
+        leader = self._ladder.leader()
+        if leader is None:
+            return Selected(None, None, 0, reason)
+        config_id, rung, loss = leader
+        return Selected(config_id, loss, self._search.rungs[rung].seeds, reason)
+
+    def _cost(self, rung: int) -> float:
+        """Return what it costs to get from the rung below to this one, in whole replicates."""
+        rungs, last = self._search.rungs, self._search.rungs[-1].steps
+        return cost(rungs[rung], last) - (cost(rungs[rung - 1], last) if rung else 0.0)
+
+    def _can_pay(self, rung: int) -> bool:
+        return self._spent + self._cost(rung) <= self._search.replicates + 1e-9
+
+    def _proposal(self) -> Proposal | None:
+        """Return the next proposal; None if there are no more."""
+        most = self._search.configurations
+        if not self._can_pay(0) or (most is not None and len(self.proposals) >= most):
+            return None
+        if not self._has_looked:
+            self._next = self._propose(len(self.proposals))
+            self._has_looked, self._is_exhausted = True, self._next is None
+        return self._next
+
+    def _propose(self, number: int) -> Proposal | None:
+        firsts = self._search.first_points
+        if number < len(firsts):
+            chosen = self._new(number, firsts[number], "the study")
+            if chosen is not None:
+                return chosen
+        if self._search.sampler.name in ENDS:
+            return self._of_a_list(number)
+        point = self._search.sampler.propose(number, self._tried)
+        return self._new(number, point, self._name_of(number)) or self._in_place(number)
+
+    def _name_of(self, number: int) -> str:
+        is_sobol = getattr(self._search.sampler, "is_sobol", None)
+        return "sobol" if is_sobol is not None and is_sobol(number) else self._search.sampler.name
+
+    def _of_a_list(self, number: int) -> Proposal | None:
+        """Return the first point of a list that is new."""
+        place = 0
+        while (point := self._search.sampler.propose(place, ())) is not None:
+            if (found := self._new(number, point, self._search.sampler.name)) is not None:
+                return found
+            place += 1
+        return None
+
+    def _in_place(self, number: int) -> Proposal | None:
+        """Return a point in place of one that was proposed before, or that is forbidden."""
+        for place in range(number, number + MAX_TRIES):
+            found = self._new(number, self._search.sobol.propose(place, ()), "sobol, in place of another")
+            if found is not None:
+                return found
+        count = self._search.space.num_points
+        if count is None or count > MAX_POINTS_TO_LOOK_AT:
+            return None
+        news = (self._new(number, point, "the rest") for point in all_points(self._search.space))
+        return next(filter(None, news), None)
+
+    def _new(self, number: int, point: Point | None, by: str) -> Proposal | None:
+        """Return a proposal unless its point is forbidden, invalid or equal to one before."""
+        if point is None:
+            return None
+        try:
+            config_id = self._search.identify(point)
+        except InvalidPointError:
+            return None
+        return None if config_id in self.proposals else Proposal(number, config_id, point, by)
+
+    def rank_correlations(self) -> Mapping[int, tuple[float | None, int]]:
+        """Return, for each rung below the top, the rank correlation with the next one and the number of pairs."""
+        found = {}
+        for rung in range(len(self._search.rungs) - 1):
+            pairs = self._ladder.pairs(rung)
+            found[rung] = (_spearman(pairs), len(pairs))
+        return found
+
+
+def _spearman(pairs: list[tuple[float, float]]) -> float | None:
+    """Return Spearman's rank correlation; None below three pairs, or if all are equal."""
+    if len(pairs) < 3:
+        return None
+    ranks = [_ranks([pair[side] for pair in pairs]) for side in (0, 1)]
+    middle = (len(pairs) - 1) / 2
+    centred = [[rank - middle for rank in side] for side in ranks]
+    spread = math.prod(math.fsum(x * x for x in side) for side in centred)
+    if spread == 0:
+        return None
+    return math.fsum(a * b for a, b in zip(*centred, strict=True)) / math.sqrt(spread)
+
+
+def _ranks(values: list[float]) -> list[float]:
+    """Return ranks from 0; equal values share their mean rank."""
+    ordered = sorted(values)
+    return [(ordered.index(value) + len(ordered) - 1 - ordered[::-1].index(value)) / 2 for value in values]

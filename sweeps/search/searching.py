@@ -1,0 +1,216 @@
+"""The proposer of searches: it follows the journal, and writes each decision there before it acts on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from analysis.records.journal import JournalState
+from analysis.records.replicates import Key, Replicate
+from analysis.records.searching import SearchInfo
+from search_spaces.dimensions import freeze
+from sweeps.plan.candidates import in_words
+from sweeps.plan.plan import Plan
+from sweeps.plan.units import PlannedReplicate
+from sweeps.search.chooser import Chooser, Decision, Proposal, Selected, Trace, Unit
+from sweeps.search.fixed import FixedProposer
+from sweeps.search.ladder import Promotion
+from sweeps.search.methods import arm_search
+from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
+
+
+class SearchProposer:
+    """Proposes the replicates of a search, and of the arms that are not searched while the search has none.
+
+    Its state is the journal's: decisions are taken by a `Chooser` for each searched arm, written down, and carried
+    out when they have been read back, whoever wrote them. So a killed driver's search goes on as if it had not been
+    killed, and several drivers share one search.
+
+    Args:
+        plan: The plan of a study with a search.
+        state: Returns the journal's state, as far as it has been read.
+        max_open: Most replicates that are decided and have no score: the search learns from those first.
+    """
+
+    def __init__(self, plan: Plan, state: Callable[[], JournalState], max_open: int) -> None:
+        assert plan.search is not None
+        self._plan, self._search, self._state, self._max_open = plan, plan.search, state, max_open
+        self._log: DecisionLog | None = None
+        self._fixed = FixedProposer.of(plan, state())
+        self._of_fixed = set(plan.keys)
+        self._followed: object = None
+        """The state whose events have been followed; another one begins anew."""
+        self._follow()
+
+    def write_to(self, log: DecisionLog) -> None:
+        """Use a log for all decisions; without one, none is taken."""
+        self._log = log
+
+    def _follow(self) -> None:
+        """Apply the decisions that the journal has and this proposer has not seen."""
+        state = self._state()
+        if state is not self._followed:
+            self._followed, self._seen = state, 0
+            self._choosers = {one.search: Chooser(arm_search(self._search, one)) for one in self._search.info.arms}
+            self._arm_of = {one.search: one.arm for one in self._search.info.arms}
+            self._search_of: dict[str, str] = {}
+            self._targets: dict[Key, int] = {}
+            self._to_hand: deque[Unit] = deque()
+            self._to_confirm: deque[Key] = deque()
+            self._confirming: set[Key] = set()
+        events = state.searches.events
+        for event in events[self._seen :]:
+            if event["search"] in self._choosers:
+                self._apply(event["search"], event, state)
+        self._seen = len(events)
+
+    def _apply(self, search: str, event: dict[str, Any], state: JournalState) -> None:
+        chooser = self._choosers[search]
+        decision = read_decision(event)
+        if isinstance(decision, Proposal):
+            self._search.bear(self._arm_of[search], decision.number, decision.point)
+            self._search_of[decision.config_id] = search
+        units = chooser.apply(decision)
+        for unit in units:
+            self._targets[unit.config_id, unit.seed] = unit.steps
+            if (replicate := state.replicates.get((unit.config_id, unit.seed))) is not None:
+                chooser.tell(unit.config_id, unit.seed, trace_of(replicate, self._search.info))
+        still_open = set(chooser.open_units())
+        self._to_hand.extend(unit for unit in units if unit in still_open)
+        if isinstance(decision, Selected) and decision.config_id is not None:
+            keys = [(decision.config_id, seed) for seed in self._search.info.confirm_seeds]
+            self._to_confirm.extend(keys)
+            self._confirming.update(keys)
+
+    def ask(self) -> PlannedReplicate | None:
+        """Return the next replicate to run; None if there is none now."""
+        self._follow()
+        while not self._to_hand and not self._to_confirm and self._decide():
+            pass
+        if self._to_hand:
+            return self._hand(self._to_hand.popleft())
+        if self._to_confirm:
+            config_id, seed = self._to_confirm.popleft()
+            return PlannedReplicate(self._plan.unit(config_id), seed)
+        return self._fixed.ask()
+
+    def _hand(self, unit: Unit) -> PlannedReplicate:
+        replicate = self._state().replicates.get((unit.config_id, unit.seed))
+        was_pruned = replicate is not None and replicate.status == "pruned"
+        continues = f"promoted: it trains on to step {unit.steps}" if was_pruned else ""
+        return PlannedReplicate(self._plan.unit(unit.config_id), unit.seed, continues)
+
+    def _decide(self) -> bool:
+        """Take one decision and write it down; return whether there was one."""
+        if self._log is None or self._num_open >= self._max_open or self._next() is None:
+            return False
+        with self._log.deciding() as may_decide:
+            if not may_decide:
+                return False
+            self._follow()
+            if (found := self._next()) is None:
+                return False
+            search, decision = found
+            self._log.write(**self._event(search, decision))
+        self._follow()
+        return True
+
+    @property
+    def _num_open(self) -> int:
+        return sum(len(chooser.open_units()) for chooser in self._choosers.values())
+
+    def _next(self) -> tuple[str, Decision] | None:
+        """Return the next decision, of the arm that has spent least."""
+        for search, chooser in sorted(self._choosers.items(), key=lambda item: item[1].spent):
+            if (decision := chooser.next()) is not None:
+                return search, decision
+        return None
+
+    def _event(self, search: str, decision: Decision) -> dict[str, Any]:
+        """Return what is written of a decision."""
+        match decision:
+            case Proposal():
+                return {"event": "proposed", "search": search, **self._born(search, decision)}
+            case Promotion():
+                return {"event": "promoted", "search": search, **vars(decision)}
+            case Selected():
+                return {"event": "selected", "search": search, **vars(decision)}
+
+    def _born(self, search: str, proposal: Proposal) -> dict[str, Any]:
+        planned = self._search.bear(self._arm_of[search], proposal.number, proposal.point)
+        return {
+            "arm": self._arm_of[search],
+            **vars(proposal),
+            "parameters": planned.arm.changes,
+            "num_parameters": planned.num_parameters,
+            "predicted_memory_mib": round(planned.need_mib, 1),
+            "data_hash": planned.data_hash,
+        }
+
+    def tell(self, result: Replicate) -> None:
+        """Learn how a proposed replicate has ended.
+
+        Raises:
+            UnknownReplicateError: If it was never proposed.
+        """
+        key, search = result.key, self._search_of.get(result.config_id)
+        if key in self._of_fixed:
+            self._fixed.tell(result)
+        elif key in self._targets and search is not None:
+            self._choosers[search].tell(*key, trace_of(result, self._search.info))
+        elif key not in self._confirming:
+            raise UnknownReplicateError(f"{key[0]} seed {key[1]} was never proposed")
+
+    def should_stop(self, report: Report) -> bool:
+        """Return whether a replicate has come to the rung that it trains to."""
+        steps = self._targets.get(report.key)
+        return steps is not None and report.step >= steps
+
+    @property
+    def withheld(self) -> Withheld:
+        """Whether the search goes on, and which arms have no winner as all their configurations failed."""
+        fixed = self._fixed.withheld
+        left = sum(not chooser.is_over for chooser in self._choosers.values())
+        left += len(self._to_hand) + len(self._to_confirm)
+        lost = [
+            f"all {len(chooser.proposals)} configurations of arm '{self._arm_of[search]}' failed, as "
+            f"{in_words(next(iter(chooser.proposals.values())).point)} did; there is no winner to confirm"
+            for search, chooser in self._choosers.items()
+            if chooser.selected is not None and chooser.selected.config_id is None
+        ]
+        can_decide = self._num_open < self._max_open and self._next() is not None
+        return Withheld(fixed.num_waiting + left, (*fixed.blocked, *lost), can_decide)
+
+
+def read_decision(event: dict[str, Any]) -> Decision:
+    """Return the decision that an event of a journal records."""
+    match event["event"]:
+        case "proposed":
+            point = {name: freeze(value) for name, value in event["point"].items()}
+            return Proposal(event["number"], event["config_id"], point, event["by"])
+        case "promoted":
+            return Promotion(event["config_id"], event["rung"], event["loss"], event["rank"], event["of"])
+    return Selected(event["config_id"], event["loss"], event["seeds"], event["reason"])
+
+
+def trace_of(replicate: Replicate, info: SearchInfo) -> Trace:
+    """Return the scores of a replicate at the rungs, lower being better.
+
+    Below the last step the subset of the validation split is scored, at it the whole split. A replicate that
+    stopped improving, and so finished early, has its last scores at all later rungs.
+    """
+    sign = -1.0 if info.direction == "maximise" else 1.0
+    steps = {rung.steps for rung in info.rungs} - {info.last_step}
+    losses = {
+        point.step: sign * point.metrics[info.subset_metric]
+        for point in replicate.reports
+        if point.step in steps and info.subset_metric in point.metrics
+    }
+    final = replicate.final_metrics
+    if replicate.status == "finished" and info.metric in final:
+        losses[info.last_step] = sign * final[info.metric]
+        for missing in steps - losses.keys():
+            losses[missing] = sign * final[info.subset_metric]
+    has_no_more = replicate.has_ended and not replicate.is_pending and replicate.status != "pruned"
+    return Trace(losses, failed=has_no_more)

@@ -1,0 +1,133 @@
+"""The sections of a study about a search, as they are written: `space`, `search`, `scheduler`, `confirm`."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
+from trainables.schema import Schema
+
+Method = Literal["list", "grid", "random", "sobol", "tpe"]
+
+
+class SpaceField(Schema):
+    """The values of one field: a range, or a list."""
+
+    real: list[float] | None = Field(None, min_length=2, max_length=2)
+    """Lowest and highest number, tried evenly."""
+    log: list[float] | None = Field(None, min_length=2, max_length=2)
+    """Lowest and highest number, tried evenly in the logarithm."""
+    integer: list[int] | None = Field(None, min_length=2, max_length=2)
+    """Lowest and highest whole number."""
+    choice: list[Any] | None = Field(None, min_length=2)
+    """The values."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> SpaceField:
+        given = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(given) != 1:
+            said = f"{' and '.join(given)} are given" if given else "nothing is given"
+            raise ValueError(f"{said}: write one of real, log, integer and choice")
+        return self
+
+    def dimension(self) -> Dimension:
+        """Return the dimension.
+
+        Raises:
+            ValueError: If it has no values.
+        """
+        if self.real is not None:
+            return Real(*self.real)
+        if self.log is not None:
+            return LogReal(*self.log)
+        if self.integer is not None:
+            return Integer(*self.integer)
+        return Choice(tuple(self.choice or ()))
+
+
+class SpaceCondition(Schema):
+    """Fields that vary only while a condition holds; elsewhere they stay as in the arm."""
+
+    fields: list[str] = Field(min_length=1)
+    """Names, or patterns such as `architecture.pvm.*`."""
+    only_if: str
+    """Expression over fields declared before, such as `architecture.coupling != 0`."""
+
+
+class SpaceForbidden(Schema):
+    """A combination that is never tried."""
+
+    when: str
+    """Expression over the fields that is true of the combination."""
+    reason: str
+
+
+class SpaceSpec(Schema):
+    """What may vary in a search."""
+
+    use: list[str] = []
+    """Spaces of the library (`phasesweep spaces`); those of a family are about `architecture`."""
+    fields: dict[str, SpaceField] = {}
+    """Dotted fields of a trial's configuration; one of a space in `use` is replaced."""
+    when: list[SpaceCondition] = []
+    forbid: list[SpaceForbidden] = []
+
+
+class SearchBudget(Schema):
+    """How much each searched arm may cost; confirmation comes on top."""
+
+    replicates: float = Field(60, gt=0)
+    """In replicates that train all steps: one that stops at a quarter of them costs a quarter."""
+    configurations: int | None = Field(None, ge=1)
+    """Most configurations that are tried."""
+
+
+class SearchSpec(Schema):
+    """How configurations are proposed."""
+
+    method: Method = "tpe"
+    """`list`: only `start_with`. `grid`: all combinations. `random`, `sobol`: points that fill the space. `tpe`:
+    Optuna's model of what was good so far, with every fifth point from Sobol."""
+    arms: list[str] | None = None
+    """Arms whose settings are searched for, each with the same budget; by default all that have a field of the
+    space."""
+    metric: str | None = None
+    """Validation metric that decides; by default the study's own, of the validation split."""
+    start_with: list[dict[str, Any]] = []
+    """Points to try first, after each arm's own settings; fields that are left out stay as in the arm."""
+    levels: int = Field(5, ge=2, le=100)
+    """Of a grid: values on each range."""
+    seed: int = Field(0, ge=0)
+    """Of the proposals."""
+    budget: SearchBudget = SearchBudget()
+
+
+class SchedulerSpec(Schema):
+    """How long a configuration trains before it is compared with others."""
+
+    name: Literal["ladder", "asha", "fifo"] = "ladder"
+    """`ladder`: more steps, then more seeds, for the better ones. `asha`: more steps only. `fifo`: every
+    configuration with all steps and seeds."""
+    first: float = Field(0.25, gt=0, le=1)
+    """Share of the steps at the first rung."""
+    eta: int = Field(2, ge=2, le=10)
+    """One in so many climbs to the next rung, which is so many times as much."""
+    seeds: int = Field(8, ge=1, le=100)
+    """Most seeds of a configuration; of `asha`, one."""
+
+
+class ConfirmSpec(Schema):
+    """How winners are compared with the baseline: on seeds that the search has not seen."""
+
+    seeds: int | list[int] = 5
+    """A number n stands for the next n whole numbers after the search's seeds."""
+
+
+SECTIONS: dict[str, type[Schema]] = {
+    "space": SpaceSpec,
+    "search": SearchSpec,
+    "scheduler": SchedulerSpec,
+    "confirm": ConfirmSpec,
+}

@@ -1,0 +1,244 @@
+"""The search of a study, resolved: what varies in which arm, how it is proposed, and which seeds are whose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from search_spaces.catalogue import SPACES
+from search_spaces.dimensions import Dimension
+from search_spaces.space import Condition, Forbidden, SearchSpace
+from sweeps.errors import UserError, nearest
+from sweeps.fields import KeyPath, flatten, merge
+from sweeps.studies.search import ArmSpace, StudySearch
+from sweeps.studies.search_schema import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
+from sweeps.studies.validation import explain_first
+from trainables.config.trial import TrialConfig
+from trainables.schema import Schema
+
+if TYPE_CHECKING:
+    from sweeps.studies.draft import Draft
+
+VARIABLE = ("architecture", "optimizer", "budget.batch_size")
+"""Sections and fields that a search may vary: it compares configurations on one task, with equal steps."""
+SECTIONS_OF_SPACES = ("architecture", "optimizer", "budget", "task")
+
+
+def written(draft: Draft, name: str) -> dict[str, Any]:
+    """Return a section merged from the study, the scale and `--set`; empty if it is written nowhere."""
+    section: Schema | None = getattr(draft.file, name)
+    merged = {} if section is None else section.model_dump(exclude_unset=True)
+    scaled: dict[str, Any] = getattr(draft.spec, name)
+    return merge(merge(merged, scaled), draft.set_search.get(name, {}))
+
+
+T = TypeVar("T", bound=Schema)
+
+
+class _Sections:
+    """The merged sections, validated; it knows where each key was written."""
+
+    def __init__(self, draft: Draft) -> None:
+        self._draft = draft
+        self.space = self._read("space", SpaceSpec)
+        self.search = self._read("search", SearchSpec)
+        self.scheduler = self._read("scheduler", SchedulerSpec)
+        self.confirm = self._read("confirm", ConfirmSpec)
+
+    def _read(self, name: str, kind: type[T]) -> T:
+        data = written(self._draft, name)
+        try:
+            return kind.model_validate(data)
+        except ValidationError as error:
+            text = explain_first(error, kind, lambda key: self._place((name, *key)), data=data, prefix=(name,))
+            raise UserError(text) from error
+
+    def _place(self, key: KeyPath) -> str:
+        dotted = ".".join(map(str, key))
+        for override in self._draft.overrides:
+            if dotted == override or dotted.startswith(f"{override}."):
+                return f"--set {override}"
+        source = self._draft.source
+        for root in (("scales", self._draft.scale), ()):
+            if place := source.locate((*root, *key)):
+                return place
+        return source.where(key)
+
+    def where(self, *key: str | int) -> str:
+        """Return `file:line: key`, or the `--set` that set it."""
+        place, dotted = self._place(key), ".".join(map(str, key))
+        return place if place.startswith("--set") else f"{place}: {dotted}"
+
+    @contextmanager
+    def located(self, *key: str | int) -> Iterator[None]:
+        """Add the place to an error raised in the block."""
+        try:
+            yield
+        except ValueError as error:
+            raise UserError(f"{self.where(*key)}: {error}") from error
+
+
+def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySearch | None:
+    """Return the search of a draft, whose arms have these configurations; None if it has none.
+
+    Raises:
+        UserError: On a mistake in one of its sections.
+    """
+    sections = _Sections(draft)
+    space = _space(sections)
+    if not len(space):
+        _refuse_without_space(draft, sections)
+        return None
+    _check_names(space, configs, sections, draft)
+    arms = tuple(_arm_space(name, space, configs[name], sections) for name in _arms(space, configs, sections))
+    seeds = _search_seeds(draft.seeds, sections)
+    _check_metric(draft, sections)
+    return StudySearch(
+        sections.search, sections.scheduler, arms, seeds, _confirm_seeds(seeds, sections), sections.where
+    )
+
+
+def _refuse_without_space(draft: Draft, sections: _Sections) -> None:
+    for name in SECTIONS:
+        if written(draft, name):
+            raise UserError(
+                f"{sections.where(name)}: nothing varies in this study; say what does under space.fields, such as "
+                "`optimizer.learning_rate: {log: [1e-4, 1e-2]}`"
+            )
+
+
+def _space(sections: _Sections) -> SearchSpace:
+    """Check fields, conditions and forbidden combinations one by one, so that each error has its line."""
+    spec = sections.space
+    used = SearchSpace({})
+    for index, name in enumerate(spec.use):
+        if name not in SPACES:
+            raise UserError(f"{sections.where('space', 'use', index)}: no space '{name}'; {nearest(name, SPACES)}")
+        with sections.located("space", "use", index):
+            used |= _of_configuration(SPACES[name])
+    dimensions: dict[str, Dimension] = dict(used.dimensions)
+    for name, field in spec.fields.items():
+        with sections.located("space", "fields", name):
+            dimensions[name] = field.dimension()
+            SearchSpace({name: dimensions[name]})
+    space = SearchSpace(dimensions, used.conditions, used.forbidden)
+    for index, item in enumerate(spec.when):
+        with sections.located("space", "when", index):
+            condition = Condition(tuple(item.fields), item.only_if)
+            space = SearchSpace(dimensions, (*space.conditions, condition), space.forbidden)
+    for index, refused in enumerate(spec.forbid):
+        with sections.located("space", "forbid", index):
+            forbidden = Forbidden(refused.when, refused.reason)
+            space = SearchSpace(dimensions, space.conditions, (*space.forbidden, forbidden))
+    return space
+
+
+def _of_configuration(space: SearchSpace) -> SearchSpace:
+    """Return a library's space with the names of a configuration: those of a family are its architecture's."""
+    is_whole = all(name.partition(".")[0] in SECTIONS_OF_SPACES for name in space)
+    return space if is_whole else space.within("architecture")
+
+
+def _check_names(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sections, draft: Draft) -> None:
+    fields = {name: flatten(config.model_dump(mode="json")) for name, config in configs.items()}
+    searched = sections.search.arms or list(configs)
+    for index, name in enumerate(sections.search.arms or []):
+        if name not in configs:
+            raise UserError(f"{sections.where('search', 'arms', index)}: no arm '{name}'; {nearest(name, configs)}")
+    for name in space:
+        where = sections.where("space", "fields", name)
+        if not any(name == each or name.startswith(f"{each}.") for each in VARIABLE):
+            raise UserError(
+                f"{where}: a search compares configurations on one task, with equal steps; it varies fields of "
+                "architecture and optimizer, and budget.batch_size"
+            )
+        if not any(name in fields[arm] for arm in searched):
+            known = sorted({field for arm in searched for field in fields[arm]})
+            raise UserError(
+                f"{where}: none of the searched arms ({', '.join(searched)}) has this field; {nearest(name, known)}"
+            )
+        if draft.file.grid is not None and name in draft.file.grid.fields:
+            raise UserError(f"{where}: the grid varies this field too; leave it to one of them")
+
+
+def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sections) -> list[str]:
+    having = [name for name, config in configs.items() if _own_fields(space, config)]
+    for index, name in enumerate(sections.search.arms or []):
+        if name not in having:
+            raise UserError(f"{sections.where('search', 'arms', index)}: arm '{name}' has no field of the space")
+        if configs[name].pretraining is not None or configs[name].resume_from is not None:
+            raise UserError(
+                f"{sections.where('search', 'arms', index)}: arm '{name}' starts with the weights of another "
+                "replicate, which a search cannot share; search for the settings of an arm without pretraining and "
+                "resume_from"
+            )
+    return sections.search.arms or [
+        name for name in having if configs[name].pretraining is None and configs[name].resume_from is None
+    ]
+
+
+def _own_fields(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:
+    """Return the arm's own values of the fields of the space that it has."""
+    flat = flatten(config.model_dump(mode="json"))
+    return {name: flat[name] for name in space if name in flat}
+
+
+def _arm_space(name: str, space: SearchSpace, config: TrialConfig, sections: _Sections) -> ArmSpace:
+    own = _own_fields(space, config)
+    with sections.located("space"):
+        narrowed = space.only(own)
+    points = []
+    for index, given in enumerate(sections.search.start_with):
+        unknown = [field for field in given if field not in space]
+        if unknown:
+            where = sections.where("search", "start_with", index)
+            raise UserError(f"{where}: '{unknown[0]}' does not vary in this study; {nearest(unknown[0], space)}")
+        point = {**own, **{field: value for field, value in given.items() if field in own}}
+        reasons = narrowed.explain(point)
+        if reasons:
+            where = sections.where("search", "start_with", index)
+            raise UserError(f"{where}: not a point of the space of arm '{name}': {reasons[0]}")
+        points.append(narrowed.canonical(point))
+    inside = not narrowed.explain(own)
+    return ArmSpace(name, narrowed, narrowed.canonical(own) if inside else None, tuple(points))
+
+
+def _search_seeds(own: tuple[int, ...], sections: _Sections) -> tuple[int, ...]:
+    """Return the seeds of the search: the study's, then the next whole numbers."""
+    count = 1 if sections.scheduler.name == "asha" else sections.scheduler.seeds
+    if sections.search.budget.replicates < count:
+        raise UserError(
+            f"{sections.where('search', 'budget', 'replicates')}={sections.search.budget.replicates:g}: one climb "
+            f"to the top takes {count} replicates, one for each of scheduler.seeds; allow more, or fewer seeds"
+        )
+    seeds = own[:count]
+    following = max(own) + 1
+    return (*seeds, *range(following, following + count - len(seeds)))
+
+
+def _confirm_seeds(seeds: tuple[int, ...], sections: _Sections) -> tuple[int, ...]:
+    given = sections.confirm.seeds
+    where = sections.where("confirm", "seeds")
+    if isinstance(given, int):
+        given = list(range(max(seeds) + 1, max(seeds) + 1 + given))
+    if not given or len(set(given)) != len(given) or min(given) < 0:
+        raise UserError(f"{where}: seeds must be a count of at least 1, or different whole numbers; got {given}")
+    met = sorted(set(given) & set(seeds))
+    if met:
+        raise UserError(
+            f"{where}: the search uses seed {met[0]} too ({', '.join(map(str, seeds))}), and a winner is not "
+            f"confirmed on seeds that chose it; begin at {max(seeds) + 1}"
+        )
+    return tuple(given)
+
+
+def _check_metric(draft: Draft, sections: _Sections) -> None:
+    metric = sections.search.metric
+    if metric is not None and not metric.startswith("val/"):
+        raise UserError(
+            f"{sections.where('search', 'metric')}: '{metric}' cannot choose: winners are chosen on the whole "
+            "validation split, and the others only report; name one that begins with val/"
+        )
