@@ -38,6 +38,18 @@ def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
 
 
 @verb
+def best(
+    output: Output,
+    study: StoredStudy,
+    top: Annotated[int, typer.Option("--top", min=1, help="Candidates to print of each search.")] = 10,
+) -> None:
+    """Show what a search has found: its rungs, its best candidates, and the winner on fresh seeds."""
+    from sweeps.cli import best
+
+    best.best(output, study, top)
+
+
+@verb
 def curves(
     output: Output,
     study: StoredStudy,

@@ -13,6 +13,7 @@ from analysis.records.journal import JournalState
 from analysis.report.tables import render_text
 from analysis.results.arms import summarise
 from analysis.results.memory import Receipt
+from sweeps.cli.best import show_search
 from sweeps.console import Emit, format_duration
 from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED
 from sweeps.plan.selection import RUN, Selection
@@ -95,6 +96,7 @@ def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console
             emit(table.to_json())
         console.print()
         console.print(render_text(table), markup=False, end="")
+        show_search(console, state)
     console.print()
     if receipt is not None and receipt.has_losses:
         console.print(receipt.in_words(), markup=False)

@@ -228,7 +228,9 @@ def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:
         return [(name, seed) for seed in study.get("seeds", []) for name in study.get("arms", {})]
     before = [(arm.config_id, seed) for arm in sweep.prerequisites for seed in arm.seeds]
     seeds = dict.fromkeys(seed for arm in sweep.arms for seed in arm.seeds)
-    return [*before, *dict.fromkeys((a.config_id, seed) for seed in seeds for a in sweep.arms if seed in a.seeds)]
+    compared = dict.fromkeys((a.config_id, seed) for seed in seeds for a in sweep.arms if seed in a.seeds)
+    searched = [(one.config_id, seed) for one in sweep.candidates for seed in one.seeds]
+    return [*before, *searched, *(key for key in compared if key not in searched)]
 
 
 class _ReplicateStates:

@@ -8,7 +8,7 @@ had not been.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from analysis.records.searching import Rung
@@ -281,30 +281,3 @@ class Chooser:
         except InvalidPointError:
             return None
         return None if config_id in self.proposals else Proposal(number, config_id, point, by)
-
-    def rank_correlations(self) -> Mapping[int, tuple[float | None, int]]:
-        """Return, for each rung below the top, the rank correlation with the next one and the number of pairs."""
-        found = {}
-        for rung in range(len(self._search.rungs) - 1):
-            pairs = self._ladder.pairs(rung)
-            found[rung] = (_spearman(pairs), len(pairs))
-        return found
-
-
-def _spearman(pairs: list[tuple[float, float]]) -> float | None:
-    """Return Spearman's rank correlation; None below three pairs, or if all are equal."""
-    if len(pairs) < 3:
-        return None
-    ranks = [_ranks([pair[side] for pair in pairs]) for side in (0, 1)]
-    middle = (len(pairs) - 1) / 2
-    centred = [[rank - middle for rank in side] for side in ranks]
-    spread = math.prod(math.fsum(x * x for x in side) for side in centred)
-    if spread == 0:
-        return None
-    return math.fsum(a * b for a, b in zip(*centred, strict=True)) / math.sqrt(spread)
-
-
-def _ranks(values: list[float]) -> list[float]:
-    """Return ranks from 0; equal values share their mean rank."""
-    ordered = sorted(values)
-    return [(ordered.index(value) + len(ordered) - 1 - ordered[::-1].index(value)) / 2 for value in values]

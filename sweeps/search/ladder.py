@@ -126,12 +126,6 @@ class Ladder:
                 return loss
         return None
 
-    def pairs(self, rung: int) -> list[tuple[float, float]]:
-        """Return the finite scores at a rung and at the next one, of those that have both."""
-        below, above = self._losses[rung], self._losses[rung + 1]
-        both = ((below[name], loss) for name, loss in above.items() if name in below)
-        return [pair for pair in both if all(map(math.isfinite, pair))]
-
 
 def _discard(ranked: list[tuple[float, str]], item: tuple[float, str]) -> None:
     place = bisect.bisect_left(ranked, item)

@@ -9,6 +9,7 @@ from typing import Any
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchInfo
+from analysis.results.searches import has_failed, rung_scores
 from search_spaces.dimensions import freeze
 from sweeps.plan.candidates import in_words
 from sweeps.plan.plan import Plan
@@ -195,22 +196,7 @@ def read_decision(event: dict[str, Any]) -> Decision:
 
 
 def trace_of(replicate: Replicate, info: SearchInfo) -> Trace:
-    """Return the scores of a replicate at the rungs, lower being better.
-
-    Below the last step the subset of the validation split is scored, at it the whole split. A replicate that
-    stopped improving, and so finished early, has its last scores at all later rungs.
-    """
+    """Return the scores of a replicate at the rungs, lower being better."""
     sign = -1.0 if info.direction == "maximise" else 1.0
-    steps = {rung.steps for rung in info.rungs} - {info.last_step}
-    losses = {
-        point.step: sign * point.metrics[info.subset_metric]
-        for point in replicate.reports
-        if point.step in steps and info.subset_metric in point.metrics
-    }
-    final = replicate.final_metrics
-    if replicate.status == "finished" and info.metric in final:
-        losses[info.last_step] = sign * final[info.metric]
-        for missing in steps - losses.keys():
-            losses[missing] = sign * final[info.subset_metric]
-    has_no_more = replicate.has_ended and not replicate.is_pending and replicate.status != "pruned"
-    return Trace(losses, failed=has_no_more)
+    losses = {steps: sign * score for steps, score in rung_scores(replicate, info).items()}
+    return Trace(losses, failed=has_failed(replicate))

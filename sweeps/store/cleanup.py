@@ -10,6 +10,7 @@ from pathlib import Path
 from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
+from analysis.records.searching import SearchedArm
 from analysis.records.statuses import COMPLETE
 from sweeps.errors import UserError
 from sweeps.store.folder import ResultsFolder
@@ -58,6 +59,7 @@ def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, 
     A pruned replicate may be promoted, and then continues, as long as something of the study is to run.
     """
     is_done = not any(state.is_pending((unit.config_id, seed)) for unit in sweep.units for seed in unit.seeds)
+    is_done = is_done and all(one.search in state.searches.winners for one in _searched(sweep))
     through = COMPLETE | {"pruned"} if is_done else COMPLETE
     planned = {arm.config_id for arm in sweep.units}  # whatever the seeds: the next run may have more of them
     for key, folder in _replicates_on_disk(results):
@@ -71,6 +73,10 @@ def _checkpoints(results: ResultsFolder, state: JournalState, sweep: SweepInfo, 
             yield Leftover.measure(path, "checkpoint of a configuration that the newest sweep does not plan", key)
         elif keep == "none":
             yield Leftover.measure(path, "checkpoint given up by --keep none", key)
+
+
+def _searched(sweep: SweepInfo) -> tuple[SearchedArm, ...]:
+    return sweep.search.arms if sweep.search else ()
 
 
 def _replicates_on_disk(folder: ResultsFolder) -> Iterator[tuple[Key, Path]]:

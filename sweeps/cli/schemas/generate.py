@@ -79,6 +79,7 @@ def _described_types() -> Iterator[type]:
     from analysis.claims import claim as claims
     from analysis.results import arms as results
     from analysis.results import memory as receipt
+    from analysis.results import searches as best
     from analysis.results import sweeps as compare
     from analysis.verdicts import verdict as verdicts
     from sweeps.cli.schemas import curves as json_curves
@@ -89,6 +90,7 @@ def _described_types() -> Iterator[type]:
 
     diagnostics = (diagnosis, similarity, uniformity)
     for module in (
+        best,
         claims,
         compare,
         receipt,

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own from Pyth
 from analysis.claims.claim import Claim
 from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
+from analysis.results.searches import BestTable
 from analysis.results.sweeps import ComparedSweeps
 from analysis.verdicts.verdict import Verdicts
 from sweeps.cli.schemas.curves import CurvesJson
@@ -339,6 +340,7 @@ class DoctorCheck(TypedDict):
 
 
 OF_VERBS: dict[str, Any] = {
+    "best": BestTable,
     "check": CheckJson,
     "claims": list[Claim],
     "compare": ComparedSweeps,
