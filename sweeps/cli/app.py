@@ -116,6 +116,20 @@ def plan(output: Output, study: Study, gpus: Gpus = None) -> None:
 
 
 @verb
+def simulate(
+    output: Output,
+    study: Study,
+    world: Annotated[str, typer.Option("--world", help="null, quadratic or faults.")] = "quadratic",
+    searches: Annotated[int, typer.Option("--searches", min=1, help="Simulated searches of each strategy.")] = 20,
+    slots: Annotated[int, typer.Option("--slots", min=1, help="Virtual workers.")] = 2,
+) -> None:
+    """Simulate a study's search, beside other ways to spend its budget. Trains nothing."""
+    from sweeps.cli import simulate
+
+    simulate.simulation(output, study, world=world, searches=searches, slots=slots)
+
+
+@verb
 def estimate(
     output: Output,
     study: Study,

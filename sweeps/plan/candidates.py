@@ -19,7 +19,7 @@ from search_spaces.dimensions import Dimension
 from search_spaces.space import InvalidPointError, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import merge, nest
-from sweeps.plan.rungs import RungError, ladder_rungs
+from sweeps.plan.rungs import RungError, rungs_of
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.search_schema import SearchSpec
@@ -194,14 +194,8 @@ def _rungs(study: Study, search: StudySearch, searched: Mapping[str, PlannedArm]
                 f"report_every={budgets[first].report_every}"
             )
     steps, report_every = budgets[first].steps, budgets[first].report_every
-    scheduler = search.scheduler
-    if scheduler.name == "fifo":
-        return (Rung(steps=steps, seeds=scheduler.seeds),)
-    seeds = 1 if scheduler.name == "asha" else scheduler.seeds
     try:
-        return ladder_rungs(
-            steps=steps, report_every=report_every, first=scheduler.first, eta=scheduler.eta, seeds=seeds
-        )
+        return rungs_of(search.scheduler, steps=steps, report_every=report_every)
     except RungError as error:
         raise UserError(f"{search.where('scheduler')}: {error}") from error
 

@@ -7,10 +7,25 @@ import math
 from collections.abc import Iterator
 
 from analysis.records.searching import Rung
+from sweeps.studies.search_schema import SchedulerSpec
 
 
 class RungError(ValueError):
     """No ladder can be built; the message says what to change."""
+
+
+def rungs_of(scheduler: SchedulerSpec, *, steps: int, report_every: int) -> tuple[Rung, ...]:
+    """Return the rungs of a scheduler.
+
+    Raises:
+        RungError: If the first rung has no report.
+    """
+    if scheduler.name == "fifo":
+        return (Rung(steps=steps, seeds=scheduler.seeds),)
+    seeds = 1 if scheduler.name == "asha" else scheduler.seeds
+    return ladder_rungs(
+        steps=steps, report_every=report_every, first=scheduler.first, eta=scheduler.eta, seeds=seeds
+    )
 
 
 def ladder_rungs(*, steps: int, report_every: int, first: float, eta: int, seeds: int) -> tuple[Rung, ...]:

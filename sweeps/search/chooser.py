@@ -8,6 +8,7 @@ had not been.
 from __future__ import annotations
 
 import math
+import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -15,10 +16,10 @@ from analysis.records.searching import Rung
 from search_spaces.space import InvalidPointError, SearchSpace
 from sweeps.plan.rungs import cost
 from sweeps.search.ladder import Ladder, Promotion
-from sweeps.search.samplers import ENDS, Point, Sampler, SobolSampler, Tried, all_points
+from sweeps.search.samplers import ENDS, Point, Sampler, Tried, all_points, stream
 
 MAX_TRIES = 20
-"""How many Sobol points are tried in place of one that was proposed before, until every point is looked at."""
+"""Draws in place of a point that was proposed before, until every point of a small space is looked at."""
 MAX_POINTS_TO_LOOK_AT = 10_000
 
 
@@ -76,7 +77,8 @@ class ArmSearch:
 
     space: SearchSpace
     sampler: Sampler
-    sobol: SobolSampler
+    seed: int
+    """Of the draws in place of points that were proposed before."""
     rungs: tuple[Rung, ...]
     eta: float
     seeds: tuple[int, ...]
@@ -262,8 +264,9 @@ class Chooser:
 
     def _in_place(self, number: int) -> Proposal | None:
         """Return a point in place of one that was proposed before, or that is forbidden."""
-        for place in range(number, number + MAX_TRIES):
-            found = self._new(number, self._search.sobol.propose(place, ()), "sobol, in place of another")
+        draw = random.Random(stream(self._search.seed, "in place", number))
+        for _ in range(MAX_TRIES):
+            found = self._new(number, self._search.space.sample(draw), "random, in place of another")
             if found is not None:
                 return found
         count = self._search.space.num_points

@@ -75,6 +75,15 @@ class Ladder:
         """Return a score; infinite for a failure, None if there is none yet."""
         return self._losses[rung].get(config_id)
 
+    def standing(self, config_id: str, rung: int) -> tuple[int, int]:
+        """Return the place of a configuration among those scored at a rung, from 1, and their number.
+
+        Raises:
+            KeyError: If it has no score there.
+        """
+        ranked = self._rungs[rung].ranked
+        return bisect.bisect_left(ranked, (self._losses[rung][config_id], config_id)) + 1, len(ranked)
+
     def num_scored(self, rung: int) -> int:
         """Return how many were scored at a rung."""
         return len(self._rungs[rung].ranked)
@@ -105,8 +114,7 @@ class Ladder:
         if not scores.waiting:
             return None
         loss, config_id = scores.waiting[0]
-        rank = bisect.bisect_left(scores.ranked, (loss, config_id)) + 1
-        return Promotion(config_id, rung + 1, loss, rank, len(scores.ranked))
+        return Promotion(config_id, rung + 1, loss, *self.standing(config_id, rung))
 
     def leader(self) -> tuple[str, int, float] | None:
         """Return the best configuration of the highest rung that has a score, with that rung and its score.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,12 +121,15 @@ def _told_value(dimension: Dimension, value: Any) -> Any:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence Optuna's remarks while the block runs."""
+    """Silence Optuna's remarks while the block runs; that groups are an experimental feature is one of them."""
     import optuna
+    from optuna.exceptions import ExperimentalWarning
 
     before = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
-        yield
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)
+            yield
     finally:
         optuna.logging.set_verbosity(before)

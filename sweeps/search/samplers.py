@@ -50,17 +50,38 @@ def stream(seed: int, *names: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4])
 
 
-@dataclass(frozen=True)
-class SobolSampler:
-    """Points that fill the space evenly."""
+MAX_FORBIDDEN = 1000
+"""Sobol points that may be forbidden in a row."""
 
-    space: SearchSpace
-    seed: int
-    name: str = "sobol"
+
+class SobolSampler:
+    """Points that fill the space evenly: those of a Sobol sequence that are not forbidden.
+
+    Args:
+        space: What varies.
+        seed: Of the scrambling.
+    """
+
+    name = "sobol"
+
+    def __init__(self, space: SearchSpace, seed: int) -> None:
+        self.space, self._seed = space, seed
+        self._allowed: list[Point] = []
+        """The first points that are allowed: they do not depend on what was asked for."""
+        self._looked_at = 0
 
     def propose(self, number: int, tried: Sequence[Tried]) -> Point | None:
-        """Return Sobol point `number`; None where that is forbidden."""
-        return self.space.at(sobol_fractions(number, len(self.space), self.seed))
+        """Return allowed point `number`; None if nearly everything is forbidden."""
+        while len(self._allowed) <= number:
+            found = next(filter(None, (self._look() for _ in range(MAX_FORBIDDEN))), None)
+            if found is None:
+                return None
+            self._allowed.append(found)
+        return self._allowed[number]
+
+    def _look(self) -> Point | None:
+        self._looked_at += 1
+        return self.space.at(sobol_fractions(self._looked_at - 1, len(self.space), self._seed))
 
 
 @dataclass(frozen=True)

@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
-from analysis.records.searching import SearchInfo
+from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.results.searches import has_failed, rung_scores
 from search_spaces.dimensions import freeze
-from sweeps.plan.candidates import in_words
+from sweeps.plan.candidates import SearchPlan, in_words
 from sweeps.plan.plan import Plan
 from sweeps.plan.units import PlannedReplicate
-from sweeps.search.chooser import Chooser, Decision, Proposal, Selected, Trace, Unit
+from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Selected, Trace, Unit
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.ladder import Promotion
-from sweeps.search.methods import arm_search
+from sweeps.search.methods import make_sampler
 from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
+from sweeps.search.samplers import Point, stream
 
 
 class SearchProposer:
@@ -200,3 +202,22 @@ def trace_of(replicate: Replicate, info: SearchInfo) -> Trace:
     sign = -1.0 if info.direction == "maximise" else 1.0
     losses = {steps: sign * score for steps, score in rung_scores(replicate, info).items()}
     return Trace(losses, failed=has_failed(replicate))
+
+
+def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
+    """Return what is fixed of the search of one arm."""
+    one, settings, info = plan.spaces[searched.arm], plan.settings, plan.info
+    own: tuple[Point, ...] = () if one.own is None else (one.own,)
+    seed = stream(settings.seed, searched.arm)
+    return ArmSearch(
+        space=one.space,
+        sampler=make_sampler(info.method, one.space, seed=seed, levels=settings.levels),
+        seed=seed,
+        rungs=info.rungs,
+        eta=info.eta,
+        seeds=info.seeds,
+        replicates=info.replicates,
+        configurations=info.configurations,
+        first_points=(*own, *one.start_with),
+        identify=partial(plan.identify, searched.arm),
+    )

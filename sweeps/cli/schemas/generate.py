@@ -85,6 +85,7 @@ def _described_types() -> Iterator[type]:
     from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import diagnosis as json_diagnosis
     from sweeps.cli.schemas import planning as json_planning
+    from sweeps.cli.schemas import searching as json_searching
     from sweeps.cli.schemas import types as json_types
     from trainables.diagnostics import diagnosis, similarity, uniformity
 
@@ -99,6 +100,7 @@ def _described_types() -> Iterator[type]:
         json_curves,
         json_diagnosis,
         json_planning,
+        json_searching,
         json_types,
         verdicts,
     ):

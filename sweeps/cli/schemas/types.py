@@ -30,6 +30,7 @@ from sweeps.cli.schemas.planning import (
     StudyName,
     Text,
 )
+from sweeps.cli.schemas.searching import SimulateJson
 from sweeps.fields import Scale
 
 ReplicateStatus = Literal[
@@ -358,6 +359,7 @@ OF_VERBS: dict[str, Any] = {
     "receipt": Receipt,
     "results": ResultTable,
     "show": ResolvedStudy,
+    "simulate": SimulateJson,
     "spaces": list[Space],
     "status": StatusJson,
     "stop": StopJson,
