@@ -82,7 +82,8 @@ class Plan:
         """
         unique: dict[str, PlannedArm] = {}
         for planned in sorted(self.arms, key=lambda planned: planned.arm.role != "baseline"):
-            unique.setdefault(planned.config_id, planned)
+            if planned.seeds(self.study):  # without any, a search decides what of it runs
+                unique.setdefault(planned.config_id, planned)
         by_class: dict[int, list[PlannedArm]] = {size_class.index: [] for size_class in self.packing.classes}
         for planned in unique.values():
             by_class[self.size_class(planned).index].append(planned)
@@ -93,7 +94,6 @@ class Plan:
             for size_class in self.packing.classes
             for seed in self.study.compared_seeds
             for planned in by_class[size_class.index]
-            if seed in planned.seeds(self.study)
         ]
         return (*before, *(replicate for replicate in compared if replicate.key not in known))
 

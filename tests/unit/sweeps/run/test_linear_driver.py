@@ -73,7 +73,8 @@ def plan_of(num_arms: int, num_seeds: int) -> Plan:
     ]
     needs = {one.config_id: 100.0 + 300 * (i % 3) for i, one in enumerate([backbone, *arms])}
     packing = pack(ResourceConfig(), needs, Inventory(cpus=4, memory_mib=8000))
-    study: Any = SimpleNamespace(seeds=tuple(range(num_seeds)), resources=ResourceConfig())
+    seeds = tuple(range(num_seeds))
+    study: Any = SimpleNamespace(seeds=seeds, compared_seeds=seeds, search=None, resources=ResourceConfig())
     sweep: Any = SimpleNamespace(provenance={"python": "3"})
     return Plan(study, tuple(arms), (backbone,), packing, packing, "cpu", sweep, None)
 
