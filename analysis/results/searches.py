@@ -172,6 +172,26 @@ def best_of(state: JournalState, info: SearchInfo) -> BestTable:
     )
 
 
+SELECTION_PREFIX = "selection/"
+"""Prefix of the name of a metric whose value chose a configuration, and so is too good."""
+
+
+def selection_metrics(state: JournalState) -> dict[str, dict[str, float]]:
+    """Return what the searches of the newest sweep know of each candidate, by config_id.
+
+    The names say that these numbers selected: `selection/val/bits_per_char`, `selection/rung`, `selection/n_seeds`.
+    """
+    info = state.sweep.search if state.sweep else None
+    found: dict[str, dict[str, float]] = {}
+    for searched in info.arms if info else ():
+        assert info is not None
+        for row in _ArmSearch(state, info, searched).rows():
+            if row.mean_search is not None and row.rung is not None:
+                values = {info.metric: row.mean_search, "rung": float(row.rung), "n_seeds": float(row.n_search)}
+                found[row.config_id] = {f"{SELECTION_PREFIX}{name}": value for name, value in values.items()}
+    return found
+
+
 class _ArmSearch:
     """The search of one arm, with the scores of its candidates at every rung."""
 

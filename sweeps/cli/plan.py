@@ -20,6 +20,7 @@ from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.console import Output, format_duration, text_table
 from sweeps.errors import first_few
+from sweeps.plan import outlook
 from sweeps.plan.plan import Plan, previous_hash
 from sweeps.plan.units import PlannedArm
 from sweeps.run.driver import Prepared, prepare
@@ -70,6 +71,9 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
     replicates = plan.replicates
     seconds, basis = plan.forecast_seconds(state)
     cost = plan.core_seconds(state)
+    if plan.search is not None:
+        left = outlook.outlook(plan, state)
+        seconds, cost = seconds + left.seconds, cost + left.core_seconds
     configurations = len({planned.config_id for planned in plan.arms})
     distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
     shared = _settings(_shared_changes(plan))
@@ -78,16 +82,46 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
     lines += _repetitions(plan.arms)
     lines += [_plugin(plan, plugin, state) for plugin in plan.study.plugins]
     first = f", after {len(plan.prerequisites)} trained for them to start with" if plan.prerequisites else ""
+    each = f", {cost / len(replicates):,.0f} a replicate" if replicates and plan.search is None else ""
     num_compared = len(replicates) - len(plan.prerequisites)
+    arms = [planned for planned in plan.arms if planned.seeds(plan.study)]
+    seeds = plan.study.compared_seeds
+    lines += _search(plan, state)
     lines += [
-        f"{len(plan.arms)} arms{distinct} x {len(plan.study.seeds)} seeds = {num_compared} replicates{first}",
+        f"{len(arms)} arms{distinct} x {len(seeds)} seeds = {num_compared} replicates{first}",
         *_size_classes(plan, machine),
         *_corrections(plan),
-        f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds, "
-        f"{cost / len(replicates):,.0f} a replicate",
+        f"forecast {format_duration(seconds)} ({basis}), {cost:,.0f} core-seconds{each}",
         smallest_effect(plan),
     ]
     return "\n".join(lines)
+
+
+def _search(plan: Plan, state: JournalState) -> list[str]:
+    """Return what a search varies, its rungs and its seeds, one per line; nothing without a search."""
+    if plan.search is None:
+        return []
+    info = plan.search.info
+    most = f"at most {info.configurations} candidates, " if info.configurations else ""
+    lines = [
+        f"search of {one.arm}: {info.method} over {', '.join(one.fields)}; {most}{info.replicates:g} replicates; "
+        f"chosen by {info.metric}{' (over)' if one.search in state.searches.winners else ''}"
+        for one in info.arms
+    ]
+    rungs = zip(info.rungs, outlook.expected(info), strict=True)
+    climbs = [f"{n} to step {rung.steps} with {_count(rung.seeds, 'seed')}" for rung, n in rungs if n]
+    lines.append(f"rungs, candidates expected: {'; '.join(climbs)}")
+    left = outlook.outlook(plan, state)
+    lines.append(
+        f"the search and its winners add about {_count(left.num_starts, 'start')}, {left.replicates:.1f} whole "
+        f"replicates, {format_duration(left.seconds)}; winners and all other arms are compared on fresh seeds, "
+        f"{', '.join(map(str, info.confirm_seeds))}"
+    )
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _size_classes(plan: Plan, machine: Inventory) -> list[str]:
@@ -174,15 +208,16 @@ def smallest_effect(plan: Plan) -> str:
     effect = plan.smallest_detectable_effect_sd
     if effect is None:
         return "one seed: no interval and no comparison is attainable; give at least 2 seeds"
+    n = len(plan.study.compared_seeds)
     return (
-        f"smallest effect that {len(plan.study.seeds)} paired seeds detect: {effect:.2f} standard deviations "
+        f"smallest effect that {n} paired seeds detect: {effect:.2f} standard deviations "
         "of the paired differences (power .8, level .05, before Holm's adjustment)"
     )
 
 
 def claims_table(plan: Plan) -> Table:
     """Return the effect that each claim's test can detect; sd is the standard deviation over seeds."""
-    table = text_table("claim", "kind", "settled at", f"with {len(plan.study.seeds)} seeds")
+    table = text_table("claim", "kind", "settled at", f"with {len(plan.study.compared_seeds)} seeds")
     for claim, found in plan.detectable_effects:
         table.add_row(claim.id, claim.kind.replace("_", " "), claim.settled_at, found.text)
     return table
@@ -192,7 +227,8 @@ def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None
     """Show the plan, for the resources at hand or for the GPUs that `gpus` describes."""
     prepared = prepare(*study, gpus=gpus)
     state = prepared.state
-    output.show(prepared.plan.to_json(state), lambda out: _print_plan(out, prepared, state, gpus))
+    found = {**prepared.plan.to_json(state), "search": outlook.to_json(prepared.plan, state)}
+    output.show(found, lambda out: _print_plan(out, prepared, state, gpus))
 
 
 def _print_plan(out: Console, prepared: Prepared, state: JournalState, gpus: str | None) -> None:

@@ -62,10 +62,12 @@ def run(
     if ended.behind.needs_attention:
         console.print(f"MLflow: {ended.behind}", markup=False)
     console.print(f"results: {prepared.folder.path}", markup=False)
-    if ended.left:
+    if ended.left or ended.is_searching:
         if limits.stop_reason:
             console.print(f"stopped: {limits.stop_reason}", markup=False)
         left = f"{len(ended.left)} of {len(to_run.keys)} replicates are left"
+        if to_run.num_searched:
+            left = f"the search is not over, and {len(ended.left)} replicates are begun or planned"
         console.print(f"{left}; continue with: {again}", markup=False)
     console.print(f"open the MLflow page with: {prepared.command('ui')}", markup=False)
     return ended.exit_code

@@ -31,6 +31,7 @@ from typing import Any
 from rich.console import Console
 
 from analysis.records.description import SweepInfo
+from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
 from sweeps.cli.stored_sweep import no_results
 from sweeps.console import format_duration, text_table
@@ -81,6 +82,16 @@ class Host:
 
 
 @dataclass(frozen=True)
+class SearchProgress:
+    """How far the search of an arm is."""
+
+    arm: str
+    num_candidates: int
+    is_over: bool
+    """Whether its winner is selected."""
+
+
+@dataclass(frozen=True)
 class Status:
     """Everything that `status` prints."""
 
@@ -91,6 +102,7 @@ class Status:
     stale_leases: list[tuple[Key, str]]
     """(config_id, seed) and the dead driver that had leased it."""
     num_missing: int
+    searches: list[SearchProgress]
     now: float
     """Unix seconds."""
     filesystem_now: float
@@ -121,6 +133,7 @@ class Status:
             "statuses": self.counts,
             "num_replicates": len(self.rows),
             "num_missing": self.num_missing,
+            "searches": [asdict(search) for search in self.searches],
             "replicates": [asdict(row) for row in self.rows],
             "running": [asdict(item) for item in self.running],
             "hosts": [asdict(host) for host in self.hosts],
@@ -181,6 +194,9 @@ class Status:
             yield f"at work: {driver}, for {since}, last heartbeat {beat} ago"
         for (config_id, seed), sweep_id in self.stale_leases:
             yield f"stale lease: {config_id} seed {seed} of {sweep_id}, which has died; the next run takes it"
+        for search in self.searches:
+            state = "over" if search.is_over else "not over"
+            yield f"search of {search.arm}: {search.num_candidates} candidates, {state}"
         counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
         at_work = "" if self.drivers else "; no driver is at work"
         yield f"{counts}; {self.num_missing} to run{at_work}"
@@ -216,9 +232,16 @@ def look(folder: ResultsFolder) -> Status:
         drivers=drivers,
         stale_leases=sorted((key, sweep_id) for key, sweep_id in leases.items() if sweep_id not in living),
         num_missing=sum(map(reader.view.state.is_pending, keys)),
+        searches=_searches(reader.view.state),
         now=states.now,
         filesystem_now=(filesystem_time(folder.leases) if drivers else None) or states.now,
     )
+
+
+def _searches(state: JournalState) -> list[SearchProgress]:
+    info, searches = state.sweep.search if state.sweep else None, state.searches
+    arms = info.arms if info else ()
+    return [SearchProgress(one.arm, len(searches.of(one.search)), one.search in searches.winners) for one in arms]
 
 
 def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 from analysis.records.journal import JournalState
 from analysis.records.searching import SearchInfo
@@ -20,11 +21,43 @@ class Outlook:
     """The same training, in replicates trained to the last step."""
     seconds: float
     """Forecast wall time."""
+    core_seconds: float
+    """Busy cores times seconds."""
 
 
 def expected(info: SearchInfo) -> tuple[int, ...]:
     """Return how many configurations of each arm are expected to be scored at each rung."""
     return expected_climbs(info.rungs, eta=info.eta, replicates=info.replicates, configurations=info.configurations)
+
+
+def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
+    """Return the search as `plan --json` prints it; None without one."""
+    if plan.search is None:
+        return None
+    info, left = plan.search.info, outlook(plan, state)
+    counts = expected(info)
+    return {
+        "method": info.method,
+        "metric": info.metric,
+        "arms": [
+            {
+                "arm": one.arm,
+                "fields": list(one.fields),
+                "num_points": plan.search.spaces[one.arm].space.num_points,
+                "is_over": one.search in state.searches.winners,
+            }
+            for one in info.arms
+        ],
+        "rungs": [
+            {"steps": rung.steps, "seeds": rung.seeds, "expected": count}
+            for rung, count in zip(info.rungs, counts, strict=True)
+        ],
+        "replicates": info.replicates,
+        "configurations": info.configurations,
+        "seeds": list(info.seeds),
+        "confirm_seeds": list(info.confirm_seeds),
+        "left": asdict(left),
+    }
 
 
 def outlook(plan: Plan, state: JournalState) -> Outlook:
@@ -37,7 +70,7 @@ def outlook(plan: Plan, state: JournalState) -> Outlook:
     assert plan.search is not None
     info, searches = plan.search.info, state.searches
     each, _ = plan.seconds_each(state)
-    starts, replicates, seconds = 0, 0.0, 0.0
+    starts, replicates, seconds, core_seconds = 0, 0.0, 0.0, 0.0
     counts = expected(info)
     for one in info.arms:
         planned = plan.search.arms[one.arm]
@@ -53,8 +86,9 @@ def outlook(plan: Plan, state: JournalState) -> Outlook:
             starts += len(left)
             whole += len(left)
         replicates += whole
+        core_seconds += whole * each[planned.config_id] * plan.request.cpu * plan.request.workers
         seconds += whole * each[planned.config_id] / plan.size_class(planned).concurrency
-    return Outlook(starts, replicates, seconds)
+    return Outlook(starts, replicates, seconds, core_seconds)
 
 
 def _num_starts(info: SearchInfo, counts: tuple[int, ...]) -> int:

@@ -115,6 +115,8 @@ class Ended:
     behind: SyncSummary
     """How far the tracker is behind."""
     exit_code: int
+    is_searching: bool
+    """Whether a search is not over."""
     receipt: Receipt | None
     """The memory receipt; None if nothing has ever run."""
 
@@ -227,10 +229,13 @@ def run_missing(
     behind = tracker.close()
     prepared.reader.poll(final=True)
     state = prepared.state
+    plan = prepared.plan
+    is_searching = plan.search is not None and outlook(plan, state).num_starts > 0
     return Ended(
         left,
         behind,
-        exit_code(prepared.plan, state, left, has_failed=limits.has_failed),
+        exit_code(plan, state, left, has_failed=limits.has_failed, is_searching=is_searching),
+        is_searching,
         write_receipt(prepared.folder, state, state.sweep) if state.sweep is not None else None,
     )
 
@@ -274,9 +279,11 @@ def _of_search(state: JournalState) -> set[Key]:
     return {key for one in candidates for seed in one.seeds if (key := (one.config_id, seed)) in state.replicates}
 
 
-def exit_code(plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool) -> int:
+def exit_code(
+    plan: Plan, state: JournalState, left: Collection[Key], *, has_failed: bool, is_searching: bool = False
+) -> int:
     """Return the exit code of a run."""
-    if left or (plan.search is not None and outlook(plan, state).num_starts):
+    if left or is_searching:
         return EXIT_FAILURES if has_failed else EXIT_INTERRUPTED
     keys = {*plan.keys, *_of_search(state)}
     ended = {state.replicates[key].status for key in keys}

@@ -16,6 +16,7 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate, ReportPoint
 from analysis.records.statuses import FAILURES, RESULTS
 from analysis.results.arms import ResultRow, ResultTable, summarise
+from analysis.results.searches import selection_metrics
 from sweeps.fields import flatten
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView, SweepRun
@@ -96,8 +97,17 @@ class RunRecords:
         for replicate in state.replicates.values():
             replicates.setdefault(replicate.config_id, []).append(replicate)
         first_of = _first_sweeps(view)
+        chosen_by = selection_metrics(state)
         return [
-            self._configuration(place, arms, rows.get(name, {}), replicates.get(name, []), first_of[name], newest)
+            self._configuration(
+                place,
+                arms,
+                rows.get(name, {}),
+                replicates.get(name, []),
+                first_of[name],
+                newest,
+                chosen_by.get(name, {}),
+            )
             for place, (name, arms) in enumerate(_arms_by_configuration(view).items())
         ]
 
@@ -128,6 +138,7 @@ class RunRecords:
         replicates: list[Replicate],
         first: SweepRun,
         newest: SweepInfo,
+        selection: Mapping[str, float],
     ) -> RunRecord:
         arm = arms[0]
         key = self.configuration_key(arm.config_id)
@@ -150,7 +161,7 @@ class RunRecords:
             status=status,
             parameters=_parameters({**arm.parameters, **self._fields(arm.config_id)}),
             tags=_tags({**self._common("configuration", newest, note), **own}),
-            summary=_summary(rows, newest.primary_metric, len(ended), ended_at),
+            summary=_summary(rows, newest.primary_metric, selection, len(ended), ended_at),
         )
 
     def _replicate(self, replicate: Replicate, arm: ArmInfo, view: JournalView) -> RunRecord:
@@ -184,18 +195,25 @@ class RunRecords:
             summary=_resources(replicate),
         )
 
+    @staticmethod
+    def _described(sweep: SweepRun, view: JournalView) -> SweepInfo:
+        """Return the description of a sweep; of the newest, with what a search has added since it began."""
+        is_newest = sweep.sweep_id == next(reversed(view.sweeps))
+        return view.state.sweep if is_newest and view.state.sweep else sweep.info
+
     def _sweep(self, sweep: SweepRun, view: JournalView) -> RunRecord:
-        planned = {(arm.config_id, seed) for arm in sweep.info.units for seed in arm.seeds}
+        info = self._described(sweep, view)
+        planned = {(arm.config_id, seed) for arm in info.units for seed in arm.seeds}
         known = [view.state.replicates[key] for key in planned & view.state.replicates.keys()]
         ended = [replicate for replicate in known if replicate.has_ended]
         failed = sum(replicate.status in FAILURES for replicate in ended)
         status: RunStatus = "RUNNING"
         if sweep.interrupted_at is not None:
             status = "KILLED"
-        elif len(ended) == len(planned):
+        elif len(ended) == len(planned) and _is_over(info, view):
             status = "FAILED" if failed else "FINISHED"
         key = f"{self.experiment}/sweep/{sweep.sweep_id}"
-        note = descriptions.sweep(sweep.info, view.state)
+        note = descriptions.sweep(info, view.state)
         own = {"provenance": sweep.info.provenance}
         counts = {
             "replicates/planned": float(len(planned)),
@@ -222,7 +240,7 @@ def experiment_tags(state: JournalState) -> dict[str, str]:
         return {}
     metric = sweep.primary_metric
     names = [metric, f"{metric}.ci_low", f"{metric}.ci_high", f"{metric}.std", "n_seeds", "n_failed"]
-    differing = sorted({name for arm in sweep.arms for name in flatten(arm.parameters)})
+    differing = sorted({name for arm in sweep.units for name in flatten(arm.parameters)})
     columns = [f"metrics.`{mlflow_name(name)}`" for name in names]
     columns += [f"params.`{mlflow_name(name)}`" for name in differing]
     best_first = sweep.metric(metric).direction != "maximise"
@@ -240,6 +258,12 @@ def experiment_tags(state: JournalState) -> dict[str, str]:
         "mlflow.experimentKind": "custom_model_development",
         f"mlflow.sharedViewState.{CONFIGURATIONS_VIEW}": json.dumps(view),
     }
+
+
+def _is_over(info: SweepInfo, view: JournalView) -> bool:
+    """Return whether a sweep's search has selected all winners; True without one."""
+    arms = info.search.arms if info.search else ()
+    return all(one.search in view.state.searches.winners for one in arms)
 
 
 def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
@@ -316,10 +340,12 @@ def _rows(tables: Iterable[ResultTable]) -> dict[str, dict[str, ResultRow]]:
     return rows
 
 
-def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_at: float) -> ReportPoint | None:
+def _summary(
+    rows: Mapping[str, ResultRow], primary: str, selection: Mapping[str, float], num_ended: int, ended_at: float
+) -> ReportPoint | None:
     """Return the summary of a configuration's replicates; its step counts those that have ended."""
     if primary not in rows:
-        return None
+        return ReportPoint(num_ended, ended_at, dict(selection)) if selection else None
     row = rows[primary]
     values: dict[str, float | None] = {"n_seeds": float(row.n), "n_failed": float(row.n_failed)}
     # MLflow sorts metrics by name: these two sort after val/, so that the intervals come first.
@@ -328,6 +354,7 @@ def _summary(rows: Mapping[str, ResultRow], primary: str, num_ended: int, ended_
         name = _name_in_summary(metric)
         values |= {name: result.mean, f"{name}.std": result.std}
         values |= {f"{name}.ci_low": result.ci_low, f"{name}.ci_high": result.ci_high}
+    values |= selection
     return ReportPoint(num_ended, ended_at, {k: v for k, v in values.items() if v is not None})
 
 

@@ -132,7 +132,8 @@ class PlannedUnit(TypedDict):
     parameters: dict[str, Any]
     """Every field of the configuration, with dotted keys."""
     num_parameters: Count
-    seeds: Annotated[list[Count], Field(min_length=1)]
+    seeds: list[Count]
+    """None of an arm whose settings are searched for: its winner runs."""
     starts_with: dict[str, str]
     """Whose weights it starts with, by role: a config_id, with the seed if that is fixed, or a file's hash."""
     memory: Memory
@@ -182,6 +183,57 @@ class PlannedClaim(TypedDict):
     is_possible: bool
 
 
+class SearchedArmJson(TypedDict):
+    """An arm whose settings are searched for."""
+
+    arm: Text
+    fields: Annotated[list[Text], Field(min_length=1)]
+    """The fields that vary."""
+    num_points: Positive | None
+    """Combinations of their values; null: endlessly many."""
+    is_over: bool
+    """Whether its winner is selected."""
+
+
+class RungJson(TypedDict):
+    """A rung: how long a candidate trains, and with how many seeds, before it is compared."""
+
+    steps: Positive
+    seeds: Positive
+    expected: Count
+    """Candidates of an arm that are expected to be compared there."""
+
+
+class SearchLeft(TypedDict):
+    """What a search and the confirmation of its winners still add."""
+
+    num_starts: Count
+    """A candidate that stops at a rung and goes on later starts twice."""
+    replicates: Amount
+    """In replicates trained to the last step."""
+    seconds: Amount
+    core_seconds: Amount
+
+
+class PlannedSearch(TypedDict):
+    """A search as planned."""
+
+    method: Text
+    metric: Text
+    """Validation metric that chooses."""
+    arms: Annotated[list[SearchedArmJson], Field(min_length=1)]
+    rungs: Annotated[list[RungJson], Field(min_length=1)]
+    replicates: Amount
+    """Budget of each arm, in replicates trained to the last step."""
+    configurations: Positive | None
+    """Most candidates of each arm; null: as many as the budget allows."""
+    seeds: Annotated[list[Count], Field(min_length=1)]
+    """Of the search."""
+    confirm_seeds: Annotated[list[Count], Field(min_length=1)]
+    """Fresh ones, of winners and all other arms."""
+    left: SearchLeft
+
+
 class PlanJson(TypedDict):
     """What would run, what it needs and how long it takes."""
 
@@ -195,8 +247,9 @@ class PlanJson(TypedDict):
     """How many arms the grid of the study gave; null where it has none."""
     plugins: list[PlannedPlugin]
     """Code from outside that the arms use."""
-    num_trials: Positive
-    num_replicates: Positive
+    num_trials: Count
+    num_replicates: Count
+    """What is known to run from the start; a search adds to it."""
     concurrency: Positive
     """The most trials that run at once."""
     size_classes: Annotated[list[SizeClassJson], Field(min_length=1, max_length=8)]
@@ -208,6 +261,8 @@ class PlanJson(TypedDict):
     forecast_basis: str
     smallest_detectable_effect_sd: float | None
     claims: list[PlannedClaim]
+    search: PlannedSearch | None
+    """The search for the settings of arms; null where they are as declared."""
 
 
 class EstimatedSize(TypedDict):

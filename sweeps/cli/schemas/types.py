@@ -182,6 +182,15 @@ class StaleLease(TypedDict):
     sweep_id: str
 
 
+class SearchProgressJson(TypedDict):
+    """How far the search of an arm is."""
+
+    arm: Text
+    num_candidates: Count
+    is_over: bool
+    """Whether its winner is selected."""
+
+
 class StatusJson(TypedDict):
     """The progress of a study, and what runs where."""
 
@@ -190,10 +199,12 @@ class StatusJson(TypedDict):
     folder: str
     statuses: dict[ReplicateStatus, Positive]
     """How many replicates there are of each status."""
-    num_replicates: Positive
+    num_replicates: Count
     num_missing: Count
-    """What `run` would run."""
-    replicates: Annotated[list[ReplicateRow], Field(min_length=1)]
+    """What `run` would run; a search that is not over adds to it."""
+    searches: list[SearchProgressJson]
+    """One for each arm whose settings are searched for."""
+    replicates: list[ReplicateRow]
     running: list[RunningReplicate]
     hosts: list[HostRow]
     drivers: list[DriverRow]
