@@ -65,7 +65,8 @@ class _Sections:
         for root in (("scales", self._draft.scale), ()):
             if place := source.locate((*root, *key)):
                 return place
-        return source.where(key)
+        # What is written nowhere is a default of a section; the space is what makes it matter.
+        return source.where(key) if source.locate(key[:1]) else source.where(("space",))
 
     def where(self, *key: str | int) -> str:
         """Return `file:line: key`, or the `--set` that set it."""

@@ -1,0 +1,66 @@
+"""Mistakes in the sections of a study about a search, and in the verbs that show one."""
+
+from __future__ import annotations
+
+from tests.golden.mistake import Mistake, edit, sets
+
+SPACE = "space: {fields: {optimizer.learning_rate: {log: [1e-4, 1e-2]}}}\n"
+"""Both arms of the study have this field."""
+
+
+def searching(more: str = "", space: str = SPACE) -> Mistake:
+    """Return the mistake of adding a search like this to the study."""
+    return edit("scales:", f"{space}{more}scales:")
+
+
+def field(name: str, values: str) -> Mistake:
+    """Return the mistake of a space with this one field."""
+    return searching(space=f"space: {{fields: {{{name}: {values}}}}}\n")
+
+
+MISTAKES = {
+    "test metric chooses": searching("search: {metric: test/bits_per_char}\n"),
+    "metric that chooses is unknown": searching("search: {metric: val/bits_per_chr}\nscheduler: {first: 1}\n"),
+    "confirm seeds that meet search seeds": searching("confirm: {seeds: [7, 8, 9]}\n"),
+    "no confirm seeds": searching("confirm: {seeds: 0}\n"),
+    "field that no searched arm has": field("architecture.couplin", "{real: [0, 4]}"),
+    "field of the task": field("task.context_length", "{integer: [8, 16]}"),
+    "steps in a space": field("budget.steps", "{integer: [10, 20]}"),
+    "rung without a report": searching("scheduler: {first: 0.1}\n"),
+    "budget below one climb": searching("search: {budget: {replicates: 4}}\n"),
+    "field of a grid in a space": searching(
+        "grid: {name: lr, architecture: {name: transformer}, fields: {optimizer.learning_rate: "
+        "{values: [1e-3, 2e-3]}}}\n"
+    ),
+    "range the wrong way round": field("optimizer.learning_rate", "{log: [1e-2, 1e-4]}"),
+    "logarithm of nothing": field("optimizer.learning_rate", "{log: [0, 1e-2]}"),
+    "values of two kinds": field("optimizer.learning_rate", "{log: [1e-4, 1e-2], real: [0, 1]}"),
+    "values of no kind": field("optimizer.learning_rate", "{}"),
+    "values of an unknown kind": field("optimizer.learning_rate", "{logarithmic: [1e-4, 1e-2]}"),
+    "unknown space to use": searching(space="space: {use: [trainig]}\n"),
+    "unknown method": searching("search: {method: tpee}\n"),
+    "unknown scheduler": searching("scheduler: {name: lader}\n"),
+    "unknown searched arm": searching("search: {arms: [kuramotto]}\n"),
+    "searched arm without a field": searching(
+        "search: {arms: [transformer]}\n",
+        "space: {fields: {architecture.coupling: {real: [0, 4]}}}\n",
+    ),
+    "start with what does not vary": searching("search: {start_with: [{optimizer.weight_decay: 0.1}]}\n"),
+    "start outside of the space": searching("search: {start_with: [{optimizer.learning_rate: 1.0}]}\n"),
+    "search without a space": edit("scales:", "search: {method: tpe}\nscales:"),
+    "condition on a field that does not vary": searching(
+        space="space: {fields: {optimizer.learning_rate: {log: [1e-4, 1e-2]}}, when: [{fields: "
+        "[optimizer.learning_rate], only_if: optimizer.warmup_steps > 1}]}\n"
+    ),
+    "corner that is no configuration": field("optimizer.warmup_steps", "{integer: [0, 20]}"),
+    "override of an unknown method": Mistake(
+        arguments=(*sets("search.method=tpee").arguments,), replace=("scales:", f"{SPACE}scales:")
+    ),
+    "override of an unknown field of a section": Mistake(
+        arguments=sets("scheduler.firts=0.5").arguments, replace=("scales:", f"{SPACE}scales:")
+    ),
+    "simulate what does not search": Mistake(arguments=("simulate", "tiny.yaml")),
+    "simulate in an unknown world": Mistake(
+        arguments=("simulate", "tiny.yaml", "--world", "nul"), replace=("scales:", f"{SPACE}scales:")
+    ),
+}
