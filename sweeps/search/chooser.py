@@ -179,12 +179,13 @@ class Chooser:
                 self._open.pop(Unit(config_id, seed, rung.steps), None)
                 losses.append(loss)
             if is_complete and self._ladder.loss(config_id, index) is None:
-                self._score(config_id, index, losses)
-
-    def _score(self, config_id: str, rung: int, losses: list[float | None]) -> None:
-        known = [loss for loss in losses if loss is not None]
-        mean = math.fsum(known) / len(known) if len(known) == len(losses) else None
-        self._ladder.score(config_id, rung, mean)
+                known = [loss for loss in losses if loss is not None]
+                mean = math.fsum(known) / len(known) if len(known) == len(losses) else None
+                self._ladder.score(config_id, index, mean)
+        if any(
+            self._traces[key].failed for seed in self._search.seeds if (key := (config_id, seed)) in self._traces
+        ):
+            self._ladder.fail(config_id)
         place = self._places[config_id]
         self._tried[place] = Tried(self._tried[place].point, self._ladder.deepest(config_id))
         self._next, self._has_looked = None, False

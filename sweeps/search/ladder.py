@@ -65,11 +65,18 @@ class Ladder:
         value = math.inf if loss is None else loss
         self._losses[rung][config_id] = value
         if loss is None:
-            self._failed.add(config_id)
+            self.fail(config_id)
         scores = self._rungs[rung]
         bisect.insort(scores.ranked, (value, config_id))
-        if math.isfinite(value) and self._at[config_id] == rung:
+        if math.isfinite(value) and self._at[config_id] == rung and config_id not in self._failed:
             bisect.insort(scores.waiting, (value, config_id))
+
+    def fail(self, config_id: str) -> None:
+        """Note that a replicate of a configuration failed: it neither climbs nor leads, whatever its scores."""
+        self._failed.add(config_id)
+        for scores, losses in zip(self._rungs, self._losses, strict=True):
+            if (loss := losses.get(config_id)) is not None:
+                _discard(scores.waiting, (loss, config_id))
 
     def loss(self, config_id: str, rung: int) -> float | None:
         """Return a score; infinite for a failure, None if there is none yet."""
@@ -128,7 +135,11 @@ class Ladder:
         return None
 
     def deepest(self, config_id: str) -> float | None:
-        """Return the score of a configuration at the highest rung where it has one; None before the first."""
+        """Return the score of a configuration at the highest rung where it has one; infinite if a replicate of it
+        failed, None before the first.
+        """
+        if config_id in self._failed:
+            return math.inf
         for rung in range(self._at[config_id], -1, -1):
             if (loss := self._losses[rung].get(config_id)) is not None:
                 return loss

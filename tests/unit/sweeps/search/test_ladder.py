@@ -45,6 +45,14 @@ def test_a_failure_ranks_worst_and_never_leads() -> None:
     assert ladder.num_scored(0) == 2
 
 
+def test_what_fails_after_a_score_neither_climbs_nor_leads() -> None:
+    ladder = scored({"a": 1.0, "b": 2.0, "c": 3.0, "d": 4.0})
+    ladder.fail("a")
+    assert [one.config_id for one in ladder.promotions()] == ["b"]
+    assert ladder.leader() == ("b", 0, 2.0) and ladder.deepest("a") == float("inf")
+    assert ladder.standing("b", 0) == (2, 4), "it still counts among those that were compared"
+
+
 def test_the_leader_climbs_on_when_nobody_follows() -> None:
     ladder = scored({"a": 1.0})
     assert ladder.climb_on() == Promotion("a", 1, 1.0, 1, 1)
