@@ -124,9 +124,9 @@ def simulate(
     slots: Annotated[int, typer.Option("--slots", min=1, help="Virtual workers.")] = 2,
 ) -> None:
     """Simulate a study's search, beside other ways to spend its budget. Trains nothing."""
-    from sweeps.cli import searches as verbs
+    from sweeps.cli import plan
 
-    verbs.simulate(output, study, world=world, searches=searches, slots=slots)
+    plan.simulate(output, study, world=world, searches=searches, slots=slots)
 
 
 @verb

@@ -44,9 +44,9 @@ def best(
     top: Annotated[int, typer.Option("--top", min=1, help="Candidates to print of each search.")] = 10,
 ) -> None:
     """Show what a search has found: its rungs, its best candidates, and the winner on fresh seeds."""
-    from sweeps.cli import searches
+    from sweeps.cli import results
 
-    searches.best(output, study, top)
+    results.best(output, study, top)
 
 
 @verb

@@ -13,7 +13,7 @@ from analysis.records.journal import JournalState
 from analysis.report.tables import render_text
 from analysis.results.arms import summarise
 from analysis.results.memory import Receipt
-from sweeps.cli.searches import show_search
+from sweeps.cli.results import show_search
 from sweeps.console import Emit, format_duration
 from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED
 from sweeps.plan.selection import RUN, Selection

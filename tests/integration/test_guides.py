@@ -40,7 +40,7 @@ KNOWN_COMMENTS = {"skip", "serves", "exit", "cluster"}
 
 STARTING = {"run", "resume", "submit", "ui"}
 """Verbs that start a sweep or a server."""
-READING = {"status", "logs", "stop", "results", "curves", "compare", "export", "gc", "sync"}
+READING = {"best", "status", "logs", "stop", "results", "curves", "compare", "export", "gc", "sync"}
 """Verbs that need a sweep which has run."""
 
 GUIDES = guides.names()
