@@ -1,4 +1,4 @@
-"""The verbs that show results or write them to a file: `results`, `best`, `curves`, `receipt`, `verdicts`, `export`."""
+"""The verbs that show or write results: `results`, `best`, `curves`, `receipt`, `verdicts`, `export`."""
 
 from __future__ import annotations
 

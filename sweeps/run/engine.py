@@ -99,13 +99,9 @@ def run_plan(
         The replicates that were to run and have not ended; empty if all is done.
     """
     writer = JournalWriter(folder.journal, sweep_id)
-
-    def stop(by: str) -> None:
-        limits.stop(f"by {by}")
-
     try:
         writer.write_sweep(plan.described())
-        with ReplicateLeases(folder.leases, sweep_id, on_stop=stop) as leases:
+        with ReplicateLeases(folder.leases, sweep_id, on_stop=lambda by: limits.stop(f"by {by}")) as leases:
             memory_retries = MemoryRetries(plan)
             queue = WorkQueue(plan, proposer, reader, leases, reruns, memory_retries.size_class)
             if isinstance(proposer, Decider):
