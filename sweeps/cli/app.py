@@ -123,7 +123,7 @@ def simulate(
     searches: Annotated[int, typer.Option("--searches", min=1, help="Simulated searches of each strategy.")] = 20,
     slots: Annotated[int, typer.Option("--slots", min=1, help="Virtual workers.")] = 2,
 ) -> None:
-    """Simulate a study's search, beside other ways to spend its budget. Trains nothing."""
+    """Simulate a study's search, beside others. Trains nothing."""
     from sweeps.cli import plan
 
     plan.simulate(output, study, world=world, searches=searches, slots=slots)

@@ -43,7 +43,7 @@ def best(
     study: StoredStudy,
     top: Annotated[int, typer.Option("--top", min=1, help="Candidates to print of each search.")] = 10,
 ) -> None:
-    """Show what a search has found: its rungs, its best candidates, and the winner on fresh seeds."""
+    """Show what a search has found, and its winner on fresh seeds."""
     from sweeps.cli import results
 
     results.best(output, study, top)

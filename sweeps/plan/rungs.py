@@ -43,15 +43,15 @@ def ladder_rungs(*, steps: int, report_every: int, first: float, eta: int, seeds
     """
     if steps == 0:
         raise RungError("budget.steps is 0: there is nothing to compare at the rungs of a ladder")
-    shares = list(_growing(first, 1.0, eta))
-    snapped = [min(steps, round(share * steps / report_every) * report_every) for share in shares]
-    if snapped[0] == 0:
+    early = [share for share in _growing(first, 1.0, eta) if share < 1.0]
+    snapped = [int(share * steps / report_every + 0.5) * report_every for share in early]
+    if 0 in snapped:
         raise RungError(
             f"its first rung is at {first:g} of {steps} steps, and the first report is at step {report_every}; set "
             f"budget.report_every to at most {max(1, int(first * steps))}, or scheduler.first to at least "
             f"{report_every / steps:g}"
         )
-    of_steps = [Rung(steps=at, seeds=1) for at in dict.fromkeys([*snapped, steps])]
+    of_steps = [Rung(steps=at, seeds=1) for at in dict.fromkeys([*(at for at in snapped if at < steps), steps])]
     return (*of_steps, *(Rung(steps=steps, seeds=round(n)) for n in _growing(eta, seeds, eta) if seeds > 1))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -266,3 +267,32 @@ def test_a_prerequisite_that_another_driver_repairs_releases_what_it_blocked(sce
     )
     assert queue.refresh().blocked == ()
     assert claim_all(queue) == [(config_id("treatment"), 0)]
+
+
+class Promoting(FixedProposer):
+    """Proposes the first replicate of its list once more, after it was pruned."""
+
+    def __init__(self, replicates: Sequence[PlannedReplicate]) -> None:
+        super().__init__(replicates)
+        self.promoted: PlannedReplicate | None = None
+
+    def ask(self) -> PlannedReplicate | None:
+        promoted, self.promoted = self.promoted, None
+        return promoted or super().ask()
+
+
+def test_what_was_pruned_continues_when_it_is_proposed_again(scene: Scene) -> None:
+    proposer = Promoting(ALL)
+    plan: Any = SimpleNamespace(keys=KEYS)
+    queue = WorkQueue(plan, proposer, scene.reader, scene.leases, {}, lambda key: 0)
+    first = queue.lease_next(ROOM)
+    assert first is not None and first.rerun is None
+    scene.write(*replicate_events("baseline", 0, 2.0, status="pruned"))
+    scene.leases.release(*first.planned.key)
+    queue.note_end()
+    assert claim_all(queue) == KEYS[1:], "a pruned replicate is not pending"
+    proposer.promoted = replace(first.planned, continues="promoted: it trains on to step 40")
+    again = queue.lease_next(ROOM)
+    assert again is not None and again.planned.key == first.planned.key
+    assert again.rerun is not None and again.rerun.reason == "promoted" and not again.rerun.from_scratch
+    assert queue.lease_next(ROOM) is None
