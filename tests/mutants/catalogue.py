@@ -15,6 +15,7 @@ from tests.mutants.in_pi_spiral import MUTANTS as IN_PI_SPIRAL
 from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
 from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
 from tests.mutants.in_retrieval import MUTANTS as IN_RETRIEVAL
+from tests.mutants.in_search import MUTANTS as IN_SEARCH
 from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
 from tests.mutants.in_tpi import MUTANTS as IN_TPI
 from tests.mutants.in_training import MUTANTS as IN_TRAINING
@@ -34,6 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_DIAGNOSTICS,
     *IN_RETRIEVAL,
     *IN_SWEEPS,
+    *IN_SEARCH,
     *IN_OPERATIONS,
 )
 

@@ -1,0 +1,68 @@
+"""Defects of searches: who climbs, what is proposed, which seeds confirm."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_LADDER, _LADDER_TESTS = "sweeps/search/ladder.py", "tests/unit/sweeps/search/test_ladder.py"
+_CHOOSER, _CHOOSER_TESTS = "sweeps/search/chooser.py", "tests/unit/sweeps/search/test_chooser.py"
+_RECORDS_TESTS = "tests/unit/analysis/records/test_candidates.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        name="worse_half_climbs",
+        meaning="a candidate climbs although it is not among the best of its rung",
+        file=_LADDER,
+        old="best.rank <= int(best.of / self._eta)",
+        new="best.rank <= best.of",
+        caught_by=f"{_LADDER_TESTS}::test_the_best_of_two_climbs_and_of_one_nobody",
+    ),
+    Mutant(
+        name="failures_lead",
+        meaning="a candidate of which a seed failed wins by its other seeds",
+        file=_LADDER,
+        old="if math.isfinite(loss) and config_id not in self._failed:",
+        new="if math.isfinite(loss):",
+        caught_by=f"{_LADDER_TESTS}::test_what_fails_after_a_score_neither_climbs_nor_leads",
+    ),
+    Mutant(
+        name="candidates_twice",
+        meaning="points that compute the same are trained twice",
+        file=_CHOOSER,
+        old="return None if config_id in self.proposals else Proposal(number, config_id, point, by)",
+        new="return Proposal(number, config_id, point, by)",
+        caught_by=f"{_CHOOSER_TESTS}::test_what_computes_the_same_is_proposed_once",
+    ),
+    Mutant(
+        name="stateful_proposals",
+        meaning="a search that was killed goes on with other proposals",
+        file="sweeps/search/samplers.py",
+        old="self.space.sample(random.Random(stream(self.seed, number)))",
+        new="self.space.sample(random.Random(id(tried)))",
+        caught_by="tests/unit/sweeps/search/test_samplers.py::test_points_depend_on_the_number_alone",
+    ),
+    Mutant(
+        name="failures_ignored_by_tpe",
+        meaning="the model goes on proposing what fails",
+        file="sweeps/search/optuna_samplers.py",
+        old='constraints={"failed": 1.0 if failed else -1.0},',
+        new='constraints={"failed": -1.0},',
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_it_learns_and_stays_away_from_what_fails",
+    ),
+    Mutant(
+        name="winner_on_its_own_seeds",
+        meaning="a winner is reported on the seeds that chose it",
+        file="analysis/records/candidates.py",
+        old="return _unit(chosen, arm.arm, sweep.search.confirm_seeds, role=arm.role, note=note)",
+        new="return _unit(chosen, arm.arm, sweep.search.seeds, role=arm.role, note=note)",
+        caught_by=f"{_RECORDS_TESTS}::test_the_winner_stands_for_its_arm_with_its_fresh_seeds_only",
+    ),
+    Mutant(
+        name="confirmed_on_searched_seeds",
+        meaning="fresh seeds may be those of the search",
+        file="sweeps/studies/search_sections.py",
+        old="met = sorted(set(given) & set(seeds))",
+        new="met = sorted(set(given) & set())",
+        caught_by="tests/integration/test_user_mistakes.py::test_mistake[confirm seeds that meet search seeds]",
+    ),
+)
