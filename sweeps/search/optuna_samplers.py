@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial, Trial
 
-MOST_TOLD = 200
+MOST_TOLD = 100
 """The best and the newest so many are told: a proposal then takes milliseconds, however long the search is."""
 
 

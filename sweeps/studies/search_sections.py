@@ -166,19 +166,26 @@ def _check_names(space: SearchSpace, configs: Mapping[str, TrialConfig], section
 
 
 def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sections) -> list[str]:
+    """Return the searched arms. None may start with the weights of another arm, nor another one with its."""
     having = [name for name, config in configs.items() if _own_fields(space, config)]
-    for index, name in enumerate(sections.search.arms or []):
+    searched = sections.search.arms or having
+    where = sections.where("search", "arms")
+    for name in searched:
         if name not in having:
-            raise UserError(f"{sections.where('search', 'arms', index)}: arm '{name}' has no field of the space")
+            raise UserError(f"{where}: arm '{name}' has no field of the space")
         if configs[name].pretraining is not None or configs[name].resume_from is not None:
             raise UserError(
-                f"{sections.where('search', 'arms', index)}: arm '{name}' starts with the weights of another "
-                "replicate, which a search cannot share; search for the settings of an arm without pretraining and "
-                "resume_from"
+                f"{where}: arm '{name}' starts with the weights of another replicate, which the candidates of a "
+                "search cannot share; name the arms to search under search.arms, without it"
             )
-    return sections.search.arms or [
-        name for name in having if configs[name].pretraining is None and configs[name].resume_from is None
-    ]
+    for name, config in configs.items():
+        source = config.resume_from.arm if config.resume_from else None
+        if source in searched:
+            raise UserError(
+                f"{where}: arm '{name}' starts with the weights of arm '{source}', whose settings are searched for; "
+                "name the arms to search under search.arms, without it"
+            )
+    return searched
 
 
 def _own_fields(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:

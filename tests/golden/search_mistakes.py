@@ -45,6 +45,18 @@ MISTAKES = {
         "search: {arms: [transformer]}\n",
         "space: {fields: {architecture.coupling: {real: [0, 4]}}}\n",
     ),
+    "searched arm whose weights another one starts with": edit(
+        "num_oscillators: 4}}\nscales:",
+        "num_oscillators: 4}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
+        "'arm:transformer'}}\n"
+        f"{SPACE}search: {{arms: [transformer]}}\nscales:",
+    ),
+    "searched arm that starts with weights": edit(
+        "num_oscillators: 4}}\nscales:",
+        "num_oscillators: 4}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
+        "'arm:transformer'}}\n"
+        f"{SPACE}scales:",
+    ),
     "start with what does not vary": searching("search: {start_with: [{optimizer.weight_decay: 0.1}]}\n"),
     "start outside of the space": searching("search: {start_with: [{optimizer.learning_rate: 1.0}]}\n"),
     "search without a space": edit("scales:", "search: {method: tpe}\nscales:"),

@@ -52,3 +52,29 @@ def test_arms_that_are_one_configuration_are_named_with_what_has_no_effect(
     )
     assert [line for line in said.out.splitlines() if line.startswith("one configuration")] == [expected]
     assert "5 arms (3 distinct configurations) x 2 seeds = 6 replicates" in said.out
+
+
+def test_a_search_is_planned_and_simulated_before_it_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    call = caller(tmp_path, monkeypatch, capsys)
+    plan = call("plan", "quickstart_search", "--scale", "smoke", "--json").json("plan")
+    assert plan["search"]["rungs"][0] == {"steps": 4, "seeds": 1, "expected": 6}
+    assert (plan["num_replicates"], plan["search"]["confirm_seeds"]) == (2, [2, 3])
+    said = call("plan", "quickstart_search", "--scale", "smoke").out
+    assert (
+        "search of kuramoto: tpe over optimizer.learning_rate, architecture.coupling; at most 6 candidates" in said
+    )
+    found = call(
+        "simulate",
+        "quickstart_search",
+        "--set",
+        "search.method=sobol",
+        "--searches",
+        "3",
+        "--world",
+        "null",
+        "--json",
+    ).json("simulate")
+    assert [row["searches"] for row in found["rows"]] == [3] * len(found["rows"])
+    assert all(row["claims"] is not None for row in found["rows"])

@@ -14,6 +14,7 @@ from analysis.results.arms import summarise
 from analysis.results.export import to_columns
 from sweeps.store.folder import ResultsFolder
 from tests.journals import METRIC, config_id, journal_events, replicate_events
+from tests.search_journal import search_events
 from tests.verbs import Call, caller, write_results
 
 ARMS = {"baseline": 2.48, "coupling_2": 2.73}
@@ -217,3 +218,21 @@ def test_published_logs_are_written_to_a_folder(call: Call, results: ResultsFold
     assert again.code == 2
     assert "is not empty" in again.err
     assert call(*arguments, "--force").code == 0
+
+
+def test_best_shows_rungs_candidates_and_what_selected_apart_from_what_confirms(call: Call, tmp_path: Path) -> None:
+    write_results(tmp_path, search_events())
+    found = call("best", "tiny.yaml", "--json").json("best")
+    assert [row["status"] for row in found["rows"]] == ["winner", "stopped", "failed"]
+    assert found["searches"][0]["confirmed"]["values"] == {"2": 2.0, "3": 2.1, "4": 2.2}
+    said = call("best", "tiny.yaml", "--top", "1").out
+    assert "search of kuramoto, tpe: 3 candidates, 2.25 of 4 replicates spent; over, the budget is spent" in said
+    assert "kuramoto#1" in said and "kuramoto#0" not in said and "and 2 more" in said
+    assert "1.6000" in said and "the winner on fresh seeds 2, 3, 4: 2.1000" in said
+    status = call("status", "tiny.yaml", "--json").json("status")
+    assert status["searches"] == [{"arm": "kuramoto", "num_candidates": 3, "is_over": True}]
+
+
+def test_best_of_a_study_without_a_search_says_what_to_use(call: Call, results: ResultsFolder) -> None:
+    refused = call("best", "tiny.yaml")
+    assert refused.code == 2 and "does not search" in refused.err and "`results`" in refused.err
