@@ -166,7 +166,7 @@ def _check_names(space: SearchSpace, configs: Mapping[str, TrialConfig], section
 
 
 def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sections) -> list[str]:
-    """Return the searched arms. None may start with the weights of another arm, nor another one with its."""
+    """Return the searched arms; none starts with the weights of another arm, nor another one with its weights."""
     having = [name for name, config in configs.items() if _own_fields(space, config)]
     searched = sections.search.arms or having
     where = sections.where("search", "arms")
