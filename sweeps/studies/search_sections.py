@@ -182,8 +182,8 @@ def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sec
         source = config.resume_from.arm if config.resume_from else None
         if source in searched:
             raise UserError(
-                f"{where}: arm '{name}' starts with the weights of arm '{source}', whose settings are searched for; "
-                "name the arms to search under search.arms, without it"
+                f"{where}: arm '{name}' starts with the weights of arm '{source}', whose settings are searched "
+                "for; name the arms to search under search.arms, without it"
             )
     return searched
 

@@ -91,8 +91,14 @@ MUTANTS: tuple[Mutant, ...] = (
         name="arm_by_arm",
         meaning="all seeds of the baseline run before the first of a treatment: a short sweep has no pairs",
         file=_PLAN,
-        old="            for seed in self.study.seeds\n            for planned in by_class[size_class.index]\n",
-        new="            for planned in by_class[size_class.index]\n            for seed in self.study.seeds\n",
+        old=(
+            "            for seed in self.study.compared_seeds\n"
+            "            for planned in by_class[size_class.index]\n"
+        ),
+        new=(
+            "            for planned in by_class[size_class.index]\n"
+            "            for seed in self.study.compared_seeds\n"
+        ),
         caught_by=f"{_PLAN_TESTS}::test_every_seed_begins_with_the_baseline_and_holds_every_configuration_once",
     ),
     Mutant(
