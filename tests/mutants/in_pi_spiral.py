@@ -68,6 +68,6 @@ MUTANTS = (
         file=_ATTRACTOR,
         old="if self.config.carried and self.training:",
         new="if self.config.carried:",
-        caught_by=f"{_TESTS}/test_attractor.py::test_a_carried_state_is_that_of_the_batch_before",
+        caught_by=f"{_TESTS}/test_attractor.py::test_a_carried_state_is_that_of_the_last_sequence_before",
     ),
 )

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from search_spaces.pi_spiral import SPACES
 from trainables.architectures.gpt import BackboneConfig
@@ -39,6 +39,13 @@ _EMBEDDED: dict[str, Positions] = {"learned": "learned", "sinusoidal": "sinusoid
 """Schemes that add a vector to the embedding."""
 
 
+class SwitchedAttractor(AttractorConfig):
+    """An attractor that a study can turn off by a number, as one factor of a design."""
+
+    last_layers: int = Field(4, ge=0)
+    """Layers, counted from the last one, that have an attractor each. 0: none has."""
+
+
 @register_architecture("pi_spiral", version=1)
 class PiSpiralConfig(BackboneConfig):
     """Softmax attention with `encoding` in all layers, and an `attractor` in the last ones."""
@@ -53,7 +60,7 @@ class PiSpiralConfig(BackboneConfig):
     """`as_published` sets the defaults of `PUBLISHED`; each can still be overridden."""
     encoding: EncodingConfig = EncodingConfig(scheme="spiral")
     """How attention learns of positions; the default `scheme` is `spiral`. It decides on `positions`, too."""
-    attractor: AttractorConfig | None = None
+    attractor: SwitchedAttractor | None = None
     """A memory of constant size that is added to attention. None: none."""
     causal: bool = True
     """Whether attention sees earlier positions only; as published there is no mask unless the caller makes one."""
@@ -110,7 +117,7 @@ class PiSpiralConfig(BackboneConfig):
         again are others than those of the whole sequence."""
         if self.num_layers == 0:
             return frozenset()
-        broken, attractor = set(), self.attractor
+        broken, attractor = set(), self.active_attractor
         if not self.causal or (attractor is not None and attractor.read == "final"):
             broken.add("causality")
         if self._restart_matters:
@@ -118,23 +125,31 @@ class PiSpiralConfig(BackboneConfig):
         return frozenset(broken)
 
     @property
+    def active_attractor(self) -> AttractorConfig | None:
+        """The attractor, if any layer has one."""
+        has_one = self.attractor is not None and self.attractor.last_layers > 0 and self.num_layers > 0
+        return self.attractor if has_one else None
+
+    @property
     def _restart_matters(self) -> bool:
         """Whether a sequence can be continued, and something in it depends on where its positions start."""
         if not self.positions_restart or not self.causal:
             return False
-        if self.attractor is not None:
-            return not self.attractor.needs_whole_input
+        if self.active_attractor is not None:
+            return not self.active_attractor.needs_whole_input
         return self.rotates or self.encoding.is_spiral
 
     @property
     def microbatch_invariant(self) -> bool:
         """False also with a state that is carried from one training batch to the next."""
-        return super().microbatch_invariant and not (self.attractor is not None and self.attractor.carried)
+        attractor = self.active_attractor
+        return super().microbatch_invariant and not (attractor is not None and attractor.carried)
 
     @property
     def shardable(self) -> bool:
         """False with a learned decay or transition, which are scalars, or a state that is carried."""
-        is_plain = self.attractor is None or (self.attractor.policy != "learned" and not self.attractor.carried)
+        attractor = self.active_attractor
+        is_plain = attractor is None or (attractor.policy != "learned" and not attractor.carried)
         return is_plain and self.encoding.scheme != "adaptive_hybrid"
 
     @property
@@ -147,14 +162,11 @@ class PiSpiralConfig(BackboneConfig):
         fields = super().canonical()
         for name in ("fidelity", "positions"):
             fields.pop(name, None)
-        fields["encoding"] = self.encoding.canonical()
-        if self.attractor is not None:
-            last_layers = min(self.attractor.last_layers, self.num_layers)
-            state_width = self.attractor.state_width or self.d_model
-            fields["attractor"] = self.attractor.canonical() | {
-                "last_layers": last_layers,
-                "state_width": state_width,
-            }
+        fields["encoding"], attractor = self.encoding.canonical(), self.active_attractor
+        fields["attractor"] = attractor and attractor.canonical() | {
+            "last_layers": min(attractor.last_layers, self.num_layers),
+            "state_width": attractor.state_width or self.d_model,
+        }
         if not self._restart_matters:
             del fields["positions_restart"]
         if self.num_layers == 0:

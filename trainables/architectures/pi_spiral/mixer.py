@@ -199,6 +199,7 @@ class EncodedAttention(SelfAttention):
         }
         if isinstance(self.rotation, HybridRotation):
             found["hybrid_transition"], found["hybrid_width"] = self.rotation.share.place()
+            found["hybrid_reach"] = found["hybrid_transition"] / x_BTD.shape[1]
         if self.attractor is not None:
             y_BTD = self.out((weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2))
             found |= self._of_attractor(self.attractor, x_BTD, y_BTD)

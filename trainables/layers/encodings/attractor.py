@@ -15,7 +15,6 @@ Source:
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -38,8 +37,8 @@ class AttractorState(nn.Module):
         d_model: Channels D of the input.
     """
 
-    carried_2BS: Tensor
-    """State after the last training batch, real and imaginary parts, if it is carried to the next one."""
+    carried_2S: Tensor
+    """State after the last sequence of the last training batch, real and imaginary parts, if it is carried on."""
 
     def __init__(self, config: AttractorConfig, d_model: int) -> None:
         super().__init__()
@@ -55,7 +54,7 @@ class AttractorState(nn.Module):
         self.decay_logit = nn.Parameter(torch.tensor(start)) if config.policy == "learned" else None
         self.initializers: dict[str, Initializer] = {"decay_logit": Constant(start)}
         if config.carried:
-            self.register_buffer("carried_2BS", torch.zeros(2, 1, self.width))
+            self.register_buffer("carried_2S", torch.zeros(2, self.width))
 
     def forward(self, h_BTD: Tensor) -> Pair:
         """Return the states of a sequence, (B, T, S) or, if positions see the final one, (B, 1, S)."""
@@ -63,7 +62,7 @@ class AttractorState(nn.Module):
         state = self._of_batch_before(h_BTD) if self.config.carried else None
         s_BTS, state = self._scan(h_BTD, torch.arange(seq_len, device=h_BTD.device), state)
         if self.config.carried and self.training:
-            self.carried_2BS = state.memory.detach()
+            self.carried_2S = state.memory[:, -1].detach().to(self.carried_2S.dtype)
         if self.config.read == "final":
             return Pair(s_BTS.re[:, -1:], s_BTS.im[:, -1:])
         return s_BTS
@@ -91,18 +90,9 @@ class AttractorState(nn.Module):
                 return functional.logsigmoid(self.decay_logit)
 
     def _of_batch_before(self, h_BTD: Tensor) -> ScanState:
-        """Return the carried state; zeros if the batch has another size, where published code fails."""
-        size = (2, h_BTD.shape[0], self.width)
-        same = self.carried_2BS.shape[1] in (1, h_BTD.shape[0])
-        before = self.carried_2BS.expand(size) if same else self.carried_2BS.new_zeros(size)
-        return ScanState(before.to(h_BTD.dtype))
-
-    def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *args: Any) -> None:
-        """Take over a carried state whatever the number of its sequences."""
-        saved = state_dict.get(f"{prefix}carried_2BS")
-        if saved is not None and self.config.carried:
-            self.carried_2BS = self.carried_2BS.new_zeros(saved.shape)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+        """Return the carried state, with which every sequence starts."""
+        carried_2BS = self.carried_2S.unsqueeze(1).expand(-1, h_BTD.shape[0], -1)
+        return ScanState(carried_2BS.to(torch.promote_types(h_BTD.dtype, torch.float32)))
 
     def reference(self, h_BTD: Tensor) -> Tensor:
         """Return the published matrices C_t, (B, T, S, D), one position after the other, nothing being carried."""

@@ -124,7 +124,8 @@ class AttractorConfig(Schema):
     read: Literal["causal", "final"] = "causal"
     """Which state a position sees: its own, or, as published, that after the last position, future included."""
     carried: bool = False
-    """Whether a sequence starts with the final state of the training batch before, as published."""
+    """Whether a sequence starts with the final state of the last one of the training batch before, as published,
+    where a batch is one sequence."""
     phase_precision: Literal["exact", "float32"] = "exact"
     """As in the encoding."""
 

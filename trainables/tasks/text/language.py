@@ -9,7 +9,9 @@ Conventions that determine the numbers (those shared by all text tasks are in `b
   stride gives tokens more context, a lower score and a higher cost. The last window may be shorter.
 - *Beyond the training length.* With `evaluation_length`, each split is also read in disjoint windows of that many
   tokens, and scored by position: band 1 has the positions of training, band 2 as many after them, and so
-  on. The rest of the split after the last whole window is left out, so that all bands cover the same windows.
+  on. The rest of the split after the last whole window is left out, so that all bands cover the same windows. They
+  cover different text, which makes the scores of any model go up and down a little: a ripple means something beside
+  that of another model.
 - *Passages.* With `passage_tokens`, each held-out split is cut into passages of that many predictions. They are
   dealt out to the seeds in a random order that is always the same: no two seeds below their number share one.
 """
@@ -22,6 +24,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -40,6 +43,8 @@ from trainables.tasks.text.samples import FILE_NAME, Sampler
 
 MIN_HELD_OUT_TOKENS = 3
 """Of a scored split: the distribution of the synthetic text is defined after two characters."""
+LEAST_BANDS = 3
+"""Fewest bands of which one has two neighbours."""
 
 
 class LanguageTask(TextTask):
@@ -143,7 +148,7 @@ class LanguageTask(TextTask):
         return self.primary_metric.partition("/")[2]
 
     def _band_metrics(self, split: Split) -> list[Metric]:
-        """Declare the score of each band, and the difference of the last to the first."""
+        """Declare the score of each band, the difference of the last to the first, and how they go up and down."""
         if not self._bands:
             return []
         bits = math.log2(self.vocab_size)
@@ -164,9 +169,18 @@ class LanguageTask(TextTask):
                     chance=bits * total.tokens / units,
                 )
             )
-        meaning = f"{self._unit} in the last band minus that in the first; {where}"
-        name = f"{split}/{self._unit}_drift"
-        return [*declared, Metric(name=name, unit=unit, direction="minimise", meaning=meaning)]
+        shapes = {"drift": "in the last band minus that in the first"}
+        if len(self._bands) >= LEAST_BANDS:
+            shapes["ripple"] = "of a band minus the mean of its two neighbours, root mean square"
+        return declared + [
+            Metric(
+                name=f"{split}/{self._unit}_{name}",
+                unit=unit,
+                direction="minimise",
+                meaning=f"{self._unit} {meaning}; {where}",
+            )
+            for name, meaning in shapes.items()
+        ]
 
     def _long_windows(self, split: Split) -> Tensor:
         """Return every whole window, including the token after it, as a view."""
@@ -197,7 +211,7 @@ class LanguageTask(TextTask):
     def _score_bands(
         self, model: LanguageModel, split: Split, device: torch.device, batch_size: int
     ) -> dict[str, float]:
-        """Return the score of each band, and the difference of the last to the first."""
+        """Return the score of each band, the difference of the last to the first, and how they go up and down."""
         totals: list[TextTotal] = [self._total(device) for _ in self._bands]
         # As many tokens in one pass as in ordinary windows, for which memory was estimated.
         size = max(1, min(batch_size, model.sequences_at_once) * self.context_length // self.max_length)
@@ -209,7 +223,10 @@ class LanguageTask(TextTask):
                 self._count(total, targets_BT[:, band].flatten())
         values = [total.metrics(split)[f"{split}/{self._unit}"] for total in totals]
         found = {f"{split}/{self._unit}_band_{number}": value for number, value in enumerate(values, start=1)}
-        return {**found, f"{split}/{self._unit}_drift": values[-1] - values[0]}
+        found[f"{split}/{self._unit}_drift"] = values[-1] - values[0]
+        if len(values) >= LEAST_BANDS:
+            found[f"{split}/{self._unit}_ripple"] = float(np.sqrt(np.mean((np.diff(values, n=2) / 2) ** 2)))
+        return found
 
     @torch.no_grad()
     def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:

@@ -38,10 +38,13 @@ MATCHED = {
     "tpi_length",
     "tpi_variants",
     "tpi_recall",
+    "pi_spiral_encodings",
+    "pi_spiral_attractor",
+    "pi_spiral_hybrid_k",
 }
 SMALLER = {"tpi_variants": {"no_ffn", "as_published"}}
 """Arms of matched studies whose point is that they have fewer parameters."""
-NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3}
+NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3, "pi_spiral_attractor": 3}
 """Studies in which an arm is about another task: without the unshifted loss, or with longer contexts."""
 ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for scale in SCALES]
 

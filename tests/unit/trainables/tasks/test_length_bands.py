@@ -58,6 +58,17 @@ def test_bands_equal_a_plain_loop(length: int) -> None:
     assert bands == pytest.approx(expected, rel=1e-6)
     assert f"val/bits_per_char_band_{len(expected) + 1}" not in found
     assert found["val/bits_per_char_drift"] == pytest.approx(expected[-1] - expected[0])
+    steps = [
+        (before + after) / 2 - band
+        for before, band, after in zip(expected, expected[1:], expected[2:], strict=False)
+    ]
+    ripple = math.sqrt(sum(step**2 for step in steps) / len(steps)) if steps else None
+    assert found.get("val/bits_per_char_ripple") == (ripple if ripple is None else pytest.approx(ripple, rel=1e-5))
+    assert {name.removeprefix("val/") for name in found if "ripple" in name or "drift" in name} == {
+        metric.name.removeprefix("val/")
+        for metric in task.metrics
+        if "ripple" in metric.name or "drift" in metric.name
+    }
 
 
 def test_a_model_that_fails_beyond_its_length_drifts() -> None:

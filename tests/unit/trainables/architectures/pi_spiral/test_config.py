@@ -101,12 +101,16 @@ def test_a_carried_state_forbids_splitting_a_batch() -> None:
         ({}, {"fidelity": "corrected", "encoding": {"base": 77.0}}),
         ({"encoding": {"scheme": "none"}}, {"encoding": {"scheme": "none", "constant": "e"}}),
         ({"attractor": {}}, {"attractor": {"last_layers": 2, "state_width": 16}}),
+        ({}, {"attractor": {"last_layers": 0, "policy": "learned", "read": "final", "carried": True}}),
         ({"causal": False}, {"causal": False, "positions_restart": True}),
         ({"num_layers": 0}, {"num_layers": 0, "attractor": {}, "encoding": {"scheme": "alibi"}}),
     ],
 )
 def test_what_has_no_effect_does_not_count(one: dict[str, Any], other: dict[str, Any]) -> None:
-    assert built(**one).canonical() == built(**other).canonical()
+    first, second = built(**one), built(**other)
+    assert first.canonical() == second.canonical()
+    promises = ("violates", "microbatch_invariant", "shardable")
+    assert [getattr(first, name) for name in promises] == [getattr(second, name) for name in promises]
 
 
 def test_what_has_an_effect_counts() -> None:

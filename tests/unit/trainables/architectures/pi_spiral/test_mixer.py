@@ -162,6 +162,7 @@ def test_probes_of_attractor_and_hybrid() -> None:
     found = {name: float(value.mean()) for name, value in one.probes(draw()).items()}
     assert found["hybrid_transition"] == pytest.approx(40.0)
     assert found["hybrid_width"] == pytest.approx(3.0)
+    assert found["hybrid_reach"] == pytest.approx(40.0 / 12)
     assert found["attractor_half_life"] == pytest.approx(math.log(0.5) / math.log(0.99))
     assert found["attractor_state_bytes"] == 2 * 16 * 8
     assert found["cache_bytes"] == 2 * 12 * 16 * 8

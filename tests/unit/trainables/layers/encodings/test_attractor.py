@@ -115,16 +115,22 @@ def test_a_whole_turn_a_position_is_a_fading_sum_without_phases() -> None:
 
 
 @torch.no_grad()
-def test_a_carried_state_is_that_of_the_batch_before() -> None:
+def test_a_carried_state_is_that_of_the_last_sequence_before() -> None:
     fields = {"policy": "fixed", "read": "final"}
     plain, carried = attractor(**fields), attractor(carried=True, **fields)
     h, y = inputs(20, size=2)
     torch.testing.assert_close(carried(h, y), plain(h, y))
     first, second = plain.state(h), carried.eval().state(h)
+    torch.testing.assert_close(second.re, first.re + 0.99**20 * first.re[-1:])
     torch.testing.assert_close(carried.state(h), second, msg="an evaluation leaves what is carried as it is")
-    torch.testing.assert_close(second.re, first.re * (1 + 0.99**20))
-    other_size = inputs(20, size=3)
-    torch.testing.assert_close(carried(*other_size), plain(*other_size), msg="another size of batch starts anew")
+    assert carried(*inputs(20, size=3)).shape == (3, 20, WIDTH)
+
+
+def test_a_carried_state_gets_no_gradient() -> None:
+    one, (h, y) = attractor(carried=True, policy="learned"), inputs(20)
+    for _ in range(2):
+        one(h, y).sum().backward()
+    assert not one.state.carried_2S.requires_grad
 
 
 @torch.no_grad()
@@ -132,7 +138,7 @@ def test_a_carried_state_is_part_of_a_checkpoint() -> None:
     saved, restored = (attractor(carried=True) for _ in range(2))
     saved(*inputs(20, size=2))
     restored.load_state_dict(saved.state_dict())
-    torch.testing.assert_close(restored(*inputs(9, size=2)), saved(*inputs(9, size=2)))
+    torch.testing.assert_close(restored(*inputs(9, size=4)), saved.eval()(*inputs(9, size=4)))
 
 
 @torch.no_grad()
