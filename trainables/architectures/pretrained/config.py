@@ -147,6 +147,18 @@ class PretrainedConfig(ArchitectureConfig):
         return self.model.startswith(UNTRAINED)
 
     @property
+    def is_hugging_face(self) -> bool:
+        """Whether its weights come from a folder, the hub or a package."""
+        return not self.is_untrained
+
+    @property
+    def mode(self) -> str:
+        """The position scheme, and what is added to it."""
+        scheme = "as_trained" if self.encoding is None else self.encoding.scheme
+        added = [name for name in ("adapter", "attractor") if getattr(self, name) is not None]
+        return "+".join((scheme, *added))
+
+    @property
     def libraries_mib(self) -> float:
         """That of `transformers`."""
         return LIBRARIES_MIB

@@ -13,8 +13,7 @@ from trainables.architectures.pretrained.fields import Dtype, Quantisation
 from trainables.architectures.pretrained.quantised_linear import TYPE_4BIT, from_bitsandbytes, unfilled
 from trainables.data.pretrained_files import find_source, first_line, quiet_transformers, weight_files
 
-_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 _CAUSAL = ("ForCausalLM", "LMHeadModel", "Model")
 """Suffixes of the names of classes with a causal LM; a model without a head may have it tied to the embedding."""
@@ -47,12 +46,12 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
     folder = find_source(source, weights=not probe.is_meta, fetch=has_data)
     config = _read_config(source, folder)
     # Before a model is built: that changes the configuration's dtype.
-    is_mapped = quantisation == "none" and config.dtype == _DTYPES[dtype]
+    is_mapped = quantisation == "none" and config.dtype == DTYPES[dtype]
     if has_data:
-        model = _load(source, folder, config, quantisation, _DTYPES[dtype])
+        model = _load(source, folder, config, quantisation, DTYPES[dtype])
         return LoadedModel(model, has_data, is_mapped)
     with torch.device("meta"):
-        model = _build(config, _DTYPES[dtype])
+        model = _build(config, DTYPES[dtype])
         _replace_unfilled(model, quantisation)
     if not probe.is_meta:
         files = torch.empty(0 if is_mapped else _size_of(weight_files(folder)), dtype=torch.uint8)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from trainables.architectures.pretrained.fields import UNTRAINED
+from trainables.architectures.pretrained.loading import DTYPES
 from trainables.randomness import Constant
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def build_untrained(config: PretrainedConfig, *, vocab_size: int, max_seq_len: i
         pad_token_id=None,
         **({"attention_bias": config.bias, "mlp_bias": config.bias} if config.model == f"{UNTRAINED}llama" else {}),
     )
-    model = AutoModelForCausalLM.from_config(given)
+    model = AutoModelForCausalLM.from_config(given, dtype=DTYPES[config.dtype])
     for module in model.modules():
         if not isinstance(module, nn.Linear | nn.Embedding) and any(True for _ in module.parameters(recurse=False)):
             module.initializers = {"weight": Constant(1.0)}  # norms

@@ -120,6 +120,7 @@ class LanguageConfig(TextConfig):
     """A corpus, split and tokenized."""
 
     builds = "trainables.tasks.text.language:LanguageTask"
+    added = {"probe_sequences": 256}
     name: Literal["language"] = "language"
     context_length: int = Field(64, ge=1)
     """Tokens in a training sequence and in an evaluation window."""
@@ -131,6 +132,9 @@ class LanguageConfig(TextConfig):
     passage_tokens: int | None = Field(None, ge=2)
     """Tokens of the passage of each held-out split on which a seed is scored, another one for each seed: replicates
     of a model that is not trained would be equal otherwise. None: the whole splits."""
+    probe_sequences: int = Field(256, ge=1)
+    """Most held-out windows that the probes see, several times each, and that are scored in one pass. Fewer take
+    less time and memory."""
     samples: SamplesConfig | None = None
     """Text generated at the end of training. None: nothing."""
 

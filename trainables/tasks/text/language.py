@@ -106,6 +106,10 @@ class LanguageTask(TextTask):
             "vocab_size": self.vocab_size,
         }
 
+    def held_out(self, num_sequences: int) -> Batch:
+        """Return up to `num_sequences` evenly spaced validation windows, and at most `probe_sequences`."""
+        return super().held_out(min(num_sequences, self.config.probe_sequences))
+
     def batch(self, size: int, generator: torch.Generator) -> Batch:
         """Draw `size` sequences from uniformly distributed starts, with replacement, as nanoGPT does."""
         starts = torch.randint(len(self._sequences), (size,), generator=generator)
@@ -196,6 +200,7 @@ class LanguageTask(TextTask):
         batch_size: int = 64,
     ) -> dict[str, float]:
         """Score as `TextTask` does; on a whole split also longer windows by position, and samples on validation."""
+        batch_size = min(batch_size, self.config.probe_sequences)
         found = super().evaluate(
             model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
         )

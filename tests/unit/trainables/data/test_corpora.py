@@ -120,6 +120,16 @@ def test_wikitext_takes_declared_splits(tmp_path: Path) -> None:
     assert corpus.provenance["path"] == str(tmp_path / "wikitext2")
 
 
+def test_the_test_split_of_wikitext_stands_alone(tmp_path: Path, no_hub: None) -> None:
+    (tmp_path / "wikitext2").mkdir()
+    (tmp_path / "wikitext2" / "test.txt").write_text("\n = test = \n")
+    corpus = load_corpus("wikitext2_test", data_dir=tmp_path)
+    assert (corpus.train, corpus.val, corpus.test) == ("\n = test = \n", None, None)
+    assert corpus.provenance["path"] == str(tmp_path / "wikitext2" / "test.txt")
+    with pytest.raises(DataError, match=r"corpus 'wikitext2_test' .*wikitext2/test\.txt"):
+        load_corpus("wikitext2_test", data_dir=tmp_path / "elsewhere")
+
+
 def test_wikitext_without_training_text_is_not_replaced(tmp_path: Path, no_hub: None) -> None:
     (tmp_path / "wikitext2").mkdir()
     for name in ("valid", "test"):

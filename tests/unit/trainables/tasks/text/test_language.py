@@ -242,6 +242,9 @@ def trial(**task: Any) -> TrialConfig:
         ({"corpus": "wikitext2", "val_fraction": 0.2}, {"corpus": "wikitext2"}, True),
         ({"val_fraction": 0.2}, {}, False),
         ({"corpus": "synthetic:1"}, {}, False),
+        ({"passage_tokens": 640}, {}, False),
+        ({"probe_sequences": 256}, {}, True),
+        ({"probe_sequences": 1}, {}, False),
     ],
 )
 def test_only_fields_with_effect_name_a_configuration(one: Any, other: Any, equal: bool) -> None:
@@ -322,3 +325,85 @@ def test_a_relative_file_is_found_from_another_folder(tmp_path: Path, monkeypatc
     monkeypatch.chdir("/")
     assert absolute.build(None).data_hash
     assert absolute.canonical() == given.canonical()
+
+
+PASSAGES: dict[str, Any] = {"max_bytes": 4000, "context_length": 16, "val_fraction": 0.3, "passage_tokens": 48}
+
+
+def test_passages_are_dealt_out_to_the_seeds_whole_and_disjoint() -> None:
+    task = LanguageConfig(**PASSAGES, test_fraction=0.3).build(None)
+    for split in ("val", "test"):
+        whole, count = task.tokens[split], (len(task.tokens[split]) - 1) // 48
+        starts = []
+        for seed in range(count):
+            passage = task.for_seed(seed).tokens[split]
+            places = [
+                start for start in range(0, len(whole) - 48, 48) if torch.equal(whole[start : start + 49], passage)
+            ]
+            starts += places
+        assert sorted(starts) == list(range(0, 48 * count, 48)) and count == 24
+        assert starts != sorted(starts), "neighbours in the text are no neighbours among the seeds"
+        assert torch.equal(task.for_seed(count).tokens[split], task.for_seed(0).tokens[split])
+    assert torch.equal(task.for_seed(3).tokens["train"], task.tokens["train"])
+
+
+def test_a_passage_is_scored_like_a_text_of_its_own() -> None:
+    task = LanguageConfig(**PASSAGES, evaluation_length=48).build(None)
+    model = ReadsOneToken(task.vocab_size)
+    own = task.for_seed(1)
+    found = own.evaluate(model, split="val", device=torch.device("cpu"))
+    inputs_BT, targets_BT = own.tokens["val"][:-1].long()[None], own.tokens["val"][1:].long()[None]
+    nats_BT = torch.nn.functional.cross_entropy(model(inputs_BT).logits_BTV[0], targets_BT[0], reduction="none")
+    assert found["val/bits_per_char_band_1"] == pytest.approx(float(nats_BT[:16].mean()) / math.log(2))
+    assert found["val/bits_per_char"] == pytest.approx(float(nats_BT.mean()) / math.log(2))
+    assert found != task.for_seed(2).evaluate(model, split="val", device=torch.device("cpu"))
+    assert set(found) <= {metric.name for metric in own.metrics}
+    assert own.held_out(256).inputs_BT.shape == (3, 16)
+    assert task.for_seed(1).data_hash == task.data_hash
+
+
+class ReadsOneToken(LanguageModel):
+    """Logits that depend on the token that is read, and on nothing else."""
+
+    def __init__(self, vocab_size: int) -> None:
+        super().__init__()
+        self.table = torch.randn(vocab_size, vocab_size, generator=torch.Generator().manual_seed(0))
+        self.sizes: list[int] = []
+        self.eval()
+
+    def forward(self, tokens_BT: torch.Tensor) -> ModelOutput:
+        self.sizes.append(len(tokens_BT))
+        return ModelOutput(self.table[tokens_BT], torch.zeros(()))
+
+
+def test_sequences_of_one_pass_are_as_many_as_model_and_task_allow() -> None:
+    def largest(at_once: int, probe_sequences: int) -> int:
+        task = LanguageConfig(max_bytes=4000, context_length=16, probe_sequences=probe_sequences).build(None)
+        model = ReadsOneToken(task.vocab_size)
+        model.sequences_at_once = at_once
+        task.evaluate(model, split="val", device=torch.device("cpu"))
+        return max(model.sizes)
+
+    assert (largest(64, 256), largest(3, 256), largest(64, 2)) == (24, 3, 2)
+
+
+def test_probes_see_as_many_windows_as_are_asked_for() -> None:
+    task = LanguageConfig(max_bytes=4000, context_length=16, probe_sequences=2).build(None)
+    assert len(task.held_out(256).inputs_BT) == 2 and len(task.held_out(1).inputs_BT) == 1
+
+
+@pytest.mark.parametrize(("length", "fits"), [(47, False), (48, True)])
+def test_a_passage_holds_the_longest_window(length: int, fits: bool) -> None:
+    fields = {**PASSAGES, "passage_tokens": length, "evaluation_length": 48}
+    if fits:
+        LanguageConfig(**fields)
+        return
+    with pytest.raises(ValidationError, match="passage_tokens=47 must be at least 48, the tokens of the longest"):
+        LanguageConfig(**fields)
+
+
+def test_a_split_without_a_passage_is_refused() -> None:
+    with pytest.raises(
+        DataError, match=r"the val split has .* needs 2001 \(passage_tokens=2000, and one to predict\)"
+    ):
+        LanguageConfig(max_bytes=4000, context_length=16, passage_tokens=2000).build(None)
