@@ -26,6 +26,7 @@ def none(place: int, pair: int) -> tuple[float, float]:
     return 1.0, 0.0
 
 
+@torch.no_grad()
 def naive_logits(
     model: Any,
     tokens_T: Tensor,

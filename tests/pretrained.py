@@ -39,4 +39,4 @@ def logits(model: PretrainedModel, tokens_BT: Tensor) -> Tensor:
 
 def relative(found: Tensor, expected: Tensor) -> float:
     """Return the largest difference, as a fraction of the largest expected value."""
-    return float((found - expected).abs().max() / expected.abs().max())
+    return float((found - expected).detach().abs().max() / expected.detach().abs().max())

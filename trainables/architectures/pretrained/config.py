@@ -42,7 +42,7 @@ PUBLISHED: dict[str, Any] = {
 }
 """What `as_published` sets, within groups only if a configuration has them."""
 
-_OF_UNTRAINED = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "dropout", "bias")
+_OF_UNTRAINED = ("d_model", "num_layers", "num_heads", "ffn_multiplier", "parameter_budget", "dropout", "bias")
 """Fields that a model with weights of its own does not read."""
 
 
@@ -73,9 +73,10 @@ class PretrainedConfig(ArchitectureConfig):
     length. None: all, or those that the model was made to see."""
     extrapolate: bool = False
     """Whether sequences may be longer than what the model was trained on, as far as its scheme extends it."""
-    trained: Trained = "nothing"
+    trained: Trained | None = None
     """Which of the model's weights are trained: `nothing`; `lora`, low-rank additions; `query_key`, the projections
-    to queries and keys; `everything`. The K of an `adaptive_hybrid` is trained in any case."""
+    to queries and keys; `everything`. Default: everything of an untrained model, nothing of others. The K of an
+    `adaptive_hybrid` is trained in any case."""
     lora: LoraConfig = LoraConfig()
     """For `trained: lora`."""
     quantisation: Quantisation = "none"
@@ -90,7 +91,11 @@ class PretrainedConfig(ArchitectureConfig):
 
     @classmethod
     def with_defaults(cls, fields: dict[str, Any]) -> dict[str, Any]:
-        """Fill in what `as_published` sets."""
+        """Fill in which weights are trained, and what `as_published` sets."""
+        model = fields.get("model", cls.model_fields["model"].default)
+        is_untrained = isinstance(model, str) and model.startswith(UNTRAINED)
+        if fields.get("trained") is None:
+            fields = {**fields, "trained": "everything" if is_untrained else "nothing"}
         if fields.get("fidelity") != "as_published":
             return fields
         filled = {"train_attractor": cls.published["train_attractor"], **fields}
@@ -113,8 +118,11 @@ class PretrainedConfig(ArchitectureConfig):
                 "attractor.carried=true is offered by the architecture pi_spiral only; drop it: here a sequence "
                 "starts with nothing"
             )
-        if self.parameter_budget is not None:
-            raise ValueError("parameter_budget is for models built here: the width of this one is given; drop it")
+        if self.parameter_budget is not None and not self.is_untrained:
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, and that of "
+                f"{self.model} is given; drop it"
+            )
         if self.quantisation != "none" and self.trained in {"query_key", "everything"}:
             raise ValueError(
                 f"trained={self.trained} with quantisation={self.quantisation}: weights in 8 or 4 bits have no "
@@ -194,7 +202,7 @@ class PretrainedConfig(ArchitectureConfig):
     def canonical(self) -> dict[str, Any]:
         """Drop what cannot change the result, and identify a model by its weights."""
         fields = super().canonical()
-        for name in ("fidelity", "extrapolate", "offload", "checkpoint_blocks", "parameter_budget"):
+        for name in ("fidelity", "extrapolate", "offload", "checkpoint_blocks"):
             del fields[name]
         if self.encoding is not None:
             fields["encoding"] = self.encoding.canonical()
@@ -211,6 +219,8 @@ class PretrainedConfig(ArchitectureConfig):
                 fields["model"] = HUGGING_FACE + source_hash(self.model)
             for name in _OF_UNTRAINED:
                 del fields[name]
+        elif self.parameter_budget is not None:
+            del fields["ffn_multiplier"]
         return fields
 
     def with_absolute_paths(self) -> PretrainedConfig:

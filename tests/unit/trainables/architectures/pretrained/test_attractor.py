@@ -37,7 +37,7 @@ def test_adds_what_the_published_matrices_give(fields: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("train_attractor", [True, False])
 def test_is_trained_unless_it_stays_as_it_was_drawn(train_attractor: bool) -> None:
-    model = built(attractor={"last_layers": 2}, train_attractor=train_attractor)
+    model = built(attractor={"last_layers": 2}, train_attractor=train_attractor, trained="nothing")
     names = {name for name, value in model.named_parameters() if value.requires_grad}
     assert names == {name for name, _ in model.named_parameters() if train_attractor and "attractor" in name}
     assert bool(names) == train_attractor

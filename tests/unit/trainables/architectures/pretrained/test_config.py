@@ -42,7 +42,9 @@ def test_an_untrained_one_by_its_sizes() -> None:
     ("one", "other"),
     [
         ({"extrapolate": True}, {}),
-        ({"offload": True}, {}),
+        ({"parameter_budget": 9000, "ffn_multiplier": 2.0}, {"parameter_budget": 9000}),
+        ({"trained": "everything"}, {}),
+        ({"trained": "nothing", "offload": True}, {"trained": "nothing"}),
         ({"checkpoint_blocks": True}, {}),
         ({"fidelity": "as_published"}, {}),
         ({"lora": {"rank": 3}}, {}),
@@ -75,6 +77,7 @@ def test_what_changes_no_result_changes_no_identity(one: dict[str, Any], other: 
         ({"attention_window": 64}, {}),
         ({"trained": "lora", "lora": {"rank": 3}}, {"trained": "lora"}),
         ({"dtype": "bfloat16"}, {}),
+        ({"parameter_budget": 9000}, {}),
     ],
 )
 def test_what_changes_a_result_changes_the_identity(one: dict[str, Any], other: dict[str, Any]) -> None:
@@ -107,7 +110,7 @@ def test_as_published_fills_in_what_is_there() -> None:
             "have no gradients; set trained=lora",
         ),
         ({"offload": True, "trained": "everything"}, "weights that stay in host memory are for scoring"),
-        ({"parameter_budget": 1000}, "parameter_budget is for models built here"),
+        ({"model": "hf:x/y", "parameter_budget": 1000}, "parameter_budget=1,000 is met by the feed-forward width"),
         ({"encoding": {"scheme": "learned"}}, "never seen: choose another scheme"),
         ({"encoding": {"scheme": "hybrid", "applied": "added"}}, "set applied=rotary"),
         (

@@ -35,7 +35,7 @@ def test_the_logits_stay_and_the_weights_leave(quantisation: str, tmp_path: Path
 
 
 def test_only_the_largest_part_is_on_the_device_at_a_time(tmp_path: Path) -> None:
-    model = built(d_model=64, num_heads=2, ffn_multiplier=8.0, offload=True)
+    model = built(d_model=64, num_heads=2, ffn_multiplier=8.0, trained="nothing", offload=True)
     found = model.on_device()
     assert [tuple(value.shape) for value in found] == [(512, 64)]
     assert len(built().on_device()) == len([*built().parameters(), *built().buffers()])
@@ -44,7 +44,8 @@ def test_only_the_largest_part_is_on_the_device_at_a_time(tmp_path: Path) -> Non
 def test_an_estimate_for_a_gpu_counts_only_that(tmp_path: Path) -> None:
     found = {}
     for offloaded in (False, True):
-        architecture = {"name": "pretrained", "d_model": 64, "num_layers": 3, "num_heads": 2, "offload": offloaded}
+        architecture = {"name": "pretrained", "d_model": 64, "num_layers": 3, "num_heads": 2}
+        architecture |= {"trained": "nothing", "offload": offloaded}
         config = small_config(architecture=architecture, budget={"steps": 0})
         found[offloaded] = dry_run(
             config,
@@ -58,7 +59,7 @@ def test_an_estimate_for_a_gpu_counts_only_that(tmp_path: Path) -> None:
 
 
 def test_a_cpu_keeps_everything() -> None:
-    model = built(offload=True)
+    model = built(trained="nothing", offload=True)
     assert model.to(torch.device("cpu")) is model
     assert not any(value.is_meta for value in model.parameters())
     assert largest_part(model.model)[0].device.type == "cpu"

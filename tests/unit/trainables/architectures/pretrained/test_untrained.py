@@ -28,6 +28,17 @@ def test_has_the_sizes_that_are_given(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", MODEL_TYPES)
+@pytest.mark.parametrize("bias", [False, True])
+def test_a_budget_of_parameters_is_met_by_the_feed_forward_width(kind: str, bias: bool) -> None:
+    fields = {"d_model": 24, "num_layers": 3, "num_heads": 2, "bias": bias}
+    config = PretrainedConfig(model=f"untrained:{kind}", **fields, parameter_budget=30_000)  # type: ignore[arg-type]
+    found = count_parameters(config, vocab_size=VOCAB, max_seq_len=64)
+    assert abs(found - 30_000) <= 3 * (3 * 24 + 2) / 2
+    with pytest.raises(ValueError, match=r"parameter_budget=30 is too small: this model needs [\d,]+ at least"):
+        config.model_copy(update={"parameter_budget": 30}).build(vocab_size=VOCAB, max_seq_len=64)
+
+
+@pytest.mark.parametrize("kind", MODEL_TYPES)
 def test_every_weight_is_drawn_from_a_stream(kind: str) -> None:
     config = PretrainedConfig(model=f"untrained:{kind}", d_model=24, num_layers=1, num_heads=2)
     one, same, other = (config.build(vocab_size=VOCAB, max_seq_len=64) for _ in range(3))
@@ -42,7 +53,7 @@ def test_every_weight_is_drawn_from_a_stream(kind: str) -> None:
         elif name.endswith("bias"):
             assert (value == 0).all()
         else:
-            assert 0.8 * INIT_STD < float(value.std()) < 1.2 * INIT_STD
+            assert 0.8 * INIT_STD < float(value.detach().std()) < 1.2 * INIT_STD
             assert not torch.equal(value, other.get_parameter(name))
 
 
