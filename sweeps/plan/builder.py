@@ -164,7 +164,7 @@ def with_absolute_paths(study: Study, data_dir: Path | None) -> Study:
     try:
         return absolute(study, data_dir)
     except (DataError, OSError) as error:
-        raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
+        raise UserError(f"{_place_of_data(study, study.baseline)}: {error}") from error
 
 
 def task_key(arm: Arm) -> str:
@@ -185,8 +185,14 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
             try:
                 tasks[key] = arm.config.task.build(data_dir)
             except (DataError, OSError) as error:
-                raise UserError(f"{study.where('task', 'corpus')}: {error}") from error
+                raise UserError(f"{_place_of_data(study, arm)}: {error}") from error
     return tasks
+
+
+def _place_of_data(study: Study, arm: Arm) -> str:
+    """Return where a study names an arm's data: the corpus, or the task if it has none."""
+    key = ("task", "corpus") if "corpus" in type(arm.config.task).model_fields else ("task",)
+    return study.where(*key, arm=arm.name)
 
 
 def _check_workers(study: Study) -> None:

@@ -108,6 +108,28 @@ IN_YAML = {
 }
 
 
+TASK = "task: {name: language, corpus: synthetic, context_length: 16, max_bytes: 20000}"
+
+
+def asks(text: str) -> Mistake:
+    """Return the mistake of such a long-context task."""
+    return edit(TASK, f"task: {{{text}}}")
+
+
+IN_LONG_CONTEXTS = {
+    "depth in percent": asks("name: niah, depths: [0.0, 50.0]"),
+    "needle that does not fit": asks("name: niah, lengths: [128, 512]"),
+    "needle that gives nothing away": asks("name: niah, needle: The magic number is 42."),
+    "haystack with a tokenizer to be learnt": asks("name: niah, tokenizer: bpe"),
+    "chat without a template": asks("name: niah, chat: true"),
+    "unknown task of RULER": asks("name: ruler, tasks: [niah_single_2]"),
+    "too short for a task of RULER": asks("name: ruler, tasks: [niah_multikey_3], lengths: [512]"),
+    "file of InfiniteBench that is missing": asks("name: infinitebench, files: {kv_retrieval: nowhere.jsonl}"),
+    "harness on a task without text": asks("name: lm_eval, trained_on: {name: recall}"),
+    "length of a haystack beyond all time": asks("name: niah, lengths: [512, 4000000000]"),
+}
+
+
 def claim(text: str) -> Mistake:
     """Return the mistake of declaring this claim."""
     return edit("scales:", f"claims:\n  K1: {{{text}}}\nscales:")
@@ -245,6 +267,7 @@ IN_PLACES = {
 
 MISTAKES: dict[str, Mistake] = {
     **IN_THE_FILE,
+    **IN_LONG_CONTEXTS,
     **IN_YAML,
     **IN_CLAIMS,
     **IN_GRIDS,

@@ -207,8 +207,13 @@ def _decode(content: bytes, path: Path) -> str:
         raise DataError(f"{path} is not UTF-8 text (byte {error.start}); convert it first") from None
 
 
-def find_file(spec: str, data_dir: Path | None) -> Path:
+def find_file(spec: str, data_dir: Path | None, *, known_as: str | None = None) -> Path:
     """Return the absolute path of the text that `file:SPEC` names.
+
+    Args:
+        spec: A path.
+        data_dir: See `load_corpus`.
+        known_as: What the message calls it; None: a corpus.
 
     Raises:
         DataError: If there is no such file.
@@ -218,9 +223,9 @@ def find_file(spec: str, data_dir: Path | None) -> Path:
     for path in places:
         if path.is_file():
             return path.resolve()
-    looked = ", ".join(str(path) for path in places)
+    looked, name = ", ".join(str(path) for path in places), known_as or f"corpus 'file:{spec}'"
     raise DataError(
-        f"corpus 'file:{spec}': no such file. Looked for {looked}. "
+        f"{name}: no such file. Looked for {looked}. "
         "Give an absolute path, or set PHASESWEEP_DATA to the folder that holds it"
     )
 

@@ -11,6 +11,7 @@ from trainables.data.pretrained_files import is_source
 from trainables.registry import TASKS, register_task
 from trainables.tasks.base import TaskConfig
 from trainables.tasks.niah import NiahConfig
+from trainables.tasks.retrieval.config import Lengths
 
 if TYPE_CHECKING:
     from trainables.tasks.base.task import Task
@@ -33,7 +34,7 @@ class LmEvalConfig(TaskConfig):
     machine. `pass_keys` is one of this project: it is loaded at once, where those of the harness take a minute."""
     limit: int | None = Field(20, ge=1)
     """Leading items of each task, and of each length of a task that has several. None: all."""
-    max_seq_lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (512,)
+    max_seq_lengths: Lengths = (512,)
     """Most tokens of a prompt, for tasks of the harness that make theirs: RULER's, and `pass_keys`."""
     num_fewshot: int | None = Field(None, ge=0)
     """Worked examples before each question. None: as the harness's task has it."""

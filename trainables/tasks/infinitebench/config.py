@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from trainables.data.corpora import find_file
 from trainables.registry import register_task
 from trainables.tasks.retrieval import RetrievalConfig
+from trainables.tasks.retrieval.config import MAX_ITEMS, Lengths
 
 DrawnName = Literal["passkey", "number_string"]
 FileName = Literal[
@@ -37,16 +38,16 @@ class InfiniteBenchConfig(RetrievalConfig):
     files: dict[FileName, str] = {}
     """The published files of other tasks, as {task: PATH}, one line of JSON an item; a relative path is looked for
     in `PHASESWEEP_DATA`, then in the working folder."""
-    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (2048,)
+    lengths: Lengths = (2048,)
     """Most tokens of a prompt with its answer, ascending: noise has as many lines as fit (published: 5,220, about
     130 thousand tokens); a prompt from a file loses its middle."""
-    context_length: int = Field(2048, ge=16)
+    context_length: int = Field(2048, ge=16, le=10_000_000)
     """Tokens of a training sequence, which is a pass key or a number string."""
-    num_positions: int = Field(59, ge=1)
+    num_positions: int = Field(59, ge=1, le=1_000)
     """Places of the needle, evenly spaced from before the noise to after it; 1: before it."""
-    val_items: int = Field(1, ge=1)
+    val_items: int = Field(1, ge=1, le=MAX_ITEMS)
     """Items of each place; published: 5 pass keys, 10 number strings."""
-    test_items: int = Field(0, ge=0)
+    test_items: int = Field(0, ge=0, le=MAX_ITEMS)
     """As many for test; 0: no test split."""
     file_items: int | None = Field(None, ge=1)
     """Leading items of each file. None: all. They are for validation only."""
@@ -73,6 +74,9 @@ class InfiniteBenchConfig(RetrievalConfig):
 
     def with_absolute_paths(self, data_dir: Path | None) -> InfiniteBenchConfig:
         """Return the configuration with the paths of local data made absolute."""
-        files = {task: str(find_file(path, data_dir)) for task, path in self.files.items()}
+        files = {
+            task: str(find_file(path, data_dir, known_as=f"file of {task}, {path}"))
+            for task, path in self.files.items()
+        }
         found = super().with_absolute_paths(data_dir)
         return found.model_copy(update={"files": files})  # type: ignore[return-value]

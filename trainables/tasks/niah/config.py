@@ -11,6 +11,7 @@ from trainables.data.corpora import absolute_corpus, canonical_corpus, check_cor
 from trainables.registry import register_task
 from trainables.tasks.niah.wording import ANSWER, Wording
 from trainables.tasks.retrieval import RetrievalConfig
+from trainables.tasks.retrieval.config import MAX_ITEMS, Lengths
 
 NOISE = "noise"
 PERCENT = 100
@@ -23,16 +24,16 @@ class NiahConfig(RetrievalConfig):
     builds = "trainables.tasks.niah.task:NiahTask"
 
     name: Literal["niah"] = "niah"
-    context_length: int = Field(512, ge=16)
+    context_length: int = Field(512, ge=16, le=10_000_000)
     """Tokens of a training sequence: an item of any length up to that, with its needle at any depth."""
-    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (512, 1024)
+    lengths: Lengths = (512, 1024)
     """Most tokens of a prompt with its answer, ascending; the haystack has as many whole sentences as fit."""
     depths: Annotated[tuple[float, ...], Field(strict=False, min_length=1)] = (0.0, 0.5, 1.0)
     """Where in the haystack the needle is put, as fractions of its tokens, ascending, to two decimals: at the end
     of the last sentence before that place."""
-    val_items: int = Field(10, ge=1)
+    val_items: int = Field(10, ge=1, le=MAX_ITEMS)
     """Items of each length and depth."""
-    test_items: int = Field(0, ge=0)
+    test_items: int = Field(0, ge=0, le=MAX_ITEMS)
     """As many for test; 0: no test split."""
     digits: int = Field(5, ge=1, le=18)
     """Of an answer, each uniformly random."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -13,6 +13,12 @@ from trainables.tasks.base import TaskConfig
 
 if TYPE_CHECKING:
     from trainables.tasks.base.task import Task
+
+
+MAX_ITEMS = 10_000
+"""Items of one kind; making more takes hours."""
+Lengths = Annotated[tuple[Annotated[int, Field(ge=16, le=10_000_000)], ...], Field(strict=False, min_length=1)]
+"""Lengths in tokens."""
 
 
 class RetrievalConfig(TaskConfig):
@@ -26,7 +32,7 @@ class RetrievalConfig(TaskConfig):
     pretrained model."""
     chat: bool = False
     """Whether the prompt is put into the chat template of a pretrained model's tokenizer."""
-    context_length: int = Field(256, ge=16)
+    context_length: int = Field(256, ge=16, le=10_000_000)
     """Tokens of a training sequence; an item with its answer may be shorter."""
     items: Literal["fixed", "by_seed"] = "fixed"
     """`fixed`: all replicates answer the same items. `by_seed`: each seed has its own, so that replicates of a
@@ -42,13 +48,13 @@ class RetrievalConfig(TaskConfig):
     def _known_tokenizer(cls, value: str) -> str:
         if value == "bpe":
             raise ValueError(
-                "tokenizer=bpe is learnt from a training text, and this task has none; choose byte, char, or that "
-                "of a pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
+                "is learnt from a training text, and this task has none; choose byte, char, or that of a "
+                "pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
             )
         if cls.reads_any_text and value == "char":
             raise ValueError(
-                "tokenizer=char needs to know all characters, and these prompts may hold any; choose byte, or that "
-                "of a pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
+                "needs to know all characters, and these prompts may hold any; choose byte, or that of a "
+                "pretrained model, hf:PATH_OR_REPOSITORY or package:NAME"
             )
         return check_tokenizer_name(value)
 
@@ -58,7 +64,7 @@ class RetrievalConfig(TaskConfig):
         tokenizer = info.data.get("tokenizer", "hf:")
         if value and not is_source(tokenizer) and tokenizer != "hf:":
             raise ValueError(
-                "chat=true needs a tokenizer with a chat template, that of a pretrained model; "
+                "needs a tokenizer with a chat template, that of a pretrained model, and "
                 f"tokenizer={tokenizer} has none"
             )
         return value

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from trainables.registry import register_task
 from trainables.tasks.retrieval import RetrievalConfig
+from trainables.tasks.retrieval.config import MAX_ITEMS, Lengths
 
 TaskName = Literal["niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe"]
 ALL_TASKS: tuple[TaskName, ...] = ("niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe")
@@ -24,13 +25,13 @@ class RulerConfig(RetrievalConfig):
     tasks: Annotated[tuple[TaskName, ...], Field(strict=False, min_length=1)] = ALL_TASKS
     """Which ones. All but `niah_multikey_3`, `vt` and `fwe` draw words from the package wonderwords (extra
     `longcontext`). The worked example of `vt` does not fit in bytes, so with them it is left out by default."""
-    lengths: Annotated[tuple[int, ...], Field(strict=False, min_length=1)] = (2048,)
+    lengths: Lengths = (2048,)
     """Most tokens of a prompt with what is generated, ascending; published: 4,096 to 131,072."""
-    context_length: int = Field(2048, ge=16)
+    context_length: int = Field(2048, ge=16, le=10_000_000)
     """Tokens of a training sequence."""
-    val_items: int = Field(5, ge=1)
+    val_items: int = Field(5, ge=1, le=MAX_ITEMS)
     """Samples of each task and length; published: 500."""
-    test_items: int = Field(0, ge=0)
+    test_items: int = Field(0, ge=0, le=MAX_ITEMS)
     """As many for test, drawn after those; 0: no test split."""
     data_seed: int = Field(42, ge=0)
     """The published `random_seed`. With `items: by_seed` it is the replicate's seed instead."""

@@ -169,7 +169,7 @@ def test_a_damaged_file_is_refused_with_its_line(tmp_path: Path, content: str, m
         ({"tasks": []}, "tasks and files are both empty"),
         ({"tasks": ["passkey", "passkey"]}, "must differ"),
         ({"files": {"longbook_sum_eng": "x"}}, "Input should be"),
-        ({"lengths": [9, 8]}, "must ascend"),
+        ({"lengths": [900, 800]}, "must ascend"),
     ],
 )
 def test_mistakes_are_refused(fields: dict[str, Any], message: str) -> None:

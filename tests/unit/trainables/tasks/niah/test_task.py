@@ -226,7 +226,7 @@ def test_training_items_have_any_length_and_depth_and_only_the_answer_is_trained
         ({"depths": [0.5, 0.5]}, "must ascend"),
         ({"depths": [0.123]}, "two decimals"),
         ({"lengths": [200, 100]}, "must ascend"),
-        ({"lengths": [12, 100]}, "the needle does not fit: lengths=12 tokens"),
+        ({"lengths": [17, 100]}, "the needle does not fit: lengths=17 tokens"),
         ({"context_length": 17}, "the needle does not fit: context_length=17 tokens"),
         ({"needle": "The key is 42."}, "must contain {answer}"),
         ({"question": " Key? {answer}"}, "would give the answer away"),
