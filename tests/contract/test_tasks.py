@@ -160,6 +160,13 @@ def test_defect_breaks_its_contract(defect: type[LanguageTask], contract_name: s
         CHECKS[contract_name](config, defect(config, corpus))
 
 
+def test_a_configuration_that_names_other_metrics_breaks_the_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = LanguageConfig(max_bytes=5_000)
+    monkeypatch.setattr(LanguageConfig, "metric_names", ("val/bits", *(config.metric_names or ())[1:]))
+    with pytest.raises(ContractError, match=r"metric_names and the task's metrics differ: \['val/bits', "):
+        CHECKS["declaration"](config, config.build(None))
+
+
 def test_every_check_is_shown_to_fail() -> None:
     marks = inspect.unwrap(test_defect_breaks_its_contract).pytestmark
     assert {contract_name for _, contract_name in marks[0].args[1]} == CHECKS.keys()

@@ -87,13 +87,17 @@ def score(
 
 
 def check_declaration(config: TaskConfig, task: Task) -> None:
-    """The configuration must survive JSON; the metrics declared are those returned, no more, no fewer."""
+    """The configuration must survive JSON; the metrics declared are those named and returned, no more, no fewer."""
     if TASKS.parse(json.loads(json.dumps(config.model_dump(mode="json")))) != config:
         raise ContractError("the configuration does not survive being written and read")
     json.dumps(config.canonical(), allow_nan=False)
     declared = [metric.name for metric in task.metrics]
     if len(set(declared)) != len(declared):
         raise ContractError("a metric is declared twice")
+    named = config.metric_names
+    if named is not None and list(named) != declared:
+        strange = sorted(set(named) ^ set(declared))
+        raise ContractError(f"metric_names and the task's metrics differ: {strange or 'in their order'}")
     returned: set[str] = set()
     for split in task.splits:
         full = score(task, UniformModel(task.vocab_size), split)

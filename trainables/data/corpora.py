@@ -14,7 +14,7 @@ from typing import Any
 
 from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
-from trainables.data.hub import HubText, is_local_repository, load_hub
+from trainables.data.hub import HubText, check_hub, is_local_repository, load_hub
 from trainables.data.markov import DEFAULT_LENGTH, MarkovSource, synthetic_text
 
 TINY_SHAKESPEARE_SHA256 = "86c4e6aa9db7c042ec79f339dcb96d42b0075e16b8fc2e86bf0ca57e2dc565ed"
@@ -24,7 +24,21 @@ STDLIB_MAX_BYTES = 4 * 1024 * 1024
 
 EMBEDDED = ("synthetic", "stdlib")
 CATALOGUE = ("enwik8", "tiny_shakespeare", "wikitext2", "wikitext2_test")
+_FILES = {
+    "enwik8": ("enwik8",),
+    "tiny_shakespeare": ("tinyshakespeare.txt",),
+    "wikitext2": ("wikitext2/train.txt", "wikitext2/valid.txt", "wikitext2/test.txt"),
+    "wikitext2_test": ("wikitext2/test.txt",),
+}
+"""What a local copy is called in the user's folder of corpora."""
 _WIKITEXT_ON_HUB = "Salesforce/wikitext:wikitext-2-raw-v1"
+_REPOSITORIES = {
+    "enwik8": "LTCB/enwik8:enwik8-raw",
+    "tiny_shakespeare": "karpathy/tiny_shakespeare",
+    "wikitext2": _WIKITEXT_ON_HUB,
+    "wikitext2_test": _WIKITEXT_ON_HUB,
+}
+"""Where the hub has it."""
 _LICENCE_OF_WIKITEXT = {"licence": "CC BY-SA 3.0 and GFDL"}
 DECLARED_SPLITS = frozenset({"enwik8", "wikitext2"})
 """Catalogue corpora whose splits are fixed by convention: fractions have no effect on them."""
@@ -88,6 +102,34 @@ def absolute_corpus(spec: str, data_dir: Path | None) -> str:
         folder, colon, configuration = rest.partition(":")
         return f"hub:{Path(folder).expanduser().resolve()}{colon}{configuration}"
     return spec
+
+
+def check_corpus(spec: str, data_dir: Path | None) -> None:
+    """Check that a corpus exists, without reading it; what only the hub has is downloaded into its cache.
+
+    Args:
+        spec: As for `load_corpus`.
+        data_dir: As for `load_corpus`.
+
+    Raises:
+        DataError: If it does not; the message says where it was looked for.
+    """
+    prefix, _, rest = spec.partition(":")
+    if prefix == "file":
+        find_file(rest, data_dir)
+    elif prefix == "hub":
+        check_hub(rest)
+    elif spec in CATALOGUE and _local_copy(spec, data_dir) is None:
+        check_hub(_REPOSITORIES[spec], **_in_messages(spec, data_dir))
+
+
+def most_characters(spec: str, data_dir: Path | None, max_bytes: int | None) -> int | None:
+    """Return the most characters that a declared split can have, without reading the corpus; None if unknown."""
+    prefix, _, rest = spec.partition(":")
+    if prefix == "synthetic":
+        return max_bytes or DEFAULT_LENGTH
+    size = find_file(rest, data_dir).stat().st_size if prefix == "file" else None
+    return min((bound for bound in (size, max_bytes) if bound is not None), default=None)
 
 
 def load_corpus(spec: str, *, data_dir: Path | None, max_bytes: int | None = None) -> Corpus:
@@ -236,23 +278,35 @@ def _file(spec: str, data_dir: Path | None) -> Corpus:
     return Corpus(f"file:{spec}", text, provenance={"source": "file", "path": str(path)})
 
 
-def _local(data_dir: Path | None, *parts: str) -> Path | None:
-    """Return the file in the user's folder of corpora, if it is there."""
-    path = data_dir.joinpath(*parts) if data_dir is not None else None
-    return path if path is not None and path.is_file() else None
+def _local_copy(spec: str, data_dir: Path | None) -> list[Path] | None:
+    """Return the files of a known corpus in the user's folder of corpora, if all are there."""
+    missing = _missing(spec, data_dir)
+    return None if data_dir is None or missing else [data_dir / file for file in _FILES[spec]]
+
+
+def _missing(spec: str, data_dir: Path | None) -> list[str]:
+    return [file for file in _FILES[spec] if data_dir is None or not (data_dir / file).is_file()]
+
+
+def _in_messages(spec: str, data_dir: Path | None) -> dict[str, str]:
+    """Return what messages say of a known corpus that has no complete local copy."""
+    where = "PHASESWEEP_DATA/{} (PHASESWEEP_DATA is not set)" if data_dir is None else f"{data_dir}/{{}}"
+    looked = ", ".join(where.format(file) for file in _missing(spec, data_dir))
+    return {"known_as": spec, "also_looked_for": looked}
+
+
+def _hub_copy(spec: str, data_dir: Path | None) -> HubText:
+    return load_hub(_REPOSITORIES[spec], **_in_messages(spec, data_dir))
 
 
 def _tiny_shakespeare(data_dir: Path | None) -> Corpus:
-    path = _local(data_dir, "tinyshakespeare.txt")
-    if path is not None:
+    local = _local_copy("tiny_shakespeare", data_dir)
+    if local is not None:
+        (path,) = local
         text = _decode(_read(path, "tiny_shakespeare"), path)
         provenance: dict[str, Any] = {"source": "file", "path": str(path.resolve())}
     else:
-        found = load_hub(
-            "karpathy/tiny_shakespeare",
-            known_as="tiny_shakespeare",
-            also_looked_for=_place(data_dir, "tinyshakespeare.txt"),
-        )
+        found = _hub_copy("tiny_shakespeare", data_dir)
         # The hub's copy is split 90/5/5; joined again it must equal the original, byte for byte.
         text = "".join((found.train, found.val or "", found.test or ""))
         provenance = found.provenance
@@ -268,31 +322,22 @@ def _tiny_shakespeare(data_dir: Path | None) -> Corpus:
 
 def _wikitext2(data_dir: Path | None) -> Corpus:
     """Raw WikiText-2. It must have its declared training split; no other text is used instead."""
-    names = ("train.txt", "valid.txt", "test.txt")
-    paths = [_local(data_dir, "wikitext2", name) for name in names]
-    found = [path for path in paths if path is not None]
-    if len(found) == len(names):
-        train, val, test = (_decode(_read(path, "wikitext2"), path) for path in found)
-        provenance = {"source": "files", "path": str(found[0].parent.resolve()), **_LICENCE_OF_WIKITEXT}
-        return Corpus("wikitext2", train, val, test, provenance)
-    missing = [name for name, path in zip(names, paths, strict=True) if path is None]
-    found_on_hub = load_hub(
-        _WIKITEXT_ON_HUB,
-        known_as="wikitext2",
-        also_looked_for=", ".join(_place(data_dir, f"wikitext2/{file}") for file in missing),
-    )
-    return _from_hub("wikitext2", found_on_hub, _LICENCE_OF_WIKITEXT)
+    local = _local_copy("wikitext2", data_dir)
+    if local is None:
+        return _from_hub("wikitext2", _hub_copy("wikitext2", data_dir), _LICENCE_OF_WIKITEXT)
+    train, val, test = (_decode(_read(path, "wikitext2"), path) for path in local)
+    provenance = {"source": "files", "path": str(local[0].parent.resolve()), **_LICENCE_OF_WIKITEXT}
+    return Corpus("wikitext2", train, val, test, provenance)
 
 
 def _wikitext2_test(data_dir: Path | None) -> Corpus:
     """The test split of raw WikiText-2 as a whole text."""
-    path = _local(data_dir, "wikitext2", "test.txt")
-    if path is not None:
+    local = _local_copy("wikitext2_test", data_dir)
+    if local is not None:
+        (path,) = local
         provenance = {"source": "file", "path": str(path.resolve()), **_LICENCE_OF_WIKITEXT}
         return Corpus("wikitext2_test", _decode(_read(path, "wikitext2_test"), path), provenance=provenance)
-    found = load_hub(
-        _WIKITEXT_ON_HUB, known_as="wikitext2_test", also_looked_for=_place(data_dir, "wikitext2/test.txt")
-    )
+    found = _hub_copy("wikitext2_test", data_dir)
     return Corpus("wikitext2_test", found.test or "", provenance={**found.provenance, **_LICENCE_OF_WIKITEXT})
 
 
@@ -301,12 +346,13 @@ def _enwik8(data_dir: Path | None) -> Corpus:
 
     A cut that would fall inside a character moves to its end (at most 3 bytes).
     """
-    path = _local(data_dir, "enwik8")
-    if path is not None:
+    local = _local_copy("enwik8", data_dir)
+    if local is not None:
+        (path,) = local
         content = _read(path, "enwik8")
         provenance: dict[str, Any] = {"source": "file", "path": str(path.resolve())}
     else:
-        found = load_hub("LTCB/enwik8:enwik8-raw", known_as="enwik8", also_looked_for=_place(data_dir, "enwik8"))
+        found = _hub_copy("enwik8", data_dir)
         content, provenance = found.train.encode("utf-8"), found.provenance
     if len(content) != ENWIK8_BYTES:
         raise DataError(f"corpus 'enwik8': {len(content):,} bytes instead of {ENWIK8_BYTES:,}: not the original")
@@ -326,8 +372,3 @@ def _character_end(content: bytes, cut: int) -> int:
 
 def _from_hub(name: str, found: HubText, extra: Mapping[str, str] = MappingProxyType({})) -> Corpus:
     return Corpus(name, found.train, found.val, found.test, {**found.provenance, **extra})
-
-
-def _place(data_dir: Path | None, name: str) -> str:
-    """Return where a local copy was looked for."""
-    return f"PHASESWEEP_DATA/{name} (PHASESWEEP_DATA is not set)" if data_dir is None else str(data_dir / name)

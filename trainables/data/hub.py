@@ -53,10 +53,8 @@ def load_hub(spec: str, *, known_as: str | None = None, also_looked_for: str | N
     name = known_as or f"hub:{spec}"
     repository, _, wanted = spec.partition(":")
     if is_local_repository(repository):
-        folder = Path(repository).expanduser().resolve()
+        folder = _local_folder(repository, name)
         provenance: dict[str, Any] = {"source": "parquet folder", "path": str(folder)}
-        if not folder.is_dir():
-            raise DataError(f"corpus '{name}': no folder {folder}")
     else:
         folder = _download(repository, wanted, name, also_looked_for)
         provenance = {
@@ -65,16 +63,58 @@ def load_hub(spec: str, *, known_as: str | None = None, also_looked_for: str | N
             "branch": PARQUET_BRANCH,
             "revision": folder.name,  # the cache names a snapshot by the commit that the branch resolved to
         }
-    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
-    configuration = _choose_configuration(files, wanted, name)
+    configuration = _choose_configuration(_parquet_files(folder), wanted, name)
     texts, column = _read_splits(folder, configuration, name)
     provenance |= {"configuration": configuration, "column": column}
     return HubText(texts["train"], texts.get("val"), texts.get("test"), provenance)
 
 
+def check_hub(spec: str, *, known_as: str | None = None, also_looked_for: str | None = None) -> None:
+    """Check that the text of a hub data set, or a local folder, exists; nothing is read.
+
+    What the hub's cache lacks is downloaded into it.
+
+    Args:
+        spec: As for `load_hub`.
+        known_as: As for `load_hub`.
+        also_looked_for: As for `load_hub`.
+
+    Raises:
+        DataError: If it does not.
+    """
+    name = known_as or f"hub:{spec}"
+    repository, _, wanted = spec.partition(":")
+    if is_local_repository(repository):
+        _choose_configuration(_parquet_files(_local_folder(repository, name)), wanted, name)
+    elif not _is_cached(repository, wanted):
+        _download(repository, wanted, name, also_looked_for)
+
+
+def _local_folder(repository: str, name: str) -> Path:
+    folder = Path(repository).expanduser().resolve()
+    if not folder.is_dir():
+        raise DataError(
+            f"corpus '{name}': no folder {folder}; name a folder with parquet files, or a repository OWNER/NAME"
+        )
+    return folder
+
+
+def _parquet_files(folder: Path) -> list[str]:
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*.parquet"))
+
+
+def _is_cached(repository: str, wanted: str) -> bool:
+    """Return whether the hub's cache has a copy, without network access."""
+    try:
+        _snapshot(repository, wanted or "default", is_offline=True)
+    except (OSError, ValueError):  # no copy, or no name of a repository
+        return False
+    return True
+
+
 def _download(repository: str, wanted: str, name: str, also_looked_for: str | None) -> Path:
     """Fetch one configuration of the parquet branch and return its snapshot in the hub's cache."""
-    from huggingface_hub import HfApi, snapshot_download
+    from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]
 
     problem, configuration = "", wanted or "default"
@@ -87,13 +127,7 @@ def _download(repository: str, wanted: str, name: str, also_looked_for: str | No
         files = [sibling.rfilename for sibling in info.siblings or ()]
         configuration = _choose_configuration(files, wanted, name) or ""
     try:
-        snapshot = snapshot_download(
-            repository,
-            repo_type="dataset",
-            revision=PARQUET_BRANCH,
-            allow_patterns=[f"{configuration}/**" if configuration else "**.parquet"],
-            local_files_only=bool(problem),
-        )
+        return _snapshot(repository, configuration, is_offline=bool(problem))
     except (HTTPError, OSError, ValueError) as error:
         hub = f"the hub ({problem or _one_line(error)})"
         places = ", ".join(filter(None, [also_looked_for, "the hub's cache (HF_HOME)", hub]))
@@ -103,6 +137,19 @@ def _download(repository: str, wanted: str, name: str, also_looked_for: str | No
             f"'{repository}'; without one, {fix}, or set HF_HOME to a cache that has it. "
             "The corpus 'synthetic' needs neither"
         ) from None
+
+
+def _snapshot(repository: str, configuration: str, *, is_offline: bool) -> Path:
+    """Return the copy in the hub's cache, offline as it is and otherwise up to date; "": of all configurations."""
+    from huggingface_hub import snapshot_download
+
+    snapshot = snapshot_download(
+        repository,
+        repo_type="dataset",
+        revision=PARQUET_BRANCH,
+        allow_patterns=[f"{configuration}/**" if configuration else "**.parquet"],
+        local_files_only=is_offline,
+    )
     return Path(snapshot)
 
 

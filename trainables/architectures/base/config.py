@@ -64,6 +64,11 @@ class ArchitectureConfig(NamedConfig):
         return frozenset()
 
     @property
+    def min_trained_parameters(self) -> int:
+        """Fewest trainable parameters of the model, as far as fields alone tell."""
+        return 0
+
+    @property
     def libraries_mib(self) -> float:
         """Memory that a worker's process takes for libraries which only this configuration imports, MiB."""
         return 0.0
@@ -92,6 +97,14 @@ class ArchitectureConfig(NamedConfig):
     def with_absolute_paths(self) -> ArchitectureConfig:
         """Return the same configuration with every path absolute, because workers run in other folders."""
         return self
+
+    def check_files(self) -> None:
+        """Check, without PyTorch and without reading them, that the files exist from which models are built.
+
+        Raises:
+            ValueError: If one does not; the message says what to do.
+        """
+        return
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the backbone that has to be trained first; None if there is none.

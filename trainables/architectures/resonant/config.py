@@ -36,7 +36,7 @@ from trainables.architectures.resonant.fields import (
 )
 from trainables.architectures.resonant.probes import PROBES
 from trainables.architectures.resonant.published import completed
-from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, is_source, source_hash
+from trainables.data.pretrained_files import HUGGING_FACE, absolute_source, find_source, is_source, source_hash
 from trainables.registry import register_architecture
 
 if TYPE_CHECKING:
@@ -331,6 +331,11 @@ class ResonantConfig(BackboneConfig):
         return set(OF_BACKBONE) - read
 
     @property
+    def min_trained_parameters(self) -> int:
+        """None of a backbone that is given, or frozen."""
+        return 0 if self.is_hugging_face or self.is_frozen else super().min_trained_parameters
+
+    @property
     def shardable(self) -> bool:
         """Never: gates are scalars, and blocks are called by `run`."""
         return False
@@ -340,6 +345,11 @@ class ResonantConfig(BackboneConfig):
         if not self.is_hugging_face:
             return self
         return self.model_copy(update={"backbone": absolute_source(self.backbone)})
+
+    def check_files(self) -> None:
+        """Check that a Hugging Face backbone is on this machine: a plan downloads nothing."""
+        if self.is_hugging_face:
+            find_source(self.backbone, fetch=False)
 
     def to_pretrain(self) -> ArchitectureConfig | None:
         """Return the transformer whose weights become the backbone."""

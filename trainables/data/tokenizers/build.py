@@ -29,6 +29,18 @@ def absolute_tokenizer(spec: str) -> str:
     return absolute_source(spec) if is_source(spec) else spec
 
 
+def check_tokenizer(spec: str) -> None:
+    """Check that the files of a pretrained tokenizer exist; the others need none.
+
+    Raises:
+        DataError: If they do not.
+    """
+    if is_source(spec):
+        from trainables.data.tokenizers.pretrained import find_tokenizer
+
+        find_tokenizer(spec)
+
+
 def build_tokenizer(
     name: str, *, corpus_text: tuple[str, ...], training_text: str, bpe_vocab_size: int
 ) -> Tokenizer:

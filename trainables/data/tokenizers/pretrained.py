@@ -121,6 +121,18 @@ def load_pretrained(source: str) -> PretrainedTokenizer:
     Raises:
         DataError: If there is none.
     """
+    return PretrainedTokenizer(find_tokenizer(source))
+
+
+def find_tokenizer(source: str) -> Path:
+    """Return the file of a pretrained model's tokenizer.
+
+    Args:
+        source: See `pretrained_files`.
+
+    Raises:
+        DataError: If there is none.
+    """
     try:
         folder = find_source(source, weights=False)
     except ValueError as error:
@@ -131,4 +143,4 @@ def load_pretrained(source: str) -> PretrainedTokenizer:
             f"tokenizer '{source}': {folder} has no {TOKENIZER_FILE}; load it with transformers' AutoTokenizer "
             "and write it there with save_pretrained"
         )
-    return PretrainedTokenizer(file)
+    return file

@@ -41,6 +41,23 @@ class TaskConfig(NamedConfig):
         """Return the same configuration with every path absolute, because workers run in other folders."""
         return self
 
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """Names of the task's metrics, if its fields alone decide them: a study is checked by them before anything
+        is loaded. None: they are known only when the task is built."""
+        return None
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check, without PyTorch and without reading them, that the data exist and suffice.
+
+        Args:
+            data_dir: As for `build`.
+
+        Raises:
+            DataError: If they do not; the message says what to do.
+        """
+        return
+
     @abstractmethod
     def build(self, data_dir: Path | None) -> Task:
         """Load the data and return the task.

@@ -13,6 +13,14 @@ FIRST_SYMBOL = 3
 """As published: symbols are tokens 3 to 19 of 20."""
 
 
+RATES = ("copy_accuracy", "copy_exact_match")
+
+
+def other_metric(name: str, num_symbols: int) -> str:
+    """Return the name of a rate in examples with another number of symbols."""
+    return f"{name}_symbols_{num_symbols}"
+
+
 @register_task("copy", version=1)
 class CopyConfig(SyntheticConfig):
     """Copying: immediately as published, after a delay as corrected.
@@ -78,6 +86,12 @@ class CopyConfig(SyntheticConfig):
     def microbatch_invariant(self) -> bool:
         """False if the sequences of a batch have different numbers of symbols."""
         return self.lengths == "equal" or self._has_one_length
+
+    @property
+    def score_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Scores of the copy; both rates also with other numbers of symbols."""
+        others = tuple(other_metric(name, number) for number in self.scored_symbols for name in RATES)
+        return (*RATES, "copy_nats_per_token"), others
 
     @classmethod
     def contract_configs(cls) -> list[Self]:

@@ -27,7 +27,7 @@ from torch.nn.utils.rnn import pad_sequence
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Split
-from trainables.tasks.copying.config import FIRST_SYMBOL, CopyConfig
+from trainables.tasks.copying.config import FIRST_SYMBOL, RATES, CopyConfig, other_metric
 from trainables.tasks.synthetic.task import Examples, MetricSpec, SyntheticTask, answer_scores, as_batch, at_targets
 
 BLANK = 0
@@ -119,7 +119,7 @@ class CopyTask(SyntheticTask[Examples]):
             ),
             *(
                 MetricSpec(
-                    _other_metric(name, number),
+                    other_metric(name, number),
                     f"{name} of other examples, with {number} symbols",
                     chance,
                     examples=self._num_others(split, number),
@@ -147,7 +147,7 @@ class CopyTask(SyntheticTask[Examples]):
             at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))
             part = {**options, "batch_size": min(options["batch_size"], at_once)}
             other = self._score_all(model, examples, **part)
-            found |= {_other_metric(name, number): other[name] for name in ("copy_accuracy", "copy_exact_match")}
+            found |= {other_metric(name, number): other[name] for name in RATES}
         return found
 
     def references(self) -> dict[str, dict[str, float]]:
@@ -155,8 +155,8 @@ class CopyTask(SyntheticTask[Examples]):
         symbol, echo = 1 / self._num_different, float(self.config.fidelity == "as_published")
         guessed = {"copy_accuracy": symbol, "copy_exact_match": symbol**self.config.num_symbols}
         for number in self.config.scored_symbols:
-            guessed[_other_metric("copy_accuracy", number)] = symbol
-            guessed[_other_metric("copy_exact_match", number)] = symbol**number
+            guessed[other_metric("copy_accuracy", number)] = symbol
+            guessed[other_metric("copy_exact_match", number)] = symbol**number
         scores = {
             "guess among symbols": {**guessed, "copy_nats_per_token": math.log(self._num_different)},
             "echo": dict.fromkeys(guessed, echo),
@@ -165,7 +165,3 @@ class CopyTask(SyntheticTask[Examples]):
             model: {f"{split}/{name}": value for split in self.splits for name, value in metrics.items()}
             for model, metrics in scores.items()
         }
-
-
-def _other_metric(name: str, num_symbols: int) -> str:
-    return f"{name}_symbols_{num_symbols}"

@@ -54,6 +54,11 @@ class FactsConfig(SyntheticConfig):
         """Number of things in one example, as few as possible."""
         return math.ceil(self.num_facts / self.owners_per_example)
 
+    @property
+    def score_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Scores of the answer."""
+        return ("fact_exact_match", "fact_letter_accuracy", "fact_nats_per_token"), ()
+
     @classmethod
     def contract_configs(cls) -> list[Self]:
         """Return a small task."""

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from trainables.registry import register_task
 from trainables.tasks.needle.layout import MIN_RESERVED, NUM_DEPTHS, QUERY_SYMBOLS, Layout
+from trainables.tasks.needle.names import FIRST_ECHO, depth_metric, echo_names, retrieval_names
 from trainables.tasks.synthetic import SyntheticConfig
 
 AS_PUBLISHED: dict[str, Any] = {
@@ -91,6 +92,13 @@ class NeedleConfig(SyntheticConfig):
         """The published loss trains unscored positions to repeat the input, and its hit rate rewards that."""
         broken = {"loss"} if self.retrieval_weight and self.query else set()
         return frozenset(broken | ({"echo"} if self.fidelity == "as_published" else set()))
+
+    @property
+    def score_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The published scores, and those of what is generated; that also by depth."""
+        retrieved = retrieval_names(self.top_k) if self.query else ()
+        depths = map(depth_metric, range(NUM_DEPTHS if self.query else 0))
+        return (*echo_names(self.top_k), *retrieved), (FIRST_ECHO, *depths)
 
     @classmethod
     def contract_configs(cls) -> list[Self]:

@@ -9,17 +9,9 @@ from torch import Tensor
 
 from trainables.metric import Split
 from trainables.tasks.needle.layout import NUM_DEPTHS, Layout
+from trainables.tasks.needle.names import FIRST_ECHO, FIRST_EXAMPLES, depth_metric
 from trainables.tasks.scoring import at_least, half_of
 from trainables.tasks.synthetic.task import MetricSpec
-
-FIRST_EXAMPLES = 50
-"""Held-out examples over which the published hit rate is taken."""
-FIRST_ECHO = f"echo_rate_first{FIRST_EXAMPLES}"
-
-
-def depth_metric(depth: int) -> str:
-    """Return the name of the exact match at depth `depth` of the context, counted from 0."""
-    return f"needle_exact_match_depth_{depth + 1}"
 
 
 def _echo_kinds(layout: Layout, vocab_size: int, top_k: int) -> list[MetricSpec]:

@@ -28,13 +28,8 @@ from trainables.tasks.base.task import Task
 from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.examples import NeedleExamples, draw
 from trainables.tasks.needle.layout import NUM_DEPTHS
-from trainables.tasks.needle.metrics import (
-    FIRST_ECHO,
-    FIRST_EXAMPLES,
-    depth_metric,
-    kinds,
-    reference_scores,
-)
+from trainables.tasks.needle.metrics import kinds, reference_scores
+from trainables.tasks.needle.names import FIRST_ECHO, FIRST_EXAMPLES, depth_metric
 from trainables.tasks.needle.scores import score_examples
 from trainables.tasks.scoring import mean_nats, perplexity
 from trainables.tasks.synthetic.task import MetricSpec, SyntheticTask

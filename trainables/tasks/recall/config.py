@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 from trainables.registry import register_task
 from trainables.tasks.recall.layout import Filler, Layout
+from trainables.tasks.recall.names import NUM_DISTANCES, SCORES, distance_metric, pairs_metric
 from trainables.tasks.synthetic import SyntheticConfig
 
 AS_PUBLISHED: dict[str, Any] = {
@@ -103,6 +104,12 @@ class RecallConfig(SyntheticConfig):
     def withholds_answers(self) -> bool:
         """Whether a query is followed by filler, not by its answer."""
         return self.answers == "withheld"
+
+    @property
+    def score_names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Scores of the answers; the accuracy also by distance and by number of pairs."""
+        distances = (distance_metric(quarter) for quarter in range(NUM_DISTANCES))
+        return SCORES, (*distances, *map(pairs_metric, self.scored_pairs))
 
     @classmethod
     def contract_configs(cls) -> list[Self]:

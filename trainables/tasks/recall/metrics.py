@@ -17,19 +17,8 @@ from torch import Tensor
 from trainables.metric import Split
 from trainables.tasks.recall.examples import RecallExamples
 from trainables.tasks.recall.layout import Layout
+from trainables.tasks.recall.names import NUM_DISTANCES, distance_metric, pairs_metric
 from trainables.tasks.synthetic.task import MetricSpec
-
-NUM_DISTANCES = 4
-
-
-def distance_metric(quarter: int) -> str:
-    """Return the name of the accuracy in quarter `quarter`, counted from 0, of the distances."""
-    return f"recall_accuracy_distance_{quarter + 1}"
-
-
-def pairs_metric(num_pairs: int) -> str:
-    """Return the name of the accuracy in examples with `num_pairs` pairs."""
-    return f"recall_accuracy_pairs_{num_pairs}"
 
 
 def by_distance(distance_NQ: Tensor) -> tuple[Tensor, ...]:

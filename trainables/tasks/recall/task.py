@@ -25,7 +25,8 @@ from trainables.metric import Split
 from trainables.tasks.base.task import Task
 from trainables.tasks.recall.config import RecallConfig
 from trainables.tasks.recall.examples import RecallExamples, draw
-from trainables.tasks.recall.metrics import by_distance, distance_metric, kinds, pairs_metric, reference_scores
+from trainables.tasks.recall.metrics import by_distance, kinds, reference_scores
+from trainables.tasks.recall.names import distance_metric, pairs_metric
 from trainables.tasks.synthetic.task import MetricSpec, SyntheticTask, answer_scores, at_targets
 
 

@@ -37,6 +37,26 @@ class SyntheticConfig(TaskConfig):
         """Every example has equally many scored positions."""
         return True
 
+    @property
+    def score_names(self) -> tuple[tuple[str, ...], tuple[str, ...]] | None:
+        """Names of the metrics without their split: those of a split and of its subset, and those of a whole split
+        only. None: only the task itself knows them."""
+        return None
+
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """The scores of each held-out split and its subset."""
+        if self.score_names is None:
+            return None
+        of_any, of_whole = self.score_names
+        splits = ("val", "test") if self.num_test else ("val",)
+        return tuple(
+            f"{part}/{name}"
+            for split in splits
+            for part, names in ((split, (*of_any, *of_whole)), (f"{split}_subset", of_any))
+            for name in names
+        )
+
     def build(self, data_dir: object) -> Task:
         """Draw the held-out examples, and the training examples if they are fixed."""
         task: Task = self.built_class()(self)

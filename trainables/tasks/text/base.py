@@ -16,7 +16,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,30 +31,6 @@ from trainables.metric import Metric, Split
 from trainables.tasks.base.task import Task
 from trainables.tasks.scoring import check_request, mean_nats, perplexity, token_nats
 from trainables.tasks.text.config import TextConfig
-
-UNITS = (
-    ("nats_per_token", "nats/token", "mean negative log-likelihood of a token"),
-    ("bits_per_char", "bits/character", "negative log-likelihood in bits, per character"),
-    ("bits_per_byte", "bits/byte", "negative log-likelihood in bits, per byte of UTF-8"),
-    ("perplexity", "perplexity", "exp of the mean nats per token; incomparable between tokenizers"),
-)
-
-
-def split_text(corpus: Corpus, *, val_fraction: float, test_fraction: float) -> dict[str, str]:
-    """Return the text of `train`, `val` and, if there is one, `test`; for the convention see the module."""
-    text, texts = corpus.train, {}
-    val_fraction = val_fraction if corpus.val is None else 0.0
-    test_fraction = test_fraction if corpus.test is None else 0.0
-    # Rounded, because 1 - .05 - .05 is .8999999999999999 and would move the split by one character.
-    train_end = int(len(text) * round(1 - val_fraction - test_fraction, 12))
-    test_start = len(text) - int(len(text) * test_fraction)
-    texts["train"] = text[:train_end]
-    texts["val"] = text[train_end:test_start] if corpus.val is None else corpus.val
-    if corpus.test is not None:
-        texts["test"] = corpus.test
-    elif test_fraction > 0:
-        texts["test"] = text[test_start:]
-    return texts
 
 
 @dataclass
@@ -82,10 +58,10 @@ class TextTotal:
 class TextTask(Task):
     """A corpus, split and tokenized. Subclasses define the sequences."""
 
-    units: ClassVar[tuple[tuple[str, str, str], ...]] = UNITS
-    """Name, unit and meaning of each metric; lower is better."""
+    config: TextConfig
 
     def __init__(self, config: TextConfig, corpus: Corpus, texts: dict[str, str]) -> None:
+        self.config = config
         self.corpus = corpus
         self.texts = texts
         self.tokenizer: Tokenizer = build_tokenizer(
@@ -131,11 +107,11 @@ class TextTask(Task):
                     Metric(
                         name=f"{split}{suffix}/{name}",
                         unit=unit,
-                        direction="minimise",
+                        direction=direction,
                         meaning=f"{meaning}; {split} split, {part}",
                         chance=chance.get(f"{split}/{name}", float(self.vocab_size)),
                     )
-                    for name, unit, meaning in self.units
+                    for name, unit, meaning, direction in self.config.units
                 ]
         return tuple(declared)
 
@@ -148,7 +124,7 @@ class TextTask(Task):
     @property
     def primary_metric(self) -> str:
         """Bits per character where tokens are characters, else bits per byte."""
-        return "val/bits_per_char" if self.tokenizer.name == "char" else "val/bits_per_byte"
+        return f"val/{self.config.unit}"
 
     def held_out(self, num_sequences: int) -> Batch:
         """Return up to `num_sequences` evenly spaced validation sequences of full length."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -11,14 +13,29 @@ from trainables.data.corpora import (
     DECLARED_SPLITS,
     absolute_corpus,
     canonical_corpus,
+    check_corpus,
     check_corpus_name,
     load_corpus,
+    most_characters,
 )
+from trainables.data.errors import DataError
 from trainables.data.pretrained_files import is_source
-from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer_name
+from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer, check_tokenizer_name
+from trainables.metric import Split
 from trainables.registry import register_task
 from trainables.schema import Schema
 from trainables.tasks.base import TaskConfig
+from trainables.tasks.text.metrics import (
+    LEAST_BANDS,
+    LINE_UNITS,
+    SAMPLE_MEASURES,
+    UNITS,
+    Measure,
+    band_metric,
+    drift_metric,
+    ripple_metric,
+)
+from trainables.tasks.text.splits import split_points
 
 if TYPE_CHECKING:
     from trainables.tasks.base.task import Task
@@ -26,11 +43,16 @@ if TYPE_CHECKING:
 MAX_NGRAM = 4
 MIN_TOKENS = 2
 """Fewest tokens of a line: one to read and one to predict."""
+MIN_HELD_OUT_TOKENS = 3
+"""Of a scored split: the distribution of the synthetic text is defined after two characters."""
 SYNTHETIC_BREAK = "a"
 
 
 class TextConfig(TaskConfig):
     """The text, its splits and its tokenizer."""
+
+    units: ClassVar[tuple[Measure, ...]] = UNITS
+    """The metrics of each split."""
 
     corpus: str = "synthetic"
     """`synthetic[:SEED]`, `stdlib`, `tiny_shakespeare`, `wikitext2`, `wikitext2_test` (its test split alone, for a
@@ -64,6 +86,31 @@ class TextConfig(TaskConfig):
                 "less than 1: the rest is trained on"
             )
         return self
+
+    @property
+    def unit(self) -> str:
+        """The metric to compare by: bits per character where tokens are characters, else bits per byte."""
+        return "bits_per_char" if self.tokenizer == "char" else "bits_per_byte"
+
+    @property
+    def held_out_splits(self) -> tuple[Split, ...] | None:
+        """The held-out splits; None if only the corpus itself says which there are."""
+        if self.corpus.startswith("hub:"):
+            return None
+        return ("val", "test") if self.corpus in DECLARED_SPLITS or self.test_fraction else ("val",)
+
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """The units of each held-out split and its subset."""
+        if self.held_out_splits is None:
+            return None
+        parts = [f"{split}{suffix}" for split in self.held_out_splits for suffix in ("", "_subset")]
+        return tuple(f"{part}/{measure.name}" for part in parts for measure in self.units)
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check that the corpus exists, and the files of a pretrained tokenizer."""
+        check_corpus(self.corpus, data_dir)
+        check_tokenizer(self.tokenizer)
 
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result.
@@ -170,6 +217,59 @@ class LanguageConfig(TextConfig):
         """Every position of a training sequence is scored."""
         return True
 
+    @property
+    def metric_names(self) -> tuple[str, ...] | None:
+        """Those of every text; with longer windows also by position, and with samples also their measures."""
+        units = super().metric_names
+        if units is None or self.held_out_splits is None:
+            return None
+        bands = 0 if self.evaluation_length is None else math.ceil(self.evaluation_length / self.context_length)
+        longer = [*(band_metric(self.unit, number + 1) for number in range(bands)), drift_metric(self.unit)]
+        if bands >= LEAST_BANDS:
+            longer.append(ripple_metric(self.unit))
+        return (
+            *units,
+            *(f"{split}/{name}" for split in self.held_out_splits for name in longer if bands),
+            *(f"val/{measure.name}" for measure in SAMPLE_MEASURES if self.samples),
+        )
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check also that the text can be long enough."""
+        super().check_files(data_dir)
+        most = most_characters(self.corpus, data_dir, self.max_bytes)
+        if most is None:
+            return
+        splits = {"train": most, "val": most}
+        if self.tokenizer == "char" and self.held_out_splits is not None and self.corpus not in DECLARED_SPLITS:
+            train_end, test_start = split_points(
+                most, val_fraction=self.val_fraction, test_fraction=self.test_fraction
+            )
+            # Rounding can give the validation split of a shorter text one character more.
+            splits = {"train": train_end, "val": test_start - train_end + 1}
+        self.check_lengths(splits, known="has at most")
+
+    def check_lengths(self, tokens: Mapping[str, int], *, known: str = "has") -> None:
+        """Check that every split is long enough.
+
+        Args:
+            tokens: Of each split.
+            known: `has`, or `has at most` if that is all that is known.
+
+        Raises:
+            DataError: If one is too short.
+        """
+        for split, number in tokens.items():
+            held_out = "evaluation_length" if self.passage_tokens is None else "passage_tokens"
+            name = "context_length" if split == "train" else held_out
+            length = getattr(self, name)
+            needed = MIN_HELD_OUT_TOKENS if length is None else length + 1
+            reason = "" if length is None else f" ({name}={length}, and one to predict)"
+            if number < needed:
+                raise DataError(
+                    f"corpus '{self.corpus}': the {split} split {known} {number} tokens and needs "
+                    f"{needed}{reason}; use a longer text or change val_fraction, test_fraction or max_bytes"
+                )
+
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with an explicit stride."""
         fields = {**super().canonical(), "stride": self.stride or self.context_length}
@@ -183,6 +283,7 @@ class LanguageConfig(TextConfig):
 class LinesConfig(TextConfig):
     """The lines of a corpus, each padded to the same length."""
 
+    units = LINE_UNITS
     builds = "trainables.tasks.text.lines:LinesTask"
     name: Literal["lines"] = "lines"
     fidelity: Literal["as_published", "corrected"] = "corrected"

@@ -31,51 +31,35 @@ from torch import Tensor
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.data.corpora import Corpus
-from trainables.data.errors import DataError
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Metric, Split
 from trainables.randomness import generator
 from trainables.tasks.scoring import evenly_spaced, token_nats
-from trainables.tasks.text.base import TextTask, TextTotal, split_text
+from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.metrics import LEAST_BANDS, band_metric, drift_metric, ripple_metric
 from trainables.tasks.text.ngrams import reference_scores
 from trainables.tasks.text.samples import FILE_NAME, Sampler
-
-MIN_HELD_OUT_TOKENS = 3
-"""Of a scored split: the distribution of the synthetic text is defined after two characters."""
-LEAST_BANDS = 3
-"""Fewest bands of which one has two neighbours."""
+from trainables.tasks.text.splits import split_text
 
 
 class LanguageTask(TextTask):
     """A tokenized corpus; for the conventions see the module."""
 
+    config: LanguageConfig
+
     def __init__(self, config: LanguageConfig, corpus: Corpus) -> None:
         texts = split_text(corpus, val_fraction=config.val_fraction, test_fraction=config.test_fraction)
         super().__init__(config, corpus, texts)
-        self.config = config
         self.context_length = config.context_length
         self.stride = config.stride or config.context_length
         self.tokens = {split: self._compact(text) for split, text in self.texts.items()}
-        self._check_lengths()
+        config.check_lengths({split: len(tokens) for split, tokens in self.tokens.items()})
         self._sampler = None
         if config.samples is not None:
             self._sampler = Sampler(config.samples, self.tokens["val"], self.tokenizer, self.max_length)
         # A view of every training sequence and its next token: a batch is one gather.
         self._sequences = self.tokens["train"].unfold(0, self.context_length + 1, 1)
-
-    def _check_lengths(self) -> None:
-        for split, tokens in self.tokens.items():
-            held_out = "evaluation_length" if self.config.passage_tokens is None else "passage_tokens"
-            name = "context_length" if split == "train" else held_out
-            length = getattr(self.config, name)
-            needed = MIN_HELD_OUT_TOKENS if length is None else length + 1
-            reason = "" if length is None else f" ({name}={length}, and one to predict)"
-            if len(tokens) < needed:
-                raise DataError(
-                    f"corpus '{self.config.corpus}': the {split} split has {len(tokens)} tokens and needs "
-                    f"{needed}{reason}; use a longer text or change val_fraction, test_fraction or max_bytes"
-                )
 
     def for_seed(self, seed: int) -> LanguageTask:
         """Return the task with the passages of this seed, if it has any."""
@@ -146,45 +130,36 @@ class LanguageTask(TextTask):
         starts = () if longest is None else range(0, longest, length)
         return tuple(slice(start, min(start + length, self.max_length)) for start in starts)
 
-    @property
-    def _unit(self) -> str:
-        """The unit of the primary metric, in which bands are scored."""
-        return self.primary_metric.partition("/")[2]
-
     def _band_metrics(self, split: Split) -> list[Metric]:
         """Declare the score of each band, the difference of the last to the first, and how they go up and down."""
         if not self._bands:
             return []
         bits = math.log2(self.vocab_size)
-        unit = "bits/character" if self._unit == "bits_per_char" else "bits/byte"
+        unit = "bits/character" if self.config.unit == "bits_per_char" else "bits/byte"
         windows_NT = self._long_windows(split)[:, 1:]
         where = f"{split} split, {len(windows_NT):,} windows of {self.max_length} tokens"
         declared = []
         for number, band in enumerate(self._bands, start=1):
             total = self._total(torch.device("cpu"))
             self._count(total, windows_NT[:, band].flatten())
-            units = total.chars if self._unit == "bits_per_char" else total.num_bytes
+            units = total.chars if self.config.unit == "bits_per_char" else total.num_bytes
             declared.append(
                 Metric(
-                    name=f"{split}/{self._unit}_band_{number}",
+                    name=f"{split}/{band_metric(self.config.unit, number)}",
                     unit=unit,
                     direction="minimise",
-                    meaning=f"{self._unit} at positions {band.start + 1} to {band.stop}; {where}",
+                    meaning=f"{self.config.unit} at positions {band.start + 1} to {band.stop}; {where}",
                     chance=bits * total.tokens / units,
                 )
             )
-        shapes = {"drift": "in the last band minus that in the first"}
+        unit_name = self.config.unit
+        shapes = {drift_metric(unit_name): "in the last band minus that in the first"}
         if len(self._bands) >= LEAST_BANDS:
-            shapes["ripple"] = "of a band minus the mean of its two neighbours, root mean square"
-        return declared + [
-            Metric(
-                name=f"{split}/{self._unit}_{name}",
-                unit=unit,
-                direction="minimise",
-                meaning=f"{self._unit} {meaning}; {where}",
-            )
-            for name, meaning in shapes.items()
-        ]
+            shapes[ripple_metric(unit_name)] = "of a band minus the mean of its neighbours, root mean square"
+        for name, meaning in shapes.items():
+            described = f"{unit_name} {meaning}; {where}"
+            declared.append(Metric(name=f"{split}/{name}", unit=unit, direction="minimise", meaning=described))
+        return declared
 
     def _long_windows(self, split: Split) -> Tensor:
         """Return every whole window, including the token after it, as a view."""
@@ -226,11 +201,13 @@ class LanguageTask(TextTask):
             for total, band in zip(totals, self._bands, strict=True):
                 total.nats += nats_BT[:, band].sum()
                 self._count(total, targets_BT[:, band].flatten())
-        values = [total.metrics(split)[f"{split}/{self._unit}"] for total in totals]
-        found = {f"{split}/{self._unit}_band_{number}": value for number, value in enumerate(values, start=1)}
-        found[f"{split}/{self._unit}_drift"] = values[-1] - values[0]
+        unit = self.config.unit
+        values = [total.metrics(split)[f"{split}/{unit}"] for total in totals]
+        found = {f"{split}/{band_metric(unit, number)}": value for number, value in enumerate(values, start=1)}
+        found[f"{split}/{drift_metric(unit)}"] = values[-1] - values[0]
         if len(values) >= LEAST_BANDS:
-            found[f"{split}/{self._unit}_ripple"] = float(np.sqrt(np.mean((np.diff(values, n=2) / 2) ** 2)))
+            ripple = float(np.sqrt(np.mean((np.diff(values, n=2) / 2) ** 2)))
+            found[f"{split}/{ripple_metric(unit)}"] = ripple
         return found
 
     @torch.no_grad()

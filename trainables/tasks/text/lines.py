@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,19 +30,11 @@ from trainables.data.errors import DataError
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Split
 from trainables.tasks.scoring import evenly_spaced, perplexity, token_nats
-from trainables.tasks.text.base import UNITS, TextTask, TextTotal, split_text
+from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import MIN_TOKENS, LinesConfig
+from trainables.tasks.text.metrics import LINE_UNITS, UNITS
 from trainables.tasks.text.ngrams import reference_scores
-
-_EXTRA_UNITS = (
-    ("perplexity_with_padding", "perplexity", "exp of the mean nats of the next token, padding included"),
-    ("unshifted_perplexity", "perplexity", "exp of the mean nats of the token just read: an echo"),
-    (
-        "unshifted_perplexity_with_padding",
-        "perplexity",
-        "exp of the mean nats of the token just read, padding included: an echo, the published perplexity",
-    ),
-)
+from trainables.tasks.text.splits import split_text
 
 
 @dataclass
@@ -76,11 +68,10 @@ class _LinesTotal(TextTotal):
 class LinesTask(TextTask):
     """Lines of one length; for the conventions see the module."""
 
-    units: ClassVar[tuple[tuple[str, str, str], ...]] = (*UNITS, *_EXTRA_UNITS)
+    config: LinesConfig
 
     def __init__(self, config: LinesConfig, corpus: Corpus) -> None:
         whole = split_text(corpus, val_fraction=config.val_fraction, test_fraction=config.test_fraction)
-        self.config = config
         self.context_length = config.context_length
         super().__init__(
             config, corpus, {split: _first_lines(split, text, config) for split, text in whole.items()}
@@ -165,7 +156,7 @@ class LinesTask(TextTask):
 
     def _total(self, device: torch.device) -> _LinesTotal:
         zero = torch.zeros((), dtype=torch.float64, device=device)
-        published = {name: _Mean(zero.clone()) for name, _, _ in _EXTRA_UNITS}
+        published = {unit.name: _Mean(zero.clone()) for unit in LINE_UNITS[len(UNITS) :]}
         return _LinesTotal(zero.clone(), published=published)
 
     def _add(self, total: TextTotal, logits_BTV: Tensor, batch: Batch) -> None:

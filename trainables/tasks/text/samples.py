@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -16,28 +15,10 @@ from trainables.metric import Metric
 from trainables.randomness import generator as stream
 from trainables.tasks.generation import generate
 from trainables.tasks.text.config import MAX_NGRAM, SamplesConfig
+from trainables.tasks.text.metrics import SAMPLE_MEASURES
 from trainables.tasks.text.sample_metrics import distinct_share, divergence_bits, repeated_share
 
 FILE_NAME = "samples.txt"
-
-
-class _Measure(NamedTuple):
-    name: str
-    unit: str
-    direction: Literal["minimise", "maximise", "none"]
-    meaning: str
-
-
-_MEASURES = (
-    _Measure(
-        "sample_repeated_4grams", "share", "minimise", "4-grams of tokens that stood earlier in the same sample"
-    ),
-    _Measure(
-        "sample_distinct_2grams", "share", "none", "different 2-grams of tokens in all samples, of all 2-grams"
-    ),
-    _Measure("sample_unigram_kl", "bits", "minimise", "divergence of the samples' tokens from the held-out text's"),
-    _Measure("sample_bigram_kl", "bits", "minimise", "divergence of the samples' 2-grams from the held-out text's"),
-)
 
 
 class Sampler:
@@ -70,7 +51,7 @@ class Sampler:
         """Metrics of validation samples."""
         return tuple(
             Metric(name=f"val/{name}", unit=unit, direction=direction, meaning=meaning)
-            for name, unit, direction, meaning in _MEASURES
+            for name, unit, meaning, direction in SAMPLE_MEASURES
         )
 
     def draw(self, model: LanguageModel, device: torch.device) -> Tensor:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from trainables.data import corpora, hub
-from trainables.data.corpora import check_corpus_name, load_corpus
+from trainables.data.corpora import check_corpus, check_corpus_name, load_corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
 from trainables.tasks.text.config import LanguageConfig
@@ -344,6 +344,28 @@ def test_hub_copy_in_the_cache_serves_without_network(
     assert offline == online
 
 
+def test_a_check_fetches_what_the_cache_lacks_and_then_asks_nobody(fake_hub: ThreadingHTTPServer) -> None:
+    check_corpus("hub:someone/text", None)
+    asked = list(HubHandler.requests)
+    check_corpus("hub:someone/text", None)
+    assert asked
+    assert HubHandler.requests == asked
+
+
+def test_a_check_finds_what_is_there_and_reads_nothing(tmp_path: Path) -> None:
+    write_repository(tmp_path / "repository", "raw")
+    (tmp_path / "enwik8").write_text("far too short", encoding="utf-8")
+    for spec in ("synthetic:3", "stdlib", "enwik8", f"hub:{tmp_path}/repository:raw"):
+        check_corpus(spec, tmp_path)
+    for spec, message in (
+        ("file:nowhere.txt", "no such file"),
+        ("hub:./nowhere", "no folder"),
+        (f"hub:{tmp_path}/repository:row", "no configuration 'row'; known: raw"),
+    ):
+        with pytest.raises(DataError, match=message):
+            check_corpus(spec, tmp_path)
+
+
 def test_hub_names_what_it_does_not_have(fake_hub: ThreadingHTTPServer) -> None:
     with pytest.raises(DataError, match="no configuration 'small'; known: default, large"):
         load_corpus("hub:someone/text:small", data_dir=None)
@@ -355,10 +377,13 @@ def test_hub_names_what_it_does_not_have(fake_hub: ThreadingHTTPServer) -> None:
 
 @pytest.mark.parametrize("spec", ["tiny_shakespeare", "wikitext2", "enwik8", "hub:someone/text"])
 def test_no_network_is_one_message_within_seconds(tmp_path: Path, no_hub: None, spec: str) -> None:
+    with pytest.raises(DataError) as checked:
+        check_corpus(spec, tmp_path)
     began = time.monotonic()
     with pytest.raises(DataError) as caught:
         load_corpus(spec, data_dir=tmp_path)
     assert time.monotonic() - began < 5
+    assert str(checked.value) == str(caught.value)
     message = str(caught.value)
     assert message.startswith(f"corpus '{spec}' was not found. Looked for it in ")
     assert "HF_HOME" in message and "\n" not in message

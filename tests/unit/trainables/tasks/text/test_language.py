@@ -21,9 +21,9 @@ from trainables.contract.tasks import TwoTokenModel, UniformModel, score
 from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
-from trainables.tasks.text.base import split_text
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.language import LanguageTask
+from trainables.tasks.text.splits import split_text
 
 
 class Recorder(UniformModel):
