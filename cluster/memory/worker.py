@@ -15,12 +15,6 @@ from trainables.config.trial import TrialConfig
 from trainables.tasks.base.task import Task
 
 
-def micro_batch_size(config: TrialConfig, resources: ResourceConfig) -> int:
-    """Return the sequences in one forward pass of a worker."""
-    share = config.budget.batch_size // resources.workers
-    return min(resources.micro_batch_size or share, share)
-
-
 @dataclass(frozen=True)
 class _TaskFacts:
     """The facts of a task that sizes depend on, and the task itself, so that its id is not reused."""
@@ -93,7 +87,7 @@ class Estimates:
             "context_length": task.context_length,
             "max_length": task.max_length,
             "answer_length": task.answer_length,
-            "micro_batch_size": micro_batch_size(config, resources),
+            "micro_batch_size": resources.micro_batch_of(config.budget.batch_size),
             "held_out_sequences": self._of(task).held_out_sequences,
             "device": device,
         }

@@ -136,12 +136,9 @@ def estimate(
     arm: Annotated[str | None, typer.Option("--arm", help="Shrink this arm; by default the largest.")] = None,
 ) -> None:
     """Show where trials' memory goes, and what would shrink it. Starts nothing."""
-    from sweeps.studies.resolve import load_study
-
-    resolved = load_study(*study)  # before the line below imports PyTorch
     from sweeps.cli import estimate
 
-    estimate.estimate(output, resolved, arm=arm)
+    estimate.estimate(output, study, arm=arm)
 
 
 @verb

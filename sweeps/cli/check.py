@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -13,15 +13,15 @@ from sweeps.console import Output, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
 from sweeps.plan.data_dir import data_dir_from_environment
 from sweeps.studies.plugins import load_plugin
-from trainables.contract.architectures import examine_architecture
-from trainables.contract.finding import Finding, Outcome
-from trainables.contract.tasks import examine_task
 from trainables.data.errors import DataError
 from trainables.plugins.files import last_line_in, registered_by
 from trainables.plugins.packages import installed, load_distribution
 from trainables.plugins.rules import PluginError
 from trainables.registry import ARCHITECTURES, Plugin, Registry
 from trainables.schema import NamedConfig
+
+if TYPE_CHECKING:
+    from trainables.contract.finding import Finding, Outcome
 
 _OUTCOME_LABELS: dict[Outcome, str] = {
     "passed": "passed",
@@ -131,6 +131,9 @@ def _configurations(plugin: Plugin, registry: Registry[Any], name: str) -> list[
 
 
 def _findings(registry: Registry[Any], config: Any) -> Iterable[Finding]:
+    from trainables.contract.architectures import examine_architecture  # both import PyTorch
+    from trainables.contract.tasks import examine_task
+
     if registry is ARCHITECTURES:
         return examine_architecture(config)
     try:

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.table import Table
 
-from cluster.memory.estimate import MemoryEstimate
-from cluster.memory.worker import Estimates, micro_batch_size
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
-from sweeps.plan.builder import load_tasks, plan_units, task_key, with_absolute_paths
+from sweeps.plan.checks import checked
 from sweeps.plan.data_dir import data_dir_from_environment
-from sweeps.plan.size_limits import check_sizes
+from sweeps.plan.units import PlannedArm
+from sweeps.studies.catalogue import StudyArguments
+from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
-from trainables.tasks.base.task import Task
+
+if TYPE_CHECKING:
+    from cluster.memory.estimate import MemoryEstimate
+    from cluster.memory.worker import Estimates
+    from trainables.tasks.base.task import Task
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context", "total")
 HEADERS = ("params", "grads", "optim", "activ", "work", "context", "total")
@@ -77,12 +81,12 @@ class Change:
         }
 
 
-def estimate(output: Output, study: Study, *, arm: str | None = None) -> None:
+def estimate(output: Output, arguments: StudyArguments, *, arm: str | None = None) -> None:
     """Print the sizes of a study's trials, largest first, and what would shrink one of them.
 
     Args:
         output: Where to print.
-        study: The study; it need not fit on this machine.
+        arguments: The study; it need not fit on this machine.
         arm: The arm whose changes to list; None: the largest one.
 
     Raises:
@@ -90,21 +94,24 @@ def estimate(output: Output, study: Study, *, arm: str | None = None) -> None:
     """
     logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it logs at import which optional kernels it lacks
     data_dir = data_dir_from_environment()
-    check_sizes(study)
-    study = with_absolute_paths(study, data_dir)
+    study = load_study(*arguments)
     _check_arm(study, arm)
-    tasks = load_tasks(study, data_dir)
-    sizes = _sizes(study, tasks)
+    study = checked(study, None, data_dir)
+    from cluster.memory.worker import Estimates  # from here on PyTorch is needed
+    from sweeps.plan.sizing import load_tasks, plan_units, task_key
+
+    tasks, estimates = load_tasks(study, data_dir), Estimates()
+    sizes = _sizes(plan_units(study, tasks, estimates).arms)
     chosen = arm or sizes[0].arms[0]
     before = next(size.memory for size in sizes if chosen in size.arms)
     config = next(one.config for one in study.arms if one.name == chosen)
     task = next(tasks[task_key(one)] for one in study.arms if one.name == chosen)
-    changes = _changes(config, task, study.resources, before)
+    changes = _changes(config, task, study.resources, before, estimates)
     described = {
         "study": study.name,
         "scale": study.scale,
         "device": "cuda" if study.resources.gpus_per_trial else "cpu",
-        "micro_batch_size": micro_batch_size(config, study.resources),
+        "micro_batch_size": study.resources.micro_batch_of(config.budget.batch_size),
         "sizes": [size.to_json() for size in sizes],
         "arm": chosen,
         "changes": [change.to_json() for change in changes],
@@ -128,10 +135,10 @@ def _check_arm(study: Study, arm: str | None) -> None:
         raise UserError(f"--arm {arm}: study '{study.name}' has no such arm; {nearest(arm, names)}")
 
 
-def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
+def _sizes(arms: Iterable[PlannedArm]) -> list[Size]:
     """Return the distinct sizes, the largest first."""
     together: dict[MemoryEstimate, list[tuple[str, int]]] = {}
-    for planned in plan_units(study, tasks, Estimates()).arms:
+    for planned in arms:
         together.setdefault(planned.memory, []).append((planned.arm.name, planned.num_parameters))
     found = [
         Size(
@@ -144,9 +151,10 @@ def _sizes(study: Study, tasks: dict[str, Task]) -> list[Size]:
     return sorted(found, key=lambda size: -size.memory.total_mib)
 
 
-def _changes(config: TrialConfig, task: Task, resources: ResourceConfig, before: MemoryEstimate) -> list[Change]:
+def _changes(
+    config: TrialConfig, task: Task, resources: ResourceConfig, before: MemoryEstimate, estimates: Estimates
+) -> list[Change]:
     """Return the possible changes of a trial, with the memory that it would then need."""
-    estimates = Estimates()
     found = []
     for setting, meaning, changed, asked in _alternatives(config, resources):
         memory = estimates.of_worker(changed, task, asked)
@@ -159,7 +167,7 @@ def _alternatives(
     config: TrialConfig, resources: ResourceConfig
 ) -> Iterator[tuple[str, str, TrialConfig, ResourceConfig]]:
     """Yield (setting, meaning, configuration, resources) of every change that is possible."""
-    whole = micro_batch_size(config, resources)
+    whole = resources.micro_batch_of(config.budget.batch_size)
     noise = "" if config.architecture.microbatch_invariant else "its noise is drawn for each part of the batch"
     for divisor in () if depends_on_split(config) else (2, 4):
         if whole >= divisor:

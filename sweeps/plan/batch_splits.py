@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from cluster.memory.worker import micro_batch_size
 from sweeps.errors import UserError
-from sweeps.plan.dependencies import backbones
+from sweeps.plan.dependencies import trained_arms
 from sweeps.studies.study import Study
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
@@ -24,8 +23,9 @@ def check_batch_splits(study: Study) -> None:
         UserError: For the first such arm.
     """
     resources = study.resources
-    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
-        whole, part = arm.config.budget.batch_size, micro_batch_size(arm.config, resources)
+    for arm in trained_arms(study):
+        whole = arm.config.budget.batch_size
+        part = resources.micro_batch_of(whole)
         dependent_part = depends_on_split(arm.config) if part < whole else ""
         if dependent_part:
             key, fix = _setting(resources, whole)

@@ -1,98 +1,27 @@
-"""The configurations of a search: how a point of its space becomes one, and how much memory any of them needs."""
+"""The configurations that a search proposes, planned."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
-import itertools
 import json
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pydantic import ValidationError
-
 from analysis.records.description import MetricInfo
 from analysis.records.searching import Rung, SearchedArm, SearchInfo
 from search_spaces.dimensions import Dimension
-from search_spaces.space import InvalidPointError, SearchSpace
 from sweeps.errors import UserError, nearest
-from sweeps.fields import merge, nest
+from sweeps.plan.corners import Point, config_at
 from sweeps.plan.rungs import RungError, rungs_of
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.search_schema import SearchSpec
-from sweeps.studies.study import Arm, Study
+from sweeps.studies.study import Study
 from trainables.architectures.base.parameters import count_parameters
-from trainables.config.trial import TrialConfig, config_id
+from trainables.config.trial import config_id
 from trainables.tasks.base.task import Task
-
-MAX_CORNERS = 64
-NUM_DRAWS = 32
-"""Points of a space with more corners than `MAX_CORNERS` that are sized: its two outermost corners, and so many."""
-
-Point = Mapping[str, Any]
-
-
-def config_at(config: TrialConfig, point: Point) -> TrialConfig:
-    """Return a configuration with the fields of a point.
-
-    Raises:
-        InvalidPointError: If it is not valid.
-    """
-    fields = config.model_dump(mode="json")
-    for name, value in point.items():
-        fields = merge(fields, nest(name, list(value) if isinstance(value, tuple) else value))
-    try:
-        return TrialConfig.model_validate(fields)
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise InvalidPointError(str(first["msg"]).removeprefix("Value error, ")) from error
-
-
-def in_words(point: Point) -> str:
-    """Return a point as text."""
-    return ", ".join(f"{name}={_short(value)}" for name, value in point.items())
-
-
-def _short(value: Any) -> str:
-    return f"{value:.4g}" if type(value) is float else str(value)
-
-
-def corners(space: SearchSpace) -> list[dict[str, Any]]:
-    """Return points that reach the ends of every dimension: all corners, or some if there are many."""
-    found = list(itertools.islice(space.grid(2), MAX_CORNERS + 1))
-    if len(found) <= MAX_CORNERS:
-        return found
-    draw = random.Random(0)
-    outermost = (space.at([end] * len(space)) for end in (0.0, 1.0 - 2**-53))
-    return [*(point for point in outermost if point is not None), *(space.sample(draw) for _ in range(NUM_DRAWS))]
-
-
-def corner_arms(study: Study) -> dict[str, tuple[Arm, ...]]:
-    """Return, for each searched arm, arms at the corners of its space.
-
-    Raises:
-        UserError: If one is no valid configuration.
-    """
-    if study.search is None:
-        return {}
-    by_name = {arm.name: arm for arm in study.arms}
-    return {
-        one.arm: tuple(_corner(by_name[one.arm], point, study.search) for point in corners(one.space))
-        for one in study.search.arms
-    }
-
-
-def _corner(arm: Arm, point: dict[str, Any], search: StudySearch) -> Arm:
-    try:
-        return replace(arm, config=config_at(arm.config, point))
-    except InvalidPointError as error:
-        raise UserError(
-            f"{search.where('space')}: arm '{arm.name}' with {in_words(point)} is no valid configuration: {error}; "
-            "narrow a field, or refuse such points under space.forbid"
-        ) from error
 
 
 @dataclass

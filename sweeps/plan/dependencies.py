@@ -11,11 +11,12 @@ from typing import NamedTuple
 from analysis.records.replicates import Key
 from sweeps.errors import UserError, nearest
 from sweeps.studies.study import Arm, Study
-from trainables.config.initial_weights import RESUME
+from trainables.config.initial_weights import RESUME, ResumeConfig
 from trainables.config.trial import TrialConfig
-from trainables.training.initial_weights import WeightSourceError, check_weights, sha256_of
+from trainables.training.archives import damage, sha256_of
 
 _CONFIG_ID = re.compile(r"[0-9a-f]{12}")
+_NAME_WEIGHTS = "name a weights.pt (see resources.keep_weights)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,36 +65,42 @@ def backbones(study: Study) -> dict[str, Backbone]:
     return found
 
 
+def trained_arms(study: Study) -> tuple[Arm, ...]:
+    """Return everything that is trained: the backbones, then the arms."""
+    return (*(backbone.arm for backbone in backbones(study).values()), *study.arms)
+
+
 def backbone_key(arm: Arm) -> str:
     """Return a key that is equal for arms with the same backbone; empty for arms that need none trained."""
     config, pretraining = arm.config.backbone, arm.config.pretraining
     return "" if config is None or pretraining is None else f"{config.model_dump_json()}/{pretraining.seed}"
 
 
-def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished: Mapping[Key, bool]) -> Dependency:
-    """Return the dependency of an arm with `resume_from`.
-
-    Args:
-        study: The study.
-        arm: The arm.
-        known: The config_id of every arm that it may name.
-        finished: The replicates with a result in the study's results folder, and whether their weights exist.
+def check_sources(study: Study) -> None:
+    """Refuse arms that start with weights of no arm, of no configuration, or in no file of weights.
 
     Raises:
-        UserError: If there is no such configuration or file.
+        UserError: If there is such an arm, or if arms start with each other.
     """
-    resume = arm.config.resume_from
-    assert resume is not None
-    where = f"{study.where('resume_from', 'source', arm=arm.name)}={resume.source} (arm '{arm.name}')"
-    if resume.arm is not None:
-        if resume.arm not in known:
-            raise UserError(f"{where}: no arm '{resume.arm}'; {nearest(resume.arm, known)}")
-        return Dependency(role=RESUME, config_id=known[resume.arm])
-    if resume.config_id is not None:
-        _check_results(resume.config_id, study, where, known, finished)
-        return Dependency(role=RESUME, config_id=resume.config_id)
-    file = Path(resume.source).expanduser()
-    file = (file if file.is_absolute() else study.file.parent / file).resolve()
+    names = [arm.name for arm in study.arms]
+    for arm in topological_order(study):
+        resume = arm.config.resume_from
+        if resume is None:
+            continue
+        where = _where(study, arm, resume)
+        if resume.arm is not None:
+            if resume.arm not in names:
+                raise UserError(f"{where}: no arm '{resume.arm}'; {nearest(resume.arm, names)}")
+        elif resume.config_id is not None:
+            if not _CONFIG_ID.fullmatch(resume.config_id):
+                raise UserError(
+                    f"{where}: a configuration id has 12 hexadecimal digits; `phasesweep plan` lists them"
+                )
+        else:
+            _check_file(_file(study, resume), where)
+
+
+def _check_file(file: Path, where: str) -> None:
     try:
         exists = file.is_file()
     except OSError:  # such as a name that is too long
@@ -103,11 +110,48 @@ def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished
             f"{where}: no file {file}; write arm:NAME, id:CONFIG_ID, or the path of a weights.pt (a study with "
             "resources.keep_weights: true leaves one in each replicate's folder)"
         )
+    if problem := damage(file):
+        raise UserError(f"{where}: {file} cannot be read: {problem}; {_NAME_WEIGHTS}")
+
+
+def resume_dependency(study: Study, arm: Arm, known: Mapping[str, str], finished: Mapping[Key, bool]) -> Dependency:
+    """Return the dependency of an arm with `resume_from`; see `check_sources` for what is known of it.
+
+    Args:
+        study: The study.
+        arm: The arm.
+        known: The config_id of every arm that it may name.
+        finished: The replicates with a result in the study's results folder, and whether their weights exist.
+
+    Raises:
+        UserError: If the configuration has no weights, or the file holds none.
+    """
+    from trainables.training.initial_weights import WeightSourceError, check_weights  # imports PyTorch
+
+    resume = arm.config.resume_from
+    assert resume is not None
+    where = _where(study, arm, resume)
+    if resume.arm is not None:
+        return Dependency(role=RESUME, config_id=known[resume.arm])
+    if resume.config_id is not None:
+        _check_results(resume.config_id, study, where, known, finished)
+        return Dependency(role=RESUME, config_id=resume.config_id)
+    file = _file(study, resume)
     try:
         check_weights(file)
     except WeightSourceError as error:
-        raise UserError(f"{where}: {error}; name a weights.pt (see resources.keep_weights)") from error
+        raise UserError(f"{where}: {error}; {_NAME_WEIGHTS}") from error
     return Dependency(role=RESUME, file=file, sha256=sha256_of(file))
+
+
+def _where(study: Study, arm: Arm, resume: ResumeConfig) -> str:
+    return f"{study.where('resume_from', 'source', arm=arm.name)}={resume.source} (arm '{arm.name}')"
+
+
+def _file(study: Study, resume: ResumeConfig) -> Path:
+    """Return the file that `resume_from` names; relative to the study's."""
+    file = Path(resume.source).expanduser()
+    return (file if file.is_absolute() else study.file.parent / file).resolve()
 
 
 def _check_results(
@@ -115,8 +159,6 @@ def _check_results(
 ) -> None:
     if config_id in known.values():
         return
-    if not _CONFIG_ID.fullmatch(config_id):
-        raise UserError(f"{where}: a configuration id has 12 hexadecimal digits; `phasesweep plan` lists them")
     lacking = [seed for seed in study.seeds if (config_id, seed) not in finished]
     if lacking:
         ids = sorted({key[0] for key in finished})

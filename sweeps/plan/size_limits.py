@@ -13,10 +13,11 @@ from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import pack
 from sweeps.errors import UserError
 from sweeps.fields import flatten
-from sweeps.plan.dependencies import backbones
+from sweeps.plan.dependencies import trained_arms
 from sweeps.studies.study import Arm, Study
+from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
-from trainables.layers.order_parameters import NULL_DRAWS
+from trainables.layers.fields import NULL_DRAWS
 
 MAX_REPEATED = 1_000
 """Most layers, blocks or steps of integration: each is built or run separately."""
@@ -30,6 +31,8 @@ UNKNOWN_MACHINE_MIB = 2**26
 """Memory of the largest machine where the inventory is unknown: 64 TiB."""
 
 _FLOAT, _TOKEN = 4, 8
+_BYTES_OF_TRAINING = {"adamw": 4 * _FLOAT, "adamw_8bit": 2 * _FLOAT + 2}
+"""Of a parameter: itself, its gradient and the optimiser's state."""
 _GIB = 2**30
 
 
@@ -114,9 +117,14 @@ def check_sizes(study: Study, inventory: Inventory | None = None) -> None:
         _check_request(study, inventory)
         memories = [machine.memory_mib for machine in inventory.machines]
         largest_mib = max([*memories, *(gpu.memory_mib or UNKNOWN_MACHINE_MIB for gpu in inventory.gpus)])
-    for arm in (*(backbone.arm for backbone in backbones(study).values()), *study.arms):
+    for arm in trained_arms(study):
         sizes = {**_sizes(arm.config), **flatten(study.resources.model_dump(), "resources.")}
-        for field, problem in (*_exceeding_memory(sizes, largest_mib), *_too_many(sizes)):
+        problems = (
+            *_exceeding_memory(sizes, largest_mib),
+            *_too_many(sizes),
+            *_too_large(arm.config, study.resources, largest_mib),
+        )
+        for field, problem in problems:
             raise UserError(f"{_place(study, arm, field)}={sizes[field]}: {problem} (arm '{arm.name}')")
 
 
@@ -164,6 +172,21 @@ def _exceeding_memory(sizes: dict[str, Any], largest_mib: int) -> Iterator[tuple
                 f"takes more than {taken} GiB, and the largest machine has {largest_mib / 1024:.0f} GiB; "
                 "choose a smaller number",
             )
+
+
+def _too_large(config: TrialConfig, resources: ResourceConfig, largest_mib: int) -> Iterator[tuple[str, str]]:
+    """Yield the model's width if its parameters alone take too much memory in training: here nothing is crude."""
+    if not config.budget.steps:
+        return
+    each = _BYTES_OF_TRAINING[config.optimizer.name]
+    shards = resources.workers if resources.sharding == "fsdp" else 1
+    gib = config.architecture.min_trained_parameters * each / (shards * _GIB)
+    if gib > largest_mib / 1024:
+        yield (
+            "architecture.d_model",
+            f"training its parameters takes more than {gib:.3g} GiB, and the largest machine has "
+            f"{largest_mib / 1024:.0f} GiB; choose a smaller model",
+        )
 
 
 def _too_many(sizes: dict[str, Any]) -> Iterator[tuple[str, str]]:

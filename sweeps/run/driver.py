@@ -22,6 +22,7 @@ from cluster.inventory import Inventory, hypothetical_inventory, local_inventory
 from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
+from sweeps.plan.checks import checked
 from sweeps.plan.data_dir import data_dir_from_environment
 from sweeps.plan.outlook import outlook
 from sweeps.plan.plan import Plan
@@ -138,20 +139,25 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
     study = load_study(name, scale, [*packed, *sets])
     folder = ResultsFolder.find(results_root(), study.name, study.scale, study.overrides)
     data_dir = data_dir_from_environment()
-    machine = inventory() if gpus is None else _hypothetical(gpus)
+    machine = _inventory(gpus)
+    study = checked(study, machine, data_dir)
     reader = JournalReader(folder.journal)
     reader.poll(final=True)
+    if gpus is None and ray_address() is None and study.resources.gpus_per_trial:
+        machine = with_contexts(machine)  # takes seconds
     from sweeps.plan.builder import build_plan  # imports PyTorch
 
     plan = build_plan(study, machine, data_dir, reader.view.state, folder)
     return Prepared(name, study, plan, folder, machine, reader)
 
 
-def inventory() -> Inventory:
-    """Return the resources for trials: this machine, or the cluster in RAY_ADDRESS."""
+def _inventory(gpus: str | None) -> Inventory:
+    """Return the resources for trials: hypothetical GPUs, this machine, or the cluster in RAY_ADDRESS."""
+    if gpus is not None:
+        return _hypothetical(gpus)
     address = ray_address()
     if address is None:
-        return with_contexts(local_inventory())
+        return local_inventory()
     from cluster.connection.session import cluster_nodes
 
     try:

@@ -9,7 +9,6 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import STEP, Claim, ClaimError
-from analysis.records.description import MetricInfo
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
 from sweeps.studies.yaml_file import YamlSource
@@ -73,19 +72,22 @@ def _located_in(source: YamlSource, claim_id: str) -> Iterator[None]:
         raise UserError(f"{source.where(('claims', claim_id, error.field))}: {error}") from error
 
 
-def check_metrics(study: Study, metrics: Iterable[MetricInfo]) -> None:
+def check_claimed_metrics(study: Study, directions: Mapping[str, str | None]) -> None:
     """Check that every metric of a claim exists, and that the metric of every comparison has a direction.
+
+    Args:
+        study: The study.
+        directions: Of every metric; None if it is not known yet.
 
     Raises:
         UserError: If not.
     """
-    known = {metric.name: metric for metric in metrics}
     for claim in study.claims:
         for name in claim.metric_names:
-            if name not in known:
+            if name not in directions:
                 field = "metric" if name in (claim.metric or "").split(" - ") else "over"
-                raise _located(study, claim, field, f"unknown metric '{name}'; {nearest(name, known)}")
-        has_side = claim.metric in known and known[claim.metric].direction != "none"
+                raise _located(study, claim, field, f"unknown metric '{name}'; {nearest(name, directions)}")
+        has_side = directions.get(claim.metric or "", "none") != "none"
         if claim.kind in {"superiority", "non_inferiority", "pairwise"} and not (has_side or claim.direction):
             message = f"missing; '{claim.metric}' has no better side, so say lower or higher"
             raise _located(study, claim, "direction", message)

@@ -45,9 +45,14 @@ MISTAKES: tuple[tuple[str, ...], ...] = (
     ("plan", "quickstart", "--gpus", "many"),
     ("plan", "quickstart", "--set", "architecture.d_modl=3"),
     ("plan", "quickstart", "--set", "task.corpus=file:nowhere.txt"),
+    ("plan", "quickstart", "--set", "task.tokenizer=hf:./nowhere"),
     ("plan", "quickstart", "--set", "budget.steps=1000000000000"),
+    ("plan", "quickstart", "--set", "architecture.d_model=131072"),
+    ("plan", "quickstart", "--set", "resources.cpus_per_trial=4096"),
+    ("estimate", "quickstart", "--arm", "kuramotto"),
+    ("check", "nowhere.py"),
 )
-"""What users get wrong. All but the last three are found before PyTorch is imported."""
+"""What users get wrong: every kind is found before PyTorch is imported."""
 
 
 class Cost(NamedTuple):

@@ -68,6 +68,7 @@ IN_THE_FILE = {
     "no baseline": edit("role: baseline, ", ""),
     "two baselines": edit("kuramoto: {architecture", "kuramoto: {role: baseline, architecture"),
     "unknown metric": edit("seeds: 2", "seeds: 2\nmetric: val/bits_per_chr"),
+    "metric of a split that is not there": edit("seeds: 2", "seeds: 2\nmetric: test/bits_per_char"),
     "contrast of an unknown arm": edit(
         "scales:", "contrasts:\n- {arm: kuramto, against: transformer, meaning: phases}\nscales:"
     ),
@@ -213,6 +214,16 @@ IN_OVERRIDES = {
     "missing corpus file": sets("task.corpus=file:nowhere.txt"),
     "unknown corpus": sets("task.corpus=tiny_shakespere"),
     "hub repository without a name": sets("task.corpus=hub:"),
+    "folder of texts that is not there": sets("task.corpus=hub:./nowhere"),
+    "tokenizer that is not there": sets("task.tokenizer=hf:./nowhere"),
+    "backbone that is not there": edit(
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", "{name: resonant, backbone: 'hf:./nowhere'}"
+    ),
+    "start from no arm": sets("arms.kuramoto.resume_from.source=arm:trnsformer"),
+    "start from no configuration": sets("arms.kuramoto.resume_from.source=id:abc"),
+    "start from no file": sets("arms.kuramoto.resume_from.source=weights.pt"),
+    "start from a file without weights": sets("arms.kuramoto.resume_from.source=tiny.yaml"),
+    "parts of a batch that compute something else": sets("task.name=lines", "resources.micro_batch_size=2"),
     "workers that do not divide the batch": sets("resources.workers=3"),
     "one worker with a share of the model": sets("resources.sharding=fsdp"),
     "no time for a report": sets("resources.report_timeout_seconds=0"),

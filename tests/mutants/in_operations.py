@@ -101,7 +101,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="damaged_checkpoint_met_for_ever",
         meaning="a checkpoint that a power loss has torn crashes every later attempt, or is continued with a hole",
         file="trainables/training/checkpoints.py",
-        old="if damage := _damage(path):",
+        old="if problem := damage(path):",
         new="if damage := '':",
         caught_by=f"{_ATTEMPT}::test_a_damaged_checkpoint_is_set_aside_and_training_starts_from_the_first_step",
     ),

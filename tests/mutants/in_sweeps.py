@@ -8,6 +8,7 @@ _JOURNAL, _JOURNAL_TESTS = "sweeps/store/journal.py", "tests/unit/sweeps/store/t
 _LEASES, _LEASES_TESTS = "sweeps/store/leases.py", "tests/unit/sweeps/store/test_leases.py"
 _PLAN, _PLAN_TESTS = "sweeps/plan/plan.py", "tests/property/test_plans.py"
 _DRAFT, _RESOLVE_TESTS = "sweeps/studies/draft.py", "tests/unit/sweeps/studies/test_resolve.py"
+_APP_TESTS = "tests/unit/sweeps/cli/test_app.py"
 _TRACKING_TESTS = "tests/integration/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -18,6 +19,47 @@ MUTANTS: tuple[Mutant, ...] = (
         old="from trainables.layers.fields import Positions",
         new="from trainables.layers.positions import Positions",
         caught_by="tests/unit/sweeps/cli/test_reading_verbs.py::test_every_study_is_resolved_without_pytorch",
+    ),
+    Mutant(
+        name="files_checked_by_the_task",
+        meaning="a missing corpus is found only after PyTorch's import",
+        file="sweeps/plan/checks.py",
+        old="            arm.config.task.check_files(data_dir)\n",
+        new="            arm.config.task.canonical()\n",
+        caught_by=f"{_APP_TESTS}::test_mistakes_are_found_before_pytorch_is_imported",
+    ),
+    Mutant(
+        name="metrics_checked_by_the_task",
+        meaning="a misspelt metric is found only after PyTorch's import",
+        file="sweeps/plan/checks.py",
+        old="    if names := study.baseline.config.task.metric_names:\n",
+        new="    if not study.metric and (names := study.baseline.config.task.metric_names):\n",
+        caught_by=f"{_APP_TESTS}::test_mistakes_are_found_before_pytorch_is_imported",
+    ),
+    Mutant(
+        name="gpu_opened_before_the_checks",
+        meaning="on a machine with GPUs every mistake in a study takes seconds",
+        file="sweeps/run/driver.py",
+        old="    study = checked(study, machine, data_dir)\n",
+        new="    machine = with_contexts(machine)\n    study = checked(study, machine, data_dir)\n",
+        caught_by="tests/unit/sweeps/run/test_driver.py::test_a_mistake_is_found_before_a_gpu_is_opened",
+    ),
+    Mutant(
+        name="frozen_parameters_counted_as_trained",
+        meaning="a model with a frozen backbone is refused for memory that it does not need",
+        file="trainables/architectures/resonant/config.py",
+        old="return 0 if self.is_hugging_face or self.is_frozen else super().min_trained_parameters",
+        new="return super().min_trained_parameters",
+        caught_by="tests/unit/sweeps/plan/test_size_limits.py::"
+        "test_no_model_has_fewer_parameters_than_its_fields_tell",
+    ),
+    Mutant(
+        name="text_bound_in_bytes_of_two",
+        meaning="a text that is long enough is refused unread",
+        file="trainables/data/corpora.py",
+        old="find_file(rest, data_dir).stat().st_size if",
+        new="find_file(rest, data_dir).stat().st_size // 2 if",
+        caught_by="tests/unit/trainables/tasks/text/test_config.py::test_a_text_that_is_just_long_enough_is_not_refused",
     ),
     Mutant(
         name="lease_not_exclusive",

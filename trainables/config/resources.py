@@ -64,5 +64,10 @@ class ResourceConfig(Schema):
             )
         return self
 
+    def micro_batch_of(self, batch_size: int) -> int:
+        """Return the sequences in one forward pass of a worker, of a batch of `batch_size`."""
+        share = batch_size // self.workers
+        return min(self.micro_batch_size or share, share)
+
 
 Sharding = Literal["replicated", "fsdp"]

@@ -13,7 +13,8 @@ from trainables.config.trial import TrialConfig
 from trainables.randomness import initialise
 from trainables.tasks.base import TaskConfig
 from trainables.tasks.base.task import Task
-from trainables.training.initial_weights import WeightSource, WeightSourceError, sha256_of, start_from
+from trainables.training.archives import sha256_of
+from trainables.training.initial_weights import WeightSource, WeightSourceError, start_from
 
 
 @dataclass(frozen=True)

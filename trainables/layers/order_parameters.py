@@ -19,10 +19,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
+from trainables.layers.fields import NULL_DRAWS
 from trainables.randomness import generator
-
-NULL_DRAWS = 8192
-"""Simulated draws for `expected_head_averaged`; its standard error is then below .004."""
 
 
 def resultant(phase: Tensor, dim: int | tuple[int, ...]) -> Tensor:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from trainables.atomic_write import atomic_path
+from trainables.training.archives import damage
 
 FORMAT_VERSION = 1
 
@@ -33,41 +33,22 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
         torch.save({"format_version": FORMAT_VERSION, **state}, file)
 
 
-def read_state(path: Path, *, mapped: bool = False) -> dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote; tensors are in host memory.
-
-    Args:
-        path: The file.
-        mapped: Memory-map the tensors instead of reading them.
 
     Raises:
         UnreadableCheckpointError: If the file is damaged.
     """
-    if damage := _damage(path):
-        raise UnreadableCheckpointError(f"{path} cannot be read: {damage}")
-    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
+    if problem := damage(path):
+        raise UnreadableCheckpointError(f"{path} cannot be read: {problem}")
+    state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     return state
-
-
-def _damage(path: Path) -> str:
-    """Return how a file differs from what `torch.save` wrote, by the checksums in it; empty if it is intact.
-
-    Checked before loading, because `torch.load` ignores the checksums, and an out-of-memory must not count as
-    damage.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-    except (zipfile.BadZipFile, EOFError, ValueError) as error:
-        return f"it is empty or torn ({path.stat().st_size} bytes; {error})"
-    return f"its part {damaged} is damaged" if damaged else ""
 
 
 def set_aside(path: Path) -> Path:
     """Rename an unreadable file, so that it is not read again but can be inspected.
 
     Returns:
-        Its new path; if several processes do this at once, only one of them renames it.
         Its new path; of several processes that do this at once, one renames it.
     """
     aside = path.with_name(f"{path.name}.unreadable")

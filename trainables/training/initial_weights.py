@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import hashlib
 import pickle
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.code_hash import code_hash
 from trainables.config.initial_weights import RESUME
+from trainables.training.archives import sha256_of
 from trainables.training.checkpoints import (
     FORMAT_VERSION,
     UnreadableCheckpointError,
@@ -47,12 +48,6 @@ class Weights(NamedTuple):
     """Names that are not parameters: counters and averages that belong to the training they came from."""
 
 
-def sha256_of(path: Path) -> str:
-    """Return the hash that identifies a file of weights by its content."""
-    with path.open("rb") as file:
-        return f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
-
-
 def save_weights(
     path: Path, model: Mapping[str, Tensor], *, buffers: Collection[str], identity: str, code: str
 ) -> None:
@@ -70,15 +65,13 @@ def save_weights(
 
 
 def check_weights(path: Path) -> None:
-    """Check that `save_weights` wrote a file, without reading its tensors.
+    """Check that `save_weights` wrote a file that is intact (see `archives.damage`), without reading its tensors.
 
     Raises:
         WeightSourceError: If it did not; the message says what is wrong.
     """
     try:
-        state: object = read_state(path, mapped=True)
-    except UnreadableCheckpointError as error:
-        raise WeightSourceError(str(error)) from error
+        state: object = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (RuntimeError, ValueError, pickle.UnpicklingError) as error:  # an archive of something else
         raise WeightSourceError(
             f"{path} holds no weights of phasesweep: {str(error).splitlines()[0][:200]}"

@@ -44,7 +44,20 @@ class BackboneConfig(ArchitectureConfig):
                 f"parameter_budget={self.parameter_budget:,} is met by the feed-forward width, but "
                 "ffn_multiplier=0 asks for no feed-forward layers; drop one of the two"
             )
+        if self.parameter_budget is not None and self.parameter_budget < (least := self._num_ffn_parameters(1)):
+            raise ValueError(
+                f"parameter_budget={self.parameter_budget:,} is too small: the feed-forward layers alone need "
+                f"{least:,} at least"
+            )
         return self
+
+    def _num_ffn_parameters(self, width: int) -> int:
+        return self.num_layers * (2 * self.d_model * width + self.bias * (self.d_model + width))
+
+    @property
+    def min_trained_parameters(self) -> int:
+        """Those of the feed-forward layers; a parameter budget decides them only when all others are counted."""
+        return self._num_ffn_parameters(self.ffn_width(0)) if self.parameter_budget is None else 0
 
     @property
     def residual_std(self) -> float:
@@ -104,8 +117,8 @@ class BackboneConfig(ArchitectureConfig):
             return max(1, round(self.ffn_multiplier * self.d_model)) if self.ffn_multiplier else 0
         if self.num_layers == 0:
             raise ValueError("parameter_budget needs num_layers >= 1: it is met by the feed-forward width")
-        fixed = num_other + self.num_layers * self.d_model * self.bias
-        per_unit = self.num_layers * (2 * self.d_model + self.bias)
+        fixed = num_other + self._num_ffn_parameters(0)
+        per_unit = self._num_ffn_parameters(1) - self._num_ffn_parameters(0)
         if self.parameter_budget < fixed + per_unit:
             raise ValueError(
                 f"parameter_budget={self.parameter_budget:,} is too small: this model needs {fixed + per_unit:,} "

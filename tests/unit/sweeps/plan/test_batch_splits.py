@@ -12,6 +12,8 @@ from sweeps.errors import UserError
 from sweeps.fields import SCALES
 from sweeps.plan.batch_splits import check_batch_splits
 from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import checked
+from sweeps.plan.plan import Plan
 from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
@@ -26,9 +28,14 @@ COHERENT = ["arms.kuramoto.architecture.coherence_weight=0.1"]
 IN_PARTS, WORKERS = ["resources.micro_batch_size=2"], ["resources.workers=2"]
 
 
+def planned(folder: Path, sets: list[str], machine: Inventory = MACHINE) -> Plan:
+    study = load_study(str(write_study(folder)), overrides=sets)
+    return build_plan(checked(study, machine, None), machine, None)
+
+
 def refusal(folder: Path, sets: list[str], *, machine: Inventory = MACHINE) -> str:
     with pytest.raises(UserError) as error:
-        build_plan(load_study(str(write_study(folder)), overrides=sets), machine, None)
+        planned(folder, sets, machine)
     return str(error.value)
 
 
@@ -59,7 +66,7 @@ def test_the_refusal_names_the_line_of_the_study(tmp_path: Path) -> None:
     text = path.read_text(encoding="utf-8").replace("{name: language,", "{name: lines,")
     path.write_text(text + "resources: {micro_batch_size: 2}\n", encoding="utf-8")
     with pytest.raises(UserError) as error:
-        build_plan(load_study(str(path)), MACHINE, None)
+        checked(load_study(str(path)), MACHINE, None)
     line = len(path.read_text(encoding="utf-8").splitlines())
     assert str(error.value).startswith(f"{path}:{line}: resources.micro_batch_size: micro_batch_size=2 cuts"), error
 
@@ -75,7 +82,7 @@ def test_the_refusal_names_the_line_of_the_study(tmp_path: Path) -> None:
     ],
 )
 def test_what_leaves_the_law_is_planned(sets: list[str], tmp_path: Path) -> None:
-    assert len(build_plan(load_study(str(write_study(tmp_path)), overrides=sets), MACHINE, None).arms) == 2
+    assert len(planned(tmp_path, sets).arms) == 2
 
 
 def test_only_noise_that_each_sequence_draws_for_itself_leaves_the_law() -> None:

@@ -10,7 +10,7 @@ from analysis.records.journal import JournalState
 from cluster.inventory import Inventory
 from search_spaces.space import InvalidPointError
 from sweeps.plan.builder import build_plan
-from sweeps.plan.candidates import MAX_CORNERS, corners
+from sweeps.plan.corners import MAX_CORNERS, corners
 from sweeps.plan.outlook import outlook, to_json
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study

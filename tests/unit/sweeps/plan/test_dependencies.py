@@ -13,6 +13,7 @@ import torch
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import checked
 from sweeps.plan.dependencies import Dependency
 from sweeps.plan.selection import without_weights
 from sweeps.plan.units import PlannedReplicate
@@ -105,7 +106,7 @@ def test_a_need_names_what_it_is_and_where_it_lies(folder: ResultsFolder, tmp_pa
     ("name", "reason"),
     [
         ("text", "it is empty or torn"),
-        ("archive", "holds no weights of phasesweep"),
+        ("archive", "it is an archive that torch.save did not write"),
         ("pickle", "holds no weights"),
     ],
 )
@@ -119,8 +120,9 @@ def test_a_file_that_holds_no_weights_is_refused_by_the_plan(name: str, reason: 
     else:
         torch.save([1, 2], path)
     study = load_study(str(write_study(tmp_path)), overrides=[f"arms.transformer.resume_from.source={path}"])
+    machine = Inventory(cpus=4, memory_mib=8000)
     with pytest.raises(UserError) as error:
-        build_plan(study, Inventory(cpus=4, memory_mib=8000), None)
+        build_plan(checked(study, machine, None), machine, None)
     said = str(error.value)
     assert said.startswith(f"--set arms.transformer.resume_from.source={path} (arm 'transformer'): {path} "), said
     assert reason in said and "name a weights.pt" in said

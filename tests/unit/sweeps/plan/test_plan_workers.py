@@ -10,6 +10,7 @@ from cluster.inventory import Inventory
 from cluster.placement.request import DRIVER_MIB
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import checked
 from sweeps.plan.plan import SECONDS_TO_START_WORKERS, Plan
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
@@ -19,7 +20,7 @@ MACHINE = Inventory(cpus=4, memory_mib=8000)
 
 def planned(folder: Path, *sets: str, machine: Inventory = MACHINE) -> Plan:
     study = load_study(str(write_study(folder)), overrides=sets)
-    return build_plan(study, machine, None)
+    return build_plan(checked(study, machine, None), machine, None)
 
 
 def test_a_plan_shows_the_workers_and_counts_what_they_take(tmp_path: Path) -> None:

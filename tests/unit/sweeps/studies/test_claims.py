@@ -17,7 +17,7 @@ from rich.console import Console
 
 import search_spaces as spaces
 from analysis.claims.claim import Claim
-from analysis.records.description import SHARED_METRICS, JournalError, MetricInfo, SweepInfo
+from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import merge
 from cluster.inventory import local_inventory
 from search_spaces.catalogue import SPACES
@@ -29,9 +29,9 @@ from sweeps.console import Output
 from sweeps.errors import UserError
 from sweeps.fields import SCALES
 from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import check_metrics
 from sweeps.plan.plan import Plan
 from sweeps.studies.catalogue import library
-from sweeps.studies.claims import check_metrics
 from sweeps.studies.resolve import load_study
 from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
 from tests.integration.studies import STUDY
@@ -124,11 +124,20 @@ def test_mistakes_in_a_claim_have_their_line(tmp_path: Path, changes: dict[str, 
     ],
 )
 def test_what_a_claim_measures_is_checked(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
-    metrics = [*(MetricInfo(**metric) for metric in declared_metrics()), *SHARED_METRICS]
-    check_metrics(load_study(write(tmp_path, metric="probe/leak", direction="lower"), "laptop"), metrics)
-    with pytest.raises(UserError) as error:
-        check_metrics(load_study(write(tmp_path, **changes), "laptop"), metrics)
-    assert re.search(message, str(error.value)), error.value
+    of_task = {metric["name"]: metric["direction"] for metric in declared_metrics()}
+    check_metrics(load_study(write(tmp_path, metric="probe/leak", direction="lower"), "laptop"), of_task)
+    study = load_study(write(tmp_path, **changes), "laptop")
+    for known in (of_task, dict.fromkeys(of_task)):  # with the task's data, and before they are loaded
+        with pytest.raises(UserError) as error:
+            check_metrics(study, known)
+        assert re.search(message, str(error.value)), error.value
+
+
+def test_a_better_side_that_only_the_task_knows_is_not_asked_for_before_it_is_loaded(tmp_path: Path) -> None:
+    study = load_study(write(tmp_path, metric=METRIC), "laptop")
+    check_metrics(study, {METRIC: None})
+    with pytest.raises(UserError, match="direction: missing"):
+        check_metrics(study, {METRIC: "none"})
 
 
 def test_the_plan_checks_what_claims_measure(tmp_path: Path) -> None:

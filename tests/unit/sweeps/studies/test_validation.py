@@ -9,7 +9,7 @@ import pytest
 
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
-from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import checked
 from sweeps.studies.resolve import load_study
 from sweeps.studies.validation import field_in
 
@@ -62,7 +62,7 @@ def test_a_mistake_is_at_the_line_of_the_field(old: str, new: str, place: int, t
     assert old in STUDY
     path.write_text(STUDY.replace(old, new), encoding="utf-8")
     with pytest.raises(UserError) as told:
-        build_plan(load_study(str(path), "smoke"), MACHINE, None)
+        checked(load_study(str(path), "smoke"), MACHINE, None)
     assert str(told.value).startswith(f"{path}:{place}: "), told.value
 
 
@@ -71,7 +71,7 @@ def test_an_override_is_blamed_for_its_own_mistake(tmp_path: Path) -> None:
     path.write_text(STUDY, encoding="utf-8")
     for given in ("architecture.parameter_budget=10", "arms.tpi.architecture.parameter_budget=10"):
         with pytest.raises(UserError) as told:
-            build_plan(load_study(str(path), "smoke", [given]), MACHINE, None)
+            checked(load_study(str(path), "smoke", [given]), MACHINE, None)
         assert str(told.value).startswith(f"--set {given.partition('=')[0]}: "), told.value
 
 

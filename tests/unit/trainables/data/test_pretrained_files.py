@@ -28,7 +28,7 @@ from transformers import (
 
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
-from sweeps.plan.builder import build_plan
+from sweeps.plan.checks import checked
 from sweeps.studies.resolve import load_study
 from tests.backbones import CONFIGS, QUANTISED, SHARED, VOCAB, WIDTH, load, save_backbones
 from tests.integration.studies import write_study
@@ -197,7 +197,7 @@ def test_a_plan_downloads_nothing_and_says_what_to_fetch(revision: str, offline:
     path.write_text(text, encoding="utf-8")
     study = load_study(str(path))
     with pytest.raises(UserError) as error:
-        build_plan(study, Inventory(cpus=2, memory_mib=8000), None)
+        checked(study, Inventory(cpus=2, memory_mib=8000), None)
     said = str(error.value)
     assert (
         "kuramoto" in said

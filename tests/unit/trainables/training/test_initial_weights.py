@@ -11,7 +11,8 @@ import torch
 from tests.configs import RESONANT, small_config
 from trainables.config.trial import TrialConfig
 from trainables.registry import TASKS
-from trainables.training.initial_weights import WeightSource, WeightSourceError, load_weights, sha256_of
+from trainables.training.archives import sha256_of
+from trainables.training.initial_weights import WeightSource, WeightSourceError, load_weights
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 
