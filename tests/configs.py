@@ -1,10 +1,13 @@
-"""Small trial configurations that tests share."""
+"""Small configurations and assignments that tests share."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from trainables.config.trial import TrialConfig
+from trainables.tasks.needle.config import NeedleConfig
+from trainables.worker.assignment import Assignment
 
 KURAMOTO: dict[str, Any] = {"name": "kuramoto", "phase_layers": [1], "num_oscillators": 8}
 RESONANT: dict[str, Any] = {
@@ -37,3 +40,28 @@ def small_config(
             **others,
         }
     )
+
+
+def small_needle(**fields: Any) -> NeedleConfig:
+    """Return a needle of three tokens in a context of forty."""
+    small = {"vocab_size": 32, "chunk_length": 10, "needle_length": 3, "num_val": 100, "num_test": 20}
+    return NeedleConfig.model_validate({**small, **fields})
+
+
+def small_assignment(folder: Path, **changes: Any) -> Assignment:
+    """Return the assignment of a small configuration, which keeps its files in `folder`/seed=0."""
+    config = small_config()
+    fields: dict[str, Any] = {
+        "config_id": "abc",
+        "seed": 0,
+        "config": config.model_dump(mode="json"),
+        "data_hash": config.task.build(None).data_hash,
+        "data_dir": None,
+        "replicate_dir": str(folder / "seed=0"),
+        "device": "cpu",
+        "threads": 1,
+        "micro_batch_size": None,
+        "deterministic": True,
+        "report_timeout_seconds": 600.0,
+    }
+    return Assignment(**{**fields, **changes})

@@ -20,10 +20,10 @@ from cluster.inventory import local_inventory
 from sweeps.plan.builder import build_plan
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
+from tests.configs import small_assignment
 from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import STUDY, journal_events, phasesweep, start
 from tests.mlflow_contents import contents
-from tests.unit.trainables.worker.test_attempt import assignment
 from tests.waiting import wait_for
 from trainables.config.trial import TrialConfig
 from trainables.plugins.files import activate, read_plugin
@@ -97,7 +97,7 @@ def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_
     small = {"name": "stuck_tpi", "d_model": 8, "num_layers": 1}
     fields = {"architecture": small, "task": {"name": "copy", "num_val": 20}, "budget": budget}
     config = TrialConfig.model_validate(fields)
-    given = assignment(
+    given = small_assignment(
         tmp_path,
         config=config.model_dump(mode="json"),
         data_hash=config.task.build(None).data_hash,

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.configs import small_config
+from tests.configs import small_assignment, small_config
 from tests.trial_process import computed, trial_process
-from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.worker.assignment import Assignment
 from trainables.worker.memory_limit import SLACK_MIB
 
@@ -26,12 +25,12 @@ def greedy(folder: Path, memory_mib: int | None) -> Assignment:
         optimizer={"warmup_steps": 0},
         budget={"steps": 1, "report_every": 1, "batch_size": 1024},
     )
-    return assignment(folder, config=config.model_dump(mode="json"), memory_mib=memory_mib)
+    return small_assignment(folder, config=config.model_dump(mode="json"), memory_mib=memory_mib)
 
 
 def good(folder: Path) -> Assignment:
     config = small_config(budget={"steps": 60, "report_every": 10})
-    return assignment(folder, config=config.model_dump(mode="json"), memory_mib=1024)
+    return small_assignment(folder, config=config.model_dump(mode="json"), memory_mib=1024)
 
 
 def test_a_greedy_trial_fails_alone_and_its_neighbour_does_not_feel_it(tmp_path: Path) -> None:

@@ -12,9 +12,8 @@ import pytest
 import torch
 from torch import distributed as dist
 
-from tests.configs import KURAMOTO, small_config
+from tests.configs import KURAMOTO, small_assignment, small_config
 from tests.unit.trainables.training.test_loop import NOISY, untimed
-from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.training.loop import Report, Trainer
@@ -93,7 +92,7 @@ def explode_on_the_last_rank(ranks: Ranks) -> Run:
 def replicated(folder: Path, ranks: Ranks) -> dict[str, Any]:
     """Run everything that two workers with a model each are asked for."""
     cut(PLAIN, folder / "two.pt", ranks)
-    attempts = Attempt(assignment(folder, workers=ranks.size, config=PLAIN.model_dump(mode="json")), ranks)
+    attempts = Attempt(small_assignment(folder, workers=ranks.size, config=PLAIN.model_dump(mode="json")), ranks)
     return {
         "plain": finish(trainer(PLAIN, ranks)),
         "again": finish(trainer(PLAIN, ranks)),

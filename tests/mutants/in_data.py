@@ -123,7 +123,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/tasks/scoring.py",
         old="(k - above_N).double() / equal_N",
         new="(k - above_N).double()",
-        caught_by=f"{_NEEDLE}::test_hits_share_ties_and_pass_nan_on",
+        caught_by="tests/unit/trainables/tasks/test_scoring.py::test_hits_share_ties_and_pass_nan_on",
     ),
     Mutant(
         name="curriculum_of_what_is_scored",

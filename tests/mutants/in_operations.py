@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_ATTEMPT = "tests/unit/trainables/worker/test_attempt.py"
+_CHECKPOINTING = "tests/unit/trainables/worker/test_checkpointing.py"
 _DISTRIBUTED_TESTS = "tests/integration/test_distributed_loop.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -102,8 +102,8 @@ MUTANTS: tuple[Mutant, ...] = (
         meaning="a checkpoint that a power loss has torn crashes every later attempt, or is continued with a hole",
         file="trainables/training/checkpoints.py",
         old="if problem := damage(path):",
-        new="if damage := '':",
-        caught_by=f"{_ATTEMPT}::test_a_damaged_checkpoint_is_set_aside_and_training_starts_from_the_first_step",
+        new="if problem := '':",
+        caught_by=f"{_CHECKPOINTING}::test_a_damaged_checkpoint_is_set_aside_and_training_starts_from_the_first_step",
     ),
     Mutant(
         name="checkpoints_at_reports_only",
@@ -111,7 +111,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/training/loop.py",
         old="                between_steps(self)\n",
         new="                pass\n",
-        caught_by=f"{_ATTEMPT}::test_an_orderly_stop_between_two_reports_loses_nothing[signal]",
+        caught_by=f"{_CHECKPOINTING}::test_an_orderly_stop_between_two_reports_loses_nothing[signal]",
     ),
     Mutant(
         name="seconds_of_the_last_attempt_only",
@@ -119,7 +119,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/worker/attempt.py",
         old="self._spent_before = Spent(**trainer.spent)",
         new="self._spent_before = Spent()",
-        caught_by=f"{_ATTEMPT}::test_seconds_count_the_work_of_every_attempt_that_was_kept",
+        caught_by=f"{_CHECKPOINTING}::test_seconds_count_the_work_of_every_attempt_that_was_kept",
     ),
     Mutant(
         name="batch_cut_whatever_it_changes",
@@ -135,6 +135,6 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/training/checkpoints.py",
         old='if state.get("code") != code:',
         new="if False:",
-        caught_by="tests/unit/trainables/worker/test_attempt.py::test_what_other_code_has_begun_starts_anew",
+        caught_by=f"{_CHECKPOINTING}::test_what_other_code_has_begun_starts_anew",
     ),
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.run.deadlines import MARGIN_SECONDS, REFRESH_EVERY_SECONDS, START_SECONDS, Deadlines, limit_seconds
-from tests.unit.trainables.worker.test_attempt import assignment
+from tests.configs import small_assignment
 from trainables.worker.assignment import Assignment
 from trainables.worker.watchdog import BEYOND_WATCHDOG_SECONDS
 
@@ -31,8 +31,8 @@ def clock() -> Clock:
 
 @pytest.fixture
 def assignments(tmp_path: Path) -> dict[str, Assignment]:
-    alone = assignment(tmp_path, report_timeout_seconds=PATIENCE)
-    pair = assignment(tmp_path, report_timeout_seconds=PATIENCE, workers=2)
+    alone = small_assignment(tmp_path, report_timeout_seconds=PATIENCE)
+    pair = small_assignment(tmp_path, report_timeout_seconds=PATIENCE, workers=2)
     return {"alone": alone, "other": alone, "pair": pair}
 
 

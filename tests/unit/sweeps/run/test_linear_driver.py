@@ -27,8 +27,8 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
+from tests.configs import small_assignment
 from tests.journals import sweep_event
-from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.config.resources import ResourceConfig
 
 PACKAGES = ("/sweeps/", "/analysis/")
@@ -144,7 +144,7 @@ END = {
 
 
 def given(planned: PlannedReplicate, folder: Path) -> Any:
-    return assignment(folder, config_id=planned.key[0], seed=planned.seed)
+    return small_assignment(folder, config_id=planned.key[0], seed=planned.seed)
 
 
 @pytest.mark.parametrize("shape", [(1, 2), (2, 1)], ids=["seeds", "arms"])

@@ -13,8 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import KURAMOTO, small_config
-from tests.unit.trainables.worker.test_attempt import assignment
+from tests.configs import KURAMOTO, small_assignment, small_config
 from trainables.architectures.base import ArchitectureConfig
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.tpi.config import TPIConfig
@@ -191,7 +190,7 @@ def test_a_task_splits_only_if_it_scores_every_sequence_alike(
 
 
 def tune_config(folder: Path, seed: int) -> dict[str, Any]:
-    return {CONFIG_KEY: assignment(folder, seed=seed, replicate_dir=str(folder / f"seed={seed}")).to_json()}
+    return {CONFIG_KEY: small_assignment(folder, seed=seed, replicate_dir=str(folder / f"seed={seed}")).to_json()}
 
 
 def actor_at_its_end(folder: Path) -> tuple[ReplicateTrainable, dict[str, Any]]:

@@ -16,8 +16,8 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
 from sweeps.run.progress import Progress
 from sweeps.studies.resolve import load_study
+from tests.configs import small_assignment
 from tests.integration.studies import write_study
-from tests.unit.trainables.worker.test_attempt import assignment
 
 MACHINE = Inventory(cpus=2, memory_mib=7680)
 
@@ -38,7 +38,7 @@ def test_it_tells_how_much_memory_is_packed(plan: Plan, tmp_path: Path) -> None:
     shown, text = progress(plan, force_terminal=True)
     with shown:
         for seed in (0, 1):
-            shown.started(assignment(tmp_path, config_id=plan.arms[0].config_id, seed=seed), 0)
+            shown.started(small_assignment(tmp_path, config_id=plan.arms[0].config_id, seed=seed), 0)
     said = " ".join(text.getvalue().split())
     assert f"memory packed {2 * request:,} of 7,680 MiB ({2 * request / 7680:.0%})" in said
 
@@ -51,7 +51,7 @@ def test_what_is_left_is_told_by_what_was_done_once_that_is_enough(
     clock = [shown.started_at + 500]
     monkeypatch.setattr("sweeps.run.progress.time.monotonic", lambda: clock[0])
     steps = plan.arms[0].config.budget.steps
-    given = assignment(tmp_path, config_id=plan.arms[0].config_id, seed=0)
+    given = small_assignment(tmp_path, config_id=plan.arms[0].config_id, seed=0)
     assert shown._eta().startswith("; forecast ")
     shown.started(given, 0)
     assert shown._eta().startswith("; forecast ")
@@ -69,14 +69,15 @@ def test_what_a_checkpoint_had_done_is_not_taken_for_speed(
     clock = [0.0]
     monkeypatch.setattr("sweeps.run.progress.time.monotonic", lambda: clock[0] + 1.0)
     steps = plan.arms[0].config.budget.steps
-    given = assignment(tmp_path, config_id=plan.arms[0].config_id, seed=0)
+    given = small_assignment(tmp_path, config_id=plan.arms[0].config_id, seed=0)
     shown.started(given, steps * 8 // 10)
     clock[0] = 60.0
     shown.reported(given, {"outcome": None, "step": steps * 9 // 10})
     assert shown._eta().startswith("; forecast "), "a fortieth was done here, and a fifth in all"
-    shown.started(assignment(tmp_path, config_id=plan.arms[1].config_id, seed=0), 0)
+    shown.started(small_assignment(tmp_path, config_id=plan.arms[1].config_id, seed=0), 0)
     shown.reported(
-        assignment(tmp_path, config_id=plan.arms[1].config_id, seed=0), {"outcome": None, "step": steps * 5 // 10}
+        small_assignment(tmp_path, config_id=plan.arms[1].config_id, seed=0),
+        {"outcome": None, "step": steps * 5 // 10},
     )
     # Of four replicates 1.4 are done, .6 of them in this minute: 2.6 are left.
     assert shown._eta() == "; about 4 min 20 s left"

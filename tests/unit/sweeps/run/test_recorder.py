@@ -13,8 +13,8 @@ from sweeps.plan.selection import Rerun
 from sweeps.run.recorder import Recorder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
+from tests.configs import small_assignment
 from tests.journals import replicate_events, sweep_event, write_journal
-from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.worker.assignment import Assignment
 from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.watchdog import OUR_WORK
@@ -52,7 +52,7 @@ def parts(tmp_path: Path) -> Iterator[tuple[Recorder, ReplicateLeases, Heard, As
     writer = JournalWriter(tmp_path / "journal", "me")
     writer.write(**{k: v for k, v in sweep_event(("baseline",)).items() if k not in {"time", "sweep_id"}})
     heard = Heard()
-    given = assignment(tmp_path, config_id="baseline-id", report_timeout_seconds=9.0)
+    given = small_assignment(tmp_path, config_id="baseline-id", report_timeout_seconds=9.0)
     ReplicateFolder(Path(given.replicate_dir)).checkpoint.parent.mkdir(parents=True)
     ReplicateFolder(Path(given.replicate_dir)).checkpoint.touch()
     with ReplicateLeases(tmp_path / "leases", "me") as leases:

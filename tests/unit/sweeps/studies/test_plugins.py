@@ -14,9 +14,8 @@ import pytest
 from sweeps.errors import UserError
 from sweeps.jobs.package import pack
 from sweeps.studies.plugins import use
-from tests.configs import small_config
+from tests.configs import small_assignment, small_config
 from tests.guides import ROOT
-from tests.unit.trainables.worker.test_attempt import assignment
 from trainables.config.trial import TrialConfig, config_id
 from trainables.plugins.files import activate, origin_of, read_plugin, registered_by
 from trainables.plugins.rules import PluginError
@@ -75,7 +74,7 @@ def test_a_worker_holds_the_version_in_force_and_no_earlier_one(tmp_path: Path) 
     versions = [load(tmp_path / "mine.py", f"{EXAMPLE}\n# edit {number}") for number in range(3)]
     config = trial("ema").model_dump(mode="json")
     for plugin in (*versions, versions[0]):
-        given = assignment(tmp_path, config=config, plugins=[dataclasses.asdict(plugin)])
+        given = small_assignment(tmp_path, config=config, plugins=[dataclasses.asdict(plugin)])
         assert given.read_config().plugins == {"architecture": plugin}
         assert {v.module_name for v in versions} & sys.modules.keys() == {plugin.module_name}
 
@@ -135,7 +134,7 @@ def test_a_worker_needs_no_file(tmp_path: Path) -> None:
     """An assignment goes as JSON to a process that has never seen the file; it is gone there."""
     path = tmp_path / "mine.py"
     plugin = load(path, EXAMPLE)
-    given = assignment(
+    given = small_assignment(
         tmp_path,
         config=trial("ema").model_dump(mode="json"),
         plugins=[dataclasses.asdict(plugin)],
@@ -159,7 +158,9 @@ def test_a_failure_in_a_plugin_is_logged_with_its_lines(tmp_path: Path) -> None:
     line = text[: text.index("undefined_factor")].count("\n") + 1
     plugin = load(path, text)
     path.write_text("something else\n" * 50, encoding="utf-8")
-    given = assignment(tmp_path, config=trial("ema").model_dump(mode="json"), plugins=[dataclasses.asdict(plugin)])
+    given = small_assignment(
+        tmp_path, config=trial("ema").model_dump(mode="json"), plugins=[dataclasses.asdict(plugin)]
+    )
     events = list(Attempt(given).events())
     assert events[-1]["outcome"] == "crashed"
     assert "name 'undefined_factor' is not defined" in events[-1]["message"]

@@ -1,4 +1,4 @@
-"""The cap of a trial: real limits in processes of their own, where a mistake costs nobody else."""
+"""The cap of a trial: real limits in processes of their own, where a mistake costs nobody else; then of a trial."""
 
 from __future__ import annotations
 
@@ -8,10 +8,17 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import torch
 
+from tests.configs import small_assignment
+from tests.trial_process import computed
+from trainables.training.loop import Trainer
+from trainables.worker import attempt
+from trainables.worker.attempt import Attempt
 from trainables.worker.memory_limit import (
     ALLOCATOR_ENVIRONMENT,
     MIB,
@@ -22,6 +29,7 @@ from trainables.worker.memory_limit import (
     WorkerMemory,
     is_out_of_memory,
     return_free_memory,
+    worker_memory,
 )
 
 BACKSTOP_MIB = 8192
@@ -232,3 +240,96 @@ def test_an_environment_that_makes_the_cap_inexact_is_told(monkeypatch: pytest.M
     monkeypatch.delenv("MALLOC_TRIM_THRESHOLD_")
     (remark,) = cap.remarks()
     assert "without MALLOC_TRIM_THRESHOLD_=134217728 in its environment" in remark
+
+
+# --- a trial under its cap ---
+
+
+@pytest.fixture
+def base_mib() -> Iterator[float]:
+    """Memory of this process as a worker sees it that starts now."""
+    worker_memory.cache_clear()
+    yield worker_memory("cpu", 1).base_mib
+    worker_memory.cache_clear()
+
+
+def test_the_cap_holds_while_the_trial_runs_and_no_longer(
+    tmp_path: Path, base_mib: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory_mib = int(base_mib) + 4096
+    before, during = resource.getrlimit(resource.RLIMIT_DATA), set()
+    original = Trainer._train_one_step
+
+    def looks(trainer: Trainer) -> None:
+        during.add(resource.getrlimit(resource.RLIMIT_DATA)[0])
+        original(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_one_step", looks)
+    capped = Attempt(small_assignment(tmp_path, memory_mib=memory_mib))
+    events = list(capped.events())
+    assert events[0]["cap_mib"] == memory_mib
+    assert "cap_mib" not in events[0]["numerics"], "a cap moves no bit"
+    assert [event["suspected"] for event in events[1:]] == [False] * 3
+    assert events[-1]["outcome"] == "finished", events[-1]
+    assert all(memory_mib * 2**20 < limit < (memory_mib + 2048) * 2**20 for limit in during), during
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+    assert capped.recycle_reason() == ""
+
+    uncapped = list(Attempt(small_assignment(tmp_path / "uncapped")).events())
+    assert computed(events[1:]) == computed(uncapped[1:])
+
+    abandoned = Attempt(small_assignment(tmp_path / "abandoned", memory_mib=memory_mib)).events()
+    next(abandoned)
+    del abandoned
+    assert resource.getrlimit(resource.RLIMIT_DATA) == before
+
+
+@pytest.mark.parametrize(("room_mib", "suspected"), [(8, True), (4096, False)])
+def test_any_failure_near_the_cap_may_be_one_of_memory(
+    room_mib: int, suspected: bool, tmp_path: Path, base_mib: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(trainer: Trainer) -> None:
+        raise RuntimeError("could not create a primitive")
+
+    monkeypatch.setattr(Trainer, "_train_one_step", fails)
+    memory_mib = int(base_mib) + room_mib
+    failed = Attempt(small_assignment(tmp_path, memory_mib=memory_mib))
+    last = list(failed.events())[-1]
+    assert (last["outcome"], last["suspected"]) == ("oom" if suspected else "crashed", suspected)
+    assert "could not create a primitive" in last["message"]
+    assert (f"may use {memory_mib} MiB and used " in last["message"]) is suspected
+    assert ("maybe for lack of memory" in last["message"]) is suspected
+    assert failed.recycle_reason() == ("its trial ran out of memory" if suspected else "")
+
+
+def test_a_reservation_below_the_process_is_an_out_of_memory_with_numbers(tmp_path: Path, base_mib: float) -> None:
+    (event,) = Attempt(small_assignment(tmp_path, memory_mib=int(base_mib) - 1)).events()
+    assert (event["outcome"], event["suspected"]) == ("oom", False)
+    assert f"this process alone holds {base_mib:.0f} MiB" in event["message"]
+    assert "set resources.micro_batch_size lower" in event["message"]
+
+
+def test_a_trial_that_leaves_memory_behind_costs_its_process(
+    tmp_path: Path, base_mib: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[torch.Tensor] = []
+    original = Trainer._train_one_step
+
+    def leaks(trainer: Trainer) -> None:
+        kept.append(torch.ones(8 * 2**20))
+        original(trainer)
+
+    monkeypatch.setattr(Trainer, "_train_one_step", leaks)
+    leaky = Attempt(small_assignment(tmp_path, memory_mib=int(base_mib) + 4096))
+    assert list(leaky.events())[-1]["outcome"] == "finished"
+    assert leaky.recycle_reason().startswith("its trial left ")
+    assert int(leaky.recycle_reason().split()[3]) == pytest.approx(12 * 32, abs=64)
+    kept.clear()
+    assert leaky.recycle_reason() == ""
+
+
+def test_a_system_that_cannot_cap_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(attempt, "is_enforced", lambda device: False)
+    events = list(Attempt(small_assignment(tmp_path, memory_mib=100)).events())
+    assert (events[0]["cap_mib"], events[-1]["outcome"]) == (None, "finished")
+    assert "not capped: this system" in (tmp_path / "seed=0" / "log.txt").read_text(encoding="utf-8")

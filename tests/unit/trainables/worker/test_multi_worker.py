@@ -10,7 +10,7 @@ import pytest
 from ray.train import ControllerError, WorkerGroupError
 from torch import distributed as dist
 
-from tests.unit.trainables.worker.test_attempt import assignment
+from tests.configs import small_assignment
 from trainables.training.parallel.ranks import is_lost_peer
 from trainables.worker.multi_worker import RankDiedError, RankFailedError, _failure
 from trainables.worker.replicate_folder import FollowerFolder, ReplicateFolder
@@ -25,7 +25,7 @@ def failed(rank: int, message: str, *, outcome: str = "crashed", is_consequence:
 def last_event(folder: Path, *failures: RankFailedError) -> dict[str, Any]:
     """Return what the driver reports when these ranks have failed."""
     told: dict[int, Exception] = {failure.rank: failure for failure in failures}
-    return _failure(assignment(folder, workers=4), WorkerGroupError("", told), seconds=1.0, has_started=True)
+    return _failure(small_assignment(folder, workers=4), WorkerGroupError("", told), seconds=1.0, has_started=True)
 
 
 def test_the_cause_is_reported_and_not_what_followed_from_it(tmp_path: Path) -> None:
@@ -48,11 +48,11 @@ def test_a_dead_rank_is_raised_with_its_last_words(tmp_path: Path) -> None:
         1: RuntimeError("worker died\nby SIGKILL"),
     }
     with pytest.raises(RankDiedError, match=r"^rank 1 of 2: worker died by SIGKILL$"):
-        _failure(assignment(tmp_path, workers=2), WorkerGroupError("", told), seconds=1.0, has_started=True)
+        _failure(small_assignment(tmp_path, workers=2), WorkerGroupError("", told), seconds=1.0, has_started=True)
 
 
 def test_the_stacks_of_all_ranks_that_hung_are_kept_the_culprit_s_first(tmp_path: Path) -> None:
-    given = assignment(tmp_path, workers=3)
+    given = small_assignment(tmp_path, workers=3)
     first, second = ReplicateFolder(Path(given.replicate_dir)), FollowerFolder(Path(given.replicate_dir), 1)
     first.create()
     first.stacks.write_text('File "torch/distributed/distributed_c10d.py", line 1 in all_reduce', encoding="utf-8")
@@ -65,7 +65,7 @@ def test_the_stacks_of_all_ranks_that_hung_are_kept_the_culprit_s_first(tmp_path
 
 
 def test_a_failure_of_ray_train_itself_is_a_crash_with_its_traceback_on_disk(tmp_path: Path) -> None:
-    given = assignment(tmp_path, workers=2)
+    given = small_assignment(tmp_path, workers=2)
     ReplicateFolder(Path(given.replicate_dir)).create()
     event = _failure(given, ControllerError(ValueError("no such thing")), seconds=1.0, has_started=False)
     assert (event["outcome"], event["seconds"]) == ("crashed", 1.0)
@@ -80,7 +80,7 @@ def test_a_failure_of_ray_train_itself_is_a_crash_with_its_traceback_on_disk(tmp
 def test_workers_that_ray_never_grants_have_timed_out(
     seconds: float, has_started: bool, outcome: str, tmp_path: Path
 ) -> None:
-    given = assignment(tmp_path, workers=2, report_timeout_seconds=100.0)
+    given = small_assignment(tmp_path, workers=2, report_timeout_seconds=100.0)
     error = ControllerError(RuntimeError("The worker group startup timed out"))
     event = _failure(given, error, seconds=seconds, has_started=has_started)
     assert event["outcome"] == outcome

@@ -6,8 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.configs import small_config
-from tests.unit.trainables.worker.test_attempt import assignment
+from tests.configs import small_assignment, small_config
 from trainables.training.loop import train
 from trainables.worker.assignment import CONFIG_KEY, EVENT_KEY
 from trainables.worker.single_worker import ReplicateTrainable
@@ -16,7 +15,7 @@ TIMED = "train/tokens_per_second"
 
 
 def tune_config(folder: Path, seed: int) -> dict[str, Any]:
-    return {CONFIG_KEY: assignment(folder, seed=seed, replicate_dir=str(folder / f"seed={seed}")).to_json()}
+    return {CONFIG_KEY: small_assignment(folder, seed=seed, replicate_dir=str(folder / f"seed={seed}")).to_json()}
 
 
 def last_event(trainable: ReplicateTrainable) -> dict[str, Any]:

@@ -1,11 +1,13 @@
-"""Which fields the resonant family fills in, and which make another configuration."""
+"""Which fields the resonant family fills in, which make another configuration, and what does not fit together."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.unit.trainables.architectures.resonant.memories import inputs
 from trainables.architectures.resonant.build import build_parts
@@ -155,3 +157,76 @@ def test_what_was_added_later_leaves_ids_as_they_were() -> None:
     assert found["plm"].keys().isdisjoint({"t2", "pcm"})
     assert found["readout"].keys().isdisjoint({"uncalibrated"})
     assert found.keys().isdisjoint({"block_init", "omega_bounds"})
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"backbone": "pretrained"}, "write scratch, pretrain, hf:PATH, hf:OWNER/NAME or package:NAME"),
+        ({"readout": {}}, "needs pvm"),
+        ({"readout": {}, "pvm": {}, "num_blocks": 0}, "needs num_blocks"),
+        ({"ridge": {}, "pvm": {}}, "needs a readout"),
+        ({"quantisation": "8bit"}, "is for backbones hf:"),
+        ({"train_head": True}, "train_head is for backbones hf:… and package:…; this one is scratch: set tie_head"),
+        ({"backbone": "pretrain", "parameter_budget": 9000}, "parameter_budget needs backbone=scratch"),
+        ({"plm": {"grid_x": 3}}, "must be a multiple of 24"),
+        ({"pvm": {"rotation": "before"}}, "rotation"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        configured(**fields)
+
+
+def test_as_published_sets_defaults_of_the_groups_that_are_there() -> None:
+    made = published(pvm={"reset": True})
+    assert made.pvm is not None
+    assert (made.pvm.rotation, made.pvm.counter, made.pvm.reset) == ("post", "global", True)
+    assert made.readout is None
+    assert made.attention == "identity"
+    assert not made.microbatch_invariant
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ({"num_blocks": 0, "alpha": 0.1}, {"num_blocks": 0, "alpha": 0.2}),
+        ({"gamma": 0.0, "omega": 5.0}, {"gamma": 0.0, "omega": 7.0}),
+        ({"pvm": {"rotation": "none", "omega": 5.0}}, {"pvm": {"rotation": "none", "omega": 7.0}}),
+        ({"causal": True}, {"causal": False}),
+        ({"query": {"window": 4}}, {"query": {"window": 8}}),
+    ],
+)
+def test_fields_without_effect_do_not_make_another_configuration(
+    one: dict[str, Any], other: dict[str, Any]
+) -> None:
+    assert configured(**one).canonical() == configured(**other).canonical()
+    assert configured().canonical() != configured(pvm={}).canonical()
+
+
+def test_results_from_when_logits_were_clamped_before_their_scale_are_other_results() -> None:
+    for scale, entry in ((1.0, None), (0.5, "last")):
+        canonical = configured(pvm={}, readout={"scale": scale}).canonical()
+        assert canonical["readout"].get("clamp") == entry
+
+
+def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_face_one(tmp_path: Path) -> None:
+    """Their weights may start as in a model of `num_layers` layers; local attention has `num_heads` heads."""
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "model.safetensors").write_bytes(b"of which only the hash counts")
+    backbone = f"hf:{tmp_path}"
+
+    def same(one: dict[str, Any], other: dict[str, Any], **common: Any) -> bool:
+        first, second = (configured(backbone=backbone, **common, **fields).canonical() for fields in (one, other))
+        return first == second
+
+    assert not same({"num_layers": 2}, {"num_layers": 4})
+    assert same({"num_layers": 2}, {"num_layers": 4}, fidelity="as_published", plm={})
+    assert not same({}, {"train_head": True})
+    assert same({}, {"tie_head": False})
+    assert not same({"residual_init": "scaled"}, {"residual_init": "plain"})
+    assert same({"num_layers": 2, "residual_init": "scaled"}, {"residual_init": "plain"}, num_blocks=0)
+    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={})
+    assert not same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}})
+    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}}, num_blocks=0)
+    assert same({"ffn_multiplier": 2.0, "d_model": 32}, {"ffn_multiplier": 4.0, "d_model": 64}, pvm={})

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from tests.backbones import WIDTH, save_backbones
@@ -332,79 +331,3 @@ def test_a_trained_head_is_all_that_is_kept_of_a_frozen_backbone(tmp_path: Path)
     (output.logits_BTV.logsumexp(-1).sum() + output.penalty).backward()
     with_gradients = {name for name, value in untied.named_parameters() if value.grad is not None}
     assert head <= with_gradients and not with_gradients & untied.frozen_state
-
-
-# --- configuration ---
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"backbone": "pretrained"}, "write scratch, pretrain, hf:PATH, hf:OWNER/NAME or package:NAME"),
-        ({"readout": {}}, "needs pvm"),
-        ({"readout": {}, "pvm": {}, "num_blocks": 0}, "needs num_blocks"),
-        ({"ridge": {}, "pvm": {}}, "needs a readout"),
-        ({"quantisation": "8bit"}, "is for backbones hf:"),
-        ({"train_head": True}, "train_head is for backbones hf:… and package:…; this one is scratch: set tie_head"),
-        ({"backbone": "pretrain", "parameter_budget": 9000}, "parameter_budget needs backbone=scratch"),
-        ({"plm": {"grid_x": 3}}, "must be a multiple of 24"),
-        ({"pvm": {"rotation": "before"}}, "rotation"),
-    ],
-)
-def test_what_does_not_fit_together_is_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        configured(**{**SMALL, **fields})
-
-
-def test_as_published_sets_defaults_of_the_groups_that_are_there() -> None:
-    published = configured(**{**SMALL, "fidelity": "as_published", "pvm": {"reset": True}})
-    assert published.pvm is not None
-    assert (published.pvm.rotation, published.pvm.counter, published.pvm.reset) == ("post", "global", True)
-    assert published.readout is None
-    assert published.attention == "identity"
-    assert not published.microbatch_invariant
-
-
-@pytest.mark.parametrize(
-    ("one", "other"),
-    [
-        ({"num_blocks": 0, "alpha": 0.1}, {"num_blocks": 0, "alpha": 0.2}),
-        ({"gamma": 0.0, "omega": 5.0}, {"gamma": 0.0, "omega": 7.0}),
-        ({"pvm": {"rotation": "none", "omega": 5.0}}, {"pvm": {"rotation": "none", "omega": 7.0}}),
-        ({"causal": True}, {"causal": False}),
-        ({"query": {"window": 4}}, {"query": {"window": 8}}),
-    ],
-)
-def test_fields_without_effect_do_not_make_another_configuration(
-    one: dict[str, Any], other: dict[str, Any]
-) -> None:
-    assert configured(**SMALL, **one).canonical() == configured(**SMALL, **other).canonical()
-    assert configured(**SMALL).canonical() != configured(**SMALL, pvm={}).canonical()
-
-
-def test_results_from_when_logits_were_clamped_before_their_scale_are_other_results() -> None:
-    for scale, entry in ((1.0, None), (0.5, "last")):
-        canonical = configured(**SMALL, pvm={}, readout={"scale": scale}).canonical()
-        assert canonical["readout"].get("clamp") == entry
-
-
-def test_what_blocks_read_of_the_backbones_fields_names_them_beside_a_hugging_face_one(tmp_path: Path) -> None:
-    """Their weights may start as in a model of `num_layers` layers; local attention has `num_heads` heads."""
-    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "model.safetensors").write_bytes(b"of which only the hash counts")
-    backbone = f"hf:{tmp_path}"
-
-    def same(one: dict[str, Any], other: dict[str, Any], **common: Any) -> bool:
-        first, second = (configured(backbone=backbone, **common, **fields).canonical() for fields in (one, other))
-        return first == second
-
-    assert not same({"num_layers": 2}, {"num_layers": 4})
-    assert same({"num_layers": 2}, {"num_layers": 4}, fidelity="as_published", plm={})
-    assert not same({}, {"train_head": True})
-    assert same({}, {"tie_head": False})
-    assert not same({"residual_init": "scaled"}, {"residual_init": "plain"})
-    assert same({"num_layers": 2, "residual_init": "scaled"}, {"residual_init": "plain"}, num_blocks=0)
-    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={})
-    assert not same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}})
-    assert same({"num_heads": 2}, {"num_heads": 4}, pvm={"local_attention": {}}, num_blocks=0)
-    assert same({"ffn_multiplier": 2.0, "d_model": 32}, {"ffn_multiplier": 4.0, "d_model": 64}, pvm={})

@@ -7,27 +7,17 @@ from typing import Any
 
 import pytest
 import torch
-from pydantic import ValidationError
-from scipy import stats
 from torch import Tensor
 
+from tests.configs import small_needle
 from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
-from trainables.config.training import BudgetConfig
-from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score
 from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.layout import EOS, MARKER
 from trainables.tasks.needle.task import NeedleTask
-from trainables.tasks.scoring import at_least, generated_hits, hit_probability, margin
+from trainables.tasks.scoring import at_least, generated_hits
 
-SMALL: dict[str, Any] = {
-    "vocab_size": 32,
-    "chunk_length": 10,
-    "needle_length": 3,
-    "num_val": 100,
-    "num_test": 20,
-}
 PUBLISHED_SIZES: dict[str, Any] = {
     "fidelity": "as_published",
     "vocab_size": 32000,
@@ -38,12 +28,8 @@ PUBLISHED_SIZES: dict[str, Any] = {
 }
 
 
-def config(**fields: Any) -> NeedleConfig:
-    return NeedleConfig.model_validate({**SMALL, **fields})
-
-
 def needle(**fields: Any) -> NeedleTask:
-    return config(**fields).build(None)
+    return small_needle(**fields).build(None)
 
 
 class LookUp(LanguageModel):
@@ -261,7 +247,7 @@ def test_without_a_marker_the_needle_can_only_be_guessed() -> None:
     assert score(task, Copies())["val/needle_exact_match"] == pytest.approx(bound, rel=0.05)
 
 
-# --- data, curriculum, configuration ---
+# --- data and curriculum ---
 
 
 def rows(tokens_NT: Tensor) -> set[tuple[int, ...]]:
@@ -303,17 +289,6 @@ def test_subset_is_evenly_spaced_and_named_apart() -> None:
     assert torch.equal(task.held_out(4).inputs_BT, recorder.seen[0])
 
 
-def test_hits_share_ties_and_pass_nan_on() -> None:
-    logits = torch.tensor([[3.0, 1.0, 3.0, 0.0], [3.0, 1.0, 1.0, 1.0], [1.0, math.nan, 0.0, 0.0]])
-    targets = torch.tensor([2, 1, 0])
-    assert hit_probability(logits, targets, 1).tolist()[:2] == [0.5, 0.0]
-    assert hit_probability(logits, targets, 2).tolist()[:2] == pytest.approx([1.0, 1 / 3])
-    assert math.isnan(hit_probability(logits, targets, 1)[2])
-    assert margin(logits, targets).tolist()[:2] == [0.0, -2.0]
-    assert margin(logits[:2], torch.tensor([1, 0])).tolist() == [-2.0, 2.0]
-    assert math.isnan(margin(logits, targets)[2])
-
-
 class AmongSymbols(UniformModel):
     """Knows which tokens are symbols, and nothing else."""
 
@@ -336,12 +311,6 @@ def test_references_are_what_their_models_score(fidelity: str) -> None:
                 assert found[metric] == pytest.approx(value, rel=1e-3, abs=rounding), metric
 
 
-def test_at_least_is_a_binomial_tail_where_all_are_equally_likely() -> None:
-    found = at_least(torch.full((1, 16), 0.3, dtype=torch.float64), 8)
-    assert float(found) == pytest.approx(float(stats.binom.sf(7, 16, 0.3)))
-    assert at_least(torch.tensor([[1.0, 0.0, 1.0]]), 2).tolist() == [1.0]
-
-
 def test_a_diverged_model_has_no_score() -> None:
     class Broken(UniformModel):
         def forward(self, tokens_BT: Tensor) -> ModelOutput:
@@ -349,49 +318,6 @@ def test_a_diverged_model_has_no_score() -> None:
             return ModelOutput(output.logits_BTV * math.nan, output.penalty)
 
     assert all(math.isnan(value) for value in score(needle(), Broken(32)).values())
-
-
-def test_fidelity_only_sets_defaults_and_names_the_primary_metric() -> None:
-    published = config(fidelity="as_published")
-    switches = ("marker", "placement", "num_train", "retrieval_weight")
-    assert [getattr(config(), name) for name in switches] == [True, "anywhere", None, 0.0]
-    assert [getattr(published, name) for name in switches] == [False, "inner_chunks", 1000, 0.5]
-    assert published.violates == {"loss", "echo"}
-    assert config(retrieval_weight=0.5).violates == {"loss"}
-    by_hand = config(marker=False, placement="inner_chunks", num_train=1000, retrieval_weight=0.5)
-
-    def identity(task: NeedleConfig) -> str:
-        budget = BudgetConfig(steps=1, batch_size=1, report_every=1)
-        trial = TrialConfig.model_validate(
-            {"architecture": {"name": "transformer"}, "task": task, "budget": budget}
-        )
-        return config_id(trial, task.build(None).data_hash)
-
-    assert identity(by_hand) == identity(published) != identity(config())
-    assert identity(config(curriculum_steps_per_stage=7)) == identity(config())
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"num_reserved": 14}, "must leave at least 5 symbols"),
-        ({"query": False}, "query=false asks for nothing"),
-        (
-            {"fidelity": "as_published", "query": False},
-            "needs fidelity: as_published, marker: false and scored: all",
-        ),
-        ({"num_test": 5}, "must be 0 or at least 20"),
-        ({"top_k": 33}, "top_k=33 must be at most vocab_size=32"),
-        ({"curriculum": [8, 4]}, "must ascend and stay below chunk_length=10"),
-        ({"curriculum": [4, 10]}, "must ascend and stay below chunk_length=10"),
-        ({"curriculum": [1]}, "has 1 positions in 4 chunks of 1 "),
-        ({"needle_length": 40}, "needs 5: take more or longer ones"),
-        ({"placement": "inner_chunks", "context_chunks": 2}, "has 0 positions"),
-    ],
-)
-def test_refuses(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        config(**fields)
 
 
 def test_missing_split_and_training_mode_are_refused() -> None:
