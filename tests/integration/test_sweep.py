@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 
 from analysis.records.journal import read_journal
+from tests.faults.test_interrupts import kill_what_is_left
 from tests.finished_sweep import ARMS, REPLICATES, SEEDS, STUDY, FinishedSweep
 from tests.integration.studies import MEASURING, journal_events, phasesweep, start, write_study
 from tests.verbs import Call, caller
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -134,19 +137,91 @@ def test_a_diverged_replicate_is_a_result_and_stays_in_the_table(tmp_path: Path)
     assert "0 of 4 replicates to run" in again.stdout
 
 
+HELD = """\
+import time
+from pathlib import Path
+from typing import Literal
+
+from torch._subclasses.fake_tensor import FakeTensor
+
+from trainables.architectures.gpt import TransformerConfig
+from trainables.registry import register_architecture
+
+
+@register_architecture("held", version=1)
+class HeldConfig(TransformerConfig):
+    name: Literal["held"] = "held"
+
+    def build_mixer(self, layer):
+        mixer = super().build_mixer(layer)
+
+        def waits(module, inputs):
+            while not isinstance(inputs[0], FakeTensor) and not Path("{gate}").exists():
+                time.sleep(0.05)
+
+        mixer.register_forward_pre_hook(waits)
+        return mixer
+"""
+"""A transformer that computes nothing, but for a plan's estimate, until a file exists."""
+
+
+def write_held_study(folder: Path, gate: Path, *, seeds: int) -> None:
+    """Write the study `tiny` with two arms that are held."""
+    (folder / "held.py").write_text(HELD.format(gate=gate), encoding="utf-8")
+    study = write_study(folder, seeds=seeds)
+    before, rest = study.read_text(encoding="utf-8").split("arms:")
+    arms = "\n  wide: {role: baseline, architecture: {name: held}}"
+    arms += "\n  narrow: {architecture: {name: held, d_model: 8}}"
+    scales = rest[rest.index("scales:") :]
+    study.write_text(f"{before}arms:{arms}\nplugins: [held.py]\n{scales}", encoding="utf-8")
+
+
+def is_at_work(process: psutil.Process) -> bool:
+    """Return whether a process lives; of one whose parent is gone a dead entry may be left."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 @pytest.mark.slow
 def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> None:
-    """One of two is killed midway: the other takes over what it had claimed, and nothing runs twice."""
-    study = write_study(tmp_path, seeds=6, steps=150)
-    first, second = (start(["run", str(study)], tmp_path) for _ in range(2))
-    journals = tmp_path / "results"
-    deadline = time.monotonic() + 120
-    while len({e["sweep_id"] for e in journal_events(journals) if e["event"] == "finished"}) < 2:
-        assert time.monotonic() < deadline, "both drivers never worked at the same time"
-        time.sleep(0.1)
-    first.kill()
-    first.communicate()
-    out, err = second.communicate(timeout=200)
+    """One of two is killed midway, and its trials: the other takes over what it had leased; nothing ends twice.
+
+    Trials are held until then, so that neither driver can be through before the other has begun.
+    """
+    gate = tmp_path / "gate"
+    write_held_study(tmp_path, gate, seeds=3)
+
+    def keys(event: str) -> dict[str, list[tuple[str, int]]]:
+        """Return the replicates of which each sweep has written `event`."""
+        found: dict[str, list[tuple[str, int]]] = {}
+        for line in journal_events(tmp_path / "results"):
+            if line["event"] == event:
+                found.setdefault(line["sweep_id"], []).append((line["config_id"], line["seed"]))
+        return found
+
+    first = start(["run", "tiny.yaml"], tmp_path)
+    wait_for(lambda: keys("started"), "a trial of the first driver")
+    (sweep_of_first,) = keys("started")
+    second = start(["run", "tiny.yaml"], tmp_path)
+    try:
+        wait_for(lambda: len(keys("started")) == 2, "a trial of the second driver")
+        of_first = [psutil.Process(first.pid), *psutil.Process(first.pid).children(recursive=True)]
+        for process in of_first:  # at once: Ray takes a minute to end the trials of a driver that was killed
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        first.communicate()
+        wait_for(lambda: not any(map(is_at_work, of_first)), "the end of the first driver's trials")
+        taken = keys("started")[sweep_of_first]
+        gate.touch()
+        out, err = second.communicate(timeout=200)
+    finally:
+        kill_what_is_left(tmp_path, second)
     assert second.returncode == 0, out + err
-    finished = [(e["config_id"], e["seed"]) for e in journal_events(journals) if e["event"] == "finished"]
-    assert len(finished) == len(set(finished)) == 12
+    ((sweep_of_second, finished),) = keys("finished").items()
+    assert len(finished) == len(set(finished)) == 6
+    started = keys("started")
+    assert sorted(started[sweep_of_second]) == sorted(finished), "each once"
+    assert set(started[sweep_of_first]) == set(taken)
+    assert sweep_of_second != sweep_of_first
