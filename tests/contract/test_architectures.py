@@ -271,7 +271,13 @@ def test_an_examination_says_where_a_model_has_no_state() -> None:
 def test_every_causal_model_has_a_state_but_an_echo_and_those_that_read_all_traces() -> None:
     without = {short(config) for config in CASES if not has_stream(config)}
     is_causal = {short(config) for config in CASES if "causality" not in config.violates}
-    assert {name.partition("-")[0] for name in without} == {"echo", "kuramoto", "resonant"}
+    assert {name.partition("-")[0] for name in without} == {
+        "echo",
+        "kuramoto",
+        "resonant",
+        "pi_spiral",
+        "pretrained",
+    }
     resonant = [config for config in CASES if isinstance(config, ResonantConfig)]
     reads = {short(config) for config in resonant if config.readout is not None}
     assert without & is_causal == {"echo"} | (reads & is_causal)

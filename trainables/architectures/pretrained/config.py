@@ -236,7 +236,13 @@ class PretrainedConfig(ArchitectureConfig):
         options: list[dict[str, Any]] = [
             {"trained": "everything", "encoding": {"scheme": "rope"}},
             {"trained": "query_key", "encoding": {"scheme": "spiral"}, "adapter": {"last_layers": 1}},
-            {"trained": "lora", "encoding": {"scheme": "alibi"}, "model": "untrained:qwen2", "attention_window": 9},
+            {
+                "model": "untrained:qwen2",
+                "encoding": {"scheme": "alibi"},
+                "attention_window": 9,
+                "trained": "lora",
+                "lora": {"dropout": 0.1},
+            },
             {"trained": "everything", "attractor": {"last_layers": 1}, "model": "untrained:mistral"},
             {"fidelity": "as_published", "adapter": {"last_layers": 1}},
             {"fidelity": "as_published", "attractor": {"last_layers": 1}},
