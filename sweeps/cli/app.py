@@ -20,11 +20,13 @@ from sweeps.cli.options import (
     Names,
     OptionalName,
     Overrides,
+    PastFailedGates,
     PluginFiles,
     Plugins,
     Port,
     Scale,
     Study,
+    Through,
     UnreadPlugins,
     Wait,
     app,
@@ -111,8 +113,15 @@ def schema(
 def plan(output: Output, study: Study, gpus: Gpus = None) -> None:
     """Show what would run, what it needs and how long it takes. Starts nothing."""
     from sweeps.cli import plan
+    from sweeps.cli.campaign.dispatch import campaign_of
 
-    plan.plan(output, study, gpus)
+    campaign = campaign_of(study, gpus=gpus)
+    if campaign is None:
+        plan.plan(output, study, gpus)
+    else:
+        from sweeps.cli.campaign import show
+
+        show.plan(output, campaign, study.scale)
 
 
 @verb
@@ -142,13 +151,27 @@ def estimate(
 
 
 @verb
-def run(output: Output, study: Study, max_hours: MaxHours = None, max_trials: MaxTrials = None) -> None:
-    """Run the replicates that are missing, then print the results."""
+def run(
+    output: Output,
+    study: Study,
+    max_hours: MaxHours = None,
+    max_trials: MaxTrials = None,
+    through: Through = None,
+    past_failed_gates: PastFailedGates = False,
+) -> None:
+    """Run the replicates that are missing, then print the results. Of a campaign, phase after phase."""
     from sweeps.cli import run
+    from sweeps.cli.campaign.dispatch import campaign_of
     from sweeps.run.limits import RunLimits
 
+    campaign = campaign_of(study, through=through, past_failed_gates=past_failed_gates or None)
     limits = RunLimits(max_hours=max_hours, max_trials=max_trials)
-    raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits))
+    if campaign is None:
+        raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits))
+    from sweeps.cli.campaign.run import Orders
+    from sweeps.cli.campaign.run import run as run_campaign
+
+    raise typer.Exit(run_campaign(output, campaign, study.scale, Orders(through, past_failed_gates, limits)))
 
 
 @verb

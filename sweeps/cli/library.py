@@ -21,6 +21,7 @@ from search_spaces.catalogue import SPACES
 from search_spaces.designs import points
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
+from sweeps.campaigns.campaign import campaign_library
 from sweeps.console import Emit, Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SCALES, check_scale
@@ -73,6 +74,8 @@ def _print_studies(out: Console, rows: list[StudyRow]) -> None:
         arms = str(row["max_arms"]) if row["num_arms"] is not None else f"≤ {row['max_arms']}"
         table.add_row(row["study"], arms, row["title"], row["package"] or "phasesweep")
     out.print(table)
+    for campaign in campaign_library():
+        out.print(f"\n{campaign}: studies in phases; {proposed('plan', campaign)}", markup=False)
     out.print(
         f"\nEvery study of the library has the scales {', '.join(SCALES)}. Next: {proposed('plan', 'STUDY')}",
         markup=False,

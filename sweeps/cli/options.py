@@ -77,6 +77,12 @@ Wait = Annotated[bool, typer.Option("--wait/--no-wait", help="Return when the sw
 Changed = Annotated[
     bool, typer.Option("--changed", help="Also what other code or numerics computed; see the guide.")
 ]
+Through = Annotated[
+    str | None, typer.Option("--through", metavar="PHASE", help="Of a campaign: the phases up to this one.")
+]
+PastFailedGates = Annotated[
+    bool, typer.Option("--past-failed-gates", help="Of a campaign: run phases although a gate before them failed.")
+]
 FollowLog = Annotated[
     bool, typer.Option("-f", "--follow", help="Print a log as it grows, one at a time, until the sweep ends.")
 ]

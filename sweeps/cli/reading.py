@@ -25,16 +25,30 @@ from sweeps.console import Output
 def status(output: Output, study: StoredStudy) -> None:
     """Show how far a study is, and what runs where."""
     from sweeps.cli import status
+    from sweeps.cli.campaign.dispatch import campaign_of
 
-    status.status(output, study)
+    campaign = campaign_of(study)
+    if campaign is None:
+        status.status(output, study)
+    else:
+        from sweeps.cli.campaign import show
+
+        show.status(output, campaign, study.scale)
 
 
 @verb
 def results(output: Output, study: StoredStudy, metric: Metric = None) -> None:
-    """Print the table of arms, with intervals and differences."""
+    """Print the table of arms, with intervals and differences. Of a campaign, its gates."""
     from sweeps.cli import results
+    from sweeps.cli.campaign.dispatch import campaign_of
 
-    results.results(output, study, metric)
+    campaign = campaign_of(study, metric=metric)
+    if campaign is None:
+        results.results(output, study, metric)
+    else:
+        from sweeps.cli.campaign import show
+
+        show.results(output, campaign, study.scale)
 
 
 @verb

@@ -188,7 +188,7 @@ def verdicts(output: Output, name: str | None, scale: str, sets: Iterable[str]) 
         found = _of_journal(Path(name))
     else:
         names = [name] if name is not None else [each for each in library() if _claims_of(each)]
-        found = [verdict for each in names for verdict in _of_study(each, chosen, texts)]
+        found = [verdict for each in names for verdict in verdicts_of(each, chosen, texts)]
     studies = dict.fromkeys(verdict.study for verdict in found)
     printed = Verdicts(
         study=next(iter(studies)) if len(studies) == 1 else None,
@@ -198,7 +198,8 @@ def verdicts(output: Output, name: str | None, scale: str, sets: Iterable[str]) 
     output.show(printed.to_json(), lambda out: _print_verdicts(out, found))
 
 
-def _of_study(name: str, scale: str, sets: Sequence[str]) -> list[Verdict]:
+def verdicts_of(name: str, scale: str, sets: Sequence[str]) -> list[Verdict]:
+    """Return the verdicts on the claims of a study from its results folder, `not run` where there is none."""
     folder = find_results(name, scale, sets)
     state = folder.state()
     claims = _claims_of(name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
+from tests.mutants.in_campaigns import MUTANTS as IN_CAMPAIGNS
 from tests.mutants.in_data import MUTANTS as IN_DATA
 from tests.mutants.in_diagnostics import MUTANTS as IN_DIAGNOSTICS
 from tests.mutants.in_evidence import MUTANTS as IN_EVIDENCE
@@ -37,6 +38,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_SWEEPS,
     *IN_SEARCH,
     *IN_OPERATIONS,
+    *IN_CAMPAIGNS,
 )
 
 

@@ -82,6 +82,7 @@ def _described_types() -> Iterator[type]:
     from analysis.results import searches as best
     from analysis.results import sweeps as compare
     from analysis.verdicts import verdict as verdicts
+    from sweeps.campaigns import state as campaign
     from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import diagnosis as json_diagnosis
     from sweeps.cli.schemas import planning as json_planning
@@ -97,6 +98,7 @@ def _described_types() -> Iterator[type]:
         receipt,
         results,
         *diagnostics,
+        campaign,
         json_curves,
         json_diagnosis,
         json_planning,

@@ -17,6 +17,7 @@ from analysis.results.memory import Receipt
 from analysis.results.searches import BestTable
 from analysis.results.sweeps import ComparedSweeps
 from analysis.verdicts.verdict import Verdicts
+from sweeps.campaigns.state import CampaignState
 from sweeps.cli.schemas.curves import CurvesJson
 from sweeps.cli.schemas.diagnosis import DiagnoseJson
 from sweeps.cli.schemas.planning import (
@@ -366,13 +367,13 @@ OF_VERBS: dict[str, Any] = {
     "gc": GcJson,
     "logs": list[LogJson],
     "new": NewJson,
-    "plan": PlanJson,
+    "plan": PlanJson | CampaignState,
     "receipt": Receipt,
-    "results": ResultTable,
+    "results": ResultTable | CampaignState,
     "show": ResolvedStudy,
     "simulate": SimulateJson,
     "spaces": list[Space],
-    "status": StatusJson,
+    "status": StatusJson | CampaignState,
     "stop": StopJson,
     "studies": list[StudyRow],
     "submit": SubmitJson,

@@ -1,0 +1,1 @@
+"""`plan`, `run`, `status` and `results` of a campaign."""
