@@ -79,13 +79,12 @@ def probes(study: Study) -> tuple[MetricInfo, ...]:
 
 
 def data_mistake(study: Study, arm: Arm, error: DataError | OSError) -> UserError:
-    """Return what is wrong with an arm's corpus or tokenizer, with its place in the study.
-
-    A task without that field is named itself.
-    """
-    field = "tokenizer" if str(error).startswith("tokenizer ") else "corpus"
-    key = ("task", field) if field in type(arm.config.task).model_fields else ("task",)
-    return UserError(f"{study.where(*key, arm=arm.name)}: {error}")
+    """Return what is wrong with the data of an arm's task, with the place of the field that names them."""
+    said, fields = str(error), arm.config.task.model_dump(exclude={"name"})
+    named = (field for field, value in fields.items() if isinstance(value, str) and f"'{value}'" in said)
+    field = next(named, "corpus")
+    key = ("task", field) if field in fields else ("task",)
+    return UserError(f"{study.where(*key, arm=arm.name)}: {said}")
 
 
 def model_mistake(study: Study, arm: Arm, error: ValueError) -> UserError:

@@ -215,6 +215,10 @@ IN_OVERRIDES = {
     "unknown corpus": sets("task.corpus=tiny_shakespere"),
     "hub repository without a name": sets("task.corpus=hub:"),
     "folder of texts that is not there": sets("task.corpus=hub:./nowhere"),
+    "haystack that is not there": edit(
+        "{name: language, corpus: synthetic, context_length: 16, max_bytes: 20000}",
+        "{name: niah, haystack: 'file:nowhere.txt'}",
+    ),
     "tokenizer that is not there": sets("task.tokenizer=hf:./nowhere"),
     "backbone that is not there": edit(
         "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", "{name: resonant, backbone: 'hf:./nowhere'}"

@@ -11,7 +11,6 @@ from trainables.architectures.base.model import LanguageModel
 from trainables.config.initial_weights import RESUME
 from trainables.config.trial import TrialConfig
 from trainables.randomness import initialise
-from trainables.tasks.base import TaskConfig
 from trainables.tasks.base.task import Task
 from trainables.training.archives import sha256_of
 from trainables.training.initial_weights import WeightSource, WeightSourceError, start_from
@@ -54,7 +53,7 @@ def open_model(
     """
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     trained_on = config.task.build(data_dir).for_seed(seed)
-    task = trained_on if length is None else _with_length(config, length).build(data_dir).for_seed(seed)
+    task = trained_on if length is None else config.task.of_length(length).build(data_dir).for_seed(seed)
     longest = max(task.max_length, trained_on.max_length)
     model: LanguageModel = config.architecture.build(vocab_size=task.vocab_size, max_seq_len=longest)
     model.answer_length, model.mode = task.answer_length, config.architecture.mode
@@ -86,15 +85,3 @@ def _load(model: LanguageModel, weights: Path, longest: int, trained_on: int) ->
             f"its weights are for sequences of {trained_on} tokens, not {longest}: learned positions, for "
             f"one, have no longer ones ({error})"
         ) from error
-
-
-def _with_length(config: TrialConfig, length: int | None) -> TaskConfig:
-    """Return the task's configuration with sequences of `length` tokens."""
-    if length is None:
-        return config.task
-    if "context_length" not in type(config.task).model_fields:
-        raise ValueError(f"task '{config.task.name}' has no context_length: its sequences have one length only")
-    fields = {**config.task.model_dump(), "context_length": length}
-    if "evaluation_length" in fields:
-        fields["evaluation_length"] = None  # longer windows, which would be scored beside these
-    return type(config.task).model_validate(fields)

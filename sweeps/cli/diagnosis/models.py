@@ -67,9 +67,10 @@ def diagnose_model(
     if to is not None:
         made_folder(to)
     data_dir = data_dir_from_environment()
-    from trainables.inspection import open_model
-
     try:
+        _check_files(chosen.config, how.length, data_dir)
+        from trainables.inspection import open_model  # imports PyTorch
+
         opened = open_model.open_model(
             chosen.config, how.seed, weights=chosen.weights, length=how.length, data_dir=data_dir
         )
@@ -81,6 +82,11 @@ def diagnose_model(
         with writing_to(to):
             written = list(_write(found, to, figures))
         output.say(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def _check_files(config: TrialConfig, length: int | None, data_dir: Path | None) -> None:
+    (config.task if length is None else config.task.of_length(length)).check_files(data_dir)
+    config.architecture.check_files()
 
 
 def _choose(arguments: StudyArguments, arm_name: str | None, seed: int) -> Chosen:

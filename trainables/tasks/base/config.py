@@ -41,6 +41,19 @@ class TaskConfig(NamedConfig):
         """Return the same configuration with every path absolute, because workers run in other folders."""
         return self
 
+    def of_length(self, length: int) -> Self:
+        """Return the same task with training sequences of `length` tokens.
+
+        Raises:
+            ValueError: If its sequences have one length only, or not this one.
+        """
+        if "context_length" not in type(self).model_fields:
+            raise ValueError(f"task '{self.name}' has no context_length: its sequences have one length only")
+        fields = {**self.model_dump(), "context_length": length}
+        if "evaluation_length" in fields:
+            fields["evaluation_length"] = None  # longer windows, which would be scored beside these
+        return type(self).model_validate(fields)
+
     @property
     def metric_names(self) -> tuple[str, ...] | None:
         """Names of the task's metrics, if its fields alone decide them: a study is checked by them before anything

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
+from trainables.data.errors import DataError
 from trainables.data.pretrained_files import is_source
 from trainables.registry import TASKS, register_task
 from trainables.tasks.base import TaskConfig
@@ -15,6 +17,19 @@ from trainables.tasks.retrieval.config import Lengths
 
 if TYPE_CHECKING:
     from trainables.tasks.base.task import Task
+
+
+def require_harness() -> None:
+    """Refuse to go on without the harness.
+
+    Raises:
+        DataError: If it is not installed.
+    """
+    if find_spec("lm_eval") is None:
+        raise DataError(
+            "the task lm_eval needs lm-evaluation-harness, which is not installed: pip install "
+            "'phasesweep[longcontext]'"
+        )
 
 
 @register_task("lm_eval", version=1)
@@ -97,6 +112,11 @@ class LmEvalConfig(TaskConfig):
             "include_path": None if path is None else str(Path(path).expanduser().resolve()),
         }
         return self.model_copy(update=changes)
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check that the harness is installed, and the files of the task that is trained on."""
+        require_harness()
+        self.trained_on.check_files(data_dir)
 
     def build(self, data_dir: Path | None) -> Task:
         """Build the task that is trained on, and load those of the harness.

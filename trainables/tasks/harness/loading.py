@@ -9,7 +9,6 @@ import random
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +17,7 @@ import torch
 
 from search_spaces.suggestions import nearest
 from trainables.data.errors import DataError
+from trainables.tasks.harness.config import require_harness
 
 _OWN = Path(__file__).parent / "own"
 _LOADING_ERRORS = (OSError, ValueError, KeyError, AssertionError, ImportError, RuntimeError)
@@ -65,11 +65,7 @@ def load(
     Raises:
         DataError: If the harness is not installed, knows no such task, or cannot load it.
     """
-    if find_spec("lm_eval") is None:
-        raise DataError(
-            "the task lm_eval needs lm-evaluation-harness, which is not installed: pip install "
-            "'phasesweep[longcontext]'"
-        )
+    require_harness()
     with _undisturbed(seed):
         manager = _manager(names, metadata, include_path)
         try:

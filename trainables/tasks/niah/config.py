@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from trainables.data.corpora import absolute_corpus, canonical_corpus, check_corpus_name
+from trainables.data.corpora import absolute_corpus, canonical_corpus, check_corpus, check_corpus_name
 from trainables.registry import register_task
 from trainables.tasks.niah.wording import ANSWER, Wording
 from trainables.tasks.retrieval import RetrievalConfig
@@ -117,6 +117,12 @@ class NiahConfig(RetrievalConfig):
             del fields["noise"]
             fields["haystack"] = canonical_corpus(self.haystack)
         return fields
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check also that the haystack's corpus exists."""
+        super().check_files(data_dir)
+        if self.haystack != NOISE:
+            check_corpus(self.haystack, data_dir)
 
     def with_absolute_paths(self, data_dir: Path | None) -> NiahConfig:
         """Return the configuration with the paths of local data made absolute."""

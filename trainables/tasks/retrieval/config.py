@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from trainables.data.pretrained_files import is_source
-from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer_name
+from trainables.data.tokenizers.build import absolute_tokenizer, check_tokenizer, check_tokenizer_name
 from trainables.tasks.base import TaskConfig
 
 if TYPE_CHECKING:
@@ -79,6 +79,10 @@ class RetrievalConfig(TaskConfig):
     def with_absolute_paths(self, data_dir: Path | None) -> RetrievalConfig:
         """Return the configuration with the path of a local tokenizer made absolute."""
         return self.model_copy(update={"tokenizer": absolute_tokenizer(self.tokenizer)})
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check that the files of a pretrained tokenizer exist."""
+        check_tokenizer(self.tokenizer)
 
     def build(self, data_dir: Path | None) -> Task:
         """Make the items.

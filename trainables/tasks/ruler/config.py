@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
@@ -9,9 +10,13 @@ from pydantic import Field, model_validator
 from trainables.registry import register_task
 from trainables.tasks.retrieval import RetrievalConfig
 from trainables.tasks.retrieval.config import MAX_ITEMS, Lengths
+from trainables.tasks.ruler.word_lists import word_list
 
 TaskName = Literal["niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe"]
 ALL_TASKS: tuple[TaskName, ...] = ("niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe")
+
+WITHOUT_WORDS: tuple[TaskName, ...] = ("niah_multikey_3", "vt", "fwe")
+"""Those that draw no words from the package wonderwords."""
 
 
 @register_task("ruler", version=1)
@@ -53,6 +58,12 @@ class RulerConfig(RetrievalConfig):
         if len(set(self.tasks)) < len(self.tasks):
             raise ValueError(f"tasks={list(self.tasks)} must differ")
         return self
+
+    def check_files(self, data_dir: Path | None) -> None:
+        """Check also that the words are there, if a task draws from them."""
+        super().check_files(data_dir)
+        if not set(self.tasks) <= set(WITHOUT_WORDS):
+            word_list("nouns")
 
     @classmethod
     def contract_configs(cls) -> list[Self]:

@@ -18,7 +18,8 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.tasks import UniformModel, score
 from trainables.data.errors import DataError
 from trainables.data.package_files import cached_package
-from trainables.tasks.harness import LmEvalConfig, loading
+from trainables.tasks.harness import LmEvalConfig
+from trainables.tasks.harness import config as harness_config
 from trainables.tasks.harness.task import LmEvalTask
 from trainables.tasks.niah import NiahConfig
 
@@ -111,9 +112,10 @@ metric_list: [{{metric: acc}}]
 
 
 def test_without_the_package_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(loading, "find_spec", lambda name: None)
-    with pytest.raises(DataError, match=re.escape("pip install 'phasesweep[longcontext]'")):
-        harness()
+    monkeypatch.setattr(harness_config, "find_spec", lambda name: None)
+    for needs_it in (lambda: LmEvalConfig().check_files(None), harness):
+        with pytest.raises(DataError, match=re.escape("pip install 'phasesweep[longcontext]'")):
+            needs_it()
 
 
 def test_a_task_without_text_cannot_be_trained_on() -> None:
