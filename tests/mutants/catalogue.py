@@ -13,6 +13,7 @@ from tests.mutants.in_memory import MUTANTS as IN_MEMORY
 from tests.mutants.in_models import MUTANTS as IN_MODELS
 from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
 from tests.mutants.in_pi_spiral import MUTANTS as IN_PI_SPIRAL
+from tests.mutants.in_pretrained import MUTANTS as IN_PRETRAINED
 from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
 from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
 from tests.mutants.in_retrieval import MUTANTS as IN_RETRIEVAL
@@ -33,6 +34,7 @@ MUTANTS: tuple[Mutant, ...] = (
     *IN_RESONANT_BLOCKS,
     *IN_TPI,
     *IN_PI_SPIRAL,
+    *IN_PRETRAINED,
     *IN_DIAGNOSTICS,
     *IN_RETRIEVAL,
     *IN_SWEEPS,

@@ -16,6 +16,7 @@ from search_spaces.suggestions import nearest
 from trainables.architectures.base import ArchitectureConfig
 from trainables.architectures.pretrained.fields import (
     LIBRARIES_MIB,
+    LORA_LIBRARIES_MIB,
     UNTRAINED,
     AdapterConfig,
     Dtype,
@@ -168,8 +169,8 @@ class PretrainedConfig(ArchitectureConfig):
 
     @property
     def libraries_mib(self) -> float:
-        """That of `transformers`."""
-        return LIBRARIES_MIB
+        """That of `transformers`, and for LoRA of `peft`."""
+        return LIBRARIES_MIB + (LORA_LIBRARIES_MIB if self.trained == "lora" else 0.0)
 
     @property
     def violates(self) -> frozenset[str]:

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from tests.pretrained import SIZES, built
 from trainables.architectures.pretrained.config import PretrainedConfig
+from trainables.architectures.pretrained.fields import LORA_LIBRARIES_MIB
 from trainables.data.pretrained_files import source_hash
 
 
@@ -133,6 +134,16 @@ def test_only_dropout_keeps_a_batch_from_being_split() -> None:
     assert PretrainedConfig(**with_dropout).microbatch_invariant, "of LoRA, which is not asked for"
     assert not PretrainedConfig(**with_dropout, trained="lora").microbatch_invariant
     assert PretrainedConfig(dropout=0.1).splits_in_law
+
+
+def test_a_worker_also_holds_the_libraries() -> None:
+    assert PretrainedConfig(trained="lora").libraries_mib - PretrainedConfig().libraries_mib == LORA_LIBRARIES_MIB
+
+
+def test_the_mode_says_scheme_and_additions() -> None:
+    assert PretrainedConfig().mode == "as_trained"
+    fields: Any = {"encoding": {"scheme": "yarn"}, "adapter": {}, "attractor": {}}
+    assert PretrainedConfig(**fields).mode == "yarn+adapter+attractor"
 
 
 def test_a_folder_becomes_absolute(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -102,6 +102,17 @@ def test_ntk_has_the_frequencies_of_transformers_at_a_length_that_needs_this_fac
     torch.testing.assert_close(angle_P, inverse_P.double(), rtol=1e-6, atol=0)
 
 
+def test_a_swapped_scheme_keeps_the_models_base(tmp_path: Path) -> None:
+    sizes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = LlamaConfig(**sizes, vocab_size=VOCAB, max_position_embeddings=64)
+    config.rope_parameters = {"rope_type": "default", "rope_theta": 500.0}
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    plain = logits(built(model=f"hf:{tmp_path}"), tokens())
+    assert relative(logits(built(model=f"hf:{tmp_path}", encoding={"scheme": "rope"}), tokens()), plain) < 1e-5
+    other = built(model=f"hf:{tmp_path}", encoding={"scheme": "rope", "base": 10_000.0})
+    assert relative(logits(other, tokens()), plain) > 1e-4
+
+
 def test_far_positions_keep_their_phases() -> None:
     rotation = built(encoding={"scheme": "spiral"}).model.base_model.rotary_emb
     far = 10**6 + 7
