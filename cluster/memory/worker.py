@@ -56,7 +56,8 @@ class Estimates:
         if bare is None:
             bare = self._found[key] = estimate(config, **sizes, process_mib=0.0)
             self._cache.keep(key, bare)
-        libraries_mib, data_mib = config.architecture.libraries_mib, self._of(task).task_mib
+        libraries_mib = config.architecture.libraries_mib + config.task.libraries_mib
+        data_mib = self._of(task).task_mib
         if resources.gpus_per_trial:  # both are in the host's memory
             libraries_mib = data_mib = 0.0
         context_mib = self._process_mib + libraries_mib

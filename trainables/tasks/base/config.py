@@ -32,6 +32,11 @@ class TaskConfig(NamedConfig):
         positions. Only if a task declares this, a batch may be split after an out-of-memory."""
         return False
 
+    @property
+    def libraries_mib(self) -> float:
+        """Memory that a worker's process takes for libraries which only this task imports, MiB."""
+        return 0.0
+
     @classmethod
     def contract_configs(cls) -> list[Self]:
         """Return the configurations that the contract suite checks; they must be small, and need no network."""

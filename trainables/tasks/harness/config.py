@@ -18,6 +18,14 @@ from trainables.tasks.retrieval.config import Lengths
 if TYPE_CHECKING:
     from trainables.tasks.base.task import Task
 
+HARNESS_MIB = 110.0
+RULER_MIB = 1_080.0
+"""What the harness adds to a process that has PyTorch, and what it adds with any task of RULER, at its peak: the
+names of keys. Measured with lm_eval 0.4.13 and Python 3.11."""
+_NEVER_END = {"ruler", "ruler_vt", "ruler_cwe"}
+_LEAST_LENGTH = 1_024
+"""Tokens below which the harness looks for a prompt that fits, and never ends; `ruler_vt` does so at 768."""
+
 
 def require_harness() -> None:
     """Refuse to go on without the harness.
@@ -70,6 +78,23 @@ class LmEvalConfig(TaskConfig):
                 "trained_on.tokenizer to hf:PATH_OR_REPOSITORY or package:NAME"
             )
         return self
+
+    @model_validator(mode="after")
+    def _harness_ends(self) -> Self:
+        endless = sorted(_NEVER_END.intersection(self.tasks))
+        if endless and min(self.max_seq_lengths) < _LEAST_LENGTH:
+            raise ValueError(
+                f"max_seq_lengths={list(self.max_seq_lengths)}: for {', '.join(endless)} lm-evaluation-harness "
+                f"finds no prompt that is short enough, and never ends; give at least {_LEAST_LENGTH:,}, or use "
+                "the task ruler"
+            )
+        return self
+
+    @property
+    def libraries_mib(self) -> float:
+        """Memory of the harness; with a task of RULER that of the names from which it draws."""
+        is_ruler = any(task.startswith(("niah_", "ruler")) for task in self.tasks)
+        return self.trained_on.libraries_mib + (RULER_MIB if is_ruler else HARNESS_MIB)
 
     @property
     def tokenizer_source(self) -> str | None:

@@ -88,6 +88,11 @@ class NiahConfig(RetrievalConfig):
         return self
 
     @property
+    def microbatch_invariant(self) -> bool:
+        """Whether every sequence has equally many scored positions."""
+        return self.scored == "answer" and self.tokenizer in {"byte", "char"}
+
+    @property
     def wording(self) -> Wording:
         """The text of a prompt."""
         return Wording(self.instruction, self.needle, self.question, self.answer_prefix)
@@ -106,7 +111,14 @@ class NiahConfig(RetrievalConfig):
         }
         variants: list[dict[str, Any]] = [
             {"lengths": [40, 70], "depths": [0.0, 0.3, 1.0], "val_items": 5, "test_items": 2},
-            {"lengths": [120], "depths": [0.5], "val_items": 8, "tokenizer": "char", "items": "by_seed"},
+            {
+                "lengths": [120],
+                "depths": [0.5],
+                "val_items": 8,
+                "tokenizer": "char",
+                "items": "by_seed",
+                "scored": "all",
+            },
         ]
         return [cls.model_validate({**short, **variant}) for variant in variants]
 

@@ -34,6 +34,8 @@ class RetrievalConfig(TaskConfig):
     """Whether the prompt is put into the chat template of a pretrained model's tokenizer."""
     context_length: int = Field(256, ge=16, le=10_000_000)
     """Tokens of a training sequence; an item with its answer may be shorter."""
+    scored: Literal["answer", "all"] = "answer"
+    """Which next tokens are trained on. `all` also teaches the words of the prompt, and to copy within it."""
     items: Literal["fixed", "by_seed"] = "fixed"
     """`fixed`: all replicates answer the same items. `by_seed`: each seed has its own, so that replicates of a
     model that is not trained differ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -62,8 +62,8 @@ def decoded(tokenizer: Tokenizer, tokens_T: Tensor) -> str:
     return tokenizer.decode(tokens_T.numpy().astype(np.int32))
 
 
-def as_examples(items: Sequence[Item], length: int) -> Examples:
-    """Return training sequences of `length` tokens: prompt and answer, of which the answer is predicted.
+def as_examples(items: Sequence[Item], length: int, *, scored: Literal["answer", "all"] = "answer") -> Examples:
+    """Return training sequences of `length` tokens: prompt and answer, of which the answer or all is predicted.
 
     What follows is padding, which no scored position sees.
 
@@ -75,9 +75,9 @@ def as_examples(items: Sequence[Item], length: int) -> Examples:
     for row, item in enumerate(items):
         if len(item) > length + 1:
             raise ValueError(f"an item of {len(item)} tokens does not fit into {length}")
-        start = len(item.prompt_T)
+        start = len(item.prompt_T) if scored == "answer" else 1
         tokens_NT[row, : len(item)] = torch.cat((item.prompt_T, item.answer_L))
-        targets_NT[row, start : len(item)] = item.answer_L
+        targets_NT[row, start : len(item)] = tokens_NT[row, start : len(item)]
     return Examples(tokens_NT=tokens_NT[:, :-1].contiguous(), targets_NT=targets_NT[:, 1:].contiguous())
 
 

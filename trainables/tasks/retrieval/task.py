@@ -149,11 +149,11 @@ class RetrievalTask(Task):
         return self._as_batch([self._training_item(draw) for _ in range(size)])
 
     def _as_batch(self, items: Sequence[Item]) -> Batch:
-        examples = as_examples(items, self.context_length)
+        examples = as_examples(items, self.context_length, scored=self.config.scored)
         return Batch(examples.tokens_NT, examples.targets_NT)
 
     def loss(self, logits_BTV: Tensor, batch: Batch) -> Tensor:
-        """Return the mean cross-entropy of the answers, in nats a token."""
+        """Return the mean cross-entropy of the answers, or of all tokens, in nats a token."""
         return mean_nats(logits_BTV, batch.targets_BT)
 
     def evaluate(
@@ -220,7 +220,7 @@ class RetrievalTask(Task):
         items = self.items[split]
         chosen = [items[place] for place in evenly_spaced(len(items), max_sequences).tolist()]
         pass_tokens = self.config.probe_sequences * self.context_length
-        blocks = list(_blocks(chosen, batch_size, pass_tokens))
+        blocks = list(_blocks(chosen, min(batch_size, model.sequences_at_once), pass_tokens))
         prompts = [torch.stack([chosen[place].prompt_T for place in block]) for block in blocks]
         found: dict[int, Answered] = {}
         started = time.perf_counter()

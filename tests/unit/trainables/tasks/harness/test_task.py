@@ -128,6 +128,14 @@ def test_a_chat_needs_a_template() -> None:
         LmEvalConfig.model_validate({**SMALL, "chat": True})
 
 
+def test_what_the_harness_would_look_for_without_end_is_refused() -> None:
+    with pytest.raises(ValidationError, match="ruler_vt lm-evaluation-harness finds no prompt"):
+        LmEvalConfig.model_validate(
+            {**SMALL, "tasks": ["niah_single_1", "ruler_vt"], "max_seq_lengths": [512, 2048]}
+        )
+    assert LmEvalConfig.model_validate({**SMALL, "tasks": ["niah_single_1"]}).libraries_mib > 1_000
+
+
 @pytest.mark.slow
 def test_an_unknown_task_has_a_nearest_one() -> None:
     with pytest.raises(DataError, match="no task 'niah_singel_1'; did you mean 'niah_single_1'"):

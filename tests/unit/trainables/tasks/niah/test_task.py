@@ -218,6 +218,17 @@ def test_training_items_have_any_length_and_depth_and_only_the_answer_is_trained
         assert f"Key{answer}." in text
 
 
+def test_all_of_a_prompt_may_be_trained_on_but_no_padding() -> None:
+    task = niah(scored="all")
+    inputs_BT, targets_BT, _ = task.batch(20, torch.Generator().manual_seed(0))
+    answers = niah().batch(20, torch.Generator().manual_seed(0))
+    ends_B = (answers.targets_BT >= 0).long().cumsum(1).argmax(1)  # the last token of each answer
+    for inputs, targets, end in zip(inputs_BT, targets_BT, ends_B.tolist(), strict=True):
+        assert torch.equal(targets[:end], inputs[1 : end + 1])
+        assert int((targets >= 0).sum()) == end + 1
+    assert niah().config.microbatch_invariant and not task.config.microbatch_invariant
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
