@@ -24,6 +24,8 @@ Lengths = Annotated[tuple[Annotated[int, Field(ge=16, le=10_000_000)], ...], Fie
 class RetrievalConfig(TaskConfig):
     """The tokenizer, and which items there are."""
 
+    added = {"scored": "answer"}
+
     reads_any_text: ClassVar[bool] = False
     """Whether the characters of the prompts are not known beforehand, so that none can be tokens."""
 
