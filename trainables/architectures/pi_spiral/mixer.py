@@ -74,6 +74,11 @@ class EncodedAttention(SelfAttention):
 
     def forward(self, x_BTD: Tensor) -> MixerOutput:
         """Attend; time O(T²), memory O(T) where the backend has a fused kernel."""
+        y_BTD = self._output(x_BTD)
+        return MixerOutput(y_BTD if self.attractor is None else y_BTD + self.attractor(x_BTD, y_BTD))
+
+    def _output(self, x_BTD: Tensor) -> Tensor:
+        """Return the output of attention, to which an attractor may add."""
         position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
         q_BHTK, k_BHTK, v_BHTK = self.placed(x_BTD, position_T)
         dropout = self.dropout if self.training else 0.0
@@ -83,8 +88,8 @@ class EncodedAttention(SelfAttention):
             mixed_BHTK = functional.scaled_dot_product_attention(
                 q_BHTK, k_BHTK, v_BHTK, dropout_p=dropout, is_causal=self.causal
             )
-        y_BTD = self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2)))
-        return MixerOutput(y_BTD if self.attractor is None else y_BTD + self.attractor(x_BTD, y_BTD))
+        y_BTD: Tensor = self.out_dropout(self.out(mixed_BHTK.transpose(1, 2).flatten(2)))
+        return y_BTD
 
     def placed(self, x_BTD: Tensor, position_T: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return queries, keys and values, each of shape BHTK, that know of their positions."""
@@ -175,35 +180,45 @@ class EncodedAttention(SelfAttention):
         y_BTD: Tensor = self.out((weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2))
         return y_BTD if self.attractor is None else y_BTD + self.attractor.reference(x_BTD, y_BTD)
 
-    def attended(self, x_BTD: Tensor, position_T: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the weights of attention as an explicit matrix, and the values."""
+    def attended(self, x_BTD: Tensor, position_T: Tensor, queries: slice = slice(None)) -> tuple[Tensor, Tensor]:
+        """Return the weights of attention as an explicit matrix, of some queries or all, and the values."""
         q_BHTK, k_BHTK, v_BHTK = self.placed(x_BTD, position_T)
-        score_BHTT = q_BHTK @ k_BHTK.transpose(-1, -2) / math.sqrt(q_BHTK.shape[-1])
+        q_BHNK, query_N = q_BHTK[:, :, queries], position_T[queries]
+        score_BHNT = q_BHNK @ k_BHTK.transpose(-1, -2) / math.sqrt(q_BHTK.shape[-1])
         if self.encoding.scheme == "alibi":
-            score_BHTT = score_BHTT + self._bias(position_T, position_T, score_BHTT.dtype)
+            score_BHNT = score_BHNT + self._bias(query_N, position_T, score_BHNT.dtype)
         if self.causal:
-            score_BHTT = score_BHTT.masked_fill(position_T.unsqueeze(-1) < position_T, -math.inf)
-        return score_BHTT.softmax(-1), v_BHTK
+            score_BHNT = score_BHNT.masked_fill(query_N.unsqueeze(-1) < position_T, -math.inf)
+        return score_BHNT.softmax(-1), v_BHTK
 
     def probes(self, x_BTD: Tensor) -> dict[str, Tensor]:
         """Measure how far attention looks, where a hybrid changes, and what the attractor adds and keeps."""
-        position_T = torch.arange(x_BTD.shape[1], device=x_BTD.device)
-        weight_BHTT, v_BHTK = self.attended(x_BTD, position_T)
-        distance_TT = (position_T.unsqueeze(-1) - position_T).abs().to(weight_BHTT.dtype)
-        alike_TT = torch.ones_like(distance_TT)
-        alike_TT = alike_TT.tril() if self.causal else alike_TT
-        null_T = (alike_TT * distance_TT).sum(-1) / alike_TT.sum(-1)
+        seq_len = x_BTD.shape[1]
+        position_T = torch.arange(seq_len, device=x_BTD.device)
+        blocks = [slice(start, start + QUERY_BLOCK) for start in range(0, seq_len, QUERY_BLOCK)]
+        # One sequence and one block of queries after the other: all at once take memory of B·H·T².
+        total_H = torch.stack([self._looked_back(x_1TD, position_T, blocks) for x_1TD in x_BTD.split(1)]).mean(0)
         found: dict[str, Any] = {
-            "attention_distance": (weight_BHTT * distance_TT).sum(-1).mean((0, 2)),
-            "attention_distance_null": null_T.mean(),
+            "attention_distance": total_H / seq_len,
+            # Means over pairs of positions, of t / 2 over t, or of |t − s| over both.
+            "attention_distance_null": (seq_len - 1) / 4 if self.causal else (seq_len**2 - 1) / (3 * seq_len),
         }
         if isinstance(self.rotation, HybridRotation):
             found["hybrid_transition"], found["hybrid_width"] = self.rotation.share.place()
             found["hybrid_reach"] = found["hybrid_transition"] / x_BTD.shape[1]
         if self.attractor is not None:
-            y_BTD = self.out((weight_BHTT @ v_BHTK).transpose(1, 2).flatten(2))
-            found |= self._of_attractor(self.attractor, x_BTD, y_BTD)
+            found |= self._of_attractor(self.attractor, x_BTD, self._output(x_BTD))
         return {name: torch.as_tensor(value) for name, value in found.items()}
+
+    def _looked_back(self, x_1TD: Tensor, position_T: Tensor, blocks: list[slice]) -> Tensor:
+        """Return the distances at which a sequence's queries look, weighted by attention and summed, for each
+        head."""
+        total_H = torch.zeros(self.num_heads, dtype=x_1TD.dtype, device=x_1TD.device)
+        for block in blocks:
+            weight_1HNT, _ = self.attended(x_1TD, position_T, block)
+            distance_NT = (position_T[block].unsqueeze(-1) - position_T).abs()
+            total_H = total_H + (weight_1HNT * distance_NT).sum((0, 2, 3))
+        return total_H
 
     @staticmethod
     def _of_attractor(attractor: Attractor, x_BTD: Tensor, y_BTD: Tensor) -> dict[str, float | Tensor]:

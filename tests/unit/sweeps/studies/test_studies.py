@@ -41,7 +41,6 @@ MATCHED = {
     "pi_spiral_encodings",
     "pi_spiral_attractor",
     "pi_spiral_hybrid_k",
-    "pi_spiral_needle",
 }
 SMALLER = {"tpi_variants": {"no_ffn", "as_published"}}
 """Arms of matched studies whose point is that they have fewer parameters."""

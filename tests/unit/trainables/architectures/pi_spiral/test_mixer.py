@@ -153,6 +153,20 @@ def test_probes_say_how_far_attention_looks() -> None:
     assert (near.probes(draw(21))["attention_distance"] < 5.0).all()
 
 
+@pytest.mark.parametrize("causal", [True, False])
+@torch.no_grad()
+def test_distances_are_those_of_the_whole_matrix(causal: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, x_BTD, position_T = attention(encoding={"scheme": "rope"}, causal=causal), draw(), torch.arange(12)
+    distance_TT = (position_T.unsqueeze(-1) - position_T).abs()
+    weight_BHTT, _ = one.attended(x_BTD, position_T)
+    monkeypatch.setattr(mixer, "QUERY_BLOCK", 5)
+    found = one.probes(x_BTD)
+    torch.testing.assert_close(found["attention_distance"], (weight_BHTT * distance_TT).sum(-1).mean((0, 2)))
+    one.qkv.weight.zero_()
+    alike_H = one.probes(x_BTD)["attention_distance"]
+    torch.testing.assert_close(alike_H, found["attention_distance_null"].double().expand(2), rtol=1e-6, atol=0)
+
+
 @torch.no_grad()
 def test_probes_of_attractor_and_hybrid() -> None:
     one = attention(
