@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 
+from trainables.atomic_write import write_text_atomic
+from trainables.user_cache import cache_folder
+
+_DIGITS = 12
 _COMPUTING = (
     "trainables/batch.py",
     "trainables/metric.py",
@@ -29,12 +35,35 @@ _COMPUTING = (
 def code_hash() -> str:
     """Return the hash of the code that computes results as installed on this node, committed or not.
 
-    Plugins are not included: each is part of the `config_id` of what it registers.
+    Plugins are not included: each is part of the `config_id` of what it registers. Reading all sources takes half
+    a second, so the hash is kept in the user's cache until a file changes; without a cache it is made every time.
 
     Raises:
         FileNotFoundError: If a part of this installation is missing.
     """
-    return hash_of_sources(Path(__file__).parent.parent)
+    root = Path(__file__).parent.parent
+    kept = cache_folder("code") / _state_of_sources(root)
+    with suppress(OSError):
+        found = kept.read_text(encoding="utf-8")
+        if len(found) == _DIGITS:  # not cut off by a full disk
+            return found
+    made = hash_of_sources(root)
+    with suppress(OSError):
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        write_text_atomic(kept, made)
+    return made
+
+
+def _state_of_sources(root: Path) -> str:
+    """Return a name for what the sources are, without reading them: Python's version, sizes and times of change.
+
+    The time of a file's last change of status cannot be set by hand, unlike that of its content.
+    """
+    digest = hashlib.sha256(repr(sys.version_info).encode())
+    for source in (Path(__file__), *_sources(root)):
+        status = source.stat()
+        digest.update(f"{source} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns}\n".encode())
+    return digest.hexdigest()[:32]
 
 
 def hash_of_sources(root: Path) -> str:
@@ -50,7 +79,7 @@ def hash_of_sources(root: Path) -> str:
         code = _code_of(source).encode()
         digest.update(f"{source.relative_to(root).as_posix()} {len(code)}\n".encode())
         digest.update(code)
-    return digest.hexdigest()[:12]
+    return digest.hexdigest()[:_DIGITS]
 
 
 def _sources(root: Path) -> Iterator[Path]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -14,12 +13,7 @@ import torch
 from cluster.memory.estimate import MemoryEstimate
 from trainables.atomic_write import write_text_atomic
 from trainables.code_hash import code_hash
-
-
-def cache_folder() -> Path:
-    """Return where estimates are cached: `$XDG_CACHE_HOME/phasesweep/estimates`, by default below `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "phasesweep" / "estimates"
+from trainables.user_cache import cache_folder
 
 
 class EstimateCache:
@@ -30,7 +24,7 @@ class EstimateCache:
     """
 
     def __init__(self, folder: Path | None = None) -> None:
-        self._folder = folder or cache_folder()
+        self._folder = folder or cache_folder("estimates")
 
     def find(self, key: str) -> MemoryEstimate | None:
         """Return the estimate cached under `key`; None if there is none, or it cannot be read."""

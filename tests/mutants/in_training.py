@@ -14,6 +14,14 @@ _OPTIMIZERS, _OPTIMIZER_TESTS = (
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="code_hash_by_date",
+        meaning="a source that is changed and dated back counts as the one before: its results mix with the old",
+        file="trainables/code_hash.py",
+        old=" {status.st_mtime_ns} {status.st_ctime_ns}\\n",
+        new=" {status.st_mtime_ns}\\n",
+        caught_by="tests/unit/trainables/test_code_hash.py::test_it_is_kept_until_a_source_changes",
+    ),
+    Mutant(
         name="data_ignores_the_seed",
         meaning="every seed sees the same batches: replicates are not independent",
         file=_LOOP,

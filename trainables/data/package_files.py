@@ -7,7 +7,6 @@ made from beside the weights. The package itself is not installed: only its weig
 from __future__ import annotations
 
 import json
-import os
 import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -15,6 +14,8 @@ from pathlib import Path
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 from packaging.version import Version
+
+from trainables.user_cache import cache_folder
 
 _RECORD = "package.json"
 _SOURCE = re.compile(
@@ -45,8 +46,7 @@ class PackageRecord:
 
 def models_folder() -> Path:
     """Return where models are cached: `$XDG_CACHE_HOME/phasesweep/models`, by default below `~/.cache`."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(base) / "phasesweep" / "models"
+    return cache_folder("models")
 
 
 def is_package(text: str) -> bool:

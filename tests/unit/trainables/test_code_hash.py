@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -107,3 +108,49 @@ def test_a_listed_path_that_is_missing_is_an_error(name: str, root: Path) -> Non
     gone.rename(root / "elsewhere")
     with pytest.raises(FileNotFoundError, match=name):
         hash_of_sources(root)
+
+
+@pytest.fixture
+def installed_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """One source, from beside which this module seems to be imported, with an empty cache."""
+    source = tmp_path / "trainables" / "layers" / "angles.py"
+    source.parent.mkdir(parents=True)
+    source.write_text("PLANTED = 1\n", encoding="utf-8")
+    (tmp_path / "trainables" / "code_hash.py").touch()
+    monkeypatch.setattr(module, "__file__", str(tmp_path / "trainables" / "code_hash.py"))
+    monkeypatch.setattr(module, "_COMPUTING", ("trainables/layers",))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def hashed_anew() -> str:
+    """Return the hash as another process would."""
+    code_hash.cache_clear()
+    try:
+        return code_hash()
+    finally:
+        code_hash.cache_clear()
+
+
+def test_it_is_kept_until_a_source_changes(installed_at: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = hashed_anew()
+    made: list[Path] = []
+    monkeypatch.setattr(module, "hash_of_sources", lambda root: made.append(root) or hash_of_sources(root))
+    assert (hashed_anew(), made) == (first, [])
+    source = installed_at / "trainables" / "layers" / "angles.py"
+    status = source.stat()
+    source.write_text("PLANTED = 2\n", encoding="utf-8")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))  # of one size, and dated as before
+    assert hashed_anew() == hash_of_sources(installed_at) != first
+    assert made == [installed_at]
+
+
+@pytest.mark.parametrize("kept", ["", "0123", None])
+def test_a_cache_that_is_damaged_or_cannot_be_written_only_costs_time(installed_at: Path, kept: str | None) -> None:
+    cache = installed_at / "cache" / "phasesweep" / "code"
+    if kept is None:
+        (installed_at / "cache").write_text("in the way", encoding="utf-8")
+    else:
+        cache.mkdir(parents=True)
+        (cache / module._state_of_sources(installed_at)).write_text(kept, encoding="utf-8")
+    assert hashed_anew() == hash_of_sources(installed_at)
