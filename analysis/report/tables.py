@@ -38,6 +38,8 @@ PROBE_NOTE = (
     "such as 1 for an order parameter"
 )
 
+NUM_NAMED = 5
+"""Arms that a note names; of more it says how many."""
 _NONE = "–"
 _SHORT_CONCLUSIONS: dict[str, str] = {"not separable at this n": "not separable"}
 DIRECTIONS = {"minimise": "lower is better", "maximise": "higher is better", "none": "no better or worse"}
@@ -94,9 +96,24 @@ def notes_for_display(table: ResultTable) -> list[str]:
         notes.append(
             f"{shared}: trained once for the arms that start with it, a fixed factor of which n is no sample"
         )
+    if others := [row for row in table.rows if row.n_other_code]:
+        notes.append(_code_note(others, len(table.rows)))
     if table.stale:
         notes.append(f"{table.stale} replicates in the journal belong to no arm of the newest sweep: ignored")
     return notes
+
+
+def _code_note(rows: Sequence[ResultRow], num_arms: int) -> str:
+    """Return which results are of other code than the present."""
+    named = [row.arm for row in rows[:NUM_NAMED]]
+    left = len(rows) - len(named)
+    arms = "all arms" if len(rows) == num_arms else f"{', '.join(named)}{f' and {left} more' if left else ''}"
+    total = sum(row.n_other_code for row in rows)
+    replicates = "1 replicate" if total == 1 else f"{total} replicates"
+    return (
+        f"of other code than is installed here: {arms} ({replicates}); `plan` says what a new version would run "
+        "again, and resume --changed runs all of them again"
+    )
 
 
 def render_text(table: ResultTable) -> str:

@@ -13,6 +13,8 @@ from typing import Any, Literal
 
 from analysis.records.description import ExternalInfo, JournalError, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
+from analysis.records.replicates import Replicate
+from analysis.records.statuses import RESULTS
 from analysis.results.comparison import (
     SIGNIFICANCE_LEVEL,
     WORDS_OF_A_SHORTFALL,
@@ -44,6 +46,9 @@ class ResultRow:
     """Replicates finished with the metric."""
     n_failed: int
     """Replicates diverged, crashed, out of memory, timed out, or finished without the metric."""
+    n_other_code: int
+    """Replicates with a result that other code than the present has computed, wholly or in part, as far as their
+    journal says; 0 if no code is compared."""
     statuses: dict[str, int]
     """Planned replicates by status, `pending` for those that have not ended."""
     values: dict[int, float]
@@ -171,13 +176,16 @@ class ResultTable:
         return {**table, **lists}
 
 
-def summarise(state: JournalState, metric: str | None = None, *, confidence: float = 0.95) -> ResultTable:
+def summarise(
+    state: JournalState, metric: str | None = None, *, confidence: float = 0.95, code: str | None = None
+) -> ResultTable:
     """Summarise one metric over all arms of the newest sweep.
 
     Args:
         state: The journal.
         metric: Name of the metric; the study's primary metric if None.
         confidence: Coverage of every interval, between 0 and 1.
+        code: Hash of the present code; results of other code are counted. None: no code is compared.
 
     Raises:
         JournalError: If the journal has no description of a sweep.
@@ -213,12 +221,18 @@ def summarise(state: JournalState, metric: str | None = None, *, confidence: flo
         shared=tuple(f"{unit.arm} (seed {seed})" for unit in sweep.prerequisites for seed in unit.seeds),
         stale=len(state.replicates.keys() - planned),
         rows=tuple(
-            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), spec)
+            _row(sample, base, comparisons[name], adjusted.get(sample.arm.config_id), spec, code)
             for name, sample in samples.items()
         ),
         contrasts=_contrasts(sweep, samples, spec),
         external=tuple(_external(theirs, base, spec) for theirs in sweep.external if theirs.metric == info.name),
     )
+
+
+def _is_of_other_code(replicate: Replicate, code: str) -> bool:
+    """Return whether other code has computed a result; a journal from before codes were recorded does not say."""
+    own = {attempt.numerics.get("code", code) for attempt in replicate.attempts}
+    return replicate.status in RESULTS and own - {code} != set()
 
 
 def transform_of(metric: MetricInfo) -> Transform:
@@ -262,6 +276,7 @@ def _row(
     comparison: Comparison | None,
     p_adjusted: float | None,
     spec: ComparisonSpec,
+    code: str | None,
 ) -> ResultRow:
     values = list(sample.values.values())
     interval = mean_interval(values, confidence=spec.confidence, scale=spec.scale)
@@ -280,6 +295,7 @@ def _row(
         num_parameters=sample.arm.num_parameters,
         n=len(values),
         n_failed=sample.num_failed,
+        n_other_code=sum(code is not None and _is_of_other_code(one, code) for one in sample.replicates),
         statuses=dict(sorted(sample.statuses.items())),
         values=sample.values,
         mean=mean(values, scale=spec.scale) if values else None,

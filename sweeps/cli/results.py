@@ -28,6 +28,7 @@ from sweeps.errors import UserError, nearest
 from sweeps.fields import check_scale
 from sweeps.studies.catalogue import StudyArguments, StudyHead, find, library
 from trainables.atomic_write import atomic_path
+from trainables.code_hash import code_hash
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.curves import CurveJson, CurvesJson
@@ -103,7 +104,7 @@ def results(output: Output, study: StudyArguments, metric: str | None) -> None:
     from analysis.results.arms import summarise
 
     stored = load_results(*study)
-    table = summarise(stored.state, find_metric_name(stored.sweep, metric))
+    table = summarise(stored.state, find_metric_name(stored.sweep, metric), code=code_hash())
     output.show(table.to_json(), lambda out: out.print(render_text(table), markup=False, end=""))
 
 

@@ -22,6 +22,7 @@ from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
 from sweeps.tracking.uri import refuse_bad_tracking_uri
+from trainables.code_hash import code_hash
 
 
 def run(
@@ -93,7 +94,7 @@ def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console
     """Print the table of arms, if anything has run, and the memory receipt, if memory ran out."""
     state: JournalState = prepared.state
     if state.sweep is not None:
-        table = summarise(state)
+        table = summarise(state, code=code_hash())
         if emit:
             emit(table.to_json())
         console.print()

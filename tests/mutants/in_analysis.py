@@ -16,6 +16,15 @@ _T_REACH = "_t_quantile(confidence, y.size - 1) * _standard_error(y)"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="last_attempt_alone_tells_the_code",
+        meaning="a replicate that other code had begun counts as one of the present code",
+        file="analysis/results/arms.py",
+        old='own = {attempt.numerics.get("code", code) for attempt in replicate.attempts}',
+        new='own = {attempt.numerics.get("code", code) for attempt in replicate.attempts[-1:]}',
+        caught_by="tests/unit/analysis/results/test_other_code.py::"
+        "test_a_replicate_of_which_other_code_computed_a_part_counts",
+    ),
+    Mutant(
         name="nanmean",
         meaning="a value that is not finite is left out of a mean without a word",
         file=_SCALES,

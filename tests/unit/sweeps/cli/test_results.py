@@ -236,3 +236,14 @@ def test_best_shows_rungs_candidates_and_what_selected_apart_from_what_confirms(
 def test_best_of_a_study_without_a_search_says_what_to_use(call: Call, results: ResultsFolder) -> None:
     refused = call("best", "tiny.yaml")
     assert refused.code == 2 and "does not search" in refused.err and "`results`" in refused.err
+
+
+def test_results_of_other_code_are_named_by_the_verb(call: Call, tmp_path: Path) -> None:
+    events = journal_events(ARMS, seeds=range(2))
+    for event in events:
+        if event["event"] == "started":
+            event["numerics"] = {**event["numerics"], "code": "0123456789ab"}
+    write_results(tmp_path, events)
+    assert "of other code than is installed here: all arms (4 replicates)" in call("results", "tiny.yaml").out
+    rows = call("results", "tiny.yaml", "--json").json("results")["rows"]
+    assert [row["n_other_code"] for row in rows] == [2, 2]
