@@ -31,13 +31,16 @@ class DetectableEffect:
     """False if no result with so many seeds could be significant."""
 
 
-def detectable_effect(claim: Claim, num_seeds: int) -> DetectableEffect:
+def detectable_effect(claim: Claim, num_seeds: int, *, is_exact: bool = False) -> DetectableEffect:
     """Return what the test of `claim` can detect with `num_seeds` seeds.
 
     Args:
         claim: Its arms are names, not patterns.
         num_seeds: Seeds of every arm.
+        is_exact: Whether its metric follows from the configuration alone.
     """
+    if is_exact:
+        return DetectableEffect(None, "follows from the configuration: one seed settles it")
     if claim.kind in _WITHOUT_INTERVALS:
         return _WITHOUT_INTERVALS[claim.kind](claim, num_seeds)
     if num_seeds < 2:

@@ -178,7 +178,8 @@ def _check_claim(campaign: Campaign, phase: str, named: str, where: str, run: li
         raise UserError(f"{where}: no phase up to this one runs study '{study}'; {nearest(study, run)}")
     known = claims_of(campaign.run_behind(phase, named, DEFAULT_SCALE).name)
     if claim not in known:
-        raise UserError(f"{where}: the study has no claim '{claim}'; {nearest(claim, list(known))}")
+        hint = nearest(claim, list(known)) if known else "it declares none"
+        raise UserError(f"{where}: the study has no claim '{claim}'; {hint}")
 
 
 def claims_of(study: str) -> dict[str, str]:

@@ -175,7 +175,8 @@ class Plan:
     def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:
         """The effect that each claim's test can detect with these seeds."""
         n = len(self.study.compared_seeds)
-        return [(claim, detectable_effect(claim, n)) for claim in self.study.claims]
+        exact = {metric.name for metric in self.sweep.all_metrics if metric.exact}
+        return [(claim, detectable_effect(claim, n, is_exact=claim.metric in exact)) for claim in self.study.claims]
 
     @property
     def smallest_detectable_effect_sd(self) -> float | None:

@@ -128,6 +128,34 @@ RESULTS = {
     "export of nothing": of("export", "tiny.yaml", "--to", "table.csv"),
 }
 
+TRIP = """\
+format_version: 1
+campaign: trip
+title: One study
+phases:
+  one:
+    title: The only phase
+    studies: [{study: tiny.yaml}]
+"""
+
+
+def with_campaign(wrong: str, instead: str) -> Mistake:
+    """Return the mistake of writing `instead` where `wrong` belongs in a campaign."""
+    return with_file("trip.yaml", TRIP.replace(wrong, instead), "plan", "trip.yaml")
+
+
+CAMPAIGNS = {
+    "campaign through an unknown phase": of("run", "pi_spiral", "--through", "phase11"),
+    "campaign with an override": of("run", "pi_spiral", "--set", "seeds=2"),
+    "campaign at an unknown scale": of("status", "pi_spiral", "--scale", "laptops"),
+    "results of a campaign by a metric": of("results", "pi_spiral", "--metric", "val/loss"),
+    "study through a phase": of("run", "tiny.yaml", "--through", "phase2"),
+    "campaign with a misspelt key": with_campaign("studies:", "study:"),
+    "campaign of a study that is not there": with_campaign("tiny.yaml", "tny.yaml"),
+    "campaign with a gate of no claim": with_campaign("}]", '}]\n    gates: ["tiny:K7"]'),
+    "campaign with a phase after none": with_campaign("title: The", "after: [zero]\n    title: The"),
+}
+
 SCAFFOLDS = {
     "new with a blank": of("new", "My study"),
     "new in the library": of("new", "quickstart"),
@@ -165,4 +193,4 @@ PLUGINS = {
     ),
 }
 
-MISTAKES: dict[str, Mistake] = {**CALLS, **RESULTS, **SCAFFOLDS, **JOBS, **PLUGINS}
+MISTAKES: dict[str, Mistake] = {**CALLS, **RESULTS, **CAMPAIGNS, **SCAFFOLDS, **JOBS, **PLUGINS}

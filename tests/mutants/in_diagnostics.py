@@ -11,7 +11,7 @@ _UNIFORMITY = "trainables/diagnostics/uniformity.py"
 _FORM_TESTS = "tests/unit/trainables/diagnostics/test_closed_forms.py"
 _TESTS = "tests/unit/trainables/diagnostics/test_diagnosis.py"
 
-_COST = "trainables/inspection/cost.py"
+_COST = "trainables/architectures/base/reading.py"
 _ATTENTION = "trainables/inspection/attention.py"
 _COST_TESTS = "tests/unit/trainables/inspection/test_cost.py"
 _ATTENTION_TESTS = "tests/unit/trainables/inspection/test_attention.py"
@@ -80,5 +80,14 @@ MUTANTS: tuple[Mutant, ...] = (
         old="scores = scores + attn_mask",
         new="scores = scores.masked_fill(attn_mask < 0, -math.inf) if attn_mask.max() > 0 else scores",
         caught_by=f"{_ATTENTION_TESTS}::test_the_weights_are_those_of_the_call",
+    ),
+    Mutant(
+        name="chunks_are_sequences_of_their_own",
+        meaning="a long sequence is read in chunks that know nothing of each other, so that its state never grows",
+        file=_COST,
+        old="found = model.prefill(tokens_T[place_T].long()[None], state)",
+        new="found = model.prefill(tokens_T[place_T].long()[None], None)",
+        caught_by="tests/unit/trainables/tasks/text/test_long_stream.py"
+        "::test_the_state_is_counted_after_exactly_the_length",
     ),
 )

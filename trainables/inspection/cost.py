@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
+from trainables.architectures.base.reading import CHUNK, read_on, state_bytes
 from trainables.worker.peak_memory import PeakMemory
-
-CHUNK = 1024
-"""Tokens of one pass."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,8 @@ def cost_by_length(
             return
         first = 0 if last is None else last.length
         started = time.perf_counter()
-        for start in range(first, length, chunk):
-            place_T = torch.arange(start, min(start + chunk, length), device=device) % len(tokens_T)
-            found = model.prefill(tokens_T[place_T][None], state)
-            if found is None:
-                raise ValueError("this model cannot continue a sequence from a state, so it reads none in chunks")
-            state = found[1]
+        for after in read_on(model, tokens_T, state, start=first, stop=length, chunk=chunk):
+            state = after
         if device.type == "cuda":
             torch.cuda.synchronize()
         seconds = max(time.perf_counter() - started, 1e-9)
@@ -79,23 +73,3 @@ def cost_by_length(
 def _forecast(last: LengthCost, length: int) -> float:
     """Return the seconds to `length`, if a token takes as much longer as the sequence is."""
     return (length - last.length) / last.tokens_per_second * length / last.length
-
-
-def state_bytes(state: Any) -> int:
-    """Return the bytes of all tensors that a state holds; a view counts with the whole storage it keeps."""
-    storages: dict[int, int] = {}
-    waiting, seen = [state], set()
-    while waiting:
-        item = waiting.pop()
-        if id(item) in seen or isinstance(item, nn.Module | type):
-            continue
-        seen.add(id(item))
-        if isinstance(item, Tensor):
-            storages[item.untyped_storage().data_ptr()] = item.untyped_storage().nbytes()
-        elif isinstance(item, Mapping):
-            waiting += item.values()
-        elif isinstance(item, list | tuple):
-            waiting += item
-        elif hasattr(item, "__dict__"):
-            waiting += vars(item).values()
-    return sum(storages.values())

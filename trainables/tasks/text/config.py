@@ -29,6 +29,7 @@ from trainables.tasks.text.metrics import (
     LEAST_BANDS,
     LINE_UNITS,
     SAMPLE_MEASURES,
+    STREAM_MEASURES,
     UNITS,
     Measure,
     band_metric,
@@ -162,6 +163,15 @@ class SamplesConfig(Schema):
         return self.prompt_tokens + self.num_tokens
 
 
+class StreamConfig(Schema):
+    """One long text that is read once, at the end, to measure what that costs; it is not scored."""
+
+    length: int = Field(ge=2)
+    """Tokens; the validation split is read again where it ends."""
+    chunk: int = Field(1024, ge=1)
+    """Tokens of one pass."""
+
+
 @register_task("language", version=1)
 class LanguageConfig(TextConfig):
     """A corpus, split and tokenized."""
@@ -184,6 +194,8 @@ class LanguageConfig(TextConfig):
     less time and memory."""
     samples: SamplesConfig | None = None
     """Text generated at the end of training. None: nothing."""
+    stream: StreamConfig | None = None
+    """A long text that a model reads in chunks, carrying its state on: what it costs. None: none."""
 
     @model_validator(mode="after")
     def _windows_leave_no_gap(self) -> LanguageConfig:
@@ -219,7 +231,7 @@ class LanguageConfig(TextConfig):
 
     @property
     def metric_names(self) -> tuple[str, ...] | None:
-        """Those of every text; with longer windows also by position, and with samples also their measures."""
+        """Those of every text; with longer windows also by position, and those of samples and of a stream."""
         units = super().metric_names
         if units is None or self.held_out_splits is None:
             return None
@@ -231,6 +243,7 @@ class LanguageConfig(TextConfig):
             *units,
             *(f"{split}/{name}" for split in self.held_out_splits for name in longer if bands),
             *(f"val/{measure.name}" for measure in SAMPLE_MEASURES if self.samples),
+            *(f"val/{measure.name}" for measure in STREAM_MEASURES if self.stream),
         )
 
     def check_files(self, data_dir: Path | None) -> None:
@@ -273,7 +286,7 @@ class LanguageConfig(TextConfig):
     def canonical(self) -> dict[str, Any]:
         """Return the fields that change the result, with an explicit stride."""
         fields = {**super().canonical(), "stride": self.stride or self.context_length}
-        for name in ("evaluation_length", "passage_tokens", "samples"):
+        for name in ("evaluation_length", "passage_tokens", "samples", "stream"):
             if fields[name] is None:
                 del fields[name]
         return fields

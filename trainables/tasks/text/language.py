@@ -37,6 +37,7 @@ from trainables.randomness import generator
 from trainables.tasks.scoring import evenly_spaced, token_nats
 from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import LanguageConfig
+from trainables.tasks.text.long_stream import LongStream
 from trainables.tasks.text.metrics import LEAST_BANDS, band_metric, drift_metric, ripple_metric
 from trainables.tasks.text.ngrams import reference_scores
 from trainables.tasks.text.samples import FILE_NAME, Sampler
@@ -58,6 +59,7 @@ class LanguageTask(TextTask):
         self._sampler = None
         if config.samples is not None:
             self._sampler = Sampler(config.samples, self.tokens["val"], self.tokenizer, self.max_length)
+        self._stream = None if config.stream is None else LongStream(config.stream, self.tokens["val"])
         # A view of every training sequence and its next token: a batch is one gather.
         self._sequences = self.tokens["train"].unfold(0, self.context_length + 1, 1)
 
@@ -119,9 +121,10 @@ class LanguageTask(TextTask):
 
     @cached_property
     def metrics(self) -> tuple[Metric, ...]:
-        """The units; with longer windows also by position, and with samples also their measures."""
+        """The units; with longer windows also by position, with samples their measures, with a stream its cost."""
         longer = [metric for split in self.splits for metric in self._band_metrics(split)]
-        return (*super().metrics, *longer, *(self._sampler.metrics if self._sampler else ()))
+        own = (*(self._sampler.metrics if self._sampler else ()), *(self._stream.metrics if self._stream else ()))
+        return (*super().metrics, *longer, *own)
 
     @property
     def _bands(self) -> tuple[slice, ...]:
@@ -174,7 +177,8 @@ class LanguageTask(TextTask):
         max_sequences: int | None = None,
         batch_size: int = 64,
     ) -> dict[str, float]:
-        """Score as `TextTask` does; on a whole split also longer windows by position, and samples on validation."""
+        """Score as `TextTask` does; on a whole split also longer windows by position, on validation samples and the
+        cost of a long text, too."""
         batch_size = min(batch_size, self.config.probe_sequences)
         found = super().evaluate(
             model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
@@ -185,6 +189,8 @@ class LanguageTask(TextTask):
             found |= self._score_bands(model, split, device, batch_size)
         if split == "val" and self._sampler is not None:
             found |= self._sampler.score(model, device)
+        if split == "val" and self._stream is not None:
+            found |= self._stream.score(model, device)
         return found
 
     @torch.no_grad()

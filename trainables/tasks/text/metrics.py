@@ -43,6 +43,13 @@ SAMPLE_MEASURES = (
 )
 """Of text that the model generates, on validation only."""
 
+STREAM_STATE = Measure("stream_state_bytes", "bytes", "what is carried from one pass to the next, at the end")
+STREAM_MEASURES = (
+    STREAM_STATE,
+    Measure("stream_memory_mib", "MiB", "the most that the process, or tensors on the GPU, took while reading"),
+    Measure("stream_tokens_per_second", "token/s", "reading speed over the second half", "maximise"),
+)
+"""Of a long text that is read once, on validation only."""
 
 LEAST_BANDS = 3
 """Fewest bands of which one has two neighbours."""

@@ -44,8 +44,8 @@ MATCHED = {
 }
 SMALLER = {"tpi_variants": {"no_ffn", "as_published"}}
 """Arms of matched studies whose point is that they have fewer parameters."""
-NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3, "pi_spiral_attractor": 3}
-"""Studies in which an arm is about another task: without the unshifted loss, or with longer contexts."""
+NUM_TASKS = {"resonant_echo": 2, "resonant_extended": 3, "pi_spiral_cost": 8, "pi_spiral_attractor": 3}
+"""Studies in which an arm is about another task: without the unshifted loss, or of another length."""
 ALL = [pytest.param(name, scale, id=f"{name}@{scale}") for name in library() for scale in SCALES]
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from trainables.architectures.base.model import LanguageModel
-from trainables.inspection.cost import cost_by_length, state_bytes
+from trainables.architectures.base.reading import state_bytes
+from trainables.inspection.cost import cost_by_length
 
 
 class Keeps(LanguageModel):
