@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from sweeps.console import Output, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError, nearest
-from sweeps.plan.data_dir import data_dir_from_environment
+from sweeps.plan.checks import data_dir_from_environment
 from sweeps.studies.plugins import load_plugin
 from trainables.data.errors import DataError
 from trainables.plugins.files import last_line_in, registered_by

@@ -13,8 +13,7 @@ from rich.table import Table
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan.batch_splits import depends_on_split
-from sweeps.plan.checks import checked
-from sweeps.plan.data_dir import data_dir_from_environment
+from sweeps.plan.checks import checked, data_dir_from_environment
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study

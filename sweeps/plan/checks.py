@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,21 @@ from sweeps.studies.claims import check_claimed_metrics
 from sweeps.studies.study import Arm, Study
 from sweeps.studies.validation import field_in
 from trainables.data.errors import DataError
+
+
+def data_dir_from_environment() -> Path | None:
+    """Return `PHASESWEEP_DATA` as a path.
+
+    Raises:
+        UserError: If it names no folder.
+    """
+    text = os.environ.get("PHASESWEEP_DATA")
+    if not text:
+        return None
+    path = Path(text).expanduser().resolve()
+    if not path.is_dir():
+        raise UserError(f"PHASESWEEP_DATA={text}: no such folder; correct it or unset it")
+    return path
 
 
 def checked(study: Study, inventory: Inventory | None, data_dir: Path | None) -> Study:

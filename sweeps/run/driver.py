@@ -22,8 +22,7 @@ from cluster.inventory import Inventory, hypothetical_inventory, local_inventory
 from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
-from sweeps.plan.checks import checked
-from sweeps.plan.data_dir import data_dir_from_environment
+from sweeps.plan.checks import checked, data_dir_from_environment
 from sweeps.plan.outlook import outlook
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights

@@ -32,6 +32,8 @@ class _TaskLines:
     paper: str = ""
     metric: str = ""
     """Metric of the example claim; if empty, the claim is commented out."""
+    smoke_parameters: int = 17_000
+    laptop_parameters: int = 130_000
 
     @property
     def scales(self) -> dict[str, str]:
@@ -46,7 +48,10 @@ _TASK_LINES = {
         gpu="{max_bytes: 20000000, context_length: 256}",
         paper="{max_bytes: 20000000, context_length: 512}",
         metric="val/bits_per_byte",
-    )
+    ),
+    # A table of 2,048 positions takes most of the parameters.
+    "ruler": (_LONG := _TaskLines("", smoke_parameters=60_000, laptop_parameters=300_000)),
+    "infinitebench": _LONG,
 }
 
 
@@ -84,6 +89,8 @@ def scaffold(name: str, architecture: str, task: str, file: str) -> str:
         arm="slower" if architecture == CONTROL else architecture,
         control=CONTROL,
         task=task,
+        smoke_parameters=lines.smoke_parameters,
+        laptop_parameters=lines.laptop_parameters,
         task_fields=f", {lines.fields}" if lines.fields else "",
         task_comments=_comments(task_class, {"name", *known}, "  # "),
         change=change,

@@ -72,7 +72,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="validation_overlaps_training",
         meaning="the model is trained on the text that it is scored on",
-        file=_TEXT,
+        file="trainables/tasks/text/splits.py",
         old='texts["train"] = text[:train_end]',
         new='texts["train"] = text',
         caught_by="tests/contract/test_tasks.py::test_splits_are_the_text_cut_twice",
@@ -177,8 +177,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="prompt_padded_with_zeros",
         meaning="a short prompt is filled up with tokens that training never had, as published",
         file="trainables/tasks/generation.py",
-        old="seen_BT = tokens_BT if self.max_length is None else tokens_BT[:, -self.max_length :]",
-        new="seen_BT = torch.nn.functional.pad(tokens_BT, (self.max_length or 0, 0))[:, -(self.max_length or 0) :]",
+        old="return tokens_BT if self.max_length is None else tokens_BT[:, -self.max_length :]",
+        new="return torch.nn.functional.pad(tokens_BT, (self.max_length or 0, 0))[:, -(self.max_length or 0) :]",
         caught_by="tests/unit/trainables/tasks/test_generation.py::test_the_prompt_is_given_as_it_is_and_never_padded",
     ),
     Mutant(

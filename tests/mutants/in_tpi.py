@@ -324,8 +324,8 @@ _OF_THE_STREAM = (
         name="generation_reads_all_again",
         meaning="a model with a state is given the whole sequence for every token, after what it has read already",
         file="trainables/tasks/generation.py",
-        old="tokens_BT[:, self._num_read :], self._state)",
-        new="tokens_BT, self._state)",
+        old="in tokens_BT[:, self.num_read :].split(",
+        new="in tokens_BT.split(",
         caught_by="tests/unit/trainables/tasks/test_generation.py"
         "::test_generation_from_a_state_writes_what_generation_anew_writes",
     ),

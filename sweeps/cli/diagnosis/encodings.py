@@ -55,7 +55,7 @@ def diagnose_encodings(
 
 
 def _print(out: Console, found: Sequence[EncodingDiagnosis], width: int) -> None:
-    headers = ("encoding", "rank", "collide", "alike far off", "at lag", "returns at")
+    headers = ("encoding", "rank", "collide", "far off", "at lag", "returns at")
     table = text_table(*headers, "flatness", "gaps", "N·D*/ln N", "n·‖nα‖", right=range(1, 10))
     for each in found:
         table.add_row(
@@ -77,7 +77,7 @@ def _print(out: Console, found: Sequence[EncodingDiagnosis], width: int) -> None
 def _legend(first: EncodingDiagnosis, width: int) -> str:
     return (
         f"over the first {first.num_positions:,} positions, vectors of width {width}; –: there is no such thing\n"
-        f"collide: share of pairs of positions with a cosine above {COLLISION:g}; alike far off: the highest mean "
+        f"collide: share of pairs of positions with a cosine above {COLLISION:g}; far off: the highest mean "
         f"cosine of positions at least {FAR:,} apart, and at which lag\n"
         "returns at: the first lag with a cosine of 1 within a millionth; gaps: different gaps between the phases, "
         "three at most for multiples of a number\n"

@@ -12,7 +12,7 @@ from rich.console import Console
 from sweeps.cli.diagnosis.files import FIGURES, made_folder, write_system_csv, writing_to
 from sweeps.console import Output, format_mib, proposed, text_table
 from sweeps.errors import UserError, nearest
-from sweeps.plan.data_dir import data_dir_from_environment
+from sweeps.plan.checks import data_dir_from_environment
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study

@@ -34,6 +34,8 @@ ELSEWHERE = {
     "submit": "needs a cluster; tests/integration has one",
     "sync": "starts MLflow; tests/integration calls it as a process",
     "ui": "as `sync`",
+    "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
+    "simulate": "as `best`; tests/integration/test_search.py calls it",
     "fetch": "needs a network",
 }
 

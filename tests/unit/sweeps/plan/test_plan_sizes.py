@@ -30,6 +30,7 @@ OTHER_VALUES = {
     "variant": "v10_gated",
     "frequency_scale": 0.5,
     "decay_init_window": 16.0,
+    "positions_restart": True,
 }
 TASK = {"name": "language", "corpus": "synthetic", "context_length": 16}
 

@@ -75,8 +75,10 @@ def test_parameter_budget_overrides_the_multiplier() -> None:
 
 
 def test_budget_too_small_says_what_the_rest_needs() -> None:
-    with pytest.raises(ValueError, match=r"parameter_budget=1,000 is too small.*needs 280,832 at least, 279,808"):
-        build(TransformerConfig(parameter_budget=1000))
+    with pytest.raises(ValueError, match=r"parameter_budget=2,000 is too small.*needs 280,832 at least, 279,808"):
+        build(TransformerConfig(parameter_budget=2000))
+    with pytest.raises(ValueError, match=r"parameter_budget=1,000 is too small: .* alone need 1,024 at least"):
+        TransformerConfig(parameter_budget=1000)
 
 
 def test_budget_without_layers_is_refused() -> None:

@@ -74,9 +74,9 @@ class Counted(BackboneModel):
 
     streamed = anew = 0
 
-    def stream(self, tokens_BT: Tensor, state: Any = None) -> Any:
+    def prefill(self, tokens_BT: Tensor, state: Any = None) -> Any:
         self.streamed += tokens_BT.shape[1]
-        return super().stream(tokens_BT, state)
+        return super().prefill(tokens_BT, state)
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         self.anew += tokens_BT.shape[1]
@@ -86,7 +86,7 @@ class Counted(BackboneModel):
 class Forgetful(Counted):
     """The same model without a state."""
 
-    def stream(self, tokens_BT: Tensor, state: Any = None) -> None:
+    def prefill(self, tokens_BT: Tensor, state: Any = None) -> None:
         return None
 
 
