@@ -60,6 +60,7 @@ def dry_run(
     held_out_sequences: int,
     device: Device,
     answer_length: int | None = None,
+    reads_ahead: bool = False,
 ) -> DryRun:
     """Run a trial on fake tensors; changes nothing in the process.
 
@@ -80,6 +81,7 @@ def dry_run(
         context_length=context_length,
         max_length=max_length or context_length,
         answer_length=answer_length,
+        reads_ahead=reads_ahead,
         held_out_sequences=held_out_sequences,
         num_others=config.budget.batch_size - batch_size if device == "cpu" else 0,
         ledger=ledger,
@@ -216,6 +218,7 @@ class _StubTask(Task):
         context_length: Of the task.
         max_length: Of the task.
         answer_length: Of the task.
+        reads_ahead: Of the task.
         held_out_sequences: Windows of full length in the validation split.
         num_others: Sequences of a batch that are not trained on here, but kept in memory meanwhile.
         ledger: Where the stage is set.
@@ -233,12 +236,13 @@ class _StubTask(Task):
         context_length: int,
         max_length: int,
         answer_length: int | None,
+        reads_ahead: bool,
         held_out_sequences: int,
         num_others: int,
         ledger: Ledger,
     ) -> None:
         self.vocab_size, self.context_length = vocab_size, context_length
-        self._max_length, self._answer_length = max_length, answer_length
+        self._max_length, self._answer_length, self.reads_ahead = max_length, answer_length, reads_ahead
         self.kept_bytes = 0
         self._held_out_sequences, self._num_others, self._ledger = held_out_sequences, num_others, ledger
         self._before_forward = 0
@@ -318,8 +322,11 @@ class _StubTask(Task):
                 _score(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device))
         if self.max_length > self.context_length:  # as many tokens, in fewer and longer windows
             num_long = max(1, size * self.context_length // self.max_length)
-            long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long)
-            _score(model(long_BT.to(device)).logits_BTV, long_BT.to(device))
+            long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long).to(device)
+            # Where sequences part that begin alike, the state up to there is held beside the one that is read on.
+            held = [model.prefill(long_BT) for _ in range(2)] if self.reads_ahead else [None]
+            if None in held:
+                _score(model(long_BT).logits_BTV, long_BT)
         return found
 
     def references(self) -> dict[str, dict[str, float]]:

@@ -63,6 +63,7 @@ def estimate(
     context_length: int,
     max_length: int | None = None,
     answer_length: int | None = None,
+    reads_ahead: bool = False,
     micro_batch_size: int | None = None,
     process_mib: float = PROCESS_MIB,
     held_out_sequences: int = PROBE_SEQUENCES,
@@ -80,6 +81,7 @@ def estimate(
         context_length: Tokens of a sequence.
         max_length: Tokens of the longest sequence that is scored; None: `context_length`.
         answer_length: `Task.answer_length`: probes of where an answer stands take memory of their own.
+        reads_ahead: `Task.reads_ahead`: longer sequences have no logits but those of answers.
         micro_batch_size: Sequences of one forward pass; None: the whole batch.
         process_mib: What the worker process needs before it has a model; on a GPU, its context.
         held_out_sequences: Validation windows of full length, which bound the batches of evaluation and probes;
@@ -98,6 +100,7 @@ def estimate(
             context_length=context_length,
             max_length=max_length,
             answer_length=answer_length,
+            reads_ahead=reads_ahead,
             micro_batch_size=min(micro_batch_size or batch_size, batch_size),
             held_out_sequences=min(held_out_sequences, PROBE_SEQUENCES),
             device=device,
@@ -130,6 +133,7 @@ def size_key(
     context_length: int,
     max_length: int | None = None,
     answer_length: int | None = None,
+    reads_ahead: bool = False,
     micro_batch_size: int | None = None,
     held_out_sequences: int = PROBE_SEQUENCES,
     device: Device = "cpu",
@@ -142,6 +146,7 @@ def size_key(
         context_length: As for `estimate`.
         max_length: As for `estimate`.
         answer_length: As for `estimate`.
+        reads_ahead: As for `estimate`.
         micro_batch_size: As for `estimate`.
         held_out_sequences: As for `estimate`.
         device: As for `estimate`.
@@ -164,6 +169,7 @@ def size_key(
         "context_length": context_length,
         "max_length": max_length or context_length,
         "answer_length": answer_length,
+        "reads_ahead": reads_ahead,
         "held_out_sequences": min(held_out_sequences, PROBE_SEQUENCES),
         "device": device,
     }

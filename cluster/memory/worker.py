@@ -88,6 +88,7 @@ class Estimates:
             "context_length": task.context_length,
             "max_length": task.max_length,
             "answer_length": task.answer_length,
+            "reads_ahead": task.reads_ahead,
             "micro_batch_size": resources.micro_batch_of(config.budget.batch_size),
             "held_out_sequences": self._of(task).held_out_sequences,
             "device": device,

@@ -38,6 +38,7 @@ class RetrievalTask(Task):
         tokenizer: Text to tokens and back.
     """
 
+    reads_ahead = True
     stream_name: ClassVar[str]
     """Names the random streams of the items: it must never change, because another name gives other items."""
 

@@ -172,6 +172,18 @@ def test_probes_of_where_an_answer_stands_are_in_the_peak() -> None:
     assert asked.total_mib > without.total_mib + 64 * 64 * 254 * 8 / MIB
 
 
+def test_a_long_prompt_has_the_logits_of_its_answer_and_two_states_and_no_more() -> None:
+    config = trial(name="pretrained", num_layers=2, batch_size=1)
+    config = config.model_copy(update={"budget": config.budget.model_copy(update={"steps": 0})})
+    long, vocab = 4096, 4000
+    read, scored = (
+        estimated(config, vocab_size=vocab, max_length=long, reads_ahead=ahead) for ahead in (True, False)
+    )
+    logits, keys_and_values = long * vocab * 4, 2 * 2 * long * 64 * 4
+    assert scored.workspace_mib * MIB > 2 * logits
+    assert 2 * keys_and_values < read.workspace_mib * MIB < logits
+
+
 def test_each_length_in_bfloat16_leaves_compiled_products() -> None:
     """Those of the leak probe, and of a smaller last part; a float32 trial needs neither."""
     sizes: dict[str, Any] = {"vocab_size": 50, "context_length": 64, "micro_batch_size": 1, "device": "cpu"}
@@ -221,8 +233,8 @@ def test_the_key_of_a_size_has_all_that_matters_and_nothing_else() -> None:
     others = [trial(name="kuramoto", batch_size=8), trial(name="kuramoto", optimizer="adamw_8bit"), trial()]
     different = [key(other) for other in others]
     different += [key(config, micro_batch_size=8), key(config, held_out_sequences=9), key(config, vocab_size=9)]
-    different.append(key(config, answer_length=4))
-    assert len({key(config), *different}) == 8
+    different += [key(config, answer_length=4), key(config, reads_ahead=True)]
+    assert len({key(config), *different}) == 9
 
 
 def test_a_task_is_as_large_as_its_text_and_tokens() -> None:
