@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from trainables.architectures.pretrained.fields import LoraConfig
-from trainables.architectures.pretrained.quantised_linear import QuantisedLinear
+from trainables.architectures.pretrained.quantised_linear import QuantisedLinear, silence_advice
 from trainables.randomness import Constant, Uniform
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def _add_lora(source: str, model: Any, lora: LoraConfig) -> None:
         raise ValueError(
             "trained=lora needs the package peft, of the extra longcontext: pip install 'phasesweep[longcontext]'"
         )
+    silence_advice()  # which peft imports, whatever the weights are
     import peft
 
     _projections(source, model, lora.projections)

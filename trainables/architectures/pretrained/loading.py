@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
 from trainables.architectures.pretrained.fields import Dtype, Quantisation
-from trainables.architectures.pretrained.quantised_linear import TYPE_4BIT, from_bitsandbytes, unfilled
+from trainables.architectures.pretrained.quantised_linear import (
+    TYPE_4BIT,
+    from_bitsandbytes,
+    silence_advice,
+    unfilled,
+)
 from trainables.data.pretrained_files import find_source, first_line, quiet_transformers, weight_files
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
@@ -41,6 +46,8 @@ def load_pretrained(source: str, *, quantisation: Quantisation, dtype: Dtype) ->
     Raises:
         ValueError: If there is no such model, it is no causal LM, or its weights do not match its configuration.
     """
+    if quantisation != "none":
+        silence_advice()
     probe = torch.empty(0)
     has_data = not (probe.is_meta or isinstance(probe, FakeTensor))
     folder = find_source(source, weights=not probe.is_meta, fetch=has_data)

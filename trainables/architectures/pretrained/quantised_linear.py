@@ -13,6 +13,7 @@ Source:
 
 from __future__ import annotations
 
+import logging
 import math
 from abc import abstractmethod
 from typing import Any
@@ -27,6 +28,11 @@ BLOCK_4BIT = 64
 TYPE_4BIT = "nf4"
 _BYTES_4BIT = BLOCK_4BIT // 2
 _LARGEST_INT8 = 127
+
+
+def silence_advice() -> None:
+    """Keep bitsandbytes, when it is imported on some CPUs, from advising a kernel of the hub: none is used here."""
+    logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
 
 
 class QuantisedLinear(nn.Module):

@@ -20,8 +20,8 @@ class Task(ABC):
     data_hash: str
     """Hash of the data and its splits."""
     reads_ahead: bool = False
-    """Whether sequences longer than `context_length` are read by `LanguageModel.prefill` and then answered, so that no
-    pass has the logits of all their tokens."""
+    """Whether sequences longer than `context_length` are read by `LanguageModel.prefill` and then answered, so that
+    no pass has the logits of all their tokens."""
 
     @property
     def max_length(self) -> int:
