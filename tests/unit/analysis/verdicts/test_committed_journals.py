@@ -33,6 +33,9 @@ class Journal:
         self.items = {m["name"]: (m.get("items"), m.get("scored")) for m in self.sweep["metrics"]}
         self.units = {m["name"]: m["unit"] for m in self.sweep["metrics"]}
         self.directions = {m["name"]: m["direction"] for m in self.sweep["metrics"]}
+        self.exact = {
+            m["name"] for m in (*self.sweep["metrics"], *(self.sweep.get("probes") or ())) if m.get("exact")
+        }
         self.curves: dict[tuple[str, int], list[tuple[int, dict[str, float]]]] = {}
         for line in lines:
             if line["event"] == "report":
@@ -148,6 +151,18 @@ def failure_rate(journal: Journal, claim: Claim) -> str:
     return "refuted" if high < float(claim.bound or 0) else "inconclusive"
 
 
+def exact(journal: Journal, claim: Claim) -> str:
+    """Plain numbers: what follows from the configuration alone has no error, and equal is no advantage."""
+    metric, arm = str(claim.metric), str(claim.arm)
+    own = float(journal.of(arm, metric)[0])
+    away = [own - float(journal.of(other, metric)[0]) for other in (*claim.against, *claim.controls)]
+    if claim.kind == "equivalence":
+        return "supported" if abs(away[0]) < float(claim.margin or 0) else "refuted"
+    assert claim.kind == "superiority"
+    assert not claim.margin
+    return "supported" if all(d > 0 if claim.direction == "higher" else d < 0 for d in away) else "refuted"
+
+
 JUDGES: dict[str, Any] = {
     "superiority": comparative,
     "pairwise": comparative,
@@ -172,7 +187,8 @@ def test_every_verdict_is_that_of_an_independent_computation(path: Path) -> None
         if verdict.verdict == "not run":
             assert verdict.note, claim.id
             continue
-        assert verdict.verdict == JUDGES[claim.kind](journal, claim), claim.id
+        judge = exact if claim.metric in journal.exact else JUDGES[claim.kind]
+        assert verdict.verdict == judge(journal, claim), claim.id
 
 
 def test_the_journals_hold_verdicts_of_every_outcome_but_none_of_smoke() -> None:
