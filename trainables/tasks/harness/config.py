@@ -40,6 +40,14 @@ def require_harness() -> None:
         )
 
 
+def no_text(config: TaskConfig) -> DataError:
+    """Return the error for a task that is trained on without a tokenizer."""
+    return DataError(
+        f"trained_on: the task '{config.name}' has no tokenizer of text, which the harness's prompts need; choose "
+        "one of text: language, lines, niah, ruler, infinitebench"
+    )
+
+
 @register_task("lm_eval", version=1)
 class LmEvalConfig(TaskConfig):
     """Another task, and at the end of training also the scores of lm-evaluation-harness (extra `longcontext`)."""
@@ -141,6 +149,10 @@ class LmEvalConfig(TaskConfig):
     def check_files(self, data_dir: Path | None) -> None:
         """Check that the harness is installed, and the files of the task that is trained on."""
         require_harness()
+        inner = type(self.trained_on)
+        is_of_a_plugin = not inner.__module__.startswith("trainables.")  # its task may have one of its own
+        if "tokenizer" not in inner.model_fields and not is_of_a_plugin:
+            raise no_text(self.trained_on)
         self.trained_on.check_files(data_dir)
 
     def build(self, data_dir: Path | None) -> Task:

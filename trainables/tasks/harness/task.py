@@ -23,13 +23,12 @@ from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
-from trainables.data.errors import DataError
 from trainables.data.pretrained_files import find_source
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.chat import chat_frame
 from trainables.metric import Metric, Split
 from trainables.tasks.base.task import Task
-from trainables.tasks.harness.config import LmEvalConfig
+from trainables.tasks.harness.config import LmEvalConfig, no_text
 from trainables.tasks.harness.loading import Found, Loaded, load, run
 from trainables.tasks.retrieval.records import jsonl
 
@@ -44,10 +43,7 @@ class LmEvalTask(Task):
         self.config, self.inner = config, config.trained_on.build(data_dir)
         tokenizer = getattr(self.inner, "tokenizer", None)
         if not isinstance(tokenizer, Tokenizer):
-            raise DataError(
-                f"trained_on: the task '{config.trained_on.name}' has no tokenizer of text, which the harness's "
-                "prompts need; choose one of text: language, lines, niah, ruler, infinitebench"
-            )
+            raise no_text(config.trained_on)
         self.tokenizer = tokenizer
         self.vocab_size, self.context_length = self.inner.vocab_size, self.inner.context_length
         source = config.tokenizer_source

