@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
+from trainables.config.trial import TrialConfig
 from trainables.contract.tasks import UniformModel, score
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.base import Tokenizer, Tokens
@@ -23,6 +24,7 @@ from trainables.tasks.niah.haystack import Haystack
 from trainables.tasks.niah.task import NiahTask
 from trainables.tasks.niah.wording import Wording, sentences_of
 from trainables.tasks.retrieval.items import Item, decoded
+from trainables.training.loop import train
 
 SHORT: dict[str, Any] = {
     "instruction": "",
@@ -216,6 +218,22 @@ def test_training_items_have_any_length_and_depth_and_only_the_answer_is_trained
     for text, targets in zip(texts, batch.targets_BT.tolist(), strict=True):
         answer = bytes(token for token in targets if token >= 0).decode()
         assert f"Key{answer}." in text
+
+
+@pytest.mark.slow
+def test_attention_learns_to_find_a_needle() -> None:
+    """In a quarter of a minute; a task that nothing can learn would compare nothing."""
+    task = {**SHORT, "name": "niah", "tokenizer": "char", "noise": "Sun.", "digits": 1, "lengths": [28]}
+    config = TrialConfig.model_validate(
+        {
+            "architecture": {"name": "transformer", "d_model": 32, "num_layers": 2, "num_heads": 2},
+            "task": {**task, "context_length": 28},
+            "optimizer": {"learning_rate": 3e-3, "warmup_steps": 50},
+            "budget": {"steps": 400, "batch_size": 64, "report_every": 400},
+        }
+    )
+    *_, last = train(config, 41, config.task.build(None))
+    assert last.metrics["val/niah_exact_match"] > 0.9
 
 
 def test_all_of_a_prompt_may_be_trained_on_but_no_padding() -> None:
