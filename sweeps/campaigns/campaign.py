@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -94,7 +95,7 @@ class Campaign:
         settings = {**listed.set, **listed.at.get(check_scale(scale), {})}
         settings |= {} if listed.seeds is None else {"seeds": listed.seeds}
         sets = tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
-        return StudyRun(name, StudyHead.read(find(name)).name, sets)
+        return StudyRun(name, _head(name).name, sets)
 
 
 def campaign_library() -> dict[str, Path]:
@@ -184,5 +185,16 @@ def _check_claim(campaign: Campaign, phase: str, named: str, where: str, run: li
 
 def claims_of(study: str) -> dict[str, str]:
     """Return the statement of each claim that a study declares, by id."""
-    declared = StudyHead.read(find(study)).section("claims")
+    declared = _head(study).section("claims")
     return {claim: str(fields.get("statement", "")) for claim, fields in declared.items()}
+
+
+def _head(study: str) -> StudyHead:
+    """Return a study file as written; each version of a file is read once, because that takes a while."""
+    path = find(study)
+    return _read_once(path, path.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=64)
+def _read_once(path: Path, changed_at_ns: int) -> StudyHead:
+    return StudyHead.read(path)
