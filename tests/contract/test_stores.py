@@ -203,6 +203,10 @@ BROKEN: dict[str, tuple[type[LocalUnderTest], set[str]]] = {
     "is deaf": (broken(heartbeat=lambda self: None), {"a_request_to_stop_is_heard"}),
 }
 
+# Whether a reader that reads wrongly is seen to do so while another writes depends on when the two meet.
+RACED = {"readers_see_a_prefix"}
+READS_WRONGLY = {"reads backwards", "believes half an event"}
+
 
 @pytest.mark.parametrize("defect", BROKEN)
 def test_a_broken_store_fails_the_checks_that_are_about_it_and_no_others(defect: str, tmp_path: Path) -> None:
@@ -214,8 +218,7 @@ def test_a_broken_store_fails_the_checks_that_are_about_it_and_no_others(defect:
                 check(store)
             except StoreContractError:
                 failed.add(check.__name__)
-    by_chance = {"readers_see_a_prefix"} if defect == "reads backwards" else set()
-    assert about <= failed <= about | by_chance
+    assert about <= failed <= about | (RACED if defect in READS_WRONGLY else set())
 
 
 def test_every_check_can_fail_and_the_message_names_it(tmp_path: Path) -> None:
