@@ -1,12 +1,10 @@
-"""Finds and reads campaigns; checks that phases, studies and claims that they name exist."""
+"""Reads campaigns; checks that phases, studies and claims that they name exist."""
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib import resources
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,8 +15,6 @@ from sweeps.fields import DEFAULT_SCALE, check_scale
 from sweeps.studies.catalogue import StudyHead, find
 from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource
-
-_MARK = re.compile(r"^campaign:", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -96,29 +92,6 @@ class Campaign:
         settings |= {} if listed.seeds is None else {"seeds": listed.seeds}
         sets = tuple(f"{key}={json.dumps(value, ensure_ascii=False)}" for key, value in settings.items())
         return StudyRun(name, _head(name).name, sets)
-
-
-def campaign_library() -> dict[str, Path]:
-    """Return the campaigns that come with phasesweep, by name."""
-    folder = resources.files("sweeps.campaigns") / "library"
-    names = sorted(item.name for item in folder.iterdir() if item.name.endswith(".yaml"))
-    return {name.removesuffix(".yaml"): Path(str(folder / name)) for name in names}
-
-
-def find_campaign(name: str) -> Campaign | None:
-    """Return the campaign called `name`, of the library or in a file; None if that is no campaign.
-
-    Raises:
-        UserError: If it is one with a mistake.
-    """
-    path = campaign_library().get(name)
-    if path is None:
-        path = Path(name)
-        if path.suffix not in {".yaml", ".yml"} or not path.is_file():
-            return None
-        if not _MARK.search(path.read_text(encoding="utf-8", errors="replace")):
-            return None
-    return read_campaign(path, name)
 
 
 def read_campaign(path: Path, given: str = "") -> Campaign:

@@ -21,7 +21,7 @@ from search_spaces.catalogue import SPACES
 from search_spaces.designs import points
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
-from sweeps.campaigns.campaign import campaign_library
+from sweeps.campaigns.catalogue import campaign_library
 from sweeps.console import Emit, Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SCALES, check_scale

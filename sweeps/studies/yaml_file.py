@@ -12,12 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-from ruamel.yaml.composer import MaxDepthExceededError
-from ruamel.yaml.error import YAMLError
-from ruamel.yaml.nodes import MappingNode, ScalarNode, SequenceNode
-from ruamel.yaml.resolver import BaseResolver
-from ruamel.yaml.tag import Tag
+from yaml import AliasEvent, CSafeLoader, MappingNode, MarkedYAMLError, ScalarNode, SequenceNode, YAMLError
+from yaml.composer import Composer
 
 from sweeps.errors import UserError
 from sweeps.fields import KeyPath
@@ -31,6 +27,7 @@ MAX_SHOWN = 40
 """Most characters of a value that a message quotes."""
 
 _NOT_YAML = "not valid YAML"
+_TOO_DEEP = "nested too deeply"
 _PLAIN = "plain"
 """Tag of a scalar without quotes, whose type is not resolved yet."""
 
@@ -42,16 +39,27 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?|[-+]?\
 _LEADING_ZERO = re.compile(r"[-+]?0[0-9]+")
 
 
-class _AsWritten(BaseResolver):
-    """Distinguishes quoted text from scalars whose type is not resolved yet."""
+class _AsWritten(Composer, CSafeLoader):
+    """Composes what libyaml parses. A quoted scalar is text; the type of one without quotes is not resolved yet."""
 
-    processing_version = (1, 2)  # whatever a %YAML directive says
+    def __init__(self, text: str) -> None:
+        CSafeLoader.__init__(self, text)
+        Composer.__init__(self)
+        self._depth = 0
 
-    def __init__(self, version: object = None, loader: object = None) -> None:
-        super().__init__(loader)
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        event: Any = self.peek_event()
+        if self._depth > MAX_DEPTH:
+            raise MarkedYAMLError(problem=_TOO_DEEP, problem_mark=event.start_mark)
+        if not isinstance(event, AliasEvent):
+            self.anchors.pop(event.anchor, None)  # YAML allows a second one: it applies from there on
+        self._depth += 1
+        node = super().compose_node(parent, index)
+        self._depth -= 1
+        return node
 
-    def resolve(self, kind: Any, value: Any, implicit: Any) -> Any:
-        return Tag(suffix=_PLAIN) if kind is ScalarNode and implicit[0] else super().resolve(kind, value, implicit)
+    def resolve(self, kind: Any, value: Any, implicit: Any) -> str:
+        return _PLAIN if kind is ScalarNode and implicit[0] else str(super().resolve(kind, value, implicit))
 
 
 def _short(text: str) -> str:
@@ -93,10 +101,6 @@ def _scalar(tag: str, text: str | None) -> Any:
         raise ValueError(f"the type {tag.replace(_CORE, '!!')} is not for this value; leave it out")
     if "\0" in text:
         raise ValueError("a text has no zero bytes; leave them out")
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ValueError("half of a surrogate pair is no character; write the character itself") from None
     if kind == "str":
         return text
     if kind in _READERS:
@@ -108,7 +112,10 @@ def _scalar(tag: str, text: str | None) -> Any:
 
 
 def yaml_problem(error: Exception) -> str:
-    """Return an error of PyYAML or ruamel.yaml in one line."""
+    """Return an error of PyYAML in one line."""
+    if isinstance(error, UnicodeEncodeError):
+        half = ord(error.object[error.start])
+        return f"character {half:#x} is half of a surrogate pair; write the character itself"
     if isinstance(character := getattr(error, "character", None), int):
         return f"character {character:#x} at place {getattr(error, 'position', 0)} is not allowed"
     problem, context = getattr(error, "problem", None), getattr(error, "context", None)
@@ -182,18 +189,15 @@ class YamlSource:
         return f"{self.path}:{self._lines.get(key, 1)}"
 
     def _compose(self, text: str) -> Any:
-        yaml = YAML(typ="safe", pure=True)
-        yaml.Resolver = _AsWritten
-        yaml.max_depth = MAX_DEPTH
-        yaml.composer.warn_double_anchors = False  # YAML allows it: the later one applies from there on
         try:
-            return yaml.compose(text)
-        except MaxDepthExceededError as error:
-            raise YamlError(f"{self.path}:{error.problem_mark.line + 1}", "nested too deeply") from error
-        except (YAMLError, ValueError, OverflowError, AssertionError) as error:  # as of "\UFFFFFFFF", %YAML 1.3
+            return _AsWritten(text).get_single_node()
+        except (YAMLError, UnicodeEncodeError) as error:
             mark = getattr(error, "problem_mark", None)
-            line = mark.line if mark else text.count("\n", 0, getattr(error, "position", 0))
-            raise YamlError(f"{self.path}:{line + 1}", f"{_NOT_YAML}: {yaml_problem(error)}") from error
+            place = error.start if isinstance(error, UnicodeEncodeError) else getattr(error, "position", 0)
+            line = mark.line if mark else text.count("\n", 0, place)
+            problem = yaml_problem(error)
+            said = problem if problem == _TOO_DEEP else f"{_NOT_YAML}: {problem}"
+            raise YamlError(f"{self.path}:{line + 1}", said) from error
 
     def _refuse(self, node: Any, at: KeyPath, problem: str) -> YamlError:
         key = ".".join(map(str, at))

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from sweeps.campaigns.campaign import Campaign, find_campaign
+from typing import TYPE_CHECKING
+
+from sweeps.campaigns.catalogue import campaign_path
 from sweeps.errors import UserError
 from sweeps.studies.catalogue import StudyArguments
+
+if TYPE_CHECKING:
+    from sweeps.campaigns.campaign import Campaign
 
 OF_CAMPAIGNS = ("through", "past_failed_gates")
 
@@ -20,8 +25,8 @@ def campaign_of(study: StudyArguments, **options: object) -> Campaign | None:
         UserError: If an option is for studies, or for campaigns, and this is none.
     """
     given = [name for name, value in options.items() if value is not None]
-    campaign = find_campaign(study.name)
-    if campaign is None:
+    path = campaign_path(study.name)
+    if path is None:
         for name in given:
             if name in OF_CAMPAIGNS:
                 raise UserError(f"{_option(name)} is for a campaign, and '{study.name}' is none")
@@ -33,7 +38,9 @@ def campaign_of(study: StudyArguments, **options: object) -> Campaign | None:
             raise UserError(
                 f"{_option(name)} is for a study, and '{study.name}' is a campaign; name one of its studies"
             )
-    return campaign
+    from sweeps.campaigns.campaign import read_campaign  # which imports every configuration, in most of a second
+
+    return read_campaign(path, study.name)
 
 
 def _option(name: str) -> str:

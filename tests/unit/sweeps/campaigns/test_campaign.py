@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.campaigns.campaign import campaign_library, find_campaign, read_campaign
+from sweeps.campaigns.campaign import read_campaign
+from sweeps.campaigns.catalogue import campaign_library, campaign_path
 from sweeps.errors import UserError
 from sweeps.studies.catalogue import library
 from tests.campaigns import CAMPAIGN, write_campaign
@@ -71,14 +72,13 @@ def test_an_unknown_phase_is_refused(tmp_path: Path) -> None:
 
 def test_a_study_is_no_campaign(tmp_path: Path) -> None:
     write_campaign(tmp_path)
-    assert find_campaign(str(tmp_path / "first.yaml")) is None
-    assert find_campaign("quickstart") is None
-    assert find_campaign(str(tmp_path / "trip.yaml")) is not None
+    assert campaign_path(str(tmp_path / "first.yaml")) is None
+    assert campaign_path("quickstart") is None
+    assert campaign_path(str(tmp_path / "trip.yaml")) is not None
 
 
-@pytest.mark.parametrize("name", campaign_library())
-def test_every_campaign_of_the_library_is_valid_and_no_study_has_its_name(name: str) -> None:
-    campaign = find_campaign(name)
-    assert campaign is not None
-    assert campaign.name == name
+@pytest.mark.parametrize(("name", "path"), campaign_library().items())
+def test_every_campaign_of_the_library_is_valid_and_no_study_has_its_name(name: str, path: Path) -> None:
+    assert campaign_path(name) == path
+    assert read_campaign(path).name == name
     assert name not in library()

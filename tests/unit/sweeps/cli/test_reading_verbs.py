@@ -13,6 +13,10 @@ from tests.verbs import write_results
 
 HEAVY = ("torch", "ray", "mlflow", "transformers", "pandas", "matplotlib", "optuna")
 
+SLOW = ("scipy.stats",)
+CONFIGURATIONS = "trainables.config.trial"
+"""What `plan` needs, and no verb that reads."""
+
 RUN_WITHOUT = """
 import sys
 
@@ -29,7 +33,7 @@ try:
     main()
 finally:
     loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & set(HEAVY))
-    loaded += [name for name in ("scipy.stats",) if name in sys.modules]  # takes longer than all the rest
+    loaded += [name for name in {slow!r} if name in sys.modules]  # takes longer than all the rest
     assert not loaded, f"imported {{loaded}}"
 """
 
@@ -78,7 +82,7 @@ print("torch" in sys.modules)
 @pytest.mark.parametrize("arguments", READING.values(), ids=READING)
 def test_it_reads_without_what_trains(tmp_path: Path, arguments: list[str]) -> None:
     write_results(tmp_path, journal_events({"transformer": 2.5, "kuramoto": 2.4}, seeds=range(3)))
-    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments)
+    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments, slow=(*SLOW, CONFIGURATIONS))
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
 
@@ -98,9 +102,11 @@ def test_every_study_is_resolved_without_pytorch(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
-def _without_what_trains(code: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def _without_what_trains(
+    code: str, folder: Path, *arguments: str, slow: tuple[str, ...] = SLOW
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code.format(heavy=HEAVY), *arguments],
+        [sys.executable, "-c", code.format(heavy=HEAVY, slow=slow), *arguments],
         cwd=folder,
         env={
             "PATH": "/usr/bin:/bin",

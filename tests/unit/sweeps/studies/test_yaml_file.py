@@ -83,10 +83,10 @@ REFUSED = {
     "a: 9223372036854775808": ":1: a: 9223372036854775808 is beyond 9223372036854775807",
     "a: " + "9" * 5000: ":1: a: 99999999999999999999… (5000 characters) is beyond 9223372036854775807",
     "a: 1e999": ":1: a: 1e999 is beyond the numbers of a computer",
-    'a: "\\ud800"': ":1: a: half of a surrogate pair is no character; write the character itself",
-    '"\\ud800": a': ":1: a key: half of a surrogate pair is no character",
+    'a: "\\ud800"': ":1: not valid YAML: found invalid Unicode character escape code",
+    '"\\ud800": a': ":1: not valid YAML: found invalid Unicode character escape code",
     '"\\UFFFFFFFF"': ":1: not valid YAML: ",
-    "\n\ud800": ":2: not valid YAML: character 0xd800 at place 1 is not allowed",
+    "\n\ud800": ":2: not valid YAML: character 0xd800 is half of a surrogate pair",
     "<<: word": ":1: <<: takes a mapping, or a list of mappings",
     "<<: null": ":1: <<: takes a mapping",
     "a:\n  <<: 3": ":2: a.<<: takes a mapping",
@@ -97,7 +97,7 @@ REFUSED = {
     "[" * 5000: ":1: nested too deeply",
     "{a: 1,\n a: 2}": ":2: key 'a' stands twice (first on line 1); keep one",
     "? [a]\n: b": ":1: a key must be a plain word",
-    "%YAML 1.3\n---\na": ":1: not valid YAML: version",
+    "%YAML 1.3\n---\na": ":1: not valid YAML: found incompatible YAML document",
     "a\n---\nb": ":2: not valid YAML: expected a single document in the stream, but found another document",
 }
 
