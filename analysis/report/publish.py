@@ -16,6 +16,8 @@ or, as NAME[METRIC], for another one. Kinds of blocks:
     figure      a forest plot of every arm's difference to the baseline
     arms        a figure of every arm's mean, its seeds and the references
     curves      a figure of the metric over training, with the null of a probe
+    bands       a figure of the metric by band of a long text
+    cells       a figure of the metric by length and depth, a heat map an arm
     steps       the metric of every arm at steps of the training, as Markdown
     provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
@@ -45,6 +47,7 @@ from analysis.records.journal import JournalState, read_journal
 from analysis.records.replicates import Replicate
 from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
+from analysis.report.positions import by_band, by_cell
 from analysis.report.probes import probes_markdown
 from analysis.report.steps import steps_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
@@ -160,6 +163,14 @@ def _render_curves(block: Block) -> str:
     return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, metric, path))
 
 
+def _of_positions(kind: str, draw: Callable[[JournalState, str | None, Path], object]) -> Callable[[Block], str]:
+    def rendered(block: Block) -> str:
+        description = f"{block.metric or block.sweep().primary_metric} by position"
+        return block.image(kind, description, lambda path: draw(block.state, block.metric, path))
+
+    return rendered
+
+
 def _of_one(render: Callable[[Block], str]) -> Callable[[Sequence[Block]], str]:
     """Return a renderer that refuses more than one journal."""
 
@@ -177,6 +188,8 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "figure": _of_one(_render_forest),
     "arms": _of_one(_render_arms),
     "curves": _of_one(_render_curves),
+    "bands": _of_one(_of_positions("bands", by_band)),
+    "cells": _of_one(_of_positions("cells", by_cell)),
     "steps": _of_one(lambda block: steps_markdown(block.state, block.metric)),
     "provenance": _of_one(_render_provenance),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
