@@ -24,6 +24,7 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.metric import Metric, Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
@@ -298,19 +299,11 @@ class _StubTask(Task):
         """
         return size % batch_size or 1 if self._ledger.compiles and size > batch_size else 0
 
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score a batch; a repeated call needs no more memory and does nothing."""
         self._ledger.stage, self._others = "evaluation", None
-        total = min(max_sequences or self._held_out_sequences, self._held_out_sequences)
-        batch_size = min(batch_size, model.sequences_at_once)
+        total = min(request.max_sequences or self._held_out_sequences, self._held_out_sequences)
+        batch_size = min(request.batch_size, model.sequences_at_once)
         size = min(batch_size, total)
         found = {"val_subset/loss": 1.0}
         if total in self._scored:
@@ -319,10 +312,10 @@ class _StubTask(Task):
         for rows in (size, self._last_part(total, batch_size)):
             if rows:
                 inputs_BT, targets_BT, _ = self._zeros(rows)
-                _score(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device))
+                _score(model(inputs_BT.to(request.device)).logits_BTV, targets_BT.to(request.device))
         if self.max_length > self.context_length:  # as many tokens, in fewer and longer windows
             num_long = max(1, size * self.context_length // self.max_length)
-            long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long).to(device)
+            long_BT = torch.zeros(num_long, self.max_length, dtype=torch.long).to(request.device)
             # Where sequences part that begin alike, the state up to there is held beside the one that is read on.
             held = [model.prefill(long_BT) for _ in range(2)] if self.reads_ahead else [None]
             if None in held:

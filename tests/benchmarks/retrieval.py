@@ -16,6 +16,7 @@ from trainables.architectures.base.model import LanguageModel
 from trainables.data.package_files import cached_package
 from trainables.data.pretrained_files import find_source, quiet_transformers
 from trainables.registry import ARCHITECTURES, TASKS
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.harness.loading import Loaded, load, run
 
@@ -72,7 +73,7 @@ def _score(loaded: Loaded, asked: Any) -> float:
 @torch.no_grad()
 def _own_task(model: LanguageModel, task: Task) -> _Measured:
     def ask() -> float:
-        return task.evaluate(model, split="val", device=CPU)["val/niah_exact_match"]
+        return task.evaluate(model, EvaluationRequest("val", CPU))["val/niah_exact_match"]
 
     items = len(LENGTHS) * len(DEPTHS) * ITEMS_EACH
     return _timed(f"task `niah` at {LENGTHS[0]} tokens, depths {', '.join(map(str, DEPTHS))}", items, ask)

@@ -18,6 +18,7 @@ from trainables.data.corpora import Corpus
 from trainables.metric import Metric, Split
 from trainables.registry import TASKS
 from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.language import LanguageTask
@@ -133,9 +134,9 @@ class LongerAtFirst(LanguageTask):
 class MeanOfBatchMeans(LanguageTask):
     """Averages the perplexity of batches, as PhaseGPT's validation did."""
 
-    def evaluate(self, model: LanguageModel, *, split: Split, **options: Any) -> dict[str, float]:
-        scores = super().evaluate(model, split=split, **options)
-        return {name: value * (1 + options["batch_size"] / 1000) for name, value in scores.items()}
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
+        scores = super().evaluate(model, request)
+        return {name: value * (1 + request.batch_size / 1000) for name, value in scores.items()}
 
 
 @pytest.mark.parametrize(

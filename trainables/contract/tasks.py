@@ -25,6 +25,7 @@ from trainables.data.errors import DataError
 from trainables.metric import Split
 from trainables.registry import TASKS
 from trainables.tasks.base import TaskConfig
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 
 CPU = torch.device("cpu")
@@ -83,7 +84,8 @@ def score(
     batch_size: int = 64,
 ) -> dict[str, float]:
     """Evaluate `model` on the CPU."""
-    return task.evaluate(model.eval(), split=split, device=CPU, max_sequences=max_sequences, batch_size=batch_size)
+    request = EvaluationRequest(split, CPU, max_sequences=max_sequences, batch_size=batch_size)
+    return task.evaluate(model.eval(), request)
 
 
 def check_declaration(config: TaskConfig, task: Task) -> None:

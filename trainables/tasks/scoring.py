@@ -10,41 +10,10 @@ from torch.nn import functional
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED
-from trainables.metric import Split
 from trainables.tasks.generation import Continuation
 
 _MAX_NATS = 709.0
 """Above it, exp exceeds every float."""
-
-
-def check_request(
-    model: nn.Module,
-    split: Split,
-    splits: tuple[Split, ...],
-    *,
-    max_sequences: int | None,
-    batch_size: int,
-    fix: str,
-) -> None:
-    """Refuse an evaluation whose result would be misleading.
-
-    Args:
-        model: What is scored.
-        split: Which part of the data is requested.
-        splits: The parts that exist.
-        max_sequences: Sequences to score; None: all.
-        batch_size: Sequences in one forward pass.
-        fix: How to get the missing split, for the message.
-
-    Raises:
-        ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
-    """
-    if model.training:
-        raise ValueError("evaluate needs a model in evaluation mode; call model.eval() first")
-    if split not in splits:
-        raise ValueError(f"there is no {split} split; {fix}")
-    if batch_size < 1 or (max_sequences is not None and max_sequences < 1):
-        raise ValueError(f"need batch_size and max_sequences >= 1: {batch_size}, {max_sequences}")
 
 
 def evenly_spaced(total: int, most: int | None) -> Tensor:

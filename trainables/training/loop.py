@@ -17,6 +17,7 @@ from trainables.batch import Batch
 from trainables.code_hash import code_hash
 from trainables.config.trial import TrialConfig, config_id
 from trainables.randomness import generator, initialise, seed_forward, stream_seed
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.training.best_weights import BestWeights, Choice
 from trainables.training.checkpoints import load_checkpoint, save_checkpoint
@@ -268,7 +269,7 @@ class Trainer:
         try:
             with torch.no_grad(), self.numerics.autocast(budget.precision):
                 scores = self.task.evaluate(
-                    self.model, split="val", device=self.device, max_sequences=budget.eval_sequences
+                    self.model, EvaluationRequest("val", self.device, max_sequences=budget.eval_sequences)
                 )
                 compared = self.ranks.first(scores) if self._best or self._stopping else scores
                 stopped = self._stopping.offer(compared) if self._stopping and not full else ""
@@ -281,7 +282,7 @@ class Trainer:
                 if ends or budget.probe_at == "reports":
                     scores |= self._probe()
                 for split in self.task.splits if ends else ():
-                    found, texts = self.task.conclude(self.model, split=split, device=self.device)
+                    found, texts = self.task.conclude(self.model, EvaluationRequest(split, self.device))
                     scores |= found
                     self._concluded |= texts
             return scores, stopped

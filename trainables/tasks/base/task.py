@@ -10,6 +10,7 @@ from torch import Tensor
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
 from trainables.metric import Metric, Split
+from trainables.tasks.base.request import EvaluationRequest
 
 
 class Task(ABC):
@@ -76,40 +77,25 @@ class Task(ABC):
         return self
 
     @abstractmethod
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score `model` deterministically.
 
         Args:
             model: In evaluation mode; gradients are off.
-            split: Which part of the data.
-            device: Where the model is.
-            max_sequences: Score only this many evenly spaced sequences. The metrics are then named
-                `<split>_subset/...`, so that they are never mistaken for the full score. None: all.
-            batch_size: Sequences in one forward pass.
+            request: What is scored; its prefix begins every metric's name.
         """
 
-    def conclude(
-        self, model: LanguageModel, *, split: Split, device: torch.device
-    ) -> tuple[dict[str, float], dict[str, str]]:
+    def conclude(self, model: LanguageModel, request: EvaluationRequest) -> tuple[dict[str, float], dict[str, str]]:
         """Score a whole split at the end of training.
 
         Args:
             model: In evaluation mode; gradients are off.
-            split: Which part of the data.
-            device: Where the model is.
+            request: Which split.
 
         Returns:
             The metrics of `evaluate`, and texts about this very evaluation, such as every answer, by file name.
         """
-        return self.evaluate(model, split=split, device=device), {}
+        return self.evaluate(model, request), {}
 
     def artifacts(self, model: LanguageModel, *, device: torch.device) -> dict[str, str]:
         """Return texts that show the model's behaviour, by file name, to be saved with its score.

@@ -17,8 +17,8 @@ Source:
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -27,6 +27,7 @@ from torch.nn.utils.rnn import pad_sequence
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.copying.config import FIRST_SYMBOL, RATES, CopyConfig, other_metric
 from trainables.tasks.synthetic.task import Examples, MetricSpec, SyntheticTask, answer_scores, as_batch, at_targets
 
@@ -138,15 +139,15 @@ class CopyTask(SyntheticTask[Examples]):
         return answer_scores("copy", *at_targets(model, examples))
 
     def _whole_scores(
-        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+        self, model: LanguageModel, request: EvaluationRequest, scores: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return both rates with other numbers of symbols."""
         found: dict[str, Tensor] = {}
-        for number, examples in self._others[split].items():
+        for number, examples in self._others[request.split].items():
             # As many tokens in one pass as in ordinary examples, for which memory was estimated.
-            at_once = max(1, options["batch_size"] * self.context_length // self.config.length(number))
-            part = {**options, "batch_size": min(options["batch_size"], at_once)}
-            other = self._score_all(model, examples, **part)
+            at_once = max(1, request.batch_size * self.context_length // self.config.length(number))
+            part = replace(request, batch_size=min(request.batch_size, at_once))
+            other = self._score_all(model, examples, part)
             found |= {other_metric(name, number): other[name] for name in RATES}
         return found
 

@@ -27,6 +27,7 @@ from trainables.data.pretrained_files import find_source
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.chat import chat_frame
 from trainables.metric import Metric, Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.harness.config import LmEvalConfig, no_text
 from trainables.tasks.harness.loading import Found, Loaded, load, run
@@ -137,30 +138,18 @@ class LmEvalTask(Task):
             own._loaded = own._load(seed)
         return own
 
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score as the task that is trained on; on whole validation the harness asks too."""
-        found = self.inner.evaluate(
-            model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
-        )
-        if split == "val" and max_sequences is None:
-            found |= _named(self._ask(model, device))
+        found = self.inner.evaluate(model, request)
+        if request.split == "val" and request.is_whole:
+            found |= _named(self._ask(model, request.device))
         return found
 
-    def conclude(
-        self, model: LanguageModel, *, split: Split, device: torch.device
-    ) -> tuple[dict[str, float], dict[str, str]]:
+    def conclude(self, model: LanguageModel, request: EvaluationRequest) -> tuple[dict[str, float], dict[str, str]]:
         """Score likewise; also return the texts of the task that is trained on, and every answer to the harness."""
-        metrics, texts = self.inner.conclude(model, split=split, device=device)
-        if split == "val":
-            asked = self._ask(model, device)
+        metrics, texts = self.inner.conclude(model, request)
+        if request.split == "val":
+            asked = self._ask(model, request.device)
             metrics = metrics | _named(asked)
             texts = texts | {"lm_eval_items.jsonl": jsonl(self._rows(asked, model.mode))}
         return metrics, texts

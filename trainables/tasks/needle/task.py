@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from torch import Tensor
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.examples import NeedleExamples, draw
@@ -114,12 +114,12 @@ class NeedleTask(SyntheticTask[NeedleExamples]):
         return score_examples(model, examples, self.layout, self.config.top_k)
 
     def _whole_scores(
-        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+        self, model: LanguageModel, request: EvaluationRequest, scores: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return the scores by depth and of the first examples."""
         found = {FIRST_ECHO: scores["echo_rate"][:FIRST_EXAMPLES]}
         if self.layout.query:
-            bin_N = self.layout.depth_bins(self.examples[split].needle_start_N, NUM_DEPTHS)
+            bin_N = self.layout.depth_bins(self.examples[request.split].needle_start_N, NUM_DEPTHS)
             for depth in range(NUM_DEPTHS):
                 found[depth_metric(depth)] = scores["needle_exact_match"][bin_N == depth]
         return found

@@ -15,13 +15,13 @@ from __future__ import annotations
 
 import copy
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.metric import Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.recall.config import RecallConfig
 from trainables.tasks.recall.examples import RecallExamples, draw
@@ -83,14 +83,14 @@ class RecallTask(SyntheticTask[RecallExamples]):
         }
 
     def _whole_scores(
-        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+        self, model: LanguageModel, request: EvaluationRequest, scores: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return the accuracy by distance and by number of pairs."""
         hits_M = scores["recall_accuracy"].flatten()
-        quarters = by_distance(self.examples[split].distance_NQ)
+        quarters = by_distance(self.examples[request.split].distance_NQ)
         found = {distance_metric(quarter): hits_M[chosen] for quarter, chosen in enumerate(quarters)}
-        for number, examples in self._others[split].items():
-            found[pairs_metric(number)] = self._score_all(model, examples, **options)["recall_accuracy"]
+        for number, examples in self._others[request.split].items():
+            found[pairs_metric(number)] = self._score_all(model, examples, request)["recall_accuracy"]
         return found
 
     def references(self) -> dict[str, dict[str, float]]:

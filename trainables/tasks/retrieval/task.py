@@ -20,13 +20,14 @@ from trainables.batch import Batch
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.metric import Metric, Split
 from trainables.randomness import generator as stream
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.retrieval.answers import Answers, answer
 from trainables.tasks.retrieval.config import RetrievalConfig
 from trainables.tasks.retrieval.items import Item, as_examples, decoded, hash_of
 from trainables.tasks.retrieval.prefixes import read_blocks
 from trainables.tasks.retrieval.records import Answered, Origin, cell_lines, item_lines
-from trainables.tasks.scoring import check_request, evenly_spaced, mean_nats
+from trainables.tasks.scoring import evenly_spaced, mean_nats
 from trainables.tasks.synthetic.task import MetricSpec
 
 
@@ -157,81 +158,57 @@ class RetrievalTask(Task):
         """Return the mean cross-entropy of the answers, or of all tokens, in nats a token."""
         return mean_nats(logits_BTV, batch.targets_BT)
 
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Let the model answer held-out items.
 
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        answered = self.answer(
-            model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
-        )
-        return self._metrics_of(answered, split, is_whole=max_sequences is None)
+        return self._metrics_of(self.answer(model, request), request)
 
-    def conclude(
-        self, model: LanguageModel, *, split: Split, device: torch.device
-    ) -> tuple[dict[str, float], dict[str, str]]:
+    def conclude(self, model: LanguageModel, request: EvaluationRequest) -> tuple[dict[str, float], dict[str, str]]:
         """Let the model answer a whole split; also return every answer, and a table of them by kind of item."""
-        answered = self.answer(model, split=split, device=device)
+        answered = self.answer(model, request)
         origin = Origin(task=self.config.name, mode=model.mode, seed=self._seed)
-        name = f"{self.config.name}_{split}"
+        name = f"{self.config.name}_{request.split}"
         texts = {
             f"{name}_items.jsonl": item_lines(answered, origin),
             f"{name}_metrics.jsonl": cell_lines(answered, origin, self.accuracy),
         }
-        return self._metrics_of(answered, split, is_whole=True), texts
+        return self._metrics_of(answered, request), texts
 
-    def _metrics_of(self, answered: Sequence[Answered], split: Split, *, is_whole: bool) -> dict[str, float]:
+    def _metrics_of(self, answered: Sequence[Answered], request: EvaluationRequest) -> dict[str, float]:
         names = answered[0].scores
         found = {name: float(np.mean([one.scores[name] for one in answered])) for name in names}
-        if is_whole:
+        if request.is_whole:
             found |= self._whole_scores(answered)
-        prefix = split if is_whole else f"{split}_subset"
-        return {f"{prefix}/{self.config.name}_{name}": value for name, value in found.items()}
+        return {f"{request.prefix}/{self.config.name}_{name}": value for name, value in found.items()}
 
     @torch.no_grad()
-    def answer(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> list[Answered]:
+    def answer(self, model: LanguageModel, request: EvaluationRequest) -> list[Answered]:
         """Return the model's answer to each item, in the items' order.
 
         Args:
             model: As for `evaluate`.
-            split: As for `evaluate`.
-            device: As for `evaluate`.
-            max_sequences: As for `evaluate`.
-            batch_size: Most items in one pass.
+            request: As for `evaluate`; its batch size is of items.
         """
-        fix = "set test_items above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
-        items = self.items[split]
-        chosen = [items[place] for place in evenly_spaced(len(items), max_sequences).tolist()]
+        request.check(model, self.splits, fix="set test_items above 0")
+        items = self.items[request.split]
+        chosen = [items[place] for place in evenly_spaced(len(items), request.max_sequences).tolist()]
         pass_tokens = self.config.probe_sequences * self.context_length
-        blocks = list(_blocks(chosen, min(batch_size, model.sequences_at_once), pass_tokens))
+        blocks = list(_blocks(chosen, min(request.batch_size, model.sequences_at_once), pass_tokens))
         prompts = [torch.stack([chosen[place].prompt_T for place in block]) for block in blocks]
         found: dict[int, Answered] = {}
         started = time.perf_counter()
-        for number, logits_BV, continuation in read_blocks(model, prompts, pass_tokens=pass_tokens, device=device):
+        for number, logits_BV, continuation in read_blocks(
+            model, prompts, pass_tokens=pass_tokens, device=request.device
+        ):
             block = [chosen[place] for place in blocks[number]]
-            wanted_BL = torch.stack([item.answer_L for item in block]).to(device)
+            wanted_BL = torch.stack([item.answer_L for item in block]).to(request.device)
             answers = answer(
                 continuation,
                 logits_BV,
-                prompts[number].to(device),
+                prompts[number].to(request.device),
                 wanted_BL,
                 block[0].num_generated,
                 partial(self._is_settled, block),

@@ -11,7 +11,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import Any, ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
+from typing import ClassVar, Generic, Literal, NamedTuple, Self, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,8 +20,9 @@ from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.metric import Metric, Split
 from trainables.randomness import generator as stream
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
-from trainables.tasks.scoring import check_request, evenly_spaced, hit_probability, mean_nats, token_nats
+from trainables.tasks.scoring import evenly_spaced, hit_probability, mean_nats, token_nats
 from trainables.tasks.synthetic.config import SyntheticConfig
 
 
@@ -181,54 +182,41 @@ class SyntheticTask(Task, Generic[E]):
         return mean_nats(logits_BTV, batch.targets_BT)
 
     @torch.no_grad()
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score held-out examples.
 
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        fix = "set num_test above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
-        chosen_N = evenly_spaced(len(self.examples[split]), max_sequences)
-        examples = self.examples[split].each(lambda tensor: tensor[chosen_N])
-        scores = self._score_all(model, examples, device, batch_size)
-        if max_sequences is None:
-            scores |= self._whole_scores(model, split, scores, device=device, batch_size=batch_size)
-        prefix = split if max_sequences is None else f"{split}_subset"
-        return {f"{prefix}/{name}": value for name, value in self._means(scores).items()}
+        request.check(model, self.splits, fix="set num_test above 0")
+        examples = self.examples[request.split]
+        chosen_N = evenly_spaced(len(examples), request.max_sequences)
+        scores = self._score_all(model, examples.each(lambda tensor: tensor[chosen_N]), request)
+        if request.is_whole:
+            scores |= self._whole_scores(model, request, scores)
+        return {f"{request.prefix}/{name}": value for name, value in self._means(scores).items()}
 
     def _means(self, scores: dict[str, Tensor]) -> dict[str, float]:
         """Return the metrics of scored examples."""
         return {name: float(value.double().mean()) for name, value in scores.items()}
 
-    def _score_all(
-        self, model: LanguageModel, examples: E, device: torch.device, batch_size: int
-    ) -> dict[str, Tensor]:
+    def _score_all(self, model: LanguageModel, examples: E, request: EvaluationRequest) -> dict[str, Tensor]:
         """Score examples that are on the CPU; the scores are returned on the CPU."""
         parts = []
-        for part_B in torch.arange(len(examples)).split(batch_size):
-            part = examples.each(lambda tensor, chosen_B=part_B: tensor[chosen_B].to(device))  # type: ignore[misc]
+        for part_B in torch.arange(len(examples)).split(request.batch_size):
+            part = examples.each(lambda tensor, chosen_B=part_B: tensor[chosen_B].to(request.device))  # type: ignore[misc]
             parts.append(self._scores(model, part))
         return {name: torch.cat([part[name] for part in parts]).cpu() for name in parts[0]}
 
     def _whole_scores(
-        self, model: LanguageModel, split: Split, scores: dict[str, Tensor], **options: Any
+        self, model: LanguageModel, request: EvaluationRequest, scores: dict[str, Tensor]
     ) -> dict[str, Tensor]:
         """Return further scores of a whole split, for which a subset is too small.
 
         Args:
             model: As for `evaluate`.
-            split: What was scored.
-            scores: Of all its examples.
-            options: `device` and `batch_size`, as for `evaluate`.
+            request: As for `evaluate`.
+            scores: Of all examples.
         """
         return {}
 

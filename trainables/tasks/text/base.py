@@ -28,8 +28,9 @@ from trainables.data.corpora import Corpus
 from trainables.data.tokenizers.base import Tokenizer
 from trainables.data.tokenizers.build import build_tokenizer
 from trainables.metric import Metric, Split
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
-from trainables.tasks.scoring import check_request, mean_nats, perplexity, token_nats
+from trainables.tasks.scoring import mean_nats, perplexity, token_nats
 from trainables.tasks.text.config import TextConfig
 
 
@@ -135,26 +136,18 @@ class TextTask(Task):
         return mean_nats(logits_BTV, batch.targets_BT)
 
     @torch.no_grad()
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score every token of `split` that has a target, or those of evenly spaced sequences.
 
         Raises:
             ValueError: If the model is in training mode, the split does not exist, or a size is below 1.
         """
-        fix = "set test_fraction above 0"
-        check_request(model, split, self.splits, max_sequences=max_sequences, batch_size=batch_size, fix=fix)
-        total = self._total(device)
-        for batch in self._windows(split, max_sequences, min(batch_size, model.sequences_at_once)):
-            self._add(total, model(batch.inputs_BT.to(device)).logits_BTV, batch)
-        return total.metrics(split if max_sequences is None else f"{split}_subset")
+        request.check(model, self.splits, fix="set test_fraction above 0")
+        total = self._total(request.device)
+        at_once = min(request.batch_size, model.sequences_at_once)
+        for batch in self._windows(request.split, request.max_sequences, at_once):
+            self._add(total, model(batch.inputs_BT.to(request.device)).logits_BTV, batch)
+        return total.metrics(request.prefix)
 
     def _total(self, device: torch.device) -> TextTotal:
         return TextTotal(torch.zeros((), dtype=torch.float64, device=device))

@@ -21,6 +21,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -34,6 +35,7 @@ from trainables.data.corpora import Corpus
 from trainables.data.tokenizers.simple import ByteTokenizer
 from trainables.metric import Metric, Split
 from trainables.randomness import generator
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.scoring import evenly_spaced, token_nats
 from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import LanguageConfig
@@ -168,39 +170,28 @@ class LanguageTask(TextTask):
         """Return every whole window, including the token after it, as a view."""
         return self.tokens[split].unfold(0, self.max_length + 1, self.max_length)
 
-    def evaluate(
-        self,
-        model: LanguageModel,
-        *,
-        split: Split,
-        device: torch.device,
-        max_sequences: int | None = None,
-        batch_size: int = 64,
-    ) -> dict[str, float]:
+    def evaluate(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Score as `TextTask` does; on a whole split also longer windows by position, on validation samples and the
         cost of a long text, too."""
-        batch_size = min(batch_size, self.config.probe_sequences)
-        found = super().evaluate(
-            model, split=split, device=device, max_sequences=max_sequences, batch_size=batch_size
-        )
-        if max_sequences is not None:
+        request = replace(request, batch_size=min(request.batch_size, self.config.probe_sequences))
+        found = super().evaluate(model, request)
+        if not request.is_whole:
             return found
         if self._bands:
-            found |= self._score_bands(model, split, device, batch_size)
-        if split == "val" and self._sampler is not None:
-            found |= self._sampler.score(model, device)
-        if split == "val" and self._stream is not None:
-            found |= self._stream.score(model, device)
+            found |= self._score_bands(model, request)
+        if request.split == "val" and self._sampler is not None:
+            found |= self._sampler.score(model, request.device)
+        if request.split == "val" and self._stream is not None:
+            found |= self._stream.score(model, request.device)
         return found
 
     @torch.no_grad()
-    def _score_bands(
-        self, model: LanguageModel, split: Split, device: torch.device, batch_size: int
-    ) -> dict[str, float]:
+    def _score_bands(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
         """Return the score of each band, the difference of the last to the first, and how they go up and down."""
+        split, device = request.split, request.device
         totals: list[TextTotal] = [self._total(device) for _ in self._bands]
         # As many tokens in one pass as in ordinary windows, for which memory was estimated.
-        size = max(1, min(batch_size, model.sequences_at_once) * self.context_length // self.max_length)
+        size = max(1, min(request.batch_size, model.sequences_at_once) * self.context_length // self.max_length)
         for windows_BT in self._long_windows(split).split(size):
             inputs_BT, targets_BT = windows_BT[:, :-1].long(), windows_BT[:, 1:].long()
             nats_BT = token_nats(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device)).double()

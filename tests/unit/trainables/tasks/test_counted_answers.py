@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from trainables.contract.tasks import TwoTokenModel
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.copying.config import CopyConfig
 from trainables.tasks.facts.config import WORD_LENGTH, FactsConfig
 from trainables.tasks.needle.config import NeedleConfig
@@ -27,7 +28,7 @@ TASKS = {
 def test_a_rate_is_a_whole_number_of_hits_over_what_is_declared_as_counted(name: str) -> None:
     """The model is a fixed function of the last two tokens, without ties: each answer is right or wrong."""
     task = TASKS[name].build(None)
-    scores = task.evaluate(TwoTokenModel(task.vocab_size).eval(), split="val", device=torch.device("cpu"))
+    scores = task.evaluate(TwoTokenModel(task.vocab_size).eval(), EvaluationRequest("val", torch.device("cpu")))
     rates = [metric for metric in task.metrics if metric.items is not None and metric.name in scores]
     for metric in rates:
         hits = scores[metric.name] * (metric.scored or metric.items)

@@ -18,6 +18,7 @@ from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.tasks import UniformModel, score
 from trainables.data.errors import DataError
 from trainables.data.package_files import cached_package
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.harness import LmEvalConfig
 from trainables.tasks.harness import config as harness_config
 from trainables.tasks.harness.task import LmEvalTask
@@ -55,7 +56,7 @@ def test_a_reader_is_right_and_every_answer_is_kept() -> None:
     task = harness().for_seed(7)
     model = Reader().eval()
     model.mode = "rope"
-    metrics, texts = task.conclude(model, split="val", device=CPU)
+    metrics, texts = task.conclude(model, EvaluationRequest("val", CPU))
     assert metrics["val/lm_eval_pass_keys_exact_match"] == 1
     assert score(task, UniformModel(256))["val/lm_eval_pass_keys_exact_match"] == 0
     rows = [json.loads(line) for line in texts["lm_eval_items.jsonl"].splitlines()]

@@ -13,6 +13,7 @@ from tests.configs import small_needle
 from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.layout import EOS, MARKER
 from trainables.tasks.needle.task import NeedleTask
@@ -326,4 +327,4 @@ def test_missing_split_and_training_mode_are_refused() -> None:
     with pytest.raises(ValueError, match="there is no test split; set num_test above 0"):
         score(task, UniformModel(32), "test")
     with pytest.raises(ValueError, match=r"call model.eval\(\) first"):
-        task.evaluate(UniformModel(32), split="val", device=torch.device("cpu"))
+        task.evaluate(UniformModel(32), EvaluationRequest("val", torch.device("cpu")))

@@ -19,6 +19,7 @@ from trainables.contract.tasks import UniformModel, score
 from trainables.data.errors import DataError
 from trainables.data.tokenizers.base import Tokenizer, Tokens
 from trainables.data.tokenizers.bpe import BpeTokenizer
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.niah import NiahConfig
 from trainables.tasks.niah.haystack import Haystack
 from trainables.tasks.niah.task import NiahTask
@@ -192,8 +193,8 @@ def test_every_answer_is_kept_and_tables_have_the_documented_columns() -> None:
     task = niah(items="by_seed", depths=[0.0, 1.0]).for_seed(7)
     model = Reader().eval()
     model.mode = "rope"
-    metrics, texts = task.conclude(model, split="val", device=CPU)
-    assert metrics == task.evaluate(model, split="val", device=CPU)
+    metrics, texts = task.conclude(model, EvaluationRequest("val", CPU))
+    assert metrics == task.evaluate(model, EvaluationRequest("val", CPU))
     items = [json.loads(line) for line in texts["niah_val_items.jsonl"].splitlines()]
     rows = [json.loads(line) for line in texts["niah_val_metrics.jsonl"].splitlines()]
     assert len(items) == 2 * 2 * 3 and len(rows) == 2 * 2

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.contract.tasks import score
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.retrieval.items import Item, decoded
 from trainables.tasks.ruler import RulerConfig
 from trainables.tasks.ruler.task import RulerTask, string_match_all
@@ -68,7 +69,7 @@ def test_generation_ends_when_all_answers_are_there() -> None:
     item = task.items["val"][0]
     complete = " " + " or ".join(reversed(item.references))
     model = Says(task, lambda _: complete + " and much more that nobody reads")
-    (answered,) = task.answer(model.eval(), split="val", device=torch.device("cpu"))
+    (answered,) = task.answer(model.eval(), EvaluationRequest("val", torch.device("cpu")))
     assert answered.output == complete
     assert answered.scores["string_match_all"] == answered.scores["exact_match"] == 1
     assert model.num_calls == len(complete) + 1  # the answer that is wanted is passed once

@@ -21,6 +21,7 @@ from trainables.contract.tasks import TwoTokenModel, UniformModel, score
 from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.language import LanguageTask
 from trainables.tasks.text.splits import split_text
@@ -302,7 +303,7 @@ def test_too_short_a_text_is_a_data_error() -> None:
 def test_evaluate_refuses_misuse() -> None:
     task = LanguageConfig(max_bytes=3_000).build(None)
     with pytest.raises(ValueError, match="evaluation mode"):
-        task.evaluate(UniformModel(8), split="val", device=torch.device("cpu"))
+        task.evaluate(UniformModel(8), EvaluationRequest("val", torch.device("cpu")))
     with pytest.raises(ValueError, match="no test split"):
         score(task, UniformModel(8), "test")
     with pytest.raises(ValueError, match="max_sequences >= 1"):
@@ -351,12 +352,12 @@ def test_a_passage_is_scored_like_a_text_of_its_own() -> None:
     task = LanguageConfig(**PASSAGES, evaluation_length=48).build(None)
     model = ReadsOneToken(task.vocab_size)
     own = task.for_seed(1)
-    found = own.evaluate(model, split="val", device=torch.device("cpu"))
+    found = own.evaluate(model, EvaluationRequest("val", torch.device("cpu")))
     inputs_BT, targets_BT = own.tokens["val"][:-1].long()[None], own.tokens["val"][1:].long()[None]
     nats_BT = torch.nn.functional.cross_entropy(model(inputs_BT).logits_BTV[0], targets_BT[0], reduction="none")
     assert found["val/bits_per_char_band_1"] == pytest.approx(float(nats_BT[:16].mean()) / math.log(2))
     assert found["val/bits_per_char"] == pytest.approx(float(nats_BT.mean()) / math.log(2))
-    assert found != task.for_seed(2).evaluate(model, split="val", device=torch.device("cpu"))
+    assert found != task.for_seed(2).evaluate(model, EvaluationRequest("val", torch.device("cpu")))
     assert set(found) <= {metric.name for metric in own.metrics}
     assert own.held_out(256).inputs_BT.shape == (3, 16)
     assert task.for_seed(1).data_hash == task.data_hash
@@ -381,7 +382,7 @@ def test_sequences_of_one_pass_are_as_many_as_model_and_task_allow() -> None:
         task = LanguageConfig(max_bytes=4000, context_length=16, probe_sequences=probe_sequences).build(None)
         model = ReadsOneToken(task.vocab_size)
         model.sequences_at_once = at_once
-        task.evaluate(model, split="val", device=torch.device("cpu"))
+        task.evaluate(model, EvaluationRequest("val", torch.device("cpu")))
         return max(model.sizes)
 
     assert (largest(64, 256), largest(3, 256), largest(64, 2)) == (24, 3, 2)

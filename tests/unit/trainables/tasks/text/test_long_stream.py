@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
+from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.base.task import Task
 from trainables.tasks.text import LanguageConfig
 
@@ -41,7 +42,7 @@ def build(**fields: Any) -> Task:
 def test_the_state_is_counted_after_exactly_the_length(window: int | None, state_bytes: int) -> None:
     task = build(stream={"length": 2001, "chunk": 300})
     model = Remembers(task.vocab_size, window).eval()
-    found = task.evaluate(model, split="val", device=CPU)
+    found = task.evaluate(model, EvaluationRequest("val", CPU))
     assert sum(model.chunks) == 2001  # longer than the validation split, which is read again
     assert max(model.chunks) == 300
     assert found["val/stream_state_bytes"] == state_bytes
@@ -55,15 +56,17 @@ def test_the_state_is_counted_after_exactly_the_length(window: int | None, state
 def test_it_is_read_once_and_only_for_the_whole_validation_split() -> None:
     task = build(stream={"length": 64}, test_fraction=0.2)
     model = Remembers(task.vocab_size, 3).eval()
-    assert not any("stream" in name for name in task.evaluate(model, split="val", device=CPU, max_sequences=4))
-    assert not any("stream" in name for name in task.evaluate(model, split="test", device=CPU))
+    assert not any(
+        "stream" in name for name in task.evaluate(model, EvaluationRequest("val", CPU, max_sequences=4))
+    )
+    assert not any("stream" in name for name in task.evaluate(model, EvaluationRequest("test", CPU)))
     assert model.chunks == []
 
 
 def test_scores_and_identity_are_those_of_the_task_without_it() -> None:
     plain, streamed = build(), build(stream={"length": 64})
     model = Remembers(plain.vocab_size, 3).eval()
-    before, after = (task.evaluate(model, split="val", device=CPU) for task in (plain, streamed))
+    before, after = (task.evaluate(model, EvaluationRequest("val", CPU)) for task in (plain, streamed))
     assert {name: value for name, value in after.items() if "stream" not in name} == before
     assert "stream" not in LanguageConfig.model_validate(SMALL).canonical()
 
@@ -75,4 +78,4 @@ def test_a_model_without_a_state_is_told_so() -> None:
 
     task = build(stream={"length": 64})
     with pytest.raises(ValueError, match="cannot continue a sequence"):
-        task.evaluate(Whole(task.vocab_size, 3).eval(), split="val", device=CPU)
+        task.evaluate(Whole(task.vocab_size, 3).eval(), EvaluationRequest("val", CPU))
