@@ -23,7 +23,7 @@ from analysis.report.plotting import (
     write_csv,
 )
 from analysis.report.tables import FAILED_SEEDS_MARK, decimals_for, format_delta, format_number
-from analysis.results.arms import ResultRow, ResultTable
+from analysis.results.table import ResultRow, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

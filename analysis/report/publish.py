@@ -52,9 +52,10 @@ from analysis.report.probes import probes_markdown
 from analysis.report.steps import steps_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
 from analysis.report.verdicts import verdicts_markdown
-from analysis.results.arms import ResultTable, summarise
+from analysis.results.arms import summarise
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
 from analysis.results.curves import curve_metric
+from analysis.results.table import ResultTable
 from analysis.statistics.inference import smallest_detectable_effect
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"

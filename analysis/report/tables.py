@@ -11,8 +11,8 @@ import textwrap
 from collections.abc import Sequence
 from typing import Literal
 
-from analysis.results.arms import ContrastRow, ExternalRow, ResultRow, ResultTable
 from analysis.results.comparison import SIGNIFICANCE_LEVEL, Conclusion
+from analysis.results.table import ContrastRow, ExternalRow, ResultRow, ResultTable
 
 TEXT_WIDTH = 100
 """Terminal columns that a text table must fit in."""

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
-from analysis.results.arms import ResultRow, summarise
+from analysis.results.arms import summarise
 from analysis.results.comparison import PENDING
+from analysis.results.table import ResultRow
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,7 +16,8 @@ from analysis.records.candidates import Candidate
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
-from analysis.results.arms import ResultRow, summarise, transform_of
+from analysis.results.arms import summarise, transform_of
+from analysis.results.table import ResultRow
 from analysis.statistics.inference import mean, mean_interval
 
 LOW_CORRELATION = 0.5

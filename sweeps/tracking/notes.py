@@ -9,7 +9,8 @@ from typing import Any
 from analysis.records.description import ArmInfo, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
-from analysis.results.arms import ResultRow, ResultTable, summarise
+from analysis.results.arms import summarise
+from analysis.results.table import ResultRow, ResultTable
 
 MAX_SEED_ROWS = 40
 MAX_ARM_ROWS = 60

@@ -15,8 +15,9 @@ from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate, ReportPoint
 from analysis.records.statuses import FAILURES, RESULTS
-from analysis.results.arms import ResultRow, ResultTable, summarise
+from analysis.results.arms import summarise
 from analysis.results.searches import selection_metrics
+from analysis.results.table import ResultRow, ResultTable
 from sweeps.fields import flatten
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalView, SweepRun

@@ -19,7 +19,8 @@ import psutil
 import pytest
 
 from analysis.records.journal import read_journal
-from analysis.results.arms import ResultRow, summarise
+from analysis.results.arms import summarise
+from analysis.results.table import ResultRow
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_store import MlflowTracker, find_configurations
 from sweeps.tracking.server import check_port, comparison_url, configurations_url, serve, ui_command

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/results/test_rates.py"
+_SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/statistics/test_transforms.py"
 _STATISTICS, _STATISTICS_TESTS = (
     "analysis/statistics/inference.py",
     "tests/unit/analysis/statistics/test_inference.py",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from tests.mutants.mutant import Mutant
 
-_SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/results/test_rates.py"
+_SCALES, _RATES_TESTS = "analysis/statistics/transforms.py", "tests/unit/analysis/statistics/test_transforms.py"
 _COMPARISONS, _ARMS_TESTS = "analysis/results/comparison.py", "tests/unit/analysis/results/test_arms.py"
 _COMPARATIVE, _JUDGE = "analysis/verdicts/comparisons.py", "analysis/verdicts/judge.py"
 _JUDGE_TESTS = "tests/unit/analysis/verdicts/test_judge.py"
+_COMPARED_TESTS = "tests/unit/analysis/verdicts/test_comparisons.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
@@ -32,7 +33,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_COMPARISONS,
         old=" or comparison.is_contradictory:",
         new=":",
-        caught_by=f"{_RATES_TESTS}::test_averages_and_logits_that_disagree_settle_nothing",
+        caught_by="tests/unit/analysis/results/test_rates.py::test_averages_and_logits_that_disagree_settle_nothing",
     ),
     Mutant(
         name="equality_by_95_percent",
@@ -57,7 +58,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_COMPARATIVE,
         old="adjusted = holm([1.0 if one.p_against is None else one.p_against for one in raw])",
         new="adjusted = [1.0 if one.p_against is None else one.p_against for one in raw]",
-        caught_by=f"{_JUDGE_TESTS}::test_support_needs_no_correction_and_refutation_has_holms",
+        caught_by=f"{_COMPARED_TESTS}::test_support_needs_no_correction_and_refutation_has_holms",
     ),
     Mutant(
         name="controls_unasked",
@@ -65,7 +66,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_COMPARATIVE,
         old="raw += [self._one(name, is_control=True) for name in self.claim.controls]",
         new="raw += []",
-        caught_by=f"{_JUDGE_TESTS}::test_true_of_the_number_but_not_of_the_mechanism_is_refuted_by_the_control",
+        caught_by=f"{_COMPARED_TESTS}::test_true_of_the_number_but_not_of_the_mechanism_is_refuted_by_the_control",
     ),
     Mutant(
         name="equal_by_one_side",
@@ -73,7 +74,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_COMPARATIVE,
         old="return _largest(inside), beyond",
         new="return min(p for p in inside if p is not None), beyond",
-        caught_by=f"{_JUDGE_TESTS}::test_equivalence_is_two_one_sided_tests_either_way",
+        caught_by=f"{_COMPARED_TESTS}::test_equivalence_is_two_one_sided_tests_either_way",
     ),
     Mutant(
         name="survivors_are_evidence",

@@ -12,10 +12,10 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on only
 
 from analysis.claims.claim import Claim
-from analysis.results.arms import ResultTable
 from analysis.results.memory import Receipt
 from analysis.results.searches import BestTable
 from analysis.results.sweeps import ComparedSweeps
+from analysis.results.table import ResultTable
 from analysis.verdicts.verdict import Verdicts
 from sweeps.campaigns.state import CampaignState
 from sweeps.cli.schemas.curves import CurvesJson

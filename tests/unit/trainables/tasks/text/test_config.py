@@ -1,4 +1,4 @@
-"""What is refused before a text is read is what its task would refuse, and nothing else."""
+"""What names a configuration; what is refused before a text is read is what its task would refuse."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
+from trainables.config.training import BudgetConfig
+from trainables.config.trial import TrialConfig, config_id
 from trainables.data.errors import DataError
 from trainables.tasks.text.config import LanguageConfig, LinesConfig
 
@@ -73,3 +76,74 @@ def test_metrics_are_named_unless_only_the_corpus_knows_its_splits(
         0,
     ]
     assert named["hub:owner/name"] is None
+
+
+def trial(**task: Any) -> TrialConfig:
+    return TrialConfig(
+        architecture={"name": "transformer"},  # type: ignore[arg-type]
+        task={"name": "language", **task},  # type: ignore[arg-type]
+        budget=BudgetConfig(steps=1, batch_size=1, report_every=1),
+    )
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "equal"),
+    [
+        ({"bpe_vocab_size": 300}, {}, True),
+        ({"bpe_vocab_size": 300, "tokenizer": "bpe"}, {"tokenizer": "bpe"}, False),
+        ({"stride": 64}, {}, True),
+        ({"stride": 32}, {}, False),
+        ({"corpus": "file:/a/text.txt"}, {"corpus": "file:/b/text.txt"}, True),
+        ({"corpus": "wikitext2", "val_fraction": 0.2}, {"corpus": "wikitext2"}, True),
+        ({"val_fraction": 0.2}, {}, False),
+        ({"corpus": "synthetic:1"}, {}, False),
+        ({"passage_tokens": 640}, {}, False),
+        ({"probe_sequences": 256}, {}, True),
+        ({"probe_sequences": 1}, {}, False),
+    ],
+)
+def test_only_fields_with_effect_name_a_configuration(one: Any, other: Any, equal: bool) -> None:
+    assert (config_id(trial(**one), "0") == config_id(trial(**other), "0")) is equal
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"corpus": "tiny_shakespear"}, "did you mean 'tiny_shakespeare'"),
+        ({"corpus": "file:"}, "unknown corpus 'file:'"),
+        ({"corpus": "synthetic:x"}, "synthetic:SEED"),
+        ({"val_fraction": 0.6, "test_fraction": 0.4}, "must add up to less than 1"),
+        ({"stride": 65}, "stride=65 must be at most context_length=64"),
+        (
+            {"tokenizer": "word"},
+            "known: bpe, byte, char, hf:PATH_OR_REPOSITORY, package:NAME",
+        ),
+        ({"tokenizer": "bytes"}, "unknown tokenizer 'bytes'; did you mean 'byte'"),
+        ({"tokenizer": "hf:"}, "unknown tokenizer 'hf:'"),
+        ({"tokenizer": "package:a/b"}, "unknown tokenizer 'package:a/b'"),
+        ({"context": 3}, "Extra inputs"),
+        ({"bpe_vocab_size": 100}, "greater than or equal to 256"),
+        ({"max_bytes": 1.5}, "valid integer"),
+    ],
+)
+def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        LanguageConfig(**fields)
+
+
+def test_a_relative_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers run in other folders than the user: the driver makes the path absolute, the identity stays."""
+    (tmp_path / "text.txt").write_text("to be or not to be " * 40, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    given = LanguageConfig(corpus="file:text.txt", context_length=8)
+    absolute = given.with_absolute_paths(None)
+    monkeypatch.chdir("/")
+    assert absolute.build(None).data_hash
+    assert absolute.canonical() == given.canonical()
+
+
+def test_a_passage_holds_the_longest_window() -> None:
+    fields = {"context_length": 16, "evaluation_length": 48}
+    assert LanguageConfig.model_validate({**fields, "passage_tokens": 48}).passage_tokens == 48
+    with pytest.raises(ValidationError, match="passage_tokens=47 must be at least 48, the tokens of the longest"):
+        LanguageConfig.model_validate({**fields, "passage_tokens": 47})

@@ -11,20 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
-from trainables.config.training import BudgetConfig
-from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import TwoTokenModel, UniformModel, score
-from trainables.data.corpora import Corpus
 from trainables.data.errors import DataError
 from trainables.data.markov import MarkovSource
 from trainables.tasks.base.request import EvaluationRequest
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.language import LanguageTask
-from trainables.tasks.text.splits import split_text
 
 
 class Recorder(UniformModel):
@@ -190,28 +185,6 @@ def test_diverged_model_scores_infinite_perplexity() -> None:
     assert math.isfinite(found["val/bits_per_char"])
 
 
-@pytest.mark.parametrize(
-    ("val", "test", "sizes"),
-    [(0.1, 0.0, (900, 100, None)), (0.05, 0.05, (900, 50, 50)), (0.1, 0.1, (800, 100, 100))],
-)
-def test_cuts_follow_nanogpt(val: float, test: float, sizes: tuple[int, ...]) -> None:
-    texts = split_text(Corpus("x", "x" * 1000), val_fraction=val, test_fraction=test)
-    assert (len(texts["train"]), len(texts["val"])) == sizes[:2]
-    assert (len(texts["test"]) if "test" in texts else None) == sizes[2]
-
-
-def test_declared_splits_are_not_cut() -> None:
-    corpus = Corpus("x", "train" * 10, val="valid", test="test")
-    assert split_text(corpus, val_fraction=0.5, test_fraction=0.2) == {
-        "train": "train" * 10,
-        "val": "valid",
-        "test": "test",
-    }
-    only_test = Corpus("x", "t" * 100, test="test")
-    sizes = {k: len(v) for k, v in split_text(only_test, val_fraction=0.1, test_fraction=0.2).items()}
-    assert sizes == {"train": 90, "val": 10, "test": 4}
-
-
 def test_batches_start_anywhere_with_equal_chance() -> None:
     task = LanguageConfig(max_bytes=100, context_length=80, val_fraction=0.1).build(None)
     generator = torch.Generator().manual_seed(0)
@@ -222,34 +195,6 @@ def test_batches_start_anywhere_with_equal_chance() -> None:
     counts = np.bincount(starts, minlength=10)
     assert len(counts) == 10  # the last start still has its last target
     assert counts.min() > 140 and counts.max() < 260  # 200 expected, standard deviation 13
-
-
-def trial(**task: Any) -> TrialConfig:
-    return TrialConfig(
-        architecture={"name": "transformer"},  # type: ignore[arg-type]
-        task={"name": "language", **task},  # type: ignore[arg-type]
-        budget=BudgetConfig(steps=1, batch_size=1, report_every=1),
-    )
-
-
-@pytest.mark.parametrize(
-    ("one", "other", "equal"),
-    [
-        ({"bpe_vocab_size": 300}, {}, True),
-        ({"bpe_vocab_size": 300, "tokenizer": "bpe"}, {"tokenizer": "bpe"}, False),
-        ({"stride": 64}, {}, True),
-        ({"stride": 32}, {}, False),
-        ({"corpus": "file:/a/text.txt"}, {"corpus": "file:/b/text.txt"}, True),
-        ({"corpus": "wikitext2", "val_fraction": 0.2}, {"corpus": "wikitext2"}, True),
-        ({"val_fraction": 0.2}, {}, False),
-        ({"corpus": "synthetic:1"}, {}, False),
-        ({"passage_tokens": 640}, {}, False),
-        ({"probe_sequences": 256}, {}, True),
-        ({"probe_sequences": 1}, {}, False),
-    ],
-)
-def test_only_fields_with_effect_name_a_configuration(one: Any, other: Any, equal: bool) -> None:
-    assert (config_id(trial(**one), "0") == config_id(trial(**other), "0")) is equal
 
 
 def test_data_hash_follows_content_and_cuts(tmp_path: Path) -> None:
@@ -265,31 +210,6 @@ def test_data_hash_follows_content_and_cuts(tmp_path: Path) -> None:
     assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:as_long.txt")
     assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", val_fraction=0.2)
     assert data_hash(corpus="file:a.txt") != data_hash(corpus="file:a.txt", max_bytes=1000)
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"corpus": "tiny_shakespear"}, "did you mean 'tiny_shakespeare'"),
-        ({"corpus": "file:"}, "unknown corpus 'file:'"),
-        ({"corpus": "synthetic:x"}, "synthetic:SEED"),
-        ({"val_fraction": 0.6, "test_fraction": 0.4}, "must add up to less than 1"),
-        ({"stride": 65}, "stride=65 must be at most context_length=64"),
-        (
-            {"tokenizer": "word"},
-            "known: bpe, byte, char, hf:PATH_OR_REPOSITORY, package:NAME",
-        ),
-        ({"tokenizer": "bytes"}, "unknown tokenizer 'bytes'; did you mean 'byte'"),
-        ({"tokenizer": "hf:"}, "unknown tokenizer 'hf:'"),
-        ({"tokenizer": "package:a/b"}, "unknown tokenizer 'package:a/b'"),
-        ({"context": 3}, "Extra inputs"),
-        ({"bpe_vocab_size": 100}, "greater than or equal to 256"),
-        ({"max_bytes": 1.5}, "valid integer"),
-    ],
-)
-def test_bad_fields_are_refused(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValidationError, match=message):
-        LanguageConfig(**fields)
 
 
 def test_too_short_a_text_is_a_data_error() -> None:
@@ -315,17 +235,6 @@ def test_importing_the_tasks_is_cheap() -> None:
     code = "import sys, trainables.tasks; print({'datasets', 'tokenizers', 'huggingface_hub'} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "set()"
-
-
-def test_a_relative_file_is_found_from_another_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Workers run in other folders than the user: the driver makes the path absolute, the identity stays."""
-    (tmp_path / "text.txt").write_text("to be or not to be " * 40, encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    given = LanguageConfig(corpus="file:text.txt", context_length=8)
-    absolute = given.with_absolute_paths(None)
-    monkeypatch.chdir("/")
-    assert absolute.build(None).data_hash
-    assert absolute.canonical() == given.canonical()
 
 
 PASSAGES: dict[str, Any] = {"max_bytes": 4000, "context_length": 16, "val_fraction": 0.3, "passage_tokens": 48}
@@ -391,16 +300,6 @@ def test_sequences_of_one_pass_are_as_many_as_model_and_task_allow() -> None:
 def test_probes_see_as_many_windows_as_are_asked_for() -> None:
     task = LanguageConfig(max_bytes=4000, context_length=16, probe_sequences=2).build(None)
     assert len(task.held_out(256).inputs_BT) == 2 and len(task.held_out(1).inputs_BT) == 1
-
-
-@pytest.mark.parametrize(("length", "fits"), [(47, False), (48, True)])
-def test_a_passage_holds_the_longest_window(length: int, fits: bool) -> None:
-    fields = {**PASSAGES, "passage_tokens": length, "evaluation_length": 48}
-    if fits:
-        LanguageConfig(**fields)
-        return
-    with pytest.raises(ValidationError, match="passage_tokens=47 must be at least 48, the tokens of the longest"):
-        LanguageConfig(**fields)
 
 
 def test_a_split_without_a_passage_is_refused() -> None:
