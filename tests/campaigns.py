@@ -20,7 +20,7 @@ base:
   budget: {{steps: 4, batch_size: 4, report_every: 4, eval_sequences: 8}}
 arms:
   transformer: {{role: baseline, architecture: {{name: transformer}}}}
-  kuramoto: {{architecture: {{name: kuramoto, phase_layers: [0], num_oscillators: 4}}}}
+  kuramoto: {{architecture: {{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}}}}
 claims:
   low:
     {{statement: it is below 3, source: a test, kind: threshold, metric: {metric}, arm: transformer, bound: 3.0,

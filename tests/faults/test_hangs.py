@@ -30,7 +30,7 @@ from trainables.plugins.files import activate, read_plugin
 from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.watchdog import hang_location, read_stack_dump
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 TIMEOUT_SECONDS = 20
 
@@ -113,7 +113,6 @@ def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_tpi_arm_that_hangs_in_training_is_timed_out_and_the_other_arms_finish(tmp_path: Path) -> None:
     (tmp_path / "stuck_tpi.py").write_text(STUCK_FAMILY, encoding="utf-8")
     write_impatient_study(tmp_path, steps=20, more=TPI_ARMS)
@@ -135,7 +134,6 @@ def test_a_tpi_arm_that_hangs_in_training_is_timed_out_and_the_other_arms_finish
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Path) -> None:
     """The kuramoto replicate finds a pipe where its checkpoint would be, and waits for ever to read it."""
     write_impatient_study(tmp_path, steps=20)
@@ -171,7 +169,6 @@ def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Pat
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 def test_a_frozen_process_is_ended_by_the_driver(tmp_path: Path) -> None:
     """Its own watchdog is frozen too; the other replicate goes on meanwhile."""
     write_impatient_study(tmp_path, steps=2000)

@@ -19,7 +19,7 @@ from tests.integration.studies import journal_events, phasesweep, start, write_s
 from tests.verbs import caller
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 SEEDS = 4
 REPLICATES = 2 * SEEDS
@@ -115,7 +115,6 @@ def test_ctrl_c_at_work_ends_in_order_and_says_what_is_left(
     assert (status["statuses"]["finished"], status["drivers"]) == (1, [])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [pytest.param(signal.SIGINT, id="ctrl-c"), pytest.param(signal.SIGTERM, id="terminate")]
 )
@@ -139,7 +138,6 @@ def test_an_orderly_stop_leaves_a_resumable_sweep_and_no_orphans(
     finish_and_check(tmp_path, study, finished)
 
 
-@pytest.mark.slow
 def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
     tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:
@@ -151,7 +149,6 @@ def test_kill_9_of_the_driver_loses_nothing_and_repeats_nothing(
     finish_and_check(tmp_path, study, finished)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_is_a_crash_that_run_tries_once_more(
     tmp_path: Path, running: tuple[Path, subprocess.Popen[str]]
 ) -> None:

@@ -11,7 +11,7 @@ from tests.trial_process import computed, trial_process
 from trainables.worker.assignment import Assignment
 from trainables.worker.memory_limit import SLACK_MIB
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 GREEDY_MAY_USE_MIB = 640
 """More than its process, and far less than its activations."""
@@ -63,7 +63,6 @@ def test_a_greedy_trial_fails_alone_and_its_neighbour_does_not_feel_it(tmp_path:
     assert computed(events[1:]) == computed(alone[1:])
 
 
-@pytest.mark.slow
 def test_without_a_cap_the_same_trial_takes_what_is_not_its_own(tmp_path: Path) -> None:
     """Else the test above would show nothing."""
     with trial_process() as eater:

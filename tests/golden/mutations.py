@@ -20,7 +20,7 @@ architectures:
   kuramoto: {num_steps: 2}
 arms:
   transformer: {role: baseline, architecture: {name: transformer}}
-  kuramoto: {note: phases, architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}}
+  kuramoto: {note: phases, architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}}
 grid:
   design: full_factorial
   name: grid

@@ -8,7 +8,7 @@ from typing import Any
 
 from tests.golden.mistake import Mistake, edit
 
-KURAMOTO = "{name: kuramoto, phase_layers: [0], num_oscillators: 4}"
+KURAMOTO = "{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}"
 
 
 def save(folder: Path, config: Any) -> None:

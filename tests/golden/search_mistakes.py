@@ -46,14 +46,14 @@ MISTAKES = {
         "space: {fields: {architecture.coupling: {real: [0, 4]}}}\n",
     ),
     "searched arm whose weights another one starts with": edit(
-        "num_oscillators: 4}}\nscales:",
-        "num_oscillators: 4}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
+        "num_oscillators: 4, num_steps: 1}}\nscales:",
+        "num_oscillators: 4, num_steps: 1}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
         "'arm:transformer'}}\n"
         f"{SPACE}search: {{arms: [transformer]}}\nscales:",
     ),
     "searched arm that starts with weights": edit(
-        "num_oscillators: 4}}\nscales:",
-        "num_oscillators: 4}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
+        "num_oscillators: 4, num_steps: 1}}\nscales:",
+        "num_oscillators: 4, num_steps: 1}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
         "'arm:transformer'}}\n"
         f"{SPACE}scales:",
     ),

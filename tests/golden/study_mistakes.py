@@ -141,7 +141,7 @@ def grid(text: str) -> Mistake:
     return edit(ARM, f"grid:\n  architecture: {{name: kuramoto}}\n{indent(text, '  ')}")
 
 
-ARM = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}}\n"
+ARM = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}}\n"
 BETTER = (
     "statement: Phases help, source: PhaseGPT, settled_at: laptop, metric: val/bits_per_char, against: transformer"
 )
@@ -221,7 +221,8 @@ IN_OVERRIDES = {
     ),
     "tokenizer that is not there": sets("task.tokenizer=hf:./nowhere"),
     "backbone that is not there": edit(
-        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", "{name: resonant, backbone: 'hf:./nowhere'}"
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}",
+        "{name: resonant, backbone: 'hf:./nowhere'}",
     ),
     "start from no arm": sets("arms.kuramoto.resume_from.source=arm:trnsformer"),
     "start from no configuration": sets("arms.kuramoto.resume_from.source=id:abc"),

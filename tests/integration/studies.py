@@ -29,7 +29,7 @@ base:
   budget: {{steps: {steps}, batch_size: 4, report_every: {report_every}, eval_sequences: 8}}
 arms:
   transformer: {{role: baseline, architecture: {{name: transformer}}}}
-  kuramoto: {{architecture: {{name: kuramoto, phase_layers: [0], num_oscillators: 4}}}}
+  kuramoto: {{architecture: {{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}}}}
 scales:
   smoke: {{}}
   laptop: {{}}

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import torch
 from torch import distributed as dist
+from torch import multiprocessing
 
 from tests.configs import KURAMOTO, small_assignment, small_config
 from tests.unit.trainables.training.test_loop import NOISY, untimed
@@ -165,7 +166,8 @@ def _process(rank: int, size: int, scenario: Scenario, folder: Path) -> None:
 
 def on_workers(size: int, scenario: Scenario, folder: Path) -> list[dict[str, Any]]:
     """Run a scenario in `size` processes; return what each of them returned."""
-    torch.multiprocessing.spawn(_process, (size, scenario, folder), nprocs=size)
+    multiprocessing.set_forkserver_preload([__name__])  # all processes of all scenarios start after one import
+    multiprocessing.start_processes(_process, (size, scenario, folder), nprocs=size, start_method="forkserver")
     return [torch.load(folder / f"rank{rank}.pt", weights_only=False) for rank in range(size)]
 
 

@@ -34,7 +34,8 @@ def test_a_study_says_what_to_fetch_and_then_runs_on_it(call: Call, tmp_path: Pa
     theirs = f"{{name: resonant, backbone: {SOURCE}, d_model: 32}}"
     text = path.read_text(encoding="utf-8")
     path.write_text(
-        text.replace("{name: kuramoto, phase_layers: [0], num_oscillators: 4}", theirs), encoding="utf-8"
+        text.replace("{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}", theirs),
+        encoding="utf-8",
     )
     told = call("plan", "tiny.yaml")
     assert told.code == 2
@@ -77,7 +78,7 @@ def test_the_real_model_predicts_english() -> None:
 
 def test_a_model_from_a_package_is_an_architecture(call: Call, tmp_path: Path) -> None:
     path = write_study(tmp_path)
-    ours = "{name: kuramoto, phase_layers: [0], num_oscillators: 4}"
+    ours = "{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}"
     theirs = f"{{name: pretrained, model: {SOURCE}, encoding: {{scheme: ntk, scale: 2.0}}, trained: lora}}"
     path.write_text(path.read_text(encoding="utf-8").replace(ours, theirs), encoding="utf-8")
     told = call("plan", "tiny.yaml")

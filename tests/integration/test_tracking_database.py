@@ -68,6 +68,7 @@ def test_a_missing_journal_is_an_error(tmp_path: Path) -> None:
         sync_journal(tmp_path / "journal", MlflowTracker(default_tracking_uri(tmp_path)), EXPERIMENT)
 
 
+@pytest.mark.slow
 def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) -> None:
     code = "import sys; from sweeps.tracking.mlflow_store import open_client; open_client(sys.argv[1])"
     command = [sys.executable, "-c", code, default_tracking_uri(tmp_path / "results")]
@@ -142,6 +143,7 @@ def test_a_kill_while_the_schema_is_made_leaves_no_database(tmp_path: Path) -> N
     assert {path.name for path in tmp_path.glob("mlflow.db*")} == {"mlflow.db", "mlflow.db.lock"}
 
 
+@pytest.mark.slow
 def test_a_disk_without_room_for_the_schema_ends_with_a_sentence_and_leaves_no_database(tmp_path: Path) -> None:
     folder, uri = journal(tmp_path), default_tracking_uri(tmp_path)
     code = (

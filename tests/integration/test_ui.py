@@ -208,6 +208,7 @@ def test_the_runs_page_opens_on_the_configurations_best_first_with_intervals(
         assert f" {name} " in text
 
 
+@pytest.mark.slow
 def test_ui_says_its_addresses_and_serves_on_loopback_only(results: Path, served: Served) -> None:
     assert served.lines == [
         f"configurations: {configurations_url(served.address, experiment(results)[0])}",
@@ -221,6 +222,7 @@ def test_ui_says_its_addresses_and_serves_on_loopback_only(results: Path, served
     assert listening == {"127.0.0.1"}
 
 
+@pytest.mark.slow
 def test_a_tracking_server_needs_no_other(results: Path, served: Served) -> None:
     said: list[str] = []
     serve(served.address, experiment=EXPERIMENT, say=said.append)

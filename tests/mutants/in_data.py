@@ -19,7 +19,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_TASK,
         old="Batch(sequences[:, :-1].contiguous(), sequences[:, 1:].contiguous())",
         new="Batch(sequences[:, :-1].contiguous(), sequences[:, :-1].contiguous())",
-        caught_by=f"{_CONTRACT}[language-batches]",
+        caught_by=f"{_CONTRACT}[language]",
     ),
     Mutant(
         name="unshifted_score",
@@ -35,7 +35,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/tasks/scoring.py",
         old="targets_BT.flatten(), ignore_index=IGNORED)",
         new="targets_BT.flatten().clamp(min=0))",
-        caught_by=f"{_CONTRACT}[language-loss]",
+        caught_by=f"{_CONTRACT}[language]",
     ),
     Mutant(
         name="tokens_scored_twice",
@@ -115,7 +115,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/tasks/needle/scores.py",
         old='"needle_exact_match": hits_NL.prod(1)',
         new='"needle_exact_match": hits_NL.mean(1)',
-        caught_by=f"{_CONTRACT}[needle-chance]",
+        caught_by=f"{_CONTRACT}[needle]",
     ),
     Mutant(
         name="ties_are_hits",

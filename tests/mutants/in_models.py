@@ -13,7 +13,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="trainables/layers/attention.py",
         old="is_causal=self.causal",
         new="is_causal=False",
-        caught_by=f"{_CONTRACT}[transformer-causality]",
+        caught_by=f"{_CONTRACT}[transformer]",
     ),
     Mutant(
         name="mean_field_sees_the_next_token",

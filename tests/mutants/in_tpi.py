@@ -216,7 +216,7 @@ _OF_THE_MIXER = (
         file=_CONTROL,
         old="torch.expm1(-2 * rate_N)",
         new="torch.expm1(-rate_N)",
-        caught_by="tests/contract/test_architectures.py::test_meets_contract[diagonal_ssm-reference]",
+        caught_by="tests/contract/test_architectures.py::test_meets_contract[diagonal_ssm]",
     ),
 )
 
@@ -294,7 +294,7 @@ _OF_THE_STREAM = (
         file=_PHASES,
         old="self.accumulated(self.frequency(x_BTD), state.written)",
         new="self.accumulated(self.frequency(x_BTD), None)",
-        caught_by=f"{_STREAMED}[tpi-1.0-v0_atan2-atan2-True-stream]",
+        caught_by=f"{_STREAMED}[tpi-1.0-v0_atan2-atan2-True]",
     ),
     Mutant(
         name="streamed_query_phase_is_the_key_s",
@@ -302,7 +302,7 @@ _OF_THE_STREAM = (
         file=_PHASES,
         old="self.accumulated(self.query_frequency(x_BTD), state.read)",
         new="self.accumulated(self.query_frequency(x_BTD), state.written)",
-        caught_by=f"{_STREAMED}[tpi-1.0-v5_decoupled-free-stream]",
+        caught_by=f"{_STREAMED}[tpi-1.0-v5_decoupled-free]",
     ),
     Mutant(
         name="streamed_positions_start_again",
@@ -310,7 +310,7 @@ _OF_THE_STREAM = (
         file="trainables/architectures/gpt/model.py",
         old="self.embed(tokens_BT, start)",
         new="self.embed(tokens_BT)",
-        caught_by=f"{_STREAMED}[transformer-stream]",
+        caught_by=f"{_STREAMED}[transformer]",
     ),
     Mutant(
         name="cache_shows_the_future",
@@ -318,7 +318,7 @@ _OF_THE_STREAM = (
         file="trainables/layers/attention.py",
         old=".tril(num_seen - num_new)",
         new="",
-        caught_by=f"{_STREAMED}[transformer-stream]",
+        caught_by=f"{_STREAMED}[transformer]",
     ),
     Mutant(
         name="generation_reads_all_again",

@@ -127,22 +127,38 @@ print(json.dumps({name: importlib.import_module(name).__file__ for name in json.
 """
 
 
-def test_the_wheel_holds_every_module_and_data_file(tmp_path: Path) -> None:
-    """An editable install finds all that the checkout has; only a wheel shows a package that was not declared."""
-    source, built = tmp_path / "source", tmp_path / "built"
-    source.mkdir()
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of what a wheel is built from."""
+    source = tmp_path_factory.mktemp("source")
     for name in (*PACKAGES, "pyproject.toml", "README.md", "LICENSE"):
         if (ROOT / name).is_dir():
             shutil.copytree(ROOT / name, source / name, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(ROOT / name, source)
-    wanted = {file.relative_to(source).as_posix() for name in PACKAGES for file in (source / name).rglob("*.*")}
-    build = f"from setuptools import build_meta; build_meta.build_wheel({str(tmp_path)!r})"
+    return source
+
+
+@pytest.fixture(scope="module")
+def built(source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder into which a wheel of it is unpacked."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = f"from setuptools import build_meta; build_meta.build_wheel({str(folder)!r})"
     subprocess.run([sys.executable, "-c", build], cwd=source, check=True, capture_output=True, text=True)
-    (wheel,) = tmp_path.glob("*.whl")
+    (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(built)
+        archive.extractall(folder / "built")
+    return folder / "built"
+
+
+def test_the_wheel_holds_every_module_and_data_file(source: Path, built: Path) -> None:
+    """An editable install finds all that the checkout has; only a wheel shows a package that was not declared."""
+    wanted = {file.relative_to(source) for name in PACKAGES for file in (source / name).rglob("*.*")}
     assert not {name for name in wanted if not (built / name).is_file()}
+
+
+@pytest.mark.slow
+def test_every_module_of_the_wheel_imports_without_the_checkout(built: Path, tmp_path: Path) -> None:
     names = sorted(name for name in modules() if not name.endswith("__main__"))
     imported = subprocess.run(
         [sys.executable, "-P", "-c", _IMPORT_ALL, str(built)],

@@ -32,7 +32,7 @@ def test_arms_that_are_one_configuration_are_named_with_what_has_no_effect(
 ) -> None:
     """Nothing in TPI has heads, so that their number need not divide the width either."""
     path = write_study(tmp_path)
-    kuramoto = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4}}\n"
+    kuramoto = "  kuramoto: {architecture: {name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}}\n"
     arms = {
         "plain": "name: tpi",
         "three_heads": "name: tpi, num_heads: 3",

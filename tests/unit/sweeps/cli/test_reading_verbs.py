@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -13,12 +15,13 @@ from tests.verbs import write_results
 
 HEAVY = ("torch", "ray", "mlflow", "transformers", "pandas", "matplotlib", "optuna")
 
-SLOW = ("scipy.stats",)
 CONFIGURATIONS = "trainables.config.trial"
 """What `plan` needs, and no verb that reads."""
+SLOW = ("scipy.stats", CONFIGURATIONS)
+"""Takes longer than all the rest."""
 
 RUN_WITHOUT = """
-import sys
+import json, os, sys
 
 HEAVY = {heavy!r}
 
@@ -29,13 +32,28 @@ class NotInstalled:
 
 sys.meta_path.insert(0, NotInstalled())
 from sweeps.cli.app import main
-try:
-    main()
-finally:
-    loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & set(HEAVY))
-    loaded += [name for name in {slow!r} if name in sys.modules]  # takes longer than all the rest
-    assert not loaded, f"imported {{loaded}}"
+
+for folder, arguments in json.load(sys.stdin):
+    if child := os.fork():
+        os.waitpid(child, 0)
+        continue
+    os.chdir(folder)
+    sys.argv = ["phasesweep", *arguments]
+    for number, name in ((1, "out"), (2, "err")):
+        os.dup2(os.open(name, os.O_WRONLY | os.O_CREAT), number)
+    try:
+        main()
+    except SystemExit as ended:
+        loaded = sorted({{name.partition(".")[0] for name in sys.modules}} & set(HEAVY))
+        loaded += [name for name in {slow!r} if name in sys.modules]
+        with open("ended", "w") as file:
+            json.dump([ended.code, loaded], file)
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 """
+"""Command lines, each in a fork of a process that has imported the command line alone."""
 
 READING = {
     "help": ["--help"],
@@ -79,22 +97,52 @@ print("torch" in sys.modules)
 """
 
 
-@pytest.mark.parametrize("arguments", READING.values(), ids=READING)
-def test_it_reads_without_what_trains(tmp_path: Path, arguments: list[str]) -> None:
-    write_results(tmp_path, journal_events({"transformer": 2.5, "kuramoto": 2.4}, seeds=range(3)))
-    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments, slow=(*SLOW, CONFIGURATIONS))
+@dataclass(frozen=True)
+class Ended:
+    """How a command line ended, where nothing heavy is installed."""
+
+    code: int
+    out: str
+    err: str
+    loaded: list[str]
+    """What it has imported and should not have."""
+
+
+@pytest.fixture(scope="module")
+def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """Call all command lines, each in a folder of its own with results of the study `tiny`."""
+    settings = {
+        name: [*verb, "--scale", "smoke", "--set", setting] for name, (verb, setting, _) in MISTAKES.items()
+    }
+    calls = {**READING, **settings}
+    root = tmp_path_factory.mktemp("reading")
+    for name in calls:
+        (root / name).mkdir()
+        write_results(root / name, journal_events({"transformer": 2.5, "kuramoto": 2.4}, seeds=range(3)))
+    given = json.dumps([(str(root / name), arguments) for name, arguments in calls.items()])
+    done = _without_what_trains(RUN_WITHOUT.format(heavy=HEAVY, slow=SLOW), root, given)
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout
+    found = {}
+    for name in calls:
+        code, loaded = json.loads((root / name / "ended").read_text(encoding="utf-8"))
+        out, err = ((root / name / stream).read_text(encoding="utf-8") for stream in ("out", "err"))
+        found[name] = Ended(code, out, err, loaded)
+    return found
 
 
-@pytest.mark.parametrize(("arguments", "setting", "says"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_in_a_field_is_found_without_what_trains(
-    tmp_path: Path, arguments: list[str], setting: str, says: str
-) -> None:
-    done = _without_what_trains(RUN_WITHOUT, tmp_path, *arguments, "--scale", "smoke", "--set", setting)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"--set {setting.partition('=')[0]}" in done.stderr
-    assert says in done.stderr
+@pytest.mark.parametrize("name", READING)
+def test_it_reads_without_what_trains(name: str, ended: dict[str, Ended]) -> None:
+    found = ended[name]
+    assert (found.code or 0, found.err, found.loaded) == (0, "", [])
+    assert found.out
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_in_a_field_is_found_without_what_trains(name: str, ended: dict[str, Ended]) -> None:
+    found, (_, setting, says) = ended[name], MISTAKES[name]
+    assert (found.code, found.out, {*found.loaded} - {CONFIGURATIONS}) == (2, "", set())
+    assert f"--set {setting.partition('=')[0]}" in found.err
+    assert says in found.err
 
 
 def test_every_study_is_resolved_without_pytorch(tmp_path: Path) -> None:
@@ -102,21 +150,20 @@ def test_every_study_is_resolved_without_pytorch(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "False\n", "")
 
 
-def _without_what_trains(
-    code: str, folder: Path, *arguments: str, slow: tuple[str, ...] = SLOW
-) -> subprocess.CompletedProcess[str]:
+def _without_what_trains(code: str, folder: Path, given: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", code.format(heavy=HEAVY, slow=slow), *arguments],
+        [sys.executable, "-c", code],
         cwd=folder,
         env={
             "PATH": "/usr/bin:/bin",
             "PYTHONPATH": ":".join(filter(None, sys.path)),
             "PHASESWEEP_RESULTS": "results",
         },
+        input=given,
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
 
 

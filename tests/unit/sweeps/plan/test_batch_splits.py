@@ -9,12 +9,9 @@ import pytest
 
 from cluster.inventory import Inventory
 from sweeps.errors import UserError
-from sweeps.fields import SCALES
-from sweeps.plan.batch_splits import check_batch_splits
 from sweeps.plan.builder import build_plan
 from sweeps.plan.checks import checked
 from sweeps.plan.plan import Plan
-from sweeps.studies.catalogue import library
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
 from tests.verbs import caller
@@ -109,9 +106,3 @@ def test_no_micro_batch_is_proposed_that_a_plan_would_refuse(
     found = call("estimate", "tiny.yaml", "--set", LINES[0], "--json").json("estimate")
     settings = [change["setting"] for change in found["changes"]]
     assert settings and not any("micro_batch_size" in setting for setting in settings)
-
-
-@pytest.mark.parametrize("scale", SCALES)
-@pytest.mark.parametrize("name", library())
-def test_no_study_of_the_library_is_refused(name: str, scale: str) -> None:
-    check_batch_splits(load_study(name, scale))

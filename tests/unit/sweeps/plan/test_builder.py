@@ -54,7 +54,7 @@ def test_a_study_may_be_about_a_probe(tmp_path: Path) -> None:
     path = write_study(tmp_path)
     spiral = "{name: pi_spiral, encoding: {scheme: spiral}}"
     text = path.read_text(encoding="utf-8").replace(
-        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", spiral
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}", spiral
     )
     path.write_text(text.replace("seeds:", "metric: probe/spectral_flatness\nseeds:"), encoding="utf-8")
     sweep = build_plan(load_study(str(path)), Inventory(cpus=2, memory_mib=4096), None).sweep

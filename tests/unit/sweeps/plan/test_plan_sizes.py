@@ -17,6 +17,8 @@ from cluster.memory.worker import Estimates
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import ASSUMED_FLOPS_PER_CORE
 from sweeps.studies.resolve import load_study
+from tests.integration.studies import write_study
+from trainables.architectures.base import ArchitectureConfig
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
 
@@ -42,23 +44,27 @@ def memory(architecture: Any) -> MemoryEstimate:
     return estimate(config, vocab_size=8, context_length=16)
 
 
-@pytest.mark.parametrize("name", [name for name in ARCHITECTURES.names() if ARCHITECTURES.get(name).learns])
-def test_memory_neutral_fields_change_no_estimate(name: str) -> None:
-    fields = {"name": name, "d_model": 16, "num_layers": 1, "num_heads": 2}
-    if name == "kuramoto":
-        fields |= {"coherence_weight": 0.1, "num_oscillators": 4}
-    architecture = ARCHITECTURES.parse(fields)
-    before = memory(architecture)
-    for field in architecture.memory_neutral:
-        changed = architecture.model_copy(update={field: OTHER_VALUES[field]})
-        assert changed != architecture
-        assert memory(changed) == before, field
+SMALL = {
+    name: ARCHITECTURES.parse({"name": name, "d_model": 16, "num_layers": 1, "num_heads": 2, **more})
+    for name in ARCHITECTURES.names()
+    for more in ({"coherence_weight": 0.1, "num_oscillators": 4, "num_steps": 1} if name == "kuramoto" else {},)
+}
+
+
+@pytest.mark.parametrize(
+    "architecture", [one for one in SMALL.values() if one.memory_neutral], ids=lambda one: one.name
+)
+def test_memory_neutral_fields_change_no_estimate(architecture: ArchitectureConfig) -> None:
+    others = {field: OTHER_VALUES[field] for field in architecture.memory_neutral}
+    changed = architecture.model_copy(update=others)
+    assert [field for field in others if getattr(changed, field) == getattr(architecture, field)] == []
+    assert memory(changed) == memory(architecture)
 
 
 def test_arms_of_one_shape_are_sized_once_and_then_remembered(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Three widths, causal or not, the transformer and the mean pool: 8 shapes for 53 arms."""
+    """With and without coupling the same: 2 shapes for 3 arms."""
     sized = []
 
     def counted(config: TrialConfig, **sizes: Any) -> MemoryEstimate:
@@ -67,23 +73,36 @@ def test_arms_of_one_shape_are_sized_once_and_then_remembered(
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(memory_sizes, "estimate", counted)
-    study = load_study("kuramoto_corrected", "smoke")
+    path = write_study(tmp_path)
+    arm = next(line for line in path.read_text(encoding="utf-8").splitlines() if "kuramoto:" in line)
+    uncoupled = arm.replace("kuramoto:", "uncoupled:").replace("num_steps: 1", "num_steps: 1, coupling: 0.0")
+    path.write_text(path.read_text(encoding="utf-8").replace(arm, f"{arm}\n{uncoupled}"), encoding="utf-8")
+    study = load_study(str(path))
     made = build_plan(study, local_inventory(), None)
-    assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 53
-    assert len(sized) == 8
+    assert len(made.arms) == len({planned.config_id for planned in made.arms}) == 3
+    assert len(sized) == 2
     again = build_plan(study, local_inventory(), None)
-    assert len(sized) == 8
+    assert len(sized) == 2
     assert [planned.memory for planned in again.arms] == [planned.memory for planned in made.arms]
-    assert (
-        capsys.readouterr().err == "measuring the memory of 8 configurations…\n"
-    )  # the second time they are known
+    # The second time they are known.
+    assert capsys.readouterr().err == "measuring the memory of 2 configurations…\n"
     alone = Estimates(cache=EstimateCache(tmp_path / "another"))
-    for planned in made.arms[-2:]:
+    for planned in made.arms[:2]:
         task = planned.config.task.build(None)
         assert planned.memory == alone.of_worker(planned.config, task, study.resources), planned.arm.name
-    assert len(sized) == 10
+    assert len(sized) == 4
 
 
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let every trial take 30 MiB, and no other process know of it."""
+    parts = dict.fromkeys(("gradients", "optimizer", "activations", "workspace", "context"), 5.0)
+    taken = MemoryEstimate(parameters_mib=5.0, **{f"{part}_mib": mib for part, mib in parts.items()})
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(memory_sizes, "estimate", lambda *_, **__: taken)
+
+
+@pytest.mark.usefixtures("unmeasured")
 def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
     made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
     before, basis = made.forecast_seconds()
@@ -98,6 +117,7 @@ def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
     assert after == pytest.approx(10 * before, rel=0.02)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_frozen_weights_cost_time_too() -> None:
     """A language model of 128 million weights is not free because one layer before it is all that is trained."""
     made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
@@ -108,6 +128,7 @@ def test_frozen_weights_cost_time_too() -> None:
     assert seconds - made.core_seconds() == pytest.approx(expected, rel=0.01)
 
 
+@pytest.mark.usefixtures("unmeasured")
 def test_a_forecast_knows_the_length_of_drawn_examples() -> None:
     made = build_plan(load_study("resonant_needle", "smoke"), local_inventory(), None)
     assert {planned.context_length for planned in made.arms} == {4 * 8 + 1 + 2}

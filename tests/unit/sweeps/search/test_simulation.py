@@ -14,13 +14,13 @@ from tests.searches import SPACE, search
 BASELINE = {"architecture.coupling": -1.0}
 
 
-def test_ten_thousand_trials_take_seconds() -> None:
+def test_two_thousand_trials_take_seconds() -> None:
     began = time.process_time()
-    of = search(replicates=4700)
-    found = VirtualSweep(of, QuadraticWorld(SPACE, 0), num_slots=64).run()
-    assert found.num_trials > 10_000 and found.replicates <= 4700
-    assert time.process_time() - began < 30
-    assert found.hours == pytest.approx(4700 / 64, rel=0.1), "the workers are busy"
+    of = search(replicates=940)
+    found = VirtualSweep(of, QuadraticWorld(SPACE, 0), num_slots=16).run()
+    assert found.num_trials > 2_000 and found.replicates <= 940
+    assert time.process_time() - began < 6
+    assert found.hours == pytest.approx(940 / 16, rel=0.1), "the workers are busy"
 
 
 def test_a_search_finds_what_is_good() -> None:

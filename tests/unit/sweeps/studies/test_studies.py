@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from functools import cache
 from typing import Any
 
 import pytest
 
 from sweeps.fields import SCALES
+from sweeps.plan.batch_splits import check_batch_splits
+from sweeps.studies import resolve
 from sweeps.studies.catalogue import library
-from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Arm, Study
 from trainables.architectures.base.parameters import count_parameters
 from trainables.config.trial import config_id
 from trainables.data.markov import MarkovSource
 from trainables.tasks.text.config import TextConfig
 
+load_study = cache(resolve.load_study)
 CHARACTERS = {"synthetic": len(set(MarkovSource(0).text(5000))), "tiny_shakespeare": 65}
 ONE_CONFIGURATION = {"kuramoto_phase_b": 1}
 """Arms beyond the first under which a study runs one configuration: there controls that do not act."""
@@ -68,6 +71,7 @@ def arms(study: Study) -> dict[str, Arm]:
 def test_it_resolves_with_distinct_arms_equal_budgets_and_shared_seeds(name: str, scale: str) -> None:
     study = load_study(name, scale)
     assert study.name == name
+    check_batch_splits(study)
     is_here = not any(getattr(arm.config.architecture, "is_hugging_face", False) for arm in study.arms)
     # The weights of a model from the hub are part of its configuration's name, and are not here.
     distinct = {config_id(arm.config, "data") if is_here else arm.config.model_dump_json() for arm in study.arms}

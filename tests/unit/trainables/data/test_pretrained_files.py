@@ -192,7 +192,7 @@ def test_a_plan_downloads_nothing_and_says_what_to_fetch(revision: str, offline:
     path = write_study(tmp_path)
     theirs = f"{{name: resonant, backbone: '{source}'}}"
     text = path.read_text(encoding="utf-8").replace(
-        "{name: kuramoto, phase_layers: [0], num_oscillators: 4}", theirs
+        "{name: kuramoto, phase_layers: [0], num_oscillators: 4, num_steps: 1}", theirs
     )
     path.write_text(text, encoding="utf-8")
     study = load_study(str(path))
