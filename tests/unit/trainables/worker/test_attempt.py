@@ -85,22 +85,22 @@ def test_a_plugin_that_ends_the_process_is_a_crash_with_a_reason(
     assert not (tmp_path / "seed=0" / "stacks.txt").exists()
 
 
-@pytest.mark.parametrize("step", [0, 1, 2, 3])
 def test_a_full_disk_is_no_fault_of_the_trial_which_continues(
-    step: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever it writes first then: a line of its log, a report, a checkpoint."""
     monkeypatch.setattr(checkpointing, "MIN_SECONDS", 0.0)
     whole = list(Attempt(small_assignment(tmp_path / "whole")).events())[-1]
-    events = Attempt(small_assignment(tmp_path / "cut")).events()
-    for _ in range(step):
-        next(events)
-    with no_file_grows():
-        failed = next(events)
-    assert (failed["outcome"], failed["disk_is_full"], failed["suspected"]) == ("preempted", True, False)
-    assert failed["message"] == f"no space left on {tmp_path / 'cut' / 'seed=0'}"
-    again = list(Attempt(small_assignment(tmp_path / "cut")).events())[-1]
-    assert computed([again]) == computed([whole])
+    for step in range(4):
+        events = Attempt(small_assignment(tmp_path / f"{step}")).events()
+        for _ in range(step):
+            next(events)
+        with no_file_grows():
+            failed = next(events)
+        assert (failed["outcome"], failed["disk_is_full"], failed["suspected"]) == ("preempted", True, False)
+        assert failed["message"] == f"no space left on {tmp_path / str(step) / 'seed=0'}"
+        again = list(Attempt(small_assignment(tmp_path / f"{step}")).events())[-1]
+        assert computed([again]) == computed([whole])
 
 
 def test_a_folder_that_cannot_be_made_is_a_crash_with_its_reason(tmp_path: Path) -> None:
