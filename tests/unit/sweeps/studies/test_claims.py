@@ -148,7 +148,7 @@ def test_the_journal_carries_claims_and_old_ones_read_without(phase_b: Plan) -> 
     event = json.loads(json.dumps({"time": 1.0, "sweep_id": "s", "event": "sweep", **asdict(phase_b.sweep)}))
     read = SweepInfo.from_event(event)
     assert read.claims == phase_b.sweep.claims
-    assert [claim.id for claim in read.claims] == ["K6", "K7", "K8a", "K8b"]
+    assert [claim.id for claim in read.claims] == ["K6", "K7", "K8a", "K8b", "K9"]
     assert "diverse" in read.claims[0].arms and "K0p75_noise_jitter" in read.claims[0].arms
     del event["claims"]
     assert SweepInfo.from_event(event) == replace(read, claims=())
@@ -160,7 +160,7 @@ def test_a_plan_says_what_it_costs_and_what_it_can_settle(phase_b: Plan) -> None
     described = phase_b.to_json()
     jsonschema.validate({**described, "search": None}, load_schema("plan"))
     assert described["grid"] == {"num_points": 8, "num_repeats": 0, "num_forbidden": 0, "num_arms": 8}
-    assert [claim["id"] for claim in described["claims"]] == ["K6", "K7", "K8a", "K8b"]
+    assert [claim["id"] for claim in described["claims"]] == ["K6", "K7", "K8a", "K8b", "K9"]
     cores = described["forecast_core_seconds"] / described["forecast_seconds"]
     assert cores == pytest.approx(described["concurrency"], rel=0.1)
     text = plan_text.budget(phase_b, _empty(), local_inventory())
@@ -168,7 +168,7 @@ def test_a_plan_says_what_it_costs_and_what_it_can_settle(phase_b: Plan) -> None
     assert "14 arms (13 distinct configurations) x 2 seeds = 26 replicates" in text
     assert re.search(r"[\d,]+ core-seconds, [\d,]+ a replicate", text)
     assert "violate causality by design: 2 arms (K0p75_as_published, diverse_as_published)" in text
-    assert plan_text.claims_table(phase_b).row_count == 4
+    assert plan_text.claims_table(phase_b).row_count == 5
     assert plan_text.arms_table(phase_b).row_count == 14
 
 
