@@ -54,6 +54,17 @@ class Evidence:
         return LINEAR if " - " in self.metric_text else transform_of(self.metric)
 
     @property
+    def unit(self) -> str | None:
+        """Unit of the effect; None where it has none of its own, such as a share or what varies along a curve."""
+        if self.claim.metric is None or self.claim.kind in {"receipt", "response_curve", "association", "flatness"}:
+            return None
+        if self.claim.statistic == "last_over_best":
+            return "last/best"
+        if self.claim.kind in {"trend", "factorial"} and self.scale != LINEAR:
+            return "log" if self.scale == LOG else "logit"
+        return self.metric.unit
+
+    @property
     def sign(self) -> int:
         """1 if higher is the side that the claim calls better, −1 if lower is."""
         side = self.claim.direction or ("higher" if self.metric.direction == "maximise" else "lower")

@@ -17,6 +17,7 @@ from analysis.verdicts.factorial import Factorial
 from analysis.verdicts.series import Association, Flatness, ResponseCurve, Trend
 from analysis.verdicts.single_arms import FailureRate, ReceiptQuantity, Threshold, Within
 from analysis.verdicts.verdict import Declared, Finding, Reason, Verdict
+from analysis.verdicts.zones import zone_of
 
 SMOKE = "smoke"
 """The scale whose results settle nothing: its models show that a study runs."""
@@ -107,8 +108,15 @@ def _judge(claim: Claim, state: JournalState, sweep: SweepInfo, fields: Fields, 
     evidence = Evidence(claim, state, sweep, fields)
     judge = JUDGES[claim.kind](evidence)
     finding = _obstacle(judge, evidence) or judge.judge()
-    declared = _declared(claim, judge.needs(), state, sweep)
-    return _verdict(claim, finding, study=sweep.study, scale=sweep.scale, declared=declared, sha256=sha256)
+    found = _verdict(
+        claim,
+        finding,
+        study=sweep.study,
+        scale=sweep.scale,
+        declared=_declared(claim, judge.needs(), state, sweep),
+        sha256=sha256,
+    )
+    return found if finding.effect is None else replace(found, unit=evidence.unit, zone=zone_of(evidence))
 
 
 def _verdict(
@@ -127,6 +135,10 @@ def _verdict(
         source=claim.source,
         fidelity=claim.fidelity,
         kind=claim.kind,
+        metric=claim.metric,
+        unit=None,
+        arms=claim.arms or ((claim.arm,) if claim.arm else ()),
+        against=claim.against,
         verdict=finding.outcome,
         because=(*finding.because, *caveats),
         is_settled=is_settled and finding.outcome in {"supported", "refuted"},
@@ -135,6 +147,7 @@ def _verdict(
         effect_kind=finding.effect_kind,
         ci_low=finding.ci_low,
         ci_high=finding.ci_high,
+        zone=None,
         confidence=KINDS[claim.kind].confidence,
         n=finding.n,
         p=finding.p,

@@ -87,6 +87,13 @@ class Verdict:
     source: str
     fidelity: Fidelity
     kind: Kind
+    metric: str | None
+    """What is judged; `a - b` is a difference within each replicate. None of failures."""
+    unit: str | None
+    """Of the effect; None if it has none, or nothing is judged."""
+    arms: tuple[str, ...]
+    """What the claim is about."""
+    against: tuple[str, ...]
     verdict: Outcome
     because: tuple[Reason, ...]
     is_settled: bool
@@ -97,6 +104,9 @@ class Verdict:
     effect_kind: EffectKind | None
     ci_low: float | None
     ci_high: float | None
+    zone: tuple[float | None, float | None] | None
+    """Lowest and highest effect, without them, that support the claim, null for no end; null if nothing is
+    judged, or if the zone depends on more than the claim."""
     confidence: float
     """Coverage of the interval: 1 − 2 · the one-sided level of the kind."""
     n: int
