@@ -22,10 +22,11 @@ from analysis.report.plotting import (
     style,
     write_csv,
 )
-from analysis.results.curves import Curve, curves_of
+from analysis.results.curves import Curve, Curves, curves_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 _SHOWN_FROM = 0.2
 """Fraction of training after which the vertical axis fits the curves; the initial fall would flatten them."""
@@ -51,6 +52,13 @@ def learning_curves(
         ValueError: If the metric is unknown, or no arm reports it at two steps or more.
     """
     found = curves_of(state, metric, confidence=confidence)
+    written = save(curves_figure(found, title), path)
+    columns = ("arm", "step", "mean", "ci_low", "ci_high", "null", "seed", "value", "in_mean")
+    return [written, write_csv(path, columns, _records(found.arms))]
+
+
+def curves_figure(found: Curves, title: str | None = None) -> Figure:
+    """Return the figure of `learning_curves`."""
     curves, info, reference = found.arms, found.metric, found.reference
     with style():
         figure, panels = grid_of_panels(len(curves))
@@ -62,7 +70,7 @@ def learning_curves(
             notes.insert(0, f"{split}_subset: a part of {split}")
         if any(curve.unfinished for curve in curves):
             notes.append("×: seed failed or not ended, outside the mean")
-        subtitle = f"mean and {100 * confidence:g} % Student-t band at each step; thin lines: seeds"
+        subtitle = f"mean and {100 * found.confidence:g} % Student-t band at each step; thin lines: seeds"
         if reference is not None:
             subtitle += f"; dashed: {reference.arm}"
         if any(curve.nulls for curve in curves):
@@ -70,9 +78,7 @@ def learning_curves(
         headline(figure, title or found.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(f"{info.name} ({info.unit})", fontsize=9.5, x=0.008)
-        written = save(figure, path)
-    columns = ("arm", "step", "mean", "ci_low", "ci_high", "null", "seed", "value", "in_mean")
-    return [written, write_csv(path, columns, _records(curves))]
+    return figure
 
 
 def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:

@@ -15,6 +15,7 @@ from analysis.report.plotting import (
     FAINT,
     GREY,
     INK,
+    STRIPE,
     VERMILLION,
     WIDTH_INCHES,
     headline,
@@ -53,9 +54,14 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
     Raises:
         ValueError: If no arm has a difference to show.
     """
-    rows = [row for row in table.rows if row.role != "baseline"]
-    if not any(row.delta is not None for row in rows):
-        raise ValueError(f"study '{table.study}' has no difference to a baseline to draw")
+    rows = _compared_rows(table)
+    written = save(forest_figure(table, title), path)
+    return [written, write_csv(path, _FOREST_COLUMNS, _forest_records(table, rows))]
+
+
+def forest_figure(table: ResultTable, title: str | None = None) -> Figure:
+    """Return the figure of `forest`."""
+    rows = _compared_rows(table)
     factor, unit = (100.0, " (%)") if table.delta_kind == "relative" else (1.0, f" ({table.unit})")
     with style():
         figure, axes = _canvas(rows, side_text_inches=2.4)
@@ -69,8 +75,14 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
         headline(figure, title or table.title, f"difference to {_baseline_name(table)}, {_basis(table)}")
         axes.set_xlabel(f"Δ {table.metric}{unit}")
         _name_sides(axes, *_SIDES[table.direction])
-        written = save(figure, path)
-    return [written, write_csv(path, _FOREST_COLUMNS, _forest_records(table, rows))]
+    return figure
+
+
+def _compared_rows(table: ResultTable) -> list[ResultRow]:
+    rows = [row for row in table.rows if row.role != "baseline"]
+    if not any(row.delta is not None for row in rows):
+        raise ValueError(f"study '{table.study}' has no difference to a baseline to draw")
+    return rows
 
 
 def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
@@ -84,6 +96,12 @@ def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]
     Raises:
         ValueError: If no arm has a value.
     """
+    written = save(arms_figure(table, title), path)
+    return [written, write_csv(path, _ARMS_COLUMNS, _arms_records(table.rows))]
+
+
+def arms_figure(table: ResultTable, title: str | None = None) -> Figure:
+    """Return the figure of `arms`."""
     rows = list(table.rows)
     values = [value for row in rows for value in row.values.values()]
     if not values:
@@ -101,8 +119,7 @@ def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]
         headline(figure, title or table.title, f"mean over seeds, {_basis(table)}")
         better = {"minimise": " ← better", "maximise": " better →", "none": ""}[table.direction]
         axes.set_xlabel(f"{table.metric} ({table.unit}){better}{outside}")
-        written = save(figure, path)
-    return [written, write_csv(path, _ARMS_COLUMNS, _arms_records(rows))]
+    return figure
 
 
 _FOREST_COLUMNS = ("arm", "delta", "ci_low", "ci_high", "p_adjusted", "reading", "seed", "seed_difference")
@@ -143,7 +160,7 @@ def _canvas(rows: Sequence[ResultRow], *, side_text_inches: float) -> tuple[Figu
     axes.tick_params(axis="y", length=0)
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     for height_of_row in range(0, len(rows), 2):
-        axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color="#F6F6F6", linewidth=0, zorder=0)
+        axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color=STRIPE, linewidth=0, zorder=0)
     return figure, axes
 
 

@@ -24,6 +24,8 @@ _COLUMNS = 4
 """Panels in a row."""
 
 BLUE, VERMILLION, GREY, INK, FAINT = "#0072B2", "#D55E00", "#6E6E6E", "#222222", "#D9D9D9"
+STRIPE = "#F6F6F6"
+"""Ground of every other row."""
 
 
 @contextmanager
@@ -87,7 +89,8 @@ def save(figure: Figure, path: Path) -> Path:
     """Write `figure` to `path`, whose suffix chooses the format; return the path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
-    figure.savefig(path, dpi=100, metadata=undated.get(path.suffix))
+    with style():
+        figure.savefig(path, dpi=100, metadata=undated.get(path.suffix))
     return path
 
 

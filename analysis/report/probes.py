@@ -21,8 +21,14 @@ _HEADERS = (
 )
 
 
-def probes_markdown(state: JournalState) -> str:
-    """Return a Markdown table: mean over seeds with a 95 % Student-t interval, and the null in brackets.
+NOTE = (
+    "Mean over finished seeds ± half a 95 % Student-t interval, on validation windows; in brackets the value "
+    "of uniform random phases. Leak: what the tokens after a position are worth to its prediction."
+)
+
+
+def probes_for_display(state: JournalState) -> tuple[list[str], list[list[str]]]:
+    """Return headers and cells: mean over seeds with a 95 % Student-t interval, and the null in brackets.
 
     Raises:
         JournalError: If the journal has no `sweep` line.
@@ -35,12 +41,18 @@ def probes_markdown(state: JournalState) -> str:
         finished = [r.final_metrics for r in replicates if r is not None and r.status == "finished"]
         orders = [_with_null(finished, f"probe/order_{name}") for name in _ORDERS]
         rows.append([arm.arm, _cell(finished, "probe/leak"), *orders, _cell(finished, "probe/coupling")])
-    table = markdown_table(_HEADERS, rows, [False, *[True] * (len(_HEADERS) - 1)])
-    note = (
-        "Mean over finished seeds ± half a 95 % Student-t interval, on validation windows; in brackets the value "
-        "of uniform random phases. Leak: what the tokens after a position are worth to its prediction."
-    )
-    return "\n".join([*table, "", note]) + "\n"
+    return list(_HEADERS), rows
+
+
+def probes_markdown(state: JournalState) -> str:
+    """Return the cells of `probes_for_display` as a Markdown table.
+
+    Raises:
+        JournalError: If the journal has no `sweep` line.
+    """
+    headers, rows = probes_for_display(state)
+    table = markdown_table(headers, rows, [False, *[True] * (len(headers) - 1)])
+    return "\n".join([*table, "", NOTE]) + "\n"
 
 
 def _values(finished: list[dict[str, float]], metric: str) -> list[float]:

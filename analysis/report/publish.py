@@ -35,33 +35,27 @@ import os
 import re
 import sys
 import tempfile
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from analysis.records.compact import compact_journal
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import JournalState, read_journal
-from analysis.records.replicates import Replicate
 from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
 from analysis.report.positions import by_band, by_cell
 from analysis.report.probes import probes_markdown
+from analysis.report.provenance import provenance_line
 from analysis.report.steps import steps_markdown
 from analysis.report.tables import render_contrasts, render_markdown, render_side_by_side, render_text
 from analysis.report.verdicts import verdicts_markdown
 from analysis.results.arms import summarise
-from analysis.results.comparison import SIGNIFICANCE_LEVEL
 from analysis.results.curves import curve_metric
 from analysis.results.table import ResultTable
-from analysis.statistics.inference import smallest_detectable_effect
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[\w/]+\])?"
 _MARKER = re.compile(rf"^<!-- (?P<close>/)?(?P<kind>[a-z]+)(?:: (?P<name>{_NAME}(?: \+ {_NAME})*))? -->$")
-
-_SHOWN_VERSIONS = ("torch", "ray")  # those that affect numbers or times; the journal has all
 
 
 class PublishError(ValueError):
@@ -101,50 +95,6 @@ class Block:
         file = f"{self.name}{metric}-{kind}.svg"
         draw(self.staging / file)
         return f"![{description}]({self.link}/{file})\n"
-
-
-def _render_provenance(block: Block) -> str:
-    """Return one line: how many runs, how they ended, their cost, the software versions and the dates."""
-    sweep, table = block.sweep(), block.table()
-    planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
-    replicates = [block.state.replicates[key] for key in sorted(planned & block.state.replicates.keys())]
-    ends = Counter(replicate.status or "not ended" for replicate in replicates)
-    end_counts = ", ".join(f"{count} {status}" for status, count in sorted(ends.items())) or "none run"
-    configurations = {config_id for config_id, _ in planned}
-    seeds = {seed for _, seed in planned}
-    all_have_all_seeds = len(planned) == len(configurations) * len(seeds)
-    size = f" × {len(seeds)} seeds" if all_have_all_seeds else f" with {len(planned)} replicates"
-    parts = [f"{len(configurations)} configurations{size} ({end_counts})"]
-    pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
-    if pairs >= 2:
-        effect = smallest_detectable_effect(pairs)
-        adjusted = smallest_detectable_effect(pairs, alpha=SIGNIFICANCE_LEVEL / table.family_size)
-        parts.append(
-            f"{pairs} pairs of seeds find {effect:.2f} SD of their difference with power .8, "
-            f"{adjusted:.2f} SD at Holm's hardest step"
-        )
-    parts.append(_cost(replicates))
-    kinds = {repr(sorted(r.numerics.items())) for r in replicates if r.numerics}
-    if len(kinds) > 1:
-        parts.append(f"{len(kinds)} kinds of numerics (equal in law, not bit for bit)")
-    versions = sweep.provenance.get("versions", {})
-    parts += [f"{package} {versions[package]}" for package in _SHOWN_VERSIONS if package in versions]
-    ended = [r.ended_at for r in replicates if r.ended_at is not None]
-    if ended:
-        parts.append(datetime.fromtimestamp(max(ended), tz=UTC).date().isoformat())
-    commit = sweep.provenance.get("git_commit")
-    changes = " with local changes" if sweep.provenance.get("git_dirty") else ""
-    parts.append(f"commit {commit[:12]}{changes}" if commit else "commit not recorded")
-    return " · ".join(parts) + "\n"
-
-
-def _cost(replicates: Sequence[Replicate]) -> str:
-    timed = [(r.seconds, r.numerics.get("threads")) for r in replicates if r.seconds is not None]
-    threads = [count for _, count in timed if count is not None]
-    if len(threads) < len(timed):
-        return f"{sum(seconds for seconds, _ in timed):.0f} seconds of wall time, threads not recorded"
-    cost = sum(seconds * count for (seconds, _), count in zip(timed, threads, strict=True))
-    return f"{cost:.0f} core-seconds"
 
 
 def _render_forest(block: Block) -> str:
@@ -192,7 +142,7 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "bands": _of_one(_of_positions("bands", by_band)),
     "cells": _of_one(_of_positions("cells", by_cell)),
     "steps": _of_one(lambda block: steps_markdown(block.state, block.metric)),
-    "provenance": _of_one(_render_provenance),
+    "provenance": _of_one(lambda block: f"{provenance_line(block.state)}\n"),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
     "verdicts": _of_one(lambda block: verdicts_markdown(block.state)),
     "probes": _of_one(lambda block: probes_markdown(block.state)),
