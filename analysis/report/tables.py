@@ -85,7 +85,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
         scores.append(f"chance {format_number(table.chance, decimals)}")
     notes = [SMOKE_NOTE] if table.scale == SMOKE else []
     notes += [f"references: {' · '.join(scores)}"] if scores else []
-    notes += [_external_note(row, table) for row in table.external]
+    notes += [external_note(row, table) for row in table.external]
     notes.append(_method_note(table))
     notes += [PROBE_NOTE] if table.metric.startswith("probe/") else []
     notes += scale_notes(table.delta_kind, table.items, table.scored)
@@ -232,7 +232,8 @@ def _name(row: ContrastRow) -> str:
     return f"{row.arm} − {row.against}"
 
 
-def _external_note(row: ExternalRow, table: ResultTable) -> str:
+def external_note(row: ExternalRow, table: ResultTable) -> str:
+    """Return how the baseline agrees with external values, in a line."""
     decimals = decimals_for(table) + 1
     spread = "" if row.std is None else f" (sd {format_number(row.std, decimals)})"
     note = f"external: {row.name}, {row.n} seeds: {format_number(row.mean, decimals)}{spread}"

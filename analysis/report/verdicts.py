@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from analysis.records.journal import JournalState
 from analysis.report.tables import format_number, markdown_table
 from analysis.verdicts.judge import judge_all
-from analysis.verdicts.verdict import Reason, Verdict
+from analysis.verdicts.verdict import EffectKind, Reason, Verdict
 
 HEADERS = ("claim", "verdict", "because", "effect", "n", "declared")
 RIGHT_ALIGNED = (False, False, False, True, True, False)
@@ -47,13 +47,17 @@ def cells(verdicts: Sequence[Verdict]) -> list[list[str]]:
 
 def effect(verdict: Verdict) -> str:
     """Return the effect with its interval; relative changes in per cent."""
-    value, low, high = verdict.effect, verdict.ci_low, verdict.ci_high
+    return effect_of(verdict.effect, verdict.ci_low, verdict.ci_high, verdict.effect_kind)
+
+
+def effect_of(value: float | None, low: float | None, high: float | None, kind: EffectKind | None) -> str:
+    """Return a value of a kind with its interval; relative changes in per cent."""
     if value is None:
         return "–"
-    percent = verdict.effect_kind == "relative change"
+    percent = kind == "relative change"
     factor = 100 if percent else 1
     decimals = _decimals([factor * each for each in (value, low, high) if each is not None])
-    signed = verdict.effect_kind not in {"value", "share"}
+    signed = kind not in {"value", "share"}
     shown = format_number(factor * value, decimals, signed=signed) + (" %" if percent else "")
     if low is None or high is None:
         return shown

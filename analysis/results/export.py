@@ -6,6 +6,7 @@ included, and marked by `status` and `planned`.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -174,12 +175,22 @@ def write_table(rows: Iterable[Row], path: Path, suffix: str) -> tuple[int, list
     """
     if suffix not in SUFFIXES:
         raise ValueError(f"{suffix}: a table is {' or '.join(SUFFIXES)}")
-    import pyarrow as pa
-
-    columns = to_columns(rows)
-    table = pa.table({name: _array(values) for name, values in columns.items()})
+    table = _table(rows)
     _write(table, path, suffix)
     return table.num_rows, table.column_names
+
+
+def csv_bytes(rows: Iterable[Row]) -> bytes:
+    """Return rows as the content of a CSV file."""
+    stream = io.BytesIO()
+    _write(_table(rows), stream, ".csv")
+    return stream.getvalue()
+
+
+def _table(rows: Iterable[Row]) -> pa.Table:
+    import pyarrow as pa
+
+    return pa.table({name: _array(values) for name, values in to_columns(rows).items()})
 
 
 def _array(values: list[Any]) -> pa.Array:
@@ -189,12 +200,12 @@ def _array(values: list[Any]) -> pa.Array:
     return pa.array(values, type=pa.float64() if all(value is None for value in values) else None)
 
 
-def _write(table: pa.Table, path: Path, suffix: str) -> None:
+def _write(table: pa.Table, target: Path | io.BytesIO, suffix: str) -> None:
     if suffix == ".parquet":
         from pyarrow import parquet
 
-        parquet.write_table(table, path)
+        parquet.write_table(table, target)
     else:
         from pyarrow import csv
 
-        csv.write_csv(table, path, csv.WriteOptions(quoting_style="needed"))
+        csv.write_csv(table, target, csv.WriteOptions(quoting_style="needed"))

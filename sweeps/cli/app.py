@@ -74,9 +74,9 @@ def verdicts(
     plugin: UnreadPlugins = None,
 ) -> None:
     """Judge the claims of a study from its results."""
-    from sweeps.cli import results
+    from sweeps.cli.evidence import verdicts
 
-    results.verdicts(output, study, scale, sets or [])
+    verdicts.verdicts(output, study, scale, sets or [])
 
 
 @verb

@@ -123,6 +123,29 @@ def export(
 
 
 @verb
+def report(
+    output: Output,
+    study: Annotated[
+        str | None, typer.Argument(metavar="[STUDY]", help="A study, its YAML file, or a compact journal.")
+    ] = None,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    plugin: UnreadPlugins = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="A name ending in .html.")] = None,
+    journals: Annotated[
+        Path | None, typer.Option("--journals", metavar="FOLDER", help="Of compact journals, instead of results.")
+    ] = None,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Also draw all verdicts: .svg, .png or .pdf.")
+    ] = None,
+) -> None:
+    """Write an HTML page of a study, in one file; without a study, of all claims."""
+    from sweeps.cli.evidence import report
+
+    report.report(output, study, scale, sets or [], to=to, journals=journals, figure=figure)
+
+
+@verb
 def diagnose(
     output: Output,
     study: Annotated[

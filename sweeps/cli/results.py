@@ -1,32 +1,22 @@
-"""The verbs that show or write results: `results`, `best`, `curves`, `receipt`, `verdicts`, `export`."""
+"""The verbs that show or write results: `results`, `best`, `curves`, `receipt`, `export`."""
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from analysis.claims.claim import Claim
-from analysis.records.journal import JournalState, read_journal
+from analysis.records.journal import JournalState
 from analysis.report.steps import cells, note, reported_steps, shown_steps
-from analysis.report.verdicts import HEADERS as VERDICT_HEADERS
-from analysis.report.verdicts import cells as verdict_cells
-from analysis.report.verdicts import notes as verdict_notes
 from analysis.results.curves import Curve, Curves, curves_of
 from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
 from analysis.results.memory import Receipt, receipt
 from analysis.results.searches import LOW_CORRELATION, BestRow, BestTable, SearchRow, best_of
-from analysis.verdicts.judge import judge_all, not_run
-from analysis.verdicts.verdict import Verdict, Verdicts
-from sweeps.cli.library import declared_claims
-from sweeps.cli.stored_sweep import find_metric_name, find_results, load_results, resolved_fields
+from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, nearest
-from sweeps.fields import check_scale
-from sweeps.studies.catalogue import StudyArguments, StudyHead, find, library
+from sweeps.studies.catalogue import StudyArguments
 from trainables.atomic_write import atomic_path
 from trainables.code_hash import code_hash
 
@@ -178,89 +168,6 @@ def _arm(curve: Curve) -> CurveJson:
             for step, value in curve.means.items()
         ],
     }
-
-
-def verdicts(output: Output, name: str | None, scale: str, sets: Iterable[str]) -> None:
-    """Print the verdicts on the claims of a study, of a compact journal, or of every study of the library."""
-    chosen, texts = check_scale(scale), list(sets)
-    if name is None and texts:
-        raise UserError("--set overrides a field of one study: name the study")
-    if name is not None and name.endswith(".jsonl"):
-        found = _of_journal(Path(name))
-    else:
-        names = [name] if name is not None else [each for each in library() if _claims_of(each)]
-        found = [verdict for each in names for verdict in verdicts_of(each, chosen, texts)]
-    studies = dict.fromkeys(verdict.study for verdict in found)
-    printed = Verdicts(
-        study=next(iter(studies)) if len(studies) == 1 else None,
-        scale=found[0].scale if found else chosen,
-        claims=tuple(found),
-    )
-    output.show(printed.to_json(), lambda out: _print_verdicts(out, found))
-
-
-def verdicts_of(name: str, scale: str, sets: Sequence[str]) -> list[Verdict]:
-    """Return the verdicts on the claims of a study from its results folder, `not run` where there is none."""
-    folder = find_results(name, scale, sets)
-    state = folder.state()
-    claims = _claims_of(name)
-    if state.sweep is None:
-        return [not_run(claim, folder.study, scale) for claim in claims or ()]
-    return judge_all(
-        state,
-        claims,
-        lambda arm: resolved_fields(folder.path, arm) or arm.parameters,
-        journal_sha256=_sha256(sorted(folder.journal.glob("*.jsonl"))),
-    )
-
-
-def _of_journal(path: Path) -> list[Verdict]:
-    if not path.is_file():
-        raise UserError(f"verdicts {path}: no such journal (looked in {Path.cwd()})")
-    state = read_journal(path)
-    if state.sweep is None:
-        raise UserError(f"verdicts {path}: it describes no sweep")
-    return judge_all(state, _claims_for(state), journal_sha256=_sha256([path]))
-
-
-def _claims_for(state: JournalState) -> list[Claim] | None:
-    """Return the claims that the library's study of this name declares today; None if there is no such study."""
-    return _claims_of(state.sweep.study) if state.sweep is not None and state.sweep.study in library() else None
-
-
-def _claims_of(name: str) -> list[Claim] | None:
-    """Return the claims that a study declares today; None if its file is gone, so that its journal's are judged."""
-    try:
-        path = find(name)
-    except UserError:
-        return None
-    return declared_claims(StudyHead.read(path))
-
-
-def _sha256(files: Iterable[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(file.read_bytes())
-    return digest.hexdigest()
-
-
-def _print_verdicts(out: Console, found: Sequence[Verdict]) -> None:
-    if not found:
-        out.print("no claims are declared", markup=False)
-        return
-    for experiment, group in _by_experiment(found):
-        out.print(f"{experiment}\n", markup=False)
-        table = text_table(*VERDICT_HEADERS, right=[3, 4])
-        for row in verdict_cells(group):
-            table.add_row(*row)
-        out.print(table)
-        out.print("", *verdict_notes(group), "", sep="\n", markup=False)
-
-
-def _by_experiment(found: Sequence[Verdict]) -> Iterator[tuple[str, list[Verdict]]]:
-    titles = dict.fromkeys(f"{verdict.study}@{verdict.scale}" for verdict in found)
-    for title in titles:
-        yield title, [verdict for verdict in found if f"{verdict.study}@{verdict.scale}" == title]
 
 
 def best(output: Output, study: StudyArguments, top: int) -> None:

@@ -10,7 +10,7 @@ from analysis.verdicts.verdict import Verdict
 from sweeps.campaigns.campaign import Campaign, StudyRun, claims_of
 from sweeps.campaigns.schema import ALL_GATES, GateOutcome, Rule
 from sweeps.campaigns.state import CampaignState, GateState, PhaseState, Progress, RuleState, StudyState
-from sweeps.cli.results import verdicts_of
+from sweeps.cli.evidence.judged import verdicts_of
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.studies.resolve import load_study
 

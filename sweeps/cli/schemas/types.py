@@ -257,6 +257,19 @@ class ExportJson(TypedDict):
     """Everything that was written, absolute."""
 
 
+class ReportJson(TypedDict):
+    """A page that was written."""
+
+    path: str
+    """Absolute."""
+    study: str | None
+    """Null: of all claims."""
+    scale: str | None
+    claims: Count
+    """Verdicts on the page."""
+    bytes: Positive
+
+
 class Removed(TypedDict):
     """A file or folder that was no longer needed."""
 
@@ -369,6 +382,7 @@ OF_VERBS: dict[str, Any] = {
     "new": NewJson,
     "plan": PlanJson | CampaignState,
     "receipt": Receipt,
+    "report": ReportJson,
     "results": ResultTable | CampaignState,
     "show": ResolvedStudy,
     "simulate": SimulateJson,

@@ -15,7 +15,7 @@ from analysis.records.journal import read_journal
 from sweeps.studies.catalogue import library
 from tests.verbs import Call, caller
 
-ROOT = Path(__file__).parents[4]
+ROOT = Path(__file__).parents[5]
 NEEDLE = ROOT / "docs" / "results" / "resonant_needle.jsonl"
 
 

@@ -1,0 +1,1 @@
+"""The verbs that judge claims, and write what they found: `verdicts`, `report`."""
