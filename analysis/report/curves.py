@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.records.journal import JournalState
 from analysis.report.plotting import (
     BLUE,
+    COLUMNS,
     FAINT,
     GREY,
     INK,
@@ -77,7 +78,8 @@ def curves_figure(found: Curves, title: str | None = None) -> Figure:
             notes.append("dotted: without structure")
         headline(figure, title or found.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
-        figure.supylabel(f"{info.name} ({info.unit})", fontsize=9.5, x=0.008)
+        between, size = ("\n", 7.5) if len(curves) <= COLUMNS else (" ", 9.5)
+        figure.supylabel(f"{info.name}{between}({info.unit})", fontsize=size, x=0.008)
     return figure
 
 

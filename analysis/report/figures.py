@@ -118,7 +118,8 @@ def arms_figure(table: ResultTable, title: str | None = None) -> Figure:
         outside = _reference_lines(axes, references, values, decimals)
         headline(figure, title or table.title, f"mean over seeds, {_basis(table)}")
         better = {"minimise": " ← better", "maximise": " better →", "none": ""}[table.direction]
-        axes.set_xlabel(f"{table.metric} ({table.unit}){better}{outside}")
+        axes.set_xlabel(f"{table.metric} ({table.unit}){better}")
+        figure.text(0.02, 0.1 / figure.get_figheight(), outside, fontsize=8.5, color=GREY)
     return figure
 
 
@@ -202,7 +203,7 @@ def _reference_lines(axes: Axes, references: dict[str, float], values: Sequence[
             )
         else:
             outside.append(f"{name} {format_number(value, decimals)}")
-    return f"\noutside this range: {', '.join(outside)}" if outside else ""
+    return f"outside this range: {', '.join(outside)}" if outside else ""
 
 
 def _name_sides(axes: Axes, left: str, right: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 WIDTH_INCHES = 8.0
 """At 100 dots an inch the 800 pixels of a README."""
 
-_COLUMNS = 4
+COLUMNS = 4
 """Panels in a row."""
 
 BLUE, VERMILLION, GREY, INK, FAINT = "#0072B2", "#D55E00", "#6E6E6E", "#222222", "#D9D9D9"
@@ -59,7 +59,7 @@ def grid_of_panels(count: int) -> tuple[Figure, list[Axes]]:
     """Return a figure with panels of the same axes, at most four in a row, and the panels."""
     from matplotlib.figure import Figure
 
-    columns = min(_COLUMNS, count)
+    columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
     top, bottom, panel = 1.05, 0.55, 1.65
     height = top + bottom + panel * rows

@@ -119,7 +119,7 @@ def _refuted(verdict: Verdict) -> str:
     if "margin" in verdict.because:
         return f"The margin of {verdict.margin:g}{_relative(verdict)} is not kept."
     if failing:
-        return f"It is not better than {_all_of(failing)}."
+        return f"It is {'not so much better' if verdict.margin else 'worse'} than {_all_of(failing)}."
     return _CONTRADICTED.get(verdict.kind, "The opposite is shown.")
 
 

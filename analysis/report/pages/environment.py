@@ -32,7 +32,7 @@ def _environment() -> Environment:
     )
     called = (strip_of, found, measured, certainty, says, effect, effect_of)
     environment.globals.update({function.__name__: function for function in called}, slug=_slug)
-    environment.filters.update(p=_p_value, sentence=_sentence, number=_number)
+    environment.filters.update(p=p_value, sentence=_sentence, number=_number)
     return environment
 
 
@@ -48,7 +48,8 @@ def _number(value: float, style: str = "g") -> str:
     return f"{value:{style}}".replace("-", "−")
 
 
-def _p_value(p: float | None) -> str:
+def p_value(p: float | None) -> str:
+    """Return a p-value with four decimals; a dash if there is none."""
     if p is None:
         return "–"
     return "< .0001" if p < 1e-4 else f"{p:.4f}".lstrip("0") if p < 1 else "1"

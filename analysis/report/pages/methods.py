@@ -65,7 +65,11 @@ def _numerics(state: JournalState, sweep: SweepInfo) -> str:
 
 
 def _listed(numerics: dict[str, object]) -> str:
-    return ", ".join(f"{name} {value}" for name, value in numerics.items() if not isinstance(value, dict))
+    return ", ".join(f"{name} {value}" for name, value in numerics.items() if _is_plain(value))
+
+
+def _is_plain(value: object) -> bool:
+    return value is not None and not isinstance(value, dict)
 
 
 def _tuning(sweep: SweepInfo) -> str:

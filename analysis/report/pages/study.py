@@ -12,7 +12,7 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.report.curves import curves_figure
 from analysis.report.figures import arms_figure, forest_figure
-from analysis.report.pages.environment import render
+from analysis.report.pages.environment import p_value, render
 from analysis.report.pages.inline import download, gzipped, inline_svg
 from analysis.report.pages.methods import facts_of_method, facts_of_provenance
 from analysis.report.probes import NOTE as PROBES_NOTE
@@ -99,10 +99,12 @@ def _answer(table: ResultTable) -> str:
     return f"No claim is declared. {'. '.join(f'{part[0].upper()}{part[1:]}' for part in said)}."
 
 
-def _forest(table: ResultTable) -> Figure:
+def _forest(table: ResultTable) -> Figure | None:
     if any(row.delta is not None for row in table.rows):
         drawn = forest_figure(table, "Every arm against the baseline")
         return Figure(inline_svg(drawn, "forest", "difference of each arm to the baseline"), _FOREST_CAPTION)
+    if not any(row.values for row in table.rows):
+        return None
     drawn = arms_figure(table, "Every arm")
     return Figure(inline_svg(drawn, "forest", "mean of each arm"), _ARMS_CAPTION)
 
@@ -130,18 +132,14 @@ def _arms_table(table: ResultTable) -> Cells:
     extended = [
         [
             *cells,
-            _p(row.p),
-            _p(row.p_adjusted),
+            p_value(row.p),
+            p_value(row.p_adjusted),
             f"{row.num_parameters:,}",
             "–" if row.seconds is None else f"{row.seconds:.0f}",
         ]
         for row, cells in zip(table.rows, rows, strict=True)
     ]
     return Cells([*headers, *more], extended, [*RIGHT_ALIGNED, *[True] * len(more)])
-
-
-def _p(p: float | None) -> str:
-    return "–" if p is None else f"{p:.2g}"
 
 
 def _contrasts(table: ResultTable) -> Cells | None:
@@ -181,7 +179,9 @@ def _curves(state: JournalState) -> Figure | str:
         found = curves_of(state, None)
     except ValueError as error:
         return str(error)
-    drawn = inline_svg(curves_figure(found, "Over training"), "curves", f"{found.metric.name} over training")
+    drawn = inline_svg(
+        curves_figure(found, f"{found.metric.name} of every arm"), "curves", f"{found.metric.name} over training"
+    )
     return Figure(drawn, f"{found.metric.name}: {found.metric.meaning}.")
 
 

@@ -26,7 +26,7 @@ class Judged:
     """A journal, read and judged."""
 
     given: str
-    """The study, or the journal, as the user named it."""
+    """The study as a command line names it."""
     files: Sequence[Path]
     """The journal's files."""
     state: JournalState
@@ -72,7 +72,7 @@ def judged_journal(path: Path, verb: str) -> Judged:
         raise UserError(f"{verb} {path}: it describes no sweep")
     name = state.sweep.study
     claims = claims_of(name) if name in library() else None
-    return _judged(str(path), [path], state, state.sweep, claims, lambda arm: arm.parameters)
+    return _judged(name, [path], state, state.sweep, claims, lambda arm: arm.parameters)
 
 
 def claims_of(name: str) -> list[Claim] | None:

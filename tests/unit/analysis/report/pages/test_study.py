@@ -1,0 +1,118 @@
+"""The page of a study: one file, from the journal alone, with what a reader asks first on top."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from analysis.records.journal import JournalState, merge, read_journal
+from analysis.report.pages.study import StudySource, study_page
+from analysis.report.tables import rows_for_display
+from analysis.results.arms import summarise
+from analysis.verdicts.judge import judge_all
+from tests.journals import METRIC, journal_events
+from tests.unit.analysis.report.pages.html_checks import check_page
+
+MEGABYTE = 1_000_000
+CLAIM = {
+    "id": "K1", "statement": "phases help <much>", "source": "a paper", "kind": "superiority", "settled_at": "gpu",
+    "metric": METRIC, "arm": "kuramoto", "against": ["baseline"], "controls": ["K0"], "published_effect": -0.5,
+}  # fmt: skip
+
+
+def page_of(state: JournalState, journal: bytes = b"") -> str:
+    assert state.sweep is not None
+    return study_page(
+        StudySource(
+            state=state,
+            sweep=state.sweep,
+            verdicts=judge_all(state),
+            journal=journal,
+            fields=lambda arm: arm.parameters,
+            given=state.sweep.study,
+        )
+    )
+
+
+def events(**changes: Any) -> list[dict[str, Any]]:
+    return journal_events({"baseline": 2.5, "kuramoto": 2.4, "K0": 2.41}, claims=[CLAIM], seeds=range(3), **changes)
+
+
+def test_the_first_screen_says_what_was_claimed_what_was_found_and_how_sure_that_is() -> None:
+    text = page_of(merge(events()))
+    page = check_page(text, MEGABYTE)
+    first = text[: text.index('<nav class="contents">')]
+    assert "phases help &lt;much&gt;" in first
+    assert "Indicates only, to be settled at scale gpu; declared before the data." in first
+    assert first.count('class="zone"') == 1
+    assert {"claims", "arms", "controls", "curves", "failures", "methods", "provenance"} <= page.ids.keys()
+
+
+def test_the_numbers_are_those_of_the_table() -> None:
+    state = merge(events())
+    text = page_of(state)
+    _, rows = rows_for_display(summarise(state))
+    for cells in rows:
+        for cell in cells:
+            assert f">{cell}<" in text
+
+
+def test_equal_journals_give_equal_bytes() -> None:
+    first, second = (page_of(merge(events()), b"journal") for _ in range(2))
+    assert first == second
+
+
+def test_failures_are_listed_with_what_they_said() -> None:
+    text = page_of(merge(events(statuses={("kuramoto", 1): "diverged", ("K0", 2): None})))
+    check_page(text, MEGABYTE)
+    assert "diverged at step 200" in text
+    assert re.search(r"<code>K0</code></td><td class=\"number\">2</td><td>not ended", text)
+    assert "replicates failed" in text.lower()
+
+
+def test_what_it_carries_can_be_read_again() -> None:
+    text = page_of(merge(events()), b"a journal\n")
+    found = dict(re.findall(r'download="([^"]+)" href="data:[^;]+;base64,([^"]+)"', text))
+    journal, table, results, verdicts = (base64.b64decode(content) for content in found.values())
+    assert gzip.decompress(journal) == b"a journal\n"
+    assert gzip.decompress(table).decode().splitlines()[0].startswith('"study","scale","arm",')
+    assert json.loads(results)["study"] == "kuramoto_phase_a"
+    assert [verdict["id"] for verdict in json.loads(verdicts)] == ["K1"]
+
+
+def test_without_claims_it_says_what_the_table_says() -> None:
+    text = page_of(merge(journal_events({"baseline": 2.5, "other": 2.2}, seeds=range(3))))
+    check_page(text, MEGABYTE)
+    assert "No claim is declared. 1 arm is compared with baseline: 1 better." in text
+
+
+def test_before_anything_has_finished_there_is_still_a_page() -> None:
+    started = [event for event in events() if event["event"] in {"sweep", "started"}]
+    text = page_of(merge(started))
+    check_page(text, MEGABYTE)
+    assert "No result to draw yet." in text
+
+
+@pytest.mark.parametrize("name", ["nanogpt_cpu", "resonant_language", "pi_spiral_diagnostics"])
+def test_committed_journals(name: str) -> None:
+    path = Path("docs/results") / f"{name}.jsonl"
+    check_page(page_of(read_journal(path), path.read_bytes()), MEGABYTE)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", sorted(Path("docs/results").glob("*.jsonl")), ids=lambda path: path.stem)
+def test_every_committed_journal(path: Path) -> None:
+    check_page(page_of(read_journal(path), path.read_bytes()), MEGABYTE)
+
+
+@pytest.mark.slow
+def test_a_study_of_many_arms_is_no_larger_than_a_megabyte() -> None:
+    arms = {f"arm_{number}": 2.5 + 0.01 * number for number in range(62)}
+    text = page_of(merge(journal_events(arms, seeds=range(5))), b"x" * 300_000)
+    check_page(text, MEGABYTE)
