@@ -46,8 +46,9 @@ mutants: setup ## plant defects; each must turn its named test red
 bench: setup ## ratios, measured in one run
 	$(BIN)/python -m tests.benchmarks
 
-docs: setup ## rebuild README's tables and figures from docs/results/
+docs: setup ## rebuild tables, figures and the page of all claims from docs/results/
 	$(BIN)/python -m analysis.report.publish readme
+	$(BIN)/phasesweep report --journals docs/results --to docs/claims.html --figure docs/figures/claims.svg
 
 golden: setup ## write the golden losses and messages anew; review the diff
 	$(BIN)/python -m tests.golden.regenerate

@@ -31,12 +31,17 @@ class Chapter:
     claims: tuple[ClaimTests, ...]
 
 
-def claims_page(verdicts: Sequence[Verdict], links: Mapping[str, str] | None = None) -> str:
+def claims_page(
+    verdicts: Sequence[Verdict],
+    links: Mapping[str, str] | None = None,
+    journals: Mapping[str, str] | None = None,
+) -> str:
     """Return the page as HTML, which needs no other file.
 
     Args:
         verdicts: Of every study. Those on versions of no published claim are listed last.
         links: `study@scale` to the address of that study's page, where there is one.
+        journals: `study@scale` to the name of the compact journal that it was judged from, if it was.
     """
     by_claim: dict[str | None, list[Verdict]] = {}
     for verdict in verdicts:
@@ -54,6 +59,7 @@ def claims_page(verdicts: Sequence[Verdict], links: Mapping[str, str] | None = N
         chapters=chapters,
         others=by_claim.get(None, []),
         links=links or {},
+        journals=journals or {},
         to_run=_to_run(verdicts),
     )
 

@@ -90,20 +90,26 @@ def page_of_results(folder: ResultsFolder, name: str) -> str | None:
 
 def _report_claims(output: Output, to: Path | None, journals: Path | None, figure: Path | None) -> None:
     path = to or results_root() / CLAIMS
-    verdicts, links = _of_results(path.parent) if journals is None else (_of_journals(journals), {})
+    if journals is None:
+        verdicts, links = _of_results(path.parent)
+        page = claims_page(verdicts, links)
+    else:
+        verdicts, names = _of_journals(journals)
+        page = claims_page(verdicts, journals=names)
     if figure is not None:
         overview(verdicts, figure)
-    _write(output, path, claims_page(verdicts, links), None, None, verdicts)
+    _write(output, path, page, None, None, verdicts)
 
 
-def _of_journals(folder: Path) -> list[Verdict]:
-    """Return the verdicts of compact journals, and `not run` of the library's studies that have none."""
+def _of_journals(folder: Path) -> tuple[list[Verdict], dict[str, str]]:
+    """Return the verdicts of compact journals, `not run` of the library's other studies, and the journals' names."""
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise UserError(f"--journals {folder}: no .jsonl files there")
     judged = [judged_journal(file, "report") for file in files]
     verdicts = [verdict for one in judged for verdict in one.verdicts]
-    return verdicts + _missing({one.sweep.study for one in judged})
+    names = {f"{one.sweep.study}@{one.sweep.scale}": one.files[0].name for one in judged}
+    return verdicts + _missing({one.sweep.study for one in judged}), names
 
 
 def _of_results(page_folder: Path) -> tuple[list[Verdict], dict[str, str]]:

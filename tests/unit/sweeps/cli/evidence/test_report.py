@@ -11,6 +11,8 @@ from tests.unit.sweeps.cli.evidence.test_verdicts import NEEDLE, results_of_need
 from tests.verbs import Call, caller
 
 JOURNALS = NEEDLE.parent
+ROOT = JOURNALS.parents[1]
+FIGURES = ROOT / "docs" / "figures"
 
 
 @pytest.fixture
@@ -65,3 +67,10 @@ def test_mistakes_are_one_line(call: Call, arguments: tuple[str, ...], message: 
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err and done.err.count("\n") == 1
+
+
+def test_the_committed_page_of_all_claims_is_that_of_the_committed_journals(call: Call, tmp_path: Path) -> None:
+    call("report", "--journals", str(JOURNALS), "--to", "claims.html", "--figure", "claims.svg")
+    for name, committed in (("claims.html", ROOT / "docs"), ("claims.svg", FIGURES), ("claims.csv", FIGURES)):
+        assert (tmp_path / name).read_bytes() == (committed / name).read_bytes(), f"{name}: run make docs"
+    check_page((ROOT / "docs" / "claims.html").read_text(encoding="utf-8"), 2_000_000)
