@@ -13,15 +13,16 @@ from analysis.records.journal import JournalState
 from analysis.report.tables import render_text
 from analysis.results.arms import summarise
 from analysis.results.memory import Receipt
+from sweeps.cli.evidence.report import write_page
 from sweeps.cli.results import show_search
 from sweeps.console import Emit, format_duration
-from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED
+from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.plan.selection import RUN, Selection
 from sweeps.run.driver import Prepared, ToRun, default_components, prepare, run_missing, what_to_run
 from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
-from sweeps.tracking.uri import refuse_bad_tracking_uri
+from sweeps.tracking.uri import refuse_bad_tracking_uri, tracking_uri_from_environment
 from trainables.code_hash import code_hash
 
 
@@ -62,6 +63,8 @@ def run(
     _print_results(prepared, ended.receipt, console, emit)
     if ended.behind.needs_attention:
         console.print(f"MLflow: {ended.behind}", markup=False)
+    if not to_run.is_empty:
+        _write_page(prepared, console)
     console.print(f"results: {prepared.folder.path}", markup=False)
     if ended.left or ended.is_searching:
         if limits.stop_reason:
@@ -72,6 +75,23 @@ def run(
         console.print(f"{left}; continue with: {again}", markup=False)
     console.print(f"open the MLflow page with: {prepared.command('ui')}", markup=False)
     return ended.exit_code
+
+
+def _write_page(prepared: Prepared, console: Console) -> None:
+    """Write the page of the results, and show it in MLflow; what fails is told, and the results are as they are."""
+    from sweeps.tracking.mlflow_store import log_page
+
+    again = prepared.command("report")
+    try:
+        page = write_page(prepared.folder, prepared.given)
+    except OSError as error:
+        console.print(f"the page cannot be written: {error}; try again with: {again}", markup=False)
+        return
+    try:
+        log_page(tracking_uri_from_environment(), prepared.experiment, page)
+    except UserError as error:
+        console.print(str(error), markup=False)
+    console.print(f"page: {page}", markup=False)
 
 
 def _announce(prepared: Prepared, to_run: ToRun, console: Console) -> None:

@@ -237,6 +237,27 @@ def _search(client: MlflowClient, experiment_id: str, query: str = "", order_by:
         token = page.token or ""
 
 
+def log_page(tracking_uri: str, experiment: str, page: Path) -> None:
+    """Log a file as an artifact of an experiment's newest sweep, where MLflow's page shows it.
+
+    Raises:
+        UserError: If MLflow cannot be written, or does not have the experiment.
+    """
+    try:
+        client, _ = open_client(tracking_uri)
+        found = client.get_experiment_by_name(experiment)
+        query = "tags.`phasesweep.level` = 'sweep'"
+        runs = (
+            [] if found is None else client.search_runs([found.experiment_id], query, order_by=["start_time DESC"])
+        )
+        if not runs:
+            raise LookupError(f"it has no sweep of {experiment}")
+        client.log_artifact(runs[0].info.run_id, str(page))
+    except Exception as error:  # MLflow's, SQLAlchemy's or the system's
+        shown, reason = without_password(tracking_uri), without_password(in_one_sentence(error))
+        raise UserError(f"MLflow at {shown} lacks the page: {reason}") from error
+
+
 def find_configurations(tracking_uri: str, experiment: str | None) -> tuple[str, list[str]] | None:
     """Return an experiment's id and its configurations' run ids in the study's order; None if it has none.
 

@@ -80,7 +80,7 @@ def answer(verdicts: Sequence[Verdict]) -> str:
     settled = sum(verdict.is_settled for verdict in judged)
     said = f"{len(claims)} published claims, {len(published)} declared tests of them."
     if not judged:
-        return f"{said} None has been run."
+        return f"{said} No test has been run yet."
     return (
         f"{said} {len(judged)} tests of {len(tested)} claims have been run: {listed}. {settled} are settled at the "
         f"scale where they were run, the others indicate. {len(claims) - len(tested)} claims are not tested yet."

@@ -82,10 +82,20 @@ def source_of(judged: Judged, journal: str) -> StudySource:
     )
 
 
-def page_of_results(folder: ResultsFolder, name: str) -> str | None:
-    """Return the page of a results folder; None before a run."""
+def write_page(folder: ResultsFolder, name: str) -> Path:
+    """Write the page of a results folder into it, and return its path.
+
+    Raises:
+        OSError: If it cannot be written.
+        ValueError: If the folder has no journal.
+    """
     judged = judged_folder(folder, name)
-    return None if judged is None else study_page(source_of(judged, compact_journal(folder.path)))
+    if judged is None:
+        raise ValueError(f"{folder.path} has no journal")
+    path = folder.path / PAGE
+    path.parent.mkdir(exist_ok=True)
+    write_text_atomic(path, study_page(source_of(judged, compact_journal(folder.path))))
+    return path
 
 
 def _report_claims(output: Output, to: Path | None, journals: Path | None, figure: Path | None) -> None:
@@ -102,7 +112,7 @@ def _report_claims(output: Output, to: Path | None, journals: Path | None, figur
 
 
 def _of_journals(folder: Path) -> tuple[list[Verdict], dict[str, str]]:
-    """Return the verdicts of compact journals, `not run` of the library's other studies, and the journals' names."""
+    """Return the verdicts of compact journals, `not run` of other studies of the library, and the files' names."""
     files = sorted(folder.glob("*.jsonl"))
     if not files:
         raise UserError(f"--journals {folder}: no .jsonl files there")

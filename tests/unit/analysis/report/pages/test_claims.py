@@ -48,4 +48,4 @@ def test_a_study_with_a_page_is_linked() -> None:
 
 def test_without_results_it_says_so() -> None:
     (_, *absent) = verdicts()
-    assert answer(absent) == "46 published claims, 46 declared tests of them. None has been run."
+    assert answer(absent) == "46 published claims, 46 declared tests of them. No test has been run yet."
