@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState
 from analysis.report.plotting import BLUE, FAINT, GREY, INK, grid_of_panels, headline, save, style, write_csv
-from analysis.results.arms import ResultRow, summarise
+from analysis.results.arms import summarise
+from analysis.results.table import ResultRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

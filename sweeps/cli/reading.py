@@ -139,7 +139,7 @@ def report(
         Path | None, typer.Option("--figure", metavar="FILE", help="Also draw all verdicts: .svg, .png or .pdf.")
     ] = None,
 ) -> None:
-    """Write an HTML page of a study, in one file; without a study, of all claims."""
+    """Write a page of a study; without one, of all claims."""
     from sweeps.cli.evidence import report
 
     report.report(output, study, scale, sets or [], to=to, journals=journals, figure=figure)

@@ -12,9 +12,10 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.report.provenance import commit, cost, power, ran
 from analysis.report.tables import DIRECTIONS
-from analysis.results.arms import ResultTable, transform_of
+from analysis.results.arms import transform_of
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
 from analysis.results.memory import receipt
+from analysis.results.table import ResultTable
 from analysis.statistics.transforms import LOG, Logit
 
 Facts = list[tuple[str, str]]

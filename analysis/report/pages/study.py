@@ -29,9 +29,10 @@ from analysis.report.tables import (
     short_conclusion,
     title_for_display,
 )
-from analysis.results.arms import ResultTable, summarise
+from analysis.results.arms import summarise
 from analysis.results.curves import curves_of
 from analysis.results.export import Fields, csv_bytes, rows_of
+from analysis.results.table import ResultTable
 from analysis.verdicts.verdict import Verdict
 
 

@@ -36,6 +36,7 @@ ELSEWHERE = {
     "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
     "simulate": "as `best`; tests/integration/test_search.py calls it",
     "fetch": "needs a network",
+    "report": "draws; tests/unit/sweeps/cli/evidence has it",
 }
 
 
