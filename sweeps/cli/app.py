@@ -18,6 +18,7 @@ from sweeps.cli.options import (
     MaxHours,
     MaxTrials,
     Names,
+    Only,
     OptionalName,
     Overrides,
     PastFailedGates,
@@ -156,6 +157,7 @@ def run(
     study: Study,
     max_hours: MaxHours = None,
     max_trials: MaxTrials = None,
+    only: Only = None,
     through: Through = None,
     past_failed_gates: PastFailedGates = False,
 ) -> None:
@@ -164,10 +166,10 @@ def run(
     from sweeps.cli.campaign.dispatch import campaign_of
     from sweeps.run.limits import RunLimits
 
-    campaign = campaign_of(study, through=through, past_failed_gates=past_failed_gates or None)
+    campaign = campaign_of(study, only=only, through=through, past_failed_gates=past_failed_gates or None)
     limits = RunLimits(max_hours=max_hours, max_trials=max_trials)
     if campaign is None:
-        raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits))
+        raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits, only=only))
     from sweeps.cli.campaign.run import Orders
     from sweeps.cli.campaign.run import run as run_campaign
 

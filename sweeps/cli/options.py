@@ -60,6 +60,7 @@ MaxHours = Annotated[
     typer.Option("--max-hours", help="Shut down gracefully after this wall time; what is left can go on."),
 ]
 MaxTrials = Annotated[int | None, typer.Option("--max-trials", help="Start at most this many replicates.")]
+Only = Annotated[str | None, typer.Option("--only", metavar="ARM@SEED", help="Run this replicate alone.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 Gpus = Annotated[
     str | None,

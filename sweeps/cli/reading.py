@@ -146,6 +146,26 @@ def report(
 
 
 @verb
+def kit(
+    output: Output,
+    study: Annotated[str, typer.Argument(metavar="STUDY|verify", help="A study with results; or verify.")],
+    folder: Annotated[Path | None, typer.Argument(metavar="[KIT]", help="The kit to verify.")] = None,
+    scale: Scale = "laptop",
+    sets: Overrides = None,
+    plugin: Plugins = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="By default among the results.")] = None,
+    exact: Annotated[bool, typer.Option("--exact", help="Of verify: only equality to the last bit holds.")] = False,
+) -> None:
+    """Write a folder with all that is needed to check results; `kit verify KIT` runs one replicate again."""
+    from sweeps.cli.evidence import kit, verification
+    from sweeps.studies.catalogue import StudyArguments
+
+    if study == "verify":
+        raise typer.Exit(verification.verify(output, verification.named(folder), exact=exact))
+    kit.kit(output, StudyArguments(study, scale, sets or []), to)
+
+
+@verb
 def diagnose(
     output: Output,
     study: Annotated[

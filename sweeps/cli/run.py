@@ -35,20 +35,22 @@ def run(
     *,
     limits: RunLimits,
     selection: Selection = RUN,
+    only: str | None = None,
 ) -> int:
-    """Run the missing replicates of a study and those of `selection`; return the exit code.
+    """Run the missing replicates of a study and those of `selection`, or one of them; return the exit code.
 
     Raises:
         JournalError: If a line of the journal is damaged; nothing was started then.
     """
     refuse_bad_tracking_uri(os.environ)
-    prepared = prepare(name, scale, sets)
+    prepared = prepare(name, scale, sets, only=only)
     prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
     console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
     to_run = what_to_run(prepared, selection)
     _announce(prepared, to_run, console)
     progress = Progress(prepared.plan, to_run.num_expected, to_run.forecast_seconds, console, prepared.machine)
-    again = prepared.command("resume" if selection.flags else "run", *selection.flags)
+    options = [*selection.flags, *(["--only", only] if only else [])]
+    again = prepared.command("resume" if selection.flags else "run", *options)
     try:
         ended = run_missing(prepared, to_run, limits, progress, default_components(prepared))
     except OSError as error:

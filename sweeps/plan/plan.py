@@ -55,6 +55,8 @@ class Plan:
     data_dir: Path | None
     search: SearchPlan | None = None
     """The search for the settings of some arms, which adds configurations while it runs."""
+    chosen: frozenset[Key] | None = None
+    """The replicates to run; None: all. What is described stays the whole study."""
     references: Callable[[], dict[str, dict[str, float]]] = dict
     """Computes the scores of simple models on the baseline's task, as {model: {metric: value}}."""
 
@@ -95,7 +97,8 @@ class Plan:
             for seed in self.study.compared_seeds
             for planned in by_class[size_class.index]
         ]
-        return (*before, *(replicate for replicate in compared if replicate.key not in known))
+        everything = (*before, *(replicate for replicate in compared if replicate.key not in known))
+        return tuple(one for one in everything if self.chosen is None or one.key in self.chosen)
 
     @property
     def units(self) -> tuple[PlannedArm, ...]:

@@ -1,13 +1,14 @@
-"""Which replicates of a plan to run: the pending ones, and those that `resume` runs again on demand."""
+"""Which replicates of a plan to run: the pending ones, one alone, and those that `resume` runs again on demand."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
+from sweeps.errors import UserError, nearest
 from sweeps.plan.plan import Plan
 from sweeps.plan.staleness import changes
 from sweeps.plan.units import PlannedReplicate
@@ -20,6 +21,44 @@ from trainables.worker.replicate_folder import ReplicateFolder
 def missing_replicates(plan: Plan, state: JournalState) -> list[PlannedReplicate]:
     """Return the replicates that `run` would run, in the plan's order."""
     return [replicate for replicate in plan.replicates if state.is_pending(replicate.key)]
+
+
+def one_replicate(plan: Plan, text: str) -> Plan:
+    """Return the plan of a single replicate, and of those with whose weights it starts.
+
+    Args:
+        plan: The whole plan.
+        text: The replicate, as `ARM@SEED`.
+
+    Raises:
+        UserError: If the plan has no such replicate, or searches for settings.
+    """
+    if plan.search is not None:
+        raise UserError(
+            f"--only {text}: '{plan.study.name}' searches for settings, so what it runs follows from it"
+        )
+    name, _, seed = text.rpartition("@")
+    if not name or not seed.isascii() or not seed.isdigit():
+        raise UserError(f"--only {text}: write it as ARM@SEED, such as {_example(plan)}")
+    arms = {planned.arm.name: planned for planned in plan.arms}
+    if name not in arms:
+        raise UserError(f"--only {text}: no arm '{name}'; {nearest(name, arms)}")
+    key = (arms[name].config_id, int(seed))
+    by_key = {replicate.key: replicate for replicate in plan.replicates}
+    if key not in by_key:
+        seeds = ", ".join(str(one) for config_id, one in plan.keys if config_id == key[0])
+        raise UserError(f"--only {text}: the study's seeds are {seeds}")
+    chosen: set[Key] = set()
+    to_add = [key]
+    while to_add:
+        one = to_add.pop()
+        chosen.add(one)
+        to_add += [need for need in by_key[one].depends_on if need in by_key and need not in chosen]
+    return replace(plan, chosen=frozenset(chosen))
+
+
+def _example(plan: Plan) -> str:
+    return f"{plan.arms[0].arm.name}@{plan.study.compared_seeds[0]}"
 
 
 @dataclass(frozen=True)

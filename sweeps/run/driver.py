@@ -25,7 +25,7 @@ from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.plan.checks import checked, data_dir_from_environment
 from sweeps.plan.outlook import outlook
 from sweeps.plan.plan import Plan
-from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, without_weights
+from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, one_replicate, without_weights
 from sweeps.run.limits import RunLimits
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer
@@ -121,7 +121,9 @@ class Ended:
     """The memory receipt; None if nothing has ever run."""
 
 
-def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = None) -> Prepared:
+def prepare(
+    name: str, scale: str, sets: Iterable[str], *, gpus: str | None = None, only: str | None = None
+) -> Prepared:
     """Check everything that can be checked before anything starts; what needs PyTorch comes last.
 
     Args:
@@ -129,6 +131,7 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
         scale: Its scale.
         sets: Overrides, as `key=value`.
         gpus: GPUs to plan for that are not here, as `4x94.5GiB,2x24GiB`; None: the resources at hand.
+        only: One replicate, as `ARM@SEED`; None: all.
 
     Raises:
         UserError: On the first mistake found.
@@ -147,6 +150,8 @@ def prepare(name: str, scale: str, sets: Iterable[str], *, gpus: str | None = No
     from sweeps.plan.builder import build_plan  # imports PyTorch
 
     plan = build_plan(study, machine, data_dir, reader.view.state, folder)
+    if only is not None:
+        plan = one_replicate(plan, only)
     return Prepared(name, study, plan, folder, machine, reader)
 
 

@@ -54,6 +54,11 @@ def git_state() -> dict[str, Any]:
     }
 
 
+def local_changes() -> str:
+    """Return what the checkout changes against its commit, as a diff; empty outside of our checkout."""
+    return (_git("diff", "HEAD") or "") if _is_our_checkout() else ""
+
+
 @cache
 def provenance() -> dict[str, Any]:
     """Return the versions of installed packages, the machine, and the git state."""

@@ -38,6 +38,8 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "curves": STUDY,
     "receipt": STUDY,
     "verdicts": STUDY,
+    "report": STUDY,
+    "kit": STUDY,
     "logs": STUDY,
     "gc": STUDY,
     "sync": STUDY,

@@ -270,6 +270,41 @@ class ReportJson(TypedDict):
     bytes: Positive
 
 
+class KitJson(TypedDict):
+    """A kit that was written."""
+
+    path: str
+    """Absolute."""
+    study: str
+    scale: str
+    files: Annotated[list[str], Field(min_length=1)]
+    """Relative to it."""
+    bytes: Positive
+    replicate: str
+    """`ARM@SEED`, which `kit verify` runs again."""
+
+
+class VerifyJson(TypedDict):
+    """What came of verifying a kit."""
+
+    outcome: Literal["equal", "equal in law", "different", "damaged", "not run"]
+    holds: bool
+    """Whether the exit code is 0."""
+    replicate: str
+    """`ARM@SEED`."""
+    values: Count
+    """Metrics of its last report that are compared."""
+    unequal: dict[str, list[float | None]]
+    """Those that are not equal to the last bit: value in the kit, value here."""
+    primary_difference: float | None
+    """Of the primary metric, here − kit; null if there is no value here."""
+    tolerance: float
+    """By which it may differ where numerics do."""
+    numerics: dict[str, str]
+    """Fields of the numerics that differ, as `kit | here`."""
+    told: str
+
+
 class Removed(TypedDict):
     """A file or folder that was no longer needed."""
 
@@ -378,6 +413,7 @@ OF_VERBS: dict[str, Any] = {
     "families": Families,
     "fetch": FetchJson,
     "gc": GcJson,
+    "kit": KitJson | VerifyJson,
     "logs": list[LogJson],
     "new": NewJson,
     "plan": PlanJson | CampaignState,

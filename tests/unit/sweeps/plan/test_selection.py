@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from analysis.records.journal import JournalState
+from cluster.inventory import local_inventory
+from sweeps.errors import UserError
+from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
-from sweeps.plan.selection import RUN, Selection
+from sweeps.plan.selection import RUN, Selection, one_replicate
 from sweeps.plan.staleness import changes
+from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalReader
+from sweeps.studies.resolve import load_study
+from tests.integration.studies import write_study
 from tests.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
 from trainables.code_hash import code_hash
 
@@ -169,3 +177,52 @@ def test_what_ended_before_it_started_has_nothing_to_compare(tmp_path: Path) -> 
 def test_the_options_are_told_as_they_are_typed() -> None:
     assert Selection(failed=True, changed=True).flags == ["--failed", "--changed"]
     assert RUN.flags == []
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    """Return the plan of two arms with two seeds."""
+    folder = tmp_path_factory.mktemp("tiny")
+    study = load_study(str(write_study(folder)), "smoke", ())
+    return build_plan(study, local_inventory(), None, JournalState(), ResultsFolder(folder / "results"))
+
+
+def test_one_replicate_alone_is_described_as_the_whole_study(tiny: Plan) -> None:
+    one = one_replicate(tiny, "kuramoto@1")
+    arm = next(planned for planned in tiny.arms if planned.arm.name == "kuramoto")
+    assert one.keys == ((arm.config_id, 1),)
+    assert one.sweep == tiny.sweep and len(tiny.keys) == 4
+
+
+def test_what_it_starts_with_runs_before_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, other, last = (SimpleNamespace(key=(name, 0), depends_on=[]) for name in ("first", "other", "last"))
+    last.depends_on = [first.key, ("elsewhere", 0)]
+    plan: Any = SimpleNamespace(
+        search=None,
+        study=SimpleNamespace(name="tiny", compared_seeds=(0,)),
+        arms=[SimpleNamespace(arm=SimpleNamespace(name="last"), config_id="last")],
+        replicates=[first, other, last],
+        keys=[first.key, other.key, last.key],
+    )
+    monkeypatch.setattr("sweeps.plan.selection.replace", lambda plan, chosen: SimpleNamespace(chosen=chosen))
+    assert one_replicate(plan, "last@0").chosen == {first.key, last.key}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kuramoto", "write it as ARM@SEED, such as transformer@0"),
+        ("kuramoto@first", "write it as ARM@SEED"),
+        ("kuramot@0", "no arm 'kuramot'; did you mean 'kuramoto'?"),
+        ("kuramoto@7", "the study's seeds are 0, 1"),
+    ],
+)
+def test_replicates_that_are_not_planned(tiny: Plan, text: str, message: str) -> None:
+    with pytest.raises(UserError) as raised:
+        one_replicate(tiny, text)
+    assert str(raised.value).startswith(f"--only {text}: {message}")
+
+
+def test_what_a_search_runs_follows_from_it(tiny: Plan) -> None:
+    with pytest.raises(UserError, match="searches for settings"):
+        one_replicate(replace(tiny, search=SimpleNamespace()), "kuramoto@0")  # type: ignore[arg-type]
