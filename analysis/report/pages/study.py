@@ -219,12 +219,16 @@ def _last(state: JournalState, config_id: str, seed: int) -> tuple[str, str]:
 
 def _commands(source: StudySource) -> list[tuple[str, str]]:
     study = f"{source.given} --scale {source.sweep.scale}"
-    arm = source.sweep.arms[0]
+    commands = [("run what is missing", f"phasesweep run {study}")]
+    if source.sweep.search is None:
+        arm = source.sweep.arms[0]
+        again = f"phasesweep run {study} --only {arm.arm}@{arm.seeds[0]}"
+        commands.append(("run one replicate elsewhere", f"PHASESWEEP_RESULTS=elsewhere {again}"))
     return [
-        ("run what is missing", f"phasesweep run {study}"),
-        ("run one replicate again", f"phasesweep run {study} --only {arm.arm}@{arm.seeds[0]}"),
+        *commands,
         ("print the verdicts", f"phasesweep verdicts {study}"),
         ("write this page", f"phasesweep report {study}"),
+        ("write a kit that verifies itself", f"phasesweep kit {study}"),
     ]
 
 

@@ -17,6 +17,7 @@ from analysis.report.tables import rows_for_display
 from analysis.results.arms import summarise
 from analysis.verdicts.judge import judge_all
 from tests.journals import METRIC, journal_events
+from tests.search_journal import search_events
 from tests.unit.analysis.report.pages.html_checks import check_page
 
 MEGABYTE = 1_000_000
@@ -97,6 +98,12 @@ def test_before_anything_has_finished_there_is_still_a_page() -> None:
     text = page_of(merge(started))
     check_page(text, MEGABYTE)
     assert "No result to draw yet." in text
+
+
+def test_a_study_that_searches_has_one_too() -> None:
+    text = page_of(merge(search_events()))
+    check_page(text, MEGABYTE)
+    assert "--only" not in text and "settings of some arms were searched for" in text
 
 
 @pytest.mark.parametrize("name", ["nanogpt_cpu", "resonant_language", "pi_spiral_diagnostics"])
