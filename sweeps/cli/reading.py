@@ -156,7 +156,7 @@ def kit(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="By default among the results.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Of verify: only equality to the last bit holds.")] = False,
 ) -> None:
-    """Write a folder with all that is needed to check results; `kit verify KIT` runs one replicate again."""
+    """Write a folder to check results by; `kit verify` runs the check."""
     from sweeps.cli.evidence import kit, verification
     from sweeps.studies.catalogue import StudyArguments
 
