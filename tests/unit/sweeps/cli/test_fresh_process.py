@@ -37,6 +37,7 @@ ELSEWHERE = {
     "simulate": "as `best`; tests/integration/test_search.py calls it",
     "fetch": "needs a network",
     "report": "draws; tests/unit/sweeps/cli/evidence has it",
+    "kit": "as `report`",
 }
 
 
