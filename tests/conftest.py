@@ -19,6 +19,9 @@ else:
     settings.load_profile("repeatable")
 
 
+SLOW_SECONDS = 1800
+"""After which a slow test hangs."""
+
 COLLECTED = pytest.StashKey[dict[str, bool]]()
 """Of each test that is collected, by node id, whether `make test` runs it; whatever this run has chosen."""
 
@@ -26,6 +29,9 @@ COLLECTED = pytest.StashKey[dict[str, bool]]()
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     left_out = ("slow", "gpu")
+    for item in items:
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.timeout(SLOW_SECONDS))
     config.stash[COLLECTED] = {
         item.nodeid: not any(item.get_closest_marker(name) for name in left_out) for item in items
     }

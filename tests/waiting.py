@@ -8,12 +8,15 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+SECONDS = 600
+"""However busy a machine is, what takes longer hangs."""
 
-def wait_for(condition: Callable[[], Any], what: str, seconds: float = 90) -> None:
-    """Return once `condition` holds; fail after `seconds`."""
-    deadline = time.monotonic() + seconds
+
+def wait_for(condition: Callable[[], Any], what: str) -> None:
+    """Return once `condition` holds; fail after `SECONDS`."""
+    deadline = time.monotonic() + SECONDS
     while not condition():
-        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
         time.sleep(0.05)
 
 

@@ -30,7 +30,7 @@ from trainables.plugins.files import activate, read_plugin
 from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.watchdog import hang_location, read_stack_dump
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.slow
 
 TIMEOUT_SECONDS = 20
 
@@ -105,7 +105,7 @@ def test_a_tpi_model_that_hangs_in_training_ends_its_process_and_says_where(tmp_
         report_timeout_seconds=4.0,
     )
     command = [sys.executable, "-c", WORKER]
-    done = subprocess.run(command, check=False, input=given.to_json(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, input=given.to_json(), capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "started 0\nreport 10\n"), done.stderr
     stacks = read_stack_dump(ReplicateFolder(Path(given.replicate_dir)).stacks)
     assert hang_location(stacks).endswith(STUCK_PLACE)
@@ -182,7 +182,7 @@ def test_a_frozen_process_is_ended_by_the_driver(tmp_path: Path) -> None:
     events = journal_events(tmp_path / "results")
     (pid,) = (e["pid"] for e in events if e["event"] == "started" and e["config_id"] == frozen)
     os.kill(pid, signal.SIGSTOP)
-    out, err = process.communicate(timeout=200)
+    out, err = process.communicate()
     assert process.returncode == 1, out + err
     assert "Traceback" not in out + err
     ends = {e["event"]: e for e in journal_events(tmp_path / "results") if e["event"] in {"finished", "timed_out"}}
@@ -190,4 +190,4 @@ def test_a_frozen_process_is_ended_by_the_driver(tmp_path: Path) -> None:
     assert f"process {pid} on " in ends["timed_out"]["message"]
     assert ends["timed_out"]["message"].endswith(" was frozen; the driver ended it")
     assert not psutil.pid_exists(pid)
-    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=30)
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}")

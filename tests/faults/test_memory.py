@@ -11,7 +11,7 @@ from tests.trial_process import computed, trial_process
 from trainables.worker.assignment import Assignment
 from trainables.worker.memory_limit import SLACK_MIB
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.slow
 
 GREEDY_MAY_USE_MIB = 640
 """More than its process, and far less than its activations."""

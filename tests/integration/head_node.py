@@ -64,7 +64,7 @@ class Head:
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGINT)
         names = {process: process.name() for process in self.processes()}
-        _, alive = psutil.wait_procs(names, timeout=20)
+        _, alive = psutil.wait_procs(names, timeout=60)
         for process in alive:
             process.kill()
         self.process.wait(timeout=20)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -78,7 +79,11 @@ def start(arguments: list[str], folder: Path, **extra: str) -> subprocess.Popen[
 def phasesweep(arguments: list[str], folder: Path, **extra: str) -> subprocess.CompletedProcess[str]:
     """Run the installed command to its end."""
     process = start(arguments, folder, **extra)
-    out, err = process.communicate(timeout=240)
+    try:
+        out, err = process.communicate()
+    finally:
+        if process.poll() is None:  # the test was given up
+            os.killpg(process.pid, signal.SIGKILL)
     return subprocess.CompletedProcess(process.args, process.returncode, out, err)
 
 

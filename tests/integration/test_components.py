@@ -22,7 +22,7 @@ from sweeps.search.proposer import Report, UnknownReplicateError, Withheld
 from tests.integration.studies import write_study
 from tests.memory_tracker import MemoryTracker
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 METRIC = "val/bits_per_char"
 

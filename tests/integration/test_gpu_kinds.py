@@ -17,7 +17,7 @@ from sweeps.run.engine import TUNE_ENVIRONMENT
 from tests.integration.ray_cluster import ray_cluster
 from trainables.config.resources import ResourceConfig
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 KINDS = {"LARGE": (2, 94_000), "SMALL": (2, 24_000)}
 

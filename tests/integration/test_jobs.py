@@ -23,7 +23,7 @@ from tests.integration.head_node import Head, head_node, obeying_ctrl_c
 from tests.integration.studies import PHASESWEEP, journal_events, write_study
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 GUIDE = "on_a_cluster.md"
 KINDS = ("cluster", "cluster, in the checkout", "cluster, after it has stopped")
@@ -44,7 +44,6 @@ def phasesweep(arguments: list[str], folder: Path, environment: dict[str, str]) 
         env=environment,
         capture_output=True,
         text=True,
-        timeout=200,
         check=False,
     )
 
@@ -133,7 +132,7 @@ def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: P
         )
     wait_for(lambda: any(e["event"] == "report" for e in journal_events(tmp_path / "results")), "the first report")
     os.killpg(following.pid, signal.SIGINT)
-    said, _ = following.communicate(timeout=30)
+    said, _ = following.communicate()
     assert following.returncode == 130, said
     assert "8 of 8 replicates to run" in said, "the sweep's own words were not shown"
     assert "Traceback" not in said
@@ -143,13 +142,12 @@ def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: P
     num_reports = len(journal_events(tmp_path / "results"))
     wait_for(lambda: len(journal_events(tmp_path / "results")) > num_reports, "the job to go on")
     elsewhere = {**environment, "RAY_ADDRESS": "http://127.0.0.1:1"}
-    subprocess.run(["bash", "-c", stop[0]], env=elsewhere, check=True, timeout=120, capture_output=True)
+    subprocess.run(["bash", "-c", stop[0]], env=elsewhere, check=True, capture_output=True)
     events = journal_events(tmp_path / "results")
     assert any(event["event"] == "interrupted" for event in events)
     assert not list((tmp_path / "results").rglob("*.lease"))
 
 
-@pytest.mark.timeout(900)
 def test_the_guide_is_true(head: Head, tmp_path: Path) -> None:
     """Its commands, one after another in one terminal; then those for a checkout, in this one."""
     blocks = {kind: [b.text for b in guides.blocks(GUIDE) if b.test == kind] for kind in KINDS}
@@ -162,9 +160,7 @@ def test_the_guide_is_true(head: Head, tmp_path: Path) -> None:
         )
         command = ["bash", "-eu", "-o", "pipefail", "-c", text]
         environment = head.environment(**extra)
-        done = subprocess.run(
-            command, cwd=cwd, env=environment, capture_output=True, text=True, timeout=250, check=False
-        )
+        done = subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

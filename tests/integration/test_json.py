@@ -20,7 +20,7 @@ from sweeps.studies.template import scaffold
 from tests.finished_sweep import ARMS, REPLICATES, STUDY, FinishedSweep
 from tests.verbs import Call, caller
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.ray
 
 COMMANDS: dict[str, tuple[str, ...]] = {
     "studies": (),

@@ -12,7 +12,7 @@ from cluster.connection.session import SessionResources, ray_session
 from tests.ledger import Ask, Death, Job, Ledger
 from tests.simulation import Outcome, cluster_of, contract, gpus_of, mixed_jobs, simulate
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 EIGHT_GPUS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
 JOBS = mixed_jobs(1000, seed=0)

@@ -11,7 +11,7 @@ from analysis.records.journal import read_journal
 from analysis.records.replicates import Replicate
 from tests.integration.studies import journal_events, phasesweep
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 GREEDY = '''\
 """A family whose need no estimate sees: NumPy's memory, as much for each sequence of a micro-batch."""
@@ -85,7 +85,6 @@ def ooms(folder: Path, replicate: Replicate) -> list[dict[str, Any]]:
     return [e for e in events if e["event"] == "oom" and e["config_id"] == replicate.config_id]
 
 
-@pytest.mark.slow
 def test_what_needs_more_than_estimated_fails_alone_and_is_helped(tmp_path: Path) -> None:
     write_appetites(tmp_path, splits=150, grows=150)
     done = phasesweep(["run", "appetites.yaml"], tmp_path)
@@ -107,7 +106,6 @@ def test_what_needs_more_than_estimated_fails_alone_and_is_helped(tmp_path: Path
     assert (arms["modest"].cap_mib, arms["grows"].cap_mib) == (768, 1536)
 
 
-@pytest.mark.slow
 def test_a_greedy_trial_of_two_workers_ends_alone(tmp_path: Path) -> None:
     """Each worker is capped like a trial of one; what may be split is helped, what may not ends as oom."""
     write_appetites(tmp_path, splits=300, grows=300)

@@ -19,7 +19,7 @@ from tests.faults.test_interrupts import left_behind
 from tests.integration.studies import journal_events, phasesweep, start, write_study
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 ENDLESS = 10_000_000
 
@@ -44,11 +44,10 @@ def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start a sweep of two replicates that would run for days, and wait until both run."""
     write_study(tmp_path, seeds=1, steps=ENDLESS)
     with driver(tmp_path) as process:
-        wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work", seconds=180)
+        wait_for(lambda: num_started(tmp_path) == 2, "two replicates at work")
         yield process
 
 
-@pytest.mark.slow
 def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endless: subprocess.Popen[str]) -> None:
     status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
     jsonschema.validate(status, load_schema("status"))
@@ -65,18 +64,17 @@ def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endles
     stopped = json.loads(asked.stdout)
     jsonschema.validate(stopped, load_schema("stop"))
     assert [driver["stopped"] for driver in stopped["drivers"]] == [True]
-    out, err = endless.communicate(timeout=60)
+    out, err = endless.communicate()
     assert endless.returncode == 130, err
     assert "Traceback" not in out + err
     assert "stopped: by `phasesweep stop` of " in out
     assert "2 of 2 replicates are left; continue with: " in out
     last = journal_events(tmp_path / "results")[-1]
     assert last["event"] == "interrupted" and last["reason"].startswith("by `phasesweep stop`")
-    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=20)
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}")
     assert not {path.name for path in (tmp_path / "results/tiny/laptop/leases").iterdir()} - {"lock"}
 
 
-@pytest.mark.slow
 def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2)
     first = phasesweep(["run", "tiny.yaml", "--max-trials", "1"], tmp_path)
@@ -92,7 +90,6 @@ def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
     assert "stopped: --max-hours 0.006 reached\n4 of 4 replicates are left" in timed.stdout
 
 
-@pytest.mark.slow
 def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(
     tmp_path: Path, endless: subprocess.Popen[str]
 ) -> None:
@@ -103,9 +100,9 @@ def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(
         assert any("waiting for 2 replicates of another driver" in line for line in said), second.communicate()
         assert second.poll() is None and num_started(tmp_path) == 2
         endless.kill()
-        wait_for(lambda: num_started(tmp_path) == 4, "both replicates at work again", seconds=180)
+        wait_for(lambda: num_started(tmp_path) == 4, "both replicates at work again")
         second.send_signal(signal.SIGINT)
-        out, err = second.communicate(timeout=120)
+        out, err = second.communicate()
     assert second.returncode == 130, out + err
     assert "2 of 2 replicates are left; continue with: " in out
     starts = [event for event in journal_events(tmp_path / "results") if event["event"] == "started"]
@@ -113,7 +110,6 @@ def test_a_driver_with_nothing_left_waits_and_takes_over_from_one_that_dies(
     assert set(by_driver.values()) == {1} and len({sweep_id for sweep_id, _ in by_driver}) == 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("process", "says"), [("raylet", "Ray's process on this machine (raylet)"), ("gcs_server", "Ray's head at")]
 )
@@ -122,7 +118,7 @@ def test_the_death_of_ray_is_told_and_nothing_is_lost(
 ) -> None:
     (victim,) = [c for c in psutil.Process(endless.pid).children(recursive=True) if c.name() == process]
     victim.kill()
-    out, err = endless.communicate(timeout=150)
+    out, err = endless.communicate()
     assert endless.returncode == 130, out + err
     assert f"stopped: the run failed: {says}" in out
     assert "continue with: " in out
@@ -131,4 +127,4 @@ def test_the_death_of_ray_is_told_and_nothing_is_lost(
     status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
     assert status["num_missing"] == 2
     assert status["drivers"] == status["stale_leases"] == []
-    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}", seconds=60)
+    wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}")

@@ -318,7 +318,6 @@ def test_a_family_from_outside_has_its_space_its_contract_and_its_probes_in_ever
 
 
 @pytest.mark.ray
-@pytest.mark.timeout(500)
 @pytest.mark.slow
 def test_it_runs_on_workers_and_an_edit_runs_anew(call: Call, tmp_path: Path) -> None:
     for name in ("my_family.py", "my_study.yaml"):

@@ -17,7 +17,7 @@ from tests.integration.studies import write_study
 from trainables.training.checkpoints import read_state
 from trainables.worker.replicate_folder import ReplicateFolder
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 class Impatient(FixedProposer):

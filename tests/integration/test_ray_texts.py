@@ -19,7 +19,7 @@ from cluster.connection.session import STARTUP_TIMEOUT_MESSAGE
 from sweeps.run.engine import is_node_lost
 from tests.integration.ray_cluster import ray_cluster
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 
 @ray.remote(num_cpus=1, resources={"elsewhere": 1})
@@ -61,7 +61,7 @@ def cluster() -> Iterator[Cluster]:
 def last_words_of(work: Any) -> str:
     """Return what Ray says of the actor that was at `work` when it died, as Tune gets it of a trial."""
     with pytest.raises(RayActorError) as death:
-        ray.get(work, timeout=300)
+        ray.get(work, timeout=600)
     return str(death.value)
 
 
@@ -69,7 +69,7 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     node = cluster.add_node(num_cpus=1, resources={"elsewhere": 1})
     ray.init(address=cluster.address, log_to_driver=False)
     actor = Elsewhere.remote()
-    assert ray.get(actor.answer.remote(), timeout=120) == 1
+    assert ray.get(actor.answer.remote(), timeout=600) == 1
     work = actor.work.remote()
     time.sleep(2)
     cluster.remove_node(node, allow_graceful=False)
@@ -81,7 +81,7 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     assert "its node has died" in words and is_node_lost(words), words
 
     owner = Owner.remote()
-    owned = ray.get(owner.start.remote(), timeout=120)
+    owned = ray.get(owner.start.remote(), timeout=600)
     work = owned.work.remote()
     time.sleep(2)
     ray.kill(owner)
@@ -89,7 +89,7 @@ def test_a_lost_machine_and_a_lost_owner_are_recognised(cluster: Cluster) -> Non
     assert is_node_lost(words), words
 
     killed = Owned.remote()
-    pid = ray.get(killed.answer.remote(), timeout=120)
+    pid = ray.get(killed.answer.remote(), timeout=600)
     work = killed.work.remote()
     time.sleep(2)
     os.kill(pid, signal.SIGKILL)
@@ -122,7 +122,5 @@ finally:
 
 
 def test_a_session_that_starts_too_slowly_is_recognised() -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", SLOW_START], capture_output=True, text=True, check=False, timeout=500
-    )
+    done = subprocess.run([sys.executable, "-c", SLOW_START], capture_output=True, text=True, check=False)
     assert STARTUP_TIMEOUT_MESSAGE in done.stdout, done.stdout + done.stderr

@@ -14,7 +14,7 @@ from sweeps.cli.schemas.generate import load_schema
 from tests.integration.studies import phasesweep, start
 from trainables.training.checkpoints import read_state
 
-pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.ray]
 
 STUDY = ("quickstart_search", "--scale", "smoke")
 

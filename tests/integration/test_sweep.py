@@ -18,7 +18,7 @@ from tests.integration.studies import MEASURING, journal_events, phasesweep, sta
 from tests.verbs import Call, caller
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +91,6 @@ def test_run_again_runs_nothing_and_says_the_same(finished: FinishedSweep, folde
     assert len(first) == len(second) > len(ARMS) + 2
     assert first[:-2] == second[:-2], "all but where the results are and how this program was called"
     assert Counter(event["event"] for event in journal_events(folder / "results"))["finished"] == REPLICATES
-
-
-@pytest.mark.parametrize("verb", ["plan", "results"])
-def test_json_is_json_and_as_the_schema_says(call: Call, verb: str) -> None:
-    done = call(verb, *STUDY, "--json")
-    assert done.code == 0, done.err
-    done.json(verb)
 
 
 def test_status_counts(call: Call) -> None:
@@ -215,7 +208,7 @@ def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> No
         wait_for(lambda: not any(map(is_at_work, of_first)), "the end of the first driver's trials")
         taken = keys("started")[sweep_of_first]
         gate.touch()
-        out, err = second.communicate(timeout=200)
+        out, err = second.communicate()
     finally:
         kill_what_is_left(tmp_path, second)
     assert second.returncode == 0, out + err

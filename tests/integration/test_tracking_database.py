@@ -73,7 +73,7 @@ def test_the_schema_is_made_once_and_quietly_by_two_at_a_time(tmp_path: Path) ->
     code = "import sys; from sweeps.tracking.mlflow_store import open_client; open_client(sys.argv[1])"
     command = [sys.executable, "-c", code, default_tracking_uri(tmp_path / "results")]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) for _ in range(2)]
-    said = [process.communicate(timeout=100)[0] for process in processes]
+    said = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0]
     assert said == [b"", b""]
     assert contents(tmp_path / "results" / "mlflow.db") == {}
@@ -85,7 +85,7 @@ def half_made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with what MLflow leaves in a database whose making is cut off, as `<statement>.db`."""
     folder = tmp_path_factory.mktemp("half_made")
     words = [str(folder / "whole.db"), *map(str, STATEMENTS)]
-    done = subprocess.run([sys.executable, "-c", MADE_BY_MLFLOW_ALONE, *words], check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", MADE_BY_MLFLOW_ALONE, *words], check=False)
     assert done.returncode == -signal.SIGKILL
     return folder
 
@@ -136,7 +136,7 @@ def test_somebody_elses_database_stays_where_it_is(tmp_path: Path) -> None:
 
 def test_a_kill_while_the_schema_is_made_leaves_no_database(tmp_path: Path) -> None:
     uri = default_tracking_uri(tmp_path)
-    done = subprocess.run([sys.executable, "-c", KILLED_BEFORE_A_STATEMENT, uri], check=False, timeout=100)
+    done = subprocess.run([sys.executable, "-c", KILLED_BEFORE_A_STATEMENT, uri], check=False)
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "mlflow.db").exists()
     assert len(projected(tmp_path)) == 13
@@ -162,7 +162,6 @@ def test_a_disk_without_room_for_the_schema_ends_with_a_sentence_and_leaves_no_d
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=100,
         preexec_fn=no_room,
     )
     assert done.stdout.count("\n") == 1

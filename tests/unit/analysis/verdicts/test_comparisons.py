@@ -162,7 +162,6 @@ def shares(one: Claim, means: Mapping[str, float], draws: int = 150) -> dict[str
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
 def test_false_claims_are_seldom_supported_and_true_ones_seldom_refuted() -> None:
     """Three standard errors of a share of 150 at .025 are .038, at .05 .053."""
     one = claim("superiority", arm="a", against="b", controls="c", published_effect=-0.1)

@@ -157,6 +157,6 @@ def test_ctrl_c_ends_following_without_a_word(results: ResultsFolder, tmp_path: 
         assert process.stdout is not None
         lines = [process.stdout.readline() for _ in TRACEBACK.splitlines()]
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate()
     assert "".join(lines) == TRACEBACK, err
     assert (process.returncode, out, err) == (0, "", "")

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.integration.studies import write_study
+from tests.sizes import unmeasured
 from tests.verbs import caller
+
+
+@pytest.fixture(autouse=True)
+def without_sizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with unmeasured(tmp_path_factory.mktemp("cache")):
+        yield
 
 
 def lines_of(

@@ -163,7 +163,6 @@ def _without_what_trains(code: str, folder: Path, given: str = "") -> subprocess
         capture_output=True,
         text=True,
         check=False,
-        timeout=300,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import ASSUMED_FLOPS_PER_CORE
 from sweeps.studies.resolve import load_study
 from tests.integration.studies import write_study
+from tests.sizes import unmeasured
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -94,15 +96,12 @@ def test_arms_of_one_shape_are_sized_once_and_then_remembered(
 
 
 @pytest.fixture
-def unmeasured(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Let every trial take 30 MiB, and no other process know of it."""
-    parts = dict.fromkeys(("gradients", "optimizer", "activations", "workspace", "context"), 5.0)
-    taken = MemoryEstimate(parameters_mib=5.0, **{f"{part}_mib": mib for part, mib in parts.items()})
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(memory_sizes, "estimate", lambda *_, **__: taken)
+def without_sizes(tmp_path: Path) -> Iterator[None]:
+    with unmeasured(tmp_path):
+        yield
 
 
-@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.usefixtures("without_sizes")
 def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
     made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
     before, basis = made.forecast_seconds()
@@ -117,7 +116,7 @@ def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
     assert after == pytest.approx(10 * before, rel=0.02)
 
 
-@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.usefixtures("without_sizes")
 def test_frozen_weights_cost_time_too() -> None:
     """A language model of 128 million weights is not free because one layer before it is all that is trained."""
     made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
@@ -128,7 +127,7 @@ def test_frozen_weights_cost_time_too() -> None:
     assert seconds - made.core_seconds() == pytest.approx(expected, rel=0.01)
 
 
-@pytest.mark.usefixtures("unmeasured")
+@pytest.mark.usefixtures("without_sizes")
 def test_a_forecast_knows_the_length_of_drawn_examples() -> None:
     made = build_plan(load_study("resonant_needle", "smoke"), local_inventory(), None)
     assert {planned.context_length for planned in made.arms} == {4 * 8 + 1 + 2}

@@ -35,6 +35,7 @@ from sweeps.studies.resolve import load_study
 from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
 from tests.integration.studies import STUDY
 from tests.journals import METRIC, declared_metrics, journal_events, sweep_event
+from tests.sizes import unmeasured
 
 CLAIM = {
     "statement": "coupling helps",
@@ -65,8 +66,9 @@ def plan_of(name: str, scale: str = "smoke") -> Plan:
 
 
 @pytest.fixture(scope="module")
-def phase_b() -> Plan:
-    return plan_of("kuramoto_phase_b")
+def phase_b(tmp_path_factory: pytest.TempPathFactory) -> Plan:
+    with unmeasured(tmp_path_factory.mktemp("cache")):
+        return plan_of("kuramoto_phase_b")
 
 
 def test_a_claim_is_read_with_its_arms(tmp_path: Path) -> None:

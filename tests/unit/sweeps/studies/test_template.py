@@ -11,6 +11,7 @@ from sweeps.fields import SCALES
 from sweeps.studies.catalogue import find, library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.template import scaffold
+from tests.sizes import unmeasured
 from tests.verbs import Call, caller
 from trainables.architectures.base.parameters import count_parameters
 from trainables.registry import ARCHITECTURES, TASKS
@@ -85,15 +86,16 @@ def test_a_copy_of_a_library_study_differs_in_its_name_alone(call: Call, tmp_pat
         assert changed == [(f"study: {source}", f"study: {copied.stem}")]
 
 
-def test_it_plans_at_smoke_scale_and_says_how(call: Call) -> None:
+def test_it_plans_at_smoke_scale_and_says_how(call: Call, tmp_path: Path) -> None:
     out = call("new", "mine").out
     assert out == (
         "mine.yaml: 2 arms (baseline, kuramoto), scales smoke, laptop, gpu, paper\n"
         "next: phasesweep plan mine.yaml --scale smoke\n"
     )
-    plan = call("plan", "mine.yaml", "--scale", "smoke", "--json").json("plan")
+    with unmeasured(tmp_path / "cache"):
+        plan = call("plan", "mine.yaml", "--scale", "smoke", "--json").json("plan")
+        text = call("plan", "mine.yaml", "--scale", "smoke").out
     assert plan["num_replicates"] == 4
-    text = call("plan", "mine.yaml", "--scale", "smoke").out
     assert "disk: at most " in text and "for 4 replicates" in text
 
 

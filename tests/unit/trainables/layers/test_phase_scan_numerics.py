@@ -151,7 +151,6 @@ def test_equal_bits_from_run_to_run(shape: tuple[int, ...]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of PyTorch's compiler about itself
 @pytest.mark.parametrize(("shape", "window"), [((), None), ((2, 100, 3), 7)])
 def test_compiles_into_one_graph(shape: tuple[int, ...], window: int | None) -> None:

@@ -256,7 +256,6 @@ def outcomes(large: Path) -> list[Outcome]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(1200)  # the first one measures all
 @pytest.mark.parametrize("weights", WEIGHTS, ids=str)
 def test_the_estimate_is_near_what_a_real_process_grows_by(
     weights: tuple[str, str, int], outcomes: list[Outcome]
