@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import string
 from random import Random
 
 import numpy as np
-from scipy.special import zeta
 
 from trainables.tasks.ruler.samples import Generator, Sample
 
 NUM_ASKED = 3
-EXPONENT = 2.0
+_SUM_OF_SHARES = math.pi**2 / 6
+"""Of 1 / rank² over all ranks."""
 _LETTERS = 6
 _TOKENS_A_CODE = 50
 """Tokens of a prompt for each different word."""
@@ -77,7 +78,7 @@ class FrequentCodes(Generator):
 
     def _text(self, codes: list[str], size: int) -> Sample:
         rank = np.arange(1, len(codes) + 1)
-        counts = (size * rank**-EXPONENT / zeta(EXPONENT)).astype(int)
+        counts = (size * rank**-2.0 / _SUM_OF_SHARES).astype(int)
         words = [code for code, count in zip(codes, counts, strict=True) for _ in range(count)]
         Random(self.seed).shuffle(words)
         return Sample(_INPUT.format(context=" ".join(words)), _PREFIX, tuple(codes[1 : 1 + NUM_ASKED]))
