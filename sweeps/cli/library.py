@@ -29,7 +29,7 @@ from sweeps.studies.catalogue import StudyArguments, StudyHead, find, installed_
 from sweeps.studies.yaml_file import YamlSource
 
 if TYPE_CHECKING:
-    from sweeps.cli.schemas.types import Space, SpaceDimension, StudyRow
+    from sweeps.cli.schemas.library import Space, SpaceDimension, StudyRow
     from sweeps.studies.study import Study
 
 

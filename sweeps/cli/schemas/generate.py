@@ -85,6 +85,7 @@ def _described_types() -> Iterator[type]:
     from sweeps.campaigns import state as campaign
     from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import diagnosis as json_diagnosis
+    from sweeps.cli.schemas import library as json_library
     from sweeps.cli.schemas import planning as json_planning
     from sweeps.cli.schemas import searching as json_searching
     from sweeps.cli.schemas import types as json_types
@@ -101,6 +102,7 @@ def _described_types() -> Iterator[type]:
         campaign,
         json_curves,
         json_diagnosis,
+        json_library,
         json_planning,
         json_searching,
         json_types,
