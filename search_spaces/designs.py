@@ -133,6 +133,39 @@ def points(
     return _BY_NAME[design](levels)
 
 
+MOST_FOR_RESOLUTION_5 = 6
+"""Components; with more, a fraction of resolution 5 has 64 points and more."""
+
+
+def ablation_resolution(design: Design, num_components: int, resolution: int | None = None) -> int | None:
+    """Return the resolution of an ablation: that given or, of a fraction, 5 for up to six components, else 4."""
+    if design != "fractional" or resolution is not None:
+        return resolution
+    return 5 if num_components <= MOST_FOR_RESOLUTION_5 else 4
+
+
+def ablation(
+    design: Design, components: Sequence[str], *, resolution: int | None = None, at_most: int | None = None
+) -> list[tuple[str, ...]]:
+    """Return which of the components each point of an ablation has; what begins with the whole has all first.
+
+    Args:
+        design: One of `DESIGNS` for components; of `fractional` and `pairs`, the baseline is the whole.
+        components: Their names.
+        resolution: Of a fraction; None: that of `ablation_resolution`.
+        at_most: Largest number of points; None: no limit.
+
+    Raises:
+        ValueError: As `points`.
+    """
+    is_around_whole = design in {"fractional", "pairs"}
+    switches = dict.fromkeys(components, (True, False) if is_around_whole else (False, True))
+    found = points(
+        design, switches, resolution=ablation_resolution(design, len(components), resolution), at_most=at_most
+    )
+    return [tuple(name for name in components if point[name]) for point in found]
+
+
 _EXACT = 10**9
 """Counts below this are printed exactly."""
 

@@ -64,11 +64,11 @@ def check_scale(scale: str) -> Scale:
     raise UserError(f"unknown scale '{scale}'; {nearest(scale, SCALES)}")
 
 
-SEARCH_SECTIONS = ("space", "search", "scheduler", "confirm")
-"""Sections of a study about a search."""
+OTHER_SECTIONS = ("space", "search", "scheduler", "confirm", "ablation")
+"""Sections of a study beside its arms: about a search, and about an ablation."""
 
-Target = Literal["base", "arm", "study", "search"]
-"""What an override changes: fields of all arms, of one arm, of the study around the arms, or of its search."""
+Target = Literal["base", "arm", "study", "section"]
+"""What an override changes: fields of all arms, of one arm, of the study around the arms, or of another section."""
 
 
 def target_of(key: str) -> Target:
@@ -84,9 +84,9 @@ def target_of(key: str) -> Target:
         return "arm"
     if key == "seeds" or (head == "resources" and len(rest) == 1):
         return "study"
-    if head in SEARCH_SECTIONS and rest:
-        return "search"
-    valid = [*(f"{name}.<field>" for name in (*SECTIONS, *SEARCH_SECTIONS)), "seeds", "resources.<field>"]
+    if head in OTHER_SECTIONS and rest:
+        return "section"
+    valid = [*(f"{name}.<field>" for name in (*SECTIONS, *OTHER_SECTIONS)), "seeds", "resources.<field>"]
     raise UserError(f"--set {key}: no such key; known: {', '.join(valid)}, arms.<arm>.<section>.<field>")
 
 

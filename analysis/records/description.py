@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from analysis.claims.claim import Claim, ClaimError
+from analysis.records.ablation import AblationInfo
 from analysis.records.probes_of_format_1 import PROBES
 from analysis.records.searching import SearchInfo
 
@@ -121,6 +122,8 @@ class SweepInfo:
     format_version: int = FORMAT_VERSION
     search: SearchInfo | None = None
     """How the settings of arms are searched for; None: they are as declared."""
+    ablation: AblationInfo | None = None
+    """Which of the arms lack which components of another one; None: there is no ablation."""
     candidates: tuple[ArmInfo, ...] = ()
     """Configurations that the search has proposed; not in the first line, since they are born later."""
 
@@ -193,6 +196,8 @@ class SweepInfo:
             external = fields.get("external", ())
             if fields.get("search") is not None:
                 fields["search"] = SearchInfo.from_mapping(fields["search"])
+            if fields.get("ablation") is not None:
+                fields["ablation"] = AblationInfo.from_mapping(fields["ablation"])
             fields["external"] = tuple(ExternalInfo(**{**e, "values": tuple(e["values"])}) for e in external)
             return cls(**fields)
         except (KeyError, TypeError, ClaimError) as error:

@@ -11,15 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.plotting import (
-    BLUE,
-    FAINT,
     GREY,
     INK,
-    STRIPE,
-    VERMILLION,
-    WIDTH_INCHES,
+    colour_of,
+    draw_estimate,
     headline,
+    name_sides,
+    row_canvas,
     save,
+    side_text,
     style,
     write_csv,
 )
@@ -30,14 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_COLOURS = {"better": BLUE, "worse": VERMILLION, "higher": BLUE, "lower": VERMILLION, "baseline": INK}
 _SHORT_CONCLUSIONS = {"not separable at this n": "not separable"}
-_SIDES = {
-    "minimise": ("← better", "worse →"),
-    "maximise": ("← worse", "better →"),
-    "none": ("← lower", "higher →"),
-}
-_CHARACTER_INCHES = 0.076  # mean advance of DejaVu Sans at 9.5 points
 
 
 def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
@@ -64,17 +57,17 @@ def forest_figure(table: ResultTable, title: str | None = None) -> Figure:
     rows = _compared_rows(table)
     factor, unit = (100.0, " (%)") if table.delta_kind == "relative" else (1.0, f" ({table.unit})")
     with style():
-        figure, axes = _canvas(rows, side_text_inches=2.4)
+        figure, axes = row_canvas([row.arm for row in rows], side_text_inches=2.4)
         axes.axvline(0, color=INK, linewidth=0.9, zorder=1)
         for height, row in enumerate(rows):
             low, high = _scaled(row.delta_ci_low, factor), _scaled(row.delta_ci_high, factor)
             estimate = (_scaled(row.delta, factor), low, high)
-            _estimate(axes, height, row, estimate, [factor * d for d in row.differences.values()])
+            draw_estimate(axes, height, row.reading, estimate, [factor * d for d in row.differences.values()])
             text = f"{format_delta(row, table)}\n{_arm_note(row)}"
-            _side_text(axes, height, text, _colour(row))
+            side_text(axes, height, text, colour_of(row.reading))
         headline(figure, title or table.title, f"difference to {_baseline_name(table)}, {_basis(table)}")
         axes.set_xlabel(f"Δ {table.metric}{unit}")
-        _name_sides(axes, *_SIDES[table.direction])
+        name_sides(axes, table.direction)
     return figure
 
 
@@ -110,11 +103,11 @@ def arms_figure(table: ResultTable, title: str | None = None) -> Figure:
     if table.chance is not None:
         references["chance"] = table.chance
     with style():
-        figure, axes = _canvas(rows, side_text_inches=2.3)
+        figure, axes = row_canvas([row.arm for row in rows], side_text_inches=2.3)
         decimals = decimals_for(table)
         for height, row in enumerate(rows):
-            _estimate(axes, height, row, (row.mean, row.ci_low, row.ci_high), list(row.values.values()))
-            _side_text(axes, height, _mean_text(row, decimals), _colour(row))
+            draw_estimate(axes, height, row.reading, (row.mean, row.ci_low, row.ci_high), list(row.values.values()))
+            side_text(axes, height, _mean_text(row, decimals), colour_of(row.reading))
         outside = _reference_lines(axes, references, values, decimals)
         headline(figure, title or table.title, f"mean over seeds, {_basis(table)}")
         better = {"minimise": " ← better", "maximise": " better →", "none": ""}[table.direction]
@@ -141,48 +134,6 @@ def _arms_records(rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
             yield (*estimate, seed, value)
 
 
-def _canvas(rows: Sequence[ResultRow], *, side_text_inches: float) -> tuple[Figure, Axes]:
-    from matplotlib.figure import Figure
-
-    row_inches, top, bottom = 0.44, 0.80, 0.80
-    left = min(2.6, 0.25 + _CHARACTER_INCHES * max(len(row.arm) for row in rows))
-    height = top + bottom + row_inches * len(rows)
-    figure = Figure(figsize=(WIDTH_INCHES, height))
-    axes = figure.add_axes(
-        (
-            left / WIDTH_INCHES,
-            bottom / height,
-            (WIDTH_INCHES - left - side_text_inches) / WIDTH_INCHES,
-            row_inches * len(rows) / height,
-        )
-    )
-    axes.set_ylim(len(rows) - 0.5, -0.5)  # the first row on top
-    axes.set_yticks(range(len(rows)), [row.arm for row in rows])
-    axes.tick_params(axis="y", length=0)
-    axes.grid(axis="x", color=FAINT, linewidth=0.6)
-    for height_of_row in range(0, len(rows), 2):
-        axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color=STRIPE, linewidth=0, zorder=0)
-    return figure, axes
-
-
-def _estimate(
-    axes: Axes,
-    height: float,
-    row: ResultRow,
-    estimate: tuple[float | None, float | None, float | None],
-    points: Sequence[float],
-) -> None:
-    """Draw one row: the mean with its interval (`estimate`: mean, low, high) above, the seeds below."""
-    colour, (centre, low, high) = _colour(row), estimate
-    axes.plot(points, [height + 0.22] * len(points), "o", color=colour, alpha=0.55, markersize=4, mew=0, zorder=3)
-    if low is not None and high is not None:
-        axes.plot([low, high], [height - 0.1] * 2, color=colour, linewidth=2.2, zorder=4)
-    if centre is not None:
-        hollow = row.reading in {"failures", "pruned", "incomplete"}
-        face = "white" if hollow else colour
-        axes.plot([centre], [height - 0.1], "D", color=colour, mfc=face, markersize=6.5, mew=1.5, zorder=5)
-
-
 def _reference_lines(axes: Axes, references: dict[str, float], values: Sequence[float], decimals: int) -> str:
     """Draw the references near the arms; return a line naming the others, empty if there is none."""
     low, high = min(values), max(values)
@@ -204,35 +155,6 @@ def _reference_lines(axes: Axes, references: dict[str, float], values: Sequence[
         else:
             outside.append(f"{name} {format_number(value, decimals)}")
     return f"outside this range: {', '.join(outside)}" if outside else ""
-
-
-def _name_sides(axes: Axes, left: str, right: str) -> None:
-    for text, alignment, shift in ((left, "right", -6), (right, "left", 6)):
-        axes.annotate(
-            text,
-            (0, 1),
-            xycoords=("data", "axes fraction"),
-            xytext=(shift, 4),
-            textcoords="offset points",
-            ha=alignment,
-            fontsize=8.5,
-            color=INK,
-        )
-
-
-def _side_text(axes: Axes, height: float, text: str, colour: str) -> None:
-    axes.annotate(
-        text,
-        (1, height),
-        xycoords=("axes fraction", "data"),
-        xytext=(10, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8.5,
-        color=colour,
-        linespacing=1.35,
-        annotation_clip=False,
-    )
 
 
 def _mean_text(row: ResultRow, decimals: int) -> str:
@@ -259,10 +181,6 @@ def _basis(table: ResultTable) -> str:
 
 def _baseline_name(table: ResultTable) -> str:
     return table.baseline.arm if table.baseline else "the baseline"
-
-
-def _colour(row: ResultRow) -> str:
-    return _COLOURS.get(row.reading, GREY)
 
 
 def _scaled(value: float | None, factor: float) -> float | None:

@@ -27,6 +27,14 @@ BLUE, VERMILLION, GREY, INK, FAINT = "#0072B2", "#D55E00", "#6E6E6E", "#222222",
 STRIPE = "#F6F6F6"
 """Ground of every other row."""
 
+_COLOURS = {"better": BLUE, "worse": VERMILLION, "higher": BLUE, "lower": VERMILLION, "baseline": INK}
+_SIDES = {
+    "minimise": ("← better", "worse →"),
+    "maximise": ("← worse", "better →"),
+    "none": ("← lower", "higher →"),
+}
+_CHARACTER_INCHES = 0.076  # mean advance of DejaVu Sans at 9.5 points
+
 
 @contextmanager
 def style() -> Iterator[None]:
@@ -76,6 +84,86 @@ def grid_of_panels(count: int) -> tuple[Figure, list[Axes]]:
     for above_gap in panels[max(0, count - columns) : count]:
         above_gap.tick_params(labelbottom=True)
     return figure, panels[:count]
+
+
+def row_canvas(names: Sequence[str], *, side_text_inches: float) -> tuple[Figure, Axes]:
+    """Return a figure with a row for each name, the first on top, and space for text on the right."""
+    from matplotlib.figure import Figure
+
+    row_inches, top, bottom = 0.44, 0.80, 0.80
+    left = min(2.6, 0.25 + _CHARACTER_INCHES * max(map(len, names)))
+    height = top + bottom + row_inches * len(names)
+    figure = Figure(figsize=(WIDTH_INCHES, height))
+    axes = figure.add_axes(
+        (
+            left / WIDTH_INCHES,
+            bottom / height,
+            (WIDTH_INCHES - left - side_text_inches) / WIDTH_INCHES,
+            row_inches * len(names) / height,
+        )
+    )
+    axes.set_ylim(len(names) - 0.5, -0.5)  # the first row on top
+    axes.set_yticks(range(len(names)), names)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(axis="x", color=FAINT, linewidth=0.6)
+    for height_of_row in range(0, len(names), 2):
+        axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color=STRIPE, linewidth=0, zorder=0)
+    return figure, axes
+
+
+def draw_estimate(
+    axes: Axes,
+    height: float,
+    reading: str,
+    estimate: tuple[float | None, float | None, float | None],
+    points: Sequence[float],
+) -> None:
+    """Draw one row: the value with its interval (`estimate`: value, low, high) above, the seeds below."""
+    colour, (centre, low, high) = colour_of(reading), estimate
+    axes.plot(points, [height + 0.22] * len(points), "o", color=colour, alpha=0.55, markersize=4, mew=0, zorder=3)
+    if low is not None and high is not None:
+        axes.plot([low, high], [height - 0.1] * 2, color=colour, linewidth=2.2, zorder=4)
+    if centre is not None:
+        hollow = reading in {"failures", "pruned", "incomplete"}
+        face = "white" if hollow else colour
+        axes.plot([centre], [height - 0.1], "D", color=colour, mfc=face, markersize=6.5, mew=1.5, zorder=5)
+
+
+def name_sides(axes: Axes, direction: str) -> None:
+    """Write above the axes which side of 0 is better."""
+    left, right = _SIDES[direction]
+    for text, alignment, shift in ((left, "right", -6), (right, "left", 6)):
+        axes.annotate(
+            text,
+            (0, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(shift, 4),
+            textcoords="offset points",
+            ha=alignment,
+            fontsize=8.5,
+            color=INK,
+        )
+
+
+def side_text(axes: Axes, height: float, text: str, colour: str) -> None:
+    """Write beside a row."""
+    axes.annotate(
+        text,
+        (1, height),
+        xycoords=("axes fraction", "data"),
+        xytext=(10, 0),
+        textcoords="offset points",
+        va="center",
+        fontsize=8.5,
+        color=colour,
+        linespacing=1.35,
+        annotation_clip=False,
+    )
+
+
+def colour_of(reading: str) -> str:
+    """Return the colour of a conclusion."""
+    return _COLOURS.get(reading, GREY)
 
 
 def headline(figure: Figure, title: str, subtitle: str) -> None:

@@ -22,6 +22,8 @@ or, as NAME[METRIC], for another one. Kinds of blocks:
     provenance  one line: how many runs, how they ended, their cost, and the software versions
     terminal    the table as `phasesweep results` prints it
     verdicts    what the results say of the claims that the journal describes
+    ablation    the effects of an ablation, as Markdown
+    effects     a forest plot of them
     probes      leak, order parameters with their nulls, and coupling of every arm
     beside      studies with the same arms in one table: <!-- beside: NAME + OTHER -->
 
@@ -42,6 +44,7 @@ from pathlib import Path
 from analysis.records.compact import compact_journal
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import JournalState, read_journal
+from analysis.report.ablations import ablation_markdown, effects_of_journal
 from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
 from analysis.report.positions import by_band, by_cell
@@ -114,9 +117,11 @@ def _render_curves(block: Block) -> str:
     return block.image("curves", f"{metric} over training", lambda path: learning_curves(block.state, metric, path))
 
 
-def _of_positions(kind: str, draw: Callable[[JournalState, str | None, Path], object]) -> Callable[[Block], str]:
+def _drawn(
+    kind: str, what: str, draw: Callable[[JournalState, str | None, Path], object]
+) -> Callable[[Block], str]:
     def rendered(block: Block) -> str:
-        description = f"{block.metric or block.sweep().primary_metric} by position"
+        description = f"{block.metric or block.sweep().primary_metric}{what}"
         return block.image(kind, description, lambda path: draw(block.state, block.metric, path))
 
     return rendered
@@ -139,12 +144,14 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "figure": _of_one(_render_forest),
     "arms": _of_one(_render_arms),
     "curves": _of_one(_render_curves),
-    "bands": _of_one(_of_positions("bands", by_band)),
-    "cells": _of_one(_of_positions("cells", by_cell)),
+    "bands": _of_one(_drawn("bands", " by position", by_band)),
+    "cells": _of_one(_drawn("cells", " by position", by_cell)),
     "steps": _of_one(lambda block: steps_markdown(block.state, block.metric)),
     "provenance": _of_one(lambda block: f"{provenance_line(block.state)}\n"),
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
     "verdicts": _of_one(lambda block: verdicts_markdown(block.state)),
+    "ablation": _of_one(lambda block: ablation_markdown(block.state, block.metric)),
+    "effects": _of_one(_drawn("effects", ": effects of the components", effects_of_journal)),
     "probes": _of_one(lambda block: probes_markdown(block.state)),
     "beside": lambda blocks: render_side_by_side([block.table() for block in blocks]),
 }

@@ -190,11 +190,12 @@ def conclude(
     elif p_adjusted >= SIGNIFICANCE_LEVEL or comparison.is_contradictory:
         conclusion = "not separable at this n"
     else:
-        conclusion = _side(comparison.difference > 0, spec.metric.direction)
+        conclusion = side(comparison.difference > 0, spec.metric.direction)
     return conclusion
 
 
-def _side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Conclusion:
+def side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Conclusion:
+    """Return what a difference of this sign means."""
     if direction == "none":
         return "higher" if higher else "lower"
     return "better" if higher == (direction == "maximise") else "worse"

@@ -127,7 +127,7 @@ def paired_comparison(
     identical = a.size >= 2 and bool(np.all(a == b)) and not (scale.is_coarse and is_constant(a))
     untestable = a.size < 2 or is_constant(a - b, np.concatenate([a, b]))
     with _overflowing():
-        test = None if untestable else _TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)
+        test = None if untestable else TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)
     p = 1.0 if identical else None
     correlation = _correlation(a, b)
     difference = scale.difference(treatment, baseline)
@@ -250,7 +250,7 @@ def _correlation(a: np.ndarray, b: np.ndarray) -> float | None:
         return _finite(np.corrcoef(a, b)[0, 1])
 
 
-class _TTest(NamedTuple):
+class TTest(NamedTuple):
     """A t-test of a difference against 0.
 
     Computed from the t-distribution's two functions instead of `scipy.stats`, whose result objects take 3 ms a
@@ -275,11 +275,11 @@ class _TTest(NamedTuple):
         return self.difference - reach, self.difference + reach
 
 
-def _welch(a: np.ndarray, b: np.ndarray) -> _TTest:
+def _welch(a: np.ndarray, b: np.ndarray) -> TTest:
     """Return Welch's test, with Satterthwaite's degrees of freedom."""
     share_a, share_b = (_standard_error(y) ** 2 for y in (a, b))
     df = (share_a + share_b) ** 2 / (share_a**2 / (a.size - 1) + share_b**2 / (b.size - 1))
-    return _TTest(float(a.mean() - b.mean()), math.sqrt(share_a + share_b), df)
+    return TTest(float(a.mean() - b.mean()), math.sqrt(share_a + share_b), df)
 
 
 def _t_quantile(confidence: float, df: float) -> float:
@@ -303,7 +303,7 @@ class _Joint(NamedTuple):
 
 
 def _test_interval(
-    test: _TTest, joint: _Joint, method: TestName, scale: Transform, difference: float
+    test: TTest, joint: _Joint, method: TestName, scale: Transform, difference: float
 ) -> Interval | None:
     quantile = _t_quantile(joint.confidence, test.df)
     with _overflowing():

@@ -18,7 +18,7 @@ from rich.console import Console
 from analysis.claims.claim import Claim, ClaimError
 from analysis.claims.kinds import KINDS
 from search_spaces.catalogue import SPACES
-from search_spaces.designs import points
+from search_spaces.designs import ablation, points
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
 from sweeps.campaigns.catalogue import campaign_library
@@ -43,7 +43,7 @@ def studies(output: Output) -> None:
 
 def _study_row(package: str | None, study: StudyHead) -> StudyRow:
     """Return the row of a study. The arms of a grid are not in it: only resolving the study finds them."""
-    num_written, num_points = len(study.section("arms")), _num_grid_points(study)
+    num_written, num_points = len(study.section("arms")) + _num_ablated(study), _num_grid_points(study)
     return {
         "study": study.name,
         "package": package,
@@ -66,6 +66,21 @@ def _num_grid_points(study: StudyHead) -> int:
             f"{study.path}: grid: cannot be read ({error}); see: {proposed('show', study.name)}"
         ) from error
     return len(design)
+
+
+def _num_ablated(study: StudyHead) -> int:
+    """Return how many arms the ablation of a study makes; the whole is among those that are written."""
+    section = study.section("ablation")
+    if not section:
+        return 0
+    components = tuple(section.get("components", {}))
+    try:
+        made = ablation(section.get("design", "fractional"), components, resolution=section.get("resolution"))
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(
+            f"{study.path}: ablation: cannot be read ({error}); see: {proposed('show', study.name)}"
+        ) from error
+    return len([one for one in made if one != components]) + len(section.get("placebo", {}))
 
 
 def _print_studies(out: Console, rows: list[StudyRow]) -> None:

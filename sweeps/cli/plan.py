@@ -92,6 +92,7 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
     arms = [planned for planned in plan.arms if planned.seeds(plan.study)]
     seeds = plan.study.compared_seeds
     lines += _search(plan, state)
+    lines += _ablation(plan)
     lines += [
         f"{len(arms)} arms{distinct} x {len(seeds)} seeds = {num_compared} replicates{first}",
         *_size_classes(plan, machine),
@@ -123,6 +124,19 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
         f"{', '.join(map(str, info.confirm_seeds))}"
     )
     return lines
+
+
+def _ablation(plan: Plan) -> list[str]:
+    """Return what an ablation compares, in one line; nothing without one."""
+    info = plan.study.ablation
+    if info is None:
+        return []
+    fraction = "" if info.resolution is None else f" of resolution {info.resolution}"
+    placebos = f", and {_count(len(info.placebos), 'placebo')}" if info.placebos else ""
+    return [
+        f"ablation of {info.around}: {info.design.replace('_', ' ')}{fraction} over {', '.join(info.components)}; "
+        f"{_count(len(info.arms), 'arm')}{placebos}; `ablate` analyses all of them by one model"
+    ]
 
 
 def _count(number: int, what: str) -> str:

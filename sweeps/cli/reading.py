@@ -64,6 +64,19 @@ def best(
 
 
 @verb
+def ablate(
+    output: Output,
+    study: StoredStudy,
+    metric: Metric = None,
+    to: Annotated[Path | None, typer.Option("--to", metavar="FIGURE", help="Draw it: .svg, .png or .pdf.")] = None,
+) -> None:
+    """Show what the components of an ablation are worth, alone and together."""
+    from sweeps.cli import ablate
+
+    ablate.ablate(output, study, metric=metric, to=to)
+
+
+@verb
 def curves(
     output: Output,
     study: StoredStudy,

@@ -100,10 +100,7 @@ def results(output: Output, study: StudyArguments, metric: str | None) -> None:
 
 def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str | None, to: Path | None) -> None:
     """Print a metric of every arm at steps of the training, and draw it if `to` names a figure."""
-    if to is not None and to.suffix not in FIGURE_SUFFIXES:
-        raise UserError(
-            f"--to {to}: the name must end in {', '.join(FIGURE_SUFFIXES[:-1])} or {FIGURE_SUFFIXES[-1]}"
-        )
+    check_figure(to)
     wanted = None if at is None else _steps(at)
     stored = load_results(*study)
     name = None if metric is None else find_metric_name(stored.sweep, metric)
@@ -118,6 +115,18 @@ def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str
 
         written = learning_curves(stored.state, found.metric.name, to)
         output.say(f"wrote {', '.join(str(path) for path in written)}")
+
+
+def check_figure(to: Path | None) -> None:
+    """Refuse the name of a figure whose suffix names no format.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if to is not None and to.suffix not in FIGURE_SUFFIXES:
+        raise UserError(
+            f"--to {to}: the name must end in {', '.join(FIGURE_SUFFIXES[:-1])} or {FIGURE_SUFFIXES[-1]}"
+        )
 
 
 def _steps(text: str) -> list[int]:

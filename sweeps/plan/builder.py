@@ -159,6 +159,7 @@ def _describe(
         prerequisites=tuple(_describe_unit(planned, study) for planned in prerequisites),
         contrasts=tuple(ContrastInfo(**contrast.model_dump()) for contrast in study.contrasts),
         claims=study.claims,
+        ablation=study.ablation,
         external=tuple(
             ExternalInfo(**{**external.model_dump(), "values": tuple(external.values)})
             for external in study.external

@@ -64,8 +64,9 @@ class JournalWriter:
         """Write the first line: the description of this sweep, as it was before a search added to it."""
         described = asdict(info)
         del described["candidates"]  # they are born by events
-        if info.search is None:
-            del described["search"]  # so that an earlier phasesweep reads what it could write itself
+        for newer in ("search", "ablation"):
+            if described[newer] is None:
+                del described[newer]  # so that an earlier phasesweep reads what it could write itself
         self.write("sweep", **described)
 
     def write_report(self, config_id: str, seed: int, step: int, metrics: dict[str, float]) -> None:

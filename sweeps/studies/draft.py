@@ -20,6 +20,7 @@ from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
+from trainables.schema import Schema
 
 MAX_SEEDS = 10_000
 _SPACE_FIELDS = "space.fields."
@@ -55,23 +56,24 @@ class Draft:
                 f"known: {', '.join(self.file.scales)}"
             )
         self.spec = self.file.scales[self.scale]
-        self.set_base, self.set_arms, self.set_study, self.set_search = self._sort_overrides()
+        self.set_base, self.set_arms, self.set_study, self.set_sections = self._sort_overrides()
         self.seeds = self._seeds()
         self.resources = self._resources()
         self.claims = declared_claims(self.file, source)
         if self.file.grid is not None:
             grid.check(self.file.grid, source.where)
             return  # which arms there are depends on the values of architectures
-        self.check_arms(self.file.arms)
+        if not self.section("ablation"):
+            self.check_arms(self.file.arms)
 
     def _sort_overrides(
         self,
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]], dict[str, Any], dict[str, dict[str, Any]]]:
-        """Split `--set` into fields of the base, of single arms, of the study itself, and of its search."""
+        """Split `--set` into fields of the base, of single arms, of the study itself, and of its other sections."""
         base: dict[str, Any] = {}
         arms: dict[str, dict[str, Any]] = {}
         study: dict[str, Any] = {}
-        search: dict[str, Any] = {}
+        sections: dict[str, dict[str, Any]] = {}
         for key, value in self.overrides.items():
             match target_of(key):
                 case "base":
@@ -81,11 +83,19 @@ class Draft:
                     arms[arm] = merge(arms.get(arm, {}), nest(field, value))
                 case "study":
                     study = merge(study, nest(key, value))
-                case "search" if key.startswith(_SPACE_FIELDS):  # the name of a field has dots itself
-                    search = merge(search, {"space": {"fields": {key.removeprefix(_SPACE_FIELDS): value}}})
-                case "search":
-                    search = merge(search, nest(key, value))
-        return base, arms, study, search
+                case "section" if key.startswith(_SPACE_FIELDS):  # the name of a field has dots itself
+                    fields = {key.removeprefix(_SPACE_FIELDS): value}
+                    sections = merge(sections, {"space": {"fields": fields}})
+                case "section":
+                    sections = merge(sections, nest(key, value))
+        return base, arms, study, sections
+
+    def section(self, name: str) -> dict[str, Any]:
+        """Return a section merged from the study, the scale and `--set`; empty if it is written nowhere."""
+        section: Schema | None = getattr(self.file, name)
+        merged = {} if section is None else section.model_dump(exclude_unset=True)
+        scaled: dict[str, Any] = getattr(self.spec, name)
+        return merge(merge(merged, scaled), self.set_sections.get(name, {}))
 
     def _seeds(self) -> tuple[int, ...]:
         if "seeds" in self.set_study:
@@ -167,8 +177,8 @@ class Draft:
         Raises:
             UserError: If a field is not valid.
         """
-        root: KeyPath = ("grid",) if name not in self.file.arms else ("arms", name)
-        roots: list[KeyPath] = [("scales", self.scale, "arms", name), root]
+        root: list[KeyPath] = [("arms", name)] if name in self.file.arms else [("grid",), ("grid", "fields")]
+        roots: list[KeyPath] = [("scales", self.scale, "arms", name), *root]
         given = self.set_arms.get(name, {})
         return self.validated(self.overlay(name, arm), given, f"arm '{name}'", roots, f"arms.{name}")
 
@@ -211,7 +221,7 @@ class Draft:
                     return f"--set {candidate}"
             candidates: list[KeyPath] = []
             for root in roots:
-                candidates += [(*root, *key), *([(*root, "fields", dotted)] if root == ("grid",) else [])]
+                candidates += [(*root, *key), (*root, dotted)]
             if key and key[0] == "architecture":
                 candidates += [(*root, *key[1:]) for root in families]
             return next(filter(None, map(self.source.locate, candidates)), None)

@@ -6,8 +6,10 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from analysis.records.ablation import AblationInfo
 from sweeps.errors import UserError
 from sweeps.fields import DEFAULT_SCALE, KeyPath, flatten, merge
+from sweeps.studies.ablation import expand_ablation
 from sweeps.studies.claims import check_fields, with_arms
 from sweeps.studies.draft import Draft
 from sweeps.studies.grid import expand
@@ -34,7 +36,7 @@ def _resolve(draft: Draft) -> Study:
     _check_architectures(draft, file.architectures, ())
     for scale, spec in file.scales.items():
         _check_architectures(draft, spec.architectures, ("scales", scale))
-    expansion, specs = _arms(draft)
+    expansion, ablation, specs = _arms(draft)
     arms = tuple(
         Arm(name, spec.role, spec.note, config, _changes(draft, config, name, spec))
         for name, spec in specs.items()
@@ -53,6 +55,7 @@ def _resolve(draft: Draft) -> Study:
         seeds=draft.seeds,
         arms=arms,
         grid=expansion,
+        ablation=ablation,
         contrasts=tuple(file.contrasts),
         claims=claims,
         external=() if draft.overrides else tuple(draft.spec.external),
@@ -77,23 +80,28 @@ def _check_architectures(draft: Draft, names: Iterable[str], within: KeyPath) ->
             raise UserError(f"{draft.source.where(key)}: {'.'.join(map(str, key))}: {error}") from error
 
 
-def _arms(draft: Draft) -> tuple[Expansion | None, dict[str, ArmSpec]]:
-    """Return the arms as written and those of the grid, with the grid's counts if there is one."""
-    if draft.file.grid is None:
-        return None, draft.file.arms
+def _arms(draft: Draft) -> tuple[Expansion | None, AblationInfo | None, dict[str, ArmSpec]]:
+    """Return the arms as written, then those of the grid and of the ablation, with what became of the two."""
+    arms = dict(draft.file.arms)
+    expansion = None
+    if draft.file.grid is not None:
 
-    def canonical(overlay: dict[str, Any], context: str) -> str:
-        config = draft.validated(overlay, {}, context, [("grid",)], "grid")
-        return json.dumps(config.canonical(), sort_keys=True)
+        def canonical(overlay: dict[str, Any], context: str) -> str:
+            config = draft.validated(overlay, {}, context, [("grid",), ("grid", "fields")], "grid")
+            return json.dumps(config.canonical(), sort_keys=True)
 
-    expansion, made = expand(draft.file.grid, draft.source.where, canonical)
-    for name in expansion.arms:
-        if name in draft.file.arms:
-            where = draft.source.where(("arms", name))
-            raise UserError(f"{where}: arms.{name}: the grid makes an arm of this name too; rename one")
-    arms = {**draft.file.arms, **made}
-    draft.check_arms(arms)
-    return expansion, arms
+        expansion, made = expand(draft.file.grid, draft.source.where, canonical)
+        for name in expansion.arms:
+            if name in draft.file.arms:
+                where = draft.source.where(("arms", name))
+                raise UserError(f"{where}: arms.{name}: the grid makes an arm of this name too; rename one")
+        arms |= made
+    ablated = expand_ablation(draft, arms)
+    ablation, made = ablated or (None, {})
+    arms |= made
+    if expansion or ablation:
+        draft.check_arms(arms)
+    return expansion, ablation, arms
 
 
 def _changes(draft: Draft, config: TrialConfig, name: str, arm: ArmSpec) -> dict[str, Any]:

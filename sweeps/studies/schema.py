@@ -9,6 +9,7 @@ from pydantic import Field, model_validator
 
 from search_spaces.designs import MIN_RESOLUTION, Design
 from sweeps.fields import SECTIONS, Scale
+from sweeps.studies.ablation_schema import AblationSpec
 from sweeps.studies.search_schema import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.study import Contrast, External, Role
 from trainables.schema import Schema
@@ -129,6 +130,7 @@ class ScaleSpec(Schema):
     search: dict[str, Any] = {}
     scheduler: dict[str, Any] = {}
     confirm: dict[str, Any] = {}
+    ablation: dict[str, Any] = {}
 
 
 class StudyFile(Schema):
@@ -155,6 +157,8 @@ class StudyFile(Schema):
     arms: dict[str, ArmSpec] = {}
     grid: GridSpec | None = None
     """More arms, made from a design over fields."""
+    ablation: AblationSpec | None = None
+    """More arms, which lack components of another one."""
     contrasts: list[Contrast] = []
     claims: dict[str, dict[str, Any]] = {}
     """Statements to test, by id; fields and kinds are those of `analysis.claims.claim`."""

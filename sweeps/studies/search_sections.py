@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from pydantic import ValidationError
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.catalogue import SPACES
 from search_spaces.dimensions import Dimension
 from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
-from sweeps.fields import KeyPath, flatten, merge
+from sweeps.fields import flatten
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.search_schema import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
-from sweeps.studies.validation import explain_first
+from sweeps.studies.sections import SectionReader
 from trainables.config.trial import TrialConfig
-from trainables.schema import Schema
 
 if TYPE_CHECKING:
     from sweeps.studies.draft import Draft
@@ -27,59 +23,15 @@ VARIABLE = ("architecture", "optimizer", "budget.batch_size")
 SECTIONS_OF_SPACES = ("architecture", "optimizer", "budget", "task")
 
 
-def written(draft: Draft, name: str) -> dict[str, Any]:
-    """Return a section merged from the study, the scale and `--set`; empty if it is written nowhere."""
-    section: Schema | None = getattr(draft.file, name)
-    merged = {} if section is None else section.model_dump(exclude_unset=True)
-    scaled: dict[str, Any] = getattr(draft.spec, name)
-    return merge(merge(merged, scaled), draft.set_search.get(name, {}))
-
-
-T = TypeVar("T", bound=Schema)
-
-
-class _Sections:
-    """The merged sections, validated; it knows where each key was written."""
+class _Sections(SectionReader):
+    """The sections about a search, validated."""
 
     def __init__(self, draft: Draft) -> None:
-        self._draft = draft
-        self.space = self._read("space", SpaceSpec)
-        self.search = self._read("search", SearchSpec)
-        self.scheduler = self._read("scheduler", SchedulerSpec)
-        self.confirm = self._read("confirm", ConfirmSpec)
-
-    def _read(self, name: str, kind: type[T]) -> T:
-        data = written(self._draft, name)
-        try:
-            return kind.model_validate(data)
-        except ValidationError as error:
-            text = explain_first(error, kind, lambda key: self._place((name, *key)), data=data, prefix=(name,))
-            raise UserError(text) from error
-
-    def _place(self, key: KeyPath) -> str:
-        dotted = ".".join(map(str, key))
-        for override in self._draft.overrides:
-            if dotted == override or dotted.startswith(f"{override}."):
-                return f"--set {override}"
-        source = self._draft.source
-        for root in (("scales", self._draft.scale), ()):
-            if place := source.locate((*root, *key)):
-                return place
-        # What is written nowhere is a default of a section; the space is what makes it matter.
-        return source.where(key) if source.locate(key[:1]) else source.where(("space",))
-
-    def where(self, *key: str | int) -> str:
-        """Return `file:line: key`, or the `--set` that set it."""
-        place, dotted = self._place(key), ".".join(map(str, key))
-        return place if place.startswith("--set") else f"{place}: {dotted}"
-
-    @contextmanager
-    def located(self, *key: str | int) -> Iterator[None]:
-        """Add the place to an error raised in the block."""
-        try:
-            yield
-        except ValueError as error:
-            raise UserError(f"{self.where(*key)}: {error}") from error
+        super().__init__(draft, fallback="space")  # the space is what makes the others matter
+        self.space = self.read("space", SpaceSpec)
+        self.search = self.read("search", SearchSpec)
+        self.scheduler = self.read("scheduler", SchedulerSpec)
+        self.confirm = self.read("confirm", ConfirmSpec)
 
 
 def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySearch | None:
@@ -104,7 +56,7 @@ def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySea
 
 def _refuse_without_space(draft: Draft, sections: _Sections) -> None:
     for name in SECTIONS:
-        if written(draft, name):
+        if draft.section(name):
             raise UserError(
                 f"{sections.where(name)}: nothing varies in this study; say what does under space.fields, such as "
                 "`optimizer.learning_rate: {log: [1e-4, 1e-2]}`"

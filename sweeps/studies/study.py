@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
 
 from analysis.claims.claim import Claim
+from analysis.records.ablation import AblationInfo
 from sweeps.fields import KeyPath, Scale, results_key
 from trainables.config.resources import ResourceConfig
 from trainables.registry import Plugin
@@ -65,6 +66,8 @@ class Study:
     arms: tuple[Arm, ...]
     grid: Expansion | None
     """Counts of the grid, if the study has one; its arms are among `arms`."""
+    ablation: AblationInfo | None
+    """Which of the arms lack which components of another one; None: there is no ablation."""
     contrasts: tuple[Contrast, ...]
     claims: tuple[Claim, ...]
     external: tuple[External, ...]
@@ -133,6 +136,7 @@ class Study:
             "overrides": self.overrides,
             "contrasts": [contrast.model_dump() for contrast in self.contrasts],
             "grid": self.grid.to_json() if self.grid else None,
+            "ablation": asdict(self.ablation) if self.ablation else None,
             "claims": [claim.to_json() for claim in self.claims],
             "external": [external.model_dump() for external in self.external],
             "resources": self.resources.model_dump(mode="json"),

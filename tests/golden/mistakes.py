@@ -7,7 +7,14 @@ from typing import Any
 
 import yaml
 
-from tests.golden import pretrained_mistakes, search_mistakes, spiral_mistakes, study_mistakes, verb_mistakes
+from tests.golden import (
+    ablation_mistakes,
+    pretrained_mistakes,
+    search_mistakes,
+    spiral_mistakes,
+    study_mistakes,
+    verb_mistakes,
+)
 from tests.golden.mistake import Mistake
 
 PATH = Path(__file__).with_name("mistakes.yaml")
@@ -17,6 +24,7 @@ MISTAKES: dict[str, Mistake] = {
     **verb_mistakes.MISTAKES,
     **pretrained_mistakes.MISTAKES,
     **search_mistakes.MISTAKES,
+    **ablation_mistakes.MISTAKES,
     **spiral_mistakes.MISTAKES,
 }
 

@@ -57,6 +57,7 @@ ELSEWHERE = {
     "check": "test_plugins.py",
     "fetch": "test_fetch.py",
     "best": "test_search.py",
+    "ablate": "test_ablation.py",
 }
 """Verbs that need more than a sweep, and the test beside this one that validates what they print."""
 

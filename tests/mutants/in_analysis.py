@@ -84,7 +84,7 @@ MUTANTS: tuple[Mutant, ...] = (
         name="pairs_not_paired",
         meaning="arms that share their seeds are compared as strangers",
         file=_STATISTICS,
-        old="_TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)",
+        old="TTest(float((a - b).mean()), _standard_error(a - b), a.size - 1)",
         new="_welch(a, b)",
         caught_by=f"{_STATISTICS_TESTS}::test_pairing_removes_the_spread_that_seeds_share",
     ),

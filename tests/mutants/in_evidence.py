@@ -12,6 +12,32 @@ _COMPARED_TESTS = "tests/unit/analysis/verdicts/test_comparisons.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="ablation_without_blocks",
+        meaning="what seeds share counts as error of an ablation's effects",
+        file="analysis/statistics/block_model.py",
+        old="names = sorted(set(blocks))",
+        new="names, blocks = [0], [0] * len(values_N)",
+        caught_by="tests/unit/analysis/statistics/test_block_model.py::test_of_two_arms_it_is_the_paired_t_test",
+    ),
+    Mutant(
+        name="ablation_of_survivors",
+        meaning="effects are read from the replicates that did not fail",
+        file="analysis/results/ablations.py",
+        old="if shortfall is not None:",
+        new="if False:",
+        caught_by="tests/unit/analysis/results/test_ablations.py"
+        "::test_with_a_failure_nothing_is_concluded_from_the_survivors",
+    ),
+    Mutant(
+        name="ablated_without_set",
+        meaning="what `--set` changes of the whole does not reach the arms that lack a component",
+        file="sweeps/studies/ablation.py",
+        old="merge(draft.overlay(around, arms[around]), draft.set_arms.get(around, {}))",
+        new="draft.overlay(around, arms[around])",
+        caught_by="tests/unit/sweeps/studies/test_ablation.py"
+        "::test_an_arm_lacks_all_fields_of_its_components_and_has_the_rest_of_the_whole",
+    ),
+    Mutant(
         name="typical_seed_printed_as_mean",
         meaning="the mean of rates is the mean logit brought back, which may be above four of five seeds",
         file=_SCALES,

@@ -77,6 +77,7 @@ def _described_types() -> Iterator[type]:
     from typing_extensions import is_typeddict
 
     from analysis.claims import claim as claims
+    from analysis.results import ablations as ablate
     from analysis.results import arms as results
     from analysis.results import memory as receipt
     from analysis.results import searches as best
@@ -93,6 +94,7 @@ def _described_types() -> Iterator[type]:
 
     diagnostics = (diagnosis, similarity, uniformity)
     for module in (
+        ablate,
         best,
         claims,
         compare,

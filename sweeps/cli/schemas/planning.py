@@ -44,6 +44,21 @@ class GridJson(TypedDict):
     num_arms: Positive
 
 
+class AblationJson(TypedDict):
+    """The arms of an ablation."""
+
+    around: str
+    """The arm that has all components."""
+    design: str
+    resolution: int | None
+    """Of a fractional design."""
+    components: Annotated[list[str], Field(min_length=1)]
+    arms: Annotated[dict[str, list[str]], Field(min_length=1)]
+    """The arms of the design, each with the components that it has."""
+    placebos: list[str]
+    """Arms to compare the whole with, outside of the design."""
+
+
 class ContrastJson(TypedDict):
     """A planned comparison of two arms."""
 
@@ -93,6 +108,8 @@ class ResolvedStudy(TypedDict):
     """The values of --set, by dotted key."""
     contrasts: list[ContrastJson]
     grid: GridJson | None
+    ablation: AblationJson | None
+    """Which arms lack which components of another one."""
     claims: list[dict[str, Any]]
     """As claims --json, without the study."""
     external: list[ExternalJson]

@@ -12,6 +12,7 @@ from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on only
 
 from analysis.claims.claim import Claim
+from analysis.results.ablations import AblationTable
 from analysis.results.memory import Receipt
 from analysis.results.searches import BestTable
 from analysis.results.sweeps import ComparedSweeps
@@ -318,6 +319,7 @@ class DoctorCheck(TypedDict):
 
 
 OF_VERBS: dict[str, Any] = {
+    "ablate": AblationTable,
     "best": BestTable,
     "check": CheckJson,
     "claims": list[Claim],

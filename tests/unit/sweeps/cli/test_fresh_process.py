@@ -33,6 +33,7 @@ ELSEWHERE = {
     "submit": "needs a cluster; tests/integration has one",
     "sync": "starts MLflow; tests/integration calls it as a process",
     "ui": "as `sync`",
+    "ablate": "needs an ablation; tests/unit/sweeps/cli/test_results.py has one",
     "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
     "simulate": "as `best`; tests/integration/test_search.py calls it",
     "fetch": "needs a network",

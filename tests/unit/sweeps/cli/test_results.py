@@ -238,6 +238,26 @@ def test_best_of_a_study_without_a_search_says_what_to_use(call: Call, results: 
     assert refused.code == 2 and "does not search" in refused.err and "`results`" in refused.err
 
 
+def test_ablate_shows_effects_interactions_and_draws_them(call: Call, tmp_path: Path) -> None:
+    arms = {"baseline": 2.5, "whole": 2.0, "without_a": 2.4, "without_b": 2.1, "neither": 2.5}
+    info = {
+        "around": "whole",
+        "design": "full_factorial",
+        "resolution": None,
+        "components": ["a", "b"],
+        "arms": {"whole": ["a", "b"], "without_a": ["b"], "without_b": ["a"], "neither": []},
+        "placebos": [],
+    }
+    write_results(tmp_path, journal_events(arms, seeds=range(3), ablation=info))
+    found = call("ablate", "tiny.yaml", "--json").json("ablate")
+    assert [row["reading"] for row in found["effects"]] == ["better", "better"]
+    said = call("ablate", "tiny.yaml", "--to", "effects.png")
+    assert "a × b" in said.out and "with the seed as block: 4 arms, 12 values, 6 degrees" in said.out
+    assert (tmp_path / "effects.png").is_file() and (tmp_path / "effects.csv").is_file()
+    refused = call("ablate", "tiny.yaml", "--to", "effects.gif")
+    assert refused.code == 2 and ".svg, .png or .pdf" in refused.err
+
+
 def test_results_of_other_code_are_named_by_the_verb(call: Call, tmp_path: Path) -> None:
     events = journal_events(ARMS, seeds=range(2))
     for event in events:

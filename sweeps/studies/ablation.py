@@ -1,0 +1,145 @@
+"""The `ablation:` of a study: arms that lack components of another arm, by a design."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+from analysis.records.ablation import AblationInfo
+from search_spaces.designs import ablation, ablation_resolution
+from sweeps.errors import UserError, nearest
+from sweeps.fields import SECTIONS, KeyPath, merge, nest
+from sweeps.studies.ablation_schema import AblationSpec
+from sweeps.studies.schema import ArmSpec
+from sweeps.studies.sections import SectionReader
+
+if TYPE_CHECKING:
+    from sweeps.studies.draft import Draft
+
+MAX_POINTS = 1000
+
+
+def expand_ablation(draft: Draft, arms: Mapping[str, ArmSpec]) -> tuple[AblationInfo, dict[str, ArmSpec]] | None:
+    """Make the arms of a study's ablation; return it with them, or None if there is none.
+
+    Args:
+        draft: The study.
+        arms: Its arms so far, by name.
+
+    Raises:
+        UserError: On a mistake in the section; the message names file, line and fix.
+    """
+    return _Expander(draft, arms).expansion() if draft.section("ablation") else None
+
+
+class _Expander:
+    def __init__(self, draft: Draft, arms: Mapping[str, ArmSpec]) -> None:
+        self._draft, self._arms = draft, arms
+        self._sections = SectionReader(draft, fallback="ablation")
+        self._spec = self._sections.read("ablation", AblationSpec)
+        around = self._spec.around
+        if draft.section("space"):
+            raise self._error(
+                (), "a study that searches has no ablation; first take the winner's settings into an arm"
+            )
+        if around not in arms:
+            raise self._error(("around",), f"no arm '{around}'; {nearest(around, arms)}")
+        self._whole = merge(draft.overlay(around, arms[around]), draft.set_arms.get(around, {}))
+        self._off = {
+            name: self._nested(one.off, ("components", name, "off")) for name, one in self._spec.components.items()
+        }
+        self._made: dict[str, ArmSpec] = {}
+        self._same: dict[str, str] = {}
+        """Canonical configuration → the first arm that has it."""
+
+    def expansion(self) -> tuple[AblationInfo, dict[str, ArmSpec]]:
+        spec, components = self._spec, tuple(self._spec.components)
+        self._check_fields()
+        self._remember(spec.around, (), [])
+        with self._sections.located("ablation", "design"):
+            points = ablation(spec.design, components, resolution=spec.resolution, at_most=MAX_POINTS)
+        arms = {self._arm(present): present for present in points}
+        for name, settings in spec.placebo.items():
+            note = f"placebo of {spec.around}"
+            self._add(name, self._nested(settings, ("placebo", name)), "control", note, [("placebo", name)])
+        info = AblationInfo(
+            around=spec.around,
+            design=spec.design,
+            resolution=ablation_resolution(spec.design, len(components), spec.resolution),
+            components=components,
+            arms=arms,
+            placebos=tuple(spec.placebo),
+        )
+        return info, self._made
+
+    def _arm(self, present: tuple[str, ...]) -> str:
+        """Add the arm that has these components, unless it is the whole; return its name."""
+        missing = [name for name in self._spec.components if name not in present]
+        if not missing:
+            return self._spec.around
+        name = "_no_".join([self._spec.around, *missing])
+        overlay: dict[str, Any] = {}
+        for each in missing:
+            overlay = merge(overlay, self._off[each])
+        note = f"{self._spec.around} without {', '.join(missing)}"
+        self._add(name, overlay, "treatment", note, [("components", each, "off") for each in missing])
+        return name
+
+    def _add(
+        self,
+        name: str,
+        changes: dict[str, Any],
+        role: Literal["treatment", "control"],
+        note: str,
+        roots: list[KeyPath],
+    ) -> None:
+        if name in self._arms or name in self._made:
+            raise self._error(roots[0], f"the study has an arm '{name}' already; rename one")
+        overlay = merge(self._whole, changes)
+        self._made[name] = ArmSpec.model_validate({**overlay, "role": role, "note": note})
+        self._remember(name, roots[0], roots)
+
+    def _remember(self, name: str, key: KeyPath, roots: list[KeyPath]) -> None:
+        """Refuse an arm that computes the same as another one of the ablation.
+
+        Its values would count twice, as if they were measured twice.
+        """
+        spec = self._made[name] if name in self._made else self._arms[name]
+        overlay = merge(spec.as_overlay(), self._whole if name == self._spec.around else {})
+        whole: list[KeyPath] = [("arms", self._spec.around), ("grid",), ("grid", "fields")]
+        found = [("ablation", *root) for root in roots]
+        config = self._draft.validated(overlay, {}, f"arm '{name}'", [*found, *whole], f"arms.{self._spec.around}")
+        text = json.dumps(config.canonical(), sort_keys=True)
+        first = self._same.setdefault(text, name)
+        if first == name:
+            return
+        if first == self._spec.around:
+            raise self._error(key, f"changes nothing of '{first}', which has these settings itself; leave it out")
+        raise self._error(
+            key,
+            f"'{name}' computes the same as '{first}', so that its results would count twice; make one "
+            "component of those that depend on each other, or choose another design",
+        )
+
+    def _nested(self, settings: Mapping[str, Any], key: KeyPath) -> dict[str, Any]:
+        overlay: dict[str, Any] = {}
+        for field, value in settings.items():
+            if field.partition(".")[0] not in SECTIONS or "." not in field:
+                valid = ", ".join(f"{section}.<field>" for section in SECTIONS)
+                raise self._error((*key, field), f"no field of a configuration; write {valid}")
+            overlay = merge(overlay, nest(field, value))
+        return overlay
+
+    def _check_fields(self) -> None:
+        """Refuse a field in two components: what it is without both would depend on their order."""
+        owners: dict[str, str] = {}
+        for name, component in self._spec.components.items():
+            for field in component.off:
+                owner = owners.setdefault(field, name)
+                if owner != name:
+                    message = f"component '{owner}' sets this field too; make one component of the two"
+                    raise self._error(("components", name, "off", field), message)
+
+    def _error(self, key: KeyPath, message: str) -> UserError:
+        return UserError(f"{self._sections.where('ablation', *key)}: {message}")

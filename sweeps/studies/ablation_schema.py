@@ -1,0 +1,42 @@
+"""The section `ablation` of a study, as it is written."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from search_spaces.designs import MIN_RESOLUTION
+from trainables.schema import Schema
+
+AblationDesign = Literal["leave_one_out", "base_plus_one", "pairs", "full_factorial", "fractional"]
+
+Settings = Annotated[dict[str, Any], Field(min_length=1)]
+"""Dotted fields of a trial's configuration, such as `architecture.coupling`, with their values."""
+
+Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
+"""Part of an arm's name."""
+
+
+class ComponentSpec(Schema):
+    """A part of the model that is taken away: one field or several, which change together."""
+
+    off: Settings
+    """What is set without the component; with it, the fields are as in the arm."""
+
+
+class AblationSpec(Schema):
+    """Arms that lack components of another arm, to find what each component is worth."""
+
+    around: str
+    """The arm that has all components."""
+    design: AblationDesign = "fractional"
+    """`fractional`: a share of all combinations, which shows every component's effect and, at resolution 5, every
+    interaction of two. `full_factorial`: all combinations. `pairs`: the whole without each component and each two.
+    `leave_one_out`: the whole without each. `base_plus_one`: nothing, and each component alone."""
+    resolution: int | None = Field(None, ge=MIN_RESOLUTION)
+    """Of a fractional design: any `resolution` - 1 components appear in all their combinations equally often. By
+    default 5 for up to six components and 4 for more."""
+    components: dict[Label, ComponentSpec] = Field(min_length=1)
+    placebo: dict[Label, Settings] = {}
+    """Control arms by name: the whole arm with other settings, such as as many parameters without the mechanism."""

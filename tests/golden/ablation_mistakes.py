@@ -1,0 +1,36 @@
+"""Mistakes in the section `ablation` of a study, and in the verb that shows one."""
+
+from __future__ import annotations
+
+from tests.golden.mistake import Mistake, edit
+from tests.golden.search_mistakes import SPACE
+from tests.golden.verb_mistakes import after_a_run
+
+COUPLING = "coupling: {off: {architecture.coupling: 0.0}}"
+
+
+def ablating(components: str = COUPLING, more: str = "", around: str = "kuramoto") -> Mistake:
+    """Return the mistake of adding an ablation like this to the study."""
+    return edit("scales:", f"ablation: {{around: {around}, components: {{{components}}}{more}}}\nscales:")
+
+
+MISTAKES = {
+    "ablation around an unknown arm": ablating(around="kuramotto"),
+    "ablation of nothing": ablating(""),
+    "component that says nothing": ablating("coupling: {off: {}}"),
+    "component of no section": ablating("coupling: {off: {coupling: 0.0}}"),
+    "component of an unknown field": ablating("coupling: {off: {architecture.couplin: 0.0}}"),
+    "field of two components": ablating(f"{COUPLING}, locking: {{off: {{architecture.coupling: 0.1}}}}"),
+    "unknown design of an ablation": ablating(more=", design: fractionl"),
+    "resolution of leaving one out": ablating(more=", design: leave_one_out, resolution: 5"),
+    "component that changes nothing": ablating("oscillators: {off: {architecture.num_oscillators: 4}}"),
+    "component that matters only with another": ablating(
+        "coupling: {off: {architecture.coupling: 0.0, architecture.learn_coupling: false}}, "
+        "sign: {off: {architecture.sign: repulsive}}"
+    ),
+    "placebo of a taken name": ablating(more=", placebo: {transformer: {architecture.num_steps: 1}}"),
+    "ablation of a study that searches": edit(
+        "scales:", f"ablation: {{around: kuramoto, components: {{{COUPLING}}}}}\n{SPACE}scales:"
+    ),
+    "ablate what has no ablation": after_a_run("ablate", "tiny.yaml"),
+}
