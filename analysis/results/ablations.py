@@ -1,6 +1,7 @@
 """What an ablation has found: the effect of each component and of each two together, by one linear model.
 
-Every arm of the design takes part in every effect, with the seed as block. An effect is what a metric changes by
+Every arm of the design takes part in every effect, with the seed as block; where seeds differ in an effect, it is
+tested over them instead. An effect is what a metric changes by
 when the component is added: averaged over the others in a factorial or a fraction of it, to the whole in
 `leave_one_out` and `pairs`, to nothing in `base_plus_one`. An interaction is how much more a component changes when
 the other one is there than when it is not.
@@ -23,10 +24,12 @@ from analysis.records.journal import JournalState
 from analysis.results.arms import find_metric, transform_of
 from analysis.results.comparison import SIGNIFICANCE_LEVEL, Conclusion, adjust, side, take_sample
 from analysis.statistics.block_model import BlockFit, Effect, fit_blocks
-from analysis.statistics.inference import mean_interval
+from analysis.statistics.inference import TTest, mean_interval
 from analysis.statistics.transforms import LINEAR, LOG, Transform
 
 CONFIDENCE = 0.95
+SEEDS_DIFFER = 0.01
+"""Level of the F test by which seeds differ in an effect; at .05 it would cost power where they do not."""
 MOST_FOR_SHAPLEY = 6
 _PLACE_OF_ZERO = {"leave_one_out": 1.0, "pairs": 1.0, "base_plus_one": 0.0}
 """Where effects are those of other components being all there (1), all absent (0); elsewhere half of them."""
@@ -51,6 +54,9 @@ class EffectRow:
     """Two-sided, unadjusted."""
     p_adjusted: float | None
     """Holm-adjusted over all rows of its kind: the effects, the interactions, or the placebos."""
+    test: Literal["one model", "over seeds"] | None
+    """What interval and p are from: the model of all arms or, where seeds differ in this effect by more than its
+    error allows, one estimate a seed."""
     reading: Conclusion
     aliases: tuple[str, ...]
     """What the design cannot tell from it, such as an interaction of three: the sum of all is what is shown."""
@@ -210,12 +216,13 @@ class _Analysis:
         self, fitted: Sequence[Fitted], aliases: Mapping[tuple[str, ...], tuple[str, ...]]
     ) -> tuple[EffectRow, ...]:
         """Return the rows of one kind, a family of Holm's."""
-        adjusted = adjust([None if effect is None or not effect.test else effect.test.p for _, effect, _ in fitted])
+        tests = [deciding_test(effect) for _, effect, _ in fitted]
+        adjusted = adjust([None if test is None else test.p for test in tests])
         return tuple(self._row(one, p, aliases.get(one[0], ())) for one, p in zip(fitted, adjusted, strict=True))
 
     def _row(self, fitted: Fitted, p_adjusted: float | None, aliases: tuple[str, ...]) -> EffectRow:
         term, effect, shortfall = fitted
-        test = effect.test if effect else None
+        test = deciding_test(effect)
         low, high = test.bounds(CONFIDENCE) if test else (None, None)
         reading: Conclusion = "not attainable"
         if shortfall is not None:
@@ -230,6 +237,7 @@ class _Analysis:
             ci_high=self._shown(high),
             p=test.p if test else None,
             p_adjusted=p_adjusted,
+            test=None if test is None or effect is None else "one model" if test is effect.test else "over seeds",
             reading=reading,
             aliases=aliases,
         )
@@ -267,6 +275,14 @@ class _Analysis:
                 )
             )
         return rows
+
+
+def deciding_test(effect: Effect | None) -> TTest | None:
+    """Return the test of an effect: that over seeds if they differ by more than the model's error allows."""
+    if effect is None:
+        return None
+    differs = effect.p_of_blocks is not None and effect.p_of_blocks < SEEDS_DIFFER
+    return effect.over_blocks if differs and effect.over_blocks is not None else effect.test
 
 
 def _shapley_of(component: str, value_of: Mapping[frozenset[str], np.ndarray], k: int) -> np.ndarray:

@@ -8,11 +8,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from analysis.records.journal import JournalState, read_journal
 from analysis.report.ablations import ablation_markdown, effects_of_journal, notes
-from analysis.results.ablations import AblationTable, EffectRow, ablation_of
+from analysis.results.ablations import AblationTable, EffectRow, ablation_of, deciding_test
+from analysis.statistics.block_model import fit_blocks
+from analysis.statistics.inference import holm
 from search_spaces.designs import ablation
 from tests.journals import journal_events, write_journal
 
@@ -108,6 +111,22 @@ def test_designs_say_what_they_can_of_components_that_need_each_other(
     assert any("shows no interactions" in note for note in notes(table)) == (interaction is None)
 
 
+def test_where_seeds_differ_in_an_effect_it_is_tested_over_them(tmp_path: Path) -> None:
+    """Seeds 0 and 1 gain by `a`, seeds 2 and 3 lose as much: nothing is better, however many arms say so."""
+    state = state_of(tmp_path, additive, noise=0.0001)
+    for (arm, seed), replicate in state.replicates.items():
+        if seed > 1 and "a" in arm.removesuffix("-id") and len(arm) <= len("abc-id"):
+            metrics = replicate.reports[-1].metrics
+            metrics["val/bits_per_char"] += 0.99
+    table = table_of(state)
+    assert [(row.test, row.reading) for row in table.effects] == [
+        ("over seeds", "not separable at this n"),
+        ("one model", "not separable at this n"),  # the error of the model is now that of `a`
+        ("one model", "not separable at this n"),
+    ]
+    assert any(note.startswith("a") and "seeds differ" in note for note in notes(table))
+
+
 def test_aliases_of_a_fraction_are_said(tmp_path: Path) -> None:
     """Of five components in 16 arms the fifth is the product of the others: its pairs are triples of them."""
     table = table_of(state_of(tmp_path, additive, "abcde", design="fractional", resolution=5))
@@ -172,3 +191,22 @@ def test_every_subset_is_an_arm_of_the_factorial() -> None:
     assert set(made) == {c for n in range(4) for c in itertools.combinations("abc", n)}
     assert ablation("fractional", "abcd")[0] == ("a", "b", "c", "d"), "a fraction holds the whole"
     assert [len(ablation("fractional", range(k))) for k in (5, 6, 7, 8)] == [16, 32, 16, 16]  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_a_factorial_finds_what_a_contrast_a_seed_misses() -> None:
+    """16 arms and 5 seeds, effects of 1, .5, 0 and 0 seed SDs, pairing .2; a contrast a seed finds .72 and .25."""
+    rng = np.random.default_rng(2)
+    points = np.array(list(itertools.product([-0.5, 0.5], repeat=4)))
+    pairs = [points[:, a] * points[:, b] for a, b in itertools.combinations(range(4), 2)]
+    design, blocks = np.repeat(np.column_stack([points, *pairs]), 5, axis=0), [*range(5)] * 16
+    found, num = np.zeros(10), 1000
+    for _ in range(num):
+        shared, noise = rng.normal(size=5) * math.sqrt(0.2), rng.normal(size=(16, 5)) * math.sqrt(0.8)
+        values = (points @ [1.0, 0.5, 0.0, 0.0])[:, None] + shared + noise
+        tests = map(deciding_test, fit_blocks(design, values.reshape(-1), blocks).effects)
+        p = [test.p or 0.0 for test in tests if test]
+        found += np.array([*holm(p[:4]), *holm(p[4:])]) < 0.05
+    shares = found / num
+    assert shares[0] > 0.95 and 0.42 < shares[1] < 0.6
+    assert (shares[2:] < 0.045).all()
