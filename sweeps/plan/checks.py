@@ -129,3 +129,33 @@ def _check_workers(study: Study) -> None:
                 f"{study.where('resources', 'sharding')}: sharding=fsdp cannot divide architecture "
                 f"'{arm.config.architecture.name}' of arm '{arm.name}'; choose sharding=replicated"
             )
+
+
+def check_ablation(study: Study, config_ids: Mapping[str, str]) -> None:
+    """Refuse an ablation of which two arms compute the same: their results would count twice.
+
+    Args:
+        study: The study.
+        config_ids: Of each arm, by name.
+
+    Raises:
+        UserError: If there are two.
+    """
+    info = study.ablation
+    if info is None:
+        return
+    first: dict[str, str] = {}
+    for name in dict.fromkeys((info.around, *info.arms, *info.placebos)):
+        before = first.setdefault(config_ids[name], name)
+        if before == name:
+            continue
+        missing = [one for one in info.components if one not in info.arms.get(name, info.components)]
+        where = study.where("ablation", "components", missing[0]) if missing else study.where("ablation", "placebo")
+        if before == info.around:
+            raise UserError(
+                f"{where}: '{name}' computes the same as '{before}', which has these settings itself; leave it out"
+            )
+        raise UserError(
+            f"{where}: '{name}' computes the same as '{before}', so that its results would count twice; make one "
+            "component of those that depend on each other, or choose another design"
+        )

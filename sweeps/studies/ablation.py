@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -50,13 +49,10 @@ class _Expander:
             name: self._nested(one.off, ("components", name, "off")) for name, one in self._spec.components.items()
         }
         self._made: dict[str, ArmSpec] = {}
-        self._same: dict[str, str] = {}
-        """Canonical configuration → the first arm that has it."""
 
     def expansion(self) -> tuple[AblationInfo, dict[str, ArmSpec]]:
         spec, components = self._spec, tuple(self._spec.components)
         self._check_fields()
-        self._remember(spec.around, (), [])
         with self._sections.located("ablation", "design"):
             points = ablation(spec.design, components, resolution=spec.resolution, at_most=MAX_POINTS)
         arms = {self._arm(present): present for present in points}
@@ -98,29 +94,11 @@ class _Expander:
             raise self._error(roots[0], f"the study has an arm '{name}' already; rename one")
         overlay = merge(self._whole, changes)
         self._made[name] = ArmSpec.model_validate({**overlay, "role": role, "note": note})
-        self._remember(name, roots[0], roots)
-
-    def _remember(self, name: str, key: KeyPath, roots: list[KeyPath]) -> None:
-        """Refuse an arm that computes the same as another one of the ablation.
-
-        Its values would count twice, as if they were measured twice.
-        """
-        spec = self._made[name] if name in self._made else self._arms[name]
-        overlay = merge(spec.as_overlay(), self._whole if name == self._spec.around else {})
+        around = f"arms.{self._spec.around}"
         whole: list[KeyPath] = [("arms", self._spec.around), ("grid",), ("grid", "fields")]
-        found = [("ablation", *root) for root in roots]
-        config = self._draft.validated(overlay, {}, f"arm '{name}'", [*found, *whole], f"arms.{self._spec.around}")
-        text = json.dumps(config.canonical(), sort_keys=True)
-        first = self._same.setdefault(text, name)
-        if first == name:
-            return
-        if first == self._spec.around:
-            raise self._error(key, f"changes nothing of '{first}', which has these settings itself; leave it out")
-        raise self._error(
-            key,
-            f"'{name}' computes the same as '{first}', so that its results would count twice; make one "
-            "component of those that depend on each other, or choose another design",
-        )
+        found: list[KeyPath] = [("ablation", *root) for root in roots]
+        # A mistake is told here, where it is known which component it is in.
+        self._draft.validated(overlay, {}, f"arm '{name}'", [*found, *whole], around)
 
     def _nested(self, settings: Mapping[str, Any], key: KeyPath) -> dict[str, Any]:
         overlay: dict[str, Any] = {}
@@ -136,10 +114,12 @@ class _Expander:
         owners: dict[str, str] = {}
         for name, component in self._spec.components.items():
             for field in component.off:
-                owner = owners.setdefault(field, name)
-                if owner != name:
-                    message = f"component '{owner}' sets this field too; make one component of the two"
-                    raise self._error(("components", name, "off", field), message)
+                for other, owner in owners.items():
+                    within = field == other or field.startswith(f"{other}.") or other.startswith(f"{field}.")
+                    if within and owner != name:
+                        message = f"component '{owner}' sets {other} too; make one component of the two"
+                        raise self._error(("components", name, "off", field), message)
+                owners[field] = name
 
     def _error(self, key: KeyPath, message: str) -> UserError:
         return UserError(f"{self._sections.where('ablation', *key)}: {message}")

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.errors import UserError
+from sweeps.plan.checks import check_ablation
 from sweeps.studies.resolve import load_study
 from sweeps.studies.study import Study
 
@@ -80,16 +81,24 @@ def test_a_scale_and_set_choose_the_design(tmp_path: Path) -> None:
     assert "kuramoto" not in plus_one.ablation.arms, "the whole is an arm, outside of this design"
 
 
-def test_arms_that_compute_the_same_are_refused_where_they_are_written(tmp_path: Path) -> None:
-    """Without coupling the sign has no effect: its arm would be counted twice."""
-    text = STUDY.replace(
-        "    decay: {off: {optimizer.weight_decay: 0.0}}", "    sign: {off: {architecture.sign: repulsive}}"
-    )
+def test_components_of_overlapping_fields_are_refused(tmp_path: Path) -> None:
+    """What a field is without both would depend on which component comes first."""
+    overlapping = "    sync: {off: {architecture.coupling: 0.5}}\n  placebo:"
+    with pytest.raises(UserError, match=r"component .coupling. sets architecture\.coupling too"):
+        load(tmp_path, STUDY.replace("  placebo:", overlapping))
+
+
+def test_arms_that_compute_the_same_are_refused(tmp_path: Path) -> None:
+    """Without coupling a sign has no effect: the arm without both would count twice."""
+    study = load(tmp_path)
+    ids = {arm.name: arm.name for arm in study.arms}
+    check_ablation(study, ids)
     with pytest.raises(
-        UserError, match=r"ablated.yaml:15: ablation.components.coupling.off: .* computes the same as"
+        UserError, match=r"ablated.yaml:15: .*_no_decay' computes the same as 'kuramoto_no_coupling'"
     ):
-        load(tmp_path, text)
-    assert load(tmp_path, text, scale="laptop").ablation, "leaving one out, no two arms are equal"
+        check_ablation(study, {**ids, "kuramoto_no_coupling_no_decay": "kuramoto_no_coupling"})
+    with pytest.raises(UserError, match="which has these settings itself"):
+        check_ablation(study, {**ids, "kuramoto_no_decay": "kuramoto"})
 
 
 def test_a_mistake_in_a_component_is_found_at_its_line(tmp_path: Path) -> None:
