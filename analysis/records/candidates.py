@@ -94,7 +94,9 @@ class Searches:
         match event["event"]:
             case "proposed":
                 fields = {name: event[name] for name in SEARCH_EVENTS["proposed"]}
-                own.setdefault(config_id, Candidate(**fields, sweep_id=event["sweep_id"]))
+                own.setdefault(
+                    config_id, Candidate(**fields, sweep_id=event["sweep_id"], rung=event.get("rung", 0))
+                )
             case "promoted":
                 own[config_id] = replace(own[config_id], rung=event["rung"])
             case _:

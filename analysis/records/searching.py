@@ -49,6 +49,8 @@ class SearchInfo:
     """Budget of each arm, in replicates trained to the last step."""
     configurations: int | None = None
     """Most configurations of each arm; None: as many as the budget allows."""
+    starts: tuple[int, ...] = (0,)
+    """The rungs at which configurations begin, in turn; those of HyperBand differ."""
 
     @property
     def last_step(self) -> int:
@@ -67,5 +69,6 @@ class SearchInfo:
             "rungs": tuple(Rung(**rung) for rung in given["rungs"]),
             "seeds": tuple(given["seeds"]),
             "confirm_seeds": tuple(given["confirm_seeds"]),
+            "starts": tuple(given.get("starts", (0,))),
         }
         return cls(**{**given, **nested})

@@ -114,7 +114,7 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
         f"chosen by {info.metric}{' (over)' if one.search in state.searches.winners else ''}"
         for one in info.arms
     ]
-    rungs = zip(info.rungs, outlook.expected(info), strict=True)
+    rungs = zip(info.rungs, outlook.expected(info).scored, strict=True)
     climbs = [f"{n} to step {rung.steps} with {_count(rung.seeds, 'seed')}" for rung, n in rungs if n]
     lines.append(f"rungs, candidates expected: {'; '.join(climbs)}")
     left = outlook.outlook(plan, state)

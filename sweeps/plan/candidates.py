@@ -14,7 +14,7 @@ from analysis.records.searching import Rung, SearchedArm, SearchInfo
 from search_spaces.dimensions import Dimension
 from sweeps.errors import UserError, nearest
 from sweeps.plan.corners import Point, config_at
-from sweeps.plan.rungs import RungError, rungs_of
+from sweeps.plan.rungs import RungError, rungs_of, starts_of
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.search_schema import SearchSpec
@@ -102,6 +102,7 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         confirm_seeds=search.confirm_seeds,
         replicates=budget.replicates,
         configurations=budget.configurations,
+        starts=starts_of(search.scheduler, rungs),
     )
     seed = search.settings.seed
     listed = tuple(
@@ -157,6 +158,7 @@ def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int
     rules = [str(rule) for rule in (*space.space.conditions, *space.space.forbidden)]
     rungs = [dataclasses.asdict(rung) for rung in info.rungs]
     named = [planned.config_id, dimensions, rules, rungs, info.metric, info.subset_metric, info.seeds, seed]
+    named += [info.starts] if info.starts != (0,) else []
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 

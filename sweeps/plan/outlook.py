@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.records.journal import JournalState
 from analysis.records.searching import SearchInfo
 from sweeps.plan.plan import Plan
-from sweeps.plan.rungs import expected_climbs, total_cost
+from sweeps.plan.rungs import Expected, expected_climbs
 
 
 @dataclass(frozen=True)
@@ -25,9 +26,15 @@ class Outlook:
     """Busy cores times seconds."""
 
 
-def expected(info: SearchInfo) -> tuple[int, ...]:
-    """Return how many configurations of each arm are expected to be scored at each rung."""
-    return expected_climbs(info.rungs, eta=info.eta, replicates=info.replicates, configurations=info.configurations)
+def expected(info: SearchInfo) -> Expected:
+    """Return how many configurations of each arm are expected at each rung."""
+    return expected_climbs(
+        info.rungs,
+        eta=info.eta,
+        replicates=info.replicates,
+        configurations=info.configurations,
+        starts=info.starts,
+    )
 
 
 def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
@@ -35,7 +42,7 @@ def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
     if plan.search is None:
         return None
     info, left = plan.search.info, outlook(plan, state)
-    counts = expected(info)
+    counts = expected(info).scored
     return {
         "method": info.method,
         "metric": info.metric,
@@ -71,15 +78,15 @@ def outlook(plan: Plan, state: JournalState) -> Outlook:
     info, searches = plan.search.info, state.searches
     each, _ = plan.seconds_each(state)
     starts, replicates, seconds, core_seconds = 0, 0.0, 0.0, 0.0
-    counts = expected(info)
+    going = expected(info)
     for one in info.arms:
         planned = plan.search.arms[one.arm]
         whole = 0.0
         winner = searches.winners.get(one.search)
         if winner is None:
             done = sum(info.rungs[candidate.rung].seeds for candidate in searches.of(one.search))
-            starts += max(1, _num_starts(info, counts) - done)
-            whole += total_cost(info.rungs, list(counts))
+            starts += max(1, _num_starts(info, going) - done)
+            whole += going.replicates
         chosen = None if winner is None else winner.config_id
         if winner is None or chosen is not None:
             left = [seed for seed in info.confirm_seeds if chosen is None or state.is_pending((chosen, seed))]
@@ -91,10 +98,12 @@ def outlook(plan: Plan, state: JournalState) -> Outlook:
     return Outlook(starts, replicates, seconds, core_seconds)
 
 
-def _num_starts(info: SearchInfo, counts: tuple[int, ...]) -> int:
-    """Return how many trials so many configurations at each rung take."""
-    new = [rung.seeds for rung in info.rungs]
-    for index in range(1, len(new)):
-        # A rung of more steps lets the first seed go on; one of more seeds adds these.
-        new[index] = max(1, info.rungs[index].seeds - info.rungs[index - 1].seeds)
-    return sum(n * starts for n, starts in zip(counts, new, strict=True))
+def _num_starts(info: SearchInfo, going: Expected) -> int:
+    """Return how many trials a search takes."""
+    seeds = [rung.seeds for rung in info.rungs]
+    # A rung of more steps lets the first seed go on; one of more seeds adds these.
+    new = [0, *(max(1, after - before) for before, after in itertools.pairwise(seeds))]
+    climbed = [n - own for n, own in zip(going.scored, going.begun, strict=True)]
+    return sum(
+        own * all_seeds + n * more for own, all_seeds, n, more in zip(going.begun, seeds, climbed, new, strict=True)
+    )

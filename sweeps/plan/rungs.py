@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from analysis.records.searching import Rung
 from sweeps.studies.search_schema import SchedulerSpec
@@ -22,10 +23,45 @@ def rungs_of(scheduler: SchedulerSpec, *, steps: int, report_every: int) -> tupl
     """
     if scheduler.name == "fifo":
         return (Rung(steps=steps, seeds=scheduler.seeds),)
-    seeds = 1 if scheduler.name == "asha" else scheduler.seeds
-    return ladder_rungs(
-        steps=steps, report_every=report_every, first=scheduler.first, eta=scheduler.eta, seeds=seeds
+    rungs = ladder_rungs(
+        steps=steps,
+        report_every=report_every,
+        first=scheduler.first,
+        eta=scheduler.eta,
+        seeds=scheduler.most_seeds,
     )
+    if scheduler.name == "median":
+        return (*(Rung(steps=at, seeds=1) for at in range(rungs[0].steps, steps, report_every)), rungs[-1])
+    return rungs
+
+
+def starts_of(scheduler: SchedulerSpec, rungs: tuple[Rung, ...]) -> tuple[int, ...]:
+    """Return the rungs at which proposals begin, in turn.
+
+    Of `hyperband`, the proposals that begin at each rung cost about as much as those of any other rung.
+
+    Source:
+        Li et al. (2018), "Hyperband", JMLR 18:185.
+    """
+    if scheduler.name != "hyperband":
+        return (0,)
+    last = rungs[-1].steps
+    own = [climb_cost(rungs, begin, scheduler.eta, last) for begin in range(len(rungs))]
+    left = [round(max(own) / each) for each in own]
+    turns: list[int] = []
+    total = sum(left)
+    while len(turns) < total:
+        # The rung that is furthest behind its share is next.
+        behind = [count * (len(turns) + 1) / total - turns.count(begin) for begin, count in enumerate(left)]
+        turns.append(behind.index(max(behind)))
+    return tuple(turns)
+
+
+def climb_cost(rungs: tuple[Rung, ...], begin: int, eta: float, last: int) -> float:
+    """Return what a proposal that begins at a rung costs on average with its climbs, in whole replicates."""
+    steps = enumerate(itertools.pairwise(rungs[begin:]), start=1)
+    gains = [(cost(after, last) - cost(before, last)) / eta**climb for climb, (before, after) in steps]
+    return math.fsum([cost(rungs[begin], last), *gains])
 
 
 def ladder_rungs(*, steps: int, report_every: int, first: float, eta: int, seeds: int) -> tuple[Rung, ...]:
@@ -72,40 +108,68 @@ def cost(rung: Rung, last_step: int) -> float:
     return rung.seeds * rung.steps / last_step
 
 
+@dataclass(frozen=True)
+class Expected:
+    """How a search is expected to go, if nothing fails."""
+
+    scored: tuple[int, ...]
+    """Configurations that are scored at each rung."""
+    begun: tuple[int, ...]
+    """Of those, the ones that begin there."""
+    replicates: float
+    """What they cost, in whole replicates."""
+
+
 def expected_climbs(
-    rungs: tuple[Rung, ...], *, eta: float, replicates: float, configurations: int | None
-) -> tuple[int, ...]:
-    """Return how many configurations are expected to be scored at each rung.
+    rungs: tuple[Rung, ...],
+    *,
+    eta: float,
+    replicates: float,
+    configurations: int | None,
+    starts: tuple[int, ...] = (0,),
+) -> Expected:
+    """Return how many configurations are expected at each rung.
 
     Args:
         rungs: The rungs.
         eta: One in so many climbs.
         replicates: The budget, in whole replicates.
         configurations: Most configurations; None: as many as the budget allows.
+        starts: The rungs at which proposals begin, in turn.
     """
-    most = configurations or int(replicates / cost(rungs[0], rungs[-1].steps))
-    for start in range(most, 0, -1):
-        counts = [start]
-        while len(counts) < len(rungs):
-            counts.append(int(counts[-1] / eta))
-        if total_cost(rungs, counts) <= replicates:
-            return tuple(_with_leader(rungs, counts, replicates))
-    return (1, *(0 for _ in rungs[1:]))
+    most = configurations or int(replicates / cost(rungs[min(starts)], rungs[-1].steps))
+    for number in range(most, 0, -1):
+        turns = [starts[each % len(starts)] for each in range(number)]
+        begun = tuple(turns.count(rung) for rung in range(len(rungs)))
+        counts = [begun[0]]
+        for own in begun[1:]:
+            counts.append(own + int(counts[-1] / eta))
+        if _total_cost(rungs, counts, begun) <= replicates:
+            return _with_leader(rungs, counts, begun, replicates)
+    first = (1, *(0 for _ in rungs[1:]))
+    return Expected(first, first, _total_cost(rungs, first, first))
 
 
-def _with_leader(rungs: tuple[Rung, ...], counts: list[int], replicates: float) -> list[int]:
+def _with_leader(
+    rungs: tuple[Rung, ...], counts: Sequence[int], begun: tuple[int, ...], replicates: float
+) -> Expected:
     """Return the counts with one configuration that climbs on, as far as the budget allows."""
     for index in range(1, len(counts)):
         led = [*counts[:index], max(1, counts[index]), *counts[index + 1 :]]
-        if total_cost(rungs, led) > replicates:
+        if _total_cost(rungs, led, begun) > replicates:
             break
         counts = led
-    return counts
+    return Expected(tuple(counts), begun, _total_cost(rungs, counts, begun))
 
 
-def total_cost(rungs: tuple[Rung, ...], counts: list[int]) -> float:
-    """Return the cost of so many configurations at each rung, in whole replicates."""
-    last = rungs[-1].steps
-    costs = [cost(rung, last) for rung in rungs]
-    gains = [costs[0], *(after - before for before, after in itertools.pairwise(costs))]
-    return math.fsum(n * gain for n, gain in zip(counts, gains, strict=True))
+def _total_cost(rungs: tuple[Rung, ...], counts: Sequence[int], begun: Sequence[int]) -> float:
+    """Return what so many configurations at each rung cost, of which so many begin there, in whole replicates."""
+    costs = [0.0, *(cost(rung, rungs[-1].steps) for rung in rungs)]
+    gains = [after - before for before, after in itertools.pairwise(costs)]
+    climbed = [n - own for n, own in zip(counts, begun, strict=True)]
+    return math.fsum(
+        [
+            *(n * gain for n, gain in zip(climbed, gains, strict=True)),
+            *(own * whole for own, whole in zip(begun, costs[1:], strict=True)),
+        ]
+    )

@@ -33,6 +33,8 @@ class Proposal:
     point: Point
     by: str
     """What proposed it."""
+    rung: int = 0
+    """Where it begins."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ class ArmSearch:
     """Proposed before the sampler is asked."""
     identify: Callable[[Point], str]
     """Returns the config_id of a point, equal for points that compute the same; may raise InvalidPointError."""
+    starts: tuple[int, ...] = (0,)
+    """The rungs at which proposals begin, in turn."""
 
 
 class Chooser:
@@ -146,12 +150,13 @@ class Chooser:
                 self.proposals[decision.config_id] = decision
                 self._places[decision.config_id] = len(self._tried)
                 self._tried.append(Tried(decision.point, None))
-                return self._enter(decision.config_id, 0)
+                self._spent += self._cost_of_begin(decision.rung)
+                return self._enter(decision.config_id, decision.rung)
             case Promotion():
+                self._spent += self._cost(decision.rung)
                 return self._enter(decision.config_id, decision.rung)
 
     def _enter(self, config_id: str, rung: int) -> list[Unit]:
-        self._spent += self._cost(rung)
         self._ladder.enter(config_id, rung)
         at = self._search.rungs[rung]
         units = [Unit(config_id, seed, at.steps) for seed in self._search.seeds[: at.seeds]]
@@ -209,7 +214,7 @@ class Chooser:
         return self._select(is_too_dear=bool(climbs) or leader is not None)
 
     def _select(self, *, is_too_dear: bool) -> Selected:
-        if is_too_dear or not self._can_pay(0):
+        if is_too_dear or not self._can_begin():
             reason = "the budget is spent"
         elif self._is_exhausted:
             reason = "every configuration was tried"
@@ -223,16 +228,26 @@ class Chooser:
 
     def _cost(self, rung: int) -> float:
         """Return what it costs to get from the rung below to this one, in whole replicates."""
-        rungs, last = self._search.rungs, self._search.rungs[-1].steps
-        return cost(rungs[rung], last) - (cost(rungs[rung - 1], last) if rung else 0.0)
+        return self._cost_of_begin(rung) - self._cost_of_begin(rung - 1)
+
+    def _cost_of_begin(self, rung: int) -> float:
+        """Return what it costs to get to a rung from nothing, in whole replicates."""
+        return cost(self._search.rungs[rung], self._search.rungs[-1].steps)
 
     def _can_pay(self, rung: int) -> bool:
         return self._spent + self._cost(rung) <= self._search.replicates + 1e-9
 
+    @property
+    def _next_start(self) -> int:
+        return self._search.starts[len(self.proposals) % len(self._search.starts)]
+
+    def _can_begin(self) -> bool:
+        return self._spent + self._cost_of_begin(self._next_start) <= self._search.replicates + 1e-9
+
     def _proposal(self) -> Proposal | None:
         """Return the next proposal; None if there are no more."""
         most = self._search.configurations
-        if not self._can_pay(0) or (most is not None and len(self.proposals) >= most):
+        if not self._can_begin() or (most is not None and len(self.proposals) >= most):
             return None
         if not self._has_looked:
             self._next = self._propose(len(self.proposals))
@@ -284,4 +299,6 @@ class Chooser:
             config_id = self._search.identify(point)
         except InvalidPointError:
             return None
-        return None if config_id in self.proposals else Proposal(number, config_id, point, by)
+        if config_id in self.proposals:
+            return None
+        return Proposal(number, config_id, point, by, self._next_start)

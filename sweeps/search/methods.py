@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from search_spaces.space import SearchSpace
-from sweeps.search.optuna_samplers import MODELS, OptunaSampler
+from sweeps.search.optuna_samplers import OptunaSampler
 from sweeps.search.samplers import (
     GridSampler,
     ListSampler,
@@ -33,4 +33,4 @@ def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int) -> 
             return GridSampler(space, levels)
         case "list":
             return ListSampler()
-    return WithSobol(OptunaSampler(space, seed, method, MODELS[method]), sobol)
+    return WithSobol(OptunaSampler(space, seed, method), sobol)

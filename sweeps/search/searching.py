@@ -192,7 +192,7 @@ def read_decision(event: dict[str, Any]) -> Decision:
     match event["event"]:
         case "proposed":
             point = {name: freeze(value) for name, value in event["point"].items()}
-            return Proposal(event["number"], event["config_id"], point, event["by"])
+            return Proposal(event["number"], event["config_id"], point, event["by"], event.get("rung", 0))
         case "promoted":
             return Promotion(event["config_id"], event["rung"], event["loss"], event["rank"], event["of"])
     return Selected(event["config_id"], event["loss"], event["seeds"], event["reason"])
@@ -221,4 +221,5 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
         configurations=info.configurations,
         first_points=(*own, *one.start_with),
         identify=partial(plan.identify, searched.arm),
+        starts=info.starts,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from analysis.records.searching import Rung
 from analysis.statistics.inference import mean_interval
 from search_spaces.space import SearchSpace
-from sweeps.plan.rungs import rungs_of
+from sweeps.plan.rungs import rungs_of, starts_of
 from sweeps.search.chooser import ArmSearch
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import Point, stream
@@ -57,13 +57,18 @@ def strategies(search: StudySearch, *, steps: int, report_every: int) -> dict[st
     own = rungs_of(search.scheduler, steps=steps, report_every=report_every)
     of_steps = tuple(rung for rung in own if rung.seeds == 1)
     found = {
-        f"{search.scheduler.name}, as the study has it": own,
+        own_name(search): own,
         "one seed, all steps": (Rung(steps=steps, seeds=1),),
         "three seeds, all steps": (Rung(steps=steps, seeds=3),),
         "one seed, rungs of steps": of_steps,
     }
     distinct = {rungs: name for name, rungs in reversed(found.items()) if rungs}
     return {name: rungs for rungs, name in reversed(distinct.items())}
+
+
+def own_name(search: StudySearch) -> str:
+    """Return the name of the study's own scheduler among the strategies."""
+    return f"{search.scheduler.name}, as the study has it"
 
 
 def simulate(
@@ -83,7 +88,9 @@ def simulate(
     found, regrets, claims, selected = [], [], [], []
     for number in range(searches):
         made = WORLDS[world](one.space, number)
-        fixed = _arm_search(search, one, rungs, stream(search.settings.seed, number))
+        fixed = _arm_search(
+            search, one, rungs, stream(search.settings.seed, number), is_own=name == own_name(search)
+        )
         result = VirtualSweep(fixed, made, slots).run()
         found.append(result)
         lowest = min((made.true_mean(point) for point in _points(one.space)), default=result.best_true)
@@ -95,7 +102,9 @@ def simulate(
     return _row(name, found, regrets, claims, selected)
 
 
-def _arm_search(search: StudySearch, one: ArmSpace, rungs: tuple[Rung, ...], seed: int) -> ArmSearch:
+def _arm_search(
+    search: StudySearch, one: ArmSpace, rungs: tuple[Rung, ...], seed: int, *, is_own: bool
+) -> ArmSearch:
     settings = search.settings
     count = max(rung.seeds for rung in rungs)
     following = range(max(search.seeds) + 1, max(search.seeds) + 1 + count)
@@ -110,6 +119,7 @@ def _arm_search(search: StudySearch, one: ArmSpace, rungs: tuple[Rung, ...], see
         configurations=settings.budget.configurations,
         first_points=(*(() if one.own is None else (one.own,)), *one.start_with),
         identify=name_of,
+        starts=starts_of(search.scheduler, rungs) if is_own else (0,),
     )
 
 

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
 from trainables.schema import Schema
 
-Method = Literal["list", "grid", "random", "sobol", "tpe"]
+Method = Literal["list", "grid", "random", "sobol", "tpe", "gp"]
 
 
 class SpaceField(Schema):
@@ -88,8 +88,9 @@ class SearchSpec(Schema):
     """How configurations are proposed."""
 
     method: Method = "tpe"
-    """`list`: only `start_with`. `grid`: all combinations. `random`, `sobol`: points that fill the space. `tpe`:
-    Optuna's model of what was good so far, with every fifth point from Sobol."""
+    """`list`: only `start_with`. `grid`: all combinations. `random`, `sobol`: points that fill the space. `tpe`,
+    `gp`: Optuna's models of what was good so far, with every fifth point from Sobol. `gp`, a Gaussian process,
+    needs a second for a proposal: it is for few candidates that cost much."""
     arms: list[str] | None = None
     """Arms whose settings are searched for, each with the same budget; by default all that have a field of the
     space."""
@@ -107,15 +108,27 @@ class SearchSpec(Schema):
 class SchedulerSpec(Schema):
     """How long a configuration trains before it is compared with others."""
 
-    name: Literal["ladder", "asha", "fifo"] = "ladder"
-    """`ladder`: more steps, then more seeds, for the better ones. `asha`: more steps only. `fifo`: every
-    configuration with all steps and seeds."""
+    name: Literal["ladder", "asha", "hyperband", "median", "fifo"] = "ladder"
+    """`ladder`: more steps, then more seeds, for the better ones. `asha`: more steps only. `hyperband`: as `asha`,
+    but some configurations begin at later rungs, in case early scores mislead. `median`: the better half goes on
+    at every report. `fifo`: every configuration with all steps and seeds."""
     first: float = Field(0.25, gt=0, le=1)
     """Share of the steps at the first rung."""
     eta: int = Field(2, ge=2, le=10)
     """One in so many climbs to the next rung, which is so many times as much."""
     seeds: int = Field(8, ge=1, le=100)
-    """Most seeds of a configuration; of `asha`, one."""
+    """Most seeds of a configuration; of `asha`, `hyperband` and `median`, one."""
+
+    @property
+    def most_seeds(self) -> int:
+        """Seeds that one configuration may have."""
+        return 1 if self.name in {"asha", "hyperband", "median"} else self.seeds
+
+    @model_validator(mode="after")
+    def _median_halves(self) -> SchedulerSpec:
+        if self.name == "median" and self.eta != 2:
+            raise ValueError(f"eta={self.eta}: at the median one in two goes on; leave eta out, or choose asha")
+        return self
 
 
 class ConfirmSpec(Schema):

@@ -168,7 +168,7 @@ def _arm_space(name: str, space: SearchSpace, config: TrialConfig, sections: _Se
 
 def _search_seeds(own: tuple[int, ...], sections: _Sections) -> tuple[int, ...]:
     """Return the seeds of the search: the study's, then the next whole numbers."""
-    count = 1 if sections.scheduler.name == "asha" else sections.scheduler.seeds
+    count = sections.scheduler.most_seeds
     if sections.search.budget.replicates < count:
         raise UserError(
             f"{sections.where('search', 'budget', 'replicates')}={sections.search.budget.replicates:g}: one climb "

@@ -17,6 +17,7 @@ from tests.benchmarks import (
     one_process_each,
     packing,
     phase_scan,
+    proposals,
     retrieval,
     trial_overhead,
     verbs,
@@ -49,6 +50,7 @@ def main() -> None:
         lambda: attractor.report("cpu"),
         lambda: generation.report("cpu"),
         retrieval.report,
+        proposals.report,
     )
     for report in reports:
         print(report() + "\n", flush=True)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.records.searching import Rung
-from sweeps.plan.rungs import RungError, cost, expected_climbs, ladder_rungs, rungs_of, total_cost
+from sweeps.plan.rungs import RungError, cost, expected_climbs, ladder_rungs, rungs_of, starts_of
 from sweeps.studies.search_schema import SchedulerSpec
 
 
@@ -46,7 +46,26 @@ def test_schedulers() -> None:
 @given(st.integers(1, 100), st.sampled_from([2, 3, 4]), st.sampled_from([1, 2, 4, 8]), st.floats(8, 200))
 def test_what_is_expected_can_be_paid(configurations: int, eta: int, seeds: int, replicates: float) -> None:
     rungs = ladder_rungs(steps=400, report_every=20, first=0.25, eta=eta, seeds=seeds)
-    counts = expected_climbs(rungs, eta=eta, replicates=replicates, configurations=configurations)
+    found = expected_climbs(rungs, eta=eta, replicates=replicates, configurations=configurations)
+    counts = list(found.scored)
     assert len(counts) == len(rungs) and counts[0] <= configurations
-    assert total_cost(rungs, list(counts)) <= replicates + 1e-9
-    assert list(counts) == sorted(counts, reverse=True)
+    assert found.replicates <= replicates + 1e-9
+    assert counts == sorted(counts, reverse=True)
+
+
+def test_hyperband_begins_at_every_rung_at_about_equal_cost() -> None:
+    scheduler = SchedulerSpec(name="hyperband")
+    rungs = rungs_of(scheduler, steps=400, report_every=50)
+    assert [rung.steps for rung in rungs] == [100, 200, 400]
+    assert starts_of(scheduler, rungs) == (0, 1, 2, 0)
+    assert starts_of(SchedulerSpec(), rungs) == (0,)
+    found = expected_climbs(rungs, eta=2, replicates=12, configurations=None, starts=starts_of(scheduler, rungs))
+    assert found.begun == (9, 5, 4) and found.scored == (9, 5 + 4, 4 + 4)
+    assert found.replicates == 9 * 0.25 + (5 * 0.5 + 4 * 0.25) + (4 + 4 * 0.5)
+
+
+def test_the_median_is_asked_at_every_report() -> None:
+    rungs = rungs_of(SchedulerSpec(name="median", first=0.5), steps=100, report_every=20)
+    assert [rung.steps for rung in rungs] == [60, 80, 100] and {rung.seeds for rung in rungs} == {1}
+    with pytest.raises(ValueError, match="one in two"):
+        SchedulerSpec(name="median", eta=3)

@@ -65,6 +65,16 @@ def test_tpe_decides_the_same_after_a_restart() -> None:
     )
 
 
+def test_hyperband_begins_at_every_rung_within_the_budget() -> None:
+    of = search(seeds=1, starts=(0, 1, 2, 0), replicates=12)
+    chooser, decisions = play(of, random.Random(0))
+    begun = [one.rung for one in decisions if isinstance(one, Proposal)]
+    assert begun[:8] == [0, 1, 2, 0] * 2
+    assert any(isinstance(one, Promotion) for one in decisions)
+    reached = [of.rungs[chooser.ladder.rung_of(one)].steps / 400 for one in chooser.proposals]
+    assert chooser.spent == pytest.approx(sum(reached)) and 10 < chooser.spent <= 12
+
+
 def test_a_small_space_is_tried_whole_and_no_point_twice() -> None:
     chooser, decisions = play(search(space=SMALL, replicates=100, seeds=2), random.Random(0))
     assert len(chooser.proposals) == 12
