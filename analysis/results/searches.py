@@ -173,6 +173,23 @@ def best_of(state: JournalState, info: SearchInfo) -> BestTable:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Scored:
+    """A candidate with a score at a rung."""
+
+    by: str
+    """What proposed it."""
+    point: dict[str, Any]
+    mean: float
+    """Over the seeds of the rung."""
+    values: tuple[float, ...]
+
+
+def scored_at(state: JournalState, info: SearchInfo, searched: SearchedArm, rung: int) -> list[Scored]:
+    """Return the candidates of the search of an arm that have a score at a rung, by number."""
+    return _ArmSearch(state, info, searched).scored_at(rung)
+
+
 SELECTION_PREFIX = "selection/"
 """Prefix of the name of a metric whose value chose a configuration, and so is too good."""
 
@@ -233,6 +250,17 @@ class _ArmSearch:
     def _deepest(self, config_id: str) -> int | None:
         values = self._values[config_id]
         return max((rung for rung, scores in enumerate(values) if scores), default=None)
+
+    def scored_at(self, rung: int) -> list[Scored]:
+        """Return the candidates that have a score at a rung."""
+        found = []
+        for one in self._candidates:
+            values = self._values[one.config_id]
+            scores = values[rung] if rung < len(values) else None
+            if scores:
+                mean = math.fsum(scores) / len(scores)
+                found.append(Scored(by=one.by, point=one.point, mean=mean, values=tuple(scores)))
+        return found
 
     def row(self, confirmed: ResultRow | None) -> SearchRow:
         """Return the search as a whole."""

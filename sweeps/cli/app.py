@@ -140,6 +140,20 @@ def simulate(
 
 
 @verb
+def importance(
+    output: Output,
+    study: Study,
+    evaluator: Annotated[str, typer.Option("--evaluator", help="fanova or ped_anova.")] = "fanova",
+    rung: Annotated[int, typer.Option("--rung", min=0, help="Whose scores are explained.")] = 0,
+    over: Annotated[str, typer.Option("--over", help="all candidates, or the space_filling ones.")] = "all",
+) -> None:
+    """Show which of the fields that a search varies matter, and how much they leave unexplained."""
+    from sweeps.cli import importance
+
+    importance.importance(output, study, evaluator=evaluator, rung=rung, over=over)
+
+
+@verb
 def estimate(
     output: Output,
     study: Study,

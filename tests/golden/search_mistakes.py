@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.golden.mistake import Mistake, edit, sets
+from tests.golden.verb_mistakes import after_a_run
 
 SPACE = "space: {fields: {optimizer.learning_rate: {log: [1e-4, 1e-2]}}}\n"
 """Both arms of the study have this field."""
@@ -71,6 +72,10 @@ MISTAKES = {
     "override of an unknown field of a section": Mistake(
         arguments=sets("scheduler.firts=0.5").arguments, replace=("scales:", f"{SPACE}scales:")
     ),
+    "median of three": searching("scheduler: {name: median, eta: 3}\n"),
+    "importance of what does not search": after_a_run("importance", "tiny.yaml"),
+    "unknown evaluator of importance": after_a_run("importance", "tiny.yaml", "--evaluator", "fannova"),
+    "importance over unknown candidates": after_a_run("importance", "tiny.yaml", "--over", "al"),
     "simulate what does not search": Mistake(arguments=("simulate", "tiny.yaml")),
     "simulate in an unknown world": Mistake(
         arguments=("simulate", "tiny.yaml", "--world", "nul"), replace=("scales:", f"{SPACE}scales:")

@@ -39,7 +39,20 @@ KNOWN_COMMENTS = {"skip", "serves", "exit", "cluster"}
 
 STARTING = {"run", "resume", "submit", "ui"}
 """Verbs that start a sweep or a server."""
-READING = {"ablate", "best", "status", "logs", "stop", "results", "curves", "compare", "export", "gc", "sync"}
+READING = {
+    "ablate",
+    "best",
+    "importance",
+    "status",
+    "logs",
+    "stop",
+    "results",
+    "curves",
+    "compare",
+    "export",
+    "gc",
+    "sync",
+}
 """Verbs that need a sweep which has run."""
 
 GUIDES = guides.names()

@@ -18,6 +18,22 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_LADDER_TESTS}::test_the_best_of_two_climbs_and_of_one_nobody",
     ),
     Mutant(
+        name="hyperband_pays_a_climb",
+        meaning="a candidate that begins at a later rung counts as if it had climbed from the one below",
+        file=_CHOOSER,
+        old="self._spent += self._cost_of_begin(decision.rung)",
+        new="self._spent += self._cost(decision.rung)",
+        caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
+    ),
+    Mutant(
+        name="importance_over_survivors",
+        meaning="fields are weighed among candidates that a model proposed, though they were to be left out",
+        file="sweeps/search/importance.py",
+        old="if only_space_filling:",
+        new="if False:",
+        caught_by="tests/unit/sweeps/search/test_importance.py::test_candidates_of_a_model_can_be_left_out",
+    ),
+    Mutant(
         name="failures_lead",
         meaning="a candidate of which a seed failed wins by its other seeds",
         file=_LADDER,
@@ -29,8 +45,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="candidates_twice",
         meaning="points that compute the same are trained twice",
         file=_CHOOSER,
-        old="return None if config_id in self.proposals else Proposal(number, config_id, point, by)",
-        new="return Proposal(number, config_id, point, by)",
+        old="if config_id in self.proposals:\n            return None",
+        new="if False:\n            return None",
         caught_by=f"{_CHOOSER_TESTS}::test_what_computes_the_same_is_proposed_once",
     ),
     Mutant(
@@ -48,6 +64,24 @@ MUTANTS: tuple[Mutant, ...] = (
         old='constraints={"failed": 1.0 if failed else -1.0},',
         new='constraints={"failed": -1.0},',
         caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_it_learns_and_stays_away_from_what_fails",
+    ),
+    Mutant(
+        name="failures_that_look_good",
+        meaning="a model of the losses is drawn to what fails, since it is told as good",
+        file="sweeps/search/optuna_samplers.py",
+        old="value=worst if failed else one.loss,",
+        new="value=0.0 if failed else one.loss,",
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
+        "::test_it_learns_and_stays_away_from_what_fails[gp-8-40]",
+    ),
+    Mutant(
+        name="old_scores_told",
+        meaning="a model goes on being told what a candidate scored at a lower rung",
+        file="sweeps/search/optuna_samplers.py",
+        old="keys = [(id(one), worst",
+        new="keys = [(str(one.point), worst",
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
+        "::test_what_a_sampler_was_told_before_changes_nothing",
     ),
     Mutant(
         name="winner_on_its_own_seeds",

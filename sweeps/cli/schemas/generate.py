@@ -90,6 +90,7 @@ def _described_types() -> Iterator[type]:
     from sweeps.cli.schemas import planning as json_planning
     from sweeps.cli.schemas import searching as json_searching
     from sweeps.cli.schemas import types as json_types
+    from sweeps.search import importance as json_importance
     from trainables.diagnostics import diagnosis, similarity, uniformity
 
     diagnostics = (diagnosis, similarity, uniformity)
@@ -103,6 +104,7 @@ def _described_types() -> Iterator[type]:
         *diagnostics,
         campaign,
         json_curves,
+        json_importance,
         json_diagnosis,
         json_library,
         json_planning,

@@ -35,6 +35,7 @@ from sweeps.cli.schemas.planning import (
 )
 from sweeps.cli.schemas.searching import SimulateJson
 from sweeps.fields import Scale
+from sweeps.search.importance import ImportanceTable
 
 ReplicateStatus = Literal[
     "finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted",
@@ -332,6 +333,7 @@ OF_VERBS: dict[str, Any] = {
     "families": Families,
     "fetch": FetchJson,
     "gc": GcJson,
+    "importance": ImportanceTable,
     "kit": KitJson | VerifyJson,
     "logs": list[LogJson],
     "new": NewJson,
