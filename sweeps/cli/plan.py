@@ -32,6 +32,7 @@ from trainables.registry import Plugin
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.searching import SimulateJson
+    from sweeps.plan.candidates import SearchPlan
 
 
 def arms_table(plan: Plan) -> Table:
@@ -111,7 +112,8 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
     most = f"at most {info.configurations} candidates, " if info.configurations else ""
     lines = [
         f"search of {one.arm}: {info.method} over {', '.join(one.fields)}; {most}{info.replicates:g} replicates; "
-        f"chosen by {info.metric}{' (over)' if one.search in state.searches.winners else ''}"
+        f"chosen by {info.metric}{_told(plan.search, one.arm)}"
+        f"{' (over)' if one.search in state.searches.winners else ''}"
         for one in info.arms
     ]
     rungs = zip(info.rungs, outlook.expected(info).scored, strict=True)
@@ -124,6 +126,11 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
         f"{', '.join(map(str, info.confirm_seeds))}"
     )
     return lines
+
+
+def _told(search: SearchPlan, arm: str) -> str:
+    told = search.told.get(arm, ())
+    return f"; told {_count(len(told), 'candidate')} of earlier searches" if told else ""
 
 
 def _ablation(plan: Plan) -> list[str]:

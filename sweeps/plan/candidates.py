@@ -16,6 +16,7 @@ from sweeps.errors import UserError, nearest
 from sweeps.plan.corners import Point, config_at
 from sweeps.plan.rungs import RungError, rungs_of, starts_of
 from sweeps.plan.units import PlannedArm
+from sweeps.plan.warm_start import Told, told_by
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.search_schema import SearchSpec
 from sweeps.studies.study import Study
@@ -35,6 +36,8 @@ class SearchPlan:
     spaces: Mapping[str, ArmSpace]
     tasks: Mapping[str, Task]
     """The task of each searched arm."""
+    told: Mapping[str, tuple[Told, ...]] = field(default_factory=dict)
+    """What earlier searches have found for each searched arm."""
     born: dict[str, PlannedArm] = field(default_factory=dict)
     """By config_id."""
 
@@ -105,12 +108,17 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         starts=starts_of(search.scheduler, rungs),
     )
     seed = search.settings.seed
+    told = {name: told_by(study, info, name, by_name[name].space) for name in searched}
     listed = tuple(
-        SearchedArm(arm=name, search=_search_id(info, arm, by_name[name], seed), fields=tuple(by_name[name].space))
+        SearchedArm(
+            arm=name,
+            search=_search_id(info, arm, by_name[name], seed, told[name]),
+            fields=tuple(by_name[name].space),
+        )
         for name, arm in searched.items()
     )
     info = replace(info, arms=listed)
-    return SearchPlan(info, search.settings, searched, by_name, {name: tasks[name] for name in searched})
+    return SearchPlan(info, search.settings, searched, by_name, {name: tasks[name] for name in searched}, told)
 
 
 def _rungs(study: Study, search: StudySearch, searched: Mapping[str, PlannedArm]) -> tuple[Rung, ...]:
@@ -152,13 +160,14 @@ def _metric(study: Study, search: StudySearch, task: Task, *, is_early: bool) ->
     return MetricInfo(**vars(known[name])), subset
 
 
-def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int) -> str:
+def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int, told: tuple[Told, ...]) -> str:
     """Return what names a search: proposals of another space, or compared otherwise, are of another search."""
     dimensions = {name: _values(dimension) for name, dimension in space.space.dimensions.items()}
     rules = [str(rule) for rule in (*space.space.conditions, *space.space.forbidden)]
     rungs = [dataclasses.asdict(rung) for rung in info.rungs]
     named = [planned.config_id, dimensions, rules, rungs, info.metric, info.subset_metric, info.seeds, seed]
     named += [info.starts] if info.starts != (0,) else []
+    named += [told] if told else []
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 

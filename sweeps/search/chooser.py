@@ -94,6 +94,8 @@ class ArmSearch:
     """Returns the config_id of a point, equal for points that compute the same; may raise InvalidPointError."""
     starts: tuple[int, ...] = (0,)
     """The rungs at which proposals begin, in turn."""
+    told: tuple[Tried, ...] = ()
+    """What earlier searches found: told to the sampler, and no candidates of this one."""
 
 
 class Chooser:
@@ -262,7 +264,7 @@ class Chooser:
                 return chosen
         if self._search.sampler.name in ENDS:
             return self._of_a_list(number)
-        point = self._search.sampler.propose(number, self._tried)
+        point = self._search.sampler.propose(number, [*self._search.told, *self._tried])
         return self._new(number, point, self._name_of(number)) or self._in_place(number)
 
     def _name_of(self, number: int) -> str:

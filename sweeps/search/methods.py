@@ -14,7 +14,7 @@ from sweeps.search.samplers import (
 )
 
 
-def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int) -> Sampler:
+def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int, num_told: int = 0) -> Sampler:
     """Return the sampler of a method.
 
     Args:
@@ -22,6 +22,7 @@ def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int) -> 
         space: What varies.
         seed: Of the proposals.
         levels: Of a grid: values on each range.
+        num_told: Points of earlier searches that a model is told: so many fewer come from Sobol first.
     """
     sobol = SobolSampler(space, seed)
     match method:
@@ -33,4 +34,4 @@ def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int) -> 
             return GridSampler(space, levels)
         case "list":
             return ListSampler()
-    return WithSobol(OptunaSampler(space, seed, method), sobol)
+    return WithSobol(OptunaSampler(space, seed, method), sobol, num_told)

@@ -133,6 +133,8 @@ class WithSobol:
 
     model: Sampler
     sobol: SobolSampler
+    num_told: int = 0
+    """Points of earlier searches that the model knows."""
 
     @property
     def name(self) -> str:
@@ -142,7 +144,7 @@ class WithSobol:
     @property
     def num_first(self) -> int:
         """How many Sobol points come before the model is asked."""
-        return 2 * len(self.sobol.space) + 4
+        return max(0, 2 * len(self.sobol.space) + 4 - self.num_told)
 
     def is_sobol(self, number: int) -> bool:
         """Return whether proposal `number` is a Sobol point."""

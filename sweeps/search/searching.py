@@ -21,7 +21,7 @@ from sweeps.search.fixed import FixedProposer
 from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
 from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
-from sweeps.search.samplers import Point, stream
+from sweeps.search.samplers import Point, Tried, stream
 
 
 class SearchProposer:
@@ -210,9 +210,10 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
     one, settings, info = plan.spaces[searched.arm], plan.settings, plan.info
     own: tuple[Point, ...] = () if one.own is None else (one.own,)
     seed = stream(settings.seed, searched.arm)
+    told = tuple(Tried(point, loss) for point, loss in plan.told.get(searched.arm, ()))
     return ArmSearch(
         space=one.space,
-        sampler=make_sampler(info.method, one.space, seed=seed, levels=settings.levels),
+        sampler=make_sampler(info.method, one.space, seed=seed, levels=settings.levels, num_told=len(told)),
         seed=seed,
         rungs=info.rungs,
         eta=info.eta,
@@ -222,4 +223,5 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
         first_points=(*own, *one.start_with),
         identify=partial(plan.identify, searched.arm),
         starts=info.starts,
+        told=told,
     )

@@ -72,6 +72,8 @@ MISTAKES = {
     "override of an unknown field of a section": Mistake(
         arguments=sets("scheduler.firts=0.5").arguments, replace=("scales:", f"{SPACE}scales:")
     ),
+    "told by a search that there is not": searching("search: {warm_start: [results/other/laptop]}\n"),
+    "told to what learns nothing": searching("search: {method: sobol, warm_start: [results/other/laptop]}\n"),
     "median of three": searching("scheduler: {name: median, eta: 3}\n"),
     "importance of what does not search": after_a_run("importance", "tiny.yaml"),
     "unknown evaluator of importance": after_a_run("importance", "tiny.yaml", "--evaluator", "fannova"),

@@ -26,6 +26,14 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
     ),
     Mutant(
+        name="told_by_a_search_that_goes_on",
+        meaning="a search is told what may change, so that after a restart it proposes otherwise",
+        file="sweeps/plan/warm_start.py",
+        old="if any(search.arm == arm and search.stopped_because is None for search in found.searches):",
+        new="if False:",
+        caught_by="tests/unit/sweeps/plan/test_warm_start.py::test_what_cannot_be_told_is_refused",
+    ),
+    Mutant(
         name="importance_over_survivors",
         meaning="fields are weighed among candidates that a model proposed, though they were to be left out",
         file="sweeps/search/importance.py",

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from search_spaces.space import InvalidPointError
 from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Selected, Trace, Unit
 from sweeps.search.ladder import Promotion
+from sweeps.search.methods import make_sampler
+from sweeps.search.samplers import Tried
 from sweeps.search.simulation import name_of
 from tests.searches import SMALL, SPACE, facts, loss, search
 
@@ -73,6 +75,17 @@ def test_hyperband_begins_at_every_rung_within_the_budget() -> None:
     assert any(isinstance(one, Promotion) for one in decisions)
     reached = [of.rungs[chooser.ladder.rung_of(one)].steps / 400 for one in chooser.proposals]
     assert chooser.spent == pytest.approx(sum(reached)) and 10 < chooser.spent <= 12
+
+
+def test_what_earlier_searches_found_is_told_and_counts_nowhere() -> None:
+    draw = random.Random(1)
+    told = tuple(Tried(SPACE.sample(draw), draw.gauss()) for _ in range(20))
+    sampler = make_sampler("tpe", SPACE, seed=7, levels=3, num_told=len(told))
+    of = search(seeds=1, configurations=6, told=told, sampler=sampler)
+    chooser, _ = play(of, random.Random(0))
+    assert [one.by for one in chooser.proposals.values()] == ["tpe"] * 4 + ["sobol", "tpe"]
+    other, _ = play(replace(of, told=told[::-1][:10]), random.Random(0))
+    assert next(iter(other.proposals)) != next(iter(chooser.proposals))
 
 
 def test_a_small_space_is_tried_whole_and_no_point_twice() -> None:

@@ -46,6 +46,7 @@ class FakePlan:
         self.keys = tuple(one.key for one in self.replicates)
         self.search = self
         self.info, self.settings = INFO, SearchSpec()
+        self.told: dict[str, Any] = {}
         self.spaces = {name: ArmSpace(name, SPACE, None, ()) for name in ("a", "b")}
 
     def unit(self, config_id: str) -> Any:
