@@ -140,6 +140,21 @@ def simulate(
 
 
 @verb
+def enqueue(
+    output: Output,
+    study: Study,
+    settings: Annotated[
+        list[str], typer.Option("--try", metavar="FIELD=VALUE", help="Of the point; other fields are the arm's.")
+    ],
+    arm: Annotated[str | None, typer.Option("--arm", help="The searched arm, if there are several.")] = None,
+) -> None:
+    """Add a point to a search that runs; it is proposed next."""
+    from sweeps.cli import enqueue
+
+    enqueue.enqueue(output, study, arm=arm, settings=settings)
+
+
+@verb
 def importance(
     output: Output,
     study: Study,

@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from analysis.records.description import SweepInfo
@@ -29,6 +30,7 @@ from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, one
 from sweeps.run.limits import RunLimits
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer
+from sweeps.store.enqueued import enqueued
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.store.reader import JournalReader
 from sweeps.studies.plugins import options as plugin_options
@@ -211,7 +213,8 @@ def proposer_of(prepared: Prepared) -> Proposer:
     from sweeps.search.searching import SearchProposer
 
     # As many as can run, and as many that wait for the next free worker.
-    return SearchProposer(plan, lambda: prepared.state, 2 * plan.concurrency)
+    most = 2 * plan.concurrency
+    return SearchProposer(plan, lambda: prepared.state, most, partial(enqueued, prepared.folder.path))
 
 
 def run_missing(

@@ -120,6 +120,7 @@ class Chooser:
         """The next proposal, as long as nothing new is known."""
         self._has_looked = False
         self._is_exhausted = False
+        self._wanted: list[Point] = []
         self.selected: Selected | None = None
 
     @property
@@ -197,6 +198,11 @@ class Chooser:
         self._tried[place] = Tried(self._tried[place].point, self._ladder.deepest(config_id))
         self._next, self._has_looked = None, False
 
+    def want(self, points: list[Point]) -> None:
+        """Propose these points before the sampler's, unless they were proposed before."""
+        if points != self._wanted:
+            self._wanted, self._next, self._has_looked = points, None, False
+
     def next(self) -> Decision | None:
         """Return the next decision; None if results must come first, or all is decided."""
         if self.selected is not None:
@@ -262,6 +268,9 @@ class Chooser:
             chosen = self._new(number, firsts[number], "the study")
             if chosen is not None:
                 return chosen
+        wanted = (self._new(number, point, "enqueue") for point in self._wanted)
+        if (chosen := next(filter(None, wanted), None)) is not None:
+            return chosen
         if self._search.sampler.name in ENDS:
             return self._of_a_list(number)
         point = self._search.sampler.propose(number, [*self._search.told, *self._tried])

@@ -29,7 +29,7 @@ NUM_HALVES = 20
 TREES_OF_HALVES = 8
 UNEXPLAINED = 0.3
 """Share above which fields by themselves do not tell the story."""
-SPACE_FILLING = ("sobol", "random", "grid", "random, in place of another")
+SPACE_FILLING = ("sobol", "random", "grid", "random, in place of another", "the study", "enqueue")
 """What proposes without regard to scores."""
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -35,10 +35,18 @@ class SearchProposer:
         plan: The plan of a study with a search.
         state: Returns the journal's state, as far as it has been read.
         max_open: Most replicates that are decided and have no score: the search learns from those first.
+        enqueued: Returns arms and points that somebody wants to be proposed next.
     """
 
-    def __init__(self, plan: Plan, state: Callable[[], JournalState], max_open: int) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        state: Callable[[], JournalState],
+        max_open: int,
+        enqueued: Callable[[], Sequence[tuple[str, Point]]] = tuple,
+    ) -> None:
         assert plan.search is not None
+        self._enqueued = enqueued
         self._plan, self._search, self._state, self._max_open = plan, plan.search, state, max_open
         self._log: DecisionLog | None = None
         self._fixed = FixedProposer.of(plan, state())
@@ -107,6 +115,9 @@ class SearchProposer:
 
     def _decide(self) -> bool:
         """Take one decision and write it down; return whether there was one."""
+        wanted = self._enqueued()
+        for search, chooser in self._choosers.items():
+            chooser.want([point for arm, point in wanted if arm == self._arm_of[search]])
         if self._log is None or self._num_open >= self._max_open or self._next() is None:
             return False
         with self._log.deciding() as may_decide:

@@ -42,6 +42,7 @@ STARTING = {"run", "resume", "submit", "ui"}
 READING = {
     "ablate",
     "best",
+    "enqueue",
     "importance",
     "status",
     "logs",

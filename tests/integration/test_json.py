@@ -58,6 +58,7 @@ ELSEWHERE = {
     "fetch": "test_fetch.py",
     "best": "test_search.py",
     "ablate": "test_ablation.py",
+    "enqueue": "../unit/sweeps/cli/test_enqueue.py",
     "importance": "../unit/sweeps/search/test_importance.py",
 }
 """Verbs that need more than a sweep, and the test beside this one that validates what they print."""

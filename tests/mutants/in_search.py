@@ -26,6 +26,14 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
     ),
     Mutant(
+        name="enqueued_after_the_winner",
+        meaning="a point is taken for a search that is over, and never tried",
+        file="sweeps/cli/enqueue.py",
+        old="if chosen in over:",
+        new="if False:",
+        caught_by="tests/unit/sweeps/cli/test_enqueue.py::test_a_search_that_is_over_takes_none",
+    ),
+    Mutant(
         name="told_by_a_search_that_goes_on",
         meaning="a search is told what may change, so that after a restart it proposes otherwise",
         file="sweeps/plan/warm_start.py",

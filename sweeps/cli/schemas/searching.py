@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import Field
 from typing_extensions import TypedDict  # pydantic reads typing's own from Python 3.12 on only
@@ -36,6 +36,18 @@ class StrategyJson(TypedDict):
     """In the world `null`: share of searches whose winner seems better on fresh seeds; 0.025 are expected."""
     selected_claims: Share | None
     """The same on the seeds that chose it."""
+
+
+class EnqueueJson(TypedDict):
+    """A point that was added to a search."""
+
+    study: StudyName
+    scale: Scale
+    arm: Text
+    point: dict[str, Any]
+    """Dotted fields with their values, without those that have no effect."""
+    path: Text
+    """The file that holds it, absolute."""
 
 
 class SimulateJson(TypedDict):

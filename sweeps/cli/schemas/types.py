@@ -33,7 +33,7 @@ from sweeps.cli.schemas.planning import (
     StudyName,
     Text,
 )
-from sweeps.cli.schemas.searching import SimulateJson
+from sweeps.cli.schemas.searching import EnqueueJson, SimulateJson
 from sweeps.fields import Scale
 from sweeps.search.importance import ImportanceTable
 
@@ -328,6 +328,7 @@ OF_VERBS: dict[str, Any] = {
     "curves": CurvesJson,
     "diagnose": DiagnoseJson,
     "doctor": Annotated[list[DoctorCheck], Field(min_length=1)],
+    "enqueue": EnqueueJson,
     "estimate": EstimateJson,
     "export": ExportJson,
     "families": Families,

@@ -77,6 +77,19 @@ def test_hyperband_begins_at_every_rung_within_the_budget() -> None:
     assert chooser.spent == pytest.approx(sum(reached)) and 10 < chooser.spent <= 12
 
 
+def test_what_is_enqueued_is_next_and_only_once() -> None:
+    chooser, mine = Chooser(search(seeds=1)), SPACE.sample(random.Random(5))
+    first = chooser.next()
+    assert isinstance(first, Proposal)
+    chooser.apply(first)
+    chooser.want([first.point, mine])
+    second = chooser.next()
+    assert isinstance(second, Proposal) and (second.point, second.by, second.number) == (mine, "enqueue", 1)
+    chooser.apply(second)
+    third = chooser.next()
+    assert isinstance(third, Proposal) and third.by == "sobol"
+
+
 def test_what_earlier_searches_found_is_told_and_counts_nowhere() -> None:
     draw = random.Random(1)
     told = tuple(Tried(SPACE.sample(draw), draw.gauss()) for _ in range(20))
