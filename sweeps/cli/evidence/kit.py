@@ -21,7 +21,7 @@ from sweeps.cli.evidence.expected import EXPECTED, Expected, nominate
 from sweeps.cli.evidence.judged import Judged, judged_folder
 from sweeps.cli.evidence.report import source_of
 from sweeps.cli.stored_sweep import find_results, no_results
-from sweeps.console import Output, proposed
+from sweeps.console import Output, format_duration, proposed
 from sweeps.errors import UserError
 from sweeps.store.folder import RESOLVED_STUDY, ResultsFolder
 from sweeps.store.provenance import local_changes
@@ -196,7 +196,5 @@ def _say(output: Output, target: Path, expected: Expected) -> None:
         output.emit(written)
     size = sum(path.stat().st_size for path in files) / 1000
     output.say(f"wrote {target.resolve()} ({len(files)} files, {size:.0f} kB)")
-    output.say(
-        f"verify it, by running {expected.arm} seed {expected.seed} again ({expected.seconds:.0f} s when it ran): "
-        f"{proposed('kit', 'verify', str(target))}"
-    )
+    took = f"{expected.arm} seed {expected.seed}, which took {format_duration(expected.seconds)}"
+    output.say(f"verify it, by running {took}: {proposed('kit', 'verify', str(target))}")

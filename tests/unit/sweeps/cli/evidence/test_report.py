@@ -8,16 +8,11 @@ import pytest
 
 from tests.unit.analysis.report.pages.html_checks import check_page
 from tests.unit.sweeps.cli.evidence.test_verdicts import NEEDLE, results_of_needle
-from tests.verbs import Call, caller
+from tests.verbs import Call
 
 JOURNALS = NEEDLE.parent
 ROOT = JOURNALS.parents[1]
 FIGURES = ROOT / "docs" / "figures"
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    return caller(tmp_path, monkeypatch, capsys)
 
 
 def test_of_results_it_lies_in_their_folder_and_the_page_of_claims_links_it(call: Call, tmp_path: Path) -> None:

@@ -13,15 +13,10 @@ import yaml
 from analysis.records.compact import compact_journal
 from analysis.records.journal import read_journal
 from sweeps.studies.catalogue import library
-from tests.verbs import Call, caller
+from tests.verbs import Call
 
 ROOT = Path(__file__).parents[5]
 NEEDLE = ROOT / "docs" / "results" / "resonant_needle.jsonl"
-
-
-@pytest.fixture
-def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Call:
-    return caller(tmp_path, monkeypatch, capsys)
 
 
 def results_of_needle(folder: Path) -> Path:
