@@ -22,7 +22,7 @@ def test_it_holds_everything_and_says_what_it_is(call: Call, results: ResultsFol
     kit = results.path / "kit"
     assert (printed["path"], printed["replicate"]) == (str(kit), "transformer@0")
     assert MEANINGS.keys() - OPTIONAL <= set(printed["files"]) <= MEANINGS.keys() | {METADATA}
-    assert read_journal(kit / "journal.jsonl").replicates == results.state().replicates
+    assert read_journal(kit / "journal.jsonl").replicates.keys() == results.state().replicates.keys()
     assert Expected.read(kit).study == "tiny"
     assert (kit / "study" / "study.yaml").read_bytes() == (tmp_path / "tiny.yaml").read_bytes()
     graph = json.loads((kit / METADATA).read_text(encoding="utf-8"))["@graph"]
