@@ -87,8 +87,8 @@ def notes(table: AblationTable) -> list[str]:
     over_seeds = [_name(row, table) for row in rows(table) if row.test == "over seeds"]
     if over_seeds:
         found.append(
-            f"{', '.join(over_seeds)}: seeds differ by more than the model's error allows, so interval and p are of "
-            "one estimate a seed"
+            f"{', '.join(over_seeds)}: seeds differ by more than the model's error allows, so interval and p are "
+            "of one estimate a seed"
         )
     found += [
         f"{_name(row, table)} cannot be told from {', '.join(row.aliases)}" for row in rows(table) if row.aliases

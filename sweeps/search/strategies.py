@@ -62,8 +62,11 @@ def strategies(search: StudySearch, *, steps: int, report_every: int) -> dict[st
         "three seeds, all steps": (Rung(steps=steps, seeds=3),),
         "one seed, rungs of steps": of_steps,
     }
-    distinct = {rungs: name for name, rungs in reversed(found.items()) if rungs}
-    return {name: rungs for rungs, name in reversed(distinct.items())}
+    distinct: dict[tuple[Rung, ...], str] = {}
+    for name, rungs in found.items():
+        if rungs:
+            distinct.setdefault(rungs, name)
+    return {name: rungs for rungs, name in distinct.items()}
 
 
 def own_name(search: StudySearch) -> str:

@@ -75,6 +75,7 @@ MISTAKES = {
     "told by a search that there is not": searching("search: {warm_start: [results/other/laptop]}\n"),
     "told to what learns nothing": searching("search: {method: sobol, warm_start: [results/other/laptop]}\n"),
     "median of three": searching("scheduler: {name: median, eta: 3}\n"),
+    "enqueue where nothing is searched": after_a_run("enqueue", "tiny.yaml", "--try", "architecture.coupling=1"),
     "importance of what does not search": after_a_run("importance", "tiny.yaml"),
     "unknown evaluator of importance": after_a_run("importance", "tiny.yaml", "--evaluator", "fannova"),
     "importance over unknown candidates": after_a_run("importance", "tiny.yaml", "--over", "al"),
