@@ -221,7 +221,7 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
     one, settings, info = plan.spaces[searched.arm], plan.settings, plan.info
     own: tuple[Point, ...] = () if one.own is None else (one.own,)
     seed = stream(settings.seed, searched.arm)
-    told = tuple(Tried(point, loss) for point, loss in plan.told.get(searched.arm, ()))
+    told = tuple(Tried(dict(point), loss) for point, loss in plan.told.get(searched.arm, ()))
     return ArmSearch(
         space=one.space,
         sampler=make_sampler(info.method, one.space, seed=seed, levels=settings.levels, num_told=len(told)),
