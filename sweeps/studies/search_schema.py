@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
 from trainables.schema import Schema
@@ -106,6 +106,16 @@ class SearchSpec(Schema):
     seed: int = Field(0, ge=0)
     """Of the proposals."""
     budget: SearchBudget = SearchBudget()
+
+    @field_validator("method", mode="before")
+    @classmethod
+    def _cma_is_not_offered(cls, value: Any) -> Any:
+        if value in {"cma", "cmaes"}:
+            raise ValueError(
+                "CMA-ES is not offered: Optuna's needs the package cmaes, which is no requirement of phasesweep, "
+                "and keeps a state between proposals, which a killed search would lose; choose gp or tpe"
+            )
+        return value
 
     @model_validator(mode="after")
     def _model_is_told(self) -> SearchSpec:

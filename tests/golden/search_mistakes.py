@@ -40,6 +40,7 @@ MISTAKES = {
     "values of an unknown kind": field("optimizer.learning_rate", "{logarithmic: [1e-4, 1e-2]}"),
     "unknown space to use": searching(space="space: {use: [trainig]}\n"),
     "unknown method": searching("search: {method: tpee}\n"),
+    "CMA-ES": searching("search: {method: cmaes}\n"),
     "unknown scheduler": searching("scheduler: {name: lader}\n"),
     "unknown searched arm": searching("search: {arms: [kuramotto]}\n"),
     "searched arm without a field": searching(
