@@ -205,7 +205,8 @@ class Comparative:
         notes = []
         if excluded is not None:
             verb = "is excluded" if excluded else "is not excluded"
-            notes.append(f"an effect as large as published, {self.claim.published_effect:+g}, {verb}")
+            size = f"{self.claim.published_effect:+g}".replace("-", "−")
+            notes.append(f"an effect as large as published, {size}, {verb}")
             notes += (
                 [] if all(one.holds for one in compared) else ["any advantage over all comparators is not shown"]
             )

@@ -21,6 +21,7 @@ from analysis.report.sentences import summary
 from analysis.report.tables import (
     CONTRAST_RIGHT_ALIGNED,
     RIGHT_ALIGNED,
+    SMOKE,
     contrasts_for_display,
     contrasts_title,
     external_note,
@@ -97,7 +98,9 @@ def _answer(table: ResultTable) -> str:
         listed = ", ".join(f"{count} {reading}" for reading, count in counts.items())
         arms = "1 arm is" if len(rows) == 1 else f"{len(rows)} arms are"
         said.append(f"{arms} compared with {table.baseline.arm}: {listed}")
-    return f"No claim is declared. {'. '.join(f'{part[0].upper()}{part[1:]}' for part in said)}."
+    caveat = ["scale smoke shows that a study runs, nothing else"] if table.scale == SMOKE else []
+    parts = ["no claim is declared", *caveat, *said]
+    return " ".join(f"{part[0].upper()}{part[1:]}." for part in parts)
 
 
 def _forest(table: ResultTable) -> Figure | None:

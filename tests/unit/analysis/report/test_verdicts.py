@@ -54,7 +54,7 @@ def test_effects_in_their_own_units(changes: dict[str, object], shown: str) -> N
 def test_below_stands_what_the_cells_leave_out() -> None:
     lines = notes([verdict(verdict="inconclusive", because=("control", "power"), control="K0", seeds_needed=8)])
     assert lines[0].startswith(
-        "K1: phases help (the control that decides: K0; an effect as large as published, -0.5, is excluded"
+        "K1: phases help (the control that decides: K0; an effect as large as published, −0.5, is excluded"
     )
     assert "8 pairs of seeds would find its effect with power .8 (here 5)" in lines[0]
     assert lines[1:] == [f"because control: {MEANINGS['control']}", f"because power: {MEANINGS['power']}"]

@@ -89,7 +89,7 @@ def test_a_published_effect_is_excluded_although_none_is_shown() -> None:
     one = claim("superiority", arm="a", against="b", published_effect=-0.0353)
     found = verdict({"b": around(2.5, scale=8), "a": around(2.5, scale=8, turn=1)}, one)
     assert (found.verdict, found.because, found.excludes_published) == ("refuted", ("effect",), True)
-    assert "an effect as large as published, -0.0353, is excluded" in found.note
+    assert "an effect as large as published, −0.0353, is excluded" in found.note
     assert "any advantage over all comparators is not shown" in found.note
     wide = verdict({"b": around(2.5, scale=40), "a": around(2.5, scale=40, turn=1)}, one)
     assert (wide.verdict, wide.excludes_published) == ("inconclusive", False)

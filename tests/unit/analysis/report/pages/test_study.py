@@ -93,6 +93,11 @@ def test_without_claims_it_says_what_the_table_says() -> None:
     assert "No claim is declared. 1 arm is compared with baseline: 1 better." in text
 
 
+def test_of_scale_smoke_it_says_first_that_this_settles_nothing() -> None:
+    text = page_of(merge(journal_events({"baseline": 2.5}, seeds=range(3), scale="smoke")))
+    assert "No claim is declared. Scale smoke shows that a study runs, nothing else.</p>" in text
+
+
 def test_before_anything_has_finished_there_is_still_a_page() -> None:
     started = [event for event in events() if event["event"] in {"sweep", "started"}]
     text = page_of(merge(started))
