@@ -124,6 +124,13 @@ def test_every_committed_journal(path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("status", ["diverged", "crashed", "pruned", None])
+def test_whatever_became_of_all_replicates_there_is_a_page(status: str | None) -> None:
+    statuses = {(arm, seed): status for arm in ("baseline", "kuramoto", "K0") for seed in range(3)}
+    check_page(page_of(merge(events(statuses=statuses))), MEGABYTE)
+
+
+@pytest.mark.slow
 def test_a_study_of_many_arms_is_no_larger_than_a_megabyte() -> None:
     arms = {f"arm_{number}": 2.5 + 0.01 * number for number in range(62)}
     text = page_of(merge(journal_events(arms, seeds=range(5))), b"x" * 300_000)
