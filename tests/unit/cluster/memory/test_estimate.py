@@ -253,8 +253,7 @@ needs_clear_refs = pytest.mark.skipif(
 )
 
 
-QUICK = Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48)
-MORE = (
+REAL = (
     # parameters and the optimiser's state
     Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4),
     Case(architecture=CONTROL, width=768, depth=4, batch=1, length=16, windows=4, optimizer="adamw_8bit"),
@@ -266,6 +265,7 @@ MORE = (
     Case(architecture=KURAMOTO, width=64, depth=2, batch=64, length=128),
     Case(architecture=KURAMOTO, width=64, depth=2, batch=160, length=128, precision="bfloat16"),
     Case(architecture={**KURAMOTO, "phase_noise": 0.1}, width=64, depth=2, batch=96, length=128, micro=48),
+    Case(architecture=PUBLISHED, width=64, depth=3, batch=96, length=128, micro=48),
     Case(architecture=POOL, width=64, depth=3, batch=192, length=128),
     # evaluation and probes
     Case(architecture=CONTROL, width=128, depth=1, batch=2, length=1024, windows=96),
@@ -273,21 +273,15 @@ MORE = (
     Case(architecture=KURAMOTO, width=128, depth=1, batch=2, length=1024, windows=96),
     Case(architecture=POOL, width=128, depth=1, batch=2, length=1024, windows=64),
 )
-"""With the quick one a case for each part of the estimate; the benchmark has more of each, and larger ones."""
-
-
-@needs_clear_refs
-def test_the_estimate_is_near_what_a_real_process_grows_by() -> None:
-    (outcome,) = measure_all([QUICK])
-    assert outcome.measured_mib > 200
-    assert abs(outcome.error) < 0.06, outcome
+"""A case for each part of the estimate; the benchmark has more of each, and larger ones."""
 
 
 @needs_clear_refs
 @pytest.mark.slow
 def test_every_estimate_is_near_what_a_real_process_grows_by() -> None:
     """All after one start of Python, which takes as long as a trial."""
-    outcomes = measure_all(MORE)
-    assert [outcome.stage == "training" for outcome in outcomes] == [case.length < 1024 for case in MORE]
+    outcomes = measure_all(REAL)
+    in_steps = [outcome.stage in {"training", "optimizer"} for outcome in outcomes]
+    assert in_steps == [case.length < 1024 for case in REAL]
     assert not [outcome for outcome in outcomes if outcome.measured_mib < 200], "a small peak shows little"
     assert not [outcome for outcome in outcomes if abs(outcome.error) > 0.06]
