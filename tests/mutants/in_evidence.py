@@ -15,8 +15,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="ablation_without_blocks",
         meaning="what seeds share counts as error of an ablation's effects",
         file="analysis/statistics/block_model.py",
-        old="names = sorted(set(blocks))",
-        new="names, blocks = [0], [0] * len(values_N)",
+        old="design_NP = np.hstack([regressors_NK, in_block_BN.T])",
+        new="design_NP = np.hstack([regressors_NK, np.ones((len(values_N), 1))])",
         caught_by="tests/unit/analysis/statistics/test_block_model.py::test_of_two_arms_it_is_the_paired_t_test",
     ),
     Mutant(
