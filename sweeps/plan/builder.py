@@ -18,7 +18,7 @@ from cluster.placement.size_classes import pack, with_larger_sizes
 from sweeps.errors import UserError
 from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.candidates import plan_search
-from sweeps.plan.checks import check_ablation, check_metrics, probes
+from sweeps.plan.checks import check_metrics, probes
 from sweeps.plan.corrections import corrections
 from sweeps.plan.plan import Plan
 from sweeps.plan.sizing import largest_corners, load_tasks, plan_units, task_key
@@ -59,7 +59,6 @@ def build_plan(
     prerequisites, arms = (
         _corrected(units, state, study.resources) for units in plan_units(study, tasks, estimates, finished)
     )
-    check_ablation(study, {one.arm.name: one.config_id for one in arms})
     arms = tuple(replace(one, memory=of_corners.get(one.arm.name, one.memory)) for one in arms)
     search = plan_search(study, arms, {arm.name: tasks[task_key(arm)] for arm in study.arms})
     needs_mib = {planned.config_id: planned.need_mib for planned in (*prerequisites, *arms)}

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from analysis.records.ablation import AblationInfo
 from analysis.records.description import SHARED_METRICS, MetricInfo
 from cluster.inventory import Inventory
 from sweeps.errors import UserError, nearest
@@ -67,6 +69,9 @@ def checked(study: Study, inventory: Inventory | None, data_dir: Path | None) ->
             arm.config.architecture.check_files()
         except ValueError as error:
             raise model_mistake(study, arm, error) from error
+    if study.ablation is not None:
+        canonical = {arm.name: json.dumps(arm.config.canonical(), sort_keys=True) for arm in study.arms}
+        check_ablation(study.ablation, study, canonical)
     return study
 
 
@@ -131,22 +136,20 @@ def _check_workers(study: Study) -> None:
             )
 
 
-def check_ablation(study: Study, config_ids: Mapping[str, str]) -> None:
+def check_ablation(info: AblationInfo, study: Study, canonical: Mapping[str, str]) -> None:
     """Refuse an ablation of which two arms compute the same: their results would count twice.
 
     Args:
-        study: The study.
-        config_ids: Of each arm, by name.
+        info: The ablation.
+        study: Whose it is.
+        canonical: The canonical configuration of each arm, by name.
 
     Raises:
         UserError: If there are two.
     """
-    info = study.ablation
-    if info is None:
-        return
     first: dict[str, str] = {}
     for name in dict.fromkeys((info.around, *info.arms, *info.placebos)):
-        before = first.setdefault(config_ids[name], name)
+        before = first.setdefault(canonical[name], name)
         if before == name:
             continue
         missing = [one for one in info.components if one not in info.arms.get(name, info.components)]

@@ -92,13 +92,14 @@ def test_arms_that_compute_the_same_are_refused(tmp_path: Path) -> None:
     """Without coupling a sign has no effect: the arm without both would count twice."""
     study = load(tmp_path)
     ids = {arm.name: arm.name for arm in study.arms}
-    check_ablation(study, ids)
+    assert study.ablation is not None
+    check_ablation(study.ablation, study, ids)
     with pytest.raises(
         UserError, match=r"ablated.yaml:15: .*_no_decay' computes the same as 'kuramoto_no_coupling'"
     ):
-        check_ablation(study, {**ids, "kuramoto_no_coupling_no_decay": "kuramoto_no_coupling"})
+        check_ablation(study.ablation, study, {**ids, "kuramoto_no_coupling_no_decay": "kuramoto_no_coupling"})
     with pytest.raises(UserError, match="which has these settings itself"):
-        check_ablation(study, {**ids, "kuramoto_no_decay": "kuramoto"})
+        check_ablation(study.ablation, study, {**ids, "kuramoto_no_decay": "kuramoto"})
 
 
 def test_a_mistake_in_a_component_is_found_at_its_line(tmp_path: Path) -> None:
