@@ -20,6 +20,15 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/analysis/statistics/test_block_model.py::test_of_two_arms_it_is_the_paired_t_test",
     ),
     Mutant(
+        name="copies_counted_as_seeds",
+        meaning="an effect in which seeds differ is tested as if arms that are near copies were more seeds",
+        file="analysis/results/ablations.py",
+        old="return effect.over_blocks if differs and effect.over_blocks is not None else effect.test",
+        new="return effect.test",
+        caught_by="tests/unit/analysis/results/test_ablations.py"
+        "::test_where_seeds_differ_in_an_effect_it_is_tested_over_them",
+    ),
+    Mutant(
         name="ablation_of_survivors",
         meaning="effects are read from the replicates that did not fail",
         file="analysis/results/ablations.py",
