@@ -30,6 +30,7 @@ from tests.finished_sweep import STUDY, FinishedSweep
 from tests.guides import ROOT, Block
 from tests.integration.head_node import obeying_ctrl_c
 from tests.integration.studies import environment, two_cores
+from tests.sizes import unmeasured
 from tests.verbs import Call, caller
 from tests.waiting import answers, wait_for
 
@@ -276,4 +277,5 @@ def test_its_quick_commands_work(
     guides.write_files(guide, folder)
     skipped = STARTING if has_sweep else STARTING | READING
     call = caller(folder, monkeypatch, capsys)
-    assert sum(run_what_is_quick(block, folder, call, skipped) for block in runnable)
+    with unmeasured():
+        assert sum(run_what_is_quick(block, folder, call, skipped) for block in runnable)

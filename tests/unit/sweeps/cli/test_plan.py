@@ -13,8 +13,8 @@ from tests.verbs import caller
 
 
 @pytest.fixture(autouse=True)
-def without_sizes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with unmeasured(tmp_path_factory.mktemp("cache")):
+def without_sizes() -> Iterator[None]:
+    with unmeasured():
         yield
 
 

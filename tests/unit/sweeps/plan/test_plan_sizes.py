@@ -96,8 +96,8 @@ def test_arms_of_one_shape_are_sized_once_and_then_remembered(
 
 
 @pytest.fixture
-def without_sizes(tmp_path: Path) -> Iterator[None]:
-    with unmeasured(tmp_path):
+def without_sizes() -> Iterator[None]:
+    with unmeasured():
         yield
 
 

@@ -66,8 +66,8 @@ def plan_of(name: str, scale: str = "smoke") -> Plan:
 
 
 @pytest.fixture(scope="module")
-def phase_b(tmp_path_factory: pytest.TempPathFactory) -> Plan:
-    with unmeasured(tmp_path_factory.mktemp("cache")):
+def phase_b() -> Plan:
+    with unmeasured():
         return plan_of("kuramoto_phase_b")
 
 

@@ -86,13 +86,13 @@ def test_a_copy_of_a_library_study_differs_in_its_name_alone(call: Call, tmp_pat
         assert changed == [(f"study: {source}", f"study: {copied.stem}")]
 
 
-def test_it_plans_at_smoke_scale_and_says_how(call: Call, tmp_path: Path) -> None:
+def test_it_plans_at_smoke_scale_and_says_how(call: Call) -> None:
     out = call("new", "mine").out
     assert out == (
         "mine.yaml: 2 arms (baseline, kuramoto), scales smoke, laptop, gpu, paper\n"
         "next: phasesweep plan mine.yaml --scale smoke\n"
     )
-    with unmeasured(tmp_path / "cache"):
+    with unmeasured():
         plan = call("plan", "mine.yaml", "--scale", "smoke", "--json").json("plan")
         text = call("plan", "mine.yaml", "--scale", "smoke").out
     assert plan["num_replicates"] == 4
