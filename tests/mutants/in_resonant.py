@@ -58,7 +58,8 @@ MUTANTS = (
         old="                penalty = penalty + self._contrast(read_BSD, targets_BT)\n",
         new="                penalty = penalty + self._contrast(read_BSD, targets_BT)\n"
         "                logits_BTV = logits_BTV + 1e-6 * targets_BT.unsqueeze(-1)\n",
-        caught_by="tests/contract/test_architectures.py::test_meets_contract",
+        caught_by="tests/contract/test_architectures.py::test_meets_contract"
+        "[resonant-identity-2-0-{}-{'grid_x': 2, 'grid_y': 2}-{}-{'unfreeze_step': 0}-{'negatives': 4, 'dim': 8}]",
     ),
     Mutant(
         name="mask_of_the_last_tokens",
