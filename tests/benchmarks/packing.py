@@ -12,8 +12,17 @@ from ray import tune
 from cluster.connection.session import SessionResources, ray_session
 from cluster.placement.size_classes import size_classes, with_headroom
 from sweeps.run.engine import TUNE_ENVIRONMENT
-from tests.ledger import Ledger
-from tests.simulation import Outcome, Rules, cluster_of, contract, equal_fractions, gpus_of, mixed_jobs, simulate
+from tests.support.machine.ledger import Ledger
+from tests.support.sweeps.simulation import (
+    Outcome,
+    Rules,
+    cluster_of,
+    contract,
+    equal_fractions,
+    gpus_of,
+    mixed_jobs,
+    simulate,
+)
 
 NUM_JOBS = 400
 GPUS = (("large", 4, 94.5), ("small", 4, 24.0))

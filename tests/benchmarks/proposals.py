@@ -9,7 +9,7 @@ from search_spaces.dimensions import Choice, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import Tried
-from tests.searches import SPACE
+from tests.support.sweeps.searches import SPACE
 
 FLAT = SearchSpace({"a": LogReal(1e-4, 1e-1), "b": Real(0.0, 4.0), "c": Choice(("x", "y")), "d": Integer(1, 20)})
 SPACES = {"4 fields": FLAT, "4 fields, one conditional": SPACE}

@@ -16,7 +16,7 @@ from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import read_since
 from sweeps.store.shared_folder import FolderJournal, FolderStore
-from tests.heartbeats import dead_driver, far_driver
+from tests.support.machine.heartbeats import dead_driver, far_driver
 
 
 class LocalUnderTest(FolderStore):

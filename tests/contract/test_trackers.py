@@ -12,9 +12,9 @@ from sweeps.tracking.contract import CHECKS, ContractError, Held, Store, check_t
 from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.tracker import NoopTracker, RunRecord, Tracker, Value, milliseconds
 from sweeps.tracking.uri import default_tracking_uri
-from tests.memory_tracker import HeldRun, MemoryTracker
-from tests.mlflow_contents import all_runs
-from tests.tracked import give_database
+from tests.support.machine.memory_tracker import HeldRun, MemoryTracker
+from tests.support.machine.mlflow_contents import all_runs
+from tests.support.sweeps.tracked import give_database
 
 
 def in_mlflow(folder: Path) -> Store:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.disks import fill, small_disk
 from tests.faults.test_interrupts import finish_and_check, kill_what_is_left, num_finished
-from tests.integration.studies import start, write_study
-from tests.waiting import wait_for
+from tests.support.machine.disks import fill, small_disk
+from tests.support.machine.waiting import wait_for
+from tests.support.sweeps.studies import start, write_study
 
 pytestmark = pytest.mark.ray
 

@@ -20,11 +20,11 @@ from cluster.inventory import local_inventory
 from sweeps.plan.builder import build_plan
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
-from tests.configs import small_assignment
 from tests.faults.test_interrupts import left_behind
-from tests.integration.studies import STUDY, journal_events, phasesweep, start
-from tests.mlflow_contents import contents
-from tests.waiting import wait_for
+from tests.support.machine.mlflow_contents import contents
+from tests.support.machine.waiting import wait_for
+from tests.support.models.configs import small_assignment
+from tests.support.sweeps.studies import STUDY, journal_events, phasesweep, start
 from trainables.config.trial import TrialConfig
 from trainables.plugins.files import activate, read_plugin
 from trainables.worker.replicate_folder import ReplicateFolder

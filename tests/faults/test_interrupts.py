@@ -15,9 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.integration.studies import journal_events, phasesweep, start, write_study
-from tests.verbs import caller
-from tests.waiting import wait_for
+from tests.support.machine.waiting import wait_for
+from tests.support.sweeps.studies import journal_events, phasesweep, start, write_study
+from tests.support.sweeps.verbs import caller
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 

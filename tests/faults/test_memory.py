@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.configs import small_assignment, small_config
-from tests.trial_process import computed, trial_process
+from tests.support.machine.trial_process import computed, trial_process
+from tests.support.models.configs import small_assignment, small_config
 from trainables.worker.assignment import Assignment
 from trainables.worker.memory_limit import SLACK_MIB
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from unittest import mock
 
 from sweeps.cli import app as cli
-from tests.integration.studies import MEASURING, STUDY
+from tests.support.sweeps.studies import MEASURING, STUDY
 
 VALID = STUDY.format(seeds=2, steps=20, report_every=10)
 """The study `tiny.yaml` before anything is wrong with it."""

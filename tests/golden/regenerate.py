@@ -10,10 +10,10 @@ from typing import Any
 import torch
 
 from sweeps.errors import EXIT_USER_ERROR
-from tests.configs import KURAMOTO, RESONANT, small_config
 from tests.golden import config_ids, mistakes
 from tests.golden.mistake import answer
 from tests.golden.mistakes import MISTAKES, entry
+from tests.support.models.configs import KURAMOTO, RESONANT, small_config
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics
 

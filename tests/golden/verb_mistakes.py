@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.golden.mistake import Mistake
 from tests.golden.study_mistakes import MARKER
-from tests.journals import journal_events, write_journal
+from tests.support.sweeps.journals import journal_events, write_journal
 
 PLUGIN = '''\
 from typing import Literal

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.configs import KURAMOTO, small_config
+from tests.support.models.configs import KURAMOTO, small_config
 from trainables.architectures.kuramoto.mixer import coupling_sum, num_coupled, pairwise_coupling
 from trainables.config.trial import TrialConfig
 from trainables.randomness import seed_forward

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.configs import small_config
-from tests.trial_process import computed, trial_process
+from tests.support.machine.trial_process import computed, trial_process
+from tests.support.models.configs import small_config
 from trainables.config.trial import TrialConfig
 from trainables.worker.assignment import Assignment
 from trainables.worker.memory_limit import MIB, MemoryCap, ReservationError, WorkerMemory, is_out_of_memory

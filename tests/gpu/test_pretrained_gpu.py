@@ -12,8 +12,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import small_config
-from tests.pretrained import built, logits, relative, tokens
+from tests.support.models.configs import small_config
+from tests.support.models.pretrained import built, logits, relative, tokens
 from trainables.training.loop import train
 from trainables.training.numerics import Numerics
 

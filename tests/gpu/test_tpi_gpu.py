@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import small_config
+from tests.support.models.configs import small_config
 from tests.unit.trainables.layers.test_phase_scan import assert_same, case, outputs_and_gradients
 from tests.unit.trainables.layers.test_phase_scan_numerics import LENGTH, angle_between, draw
 from trainables.config.trial import TrialConfig

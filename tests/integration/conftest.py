@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.finished_sweep import FinishedSweep, finished_sweep
+from tests.support.sweeps.finished_sweep import FinishedSweep, finished_sweep
 
 
 @pytest.fixture(scope="session")

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from tests.mutants.in_analysis import MUTANTS as IN_ANALYSIS
-from tests.mutants.in_campaigns import MUTANTS as IN_CAMPAIGNS
-from tests.mutants.in_data import MUTANTS as IN_DATA
-from tests.mutants.in_diagnostics import MUTANTS as IN_DIAGNOSTICS
-from tests.mutants.in_evidence import MUTANTS as IN_EVIDENCE
-from tests.mutants.in_memory import MUTANTS as IN_MEMORY
-from tests.mutants.in_models import MUTANTS as IN_MODELS
-from tests.mutants.in_operations import MUTANTS as IN_OPERATIONS
-from tests.mutants.in_pi_spiral import MUTANTS as IN_PI_SPIRAL
-from tests.mutants.in_pretrained import MUTANTS as IN_PRETRAINED
-from tests.mutants.in_resonant import MUTANTS as IN_RESONANT
-from tests.mutants.in_resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
-from tests.mutants.in_retrieval import MUTANTS as IN_RETRIEVAL
-from tests.mutants.in_search import MUTANTS as IN_SEARCH
-from tests.mutants.in_sweeps import MUTANTS as IN_SWEEPS
-from tests.mutants.in_tpi import MUTANTS as IN_TPI
-from tests.mutants.in_training import MUTANTS as IN_TRAINING
 from tests.mutants.mutant import Mutant
+from tests.mutants.planted.analysis import MUTANTS as IN_ANALYSIS
+from tests.mutants.planted.campaigns import MUTANTS as IN_CAMPAIGNS
+from tests.mutants.planted.evidence import MUTANTS as IN_EVIDENCE
+from tests.mutants.planted.memory import MUTANTS as IN_MEMORY
+from tests.mutants.planted.operations import MUTANTS as IN_OPERATIONS
+from tests.mutants.planted.search import MUTANTS as IN_SEARCH
+from tests.mutants.planted.sweeps import MUTANTS as IN_SWEEPS
+from tests.mutants.planted.trainables.data import MUTANTS as IN_DATA
+from tests.mutants.planted.trainables.diagnostics import MUTANTS as IN_DIAGNOSTICS
+from tests.mutants.planted.trainables.models import MUTANTS as IN_MODELS
+from tests.mutants.planted.trainables.pi_spiral import MUTANTS as IN_PI_SPIRAL
+from tests.mutants.planted.trainables.pretrained import MUTANTS as IN_PRETRAINED
+from tests.mutants.planted.trainables.resonant import MUTANTS as IN_RESONANT
+from tests.mutants.planted.trainables.resonant_blocks import MUTANTS as IN_RESONANT_BLOCKS
+from tests.mutants.planted.trainables.retrieval import MUTANTS as IN_RETRIEVAL
+from tests.mutants.planted.trainables.tpi import MUTANTS as IN_TPI
+from tests.mutants.planted.trainables.training import MUTANTS as IN_TRAINING
 
 MUTANTS: tuple[Mutant, ...] = (
     *IN_MEMORY,

@@ -7,10 +7,10 @@ from functools import partial
 import torch
 
 from sweeps.studies.resolve import load_study
-from tests.configs import small_config
 from tests.parity.kuramoto import model_names, small_model
 from tests.parity.row import Row
 from tests.parity.vectors import Vectors, difference
+from tests.support.models.configs import small_config
 from trainables.config.trial import TrialConfig
 from trainables.randomness import generator
 from trainables.training.loop import Trainer

@@ -15,7 +15,7 @@ from analysis.records.compact import compact_journal
 from analysis.records.journal import JournalState, merge, read_journal
 from analysis.records.statuses import FAILURES, RESULTS, STATUSES
 from analysis.results.arms import summarise
-from tests.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event, write_journal
 
 ARMS = ("baseline", "treatment")
 DRIVERS = ("driver-a", "driver-b", "driver-c")

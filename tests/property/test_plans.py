@@ -19,7 +19,7 @@ from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study
-from tests.configs import small_config
+from tests.support.models.configs import small_config
 from trainables.config.trial import TrialConfig, config_id
 from trainables.registry import ARCHITECTURES, TASKS
 

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.configs import KURAMOTO, small_config
+from tests.support.models.configs import KURAMOTO, small_config
 from trainables.randomness import generator, initialise, stream_seed
 from trainables.training.loop import Trainer
 from trainables.training.numerics import Numerics

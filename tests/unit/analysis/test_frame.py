@@ -10,8 +10,8 @@ import pytest
 
 import analysis
 from analysis.records.description import JournalError
-from tests.guides import ROOT
-from tests.journals import METRIC, journal_events, write_journal
+from tests.support.sweeps.guides import ROOT
+from tests.support.sweeps.journals import METRIC, journal_events, write_journal
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import yaml
 from analysis.records.journal import EVENTS
 from sweeps.errors import UserError
 from sweeps.studies.resolve import load_study
-from tests.guides import GUIDES, ROOT, blocks
+from tests.support.sweeps.guides import GUIDES, ROOT, blocks
 
 PACKAGES = ("search_spaces", "trainables", "cluster", "sweeps", "analysis")
 PAGE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 from trainables import code_hash
 
 PACKAGES = ("search_spaces", "trainables", "cluster", "sweeps", "analysis")

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from search_spaces.optional_groups import from_fields, is_switch, to_fields
 from search_spaces.resonant import RECOMMENDED, SEARCH, TRAINING
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.resonant.config import ResonantConfig
 from trainables.config.resources import ResourceConfig

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from sweeps.cli.options import emit
-from tests.journals import journal_events
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import journal_events
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 
 def test_what_json_has_no_number_for_is_null_and_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.configs import KURAMOTO, small_config
+from tests.support.models.configs import KURAMOTO, small_config
 from trainables.randomness import (
     Constant,
     Initializer,

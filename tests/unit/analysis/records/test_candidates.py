@@ -10,8 +10,8 @@ from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, merge, parse_line
 from analysis.results.arms import summarise
 from analysis.results.searches import best_of, selection_metrics
-from tests.journals import METRIC, sweep_event
-from tests.search_journal import born, search_events
+from tests.support.sweeps.journals import METRIC, sweep_event
+from tests.support.sweeps.search_journal import born, search_events
 
 
 def state() -> JournalState:

@@ -10,7 +10,15 @@ import pytest
 
 from analysis.records.description import ContrastInfo, ExternalInfo, JournalError
 from analysis.records.journal import clean_metrics, merge, read_events, read_journal
-from tests.journals import EPOCH, METRIC, config_id, journal_events, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import (
+    EPOCH,
+    METRIC,
+    config_id,
+    journal_events,
+    replicate_events,
+    sweep_event,
+    write_journal,
+)
 
 ARM = config_id("baseline")
 

@@ -11,7 +11,7 @@ from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, parse_line, read_journal
 from analysis.records.replicates import Key
 from sweeps.store.reader import JournalReader
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 
 JOURNAL = ROOT / "tests" / "fixtures" / "journal_v1"
 """Two drivers of the study `quickstart`: the first was interrupted, the second killed while it wrote a line.

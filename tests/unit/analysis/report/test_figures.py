@@ -14,7 +14,7 @@ from analysis.records.journal import JournalState, merge
 from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
 from analysis.results.arms import summarise
-from tests.journals import METRIC, PHASE_A, journal_events, replicate_events, sweep_event
+from tests.support.sweeps.journals import METRIC, PHASE_A, journal_events, replicate_events, sweep_event
 
 STATE = merge(journal_events(statuses={("coupling_2", 1): "diverged", ("repulsive", 2): None}))
 TABLE = summarise(STATE)

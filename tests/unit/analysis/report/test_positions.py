@@ -10,7 +10,7 @@ import pytest
 
 from analysis.records.journal import JournalState, merge
 from analysis.report.positions import by_band, by_cell
-from tests.journals import METRIC, replicate_events, sweep_event
+from tests.support.sweeps.journals import METRIC, replicate_events, sweep_event
 
 BANDS = [f"{METRIC}_band_{band}" for band in (2, 10, 1)]
 CELLS = [f"{METRIC}_length_{length}_depth_{depth}" for length in (1024, 512) for depth in (0, 100)]

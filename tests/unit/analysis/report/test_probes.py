@@ -9,7 +9,7 @@ import pytest
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, merge
 from analysis.report.probes import probes_markdown
-from tests.journals import EPOCH, config_id, sweep_event
+from tests.support.sweeps.journals import EPOCH, config_id, sweep_event
 
 ARMS = ("baseline", "learnt", "fixed", "lost")
 ORDER = "probe/order_positions"

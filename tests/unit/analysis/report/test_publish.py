@@ -19,7 +19,14 @@ from analysis.report.probes import probes_markdown
 from analysis.report.publish import RENDERERS, PublishError, main, rebuild
 from analysis.report.tables import render_text
 from analysis.results.arms import summarise
-from tests.journals import EPOCH, PHASE_A, journal_events, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import (
+    EPOCH,
+    PHASE_A,
+    journal_events,
+    replicate_events,
+    sweep_event,
+    write_journal,
+)
 
 README = """# Title
 

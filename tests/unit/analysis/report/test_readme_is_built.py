@@ -9,7 +9,7 @@ import pytest
 from analysis.records.journal import read_journal
 from analysis.report.publish import main
 from analysis.results.arms import summarise
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 
 PHASE_A = sorted((ROOT / "docs" / "results").glob("kuramoto_phase_a*.jsonl"))
 

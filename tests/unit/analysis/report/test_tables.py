@@ -21,7 +21,7 @@ from analysis.report.tables import (
     title_for_display,
 )
 from analysis.results.arms import summarise
-from tests.journals import journal_events, sweep_event
+from tests.support.sweeps.journals import journal_events, sweep_event
 
 VALUES = {("baseline", 0): 2.40, ("baseline", 1): 2.50, ("baseline", 2): 2.60}
 VALUES |= {("treatment", 0): 2.30, ("treatment", 1): 2.39, ("treatment", 2): 2.51}

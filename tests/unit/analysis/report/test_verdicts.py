@@ -11,7 +11,7 @@ from analysis.records.journal import merge
 from analysis.report.verdicts import MEANINGS, cells, effect, notes, sentences, verdicts_markdown
 from analysis.verdicts.judge import judge_all
 from analysis.verdicts.verdict import Reason, Verdict
-from tests.journals import METRIC, journal_events
+from tests.support.sweeps.journals import METRIC, journal_events
 
 CLAIM = {
     "id": "K1", "statement": "phases help", "source": "a paper", "kind": "superiority", "settled_at": "gpu",

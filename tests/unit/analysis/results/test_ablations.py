@@ -17,7 +17,7 @@ from analysis.results.ablations import AblationTable, EffectRow, ablation_of, de
 from analysis.statistics.block_model import fit_blocks
 from analysis.statistics.inference import holm
 from search_spaces.designs import ablation
-from tests.journals import journal_events, write_journal
+from tests.support.sweeps.journals import journal_events, write_journal
 
 Truth = Callable[[frozenset[str]], float]
 

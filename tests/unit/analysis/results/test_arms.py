@@ -11,7 +11,15 @@ from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, merge, read_journal
 from analysis.results.arms import summarise
 from analysis.results.table import ResultRow, ResultTable
-from tests.journals import EPOCH, METRIC, PHASE_A, config_id, journal_events, replicate_events, sweep_event
+from tests.support.sweeps.journals import (
+    EPOCH,
+    METRIC,
+    PHASE_A,
+    config_id,
+    journal_events,
+    replicate_events,
+    sweep_event,
+)
 
 NANOGPT = {"name": "nanoGPT", "metric": METRIC, "values": [2.0, 3.0, 4.0, 5.0, 6.0], "source": "its README"}
 TWO = {"baseline": 2.5, "treatment": 2.4}

@@ -10,7 +10,7 @@ import pytest
 from analysis.records.journal import merge, read_journal
 from analysis.results.arms import summarise
 from analysis.results.curves import curves_of
-from tests.journals import journal_events
+from tests.support.sweeps.journals import journal_events
 
 ARMS = {"baseline": 2.5, "kuramoto_K1": 2.4}
 PROBE = {

@@ -11,7 +11,7 @@ import pytest
 from analysis.records.journal import merge
 from analysis.results.memory import Receipt, receipt
 from sweeps.cli.schemas.generate import load_schema
-from tests.journals import EPOCH, config_id, sweep_event
+from tests.support.sweeps.journals import EPOCH, config_id, sweep_event
 
 
 def life(arm: str, seed: int, *ends: dict[str, Any], start: float, cap_mib: int = 1000) -> list[dict[str, Any]]:

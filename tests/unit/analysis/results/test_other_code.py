@@ -7,7 +7,7 @@ from typing import Any
 from analysis.records.journal import merge
 from analysis.report.tables import NUM_NAMED, render_text
 from analysis.results.arms import summarise
-from tests.journals import config_id, journal_events
+from tests.support.sweeps.journals import config_id, journal_events
 
 TWO = {"baseline": 2.5, "treatment": 2.4}
 

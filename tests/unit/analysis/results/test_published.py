@@ -8,7 +8,7 @@ from typing import Any
 
 from analysis.records.journal import merge
 from analysis.results.published import METRIC_KEYS, SYSTEM_COLUMNS, metric_rows, system_logs
-from tests.journals import config_id, journal_events
+from tests.support.sweeps.journals import config_id, journal_events
 from trainables.tasks.retrieval.records import Origin, cell_lines
 
 STATE = merge(journal_events({"rope": 2.5, "hybrid": 2.4}, seeds=range(2), statuses={("hybrid", 1): "crashed"}))

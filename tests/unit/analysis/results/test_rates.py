@@ -15,7 +15,7 @@ from analysis.results.arms import summarise, transform_of
 from analysis.results.sweeps import Side, compare_sweeps
 from analysis.statistics.inference import mean_interval, paired_comparison
 from analysis.statistics.transforms import LINEAR, LOG, Logit, clopper_pearson
-from tests.journals import EPOCH, replicate_events, sweep_event
+from tests.support.sweeps.journals import EPOCH, replicate_events, sweep_event
 from trainables.tasks.needle.config import NeedleConfig
 from trainables.tasks.needle.task import NeedleTask
 

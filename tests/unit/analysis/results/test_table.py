@@ -10,7 +10,7 @@ import pytest
 
 from analysis.records.journal import merge
 from analysis.results.arms import summarise
-from tests.journals import METRIC, PHASE_A, journal_events, sweep_event
+from tests.support.sweeps.journals import METRIC, PHASE_A, journal_events, sweep_event
 
 NANOGPT = {"name": "nanoGPT", "metric": METRIC, "values": [2.0, 3.0, 4.0, 5.0, 6.0], "source": "its README"}
 CONTRAST = {"arm": "kuramoto_32", "against": "coupling_0", "meaning": "what coupling does"}

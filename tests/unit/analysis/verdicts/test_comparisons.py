@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from analysis.claims.claim import Claim
-from tests.verdicts import around, claim, verdict
+from tests.support.sweeps.verdicts import around, claim, verdict
 
 BETTER = claim("superiority", arm="a", against="b", controls="c")
 PAIRWISE = claim("pairwise", arm="a", against=["b", "c", "d"])

@@ -11,8 +11,8 @@ from analysis.claims.kinds import KINDS
 from analysis.records.journal import merge
 from analysis.verdicts.judge import JUDGES, judge_all, not_run
 from analysis.verdicts.verdict import Verdict
-from tests.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event
-from tests.verdicts import Arms, around, claim, journal, verdict
+from tests.support.sweeps.journals import EPOCH, METRIC, config_id, replicate_events, sweep_event
+from tests.support.sweeps.verdicts import Arms, around, claim, journal, verdict
 
 BETTER = claim("superiority", arm="a", against="b", controls="c")
 

@@ -10,8 +10,8 @@ from analysis.claims.claim import Claim
 from analysis.records.journal import merge
 from analysis.verdicts.judge import judge_all
 from analysis.verdicts.verdict import Verdict
-from tests.journals import EPOCH, replicate_events, sweep_event
-from tests.verdicts import NOISE, around, claim, verdict
+from tests.support.sweeps.journals import EPOCH, replicate_events, sweep_event
+from tests.support.sweeps.verdicts import NOISE, around, claim, verdict
 
 LEVELS = {f"n{n}": {"architecture.n": n} for n in (1, 2, 4)}
 

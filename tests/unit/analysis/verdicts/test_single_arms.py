@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.claims.claim import Claim
-from tests.verdicts import WHOLE, around, claim, verdict
+from tests.support.sweeps.verdicts import WHOLE, around, claim, verdict
 
 
 @pytest.mark.parametrize(

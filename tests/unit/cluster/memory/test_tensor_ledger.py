@@ -9,9 +9,18 @@ import sys
 
 import pytest
 
-from tests import ledger
-from tests.ledger import Job, Ledger
-from tests.simulation import GIB, Outcome, cluster_of, contract, equal_fractions, gpus_of, mixed_jobs, simulate
+from tests.support.machine import ledger
+from tests.support.machine.ledger import Job, Ledger
+from tests.support.sweeps.simulation import (
+    GIB,
+    Outcome,
+    cluster_of,
+    contract,
+    equal_fractions,
+    gpus_of,
+    mixed_jobs,
+    simulate,
+)
 
 EIGHT_GPUS = cluster_of(("large", 4, 94.5), ("small", 4, 24.0))
 ONE_GPU = cluster_of(("large", 1, 94.5))

@@ -10,7 +10,7 @@ from sweeps.campaigns.campaign import read_campaign
 from sweeps.campaigns.catalogue import campaign_library, campaign_path
 from sweeps.errors import UserError
 from sweeps.studies.catalogue import library
-from tests.campaigns import CAMPAIGN, write_campaign
+from tests.support.sweeps.campaigns import CAMPAIGN, write_campaign
 
 
 def test_phases_run_in_the_order_of_the_file_and_wait_for_what_they_come_after(tmp_path: Path) -> None:

@@ -15,8 +15,8 @@ from analysis.records.journal import JournalState, merge
 from analysis.results.comparison import adjust
 from analysis.results.sweeps import Side, compare_sweeps, differing_fields, match_arms
 from analysis.statistics.inference import paired_comparison, welch_comparison
-from tests.journals import METRIC, config_id, journal_events, write_journal
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import METRIC, config_id, journal_events, write_journal
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 ARMS = {"baseline": 2.48, "coupling_2": 2.73, "coupling_0": 2.47}
 

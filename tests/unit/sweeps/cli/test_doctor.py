@@ -8,7 +8,7 @@ import pytest
 
 from cluster.inventory import GpuGroup, Inventory
 from sweeps.cli import doctor
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 
 
 def test_all_checks_run_and_every_failure_has_a_fix(tmp_path):

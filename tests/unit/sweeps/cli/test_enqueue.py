@@ -10,9 +10,9 @@ import pytest
 
 from sweeps.cli.schemas.generate import load_schema
 from sweeps.store.enqueued import enqueued
-from tests.integration.studies import STUDY
-from tests.search_journal import search_events
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.search_journal import search_events
+from tests.support.sweeps.studies import STUDY
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 SECTION = """\
 space: {fields: {architecture.coupling: {real: [0.0, 4.0]}, optimizer.learning_rate: {log: [1e-4, 1e-2]}}}

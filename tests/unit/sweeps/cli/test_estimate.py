@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.studies import write_study
-from tests.verbs import Call, caller
+from tests.support.sweeps.studies import write_study
+from tests.support.sweeps.verbs import Call, caller
 
 PARTS = ("parameters", "gradients", "optimizer", "activations", "workspace", "context")
 

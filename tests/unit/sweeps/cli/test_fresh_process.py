@@ -13,7 +13,7 @@ import pytest
 
 from sweeps.cli.app import app
 from sweeps.cli.schemas.generate import load_schema
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 from tests.unit.sweeps.cli.test_reading_verbs import READING
 
 MY_FAMILY = str(ROOT / "docs" / "examples" / "my_family.py")
@@ -37,7 +37,7 @@ ELSEWHERE = {
     "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
     "enqueue": "as `best`; tests/unit/sweeps/cli/test_enqueue.py calls it",
     "importance": "as `best`; tests/unit/sweeps/search/test_importance.py calls what it prints",
-    "simulate": "as `best`; tests/integration/test_search.py calls it",
+    "simulate": "as `best`; tests/integration/sweeps/test_search.py calls it",
     "fetch": "needs a network",
     "report": "draws; tests/unit/sweeps/cli/evidence has it",
     "kit": "as `report`",

@@ -16,9 +16,9 @@ from sweeps.console import Output
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.catalogue import StudyArguments
-from tests.integration.studies import start
-from tests.journals import config_id, sweep_event
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import config_id, sweep_event
+from tests.support.sweeps.studies import start
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 ARMS = ("baseline", "coupling_2")
 TRACEBACK = "2026-11-22T10:00:02+0000 Traceback (most recent call last):\n  File\nValueError: no\n"

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.studies import write_study
-from tests.sizes import unmeasured
-from tests.verbs import caller
+from tests.support.models.sizes import unmeasured
+from tests.support.sweeps.studies import write_study
+from tests.support.sweeps.verbs import caller
 
 
 @pytest.fixture(autouse=True)

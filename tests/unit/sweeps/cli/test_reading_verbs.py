@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.journals import journal_events
-from tests.verbs import write_results
+from tests.support.sweeps.journals import journal_events
+from tests.support.sweeps.verbs import write_results
 
 HEAVY = ("torch", "ray", "mlflow", "transformers", "pandas", "matplotlib", "optuna")
 

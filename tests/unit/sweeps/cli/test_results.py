@@ -13,9 +13,9 @@ import pytest
 from analysis.results.arms import summarise
 from analysis.results.export import to_columns
 from sweeps.store.folder import ResultsFolder
-from tests.journals import METRIC, config_id, journal_events, replicate_events
-from tests.search_journal import search_events
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import METRIC, config_id, journal_events, replicate_events
+from tests.support.sweeps.search_journal import search_events
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 ARMS = {"baseline": 2.48, "coupling_2": 2.73}
 STATUSES: dict[tuple[str, int], str | None] = {("coupling_2", 0): "diverged", ("coupling_2", 1): None}

@@ -19,9 +19,9 @@ from sweeps.cli.status import Status, look
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.resolve import load_study
-from tests.heartbeats import far_driver
-from tests.integration.studies import write_study
-from tests.journals import config_id, replicate_events, sweep_event, write_journal
+from tests.support.machine.heartbeats import far_driver
+from tests.support.sweeps.journals import config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.studies import write_study
 
 ARMS = ("baseline", "treatment")
 FAR = "another-machine"

@@ -19,7 +19,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from ray._private.runtime_env.packaging import create_package
 
 from sweeps.errors import UserError
 from sweeps.jobs.package import MAX_UPLOAD_BYTES, pack
-from tests.guides import ROOT
-from tests.integration.studies import write_study
+from tests.support.sweeps.guides import ROOT
+from tests.support.sweeps.studies import write_study
 from trainables.registry import LIBRARY
 
 

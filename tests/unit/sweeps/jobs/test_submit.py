@@ -20,7 +20,7 @@ from sweeps.jobs.package import pack
 from sweeps.jobs.submit import Order, exit_code, job_environment
 from sweeps.store.folder import RAY_JOB_VARIABLE, results_root
 from sweeps.store.provenance import SUBMITTED_FROM, git_state
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 SECRET = "6f1d2c-secret"
 CLUSTER_VARIABLES = ("RAY_ADDRESS", "RAY_API_SERVER_ADDRESS", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN", "PHASESWEEP_DATA")

@@ -13,8 +13,8 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.checks import checked
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
-from tests.verbs import caller
+from tests.support.sweeps.studies import write_study
+from tests.support.sweeps.verbs import caller
 from trainables.architectures.gpt import TransformerConfig
 from trainables.architectures.kuramoto.config import KuramotoConfig
 from trainables.architectures.resonant.config import ResonantConfig

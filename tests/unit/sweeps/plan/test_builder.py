@@ -11,7 +11,7 @@ from cluster.inventory import Inventory, hypothetical_inventory
 from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 
 def test_what_fits_nowhere_is_refused_with_a_micro_batch_that_would_fit(tmp_path: Path) -> None:

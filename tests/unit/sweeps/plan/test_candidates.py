@@ -14,8 +14,8 @@ from sweeps.plan.corners import MAX_CORNERS, corners
 from sweeps.plan.outlook import outlook, to_json
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
-from tests.searches import SPACE
+from tests.support.sweeps.searches import SPACE
+from tests.support.sweeps.studies import write_study
 
 MACHINE = Inventory(cpus=2, memory_mib=7680)
 SEARCH = """\

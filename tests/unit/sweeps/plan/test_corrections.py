@@ -17,7 +17,7 @@ from sweeps.plan.corrections import corrections
 from sweeps.plan.plan import Plan
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 from trainables.config.resources import ResourceConfig
 
 MACHINE = Inventory(cpus=2, memory_mib=20_000)

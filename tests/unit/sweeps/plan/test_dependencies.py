@@ -20,8 +20,8 @@ from sweeps.plan.units import PlannedReplicate
 from sweeps.run.engine import weight_source_of
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
-from tests.journals import config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.studies import write_study
 from trainables.code_hash import code_hash
 from trainables.worker.replicate_folder import ReplicateFolder
 

@@ -18,8 +18,8 @@ from cluster.memory.worker import Estimates
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import ASSUMED_FLOPS_PER_CORE
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
-from tests.sizes import unmeasured
+from tests.support.models.sizes import unmeasured
+from tests.support.sweeps.studies import write_study
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES

@@ -13,7 +13,7 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.checks import checked
 from sweeps.plan.plan import SECONDS_TO_START_WORKERS, Plan
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 MACHINE = Inventory(cpus=4, memory_mib=8000)
 

@@ -19,8 +19,8 @@ from sweeps.plan.staleness import changes
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.reader import JournalReader
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
-from tests.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.studies import write_study
 from trainables.code_hash import code_hash
 
 STATUSES = ("finished", "diverged", "oom", "timed_out", "crashed", "preempted", None)

@@ -14,8 +14,8 @@ from search_spaces.dimensions import Real
 from search_spaces.space import SearchSpace
 from sweeps.errors import UserError
 from sweeps.plan.warm_start import Told, told_by
-from tests.journals import write_journal
-from tests.search_journal import SEARCH, search_events
+from tests.support.sweeps.journals import write_journal
+from tests.support.sweeps.search_journal import SEARCH, search_events
 
 COUPLING = "architecture.coupling"
 SPACE = SearchSpace({COUPLING: Real(0.0, 4.0)})

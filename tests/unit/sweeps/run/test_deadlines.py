@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.run.deadlines import MARGIN_SECONDS, REFRESH_EVERY_SECONDS, START_SECONDS, Deadlines, limit_seconds
-from tests.configs import small_assignment
+from tests.support.models.configs import small_assignment
 from trainables.worker.assignment import Assignment
 from trainables.worker.watchdog import BEYOND_WATCHDOG_SECONDS
 

@@ -9,7 +9,7 @@ import pytest
 from cluster.inventory import GpuGroup, Inventory
 from sweeps.errors import UserError
 from sweeps.run import driver
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 GPU = GpuGroup(kind="NVIDIA", memory_mib=80_000, free_mib=80_000, count=1)
 ON_A_GPU = "resources.gpus_per_trial=1.0"

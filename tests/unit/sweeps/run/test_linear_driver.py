@@ -27,8 +27,8 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
-from tests.configs import small_assignment
-from tests.journals import sweep_event
+from tests.support.models.configs import small_assignment
+from tests.support.sweeps.journals import sweep_event
 from trainables.config.resources import ResourceConfig
 
 PACKAGES = ("/sweeps/", "/analysis/")

@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import KURAMOTO, small_assignment, small_config
+from tests.support.models.configs import KURAMOTO, small_assignment, small_config
 from trainables.architectures.base import ArchitectureConfig
 from trainables.architectures.gpt import BackboneConfig
 from trainables.batch import Batch

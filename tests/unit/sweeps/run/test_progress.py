@@ -16,8 +16,8 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
 from sweeps.run.progress import Progress
 from sweeps.studies.resolve import load_study
-from tests.configs import small_assignment
-from tests.integration.studies import write_study
+from tests.support.models.configs import small_assignment
+from tests.support.sweeps.studies import write_study
 
 MACHINE = Inventory(cpus=2, memory_mib=7680)
 

@@ -19,8 +19,8 @@ from sweeps.run.queue import QueueStatus, WorkQueue
 from sweeps.search.fixed import FixedProposer
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
-from tests.heartbeats import dead_driver
-from tests.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
+from tests.support.machine.heartbeats import dead_driver
+from tests.support.sweeps.journals import EPOCH, config_id, replicate_events, sweep_event, write_journal
 
 ARMS = ("baseline", "treatment")
 SEEDS = (0, 1)

@@ -13,8 +13,8 @@ from sweeps.plan.selection import Rerun
 from sweeps.run.recorder import Recorder
 from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
-from tests.configs import small_assignment
-from tests.journals import replicate_events, sweep_event, write_journal
+from tests.support.models.configs import small_assignment
+from tests.support.sweeps.journals import replicate_events, sweep_event, write_journal
 from trainables.worker.assignment import Assignment
 from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.watchdog import OUR_WORK

@@ -28,8 +28,8 @@ from sweeps.run.limits import RunLimits
 from sweeps.store.disk_errors import write_failure
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
-from tests.disks import fill, small_disk
-from tests.integration.studies import write_study
+from tests.support.machine.disks import fill, small_disk
+from tests.support.sweeps.studies import write_study
 from trainables.worker.attempt import Attempt
 
 Command = Callable[[], tuple[int, str]]

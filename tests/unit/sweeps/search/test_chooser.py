@@ -15,7 +15,7 @@ from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import Tried
 from sweeps.search.simulation import name_of
-from tests.searches import SMALL, SPACE, facts, loss, search
+from tests.support.sweeps.searches import SMALL, SPACE, facts, loss, search
 
 
 def end(unit: Unit, traces: dict[tuple[str, int], Trace], score: float | None) -> Trace:

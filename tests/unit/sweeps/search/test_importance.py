@@ -17,8 +17,8 @@ from sweeps.cli.importance import as_json
 from sweeps.cli.schemas.generate import load_schema
 from sweeps.search.importance import ImportanceError, importance_of
 from sweeps.search.optuna_importance import importances
-from tests.journals import sweep_event, write_journal
-from tests.search_journal import SEARCH, born, trained
+from tests.support.sweeps.journals import sweep_event, write_journal
+from tests.support.sweeps.search_journal import SEARCH, born, trained
 
 SPACE = SearchSpace({"optimizer.a": Real(0.0, 1.0), "optimizer.b": Real(0.0, 1.0), "optimizer.c": Real(0.0, 1.0)})
 Point = dict[str, Any]

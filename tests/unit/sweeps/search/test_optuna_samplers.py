@@ -13,7 +13,7 @@ from search_spaces.dimensions import Choice, Real
 from search_spaces.space import SearchSpace
 from sweeps.search.optuna_samplers import MOST_TOLD, OptunaSampler
 from sweeps.search.samplers import Tried
-from tests.searches import SPACE
+from tests.support.sweeps.searches import SPACE
 
 
 def tried(count: int, seed: int = 0) -> list[Tried]:

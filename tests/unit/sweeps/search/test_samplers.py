@@ -9,7 +9,7 @@ from search_spaces.space import Forbidden, SearchSpace
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import SobolSampler, all_points
 from sweeps.search.sobol import sobol_fractions
-from tests.searches import SMALL, SPACE
+from tests.support.sweeps.searches import SMALL, SPACE
 
 
 def test_sobol_points_do_not_depend_on_how_many_are_asked_for() -> None:

@@ -21,7 +21,7 @@ from sweeps.search.searching import SearchProposer
 from sweeps.search.simulation import name_of
 from sweeps.studies.search import ArmSpace
 from sweeps.studies.search_schema import SearchSpec
-from tests.searches import SPACE, loss
+from tests.support.sweeps.searches import SPACE, loss
 
 INFO = SearchInfo(
     method="sobol",

@@ -9,7 +9,7 @@ import pytest
 from analysis.records.searching import Rung
 from sweeps.search.simulation import VirtualSweep, claims_better
 from sweeps.search.worlds import FaultyWorld, NullWorld, QuadraticWorld
-from tests.searches import SPACE, search
+from tests.support.sweeps.searches import SPACE, search
 
 BASELINE = {"architecture.coupling": -1.0}
 

@@ -22,11 +22,11 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.usage import forecast
 from sweeps.studies.resolve import load_study
-from tests.disks import fill, free_bytes, small_disk
-from tests.heartbeats import dead_driver
-from tests.integration.studies import write_study
-from tests.journals import config_id, journal_events
-from tests.verbs import Call, caller, write_results
+from tests.support.machine.disks import fill, free_bytes, small_disk
+from tests.support.machine.heartbeats import dead_driver
+from tests.support.sweeps.journals import config_id, journal_events
+from tests.support.sweeps.studies import write_study
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 ARMS = {"baseline": 2.48, "coupling_2": 2.73}
 STATUSES: dict[tuple[str, int], str | None] = {

@@ -9,7 +9,7 @@ import pytest
 
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 
 def test_the_marker_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

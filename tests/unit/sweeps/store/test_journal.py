@@ -9,7 +9,7 @@ import pytest
 
 from analysis.records.journal import read_events
 from sweeps.store.journal import JournalWriter
-from tests.disks import fill, no_file_grows, small_disk
+from tests.support.machine.disks import fill, no_file_grows, small_disk
 
 
 def test_what_is_written_is_on_disk_at_once_and_in_order(tmp_path: Path) -> None:

@@ -27,8 +27,8 @@ from sweeps.store.leases import (
     refuse_old_drivers,
     request_stop,
 )
-from tests.disks import no_file_grows
-from tests.heartbeats import NOBODY, dead_driver, far_driver
+from tests.support.machine.disks import no_file_grows
+from tests.support.machine.heartbeats import NOBODY, dead_driver, far_driver
 
 HOLD_AND_SAY = (
     "import sys, time, pathlib; from sweeps.store.leases import ReplicateLeases\n"

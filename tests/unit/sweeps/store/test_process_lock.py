@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sweeps.store.process_lock import ProcessLock
-from tests.disks import no_file_grows
+from tests.support.machine.disks import no_file_grows
 
 HOLD = (
     "import sys, time, pathlib; from sweeps.store.process_lock import ProcessLock\n"

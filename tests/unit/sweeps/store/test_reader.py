@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from analysis.records.description import JournalError
 from analysis.records.journal import read_journal
 from sweeps.store.reader import JournalReader
-from tests.journals import EPOCH, journal_events, replicate_events, sweep_event, write_journal
+from tests.support.sweeps.journals import EPOCH, journal_events, replicate_events, sweep_event, write_journal
 
 ARMS = ("baseline", "coupling_2")
 

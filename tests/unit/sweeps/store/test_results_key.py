@@ -18,7 +18,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.studies.catalogue import StudyHead, library
 from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.resolve import load_study
-from tests.integration.studies import write_study
+from tests.support.sweeps.studies import write_study
 
 RESOLVED = {"format_version": 1, "study": "tiny", "scale": "laptop", "seeds": [0], "arms": {"control": {}}}
 

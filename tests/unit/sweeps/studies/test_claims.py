@@ -33,9 +33,9 @@ from sweeps.plan.checks import check_metrics
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study
 from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
-from tests.integration.studies import STUDY
-from tests.journals import METRIC, declared_metrics, journal_events, sweep_event
-from tests.sizes import unmeasured
+from tests.support.models.sizes import unmeasured
+from tests.support.sweeps.journals import METRIC, declared_metrics, journal_events, sweep_event
+from tests.support.sweeps.studies import STUDY
 
 CLAIM = {
     "statement": "coupling helps",

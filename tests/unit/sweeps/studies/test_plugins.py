@@ -14,8 +14,8 @@ import pytest
 from sweeps.errors import UserError
 from sweeps.jobs.package import pack
 from sweeps.studies.plugins import use
-from tests.configs import small_assignment, small_config
-from tests.guides import ROOT
+from tests.support.models.configs import small_assignment, small_config
+from tests.support.sweeps.guides import ROOT
 from trainables.config.trial import TrialConfig, config_id
 from trainables.plugins.files import activate, origin_of, read_plugin, registered_by
 from trainables.plugins.rules import PluginError

@@ -7,7 +7,7 @@ from typing import Any
 
 from sweeps.studies.overrides import parse_overrides
 from sweeps.studies.resolve import load_study
-from tests.guides import ROOT
+from tests.support.sweeps.guides import ROOT
 from trainables.architectures.resonant.config import OF_BACKBONE
 from trainables.config.trial import TrialConfig
 

@@ -11,8 +11,8 @@ from sweeps.fields import SCALES
 from sweeps.studies.catalogue import find, library
 from sweeps.studies.resolve import load_study
 from sweeps.studies.template import scaffold
-from tests.sizes import unmeasured
-from tests.verbs import Call, caller
+from tests.support.models.sizes import unmeasured
+from tests.support.sweeps.verbs import Call, caller
 from trainables.architectures.base.parameters import count_parameters
 from trainables.registry import ARCHITECTURES, TASKS
 

@@ -12,8 +12,15 @@ from analysis.results.arms import summarise
 from sweeps.store.reader import JournalReader
 from sweeps.tracking.run_records import RunRecords
 from sweeps.tracking.sync import TrackerSync
-from tests.journals import METRIC, config_id, journal_events, replicate_events, sweep_event, write_journal
-from tests.memory_tracker import MemoryTracker
+from tests.support.machine.memory_tracker import MemoryTracker
+from tests.support.sweeps.journals import (
+    METRIC,
+    config_id,
+    journal_events,
+    replicate_events,
+    sweep_event,
+    write_journal,
+)
 
 PROBE = "with/probe/leak"
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
-from tests.packages import PACKAGE, TEXT, WIDTH, only_from, write_gguf, write_wheel
+from tests.support.models.packages import PACKAGE, TEXT, WIDTH, only_from, write_gguf, write_wheel
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.package_fetch import fetch_source
 from trainables.data.package_files import PackageRecord, cached_package, find_package, models_folder

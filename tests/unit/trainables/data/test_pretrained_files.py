@@ -30,8 +30,8 @@ from cluster.inventory import Inventory
 from sweeps.errors import UserError
 from sweeps.plan.checks import checked
 from sweeps.studies.resolve import load_study
-from tests.backbones import CONFIGS, QUANTISED, SHARED, VOCAB, WIDTH, load, save_backbones
-from tests.integration.studies import write_study
+from tests.support.models.backbones import CONFIGS, QUANTISED, SHARED, VOCAB, WIDTH, load, save_backbones
+from tests.support.sweeps.studies import write_study
 from trainables.architectures.pretrained.loading import load_pretrained
 from trainables.architectures.pretrained.model import load_backbone
 from trainables.data.pretrained_files import absolute_source, find_source, source_hash

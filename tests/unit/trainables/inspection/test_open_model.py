@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.configs import small_config
+from tests.support.models.configs import small_config
 from trainables.config.trial import TrialConfig
 from trainables.inspection.open_model import open_model
 from trainables.training.initial_weights import WeightSourceError, save_weights

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import small_config
+from tests.support.models.configs import small_config
 from tests.unit.trainables.training.test_loop import build, untimed
 from trainables.config.trial import TrialConfig, config_id
 from trainables.tasks.recall.config import RecallConfig

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.configs import small_config
+from tests.support.models.configs import small_config
 from tests.unit.trainables.training.test_loop import build, untimed
 from trainables.config.trial import TrialConfig, config_id
 from trainables.training.best_weights import Choice

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import RESONANT, small_config
+from tests.support.models.configs import RESONANT, small_config
 from trainables.config.trial import TrialConfig
 from trainables.registry import TASKS
 from trainables.training.archives import sha256_of

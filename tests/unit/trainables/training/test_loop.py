@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 import pytest
 import torch
 
-from tests.configs import KURAMOTO, small_config
+from tests.support.models.configs import KURAMOTO, small_config
 from trainables.batch import Batch
 from trainables.config.trial import TrialConfig
 from trainables.tasks.base.task import Task

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.configs import KURAMOTO, small_config
+from tests.support.models.configs import KURAMOTO, small_config
 from trainables.architectures.base.model import LanguageModel
 from trainables.config.training import OptimizerConfig
 from trainables.training.optimizers import build_optimizer, learning_rate_at, parameter_groups

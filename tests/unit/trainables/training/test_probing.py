@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import KURAMOTO, RESONANT, small_config
+from tests.support.models.configs import KURAMOTO, RESONANT, small_config
 from tests.unit.trainables.training.test_loop import build, untimed
 from trainables.config.trial import TrialConfig, config_id
 from trainables.training.loop import Report, Trainer

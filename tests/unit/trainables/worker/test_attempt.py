@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import small_assignment, small_config
-from tests.disks import no_file_grows
-from tests.trial_process import computed
+from tests.support.machine.disks import no_file_grows
+from tests.support.machine.trial_process import computed
+from tests.support.models.configs import small_assignment, small_config
 from trainables.tasks.base import TaskConfig
 from trainables.training.loop import Trainer
 from trainables.worker import attempt, checkpointing

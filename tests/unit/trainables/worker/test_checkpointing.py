@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import small_assignment, small_config
+from tests.support.models.configs import small_assignment, small_config
 from trainables.code_hash import code_hash
 from trainables.training import loop
 from trainables.training import numerics as training_numerics

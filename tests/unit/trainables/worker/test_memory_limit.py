@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.configs import small_assignment
-from tests.trial_process import computed
+from tests.support.machine.trial_process import computed
+from tests.support.models.configs import small_assignment
 from trainables.training.loop import Trainer
 from trainables.worker import attempt
 from trainables.worker.attempt import Attempt

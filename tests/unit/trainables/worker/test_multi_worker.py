@@ -10,7 +10,7 @@ import pytest
 from ray.train import ControllerError, WorkerGroupError
 from torch import distributed as dist
 
-from tests.configs import small_assignment
+from tests.support.models.configs import small_assignment
 from trainables.training.parallel.ranks import is_lost_peer
 from trainables.worker.multi_worker import RankDiedError, RankFailedError, _failure
 from trainables.worker.replicate_folder import FollowerFolder, ReplicateFolder

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.configs import small_assignment, small_config
+from tests.support.models.configs import small_assignment, small_config
 from trainables.training.loop import train
 from trainables.worker.assignment import CONFIG_KEY, EVENT_KEY
 from trainables.worker.single_worker import ReplicateTrainable

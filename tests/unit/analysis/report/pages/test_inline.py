@@ -11,7 +11,7 @@ from analysis.records.journal import merge
 from analysis.report.figures import forest_figure
 from analysis.report.pages.inline import download, gzipped, inline_svg
 from analysis.results.arms import summarise
-from tests.journals import journal_events
+from tests.support.sweeps.journals import journal_events
 
 TABLE = summarise(merge(journal_events({"baseline": 2.5, "other": 2.4}, seeds=range(3))))
 

@@ -16,8 +16,8 @@ from analysis.report.pages.study import StudySource, study_page
 from analysis.report.tables import rows_for_display
 from analysis.results.arms import summarise
 from analysis.verdicts.judge import judge_all
-from tests.journals import METRIC, journal_events
-from tests.search_journal import search_events
+from tests.support.sweeps.journals import METRIC, journal_events
+from tests.support.sweeps.search_journal import search_events
 from tests.unit.analysis.report.pages.html_checks import check_page
 
 MEGABYTE = 1_000_000

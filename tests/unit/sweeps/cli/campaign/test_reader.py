@@ -9,8 +9,8 @@ import pytest
 
 from sweeps.campaigns.campaign import read_campaign
 from sweeps.cli.campaign.reader import Reader
-from tests.campaigns import write_campaign, write_values
-from tests.verbs import Call, caller
+from tests.support.sweeps.campaigns import write_campaign, write_values
+from tests.support.sweeps.verbs import Call, caller
 
 
 @pytest.fixture

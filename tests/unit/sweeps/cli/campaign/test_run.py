@@ -12,8 +12,8 @@ import pytest
 from sweeps.cli.campaign import checks, run
 from sweeps.cli.campaign.run import at_once
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
-from tests.campaigns import CAMPAIGN, write_campaign, write_values
-from tests.verbs import Call, caller
+from tests.support.sweeps.campaigns import CAMPAIGN, write_campaign, write_values
+from tests.support.sweeps.verbs import Call, caller
 
 Scores = dict[str, tuple[float, float]]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.verbs import Call, caller
+from tests.support.sweeps.verbs import Call, caller
 from trainables.diagnostics.closed_forms import ENCODINGS
 
 

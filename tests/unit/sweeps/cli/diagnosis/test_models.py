@@ -9,8 +9,8 @@ import pytest
 import yaml
 
 from sweeps.studies.resolve import load_study
-from tests.journals import config_id, journal_events
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import config_id, journal_events
+from tests.support.sweeps.verbs import Call, caller, write_results
 from trainables.inspection.open_model import open_model
 from trainables.training.initial_weights import save_weights
 

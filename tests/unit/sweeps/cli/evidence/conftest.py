@@ -9,8 +9,8 @@ import yaml
 
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
-from tests.journals import journal_events
-from tests.verbs import Call, caller, write_results
+from tests.support.sweeps.journals import journal_events
+from tests.support.sweeps.verbs import Call, caller, write_results
 
 STUDY = ("tiny.yaml", "--scale", "smoke")
 

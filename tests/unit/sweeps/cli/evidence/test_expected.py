@@ -11,7 +11,7 @@ import pytest
 
 from analysis.records.journal import JournalState, merge
 from sweeps.cli.evidence.expected import EXPECTED, Expected, difference, nominate
-from tests.journals import METRIC, config_id, journal_events
+from tests.support.sweeps.journals import METRIC, config_id, journal_events
 
 ARMS = {"baseline": 2.5, "other": 2.4}
 

@@ -10,9 +10,9 @@ from sweeps.cli.evidence.crate import METADATA
 from sweeps.cli.evidence.expected import Expected
 from sweeps.cli.evidence.kit import MEANINGS
 from sweeps.store.folder import ResultsFolder
-from tests.journals import journal_events
+from tests.support.sweeps.journals import journal_events
+from tests.support.sweeps.verbs import Call, write_results
 from tests.unit.sweeps.cli.evidence.conftest import STUDY
-from tests.verbs import Call, write_results
 
 OPTIONAL = {"code.diff", "constraints.txt", "LICENSE", "CITATION.cff"}
 

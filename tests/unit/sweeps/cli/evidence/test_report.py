@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.sweeps.verbs import Call
 from tests.unit.analysis.report.pages.html_checks import check_page
 from tests.unit.sweeps.cli.evidence.test_verdicts import NEEDLE, results_of_needle
-from tests.verbs import Call
 
 JOURNALS = NEEDLE.parent
 ROOT = JOURNALS.parents[1]

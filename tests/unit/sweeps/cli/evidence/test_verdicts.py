@@ -13,7 +13,7 @@ import yaml
 from analysis.records.compact import compact_journal
 from analysis.records.journal import read_journal
 from sweeps.studies.catalogue import library
-from tests.verbs import Call
+from tests.support.sweeps.verbs import Call
 
 ROOT = Path(__file__).parents[5]
 NEEDLE = ROOT / "docs" / "results" / "resonant_needle.jsonl"

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from sweeps.store.folder import ResultsFolder
-from tests.journals import METRIC, journal_events, write_journal
+from tests.support.sweeps.journals import METRIC, journal_events, write_journal
+from tests.support.sweeps.verbs import Call
 from tests.unit.sweeps.cli.evidence.conftest import STUDY
-from tests.verbs import Call
 
 Play = Callable[..., list[list[str]]]
 

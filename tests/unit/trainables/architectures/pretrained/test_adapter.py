@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from search_spaces.irrational import fractional_turns
-from tests.naive_llama import naive_logits, none, rotary
-from tests.pretrained import built, logits, relative, tokens
+from tests.support.models.naive_llama import naive_logits, none, rotary
+from tests.support.models.pretrained import built, logits, relative, tokens
 from trainables.architectures.pretrained.config import PretrainedConfig
 
 

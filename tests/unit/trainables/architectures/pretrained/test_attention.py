@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.naive_llama import naive_logits, none, rotary
-from tests.pretrained import built, logits, relative, tokens
+from tests.support.models.naive_llama import naive_logits, none, rotary
+from tests.support.models.pretrained import built, logits, relative, tokens
 from trainables.architectures.pretrained.attention import BIASED, WINDOWED
 
 SLOPES = {2: [2.0**-4, 2.0**-8], 3: [2.0**-4, 2.0**-8, 2.0**-2]}

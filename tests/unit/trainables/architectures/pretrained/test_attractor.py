@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.pretrained import VOCAB, built, logits, relative, tokens
+from tests.support.models.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained.config import PretrainedConfig
 
 

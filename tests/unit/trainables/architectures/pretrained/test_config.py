@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.pretrained import SIZES, built
+from tests.support.models.pretrained import SIZES, built
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.fields import LORA_LIBRARIES_MIB
 from trainables.data.pretrained_files import source_hash

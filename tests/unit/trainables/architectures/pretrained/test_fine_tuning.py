@@ -12,8 +12,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, GPT2Config
 
 from cluster.memory.estimate import estimate
-from tests.configs import small_config
-from tests.pretrained import VOCAB, built, logits, relative, tokens
+from tests.support.models.configs import small_config
+from tests.support.models.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.fine_tuning import choose_trained
 from trainables.randomness import initialise

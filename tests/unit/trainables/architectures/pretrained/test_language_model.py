@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import small_config
-from tests.pretrained import VOCAB, built, logits, relative, tokens
+from tests.support.models.configs import small_config
+from tests.support.models.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained import language_model
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.language_model import PretrainedModel

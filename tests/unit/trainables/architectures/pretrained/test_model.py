@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from tests.backbones import (
+from tests.support.models.backbones import (
     FAMILIES,
     MOST_FAMILIES,
     POSITIONS,

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from cluster.memory.dry_run import dry_run
-from tests.configs import small_config
-from tests.pretrained import VOCAB, built, logits, relative, tokens
+from tests.support.models.configs import small_config
+from tests.support.models.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained.offloading import largest_part, offload
 
 

@@ -14,7 +14,8 @@ from transformers import AutoModelForCausalLM, BitsAndBytesConfig, LlamaConfig
 
 from cluster.memory.estimate import PROCESS_MIB, MemoryEstimate, estimate
 from cluster.memory.worker import Estimates
-from tests.backbones import (
+from tests.benchmarks.memory_error import Case, Outcome, measure_all
+from tests.support.models.backbones import (
     CONFIGS,
     MOST_FAMILIES,
     POSITIONS,
@@ -27,8 +28,7 @@ from tests.backbones import (
     save_backbones,
     tokens,
 )
-from tests.benchmarks.memory_error import Case, Outcome, measure_all
-from tests.weight_storages import weight_storages
+from tests.support.models.weight_storages import weight_storages
 from trainables.architectures.gpt import TransformerConfig
 from trainables.architectures.pretrained.fields import LIBRARIES_MIB
 from trainables.architectures.pretrained.model import HuggingFaceBackbone

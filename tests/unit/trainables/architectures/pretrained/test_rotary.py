@@ -12,8 +12,8 @@ from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 from search_spaces.irrational import fractional_turns
-from tests.naive_llama import Rotate, naive_logits, none, rotary, turn
-from tests.pretrained import VOCAB, built, logits, relative, tokens
+from tests.support.models.naive_llama import Rotate, naive_logits, none, rotary, turn
+from tests.support.models.pretrained import VOCAB, built, logits, relative, tokens
 from trainables.architectures.pretrained.config import PretrainedConfig
 from trainables.architectures.pretrained.rotary import SwappedRotary
 

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from tests.pretrained import VOCAB
+from tests.support.models.pretrained import VOCAB
 from trainables.architectures.base.parameters import count_parameters
 from trainables.architectures.pretrained.config import MODEL_TYPES, PretrainedConfig
 from trainables.randomness import INIT_STD, initialise

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig, GPT2Config, LlamaConfig
 
-from tests.weight_storages import Quantization, weight_storages
+from tests.support.models.weight_storages import Quantization, weight_storages
 
 GPT2 = GPT2Config(
     n_embd=72, n_layer=2, n_head=2, vocab_size=500, n_positions=64, bos_token_id=1, eos_token_id=1

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.backbones import WIDTH, save_backbones
+from tests.support.models.backbones import WIDTH, save_backbones
 from trainables.architectures.base.parameters import count_parameters
 from trainables.architectures.gpt import TransformerConfig
 from trainables.architectures.resonant.answers import answer_start, at_answer, mean_row

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.configs import RESONANT, small_config
+from tests.support.models.configs import RESONANT, small_config
 from tests.unit.trainables.architectures.resonant.test_model import FULL, SMALL, batch, build
 from trainables.architectures.resonant.model import ResonantModel
 from trainables.architectures.resonant.readout.readout import CLAMP

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from tests.configs import small_needle
+from tests.support.models.configs import small_needle
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.tasks.needle.config import NeedleConfig

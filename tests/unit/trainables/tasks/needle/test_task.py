@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.configs import small_needle
+from tests.support.models.configs import small_needle
 from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import Batch
 from trainables.contract.tasks import BettingModel, TwoTokenModel, UniformModel, score

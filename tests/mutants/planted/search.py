@@ -1,0 +1,118 @@
+"""Defects of searches: who climbs, what is proposed, which seeds confirm."""
+
+from __future__ import annotations
+
+from tests.mutants.mutant import Mutant
+
+_LADDER, _LADDER_TESTS = "sweeps/search/ladder.py", "tests/unit/sweeps/search/test_ladder.py"
+_CHOOSER, _CHOOSER_TESTS = "sweeps/search/chooser.py", "tests/unit/sweeps/search/test_chooser.py"
+_RECORDS_TESTS = "tests/unit/analysis/records/test_candidates.py"
+
+MUTANTS: tuple[Mutant, ...] = (
+    Mutant(
+        name="worse_half_climbs",
+        meaning="a candidate climbs although it is not among the best of its rung",
+        file=_LADDER,
+        old="best.rank <= int(best.of / self._eta)",
+        new="best.rank <= best.of",
+        caught_by=f"{_LADDER_TESTS}::test_the_best_of_two_climbs_and_of_one_nobody",
+    ),
+    Mutant(
+        name="hyperband_pays_a_climb",
+        meaning="a candidate that begins at a later rung counts as if it had climbed from the one below",
+        file=_CHOOSER,
+        old="self._spent += self._cost_of_begin(decision.rung)",
+        new="self._spent += self._cost(decision.rung)",
+        caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
+    ),
+    Mutant(
+        name="enqueued_after_the_winner",
+        meaning="a point is taken for a search that is over, and never tried",
+        file="sweeps/cli/enqueue.py",
+        old="if chosen in over:",
+        new="if False:",
+        caught_by="tests/unit/sweeps/cli/test_enqueue.py::test_a_search_that_is_over_takes_none",
+    ),
+    Mutant(
+        name="told_by_a_search_that_goes_on",
+        meaning="a search is told what may change, so that after a restart it proposes otherwise",
+        file="sweeps/plan/warm_start.py",
+        old="if any(search.arm == arm and search.stopped_because is None for search in found.searches):",
+        new="if False:",
+        caught_by="tests/unit/sweeps/plan/test_warm_start.py::test_what_cannot_be_told_is_refused",
+    ),
+    Mutant(
+        name="importance_over_survivors",
+        meaning="fields are weighed among candidates that a model proposed, though they were to be left out",
+        file="sweeps/search/importance.py",
+        old="if only_space_filling:",
+        new="if False:",
+        caught_by="tests/unit/sweeps/search/test_importance.py::test_candidates_of_a_model_can_be_left_out",
+    ),
+    Mutant(
+        name="failures_lead",
+        meaning="a candidate of which a seed failed wins by its other seeds",
+        file=_LADDER,
+        old="if math.isfinite(loss) and config_id not in self._failed:",
+        new="if math.isfinite(loss):",
+        caught_by=f"{_LADDER_TESTS}::test_what_fails_after_a_score_neither_climbs_nor_leads",
+    ),
+    Mutant(
+        name="candidates_twice",
+        meaning="points that compute the same are trained twice",
+        file=_CHOOSER,
+        old="if config_id in self.proposals:\n            return None",
+        new="if False:\n            return None",
+        caught_by=f"{_CHOOSER_TESTS}::test_what_computes_the_same_is_proposed_once",
+    ),
+    Mutant(
+        name="stateful_proposals",
+        meaning="a search that was killed goes on with other proposals",
+        file="sweeps/search/samplers.py",
+        old="self.space.sample(random.Random(stream(self.seed, number)))",
+        new="self.space.sample(random.Random(id(tried)))",
+        caught_by="tests/unit/sweeps/search/test_samplers.py::test_points_depend_on_the_number_alone",
+    ),
+    Mutant(
+        name="failures_ignored_by_tpe",
+        meaning="the model goes on proposing what fails",
+        file="sweeps/search/optuna_samplers.py",
+        old='constraints={"failed": 1.0 if failed else -1.0},',
+        new='constraints={"failed": -1.0},',
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_it_learns_and_stays_away_from_what_fails",
+    ),
+    Mutant(
+        name="failures_that_look_good",
+        meaning="a model of the losses is drawn to what fails, since it is told as good",
+        file="sweeps/search/optuna_samplers.py",
+        old="value=worst if failed else one.loss,",
+        new="value=0.0 if failed else one.loss,",
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
+        "::test_it_learns_and_stays_away_from_what_fails[gp-8-40]",
+    ),
+    Mutant(
+        name="old_scores_told",
+        meaning="a model goes on being told what a candidate scored at a lower rung",
+        file="sweeps/search/optuna_samplers.py",
+        old="keys = [(id(one), worst",
+        new="keys = [(str(one.point), worst",
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
+        "::test_what_a_sampler_was_told_before_changes_nothing",
+    ),
+    Mutant(
+        name="winner_on_its_own_seeds",
+        meaning="a winner is reported on the seeds that chose it",
+        file="analysis/records/candidates.py",
+        old="return _unit(chosen, arm.arm, sweep.search.confirm_seeds, role=arm.role, note=note)",
+        new="return _unit(chosen, arm.arm, sweep.search.seeds, role=arm.role, note=note)",
+        caught_by=f"{_RECORDS_TESTS}::test_the_winner_stands_for_its_arm_with_its_fresh_seeds_only",
+    ),
+    Mutant(
+        name="confirmed_on_searched_seeds",
+        meaning="fresh seeds may be those of the search",
+        file="sweeps/studies/search_sections.py",
+        old="met = sorted(set(given) & set(seeds))",
+        new="met = sorted(set(given) & set())",
+        caught_by="tests/integration/verbs/test_user_mistakes.py::test_mistake[confirm seeds that meet search seeds]",
+    ),
+)

@@ -1,0 +1,74 @@
+"""A journal with a search, for tests: events as the engine writes them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.support.sweeps.journals import EPOCH, METRIC, sweep_event
+
+SEARCH = {
+    "method": "tpe",
+    "metric": METRIC,
+    "subset_metric": METRIC.replace("val/", "val_subset/"),
+    "direction": "minimise",
+    "arms": [{"arm": "kuramoto", "search": "abc", "fields": ["architecture.coupling"]}],
+    "rungs": [{"steps": 10, "seeds": 1}, {"steps": 40, "seeds": 1}, {"steps": 40, "seeds": 2}],
+    "eta": 2,
+    "seeds": [0, 1],
+    "confirm_seeds": [2, 3, 4],
+    "replicates": 4,
+    "configurations": None,
+}
+
+
+def event(name: str, number: int, /, **fields: Any) -> dict[str, Any]:
+    """Return an event, so many seconds after the epoch."""
+    return {"time": EPOCH + number, "sweep_id": "20261122-a", "event": name, **fields}
+
+
+def born(number: int, config_id: str) -> dict[str, Any]:
+    """Return the event of a proposal."""
+    return event(
+        "proposed",
+        1 + number,
+        search="abc",
+        arm="kuramoto",
+        number=number,
+        config_id=config_id,
+        by="sobol",
+        point={"architecture.coupling": float(number)},
+        parameters={"architecture.coupling": float(number)},
+        num_parameters=100,
+        predicted_memory_mib=400.0,
+        data_hash="d",
+    )
+
+
+def trained(config_id: str, seed: int, at: int, scores: dict[int, float], status: str) -> list[dict[str, Any]]:
+    key = {"config_id": config_id, "seed": seed}
+    events = [event("started", at, **key, step=0, numerics={}, host="h", pid=1)]
+    for step, score in scores.items():
+        metrics = {SEARCH["subset_metric"]: score, **({METRIC: score} if step == 40 else {})}
+        events.append(event("report", at + 1, **key, step=step, metrics=metrics))
+    return [*events, event(status, at + 2, **key, step=max(scores, default=0), seconds=1.0, cpu_seconds=1.0)]
+
+
+def search_events() -> list[dict[str, Any]]:
+    """Return a journal with a search that is over: one candidate won, one stopped, one failed."""
+    described = sweep_event({"baseline": 2.5, "kuramoto": 2.5}, seeds=[2, 3, 4], search=SEARCH)
+    described["arms"][1]["seeds"] = []
+    events = [described, born(0, "a" * 12), born(1, "b" * 12), born(2, "c" * 12)]
+    events += trained("a" * 12, 0, 10, {10: 2.0}, "pruned")
+    events += trained("b" * 12, 0, 20, {10: 1.9, 40: 1.5}, "finished")
+    events += trained("c" * 12, 0, 30, {}, "diverged")
+    events += [
+        event("promoted", 25, search="abc", config_id="b" * 12, rung=rung, loss=1.9, rank=1, of=2) for rung in (1,)
+    ]
+    events += [event("promoted", 40, search="abc", config_id="b" * 12, rung=2, loss=1.5, rank=1, of=1)]
+    events += trained("b" * 12, 1, 50, {10: 1.8, 40: 1.7}, "finished")
+    events += [
+        event("selected", 60, search="abc", config_id="b" * 12, loss=1.6, seeds=2, reason="the budget is spent")
+    ]
+    for seed, score in ((2, 2.0), (3, 2.1), (4, 2.2)):
+        events += trained("b" * 12, seed, 70, {40: score}, "finished")
+    return events
