@@ -149,7 +149,7 @@ def enqueue(
     arm: Annotated[str | None, typer.Option("--arm", help="The searched arm, if there are several.")] = None,
 ) -> None:
     """Add a point to a search that runs; it is proposed next."""
-    from sweeps.cli import enqueue
+    from sweeps.cli.search import enqueue
 
     enqueue.enqueue(output, study, arm=arm, settings=settings)
 
@@ -163,7 +163,7 @@ def importance(
     over: Annotated[str, typer.Option("--over", help="all candidates, or the space_filling ones.")] = "all",
 ) -> None:
     """Show which of the fields that a search varies matter, and how much they leave unexplained."""
-    from sweeps.cli import importance
+    from sweeps.cli.search import importance
 
     importance.importance(output, study, evaluator=evaluator, rung=rung, over=over)
 

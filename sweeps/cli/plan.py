@@ -16,14 +16,14 @@ from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.console import Output, format_duration, text_table
 from sweeps.errors import UserError, first_few, nearest
-from sweeps.plan import outlook
+from sweeps.plan import search_forecast
 from sweeps.plan.plan import Plan, previous_hash
-from sweeps.plan.rungs import RungError
+from sweeps.plan.search.rungs import RungError
 from sweeps.plan.units import PlannedArm
 from sweeps.run.driver import Prepared, prepare
-from sweeps.search import strategies
-from sweeps.search.strategies import StrategyRow
-from sweeps.search.worlds import WORLDS
+from sweeps.search.simulation import strategies
+from sweeps.search.simulation.strategies import StrategyRow
+from sweeps.search.simulation.worlds import WORLDS
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.usage import DiskForecast, forecast
 from sweeps.studies.catalogue import StudyArguments
@@ -32,7 +32,7 @@ from trainables.registry import Plugin
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.searching import SimulateJson
-    from sweeps.plan.candidates import SearchPlan
+    from sweeps.plan.search.candidates import SearchPlan
 
 
 def arms_table(plan: Plan) -> Table:
@@ -78,7 +78,7 @@ def budget(plan: Plan, state: JournalState, machine: Inventory) -> str:
     seconds, basis = plan.forecast_seconds(state)
     cost = plan.core_seconds(state)
     if plan.search is not None:
-        left = outlook.outlook(plan, state)
+        left = search_forecast.forecast_search(plan, state)
         seconds, cost = seconds + left.seconds, cost + left.core_seconds
     configurations = len({planned.config_id for planned in plan.arms})
     distinct = "" if configurations == len(plan.arms) else f" ({configurations} distinct configurations)"
@@ -116,10 +116,10 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
         f"{' (over)' if one.search in state.searches.winners else ''}"
         for one in info.arms
     ]
-    rungs = zip(info.rungs, outlook.expected(info).scored, strict=True)
+    rungs = zip(info.rungs, search_forecast.expected(info).scored, strict=True)
     climbs = [f"{n} to step {rung.steps} with {_count(rung.seeds, 'seed')}" for rung, n in rungs if n]
     lines.append(f"rungs, candidates expected: {'; '.join(climbs)}")
-    left = outlook.outlook(plan, state)
+    left = search_forecast.forecast_search(plan, state)
     lines.append(
         f"the search and its winners add about {_count(left.num_starts, 'start')}, {left.replicates:.1f} whole "
         f"replicates, {format_duration(left.seconds)}; winners and all other arms are compared on fresh seeds, "
@@ -253,7 +253,7 @@ def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None
     """Show the plan, for the resources at hand or for the GPUs that `gpus` describes."""
     prepared = prepare(*study, gpus=gpus)
     state = prepared.state
-    found = {**prepared.plan.to_json(state), "search": outlook.to_json(prepared.plan, state)}
+    found = {**prepared.plan.to_json(state), "search": search_forecast.to_json(prepared.plan, state)}
     output.show(found, lambda out: _print_plan(out, prepared, state, gpus))
 
 

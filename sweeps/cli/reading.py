@@ -71,7 +71,7 @@ def ablate(
     to: Annotated[Path | None, typer.Option("--to", metavar="FIGURE", help="Draw it: .svg, .png or .pdf.")] = None,
 ) -> None:
     """Show what the components of an ablation are worth, alone and together."""
-    from sweeps.cli import ablate
+    from sweeps.cli.search import ablate
 
     ablate.ablate(output, study, metric=metric, to=to)
 

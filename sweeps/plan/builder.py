@@ -17,10 +17,10 @@ from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import pack, with_larger_sizes
 from sweeps.errors import UserError
 from sweeps.plan.batch_splits import depends_on_split
-from sweeps.plan.candidates import plan_search
 from sweeps.plan.checks import check_metrics, probes
 from sweeps.plan.corrections import corrections
 from sweeps.plan.plan import Plan
+from sweeps.plan.search.candidates import plan_search
 from sweeps.plan.sizing import largest_corners, load_tasks, plan_units, task_key
 from sweeps.plan.units import PlannedArm
 from sweeps.store.folder import ResultsFolder

@@ -13,8 +13,8 @@ from analysis.records.description import SHARED_METRICS, MetricInfo
 from cluster.inventory import Inventory
 from sweeps.errors import UserError, nearest
 from sweeps.plan.batch_splits import check_batch_splits
-from sweeps.plan.corners import corner_arms
 from sweeps.plan.dependencies import absolute, check_sources, trained_arms
+from sweeps.plan.search.corners import corner_arms
 from sweeps.plan.size_limits import check_sizes
 from sweeps.studies.claims import check_claimed_metrics
 from sweeps.studies.study import Arm, Study

@@ -24,7 +24,7 @@ from trainables.registry import Plugin
 from trainables.units import MIB
 
 if TYPE_CHECKING:
-    from sweeps.plan.candidates import SearchPlan
+    from sweeps.plan.search.candidates import SearchPlan
 
 ASSUMED_FLOPS_PER_CORE = 2e10
 """Float32 throughput of one core assumed before anything was measured; forecasts say when they use it."""

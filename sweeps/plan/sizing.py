@@ -13,7 +13,6 @@ from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import Estimates
 from sweeps.errors import UserError
 from sweeps.plan.checks import data_mistake, model_mistake
-from sweeps.plan.corners import corner_arms
 from sweeps.plan.dependencies import (
     Dependency,
     backbone_key,
@@ -22,6 +21,7 @@ from sweeps.plan.dependencies import (
     topological_order,
     trained_arms,
 )
+from sweeps.plan.search.corners import corner_arms
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.study import Arm, Study
 from trainables.architectures.base.parameters import count_parameters

@@ -24,8 +24,8 @@ from cluster.memory.cuda_context import with_contexts
 from sweeps.console import proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.plan.checks import checked, data_dir_from_environment
-from sweeps.plan.outlook import outlook
 from sweeps.plan.plan import Plan
+from sweeps.plan.search_forecast import forecast_search
 from sweeps.plan.selection import RUN, Rerun, Selection, missing_replicates, one_replicate, without_weights
 from sweeps.run.limits import RunLimits
 from sweeps.search.fixed import FixedProposer
@@ -193,7 +193,7 @@ def what_to_run(prepared: Prepared, selection: Selection) -> ToRun:
     seconds, _ = plan.forecast_seconds(state, keys)
     if plan.search is None:
         return ToRun(keys, reruns, seconds)
-    left = outlook(plan, state)
+    left = forecast_search(plan, state)
     return ToRun(keys, reruns, seconds + left.seconds, left.num_starts)
 
 
@@ -243,7 +243,7 @@ def run_missing(
     prepared.reader.poll(final=True)
     state = prepared.state
     plan = prepared.plan
-    is_searching = plan.search is not None and outlook(plan, state).num_starts > 0
+    is_searching = plan.search is not None and forecast_search(plan, state).num_starts > 0
     return Ended(
         left,
         behind,

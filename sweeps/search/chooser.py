@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from analysis.records.searching import Rung
 from search_spaces.space import InvalidPointError, SearchSpace
-from sweeps.plan.rungs import cost
+from sweeps.plan.search.rungs import cost
 from sweeps.search.ladder import Ladder, Promotion
 from sweeps.search.samplers import ENDS, Point, Sampler, Tried, all_points, stream
 

@@ -12,9 +12,9 @@ from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.results.searches import has_failed, rung_scores
 from search_spaces.dimensions import freeze
-from sweeps.plan.candidates import SearchPlan
-from sweeps.plan.corners import in_words
 from sweeps.plan.plan import Plan
+from sweeps.plan.search.candidates import SearchPlan
+from sweeps.plan.search.corners import in_words
 from sweeps.plan.units import PlannedReplicate
 from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Selected, Trace, Unit
 from sweeps.search.fixed import FixedProposer

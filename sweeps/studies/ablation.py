@@ -9,8 +9,8 @@ from analysis.records.ablation import AblationInfo
 from search_spaces.designs import ablation, ablation_resolution
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, KeyPath, merge, nest
-from sweeps.studies.ablation_schema import AblationSpec
-from sweeps.studies.schema import ArmSpec
+from sweeps.studies.schema.ablation import AblationSpec
+from sweeps.studies.schema.study import ArmSpec
 from sweeps.studies.sections import SectionReader
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from sweeps.fields import flatten
 from sweeps.studies.yaml_file import YamlSource
 
 if TYPE_CHECKING:
-    from sweeps.studies.schema import StudyFile
+    from sweeps.studies.schema.study import StudyFile
     from sweeps.studies.study import Study
     from trainables.config.trial import TrialConfig
 

@@ -15,7 +15,7 @@ from sweeps.studies import grid
 from sweeps.studies.catalogue import find
 from sweeps.studies.claims import declared_claims
 from sweeps.studies.overrides import parse_overrides
-from sweeps.studies.schema import ArmOverlay, ArmSpec, StudyFile
+from sweeps.studies.schema.study import ArmOverlay, ArmSpec, StudyFile
 from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource
 from trainables.config.resources import ResourceConfig

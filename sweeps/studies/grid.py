@@ -17,7 +17,7 @@ from search_spaces.dimensions import Choice, Constant, Dimension, freeze, identi
 from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, KeyPath, merge, nest
-from sweeps.studies.schema import _LABEL, ArmSpec, ConfigOverlay, GridField, GridMark, GridSpec
+from sweeps.studies.schema.study import _LABEL, ArmSpec, ConfigOverlay, GridField, GridMark, GridSpec
 from sweeps.studies.study import Expansion
 
 MAX_POINTS = 10_000

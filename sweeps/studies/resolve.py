@@ -14,7 +14,7 @@ from sweeps.studies.claims import check_fields, with_arms
 from sweeps.studies.draft import Draft
 from sweeps.studies.grid import expand
 from sweeps.studies.plugins import load_study_plugins
-from sweeps.studies.schema import ArmSpec
+from sweeps.studies.schema.study import ArmSpec
 from sweeps.studies.search_sections import resolve_search
 from sweeps.studies.study import Arm, Expansion, Study
 from trainables.config.trial import TrialConfig

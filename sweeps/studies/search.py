@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from search_spaces.space import SearchSpace
-from sweeps.studies.search_schema import SchedulerSpec, SearchSpec
+from sweeps.studies.schema.search import SchedulerSpec, SearchSpec
 
 
 @dataclass(frozen=True)

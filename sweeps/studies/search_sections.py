@@ -10,8 +10,8 @@ from search_spaces.dimensions import Dimension
 from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
+from sweeps.studies.schema.search import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.search import ArmSpace, StudySearch
-from sweeps.studies.search_schema import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.sections import SectionReader
 from trainables.config.trial import TrialConfig
 

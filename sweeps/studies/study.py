@@ -5,39 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
-
-from pydantic import Field
+from typing import TYPE_CHECKING, Any
 
 from analysis.claims.claim import Claim
 from analysis.records.ablation import AblationInfo
 from sweeps.fields import KeyPath, Scale, results_key
+from sweeps.studies.schema.study import Contrast, External, Role
 from trainables.config.resources import ResourceConfig
 from trainables.registry import Plugin
-from trainables.schema import Schema
 
 if TYPE_CHECKING:
     from sweeps.studies.search import StudySearch
     from trainables.config.trial import TrialConfig
-
-
-class Contrast(Schema):
-    """A planned comparison of two arms, in addition to those with the baseline."""
-
-    arm: str
-    against: str
-    meaning: str
-    """What the difference `arm` − `against` measures."""
-
-
-class External(Schema):
-    """Values that somebody else measured, with which the baseline must agree."""
-
-    name: str
-    metric: str
-    values: list[float] = Field(min_length=2)
-    """One value per seed."""
-    source: str
 
 
 @dataclass(frozen=True)
@@ -179,7 +158,3 @@ class Expansion:
         left_out += [f"{self.num_forbidden} are forbidden"] if self.num_forbidden else []
         of_which = f", of which {' and '.join(left_out)}" if left_out else ", all different"
         return f"{self.num_points} points{of_which}: {len(self.arms)} arms"
-
-
-Role = Literal["baseline", "treatment", "control", "prerequisite"]
-"""A prerequisite is trained because others start with its weights; no study file names this role."""

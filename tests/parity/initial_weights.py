@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from tests.parity.afrb_passes import FIXED, NAMES, blocks_of
+from tests.parity.resonant.passes import FIXED, NAMES, blocks_of
 from tests.parity.row import Row
 from tests.parity.vectors import Vectors
 from trainables.architectures.resonant.block.block import AFRBBlock

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from tests.parity import (
-    initial_weights,
-    kuramoto,
-    optimisers,
-    phase_alignment,
-    pi_spiral,
-    projection,
-    readout,
-    resonant_blocks,
-    synthetic,
-    tpi,
-)
+from tests.parity import initial_weights, kuramoto, optimisers, pi_spiral, synthetic, tpi
+from tests.parity.resonant import blocks, phase_alignment, projection, readout
 from tests.parity.row import Family
 
 FAMILIES = {
     "resonant": Family(
         published="attention-free-phase-blocks@893071d",
         rows=(
-            *resonant_blocks.ROWS,
+            *blocks.ROWS,
             *initial_weights.ROWS,
             *phase_alignment.ROWS,
             *projection.ROWS,

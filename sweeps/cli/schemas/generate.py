@@ -46,7 +46,7 @@ def load_schema(name: str) -> dict[str, Any]:
     if name not in schema_names():
         raise UserError(f"no schema '{name}'; {nearest(name, schema_names())}")
     if name == "study":
-        from sweeps.studies.schema import StudyFile  # imports every architecture
+        from sweeps.studies.schema.study import StudyFile  # imports every architecture
 
         return {"$schema": DRAFT, **StudyFile.model_json_schema()}
     file = resources.files("sweeps.cli.schemas") / f"{SAME_AS.get(name, name)}.json"

@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 _LADDER, _LADDER_TESTS = "sweeps/search/ladder.py", "tests/unit/sweeps/search/test_ladder.py"
 _CHOOSER, _CHOOSER_TESTS = "sweeps/search/chooser.py", "tests/unit/sweeps/search/test_chooser.py"
+_MISTAKES = "tests/integration/verbs/test_user_mistakes.py"
 _RECORDS_TESTS = "tests/unit/analysis/records/test_candidates.py"
 
 MUTANTS: tuple[Mutant, ...] = (
@@ -28,18 +29,18 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="enqueued_after_the_winner",
         meaning="a point is taken for a search that is over, and never tried",
-        file="sweeps/cli/enqueue.py",
+        file="sweeps/cli/search/enqueue.py",
         old="if chosen in over:",
         new="if False:",
-        caught_by="tests/unit/sweeps/cli/test_enqueue.py::test_a_search_that_is_over_takes_none",
+        caught_by="tests/unit/sweeps/cli/search/test_enqueue.py::test_a_search_that_is_over_takes_none",
     ),
     Mutant(
         name="told_by_a_search_that_goes_on",
         meaning="a search is told what may change, so that after a restart it proposes otherwise",
-        file="sweeps/plan/warm_start.py",
+        file="sweeps/plan/search/warm_start.py",
         old="if any(search.arm == arm and search.stopped_because is None for search in found.searches):",
         new="if False:",
-        caught_by="tests/unit/sweeps/plan/test_warm_start.py::test_what_cannot_be_told_is_refused",
+        caught_by="tests/unit/sweeps/plan/search/test_warm_start.py::test_what_cannot_be_told_is_refused",
     ),
     Mutant(
         name="importance_over_survivors",
@@ -113,6 +114,6 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/studies/search_sections.py",
         old="met = sorted(set(given) & set(seeds))",
         new="met = sorted(set(given) & set())",
-        caught_by="tests/integration/verbs/test_user_mistakes.py::test_mistake[confirm seeds that meet search seeds]",
+        caught_by=f"{_MISTAKES}::test_mistake[confirm seeds that meet search seeds]",
     ),
 )

@@ -8,10 +8,10 @@ from typing import Any
 
 from search_spaces.dimensions import Choice, Integer, LogReal, Real
 from search_spaces.space import Condition, Forbidden, SearchSpace
-from sweeps.plan.rungs import ladder_rungs
+from sweeps.plan.search.rungs import ladder_rungs
 from sweeps.search.chooser import ArmSearch, Chooser, Decision, Trace
 from sweeps.search.methods import make_sampler
-from sweeps.search.simulation import name_of
+from sweeps.search.simulation.virtual import name_of
 
 SPACE = SearchSpace(
     {

@@ -11,6 +11,8 @@ PACKAGES = ("analysis", "cluster", "search_spaces", "sweeps", "trainables", "tes
 
 
 def test_no_folder_has_more_than_fifteen_modules() -> None:
-    modules = (path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py")
+    modules = (
+        path for package in PACKAGES for path in (ROOT / package).rglob("*.py") if path.name != "__init__.py"
+    )
     counts = Counter(path.parent.relative_to(ROOT).as_posix() for path in modules)
     assert {folder: count for folder, count in counts.items() if count > MOST_MODULES} == {}

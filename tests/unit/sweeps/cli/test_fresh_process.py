@@ -35,7 +35,7 @@ ELSEWHERE = {
     "ui": "as `sync`",
     "ablate": "needs an ablation; tests/unit/sweeps/cli/test_results.py has one",
     "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
-    "enqueue": "as `best`; tests/unit/sweeps/cli/test_enqueue.py calls it",
+    "enqueue": "as `best`; tests/unit/sweeps/cli/search/test_enqueue.py calls it",
     "importance": "as `best`; tests/unit/sweeps/search/test_importance.py calls what it prints",
     "simulate": "as `best`; tests/integration/sweeps/test_search.py calls it",
     "fetch": "needs a network",

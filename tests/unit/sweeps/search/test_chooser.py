@@ -14,7 +14,7 @@ from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Select
 from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import Tried
-from sweeps.search.simulation import name_of
+from sweeps.search.simulation.virtual import name_of
 from tests.support.sweeps.searches import SMALL, SPACE, facts, loss, search
 
 

@@ -13,8 +13,8 @@ import pytest
 from analysis.records.journal import JournalState, read_journal
 from search_spaces.dimensions import Choice, Real
 from search_spaces.space import Condition, SearchSpace
-from sweeps.cli.importance import as_json
 from sweeps.cli.schemas.generate import load_schema
+from sweeps.cli.search.importance import as_json
 from sweeps.search.importance import ImportanceError, importance_of
 from sweeps.search.optuna_importance import importances
 from tests.support.sweeps.journals import sweep_event, write_journal

@@ -18,9 +18,9 @@ from sweeps.plan.units import PlannedReplicate
 from sweeps.search.contract import ended
 from sweeps.search.proposer import Report, UnknownReplicateError
 from sweeps.search.searching import SearchProposer
-from sweeps.search.simulation import name_of
+from sweeps.search.simulation.virtual import name_of
+from sweeps.studies.schema.search import SearchSpec
 from sweeps.studies.search import ArmSpace
-from sweeps.studies.search_schema import SearchSpec
 from tests.support.sweeps.searches import SPACE, loss
 
 INFO = SearchInfo(

@@ -11,7 +11,7 @@ from sweeps.cli.stored_sweep import StoredSweep, load_results
 from sweeps.console import Output
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
-from sweeps.plan.corners import config_at, in_words
+from sweeps.plan.search.corners import config_at, in_words
 from sweeps.store.enqueued import enqueue as write
 from sweeps.studies.catalogue import StudyArguments
 from sweeps.studies.resolve import load_study

@@ -13,12 +13,12 @@ from analysis.records.description import MetricInfo
 from analysis.records.searching import Rung, SearchedArm, SearchInfo
 from search_spaces.dimensions import Dimension
 from sweeps.errors import UserError, nearest
-from sweeps.plan.corners import Point, config_at
-from sweeps.plan.rungs import RungError, rungs_of, starts_of
+from sweeps.plan.search.corners import Point, config_at
+from sweeps.plan.search.rungs import RungError, rungs_of, starts_of
+from sweeps.plan.search.warm_start import Told, told_by
 from sweeps.plan.units import PlannedArm
-from sweeps.plan.warm_start import Told, told_by
+from sweeps.studies.schema.search import SearchSpec
 from sweeps.studies.search import ArmSpace, StudySearch
-from sweeps.studies.search_schema import SearchSpec
 from sweeps.studies.study import Study
 from trainables.architectures.base.parameters import count_parameters
 from trainables.config.trial import config_id

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from analysis.records.searching import Rung
 from analysis.statistics.inference import mean_interval
 from search_spaces.space import SearchSpace
-from sweeps.plan.rungs import rungs_of, starts_of
+from sweeps.plan.search.rungs import rungs_of, starts_of
 from sweeps.search.chooser import ArmSearch
 from sweeps.search.methods import make_sampler
 from sweeps.search.samplers import Point, stream
-from sweeps.search.simulation import Simulated, VirtualSweep, claims_better, name_of
+from sweeps.search.simulation.virtual import Simulated, VirtualSweep, claims_better, name_of
+from sweeps.search.simulation.worlds import WORLDS
 from sweeps.search.sobol import sobol_fractions
-from sweeps.search.worlds import WORLDS
 from sweeps.studies.search import ArmSpace, StudySearch
 
 NUM_POINTS = 1024

@@ -9,10 +9,31 @@ from pydantic import Field, model_validator
 
 from search_spaces.designs import MIN_RESOLUTION, Design
 from sweeps.fields import SECTIONS, Scale
-from sweeps.studies.ablation_schema import AblationSpec
-from sweeps.studies.search_schema import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
-from sweeps.studies.study import Contrast, External, Role
+from sweeps.studies.schema.ablation import AblationSpec
+from sweeps.studies.schema.search import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from trainables.schema import Schema
+
+Role = Literal["baseline", "treatment", "control", "prerequisite"]
+"""A prerequisite is trained because others start with its weights; no study file names this role."""
+
+
+class Contrast(Schema):
+    """A planned comparison of two arms, in addition to those with the baseline."""
+
+    arm: str
+    against: str
+    meaning: str
+    """What the difference `arm` − `against` measures."""
+
+
+class External(Schema):
+    """Values that somebody else measured, with which the baseline must agree."""
+
+    name: str
+    metric: str
+    values: list[float] = Field(min_length=2)
+    """One value per seed."""
+    source: str
 
 
 class ConfigOverlay(Schema):

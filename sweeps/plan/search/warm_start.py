@@ -13,7 +13,7 @@ from analysis.results.searches import BestRow, best_of
 from search_spaces.dimensions import freeze
 from search_spaces.space import SearchSpace
 from sweeps.errors import UserError
-from sweeps.plan.corners import Point
+from sweeps.plan.search.corners import Point
 from sweeps.studies.study import Study
 
 Told = tuple[Point, float]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.records.searching import Rung
-from sweeps.plan.rungs import RungError, cost, expected_climbs, ladder_rungs, rungs_of, starts_of
-from sweeps.studies.search_schema import SchedulerSpec
+from sweeps.plan.search.rungs import RungError, cost, expected_climbs, ladder_rungs, rungs_of, starts_of
+from sweeps.studies.schema.search import SchedulerSpec
 
 
 def test_the_ladder_grows_in_steps_and_then_in_seeds() -> None:

@@ -9,11 +9,11 @@ from typing import Any
 from analysis.records.journal import JournalState
 from analysis.records.searching import SearchInfo
 from sweeps.plan.plan import Plan
-from sweeps.plan.rungs import Expected, expected_climbs
+from sweeps.plan.search.rungs import Expected, expected_climbs
 
 
 @dataclass(frozen=True)
-class Outlook:
+class SearchForecast:
     """The part of a search that is still to run, or all of it before it has begun."""
 
     num_starts: int
@@ -41,7 +41,7 @@ def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
     """Return the search as `plan --json` prints it; None without one."""
     if plan.search is None:
         return None
-    info, left = plan.search.info, outlook(plan, state)
+    info, left = plan.search.info, forecast_search(plan, state)
     counts = expected(info).scored
     return {
         "method": info.method,
@@ -67,7 +67,7 @@ def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
     }
 
 
-def outlook(plan: Plan, state: JournalState) -> Outlook:
+def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
     """Return what the searches that are not over add, and the confirmation of their winners.
 
     Args:
@@ -95,7 +95,7 @@ def outlook(plan: Plan, state: JournalState) -> Outlook:
         replicates += whole
         core_seconds += whole * each[planned.config_id] * plan.request.cpu * plan.request.workers
         seconds += whole * each[planned.config_id] / plan.size_class(planned).concurrency
-    return Outlook(starts, replicates, seconds, core_seconds)
+    return SearchForecast(starts, replicates, seconds, core_seconds)
 
 
 def _num_starts(info: SearchInfo, going: Expected) -> int:

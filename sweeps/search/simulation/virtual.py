@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from analysis.statistics.inference import paired_comparison
 from sweeps.search.chooser import ArmSearch, Chooser, Selected, Trace, Unit
 from sweeps.search.samplers import Point
-from sweeps.search.worlds import World
+from sweeps.search.simulation.worlds import World
 
 LEVEL = 0.05
 """Of the two-sided test of a winner against its baseline."""

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from analysis.records.searching import Rung
-from sweeps.studies.search_schema import SchedulerSpec
+from sweeps.studies.schema.search import SchedulerSpec
 
 
 class RungError(ValueError):

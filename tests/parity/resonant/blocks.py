@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-from tests.parity.afrb_passes import measure
+from tests.parity.resonant.passes import measure
 from tests.parity.row import Row
 
 

@@ -7,8 +7,8 @@ import time
 import pytest
 
 from analysis.records.searching import Rung
-from sweeps.search.simulation import VirtualSweep, claims_better
-from sweeps.search.worlds import FaultyWorld, NullWorld, QuadraticWorld
+from sweeps.search.simulation.virtual import VirtualSweep, claims_better
+from sweeps.search.simulation.worlds import FaultyWorld, NullWorld, QuadraticWorld
 from tests.support.sweeps.searches import SPACE, search
 
 BASELINE = {"architecture.coupling": -1.0}

@@ -13,7 +13,7 @@ from analysis.records.searching import SearchInfo
 from search_spaces.dimensions import Real
 from search_spaces.space import SearchSpace
 from sweeps.errors import UserError
-from sweeps.plan.warm_start import Told, told_by
+from sweeps.plan.search.warm_start import Told, told_by
 from tests.support.sweeps.journals import write_journal
 from tests.support.sweeps.search_journal import SEARCH, search_events
 

@@ -10,9 +10,9 @@ from analysis.records.journal import JournalState
 from cluster.inventory import Inventory
 from search_spaces.space import InvalidPointError
 from sweeps.plan.builder import build_plan
-from sweeps.plan.corners import MAX_CORNERS, corners
-from sweeps.plan.outlook import outlook, to_json
 from sweeps.plan.plan import Plan
+from sweeps.plan.search.corners import MAX_CORNERS, corners
+from sweeps.plan.search_forecast import forecast_search, to_json
 from sweeps.studies.resolve import load_study
 from tests.support.sweeps.searches import SPACE
 from tests.support.sweeps.studies import write_study
@@ -45,7 +45,7 @@ def test_a_search_plans_its_arms_and_fresh_seeds(tmp_path: Path) -> None:
     assert (info.seeds, info.confirm_seeds) == ((0, 1), (2, 3, 4))
     assert [(rung.steps, rung.seeds) for rung in info.rungs] == [(10, 1), (20, 1), (20, 2)]
     assert info.metric == "val/bits_per_char" and info.subset_metric == "val_subset/bits_per_char"
-    left = outlook(plan, JournalState())
+    left = forecast_search(plan, JournalState())
     assert left.num_starts > 2 * (6 + 3) and left.replicates <= 2 * (6 + 3)
 
 

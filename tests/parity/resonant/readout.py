@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tests.parity.afrb_passes import ours
+from tests.parity.resonant.passes import ours
 from tests.parity.row import Row
 from tests.parity.vectors import Vectors, difference, load_exactly
 from trainables.architectures.resonant.build import build_parts

@@ -1,0 +1,1 @@
+"""The verbs about a search and an ablation: `importance`, `enqueue` and `ablate`."""

@@ -1,0 +1,1 @@
+"""What a search adds to a plan: rungs, candidates, the corners that size them, and how long it takes."""

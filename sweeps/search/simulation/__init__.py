@@ -1,0 +1,1 @@
+"""Searches in virtual time: worlds with a known truth, and strategies to compare."""

@@ -1,0 +1,1 @@
+"""What may stand in a study file, as it is written."""
