@@ -86,7 +86,7 @@ def spaces(
     name: Annotated[str | None, typer.Argument(metavar="[NAME]", help="One search space only.")] = None,
     plugin: PluginFiles = None,
 ) -> None:
-    """List the search spaces, or the dimensions and conditions of one."""
+    """List the search spaces, or the dimensions of one."""
     from sweeps.cli import library
 
     library.spaces(output, name, plugin or [])
@@ -162,7 +162,7 @@ def importance(
     rung: Annotated[int, typer.Option("--rung", min=0, help="Whose scores are explained.")] = 0,
     over: Annotated[str, typer.Option("--over", help="all candidates, or the space_filling ones.")] = "all",
 ) -> None:
-    """Show which of the fields that a search varies matter, and how much they leave unexplained."""
+    """Show which of the fields that a search varies matter."""
     from sweeps.cli.search import importance
 
     importance.importance(output, study, evaluator=evaluator, rung=rung, over=over)

@@ -70,7 +70,7 @@ def ablate(
     metric: Metric = None,
     to: Annotated[Path | None, typer.Option("--to", metavar="FIGURE", help="Draw it: .svg, .png or .pdf.")] = None,
 ) -> None:
-    """Show what the components of an ablation are worth, alone and together."""
+    """Show what the components of an ablation are worth."""
     from sweeps.cli.search import ablate
 
     ablate.ablate(output, study, metric=metric, to=to)
@@ -169,7 +169,7 @@ def kit(
     to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="By default among the results.")] = None,
     exact: Annotated[bool, typer.Option("--exact", help="Of verify: only equality to the last bit holds.")] = False,
 ) -> None:
-    """Write a folder to check results by; `kit verify` runs the check."""
+    """Write a folder by which results are checked, or verify one."""
     from sweeps.cli.evidence import kit, verification
     from sweeps.studies.catalogue import StudyArguments
 

@@ -85,7 +85,7 @@ def _write_page(prepared: Prepared, console: Console) -> None:
 
     again = prepared.command("report")
     try:
-        page = write_page(prepared.folder, prepared.given)
+        page = write_page(prepared.folder, prepared.given, prepared.state)
     except OSError as error:
         console.print(f"the page cannot be written: {error}; try again with: {again}", markup=False)
         return

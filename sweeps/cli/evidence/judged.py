@@ -46,9 +46,15 @@ def verdicts_of(name: str, scale: str, sets: Iterable[str]) -> list[Verdict]:
     return [*judged.verdicts]
 
 
-def judged_folder(folder: ResultsFolder, name: str) -> Judged | None:
-    """Return a results folder's journal, judged by the claims that its study declares today; None before a run."""
-    state = folder.state()
+def judged_folder(folder: ResultsFolder, name: str, state: JournalState | None = None) -> Judged | None:
+    """Return a results folder's journal, judged by the claims that its study declares today; None before a run.
+
+    Args:
+        folder: The results folder.
+        name: The study as a command line names it.
+        state: The journal, if it has been read.
+    """
+    state = state or folder.state()
     if state.sweep is None:
         return None
 

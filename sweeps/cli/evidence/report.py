@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.records.compact import compact_journal
+from analysis.records.journal import JournalState
 from analysis.report.overview import overview
 from analysis.report.pages.claims import answer, claims_page
 from analysis.report.pages.study import StudySource, study_page
@@ -82,14 +83,14 @@ def source_of(judged: Judged, journal: str) -> StudySource:
     )
 
 
-def write_page(folder: ResultsFolder, name: str) -> Path:
-    """Write the page of a results folder into it, and return its path.
+def write_page(folder: ResultsFolder, name: str, state: JournalState) -> Path:
+    """Write the page of a results folder, whose journal has been read, into it; return its path.
 
     Raises:
         OSError: If it cannot be written.
         ValueError: If the folder has no journal.
     """
-    judged = judged_folder(folder, name)
+    judged = judged_folder(folder, name, state)
     if judged is None:
         raise ValueError(f"{folder.path} has no journal")
     path = folder.path / PAGE

@@ -58,7 +58,7 @@ ELSEWHERE = {
     "fetch": "test_fetch.py",
     "best": "test_search.py",
     "ablate": "test_ablation.py",
-    "enqueue": "../unit/sweeps/cli/test_enqueue.py",
+    "enqueue": "test_enqueue.py",
     "importance": "../unit/sweeps/search/test_importance.py",
 }
 """Verbs that need more than a sweep, and the test beside this one that validates what they print."""
@@ -93,7 +93,7 @@ def objects_at_the_top(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("name", WITH_JSON)
 def test_every_verb_with_json_has_a_schema_and_real_output_meets_it(call: Call, name: str) -> None:
     if name in ELSEWHERE:
-        text = next(Path(__file__).parents[1].rglob(ELSEWHERE[name])).read_text(encoding="utf-8")
+        text = next(Path(__file__).parents[2].rglob(ELSEWHERE[name])).read_text(encoding="utf-8")
         assert f'load_schema("{name}")' in text or ("load_schema(verb)" in text and f', "{name}")' in text)
         return
     called = call(name, *COMMANDS[name], "--json")

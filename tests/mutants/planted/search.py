@@ -90,6 +90,7 @@ MUTANTS: tuple[Mutant, ...] = (
         new="value=0.0 if failed else one.loss,",
         caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
         "::test_it_learns_and_stays_away_from_what_fails[gp-8-40]",
+        is_slow=True,
     ),
     Mutant(
         name="old_scores_told",
