@@ -105,7 +105,7 @@ class _Range(Dimension):
         if self.low >= self.high:
             raise ValueError(
                 f"low must be below high, got low={self.low!r} and high={self.high!r}; "
-                "use Constant for a single value"
+                "leave a field with a single value out of the space"
             )
 
     @property
@@ -195,7 +195,8 @@ class Integer(Dimension):
                 raise ValueError(f"{name} must be a whole number, got {bound!r}")
         if self.low >= self.high:
             raise ValueError(
-                f"low must be below high, got low={self.low} and high={self.high}; use Constant for a single value"
+                f"low must be below high, got low={self.low} and high={self.high}; "
+                "leave a field with a single value out of the space"
             )
 
     def grid(self, n: int) -> tuple[int, ...]:
@@ -254,7 +255,10 @@ class Choice(Dimension):
         if not isinstance(self.options, tuple):
             raise ValueError(f"options must be a list, got {self.options!r}")
         if len(self.options) < 2:
-            raise ValueError(f"a choice needs at least 2 options, got {self.options!r}; use Constant for one")
+            raise ValueError(
+                f"a choice needs at least 2 options, got {self.options!r}; "
+                "leave a field with a single value out of the space"
+            )
         seen = set()
         for option in self.options:
             _check_value(option)

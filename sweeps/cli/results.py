@@ -43,6 +43,8 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:
         raise UserError(f"--to {to}: already exists; give another name, or --force to replace it")
+    if not to.parent.is_dir():
+        raise UserError(f"--to {to}: there is no folder {to.parent}; make it first")
     stored = load_results(*study)
     rows = rows_of(
         chosen,

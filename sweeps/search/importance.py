@@ -183,7 +183,8 @@ class _ArmScores:
         if len(self._scored) < FEWEST:
             raise ImportanceError(
                 f"arm '{self._arm}' has {len(self._scored)} candidates with a score at rung {self._rung}, and an "
-                f"importance needs {FEWEST}; search on with a larger budget"
+                f"importance needs {FEWEST}: give search.budget more, and if this search is over also another "
+                "search.seed"
             )
         for point in self._points:
             if reasons := self._space.explain(point):

@@ -22,9 +22,9 @@ Facts = list[tuple[str, str]]
 """(term, explanation)"""
 
 
-def facts_of_method(state: JournalState, sweep: SweepInfo, table: ResultTable) -> Facts:
+def facts_of_method(state: JournalState, sweep: SweepInfo, table: ResultTable, *, has_claims: bool) -> Facts:
     """Return unit, scale, families of tests, levels, power, numerics and tuning."""
-    return [
+    facts = [
         ("metric", f"{table.metric}, {table.unit}, {DIRECTIONS[table.direction]}: {table.meaning}"),
         ("unit", "the seed: a training run with its own weights, data order and evaluation stream"),
         ("scale of tests", _transform(sweep)),
@@ -43,6 +43,7 @@ def facts_of_method(state: JournalState, sweep: SweepInfo, table: ResultTable) -
         ("numerics", _numerics(state, sweep)),
         ("tuning", _tuning(sweep)),
     ]
+    return [fact for fact in facts if has_claims or fact[0] != "claims"]
 
 
 def _transform(sweep: SweepInfo) -> str:
@@ -79,7 +80,7 @@ def _tuning(sweep: SweepInfo) -> str:
     return "settings of some arms were searched for; winners are compared on seeds that the search did not use"
 
 
-def facts_of_provenance(state: JournalState, sweep: SweepInfo) -> Facts:
+def facts_of_provenance(state: JournalState, sweep: SweepInfo, *, has_claims: bool) -> Facts:
     """Return where the numbers come from, and what they cost."""
     provenance, replicates = sweep.provenance, ran(state, sweep)
     ended = [r.ended_at for r in replicates if r.ended_at is not None]
@@ -94,7 +95,7 @@ def facts_of_provenance(state: JournalState, sweep: SweepInfo) -> Facts:
         ("cost", cost(replicates)),
         ("memory", receipt(state, sweep).in_words().removeprefix("memory: ")),
         ("seeds", ", ".join(map(str, sorted({seed for arm in sweep.units for seed in arm.seeds})))),
-        ("claims", _claims_hash(sweep)),
+        ("claims", _claims_hash(sweep) if has_claims else ""),
     ]
     return [(term, text) for term, text in facts if text]
 

@@ -82,8 +82,8 @@ def study_page(source: StudySource) -> str:
         probes=_probes(state),
         curves=_curves(state),
         failures=_failures(source),
-        methods=facts_of_method(state, sweep, table),
-        provenance=facts_of_provenance(state, sweep),
+        methods=facts_of_method(state, sweep, table, has_claims=bool(verdicts)),
+        provenance=facts_of_provenance(state, sweep, has_claims=bool(verdicts)),
         commands=_commands(source),
         downloads=_downloads(source, table),
     )
@@ -190,7 +190,10 @@ def _curves(state: JournalState) -> Figure | str:
 
 
 def _failures(source: StudySource) -> Cells | None:
-    """Return the replicates that were planned and have no result, each with what it said."""
+    """Return the replicates that were planned and have no result, each with what it said.
+
+    A search stops candidates on purpose: that is no failure.
+    """
     names = {arm.config_id: arm.arm for arm in source.sweep.units}
     rows = [
         [
@@ -201,7 +204,7 @@ def _failures(source: StudySource) -> Cells | None:
         ]
         for arm in source.sweep.units
         for seed in arm.seeds
-        if _status(source.state, arm.config_id, seed) != "finished"
+        if _status(source.state, arm.config_id, seed) not in {"finished", "pruned"}
     ]
     if not rows:
         return None

@@ -44,10 +44,12 @@ def named(folder: Path | None) -> Path:
     """Return the folder of a kit as it was typed.
 
     Raises:
-        UserError: If none was.
+        UserError: If none was, or there is no such folder.
     """
     if folder is None:
         raise UserError(f"kit verify: name the kit's folder; write one with: {proposed('kit', 'STUDY')}")
+    if not folder.is_dir():
+        raise UserError(f"kit verify {folder}: no such folder (looked in {Path.cwd()})")
     return folder
 
 

@@ -135,7 +135,7 @@ def test_an_existing_file_is_replaced_only_by_force_and_never_half(
     [
         (["--to", "r.xlsx"], "--to r.xlsx: the name must end in .csv or .parquet"),
         (["--to", "r.csv", "--what", "curve"], "--what curve: did you mean 'curves'?"),
-        (["--to", "nowhere/r.csv"], "--to nowhere/r.csv: cannot be written"),
+        (["--to", "nowhere/r.csv"], "--to nowhere/r.csv: there is no folder nowhere; make it first"),
     ],
 )
 def test_mistakes(call: Call, results: ResultsFolder, arguments: list[str], says: str) -> None:

@@ -122,7 +122,11 @@ def test_a_changed_file_does_not_hold_and_nothing_runs(call: Call, kit: Path, pl
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
-    [(("kit", "verify"), "name the kit's folder"), (("kit", "verify", "results"), "expected.json: cannot be read")],
+    [
+        (("kit", "verify"), "name the kit's folder"),
+        (("kit", "verify", "nowhere"), "no such folder"),
+        (("kit", "verify", "."), "expected.json: cannot be read"),
+    ],
 )
 def test_mistakes_are_one_line(call: Call, arguments: tuple[str, ...], message: str) -> None:
     done = call(*arguments)
