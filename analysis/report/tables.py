@@ -89,7 +89,7 @@ def notes_for_display(table: ResultTable) -> list[str]:
     notes.append(_method_note(table))
     notes += [PROBE_NOTE] if table.metric.startswith("probe/") else []
     notes += scale_notes(table.delta_kind, table.items, table.scored)
-    notes += [f"{_marker(row)}{row.arm}: {row.note}" for row in table.rows if row.note]
+    notes += [f"{arms}: {note}" for note, arms in _arms_by_note(table.rows).items()]
     notes += [f"{_name(row)}: {row.meaning}{f' ({row.note})' if row.note else ''}" for row in table.contrasts]
     if table.shared:
         shared = " and ".join(table.shared)
@@ -101,6 +101,15 @@ def notes_for_display(table: ResultTable) -> list[str]:
     if table.stale:
         notes.append(f"{table.stale} replicates in the journal belong to no arm of the newest sweep: ignored")
     return notes
+
+
+def _arms_by_note(rows: Sequence[ResultRow]) -> dict[str, str]:
+    """Return which arms have each note, so that it is printed once."""
+    found: dict[str, list[str]] = {}
+    for row in rows:
+        if row.note:
+            found.setdefault(row.note, []).append(f"{_marker(row)}{row.arm}")
+    return {note: ", ".join(arms) for note, arms in found.items()}
 
 
 def _code_note(rows: Sequence[ResultRow], num_arms: int) -> str:

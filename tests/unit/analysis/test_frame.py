@@ -10,6 +10,8 @@ import pytest
 
 import analysis
 from analysis.records.description import JournalError
+from analysis.records.journal import read_journal
+from analysis.results.arms import summarise
 from tests.support.sweeps.guides import ROOT
 from tests.support.sweeps.journals import METRIC, journal_events, write_journal
 
@@ -58,4 +60,7 @@ def test_the_example_runs_as_it_stands() -> None:
         [sys.executable, str(script)], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    assert "95 % interval of the difference: [-0.0279, 0.0445]" in done.stdout
+    table = summarise(read_journal(ROOT / "docs" / "results" / "kuramoto_phase_a.jsonl"))
+    (row,) = (row for row in table.rows if row.arm == "L7_N32_K1")
+    bounds = [round(bound, 4) for bound in (row.delta_ci_low, row.delta_ci_high) if bound is not None]
+    assert f"95 % interval of the difference: {bounds}" in done.stdout
