@@ -22,7 +22,7 @@ MEANINGS: dict[Reason, str] = {
     "incomplete": "planned seeds are still to run, or were pruned",
     "not measured": "an arm does not report the metric",
     "not run": "an arm has no results here",
-    "scale": "this scale cannot settle it, only indicate",
+    "scale": "this scale cannot settle it: it indicates at most",
     "declared after": "in this form it is not known to have been declared before the data",
 }
 """What each reason means, for the lines below a table."""
