@@ -75,11 +75,11 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/search/test_samplers.py::test_points_depend_on_the_number_alone",
     ),
     Mutant(
-        name="failures_ignored_by_tpe",
+        name="failures_told_as_good",
         meaning="the model goes on proposing what fails",
         file="sweeps/search/optuna_samplers.py",
-        old='constraints={"failed": 1.0 if failed else -1.0},',
-        new='constraints={"failed": -1.0},',
+        old="failed = math.isinf(one.loss)",
+        new="failed, one = False, Tried(one.point, min(one.loss, 0.0) if math.isinf(one.loss) else one.loss)",
         caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_it_learns_and_stays_away_from_what_fails",
     ),
     Mutant(
