@@ -75,7 +75,7 @@ def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endles
     assert not {path.name for path in (tmp_path / "results/tiny/laptop/leases").iterdir()} - {"lock"}
 
 
-def test_limits_end_a_sitting_and_say_how_to_go_on(tmp_path: Path) -> None:
+def test_limits_end_a_run_and_say_how_to_go_on(tmp_path: Path) -> None:
     write_study(tmp_path, seeds=2)
     first = phasesweep(["run", "tiny.yaml", "--max-trials", "1"], tmp_path)
     assert first.returncode == 130, first.stderr

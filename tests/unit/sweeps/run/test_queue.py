@@ -115,7 +115,7 @@ def test_it_waits_for_a_living_driver_and_takes_over_from_a_dead_one(scene: Scen
     assert claim_all(queue) == KEYS
 
 
-def test_a_driver_does_not_repeat_in_one_sitting_what_crashed(scene: Scene) -> None:
+def test_a_driver_does_not_repeat_in_one_run_what_crashed(scene: Scene) -> None:
     queue = scene.queue()
     assert claim_all(queue) == KEYS
     scene.write(*replicate_events("baseline", 0, None, status="crashed"))
