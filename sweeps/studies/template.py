@@ -51,6 +51,7 @@ _TASK_LINES = {
         paper="{max_bytes: 20000000, context_length: 512}",
         metric="val/bits_per_byte",
     ),
+    "niah": _TaskLines("", smoke_parameters=30_000),
     "ruler": _LONG_TASK,
     "infinitebench": _LONG_TASK,
 }
