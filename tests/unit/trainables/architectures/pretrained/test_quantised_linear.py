@@ -260,10 +260,9 @@ def outcomes(large: Path) -> list[Outcome]:
 def test_the_estimate_is_near_what_a_real_process_grows_by(
     weights: tuple[str, str, int], outcomes: list[Outcome]
 ) -> None:
-    (quantisation, dtype, length), outcome = weights, outcomes[WEIGHTS.index(weights)]
-    # Files are mapped whole and not read whole: near building, the cap counts more than is resident.
-    # Elsewhere that is, of weights that stay in the file, the rows of the embedding that no byte has.
-    is_mapped = (quantisation, dtype) == ("none", "bfloat16") and length > 16
+    (quantisation, dtype, _), outcome = weights, outcomes[WEIGHTS.index(weights)]
+    # Weights that stay in their file are mapped whole, but the rows of the embedding that no byte has are never read.
+    is_mapped = (quantisation, dtype) == ("none", "bfloat16")
     unread_mib = (16000 - 256) * 1024 * 2 / MIB if is_mapped else 0.0
     error = (outcome.predicted_mib - unread_mib) / outcome.measured_mib - 1
-    assert -0.1 < error < (0.06 if length > 16 else 0.25), outcome
+    assert -0.1 < error < 0.06, outcome
