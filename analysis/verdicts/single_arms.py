@@ -132,7 +132,6 @@ class FailureRate(Threshold):
     interval."""
 
     effect_kind: EffectKind = "share"
-    judges_failures = True
 
     def _asked(self, name: str) -> Compared:
         sample = self.evidence.sample(name)

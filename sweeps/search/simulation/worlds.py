@@ -75,7 +75,6 @@ class QuadraticWorld:
         sample = [self._raw(point) for number in range(256) if (point := self._sobol(number)) is not None]
         self._centre = math.fsum(sample) / len(sample)
         self._scale = math.sqrt(math.fsum((x - self._centre) ** 2 for x in sample) / len(sample)) or 1.0
-        self._true: dict[str, float] = {}
 
     def _sobol(self, number: int) -> Point | None:
         return self._space.at(sobol_fractions(number, len(self._space), self._seed))

@@ -135,24 +135,6 @@ class ResonantModel(LanguageModel):
         reads = [self.readout.read(h_BTD, trace[name], query) for trace in traces for name in names]
         return torch.stack(reads).mean(0)
 
-    @torch.no_grad()
-    def memory_vectors(self, tokens_BT: Tensor) -> dict[str, Tensor]:
-        """Return the blocks' memories after each sequence, memory_NBD by memory, for other uses; N blocks.
-
-        Raises:
-            ValueError: If there is no memory.
-        """
-        x_BTD = self.backbone.embed(tokens_BT)
-        found: dict[str, list[Tensor]] = {}
-        for block in self.resonant_blocks():
-            output = block.run(x_BTD)
-            x_BTD = x_BTD + output.y_BTD
-            for name, state in output.state.memories.items():
-                found.setdefault(name, []).append(state.memory_BD)
-        if not found:
-            raise ValueError("there is no memory to extract: this configuration has neither pvm nor plm")
-        return {name: torch.stack(vectors) for name, vectors in found.items()}
-
     def _phase_penalty(self, like: Tensor) -> Tensor:
         """Return the weighted mean square of the blocks' φ."""
         penalty, weight = like.new_zeros((), dtype=torch.float32), self.config.phase_alignment_weight

@@ -261,7 +261,7 @@ def test_the_estimate_is_near_what_a_real_process_grows_by(
     weights: tuple[str, str, int], outcomes: list[Outcome]
 ) -> None:
     (quantisation, dtype, _), outcome = weights, outcomes[WEIGHTS.index(weights)]
-    # Weights that stay in their file are mapped whole, but the rows of the embedding that no byte has are never read.
+    # Weights that stay in their file are mapped whole; the rows of the embedding that no byte has are never read.
     is_mapped = (quantisation, dtype) == ("none", "bfloat16")
     unread_mib = (16000 - 256) * 1024 * 2 / MIB if is_mapped else 0.0
     error = (outcome.predicted_mib - unread_mib) / outcome.measured_mib - 1

@@ -245,21 +245,6 @@ def test_published_readout_reads_the_first_sequence_for_all() -> None:
     assert torch.equal(logits(corrected, given)[1:], logits(corrected, other)[1:])
 
 
-# --- what goes elsewhere ---
-
-
-def test_the_memory_vector_of_a_sequence_does_not_depend_on_the_others() -> None:
-    model = build(**{**FULL, "num_blocks": 2, "plm": {"grid_x": 2, "grid_y": 2}}).eval()
-    tokens_BT = batch().inputs_BT
-    whole, alone = model.memory_vectors(tokens_BT), model.memory_vectors(tokens_BT[2:3])
-    assert set(whole) == {"pvm", "plm"}
-    for name, memory_NBD in whole.items():
-        assert memory_NBD.shape == (2, 8, SMALL["d_model"])
-        assert torch.allclose(memory_NBD[:, 2:3], alone[name], atol=1e-6)
-    with pytest.raises(ValueError, match="no memory"):
-        build(**SMALL).memory_vectors(tokens_BT)
-
-
 def test_probes_of_an_attention_free_model_say_that_it_cannot_see_far() -> None:
     fields = {**SMALL, "attention": "none", "gamma": 0.0, "pvm": {"beta": 0.5, "gate_init": 2.0}}
     model = build(**fields)
