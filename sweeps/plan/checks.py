@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from sweeps.studies.claims import check_claimed_metrics
 from sweeps.studies.study import Arm, Study
 from sweeps.studies.validation import field_in
 from trainables.data.errors import DataError
+from trainables.plugins.files import last_line_in
+from trainables.plugins.rules import in_words
 
 
 def data_dir_from_environment() -> Path | None:
@@ -112,6 +115,18 @@ def model_mistake(study: Study, arm: Arm, error: ValueError) -> UserError:
     """Return what is wrong with an arm's model, with the place of the field that is to blame."""
     field = field_in(str(error), arm.config.architecture.model_dump())
     return UserError(f"{study.where('architecture', *map(str, field), arm=arm.name)}: {error} (arm '{arm.name}')")
+
+
+def plugin_mistake(arm: Arm, error: Exception) -> UserError | None:
+    """Return what the code of an arm's plugins raised, with its line; None if it is not in the traceback."""
+    files = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+    for plugin in arm.config.plugins.values():
+        if plugin.location in files:
+            return UserError(
+                f"{last_line_in(plugin, error)}: {in_words(error)} (arm '{arm.name}', while it is planned); "
+                "`phasesweep check FILE` tests a plugin by itself"
+            )
+    return None
 
 
 def _check_workers(study: Study) -> None:

@@ -12,7 +12,7 @@ from analysis.records.replicates import Key
 from cluster.memory.estimate import MemoryEstimate
 from cluster.memory.worker import Estimates
 from sweeps.errors import UserError
-from sweeps.plan.checks import data_mistake, model_mistake
+from sweeps.plan.checks import data_mistake, model_mistake, plugin_mistake
 from sweeps.plan.dependencies import (
     Dependency,
     backbone_key,
@@ -50,6 +50,10 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
                 tasks[key] = arm.config.task.build(data_dir)
             except (DataError, OSError) as error:
                 raise data_mistake(study, arm, error) from error
+            except Exception as error:
+                if mistake := plugin_mistake(arm, error):
+                    raise mistake from error
+                raise
     return tasks
 
 
@@ -128,6 +132,10 @@ def _planned(
         memory = estimates.of_worker(arm.config, task, study.resources)
     except ValueError as error:
         raise model_mistake(study, arm, error) from error
+    except Exception as error:
+        if mistake := plugin_mistake(arm, error):
+            raise mistake from error
+        raise
     if not num_parameters and arm.config.budget.steps:
         raise UserError(
             f"{study.where('budget', 'steps')}={arm.config.budget.steps}: arm '{arm.name}' has nothing to train; "

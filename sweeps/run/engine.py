@@ -13,7 +13,6 @@ import traceback
 import uuid
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +25,10 @@ from cluster.connection.address import ClusterError
 from cluster.connection.session import RayFailure, SessionResources, ray_session, run_while_ray_is_alive
 from cluster.placement.oom import Fail, Retry
 from cluster.placement.slots import Slots
-from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import Plan
 from sweeps.plan.selection import Rerun
+from sweeps.run.assignments import assignment_of
+from sweeps.run.crash_streak import CrashStreak
 from sweeps.run.deadlines import Deadlines
 from sweeps.run.decisions import JournalLog
 from sweeps.run.leased_work import Leased
@@ -43,10 +43,8 @@ from sweeps.store.journal import JournalWriter
 from sweeps.store.leases import ReplicateLeases
 from sweeps.store.reader import JournalReader
 from trainables.full_disk import full_disk
-from trainables.training.initial_weights import WeightSource
 from trainables.worker.assignment import ACTOR_KEY, EVENT_KEY, GROUP_KEY, Assignment
 from trainables.worker.memory_limit import ALLOCATOR_ENVIRONMENT, WorkerRecycledError
-from trainables.worker.replicate_folder import ReplicateFolder
 from trainables.worker.single_worker import ReplicateTrainable
 
 if TYPE_CHECKING:
@@ -138,6 +136,8 @@ class _Engine(DriverOnly, tune.Callback):
         self._worker_groups: WorkerGroups | None = None
         self._silenced: dict[str, str] = {}
         self._pruned: set[str] = set()
+        is_one = plan.search is None and len(plan.units) == 1
+        self._crash_streak = CrashStreak(is_one_configuration=is_one)
 
     def run(self, address: str | None) -> None:
         """Run until nothing is left for this or any other driver, or the run ends.
@@ -229,37 +229,12 @@ class _Engine(DriverOnly, tune.Callback):
         )
 
     def _begin(self, leased: Leased) -> Assignment:
-        assignment = self._assignment(leased)
+        allocation = self.memory_retries.allocation(leased.planned.key)
+        is_whole = allocation.micro_batch_size == self.memory_retries.micro_batch_size(leased.planned.arm)
+        assignment = assignment_of(leased.planned, self.plan, self.folder, allocation, is_whole=is_whole)
         self.recorder.begin(assignment, leased.rerun, last_event_at=leased.last_event_at)
+        self._crash_streak.begin(assignment.key)
         return assignment
-
-    def _assignment(self, leased: Leased) -> Assignment:
-        planned, seed, resources = leased.planned.arm, leased.planned.seed, self.plan.study.resources
-        key = leased.planned.key
-        allocation = self.memory_retries.allocation(key)
-        is_whole = allocation.micro_batch_size == self.memory_retries.micro_batch_size(planned)
-        return Assignment(
-            config_id=planned.config_id,
-            seed=seed,
-            config=planned.config.model_dump(mode="json"),
-            data_hash=planned.data_hash,
-            data_dir=str(self.plan.data_dir) if self.plan.data_dir else None,
-            replicate_dir=str(self.folder.replicate(*key)),
-            device=self.plan.device,
-            threads=resources.cpus_per_trial,
-            micro_batch_size=resources.micro_batch_size if is_whole else allocation.micro_batch_size,
-            deterministic=resources.deterministic,
-            report_timeout_seconds=resources.report_timeout_seconds,
-            workers=resources.workers,
-            sharding=resources.sharding,
-            memory_mib=allocation.memory_mib,
-            context_mib=planned.memory.context_mib if self.plan.device == "cuda" else 0.0,
-            weight_sources={
-                need.role: asdict(weight_source_of(need, seed, self.folder)) for need in planned.dependencies
-            },
-            keep_weights=resources.keep_weights or key in self.plan.kept,
-            plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
-        )
 
     def _note_failure(self, error: Exception) -> None:
         log = self.folder.path / "driver.log"
@@ -339,7 +314,14 @@ class _Engine(DriverOnly, tune.Callback):
             case None:
                 self.recorder.record(assignment, event)
         if event.get("outcome"):
-            self.queue.note_end()
+            self._note_end(assignment, event)
+
+    def _note_end(self, assignment: Assignment, event: dict[str, Any]) -> None:
+        self.queue.note_end()
+        if why := self._crash_streak.end(assignment.key, event["outcome"], event["message"]):
+            self.limits.fail(
+                f"{why}; fix that, and go on: `resume --failed` takes what crashed more than once, too"
+            )
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """Record a worker process that died, unless the run is over: then the driver has ended it."""
@@ -349,27 +331,20 @@ class _Engine(DriverOnly, tune.Callback):
             last_words = Path(trial.error_file).read_text(encoding="utf-8") if trial.error_file else ""
             if WorkerRecycledError.__name__ in last_words:
                 return  # its result was reported before; the replicate may already run again
-            self.recorder.record_death(
-                self.searcher.suggested[trial.trial_id],
+            assignment = self.searcher.suggested[trial.trial_id]
+            event = self.recorder.record_death(
+                assignment,
                 _last_line(last_words) or "no message",
                 lost_node=is_node_lost(last_words),
                 silence=self._silenced.get(trial.trial_id),
             )
-            self.queue.note_end()
+            if event is not None:
+                self._note_end(assignment, event)
 
 
 def _bundles(config: dict[str, Any]) -> tune.PlacementGroupFactory:
     """Return the resource request of Tune's actor."""
     return tune.PlacementGroupFactory([config[ACTOR_KEY]])
-
-
-def weight_source_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:
-    """Return the source of the weights that a replicate with `seed` starts with."""
-    key = need.key(seed)
-    if key is None:
-        return WeightSource(path=str(need.file), identity=need.sha256, config_key=need.identity)
-    path = ReplicateFolder(folder.replicate(*key)).weights
-    return WeightSource(path=str(path), identity=f"{key[0]}/seed={key[1]}", config_key=need.identity)
 
 
 def is_node_lost(last_words: str) -> bool:

@@ -77,7 +77,7 @@ class Recorder:
 
     def record_death(
         self, assignment: Assignment, last_words: str, *, lost_node: bool = False, silence: str | None = None
-    ) -> None:
+    ) -> dict[str, Any] | None:
         """Write that a worker's process is gone: ended by its watchdog, the system, a fault or the driver.
 
         Args:
@@ -85,9 +85,12 @@ class Recorder:
             last_words: Ray's message about the end of the process.
             lost_node: Its whole node, or Ray there, is gone: no fault of the replicate.
             silence: The message if the driver ended it because it was unresponsive.
+
+        Returns:
+            The event; None if nothing was written.
         """
         if assignment.key in self._ended:
-            return
+            return None
         folder = ReplicateFolder(Path(assignment.replicate_dir))
         stacks = read_stack_dump(folder.stacks)
         if stacks:
@@ -107,6 +110,7 @@ class Recorder:
         event: dict[str, Any] = {"step": self._steps.get(assignment.key, 0), "metrics": {}, **said, **unknown}
         self._end(assignment, event)
         self._listener.reported(assignment, event)
+        return event
 
     def _end(self, assignment: Assignment, event: dict[str, Any]) -> None:
         fields = ("step", "seconds", "cpu_seconds", "peak_memory_mib", "message")

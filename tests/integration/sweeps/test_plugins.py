@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -356,3 +357,15 @@ def test_it_runs_on_workers_and_an_edit_runs_anew(call: Call, tmp_path: Path) ->
 def ids(plan: dict[str, Any]) -> dict[str, str]:
     """Return config_id by arm."""
     return {one["arm"]: one["config_id"] for one in plan["configurations"]}
+
+
+@pytest.mark.parametrize("new", ["return EmaMixers(", "return EmaMixer(self.widths, "])
+def test_what_a_model_of_a_plugin_raises_is_a_mistake_with_its_line(new: str, call: Call, tmp_path: Path) -> None:
+    text = edited(FAMILY, ("return EmaMixer(self.d_model, ", new.replace("EmaMixers(", "EmaMixers(self.d_model, ")))
+    (tmp_path / "my_family.py").write_text(text, encoding="utf-8")
+    (tmp_path / "my_study.yaml").write_text((EXAMPLES / "my_study.yaml").read_text("utf-8"), encoding="utf-8")
+    line = next(n for n, each in enumerate(text.splitlines(), start=1) if new in each)
+    code, out, err = call("plan", "my_study.yaml", "--scale", "smoke")
+    assert (code, out) == (2, "")
+    assert re.search(rf"my_family\.py:{line}: (Name|Attribute)Error: .*\(arm 'ema'", err), err
+    assert "Traceback" not in err and "phasesweep check FILE" in err

@@ -137,4 +137,12 @@ MUTANTS: tuple[Mutant, ...] = (
         new="if False:",
         caught_by=f"{_CHECKPOINTING}::test_what_other_code_has_begun_starts_anew",
     ),
+    Mutant(
+        name="a_storm_of_one_cause_per_path",
+        meaning="a run whose replicates all crash goes on crashing, because each message names its own folder",
+        file="sweeps/run/crash_streak.py",
+        old='cause = _VARYING.sub("#", message)',
+        new="cause = message",
+        caught_by="tests/unit/sweeps/run/test_crash_streak.py::test_what_differs_by_paths_and_numbers_only_is_one_cause",
+    ),
 )

@@ -17,7 +17,7 @@ from sweeps.plan.checks import checked
 from sweeps.plan.dependencies import Dependency
 from sweeps.plan.selection import without_weights
 from sweeps.plan.units import PlannedReplicate
-from sweeps.run.engine import weight_source_of
+from sweeps.run.assignments import weight_source_of
 from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
 from tests.support.sweeps.journals import config_id, replicate_events, sweep_event, write_journal
