@@ -93,14 +93,14 @@ def target_of(key: str) -> Target:
 def results_key(scale: str, overrides: Mapping[str, Any]) -> str:
     """Return the name of a results folder: the scale, and a hash of the overrides that change configurations.
 
-    Seeds, resources and the budget of a search are not hashed, so that a run with other values continues the
-    results that exist.
+    Seeds, finalists, resources and the budget of a search are not hashed, so that a run with other values continues
+    the results that exist. Looks are: with others, the same seeds would be looked at again.
     """
     return _key(scale, {key: value for key, value in overrides.items() if not _continues(key)})
 
 
 def _continues(key: str) -> bool:
-    return target_of(key) == "study" or key.startswith(("search.budget.", "confirm."))
+    return target_of(key) == "study" or key.startswith(("search.budget.", "confirm.seeds", "confirm.finalists"))
 
 
 def former_results_key(scale: str, overrides: Mapping[str, Any]) -> str:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.records.description import ArmInfo, SweepInfo
+from analysis.records.searching import SearchedArm, SearchInfo
+from analysis.statistics.looks import LEVEL
 
 SEARCH_EVENTS: dict[str, set[str]] = {
     "proposed": {
@@ -23,11 +25,13 @@ SEARCH_EVENTS: dict[str, set[str]] = {
     },
     "promoted": {"search", "config_id", "rung", "loss", "rank", "of"},
     "selected": {"search", "config_id", "loss", "seeds", "reason"},
+    "looked": {"search", "seeds", "is_settled", "p"},
 }
 """Kinds of events about a search, with the keys that each must have.
 
 `proposed`: a configuration is born. `promoted`: it trains on, or with more seeds, up to a rung. `selected`: the
-search of an arm has ended with a winner, or with null if everything failed.
+search of an arm has ended with a winner, or with null if everything failed; `runners_up` are the next best.
+`looked`: winners were compared after so many fresh seeds; `search` is the id of the confirmation.
 """
 
 
@@ -74,6 +78,24 @@ class Winner:
     """Number of those seeds."""
     reason: str
     """Why the search ended."""
+    runners_up: tuple[str, ...] | None = None
+    """config_ids of the next best, the better first; None in a journal from before they were noted."""
+
+    def finalists(self, count: int) -> tuple[str, ...]:
+        """Return the winner and the next best, at most so many."""
+        return () if self.config_id is None else (self.config_id, *(self.runners_up or ())[: count - 1])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """A comparison of the winners after some of the fresh seeds."""
+
+    seeds: int
+    """How many."""
+    is_settled: bool
+    """Whether every winner can be told from the baseline, so that no more seeds are needed."""
+    p: dict[str, float | None]
+    """{arm: p of its comparison with the baseline}, adjusted; settled below 0.05."""
 
 
 @dataclass
@@ -84,13 +106,20 @@ class Searches:
     """Search → config_id → candidate, in the order of their numbers."""
     winners: dict[str, Winner] = field(default_factory=dict)
     """By search."""
+    looks: dict[str, list[Look]] = field(default_factory=dict)
+    """By `SearchInfo.confirmation`, in their order."""
     events: list[dict[str, Any]] = field(default_factory=list)
     """Every event, in order, for who follows a search decision by decision."""
 
     def apply(self, event: dict[str, Any]) -> None:
         """Add one event."""
-        search, config_id = event["search"], event["config_id"]
-        own = self.candidates.setdefault(search, {})
+        self.events.append(event)
+        search = event["search"]
+        if event["event"] == "looked":
+            look = Look(seeds=event["seeds"], is_settled=event["is_settled"], p=event["p"])
+            self.looks.setdefault(search, []).append(look)
+            return
+        own, config_id = self.candidates.setdefault(search, {}), event["config_id"]
         match event["event"]:
             case "proposed":
                 fields = {name: event[name] for name in SEARCH_EVENTS["proposed"]}
@@ -100,43 +129,78 @@ class Searches:
             case "promoted":
                 own[config_id] = replace(own[config_id], rung=event["rung"])
             case _:
+                runners_up = event.get("runners_up")
                 self.winners[search] = Winner(
-                    config_id=config_id, loss=event["loss"], seeds=event["seeds"], reason=event["reason"]
+                    config_id=config_id,
+                    loss=event["loss"],
+                    seeds=event["seeds"],
+                    reason=event["reason"],
+                    runners_up=None if runners_up is None else tuple(runners_up),
                 )
-        self.events.append(event)
 
     def of(self, search: str) -> list[Candidate]:
         """Return the candidates of a search, by number."""
         return list(self.candidates.get(search, {}).values())
 
+    def fresh_seeds(self, info: SearchInfo) -> tuple[int, ...]:
+        """Return the fresh seeds with which arms are compared so far: all of them, or those of the present look."""
+        if not info.looks:
+            return info.confirm_seeds
+        return info.confirm_seeds[: info.looks[self._present_look(info)]]
+
+    def share(self, info: SearchInfo) -> float:
+        """Return the share of the level that the present look may spend; 1 without looks."""
+        return info.alphas[self._present_look(info)] / LEVEL if info.looks else 1.0
+
+    def is_settled(self, info: SearchInfo) -> bool:
+        """Return whether no look is left, or none is needed; True without looks."""
+        taken = self.looks.get(info.confirmation, [])
+        return len(taken) == len(info.looks) or (bool(taken) and taken[-1].is_settled)
+
+    def _present_look(self, info: SearchInfo) -> int:
+        taken = len(self.looks.get(info.confirmation, []))
+        return taken - 1 if taken and self.is_settled(info) else taken
+
     def joined_to(self, sweep: SweepInfo) -> SweepInfo:
-        """Return a description with the candidates, and with winners in place of searched arms."""
+        """Return a description with the candidates, and with winners and other finalists for searched arms."""
         if sweep.search is None:
             return sweep
         return replace(
             sweep,
-            arms=tuple(self._winner_of(arm, sweep) for arm in sweep.arms),
-            candidates=tuple(self._described(sweep)),
+            arms=tuple(one for arm in sweep.arms for one in self._compared(arm, sweep.search)),
+            candidates=tuple(self._described(sweep.search)),
         )
 
-    def _described(self, sweep: SweepInfo) -> Iterator[ArmInfo]:
-        assert sweep.search is not None
-        for searched in sweep.search.arms:
+    def _described(self, info: SearchInfo) -> Iterator[ArmInfo]:
+        for searched in info.arms:
             for one in self.of(searched.search):
-                seeds = sweep.search.seeds[: sweep.search.rungs[one.rung].seeds]
+                seeds = info.seeds[: info.rungs[one.rung].seeds]
                 note = f"candidate {one.number} of {one.arm}, proposed by {one.by}"
                 yield _unit(one, one.name, seeds, role="candidate", note=note)
 
-    def _winner_of(self, arm: ArmInfo, sweep: SweepInfo) -> ArmInfo:
-        assert sweep.search is not None
-        search = next((one.search for one in sweep.search.arms if one.arm == arm.arm), None)
-        winner = self.winners.get(search or "")
-        if search is None or winner is None or winner.config_id is None:
-            return arm
-        chosen = self.candidates[search][winner.config_id]
-        said = f"the best of {len(self.candidates[search])} configurations, selected on other seeds"
-        note = f"{arm.note}; {said}" if arm.note else said
-        return _unit(chosen, arm.arm, sweep.search.confirm_seeds, role=arm.role, note=note)
+    def _compared(self, arm: ArmInfo, info: SearchInfo) -> Iterator[ArmInfo]:
+        """Yield the arms that are compared on fresh seeds in the place of one that is declared."""
+        searched = next((one for one in info.arms if one.arm == arm.arm), None)
+        seeds = self.fresh_seeds(info)
+        if searched is None:
+            yield replace(arm, seeds=seeds) if info.looks else arm
+            return
+        winner = self.winners.get(searched.search)
+        if winner is None or winner.config_id is None:
+            yield arm
+            return
+        yield from self._finalists(arm, searched, winner, seeds)
+
+    def _finalists(
+        self, arm: ArmInfo, searched: SearchedArm, winner: Winner, seeds: tuple[int, ...]
+    ) -> Iterator[ArmInfo]:
+        known = self.candidates[searched.search]
+        first, *others = winner.finalists(searched.finalists)
+        said = f"the best of {len(known)} configurations, selected on other seeds"
+        yield _unit(known[first], arm.arm, seeds, role=arm.role, note=f"{arm.note}; {said}" if arm.note else said)
+        for rank, each in enumerate(others, start=2):
+            note = f"finalist {rank} of the search of {arm.arm}"
+            yield _unit(known[each], known[each].name, seeds, role="treatment", note=note)
 
 
 def _unit(one: Candidate, name: str, seeds: tuple[int, ...], *, role: Any, note: str) -> ArmInfo:

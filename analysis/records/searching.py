@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+MAX_FINALISTS = 10
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rung:
@@ -25,6 +27,8 @@ class SearchedArm:
     """Id of its search: equal for equal spaces, rungs, metrics, seeds and settings that stay fixed."""
     fields: tuple[str, ...]
     """Dotted fields that vary."""
+    finalists: int = 1
+    """Candidates that are compared on fresh seeds: the winner, and the next best."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +55,17 @@ class SearchInfo:
     """Most configurations of each arm; None: as many as the budget allows."""
     starts: tuple[int, ...] = (0,)
     """The rungs at which configurations begin, in turn; those of HyperBand differ."""
+    looks: tuple[int, ...] = ()
+    """Numbers of fresh seeds after each of which winners are compared; more start only if that settles nothing.
+    Empty: all fresh seeds at once."""
+    alphas: tuple[float, ...] = ()
+    """Two-sided level of each look."""
+
+    @property
+    def confirmation(self) -> str:
+        """Id of the confirmation of all winners by looks: with other searches or other looks it begins anew."""
+        looks = ", ".join(f"{n} at {alpha:g}" for n, alpha in zip(self.looks, self.alphas, strict=True))
+        return f"confirmation of {' '.join(one.search for one in self.arms)} by {looks}"
 
     @property
     def last_step(self) -> int:
@@ -70,5 +85,7 @@ class SearchInfo:
             "seeds": tuple(given["seeds"]),
             "confirm_seeds": tuple(given["confirm_seeds"]),
             "starts": tuple(given.get("starts", (0,))),
+            "looks": tuple(given.get("looks", ())),
+            "alphas": tuple(given.get("alphas", ())),
         }
         return cls(**{**given, **nested})

@@ -22,6 +22,7 @@ from analysis.results.comparison import (
     compare,
     conclude,
     constant_remark,
+    look_remark,
     remarks_on,
     take_sample,
 )
@@ -50,7 +51,7 @@ def summarise(
         raise JournalError("the journal has no `sweep` line, so nothing says what its numbers mean")
     sweep = state.sweep
     info = find_metric(sweep, metric or sweep.primary_metric)
-    spec = ComparisonSpec(info, transform_of(info), confidence)
+    spec = ComparisonSpec(info, transform_of(info), confidence, look_share(state))
     arms = sorted(sweep.arms, key=lambda arm: arm.role != "baseline")  # stable: study order otherwise
     is_shared = info not in sweep.metrics
     samples = {arm.arm: take_sample(state, arm, info.name, is_optional=is_shared) for arm in arms}
@@ -88,6 +89,12 @@ def _is_of_other_code(replicate: Replicate, code: str) -> bool:
     """Return whether other code has computed a result; a journal from before codes were recorded does not say."""
     own = {attempt.numerics.get("code", code) for attempt in replicate.attempts}
     return replicate.status in RESULTS and own - {code} != set()
+
+
+def look_share(state: JournalState) -> float:
+    """Return the share of the level that the present look at winners may spend; 1 without looks."""
+    info = state.sweep.search if state.sweep else None
+    return 1.0 if info is None else state.searches.share(info)
 
 
 def transform_of(metric: MetricInfo) -> Transform:
@@ -175,6 +182,7 @@ def _row(
             _shortfall_of_baseline(sample, base, conclusion),
             interval.note if interval else constant_remark(values),
             *remarks_on(sample, base, comparison, conclusion, other="the baseline"),
+            look_remark(comparison, spec),
         ),
     )
 

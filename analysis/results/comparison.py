@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis.records.description import ArmInfo, MetricInfo
@@ -12,9 +12,10 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
 from analysis.records.statuses import FAILURES
 from analysis.statistics.inference import Comparison, holm, paired_comparison, welch_comparison
+from analysis.statistics.looks import LEVEL, at_look, confidence_at_look
 from analysis.statistics.transforms import Transform
 
-SIGNIFICANCE_LEVEL = 0.05
+SIGNIFICANCE_LEVEL = LEVEL
 """Level of the Holm-adjusted p below which two arms are called different."""
 
 PENDING = "pending"
@@ -55,6 +56,8 @@ class ComparisonSpec:
     metric: MetricInfo
     scale: Transform
     confidence: float
+    share: float = 1.0
+    """Of the level that the present look may spend; 1 if the number of seeds does not depend on what they show."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,15 @@ def _status(replicate: Replicate | None) -> str:
 
 
 def compare(sample: Sample, base: Sample | None, spec: ComparisonSpec) -> Comparison | None:
-    """Compare two arms by the seeds they share; unpaired only where they were planned on disjoint seeds."""
+    """Compare two arms by the seeds they share; unpaired only where they were planned on disjoint seeds.
+
+    At a look, interval and p are such that all looks together keep confidence and level; see `statistics.looks`.
+    """
+    found = _compare(sample, base, replace(spec, confidence=confidence_at_look(spec.confidence, spec.share)))
+    return found if found is None or found.p is None else replace(found, p=at_look(found.p, spec.share))
+
+
+def _compare(sample: Sample, base: Sample | None, spec: ComparisonSpec) -> Comparison | None:
     if base is None or sample is base or not sample.values or not base.values:
         return None
     if set(sample.arm.seeds).isdisjoint(base.arm.seeds):  # unpaired by design, not by failures
@@ -204,7 +215,8 @@ def side(higher: bool, direction: Literal["minimise", "maximise", "none"]) -> Co
 WORDS_OF_A_SHORTFALL: frozenset[Conclusion] = frozenset({"failures", "pruned", "incomplete"})
 """Conclusions that rest on the replicates of either arm, not on their values."""
 
-_WORDS_OF_A_TEST: frozenset[Conclusion] = frozenset({"better", "worse", "higher", "lower"})
+WORDS_OF_A_TEST: frozenset[Conclusion] = frozenset({"better", "worse", "higher", "lower"})
+"""Conclusions that a test has drawn: the arms differ."""
 
 
 def remarks_on(
@@ -223,7 +235,7 @@ def remarks_on(
     if comparison.method == "paired t" and comparison.n < max(len(sample.values), len(base.values)):
         seeds = "1 seed" if comparison.n == 1 else f"{comparison.n} seeds"
         remarks.append(f"Δ is over the {seeds} shared with {other}")
-    if comparison.n == 2 and conclusion in _WORDS_OF_A_TEST:
+    if comparison.n == 2 and conclusion in WORDS_OF_A_TEST:
         remarks.append(f"'{conclusion}' rests on two seeds, one degree of freedom: it is easily moved by a third")
     return remarks
 
@@ -233,3 +245,14 @@ def constant_remark(values: Sequence[float]) -> str | None:
     if len(values) < 2 or len(set(values)) > 1:
         return None
     return f"all {len(values)} seeds score exactly the same: one number, not {len(values)} independent ones"
+
+
+def look_remark(comparison: Comparison | None, spec: ComparisonSpec) -> str | None:
+    """Return what a look does to p and interval; None without looks."""
+    if comparison is None or spec.share == 1:
+        return None
+    covers = confidence_at_look(spec.confidence, spec.share)
+    return (
+        f"a look: it spends {spec.share:.0%} of the level, so p is {1 / spec.share:.3g} times as large, and the "
+        f"interval of Δ is the {covers:.1%} one"
+    )

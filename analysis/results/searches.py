@@ -6,9 +6,7 @@ on fresh seeds, which `summarise` compares.
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,104 +15,13 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.results.arms import summarise, transform_of
+from analysis.results.search_table import BestRow, BestTable, LookRow, RungRow, SearchRow
 from analysis.results.table import ResultRow
 from analysis.statistics.inference import mean, mean_interval
+from analysis.statistics.ranks import spearman
 
 LOW_CORRELATION = 0.5
 """Below this rank correlation between rungs, what leads at the lower one says little about the higher one."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestRow:
-    """A candidate of a search. Values that do not exist are None."""
-
-    rank: int
-    """Among the candidates of its arm: the higher rung first, then the better mean there."""
-    arm: str
-    number: int
-    config_id: str
-    by: str
-    """What proposed it."""
-    point: dict[str, Any]
-    """The fields that vary, with its values."""
-    rung: int | None
-    """The highest rung where it is scored; None before the first score."""
-    steps: int | None
-    """Optimiser steps at that rung."""
-    n_search: int
-    """Seeds of the search behind the mean."""
-    mean_search: float | None
-    """Mean over them: selected on these seeds, so too good for the best."""
-    search_ci_low: float | None
-    search_ci_high: float | None
-    status: str
-    """`winner`, `failed`, `training` or `stopped`: at a rung, where others are better."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RungRow:
-    """One rung of the search of one arm."""
-
-    arm: str
-    rung: int
-    steps: int
-    seeds: int
-    n_scored: int
-    n_failed: int
-    """Candidates of which a replicate failed at this rung; they are not among the scored ones."""
-    rank_correlation: float | None
-    """Spearman's, of its means with those at the next rung, over candidates that have both; None below three."""
-    n_pairs: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class SearchRow:
-    """The search of one arm."""
-
-    arm: str
-    method: str
-    fields: tuple[str, ...]
-    n_candidates: int
-    spent_replicates: float
-    """What was trained, in replicates trained to the last step."""
-    budget_replicates: float
-    core_seconds: float
-    """CPU time of the search's replicates; of those that have ended."""
-    winner: str | None
-    """config_id; None while the search goes on, or if everything failed."""
-    stopped_because: str | None
-    """None while the search goes on."""
-    confirmed: ResultRow | None
-    """The winner on fresh seeds, compared with the baseline; None before it has a score there."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BestTable:
-    """The searches of a study."""
-
-    study: str
-    scale: str
-    metric: str
-    """By which candidates were chosen."""
-    unit: str
-    direction: str
-    seeds: tuple[int, ...]
-    """Of the search."""
-    confirm_seeds: tuple[int, ...]
-    """Fresh ones."""
-    searches: tuple[SearchRow, ...]
-    rungs: tuple[RungRow, ...]
-    rows: tuple[BestRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as `best --json` prints it."""
-        found = dataclasses.asdict(self)
-        for search in found["searches"]:
-            search["fields"] = list(search["fields"])
-            if search["confirmed"] is not None:
-                for key in ("values", "differences"):
-                    search["confirmed"][key] = {str(seed): x for seed, x in search["confirmed"][key].items()}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def rung_scores(replicate: Replicate, info: SearchInfo) -> dict[int, float]:
@@ -156,7 +63,8 @@ def best_of(state: JournalState, info: SearchInfo) -> BestTable:
     for searched in info.arms:
         found = _ArmSearch(state, info, searched)
         row = confirmed[searched.arm]
-        searches.append(found.row(row if row.n else None))
+        names = [one.name for one in found.others]
+        searches.append(found.row(row if row.n else None, tuple(confirmed[name] for name in names)))
         rungs += found.rungs()
         rows += found.rows()
     return BestTable(
@@ -166,10 +74,24 @@ def best_of(state: JournalState, info: SearchInfo) -> BestTable:
         unit=metric.unit,
         direction=info.direction,
         seeds=info.seeds,
-        confirm_seeds=info.confirm_seeds,
+        confirm_seeds=state.searches.fresh_seeds(info),
+        looks=_looks(state, info),
         searches=tuple(searches),
         rungs=tuple(rungs),
         rows=tuple(rows),
+    )
+
+
+def _looks(state: JournalState, info: SearchInfo) -> tuple[LookRow, ...]:
+    taken = {look.seeds: look for look in state.searches.looks.get(info.confirmation, [])}
+    return tuple(
+        LookRow(
+            seeds=seeds,
+            alpha=alpha,
+            is_settled=taken[seeds].is_settled if seeds in taken else None,
+            p=taken[seeds].p if seeds in taken else {},
+        )
+        for seeds, alpha in zip(info.looks, info.alphas, strict=True)
     )
 
 
@@ -220,6 +142,10 @@ class _ArmSearch:
         self._transform = transform_of(state.sweep.metric(info.metric)) if state.sweep else None
         self._values = {one.config_id: self._scored(one) for one in self._candidates}
         """config_id → for each rung, the scores of its seeds; None where one is missing."""
+        finalists = self._winner.finalists(searched.finalists) if self._winner else ()
+        by_id = {one.config_id: one for one in self._candidates}
+        self.others = [by_id[each] for each in finalists[1:]]
+        """Finalists beside the winner."""
         self._failed_at = {one.config_id: self._failure(one) for one in self._candidates}
 
     def _replicates(self, one: Candidate) -> list[Replicate]:
@@ -262,7 +188,7 @@ class _ArmSearch:
                 found.append(Scored(by=one.by, point=one.point, mean=mean, values=tuple(scores)))
         return found
 
-    def row(self, confirmed: ResultRow | None) -> SearchRow:
+    def row(self, confirmed: ResultRow | None, finalists: tuple[ResultRow, ...]) -> SearchRow:
         """Return the search as a whole."""
         replicates = [each for one in self._candidates for each in self._replicates(one)]
         steps = sum(each.reports[-1].step for each in replicates if each.reports)
@@ -278,6 +204,7 @@ class _ArmSearch:
             winner=winner.config_id if winner else None,
             stopped_because=winner.reason if winner else None,
             confirmed=confirmed if winner and winner.config_id else None,
+            finalists=finalists,
         )
 
     def rungs(self) -> list[RungRow]:
@@ -297,7 +224,7 @@ class _ArmSearch:
                     seeds=rung.seeds,
                     n_scored=len(scored),
                     n_failed=sum(at == index for at in self._failed_at.values()),
-                    rank_correlation=spearman(pairs),
+                    rank_correlation=spearman([below for below, _ in pairs], [above for _, above in pairs]),
                     n_pairs=len(pairs),
                 )
             )
@@ -340,24 +267,8 @@ class _ArmSearch:
     def _status(self, one: Candidate) -> str:
         if self._winner is not None and self._winner.config_id == one.config_id:
             return "winner"
+        if one in self.others:
+            return "finalist"
         if self._failed_at[one.config_id] is not None:
             return "failed"
         return "training" if self._values[one.config_id][-1] is None else "stopped"
-
-
-def spearman(pairs: Sequence[tuple[float, float]]) -> float | None:
-    """Return Spearman's rank correlation; None below three pairs, or if one side is all equal."""
-    if len(pairs) < 3:
-        return None
-    middle = (len(pairs) - 1) / 2
-    centred = [[rank - middle for rank in _ranks([pair[side] for pair in pairs])] for side in (0, 1)]
-    spread = math.prod(math.fsum(x * x for x in side) for side in centred)
-    if spread == 0:
-        return None
-    return math.fsum(a * b for a, b in zip(*centred, strict=True)) / math.sqrt(spread)
-
-
-def _ranks(values: Sequence[float]) -> list[float]:
-    """Return ranks from 0; equal values share their mean rank."""
-    ordered = sorted(values)
-    return [(ordered.index(value) + len(ordered) - 1 - ordered[::-1].index(value)) / 2 for value in values]

@@ -44,7 +44,7 @@ class ResultRow:
     """{seed: arm − baseline} of the shared seeds, of the same kind as `delta`."""
     n_pairs: int
     p: float | None
-    """Two-sided, unadjusted."""
+    """Two-sided, adjusted for looks at winners, if the study takes some, and for nothing else."""
     p_adjusted: float | None
     """Holm-adjusted over all `family_size` comparisons that the study declares; None if p is None."""
     comparison: str | None
@@ -73,7 +73,7 @@ class ContrastRow:
     ci_low: float | None
     ci_high: float | None
     p: float | None
-    """Two-sided, unadjusted."""
+    """Two-sided, adjusted for looks at winners, if the study takes some, and for nothing else."""
     p_adjusted: float | None
     """Holm-adjusted over the declared contrasts; None if p is None."""
     reading: Conclusion

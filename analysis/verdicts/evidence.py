@@ -10,7 +10,7 @@ from analysis.claims.claim import RECEIPT_PREFIX, STEP, Claim
 from analysis.records.description import ArmInfo, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
-from analysis.results.arms import transform_of
+from analysis.results.arms import look_share, transform_of
 from analysis.results.comparison import ComparisonSpec, Sample, take_sample
 from analysis.statistics.transforms import LINEAR, LOG, Transform
 
@@ -72,7 +72,7 @@ class Evidence:
 
     def spec(self, confidence: float) -> ComparisonSpec:
         """Return how two arms are compared."""
-        return ComparisonSpec(self.metric, self.scale, confidence)
+        return ComparisonSpec(self.metric, self.scale, confidence, look_share(self.state))
 
     def arm(self, name: str) -> ArmInfo | None:
         """Return the arm, if the journal's newest sweep has it."""

@@ -120,12 +120,27 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
     climbs = [f"{n} to step {rung.steps} with {_count(rung.seeds, 'seed')}" for rung, n in rungs if n]
     lines.append(f"rungs, candidates expected: {'; '.join(climbs)}")
     left = search_forecast.forecast_search(plan, state)
+    finalists = max(one.finalists for one in info.arms)
+    winners = "winners" if finalists == 1 else f"{finalists} finalists of each search"
+    at_most = "at most" if info.looks else "about"
     lines.append(
-        f"the search and its winners add about {_count(left.num_starts, 'start')}, {left.replicates:.1f} whole "
-        f"replicates, {format_duration(left.seconds)}; winners and all other arms are compared on fresh seeds, "
+        f"the search and its winners add {at_most} {_count(left.num_starts, 'start')}, {left.replicates:.1f} whole "
+        f"replicates, {format_duration(left.seconds)}; {winners} and all other arms are compared on fresh seeds, "
         f"{', '.join(map(str, info.confirm_seeds))}"
     )
-    return lines
+    looks = ", ".join(f"{n} at {alpha:g}" for n, alpha in zip(info.looks, info.alphas, strict=True))
+    settled = (
+        "settled" if state.searches.is_settled(info) else f"next after {len(state.searches.fresh_seeds(info))}"
+    )
+    return (
+        [
+            *lines,
+            f"looks at fresh seeds: {looks}; more start only if winners cannot be told from the baseline yet "
+            f"({settled})",
+        ]
+        if info.looks
+        else lines
+    )
 
 
 def _told(search: SearchPlan, arm: str) -> str:
@@ -234,10 +249,10 @@ def smallest_effect(plan: Plan) -> str:
     effect = plan.smallest_detectable_effect_sd
     if effect is None:
         return "one seed: no interval and no comparison is attainable; give at least 2 seeds"
-    n = len(plan.study.compared_seeds)
+    n, level = plan.most_seeds
     return (
         f"smallest effect that {n} paired seeds detect: {effect:.2f} standard deviations "
-        "of the paired differences (power .8, level .05, before Holm's adjustment)"
+        f"of the paired differences (power .8, level {f'{level:.2g}'.removeprefix('0')}, before Holm's adjustment)"
     )
 
 

@@ -12,7 +12,8 @@ from analysis.report.steps import cells, note, reported_steps, shown_steps
 from analysis.results.curves import Curve, Curves, curves_of
 from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
 from analysis.results.memory import Receipt, receipt
-from analysis.results.searches import LOW_CORRELATION, BestRow, BestTable, SearchRow, best_of
+from analysis.results.search_table import BestRow, BestTable, SearchRow
+from analysis.results.searches import LOW_CORRELATION, best_of
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, nearest
@@ -224,6 +225,10 @@ def show(out: Console, found: BestTable, top: int) -> None:
         if len(rows) > top:
             out.print(f"and {len(rows) - top} more: best --top {len(rows)}", markup=False)
         out.print(f"\n{_confirmed(search, found)}", markup=False)
+        if search.finalists:
+            out.print(_finalist_table(search))
+    if found.looks:
+        out.print(f"\n{_looks(found)}", markup=False)
 
 
 def _headline(search: SearchRow) -> str:
@@ -269,3 +274,25 @@ def _confirmed(search: SearchRow, found: BestTable) -> str:
         return f"the winner will be compared on {seeds}"
     interval = "" if row.ci_low is None else f" [{row.ci_low:.4f}, {row.ci_high:.4f}]"
     return f"the winner on {seeds}: {row.mean:.4f}{interval}, n = {row.n}; the table of `results` compares it"
+
+
+def _finalist_table(search: SearchRow) -> object:
+    table = text_table(
+        "on fresh seeds", "mean", "n", "Δ to the baseline", "p, adjusted", "reading", right=[1, 2, 3, 4]
+    )
+    for row in filter(None, (search.confirmed, *search.finalists)):
+        mean = "–" if row.mean is None else f"{row.mean:.4f}"
+        delta = "–" if row.delta is None else f"{row.delta:+.4f}"
+        p = "–" if row.p_adjusted is None else f"{row.p_adjusted:.3g}"
+        table.add_row(row.arm, mean, str(row.n), delta, p, row.reading)
+    return table
+
+
+def _looks(found: BestTable) -> str:
+    """Return what each look at the fresh seeds has settled."""
+    said = []
+    for look in found.looks:
+        p = ", ".join(f"{arm} p = {p:.3g}" if p is not None else f"{arm} no test" for arm, p in look.p.items())
+        outcome = {True: f"settled, {p}", False: f"not settled, {p}", None: "not taken"}[look.is_settled]
+        said.append(f"{look.seeds} seeds at {look.alpha:g}: {outcome}")
+    return f"looks after {'; '.join(said)}"

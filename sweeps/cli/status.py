@@ -31,8 +31,8 @@ from typing import Any
 from rich.console import Console
 
 from analysis.records.description import SweepInfo
-from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
+from sweeps.cli.search.progress import LookProgress, SearchProgress, looks_of, searches_of
 from sweeps.cli.stored_sweep import no_results
 from sweeps.console import format_duration, text_table
 from sweeps.store.leases import filesystem_time, leases_in
@@ -82,16 +82,6 @@ class Host:
 
 
 @dataclass(frozen=True)
-class SearchProgress:
-    """How far the search of an arm is."""
-
-    arm: str
-    num_candidates: int
-    is_over: bool
-    """Whether its winner is selected."""
-
-
-@dataclass(frozen=True)
 class Status:
     """Everything that `status` prints."""
 
@@ -103,6 +93,7 @@ class Status:
     """(config_id, seed) and the dead driver that had leased it."""
     num_missing: int
     searches: list[SearchProgress]
+    looks: LookProgress | None
     now: float
     """Unix seconds."""
     filesystem_now: float
@@ -134,6 +125,7 @@ class Status:
             "num_replicates": len(self.rows),
             "num_missing": self.num_missing,
             "searches": [asdict(search) for search in self.searches],
+            "looks": asdict(self.looks) if self.looks else None,
             "replicates": [asdict(row) for row in self.rows],
             "running": [asdict(item) for item in self.running],
             "hosts": [asdict(host) for host in self.hosts],
@@ -197,6 +189,9 @@ class Status:
         for search in self.searches:
             state = "over" if search.is_over else "not over"
             yield f"search of {search.arm}: {search.num_candidates} candidates, {state}"
+        if self.looks:
+            state = "over" if self.looks.is_over else f"next after {self.looks.seeds} seeds"
+            yield f"looks at fresh seeds: {self.looks.taken} of {self.looks.of}, {state}"
         counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
         at_work = "" if self.drivers else "; no driver is at work"
         yield f"{counts}; {self.num_missing} to run{at_work}"
@@ -232,16 +227,11 @@ def look(folder: ResultsFolder) -> Status:
         drivers=drivers,
         stale_leases=sorted((key, sweep_id) for key, sweep_id in leases.items() if sweep_id not in living),
         num_missing=sum(map(reader.view.state.is_pending, keys)),
-        searches=_searches(reader.view.state),
+        searches=searches_of(reader.view.state),
+        looks=looks_of(reader.view.state),
         now=states.now,
         filesystem_now=(filesystem_time(folder.leases) if drivers else None) or states.now,
     )
-
-
-def _searches(state: JournalState) -> list[SearchProgress]:
-    info, searches = state.sweep.search if state.sweep else None, state.searches
-    arms = info.arms if info else ()
-    return [SearchProgress(one.arm, len(searches.of(one.search)), one.search in searches.winners) for one in arms]
 
 
 def _planned_keys(folder: ResultsFolder, sweep: SweepInfo | None) -> list[Key]:

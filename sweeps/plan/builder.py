@@ -21,6 +21,7 @@ from sweeps.plan.checks import check_metrics, probes
 from sweeps.plan.corrections import corrections
 from sweeps.plan.plan import Plan
 from sweeps.plan.search.candidates import plan_search
+from sweeps.plan.search.confirmation import check_finalists
 from sweeps.plan.sizing import largest_corners, load_tasks, plan_units, task_key
 from sweeps.plan.units import PlannedArm
 from sweeps.store.folder import ResultsFolder
@@ -61,6 +62,8 @@ def build_plan(
     )
     arms = tuple(replace(one, memory=of_corners.get(one.arm.name, one.memory)) for one in arms)
     search = plan_search(study, arms, {arm.name: tasks[task_key(arm)] for arm in study.arms})
+    if search is not None:
+        check_finalists(search.info, state)
     needs_mib = {planned.config_id: planned.need_mib for planned in (*prerequisites, *arms)}
     try:
         packing = pack(study.resources, needs_mib, inventory)

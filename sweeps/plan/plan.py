@@ -15,6 +15,7 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
 from analysis.statistics.inference import smallest_detectable_effect
+from analysis.statistics.looks import LEVEL
 from cluster.placement.request import Request
 from cluster.placement.size_classes import Packing, SizeClass
 from sweeps.fields import flatten
@@ -177,15 +178,23 @@ class Plan:
     @property
     def detectable_effects(self) -> list[tuple[Claim, DetectableEffect]]:
         """The effect that each claim's test can detect with these seeds."""
-        n = len(self.study.compared_seeds)
+        n, _ = self.most_seeds
         exact = {metric.name for metric in self.sweep.all_metrics if metric.exact}
         return [(claim, detectable_effect(claim, n, is_exact=claim.metric in exact)) for claim in self.study.claims]
 
     @property
     def smallest_detectable_effect_sd(self) -> float | None:
         """Smallest paired difference these seeds detect, in its standard deviations; None below 2 seeds."""
-        n = len(self.study.compared_seeds)
-        return smallest_detectable_effect(n) if n >= 2 else None
+        n, level = self.most_seeds
+        return smallest_detectable_effect(n, alpha=level) if n >= 2 else None
+
+    @property
+    def most_seeds(self) -> tuple[int, float]:
+        """The most seeds that arms are compared on, and the level of that comparison: that of the last look."""
+        search = self.study.search
+        if search is None or not search.confirm.looks:
+            return len(self.study.compared_seeds), LEVEL
+        return len(search.confirm_seeds), search.confirm.levels[-1]
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
         """6 operations per trained weight and token, 4 per frozen one, and the time beside training."""

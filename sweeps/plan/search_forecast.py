@@ -9,7 +9,9 @@ from typing import Any
 from analysis.records.journal import JournalState
 from analysis.records.searching import SearchInfo
 from sweeps.plan.plan import Plan
+from sweeps.plan.search.confirmation import Confirmation
 from sweeps.plan.search.rungs import Expected, expected_climbs
+from sweeps.plan.units import PlannedArm
 
 
 @dataclass(frozen=True)
@@ -63,12 +65,14 @@ def to_json(plan: Plan, state: JournalState) -> dict[str, Any] | None:
         "configurations": info.configurations,
         "seeds": list(info.seeds),
         "confirm_seeds": list(info.confirm_seeds),
+        "looks": [{"seeds": n, "alpha": alpha} for n, alpha in zip(info.looks, info.alphas, strict=True)],
+        "finalists": max(one.finalists for one in info.arms),
         "left": asdict(left),
     }
 
 
 def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
-    """Return what the searches that are not over add, and the confirmation of their winners.
+    """Return what the searches that are not over add, and the confirmation of their winners, by all looks at most.
 
     Args:
         plan: The plan of a study with a search.
@@ -77,8 +81,8 @@ def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
     assert plan.search is not None
     info, searches = plan.search.info, state.searches
     each, _ = plan.seconds_each(state)
-    starts, replicates, seconds, core_seconds = 0, 0.0, 0.0, 0.0
-    going = expected(info)
+    confirmation, going = Confirmation.of(info, plan.arms), expected(info)
+    starts, costs = 0, list[tuple[PlannedArm, float]]()
     for one in info.arms:
         planned = plan.search.arms[one.arm]
         whole = 0.0
@@ -87,15 +91,21 @@ def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
             done = sum(info.rungs[candidate.rung].seeds for candidate in searches.of(one.search))
             starts += max(1, _num_starts(info, going) - done)
             whole += going.replicates
-        chosen = None if winner is None else winner.config_id
-        if winner is None or chosen is not None:
-            left = [seed for seed in info.confirm_seeds if chosen is None or state.is_pending((chosen, seed))]
-            starts += len(left)
-            whole += len(left)
-        replicates += whole
-        core_seconds += whole * each[planned.config_id] * plan.request.cpu * plan.request.workers
-        seconds += whole * each[planned.config_id] / plan.size_class(planned).concurrency
-    return SearchForecast(starts, replicates, seconds, core_seconds)
+        left = confirmation.num_left(one, state)
+        starts += left
+        costs.append((planned, whole + left))
+    for planned in {planned.config_id: planned for planned in plan.arms}.values():
+        if planned.config_id in confirmation.declared:
+            left = confirmation.num_left_of(planned.config_id, state)
+            starts += left
+            costs.append((planned, left))
+    cores = plan.request.cpu * plan.request.workers
+    return SearchForecast(
+        num_starts=starts,
+        replicates=sum(whole for _, whole in costs),
+        seconds=sum(whole * each[one.config_id] / plan.size_class(one).concurrency for one, whole in costs),
+        core_seconds=sum(whole * each[one.config_id] * cores for one, whole in costs),
+    )
 
 
 def _num_starts(info: SearchInfo, going: Expected) -> int:

@@ -12,7 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from analysis.records.searching import Rung
+from analysis.records.searching import MAX_FINALISTS, Rung
 from search_spaces.space import InvalidPointError, SearchSpace
 from sweeps.plan.search.rungs import cost
 from sweeps.search.ladder import Ladder, Promotion
@@ -49,6 +49,8 @@ class Selected:
     """Number of seeds behind it."""
     reason: str
     """Why the search has ended."""
+    runners_up: tuple[str, ...] = ()
+    """The next best, the better first; more than are compared on fresh seeds, so that more of them can be later."""
 
 
 Decision = Proposal | Promotion | Selected
@@ -228,11 +230,12 @@ class Chooser:
             reason = "every configuration was tried"
         else:
             reason = "the configurations are as many as were asked for"
-        leader = self._ladder.leader()
-        if leader is None:
+        leaders = self._ladder.leaders(MAX_FINALISTS)
+        if not leaders:
             return Selected(None, None, 0, reason)
-        config_id, rung, loss = leader
-        return Selected(config_id, loss, self._search.rungs[rung].seeds, reason)
+        (config_id, rung, loss), *others = leaders
+        runners_up = tuple(name for name, _, _ in others)
+        return Selected(config_id, loss, self._search.rungs[rung].seeds, reason, runners_up)
 
     def _cost(self, rung: int) -> float:
         """Return what it costs to get from the rung below to this one, in whole replicates."""

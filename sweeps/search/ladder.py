@@ -128,11 +128,18 @@ class Ladder:
 
         A configuration of which a replicate has failed at a higher rung does not count.
         """
+        return next(iter(self.leaders(1)), None)
+
+    def leaders(self, count: int) -> list[tuple[str, int, float]]:
+        """Return the best so many, as `leader` does: the higher rung first, then the better score there."""
+        found: dict[str, tuple[str, int, float]] = {}
         for rung in range(len(self._rungs) - 1, -1, -1):
             for loss, config_id in self._rungs[rung].ranked:
                 if math.isfinite(loss) and config_id not in self._failed:
-                    return config_id, rung, loss
-        return None
+                    found.setdefault(config_id, (config_id, rung, loss))
+                if len(found) == count:
+                    return list(found.values())
+        return list(found.values())
 
     def deepest(self, config_id: str) -> float | None:
         """Return the score of a configuration at the highest rung where it has one; infinite if a replicate of it

@@ -7,13 +7,17 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
+from analysis.records.candidates import Look
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
+from analysis.results.arms import summarise
+from analysis.results.comparison import WORDS_OF_A_TEST
 from analysis.results.searches import has_failed, rung_scores
 from search_spaces.dimensions import freeze
 from sweeps.plan.plan import Plan
 from sweeps.plan.search.candidates import SearchPlan
+from sweeps.plan.search.confirmation import Confirmation
 from sweeps.plan.search.corners import in_words
 from sweeps.plan.units import PlannedReplicate
 from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Selected, Trace, Unit
@@ -51,6 +55,7 @@ class SearchProposer:
         self._log: DecisionLog | None = None
         self._fixed = FixedProposer.of(plan, state())
         self._of_fixed = set(plan.keys)
+        self._confirmation = Confirmation.of(plan.search.info, plan.arms)
         self._followed: object = None
         """The state whose events have been followed; another one begins anew."""
         self._follow()
@@ -76,6 +81,10 @@ class SearchProposer:
             if event["search"] in self._choosers:
                 self._apply(event["search"], event, state)
         self._seen = len(events)
+        for key in self._confirmation.keys(state):
+            if key not in self._confirming and key not in self._of_fixed:
+                self._to_confirm.append(key)
+                self._confirming.add(key)
 
     def _apply(self, search: str, event: dict[str, Any], state: JournalState) -> None:
         chooser = self._choosers[search]
@@ -90,10 +99,6 @@ class SearchProposer:
                 chooser.tell(unit.config_id, unit.seed, trace_of(replicate, self._search.info))
         still_open = set(chooser.open_units())
         self._to_hand.extend(unit for unit in units if unit in still_open)
-        if isinstance(decision, Selected) and decision.config_id is not None:
-            keys = [(decision.config_id, seed) for seed in self._search.info.confirm_seeds]
-            self._to_confirm.extend(keys)
-            self._confirming.update(keys)
 
     def ask(self) -> PlannedReplicate | None:
         """Return the next replicate to run; None if there is none now."""
@@ -118,7 +123,7 @@ class SearchProposer:
         wanted = self._enqueued()
         for search, chooser in self._choosers.items():
             chooser.want([point for arm, point in wanted if arm == self._arm_of[search]])
-        if self._log is None or self._num_open >= self._max_open or self._next() is None:
+        if self._log is None or not self._can_decide:
             return False
         with self._log.deciding() as may_decide:
             if not may_decide:
@@ -135,16 +140,24 @@ class SearchProposer:
     def _num_open(self) -> int:
         return sum(len(chooser.open_units()) for chooser in self._choosers.values())
 
-    def _next(self) -> tuple[str, Decision] | None:
-        """Return the next decision, of the arm that has spent least."""
+    @property
+    def _can_decide(self) -> bool:
+        return self._num_open < self._max_open and self._next() is not None
+
+    def _next(self) -> tuple[str, Decision | Look] | None:
+        """Return the next decision, of the arm that has spent least; after all searches, the next look."""
         for search, chooser in sorted(self._choosers.items(), key=lambda item: item[1].spent):
             if (decision := chooser.next()) is not None:
                 return search, decision
+        if self._confirmation.standing(self._state()) == "ready":
+            return self._search.info.confirmation, look_at(self._state(), self._search.info)
         return None
 
-    def _event(self, search: str, decision: Decision) -> dict[str, Any]:
+    def _event(self, search: str, decision: Decision | Look) -> dict[str, Any]:
         """Return what is written of a decision."""
         match decision:
+            case Look():
+                return {"event": "looked", "search": search, **vars(decision)}
             case Proposal():
                 return {"event": "proposed", "search": search, **self._born(search, decision)}
             case Promotion():
@@ -188,14 +201,31 @@ class SearchProposer:
         fixed = self._fixed.withheld
         left = sum(not chooser.is_over for chooser in self._choosers.values())
         left += len(self._to_hand) + len(self._to_confirm)
+        left += self._confirmation.standing(self._state()) in {"waiting", "ready"}
         lost = [
             f"all {len(chooser.proposals)} configurations of arm '{self._arm_of[search]}' failed, as "
             f"{in_words(next(iter(chooser.proposals.values())).point)} did; there is no winner to confirm"
             for search, chooser in self._choosers.items()
             if chooser.selected is not None and chooser.selected.config_id is None
         ]
-        can_decide = self._num_open < self._max_open and self._next() is not None
-        return Withheld(fixed.num_waiting + left, (*fixed.blocked, *lost), can_decide)
+        return Withheld(fixed.num_waiting + left, (*fixed.blocked, *lost), self._can_decide)
+
+
+def look_at(state: JournalState, info: SearchInfo) -> Look:
+    """Return the look at winners whose fresh seeds so far have all been scored.
+
+    It is settled if every searched arm can be told from the baseline or, where only that was searched, every arm.
+    Other finalists do not count.
+    """
+    assert state.sweep is not None
+    searched = {one.arm for one in info.arms if one.search in state.searches.winners}
+    others = [row for row in summarise(state).rows if row.role != "baseline"]
+    rows = [row for row in others if row.arm in searched] or others
+    return Look(
+        seeds=len(state.searches.fresh_seeds(info)),
+        is_settled=all(row.reading in WORDS_OF_A_TEST for row in rows),
+        p={row.arm: row.p_adjusted for row in rows},
+    )
 
 
 def read_decision(event: dict[str, Any]) -> Decision:
@@ -206,7 +236,8 @@ def read_decision(event: dict[str, Any]) -> Decision:
             return Proposal(event["number"], event["config_id"], point, event["by"], event.get("rung", 0))
         case "promoted":
             return Promotion(event["config_id"], event["rung"], event["loss"], event["rank"], event["of"])
-    return Selected(event["config_id"], event["loss"], event["seeds"], event["reason"])
+    runners_up = tuple(event.get("runners_up", ()))
+    return Selected(event["config_id"], event["loss"], event["seeds"], event["reason"], runners_up)
 
 
 def trace_of(replicate: Replicate, info: SearchInfo) -> Trace:

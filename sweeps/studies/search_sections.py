@@ -49,8 +49,16 @@ def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySea
     arms = tuple(_arm_space(name, space, configs[name], sections) for name in _arms(space, configs, sections))
     seeds = _search_seeds(draft.seeds, sections)
     _check_metric(draft, sections)
+    if sections.confirm.looks:
+        _check_looks(draft, configs, sections)
     return StudySearch(
-        sections.search, sections.scheduler, arms, seeds, _confirm_seeds(seeds, sections), sections.where
+        sections.search,
+        sections.scheduler,
+        arms,
+        seeds,
+        _confirm_seeds(seeds, sections),
+        sections.confirm,
+        sections.where,
     )
 
 
@@ -180,7 +188,7 @@ def _search_seeds(own: tuple[int, ...], sections: _Sections) -> tuple[int, ...]:
 
 
 def _confirm_seeds(seeds: tuple[int, ...], sections: _Sections) -> tuple[int, ...]:
-    given = sections.confirm.seeds
+    given = sections.confirm.looks[-1] if sections.confirm.looks else sections.confirm.seeds
     where = sections.where("confirm", "seeds")
     if isinstance(given, int):
         given = list(range(max(seeds) + 1, max(seeds) + 1 + given))
@@ -193,6 +201,27 @@ def _confirm_seeds(seeds: tuple[int, ...], sections: _Sections) -> tuple[int, ..
             f"confirmed on seeds that chose it; begin at {max(seeds) + 1}"
         )
     return tuple(given)
+
+
+LOOKED_AT = ("superiority", "pairwise", "non_inferiority", "equivalence", "receipt")
+"""Kinds of claims that are judged at looks: comparisons, at the level of the look, and what needs no level."""
+
+
+def _check_looks(draft: Draft, configs: Mapping[str, TrialConfig], sections: _Sections) -> None:
+    """Refuse what cannot be judged when its number of seeds depends on what they show."""
+    where = sections.where("confirm", "looks")
+    for claim in draft.claims:
+        if claim.kind not in LOOKED_AT:
+            raise UserError(
+                f"{where}: claim '{claim.id}' of kind {claim.kind} needs a number of seeds that does not depend on "
+                f"what they show; give confirm.seeds in place of looks"
+            )
+    for name, config in configs.items():
+        if config.pretraining is not None or config.resume_from is not None:
+            raise UserError(
+                f"{where}: arm '{name}' starts with the weights of another replicate, which looks do not start; "
+                "give confirm.seeds in place of looks"
+            )
 
 
 def _check_metric(draft: Draft, sections: _Sections) -> None:

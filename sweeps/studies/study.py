@@ -83,8 +83,8 @@ class Study:
 
     @property
     def compared_seeds(self) -> tuple[int, ...]:
-        """The seeds that the arms are compared on: its own or, after a search, fresh ones."""
-        return self.seeds if self.search is None else self.search.confirm_seeds
+        """The seeds that the arms are compared on: its own or, after a search, fresh ones, with looks the first."""
+        return self.seeds if self.search is None else self.search.first_seeds
 
     @property
     def plugins(self) -> tuple[Plugin, ...]:

@@ -77,7 +77,14 @@ def _is_plain(value: object) -> bool:
 def _tuning(sweep: SweepInfo) -> str:
     if sweep.search is None:
         return "no arm is tuned: all settings are as declared"
-    return "settings of some arms were searched for; winners are compared on seeds that the search did not use"
+    said = "settings of some arms were searched for; winners are compared on seeds that the search did not use"
+    if not sweep.search.looks:
+        return said
+    looks = ", ".join(f"{n} at {alpha:g}" for n, alpha in zip(sweep.search.looks, sweep.search.alphas, strict=True))
+    return (
+        f"{said}, after looks at {looks}: more seeds started only if winners could not be told from the baseline; "
+        "p and intervals of differences hold for all looks together, intervals of means do not"
+    )
 
 
 def facts_of_provenance(state: JournalState, sweep: SweepInfo, *, has_claims: bool) -> Facts:

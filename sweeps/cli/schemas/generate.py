@@ -80,7 +80,7 @@ def _described_types() -> Iterator[type]:
     from analysis.results import ablations as ablate
     from analysis.results import arms as results
     from analysis.results import memory as receipt
-    from analysis.results import searches as best
+    from analysis.results import search_table as best
     from analysis.results import sweeps as compare
     from analysis.verdicts import verdict as verdicts
     from sweeps.campaigns import state as campaign

@@ -232,6 +232,14 @@ class SearchLeft(TypedDict):
     core_seconds: Amount
 
 
+class LookJson(TypedDict):
+    """A comparison of winners with the baseline; more seeds start only if it settles nothing."""
+
+    seeds: Positive
+    alpha: Share
+    """Its two-sided level."""
+
+
 class PlannedSearch(TypedDict):
     """A search as planned."""
 
@@ -247,7 +255,11 @@ class PlannedSearch(TypedDict):
     seeds: Annotated[list[Count], Field(min_length=1)]
     """Of the search."""
     confirm_seeds: Annotated[list[Count], Field(min_length=1)]
-    """Fresh ones, of winners and all other arms."""
+    """Fresh ones, of winners and all other arms; with looks, at most."""
+    looks: list[LookJson]
+    """After how many fresh seeds winners are compared; empty: after all of them."""
+    finalists: Positive
+    """Candidates of an arm that are compared on fresh seeds."""
     left: SearchLeft
 
 

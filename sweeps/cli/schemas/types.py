@@ -14,7 +14,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own from Pyth
 from analysis.claims.claim import Claim
 from analysis.results.ablations import AblationTable
 from analysis.results.memory import Receipt
-from analysis.results.searches import BestTable
+from analysis.results.search_table import BestTable
 from analysis.results.sweeps import ComparedSweeps
 from analysis.results.table import ResultTable
 from analysis.verdicts.verdict import Verdicts
@@ -111,6 +111,17 @@ class SearchProgressJson(TypedDict):
     """Whether its winner is selected."""
 
 
+class LookProgressJson(TypedDict):
+    """How far the comparison of winners on fresh seeds is, if it is by looks."""
+
+    taken: Count
+    of: Positive
+    seeds: Positive
+    """Fresh seeds that have been started, or are next."""
+    is_over: bool
+    """Whether no more seeds will start."""
+
+
 class StatusJson(TypedDict):
     """The progress of a study, and what runs where."""
 
@@ -124,6 +135,8 @@ class StatusJson(TypedDict):
     """What `run` would run; a search that is not over adds to it."""
     searches: list[SearchProgressJson]
     """One for each arm whose settings are searched for."""
+    looks: LookProgressJson | None
+    """Null where winners are compared on all fresh seeds at once."""
     replicates: list[ReplicateRow]
     running: list[RunningReplicate]
     hosts: list[HostRow]

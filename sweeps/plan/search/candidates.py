@@ -106,6 +106,8 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         replicates=budget.replicates,
         configurations=budget.configurations,
         starts=starts_of(search.scheduler, rungs),
+        looks=tuple(search.confirm.looks),
+        alphas=search.confirm.levels if search.confirm.looks else (),
     )
     seed = search.settings.seed
     told = {name: told_by(study, info, name, by_name[name].space) for name in searched}
@@ -114,6 +116,7 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
             arm=name,
             search=_search_id(info, arm, by_name[name], seed, told[name]),
             fields=tuple(by_name[name].space),
+            finalists=1 if arm.arm.role == "baseline" else search.confirm.finalists,
         )
         for name, arm in searched.items()
     )

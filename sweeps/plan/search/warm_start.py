@@ -9,7 +9,8 @@ from pathlib import Path
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, read_journal
 from analysis.records.searching import SearchInfo
-from analysis.results.searches import BestRow, best_of
+from analysis.results.search_table import BestRow
+from analysis.results.searches import best_of
 from search_spaces.dimensions import freeze
 from search_spaces.space import SearchSpace
 from sweeps.errors import UserError

@@ -99,7 +99,10 @@ def simulate(
         lowest = min((made.true_mean(point) for point in _points(one.space)), default=result.best_true)
         regrets.append(result.true_mean - min(lowest, result.best_true))
         if world == "null" and result.winner is not None:
-            claims.append(claims_better(made, result.winner, BASELINE, search.confirm_seeds))
+            looks = (
+                tuple(zip(search.confirm.looks, search.confirm.levels, strict=True)) if search.confirm.looks else ()
+            )
+            claims.append(claims_better(made, result.winner, BASELINE, search.confirm_seeds, looks))
             used = fixed.seeds[: rungs[-1].seeds]
             selected.append(len(used) > 1 and claims_better(made, result.winner, BASELINE, used))
     return _row(name, found, regrets, claims, selected)

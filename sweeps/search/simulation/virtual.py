@@ -9,12 +9,10 @@ import math
 from dataclasses import dataclass
 
 from analysis.statistics.inference import paired_comparison
+from analysis.statistics.looks import LEVEL
 from sweeps.search.chooser import ArmSearch, Chooser, Selected, Trace, Unit
 from sweeps.search.samplers import Point
 from sweeps.search.simulation.worlds import World
-
-LEVEL = 0.05
-"""Of the two-sided test of a winner against its baseline."""
 
 
 def name_of(point: Point) -> str:
@@ -130,11 +128,29 @@ HALF_NOISE = 0.25
 """Half the standard deviation over seeds of the world `quadratic`."""
 
 
-def claims_better(world: World, winner: Point, baseline: Point, seeds: tuple[int, ...]) -> bool:
-    """Return whether a winner is found better than the baseline by a paired t test over seeds."""
+def claims_better(
+    world: World,
+    winner: Point,
+    baseline: Point,
+    seeds: tuple[int, ...],
+    looks: tuple[tuple[int, float], ...] = (),
+) -> bool:
+    """Return whether a winner is found better than the baseline by paired t tests over seeds.
+
+    Args:
+        world: What replicates score.
+        winner: Of the search.
+        baseline: What it is compared with.
+        seeds: Fresh ones.
+        looks: Numbers of seeds with their levels; the first look that finds a difference is the last. Empty: one
+            look at all seeds.
+    """
     ours, theirs = ([world.score(point, seed, 1.0) for seed in seeds] for point in (winner, baseline))
     pairs = [(a, b) for a, b in zip(ours, theirs, strict=True) if a is not None and b is not None]
     if len(pairs) < len(seeds):
         return False
-    found = paired_comparison([a for a, _ in pairs], [b for _, b in pairs])
-    return found is not None and found.difference < 0 and found.p is not None and found.p < LEVEL
+    for n, alpha in looks or ((len(seeds), LEVEL),):
+        found = paired_comparison([a for a, _ in pairs[:n]], [b for _, b in pairs[:n]])
+        if found.p is not None and found.p < alpha:
+            return found.difference < 0
+    return False

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from analysis.records.searching import MAX_FINALISTS
+from analysis.statistics.looks import LEVEL
 from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
 from trainables.schema import Schema
 
@@ -155,6 +158,41 @@ class ConfirmSpec(Schema):
 
     seeds: int | list[int] = 5
     """A number n stands for the next n whole numbers after the search's seeds."""
+    looks: list[int] = []
+    """In place of `seeds`: numbers of fresh seeds after each of which the winners are compared with the baseline,
+    as [5, 10, 20]. More seeds start only if a winner cannot be told from it yet."""
+    alphas: list[float] = []
+    """Two-sided level of each look, together at most 0.05; by default equal shares of it."""
+    finalists: int = Field(1, ge=1, le=MAX_FINALISTS)
+    """Candidates of each searched arm that are compared on fresh seeds: the winner, which stands for its arm, and
+    the next best, as arms of their own. p is adjusted by Holm's method over all of them."""
+
+    @property
+    def levels(self) -> tuple[float, ...]:
+        """Level of each look."""
+        return tuple(self.alphas or [LEVEL / len(self.looks)] * len(self.looks))
+
+    @model_validator(mode="after")
+    def _spends_its_level(self) -> ConfirmSpec:
+        if not self.looks:
+            if self.alphas:
+                raise ValueError("alphas are levels of looks; say after how many seeds under looks, as [5, 10, 20]")
+            return self
+        if "seeds" in self.model_fields_set:
+            raise ValueError("seeds and looks are both given: the last look says how many seeds there are")
+        if len(self.looks) < 2 or self.looks[0] < 2 or sorted(set(self.looks)) != self.looks:
+            raise ValueError(
+                f"looks={self.looks}: at least two ascending numbers of seeds from 2 on, as [5, 10, 20]; for one "
+                "number, seeds"
+            )
+        if len(self.levels) != len(self.looks) or min(self.levels) <= 0:
+            raise ValueError(f"alphas={self.alphas}: {len(self.looks)} looks need as many levels above 0")
+        if math.fsum(self.levels) > LEVEL + 1e-9:
+            raise ValueError(
+                f"alphas={self.alphas}: together {math.fsum(self.levels):g}; looks that spend more than {LEVEL:g} "
+                "find too much"
+            )
+        return self
 
 
 SECTIONS: dict[str, type[Schema]] = {
