@@ -24,6 +24,17 @@ MISTAKES = {
     "metric that chooses is unknown": searching("search: {metric: val/bits_per_chr}\nscheduler: {first: 1}\n"),
     "confirm seeds that meet search seeds": searching("confirm: {seeds: [7, 8, 9]}\n"),
     "no confirm seeds": searching("confirm: {seeds: 0}\n"),
+    "looks that spend too much": searching("confirm: {looks: [5, 10, 20], alphas: [0.05, 0.05, 0.05]}\n"),
+    "looks beside seeds": searching("confirm: {seeds: 5, looks: [5, 10]}\n"),
+    "one look": searching("confirm: {looks: [10]}\n"),
+    "levels of fewer looks": searching("confirm: {looks: [5, 10, 20], alphas: [0.01, 0.04]}\n"),
+    "levels without looks": searching("confirm: {alphas: [0.01, 0.04]}\n"),
+    "looks with weights of another arm": edit(
+        "num_oscillators: 4, num_steps: 1}}\nscales:",
+        "num_oscillators: 4, num_steps: 1}}\n  again: {architecture: {name: transformer}, resume_from: {source: "
+        "'arm:transformer'}}\n"
+        f"{SPACE}search: {{arms: [kuramoto]}}\nconfirm: {{looks: [5, 10]}}\nscales:",
+    ),
     "field that no searched arm has": field("architecture.couplin", "{real: [0, 4]}"),
     "field of the task": field("task.context_length", "{integer: [8, 16]}"),
     "steps in a space": field("budget.steps", "{integer: [10, 20]}"),
