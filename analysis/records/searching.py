@@ -18,6 +18,19 @@ class Rung:
     """Number of seeds: the first ones of the search."""
 
 
+NUM_PARAMETERS = "num_parameters"
+"""The objective that is known of a configuration without training."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """One of several things that a search makes good at once."""
+
+    name: str
+    """A validation metric, or `num_parameters`."""
+    direction: Literal["minimise", "maximise"]
+
+
 @dataclass(frozen=True, kw_only=True)
 class SearchedArm:
     """An arm whose settings are searched for."""
@@ -55,6 +68,8 @@ class SearchInfo:
     """Most configurations of each arm; None: as many as the budget allows."""
     starts: tuple[int, ...] = (0,)
     """The rungs at which configurations begin, in turn; those of HyperBand differ."""
+    objectives: tuple[Objective, ...] = ()
+    """Two or three, the first being `metric`; empty: only that."""
     looks: tuple[int, ...] = ()
     """Numbers of fresh seeds after each of which winners are compared; more start only if that settles nothing.
     Empty: all fresh seeds at once."""
@@ -85,6 +100,7 @@ class SearchInfo:
             "seeds": tuple(given["seeds"]),
             "confirm_seeds": tuple(given["confirm_seeds"]),
             "starts": tuple(given.get("starts", (0,))),
+            "objectives": tuple(Objective(**one) for one in given.get("objectives", ())),
             "looks": tuple(given.get("looks", ())),
             "alphas": tuple(given.get("alphas", ())),
         }

@@ -36,6 +36,10 @@ class BestRow:
     """Mean over them: selected on these seeds, so too good for the best."""
     search_ci_low: float | None
     search_ci_high: float | None
+    objectives: dict[str, float]
+    """{objective: mean over the seeds of the search}, of a search with several; empty otherwise."""
+    is_on_front: bool
+    """Whether no candidate is as good in every objective and better in one; False with one objective."""
     status: str
     """`winner`, `finalist`, `failed`, `training` or `stopped`: at a rung, where others are better."""
 

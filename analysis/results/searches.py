@@ -13,11 +13,12 @@ from typing import Any
 from analysis.records.candidates import Candidate
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
-from analysis.records.searching import SearchedArm, SearchInfo
+from analysis.records.searching import NUM_PARAMETERS, SearchedArm, SearchInfo
 from analysis.results.arms import summarise, transform_of
 from analysis.results.search_table import BestRow, BestTable, LookRow, RungRow, SearchRow
 from analysis.results.table import ResultRow
 from analysis.statistics.inference import mean, mean_interval
+from analysis.statistics.pareto import front
 from analysis.statistics.ranks import spearman
 
 LOW_CORRELATION = 0.5
@@ -41,6 +42,23 @@ def rung_scores(replicate: Replicate, info: SearchInfo) -> dict[int, float]:
         scores[info.last_step] = final[info.metric]
         scores |= dict.fromkeys(steps - scores.keys(), final[info.subset_metric])
     return scores
+
+
+def objective_values(replicate: Replicate, info: SearchInfo, num_parameters: int) -> dict[str, float]:
+    """Return {objective: value} of a replicate; empty before its end, and in a search with one objective."""
+    known = {**replicate.final_metrics, NUM_PARAMETERS: float(num_parameters)}
+    names = [one.name for one in info.objectives]
+    is_scored = replicate.status == "finished" and all(name in known for name in names)
+    return {name: known[name] for name in names} if is_scored else {}
+
+
+def objective_losses(info: SearchInfo, values: dict[str, float]) -> tuple[float, ...]:
+    """Return the values of objectives such that lower is better; empty if there are none."""
+    return tuple(
+        -values[one.name] if one.direction == "maximise" else values[one.name]
+        for one in info.objectives
+        if one.name in values
+    )
 
 
 def has_failed(replicate: Replicate) -> bool:
@@ -146,6 +164,10 @@ class _ArmSearch:
         by_id = {one.config_id: one for one in self._candidates}
         self.others = [by_id[each] for each in finalists[1:]]
         """Finalists beside the winner."""
+        self._objectives = {one.config_id: self._means_of_objectives(one) for one in self._candidates}
+        known = {config_id: means for config_id, means in self._objectives.items() if means}
+        best = front([objective_losses(info, means) for means in known.values()])
+        self._front = {list(known)[place] for place in best}
         self._failed_at = {one.config_id: self._failure(one) for one in self._candidates}
 
     def _replicates(self, one: Candidate) -> list[Replicate]:
@@ -160,6 +182,14 @@ class _ArmSearch:
             known = [value for value in values if value is not None]
             found.append(known if len(known) == len(values) else None)
         return found
+
+    def _means_of_objectives(self, one: Candidate) -> dict[str, float]:
+        """Return {objective: mean over the seeds of the search}; empty unless all are scored."""
+        replicates = self._replicates(one)
+        each = [objective_values(replicate, self._info, one.num_parameters) for replicate in replicates]
+        if len(each) < self._info.rungs[-1].seeds or not all(each):
+            return {}
+        return {name: math.fsum(values[name] for values in each) / len(each) for name in each[0]}
 
     def _failure(self, one: Candidate) -> int | None:
         """Return the first rung for which a replicate of a candidate failed; None if none did."""
@@ -234,12 +264,13 @@ class _ArmSearch:
         """Return the candidates, the best first."""
         sign = -1.0 if self._info.direction == "maximise" else 1.0
 
-        def order(one: Candidate) -> tuple[bool, bool, int, float, int]:
+        def order(one: Candidate) -> tuple[bool, bool, bool, int, float, int]:
             rung = self._deepest(one.config_id)
             is_winner = self._winner is not None and self._winner.config_id == one.config_id
             loss = math.inf if rung is None else sign * (self._mean(one.config_id, rung) or 0.0)
             has_lost = self._failed_at[one.config_id] is not None
-            return not is_winner, has_lost, -1 if rung is None else -rung - 1, loss, one.number
+            is_behind = one.config_id not in self._front
+            return not is_winner, is_behind, has_lost, -1 if rung is None else -rung - 1, loss, one.number
 
         return [self._row(rank, one) for rank, one in enumerate(sorted(self._candidates, key=order), start=1)]
 
@@ -261,6 +292,8 @@ class _ArmSearch:
             mean_search=mean(scores, scale=self._transform) if scores else None,
             search_ci_low=interval.low if interval else None,
             search_ci_high=interval.high if interval else None,
+            objectives=self._objectives[one.config_id],
+            is_on_front=one.config_id in self._front,
             status=self._status(one),
         )
 

@@ -320,6 +320,11 @@ def simulate(output: Output, study: StudyArguments, *, world: str, searches: int
     search = resolved.search
     if search is None:
         raise UserError(f"study '{resolved.name}' does not search, so there is nothing to simulate; see space:")
+    if search.settings.objectives:
+        raise UserError(
+            f"{search.where('search', 'objectives')}: simulated worlds have one objective; for nsga2 there is "
+            "no simulation"
+        )
     one = search.arms[0]
     budget = next(arm.config.budget for arm in resolved.arms if arm.name == one.arm)
     try:

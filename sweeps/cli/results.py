@@ -251,13 +251,23 @@ def _rung_table(found: BestTable, arm: str) -> object:
 
 def _candidate_table(rows: list[BestRow], search: SearchRow) -> object:
     names = [field.rpartition(".")[2] for field in search.fields]
-    table = text_table("", "candidate", "rung", "seeds", "mean", *names, "proposed by", "", right=[0, 2, 3, 4])
+    others = list(next((row.objectives for row in rows if row.objectives), {}))[1:]
+    headers = ("", "candidate", "rung", "seeds", "mean", *others, *names, "proposed by", "")
+    table = text_table(*headers, right=[0, *range(2, 5 + len(others))])
     for row in rows:
         mean = "–" if row.mean_search is None else f"{row.mean_search:.4f}"
-        values = [_short(row.point.get(field)) for field in search.fields]
+        values = [_short(row.objectives.get(name)) for name in others]
+        values += [_short(row.point.get(field)) for field in search.fields]
         rung = "–" if row.rung is None else str(row.rung)
         table.add_row(
-            str(row.rank), f"{row.arm}#{row.number}", rung, str(row.n_search), mean, *values, row.by, row.status
+            str(row.rank),
+            f"{row.arm}#{row.number}",
+            rung,
+            str(row.n_search),
+            mean,
+            *values,
+            row.by,
+            row.status + (", on the front" if row.is_on_front else ""),
         )
     return table
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from analysis.records.searching import MAX_FINALISTS, Rung
+from analysis.statistics.pareto import front
 from search_spaces.space import InvalidPointError, SearchSpace
 from sweeps.plan.search.rungs import cost
 from sweeps.search.ladder import Ladder, Promotion
@@ -71,6 +72,8 @@ class Trace:
 
     losses: dict[int, float] = field(default_factory=dict)
     """Steps → score, lower is better."""
+    objectives: tuple[float, ...] = ()
+    """Of a search with several: all of them at the last step, lower is better; empty before."""
     failed: bool = False
     """Whether it has ended without a score at the steps that are missing."""
 
@@ -196,9 +199,26 @@ class Chooser:
             self._traces[key].failed for seed in self._search.seeds if (key := (config_id, seed)) in self._traces
         ):
             self._ladder.fail(config_id)
-        place = self._places[config_id]
-        self._tried[place] = Tried(self._tried[place].point, self._ladder.deepest(config_id))
+        place, loss = self._places[config_id], self._ladder.deepest(config_id)
+        objectives = () if loss is None or math.isinf(loss) else self._objectives(config_id)
+        self._tried[place] = Tried(self._tried[place].point, loss, objectives)
         self._next, self._has_looked = None, False
+
+    def _objectives(self, config_id: str) -> tuple[float, ...]:
+        """Return the means of several objectives over the seeds; empty for a search with one."""
+        seeds = self._search.seeds[: self._search.rungs[-1].seeds]
+        each = [self._traces.get((config_id, seed), Trace()).objectives for seed in seeds]
+        return tuple(math.fsum(values) / len(values) for values in zip(*each, strict=True))
+
+    def _leaders(self) -> list[tuple[str, int, float]]:
+        """Return the winner and its runners-up: of several objectives the Pareto front, the best in the first."""
+        scored = [(one, self._tried[self._places[one]]) for one in self.proposals]
+        known = [(tried.objectives, config_id) for config_id, tried in scored if tried.objectives]
+        if not known:
+            return self._ladder.leaders(MAX_FINALISTS)
+        best = sorted(known[place] for place in front([objectives for objectives, _ in known]))
+        last = len(self._search.rungs) - 1
+        return [(config_id, last, objectives[0]) for objectives, config_id in best[:MAX_FINALISTS]]
 
     def want(self, points: list[Point]) -> None:
         """Propose these points before the sampler's, unless they were proposed before."""
@@ -230,7 +250,7 @@ class Chooser:
             reason = "every configuration was tried"
         else:
             reason = "the configurations are as many as were asked for"
-        leaders = self._ladder.leaders(MAX_FINALISTS)
+        leaders = self._leaders()
         if not leaders:
             return Selected(None, None, 0, reason)
         (config_id, rung, loss), *others = leaders

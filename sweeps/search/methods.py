@@ -14,7 +14,9 @@ from sweeps.search.samplers import (
 )
 
 
-def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int, num_told: int = 0) -> Sampler:
+def make_sampler(
+    method: str, space: SearchSpace, *, seed: int, levels: int, num_told: int = 0, num_objectives: int = 1
+) -> Sampler:
     """Return the sampler of a method.
 
     Args:
@@ -22,6 +24,7 @@ def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int, num
         space: What varies.
         seed: Of the proposals.
         levels: Of a grid: values on each range.
+        num_objectives: More than one of `nsga2` only.
         num_told: Points of earlier searches that a model is told: so many fewer come from Sobol first.
     """
     sobol = SobolSampler(space, seed)
@@ -34,4 +37,4 @@ def make_sampler(method: str, space: SearchSpace, *, seed: int, levels: int, num
             return GridSampler(space, levels)
         case "list":
             return ListSampler()
-    return WithSobol(OptunaSampler(space, seed, method), sobol, num_told)
+    return WithSobol(OptunaSampler(space, seed, method, num_objectives), sobol, num_told)

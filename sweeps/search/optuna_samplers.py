@@ -30,10 +30,11 @@ class OptunaSampler:
         space: What varies.
         seed: Of the proposals.
         name: One of `MODELS`.
+        num_objectives: More than one for `nsga2` only.
     """
 
-    def __init__(self, space: SearchSpace, seed: int, name: str) -> None:
-        self.space, self.name, self._seed = space, name, seed
+    def __init__(self, space: SearchSpace, seed: int, name: str, num_objectives: int = 1) -> None:
+        self.space, self.name, self._seed, self._num_objectives = space, name, seed, num_objectives
         self._kept: dict[Any, tuple[Tried, FrozenTrial]] = {}
         """What was told the last time, in Optuna's terms; it saves time and decides nothing."""
 
@@ -43,7 +44,12 @@ class OptunaSampler:
 
         with quiet():
             sampler = MODELS[self.name](self.space, stream(self._seed, self.name, number))
-            study = optuna.create_study(sampler=sampler, storage=holding(self._trials(_best_and_newest(tried))))
+            known = tried if self._num_objectives > 1 else _best_and_newest(tried)
+            study = optuna.create_study(
+                sampler=sampler,
+                storage=holding(self._trials(known)),
+                directions=["minimize"] * self._num_objectives,
+            )
             trial = study.ask()
             values: Point = {}
             for name, dimension in self.space.dimensions.items():
@@ -54,7 +60,8 @@ class OptunaSampler:
 
     def _trials(self, known: Sequence[Tried]) -> list[FrozenTrial]:
         # A model of the losses would be drawn to failures if they were told as less than the worst.
-        worst = max((one.loss for one in known if one.loss is not None and math.isfinite(one.loss)), default=0.0)
+        scored = [_values(one) for one in known if one.loss is not None and math.isfinite(one.loss)]
+        worst = tuple(map(max, zip(*scored, strict=True))) or (0.0,) * self._num_objectives
         keys = [(id(one), worst if one.loss == math.inf else None) for one in known]
         before, self._kept = self._kept, {}
         for key, one in zip(keys, known, strict=True):
@@ -65,7 +72,7 @@ class OptunaSampler:
     def _distributions(self) -> dict[str, BaseDistribution]:
         return distributions_of(self.space)
 
-    def _frozen(self, one: Tried, worst: float) -> FrozenTrial:
+    def _frozen(self, one: Tried, worst: tuple[float, ...]) -> FrozenTrial:
         import optuna
         from optuna.trial import TrialState
 
@@ -75,10 +82,11 @@ class OptunaSampler:
             return optuna.create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
         failed = math.isinf(one.loss)
         return optuna.create_trial(
-            value=worst if failed else one.loss,
+            values=worst if failed else _values(one),
             params=params,
             distributions=distributions,
             constraints={"failed": 1.0 if failed else -1.0},
+            system_attrs=dict(OF_FIRST_GENERATION),
         )
 
 
@@ -100,8 +108,34 @@ def _gp(space: SearchSpace, seed: int) -> BaseSampler:
     )
 
 
-MODELS: Mapping[str, Callable[[SearchSpace, int], BaseSampler]] = {"tpe": _tpe, "gp": _gp}
+def _nsga2(space: SearchSpace, seed: int) -> BaseSampler:
+    """Return the genetic algorithm NSGA-II, whose parents are the elite of all candidates so far.
+
+    All are told as the first generation: Optuna then selects the parents of the next one among all of them, at each
+    proposal. Generations of its own would depend on the order in which candidates ended, and on what a study keeps.
+
+    Source:
+        Deb et al. (2002), IEEE Transactions on Evolutionary Computation 6:182-197.
+    """
+    from optuna.samplers import NSGAIISampler
+    from optuna.samplers.nsgaii import BLXAlphaCrossover
+
+    return NSGAIISampler(seed=seed, population_size=POPULATION, crossover=BLXAlphaCrossover())
+
+
+POPULATION = 12
+"""Parents of NSGA-II. Of 80 candidates over six ranges, with two bowls as objectives, 12 parents and BLX-alpha
+dominated an area of 24.4 on average, 8 and 20 parents 24.3 and 23.2, uniform crossover 23.0, and chance 22.0."""
+OF_FIRST_GENERATION = {"NSGAIISampler:generation": 0}
+"""How Optuna notes the generation of a trial; other samplers ignore it."""
+
+MODELS: Mapping[str, Callable[[SearchSpace, int], BaseSampler]] = {"tpe": _tpe, "gp": _gp, "nsga2": _nsga2}
 """By the name of the method."""
+
+
+def _values(one: Tried) -> tuple[float, ...]:
+    assert one.loss is not None
+    return one.objectives or (one.loss,)
 
 
 def _best_and_newest(tried: Sequence[Tried]) -> Sequence[Tried]:

@@ -28,6 +28,8 @@ class Tried:
     point: Point
     loss: float | None
     """Its score at its highest rung, lower is better; infinite if it failed, None if it has none yet."""
+    objectives: tuple[float, ...] = ()
+    """Of a search with several: all of them, the loss first; empty without a score."""
 
 
 class Sampler(Protocol):

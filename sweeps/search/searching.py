@@ -13,7 +13,7 @@ from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.results.arms import summarise
 from analysis.results.comparison import WORDS_OF_A_TEST
-from analysis.results.searches import has_failed, rung_scores
+from analysis.results.searches import has_failed, objective_losses, objective_values, rung_scores
 from search_spaces.dimensions import freeze
 from sweeps.plan.plan import Plan
 from sweeps.plan.search.candidates import SearchPlan
@@ -96,7 +96,7 @@ class SearchProposer:
         for unit in units:
             self._targets[unit.config_id, unit.seed] = unit.steps
             if (replicate := state.replicates.get((unit.config_id, unit.seed))) is not None:
-                chooser.tell(unit.config_id, unit.seed, trace_of(replicate, self._search.info))
+                chooser.tell(unit.config_id, unit.seed, self._trace_of(replicate))
         still_open = set(chooser.open_units())
         self._to_hand.extend(unit for unit in units if unit in still_open)
 
@@ -186,9 +186,13 @@ class SearchProposer:
         if key in self._of_fixed:
             self._fixed.tell(result)
         elif key in self._targets and search is not None:
-            self._choosers[search].tell(*key, trace_of(result, self._search.info))
+            self._choosers[search].tell(*key, self._trace_of(result))
         elif key not in self._confirming:
             raise UnknownReplicateError(f"{key[0]} seed {key[1]} was never proposed")
+
+    def _trace_of(self, replicate: Replicate) -> Trace:
+        num_parameters = self._plan.unit(replicate.config_id).num_parameters
+        return trace_of(replicate, self._search.info, num_parameters)
 
     def should_stop(self, report: Report) -> bool:
         """Return whether a replicate has come to the rung that it trains to."""
@@ -240,11 +244,13 @@ def read_decision(event: dict[str, Any]) -> Decision:
     return Selected(event["config_id"], event["loss"], event["seeds"], event["reason"], runners_up)
 
 
-def trace_of(replicate: Replicate, info: SearchInfo) -> Trace:
+def trace_of(replicate: Replicate, info: SearchInfo, num_parameters: int) -> Trace:
     """Return the scores of a replicate at the rungs, lower being better."""
     sign = -1.0 if info.direction == "maximise" else 1.0
     losses = {steps: sign * score for steps, score in rung_scores(replicate, info).items()}
-    return Trace(losses, failed=has_failed(replicate))
+    objectives = objective_losses(info, objective_values(replicate, info, num_parameters))
+    lacks_one = replicate.status == "finished" and len(objectives) < len(info.objectives)
+    return Trace(losses, objectives, failed=has_failed(replicate) or lacks_one)
 
 
 def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
@@ -255,7 +261,14 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
     told = tuple(Tried(dict(point), loss) for point, loss in plan.told.get(searched.arm, ()))
     return ArmSearch(
         space=one.space,
-        sampler=make_sampler(info.method, one.space, seed=seed, levels=settings.levels, num_told=len(told)),
+        sampler=make_sampler(
+            info.method,
+            one.space,
+            seed=seed,
+            levels=settings.levels,
+            num_told=len(told),
+            num_objectives=max(1, len(info.objectives)),
+        ),
         seed=seed,
         rungs=info.rungs,
         eta=info.eta,

@@ -49,6 +49,11 @@ def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySea
     arms = tuple(_arm_space(name, space, configs[name], sections) for name in _arms(space, configs, sections))
     seeds = _search_seeds(draft.seeds, sections)
     _check_metric(draft, sections)
+    if sections.search.objectives and sections.scheduler.name != "fifo":
+        raise UserError(
+            f"{sections.where('scheduler', 'name')}={sections.scheduler.name}: nsga2 ranks candidates by several "
+            "objectives, and rungs by one; train every candidate whole, with scheduler: {name: fifo, seeds: 1}"
+        )
     if sections.confirm.looks:
         _check_looks(draft, configs, sections)
     return StudySearch(

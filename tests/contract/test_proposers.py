@@ -7,11 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from analysis.records.replicates import Key, Replicate
+from analysis.records.replicates import MAX_CRASHES, Key, Replicate
+from analysis.records.searching import SearchInfo
 from sweeps.plan.units import PlannedReplicate
 from sweeps.search.contract import ProposerCase, ProposerContractError, check_proposer, ended
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.proposer import Proposer, Report, Withheld
+from sweeps.search.searching import SearchProposer
+from tests.support.sweeps.journals import METRIC
+from tests.support.sweeps.searches import loss
+from tests.support.sweeps.shared_search import INFO, NSGA2, FakePlan, Journal
 
 BACKBONE: Key = ("backbone", 7)
 
@@ -42,6 +47,39 @@ def case_of(
 @pytest.mark.parametrize("replicates", LISTS.values(), ids=LISTS)
 def test_the_fixed_proposer_keeps_the_contract(replicates: list[PlannedReplicate]) -> None:
     check_proposer(case_of(replicates))
+
+
+class Journalled(SearchProposer):
+    """A search of which every end is written to a journal first, as a recorder does."""
+
+    def __init__(self, info: SearchInfo) -> None:
+        self.journal = Journal()
+        super().__init__(FakePlan(info), lambda: self.journal.state, max_open=4)  # type: ignore[arg-type]
+        self.write_to(self.journal)
+        self.asked: set[Key] = set()
+
+    def ask(self) -> PlannedReplicate | None:
+        if (one := super().ask()) is not None:
+            self.asked.add(one.key)
+        return one
+
+    def tell(self, result: Replicate) -> None:
+        if result.key not in self.asked:
+            super().tell(result)
+        # A search that stops nothing is never told that it has.
+        status = "diverged" if result.status == "pruned" else str(result.status)
+        key = {"config_id": result.config_id, "seed": result.seed}
+        self.journal.write("started", **key, step=0)
+        if status == "finished":
+            score = loss(*result.key, 40)
+            self.journal.write("report", **key, step=40, metrics={METRIC: score, INFO.subset_metric: score})
+        for _ in range(MAX_CRASHES if status == "crashed" else 1):
+            self.journal.write(status, **key, step=40)
+        super().tell(self.journal.state.replicates[result.key])
+
+
+def test_a_search_with_several_objectives_keeps_the_contract() -> None:
+    check_proposer(ProposerCase(lambda: Journalled(NSGA2), never_stops=True))
 
 
 class Twice(FixedProposer):

@@ -51,6 +51,23 @@ MISTAKES = {
     "values of an unknown kind": field("optimizer.learning_rate", "{logarithmic: [1e-4, 1e-2]}"),
     "unknown space to use": searching(space="space: {use: [trainig]}\n"),
     "unknown method": searching("search: {method: tpee}\n"),
+    "several objectives by a ladder": searching(
+        "search: {method: nsga2, objectives: [val/bits_per_char, num_parameters]}\n"
+    ),
+    "one objective for NSGA-II": searching("search: {method: nsga2, objectives: [val/bits_per_char]}\n"),
+    "objectives of what has one": searching("search: {objectives: [val/bits_per_char, num_parameters]}\n"),
+    "unknown objective": searching(
+        "search: {method: nsga2, objectives: [val/bits_per_char, num_parametrs]}\n"
+        "scheduler: {name: fifo, seeds: 1}\n"
+    ),
+    "simulate several objectives": Mistake(
+        arguments=("simulate", "tiny.yaml"),
+        replace=(
+            "scales:",
+            f"{SPACE}search: {{method: nsga2, objectives: [val/bits_per_char, num_parameters]}}\n"
+            "scheduler: {name: fifo, seeds: 1}\nscales:",
+        ),
+    ),
     "CMA-ES": searching("search: {method: cmaes}\n"),
     "unknown scheduler": searching("scheduler: {name: lader}\n"),
     "unknown searched arm": searching("search: {arms: [kuramotto]}\n"),

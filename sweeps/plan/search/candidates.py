@@ -7,10 +7,10 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Literal
 
 from analysis.records.description import MetricInfo
-from analysis.records.searching import Rung, SearchedArm, SearchInfo
+from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
 from search_spaces.dimensions import Dimension
 from sweeps.errors import UserError, nearest
 from sweeps.plan.search.corners import Point, config_at
@@ -106,6 +106,7 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         replicates=budget.replicates,
         configurations=budget.configurations,
         starts=starts_of(search.scheduler, rungs),
+        objectives=_objectives(search, task),
         looks=tuple(search.confirm.looks),
         alphas=search.confirm.levels if search.confirm.looks else (),
     )
@@ -144,9 +145,10 @@ def _rungs(study: Study, search: StudySearch, searched: Mapping[str, PlannedArm]
 def _metric(study: Study, search: StudySearch, task: Task, *, is_early: bool) -> tuple[MetricInfo, str]:
     """Return the metric that chooses, and the name of the one on the subset."""
     known = {metric.name: metric for metric in task.metrics}
-    primary = search.settings.metric or study.metric or task.primary_metric
+    objectives = search.settings.objectives
+    primary = objectives[0] if objectives else search.settings.metric or study.metric or task.primary_metric
     name = f"val/{primary.removeprefix('test/')}" if primary.startswith("test/") else primary
-    where = search.where("search", "metric")
+    where = search.where("search", "objectives" if objectives else "metric")
     if not name.startswith("val/"):
         raise UserError(f"{where}: '{primary}' cannot choose; name a metric of the validation split")
     if name not in known:
@@ -163,6 +165,20 @@ def _metric(study: Study, search: StudySearch, task: Task, *, is_early: bool) ->
     return MetricInfo(**vars(known[name])), subset
 
 
+def _objectives(search: StudySearch, task: Task) -> tuple[Objective, ...]:
+    known = {m.name: m.direction for m in task.metrics if m.name.startswith("val/") and m.direction != "none"}
+    known[NUM_PARAMETERS] = "minimise"
+    found = []
+    for index, name in enumerate(search.settings.objectives):
+        if name not in known:
+            raise UserError(
+                f"{search.where('search', 'objectives', index)}: no objective '{name}'; {nearest(name, known)}"
+            )
+        direction: Literal["minimise", "maximise"] = "maximise" if known[name] == "maximise" else "minimise"
+        found.append(Objective(name=name, direction=direction))
+    return tuple(found)
+
+
 def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int, told: tuple[Told, ...]) -> str:
     """Return what names a search: proposals of another space, or compared otherwise, are of another search."""
     dimensions = {name: _values(dimension) for name, dimension in space.space.dimensions.items()}
@@ -171,6 +187,7 @@ def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int
     named = [planned.config_id, dimensions, rules, rungs, info.metric, info.subset_metric, info.seeds, seed]
     named += [info.starts] if info.starts != (0,) else []
     named += [told] if told else []
+    named += [[one.name for one in info.objectives]] if info.objectives else []
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 

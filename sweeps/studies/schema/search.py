@@ -12,7 +12,7 @@ from analysis.statistics.looks import LEVEL
 from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
 from trainables.schema import Schema
 
-Method = Literal["list", "grid", "random", "sobol", "tpe", "gp"]
+Method = Literal["list", "grid", "random", "sobol", "tpe", "gp", "nsga2"]
 
 
 class SpaceField(Schema):
@@ -93,12 +93,16 @@ class SearchSpec(Schema):
     method: Method = "tpe"
     """`list`: only `start_with`. `grid`: all combinations. `random`, `sobol`: points that fill the space. `tpe`,
     `gp`: Optuna's models of what was good so far, with every fifth point from Sobol. `gp`, a Gaussian process,
-    takes tenths of a second for a proposal: it is for few candidates that cost much."""
+    takes tenths of a second for a proposal: it is for few candidates that cost much. `nsga2`: Optuna's genetic
+    algorithm for several `objectives`, with every fifth point from Sobol."""
     arms: list[str] | None = None
     """Arms whose settings are searched for, each with the same budget; by default all that have a field of the
     space."""
     metric: str | None = None
     """Validation metric that decides; by default the study's own, of the validation split."""
+    objectives: list[str] = Field([], max_length=3)
+    """Of `nsga2`: two or three, each a validation metric or `num_parameters`. The best in the first one stands for
+    its arm; the others of the Pareto front come next."""
     start_with: list[dict[str, Any]] = []
     """Points to try first, after each arm's own settings; fields that are left out stay as in the arm."""
     warm_start: list[str] = []
@@ -119,6 +123,16 @@ class SearchSpec(Schema):
                 "and keeps a state between proposals, which a killed search would lose; choose gp or tpe"
             )
         return value
+
+    @model_validator(mode="after")
+    def _has_objectives(self) -> SearchSpec:
+        if self.method != "nsga2" and self.objectives:
+            raise ValueError(f"method={self.method} has one objective, `metric`; for several, choose nsga2")
+        if self.method == "nsga2" and len(set(self.objectives)) < 2:
+            raise ValueError("nsga2 needs two or three different objectives, such as [val/loss, num_parameters]")
+        if self.objectives and self.metric is not None:
+            raise ValueError("metric and objectives are both given; the first objective takes the place of metric")
+        return self
 
     @model_validator(mode="after")
     def _model_is_told(self) -> SearchSpec:

@@ -110,6 +110,22 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_RECORDS_TESTS}::test_the_winner_stands_for_its_arm_with_its_fresh_seeds_only",
     ),
     Mutant(
+        name="winner_off_the_front",
+        meaning="of several objectives the best in the first one alone is taken, and the front forgotten",
+        file=_CHOOSER,
+        old="        if not known:\n            return self._ladder",
+        new="        if known:\n            return self._ladder",
+        caught_by="tests/unit/sweeps/search/test_searching.py::test_of_several_objectives_the_front_is_selected",
+    ),
+    Mutant(
+        name="generations_forgotten",
+        meaning="NSGA-II sees no candidate as a parent, and proposes at random",
+        file="sweeps/search/optuna_samplers.py",
+        old="system_attrs=dict(OF_FIRST_GENERATION),",
+        new="system_attrs={},",
+        caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_nsga2_finds_a_wider_front_than_chance",
+    ),
+    Mutant(
         name="looks_at_the_whole_level",
         meaning="each look at fresh seeds is read at the whole level, so that looks find what is not there",
         file="analysis/statistics/looks.py",

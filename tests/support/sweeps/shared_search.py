@@ -6,11 +6,12 @@ import itertools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
 from analysis.records.journal import JournalState
-from analysis.records.searching import Rung, SearchedArm, SearchInfo
+from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
 from sweeps.plan.units import PlannedReplicate
 from sweeps.search.proposer import Report
 from sweeps.search.searching import SearchProposer
@@ -32,6 +33,20 @@ INFO = SearchInfo(
     confirm_seeds=(2, 3),
     replicates=5,
 )
+
+
+NSGA2 = replace(
+    INFO,
+    method="nsga2",
+    rungs=(Rung(steps=40, seeds=1),),
+    seeds=(0,),
+    replicates=20,
+    objectives=(
+        Objective(name=METRIC, direction="minimise"),
+        Objective(name=NUM_PARAMETERS, direction="minimise"),
+    ),
+)
+"""A search for what is good and small at once, which trains every candidate whole."""
 
 
 class FakePlan:
@@ -61,7 +76,12 @@ class FakePlan:
         config_id = self.identify(arm, point)
         made = SimpleNamespace(changes=point)
         self.units[config_id] = SimpleNamespace(
-            config_id=config_id, arm=made, num_parameters=1, need_mib=1.0, data_hash="d", depends_on=lambda s: []
+            config_id=config_id,
+            arm=made,
+            num_parameters=point["architecture.num_steps"],
+            need_mib=1.0,
+            data_hash="d",
+            depends_on=lambda s: [],
         )
         return self.units[config_id]
 

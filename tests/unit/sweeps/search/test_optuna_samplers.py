@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from search_spaces.dimensions import Choice, Real
 from search_spaces.space import SearchSpace
+from sweeps.search.methods import make_sampler
 from sweeps.search.optuna_samplers import MOST_TOLD, OptunaSampler
-from sweeps.search.samplers import Tried
+from sweeps.search.samplers import Point, Sampler, Tried
 from tests.support.sweeps.searches import SPACE
 
 
@@ -75,3 +76,41 @@ def test_of_a_long_search_the_best_and_the_newest_are_told() -> None:
     long = [Tried({**SPACE.sample(random.Random(n))}, float(n % 7)) for n in range(5 * MOST_TOLD)]
     sampler = OptunaSampler(SPACE, 0, "tpe")
     assert sampler.propose(len(long), long) is not None
+
+
+def volume(values: list[tuple[float, float]]) -> float:
+    """Return the area that a front dominates, up to (6, 6)."""
+    area, edge = 0.0, 6.0
+    for first, second in sorted(values):
+        if first < 6 and second < edge:
+            area, edge = area + (6 - first) * (edge - second), second
+    return area
+
+
+def test_nsga2_finds_a_wider_front_than_chance() -> None:
+    """Two bowls of six fields around different centres: what lies between them is the front."""
+    space = SearchSpace({f"x{place}": Real(0.0, 1.0) for place in range(6)})
+
+    def score(point: Point) -> tuple[float, float]:
+        x = list(point.values())
+        return sum((each - 0.25) ** 2 for each in x) * 4, sum((each - 0.75) ** 2 for each in x) * 4
+
+    def found(sampler: Sampler) -> float:
+        known: list[Tried] = []
+        for number in range(80):
+            point = sampler.propose(number, known)
+            assert point is not None
+            known.append(Tried(point, score(point)[0], score(point)))
+        return volume([(first, second) for _, (first, second) in ((one, score(one.point)) for one in known)])
+
+    by_model = [found(make_sampler("nsga2", space, seed=seed, levels=2, num_objectives=2)) for seed in range(4)]
+    by_chance = [found(make_sampler("random", space, seed=seed, levels=2)) for seed in range(4)]
+    assert sum(by_model) / 4 > sum(by_chance) / 4 + 1.5
+
+
+def test_nsga2_is_told_failures_and_candidates_without_a_score() -> None:
+    known = [
+        Tried(one.point, one.loss, () if one.loss in {None, math.inf} else (one.loss, 1.0)) for one in tried(40)
+    ]
+    first, second = (OptunaSampler(SPACE, 5, "nsga2", 2).propose(40, known) for _ in range(2))
+    assert first == second

@@ -7,9 +7,11 @@ import random
 import pytest
 
 from analysis.records.replicates import Key
+from analysis.records.searching import SearchInfo
 from sweeps.search.contract import ended
 from sweeps.search.proposer import UnknownReplicateError
-from tests.support.sweeps.shared_search import INFO, Journal, proposer, run, train
+from tests.support.sweeps.searches import loss
+from tests.support.sweeps.shared_search import INFO, NSGA2, Journal, proposer, run, train
 
 
 def check(journal: Journal) -> None:
@@ -35,14 +37,32 @@ def test_a_search_ends_with_confirmed_winners() -> None:
     assert driver.ask() is None and driver.withheld.num_waiting == 0 and not driver.withheld.blocked
 
 
-@pytest.mark.parametrize("cut", [0, 1, 3, 7, 12, 20, 30])
-def test_a_killed_search_goes_on_with_the_same_decisions(cut: int) -> None:
-    whole, killed = Journal(), Journal()
-    run(whole, [proposer(whole, 1)], random.Random(0))
-    run(killed, [proposer(killed, 1)], random.Random(0), stop_after=cut)
-    killed.read_again()
-    run(killed, [proposer(killed, 1)], random.Random(0))
-    check(killed)
+@pytest.mark.parametrize(("info", "cuts"), [(INFO, (0, 1, 3, 7, 12, 20, 30)), (NSGA2, (0, 1, 25, 31, 37))])
+def test_a_killed_search_goes_on_with_the_same_decisions(info: SearchInfo, cuts: tuple[int, ...]) -> None:
+    whole = Journal()
+    run(whole, [proposer(whole, 1, info)], random.Random(0))
+    for cut in cuts:
+        killed = Journal()
+        run(killed, [proposer(killed, 1, info)], random.Random(0), stop_after=cut)
+        killed.read_again()
+        run(killed, [proposer(killed, 1, info)], random.Random(0))
+        check(killed)
+        check_same(whole, killed)
+
+
+def test_of_several_objectives_the_front_is_selected() -> None:
+    journal = Journal()
+    run(journal, [proposer(journal, info=NSGA2)], random.Random(0))
+    proposed = [event for event in journal.decisions("proposed") if event["search"] == "of a"]
+    assert {event["by"] for event in proposed} >= {"sobol", "nsga2"}
+    scores = {event["config_id"]: (loss(event["config_id"], 0, 40), event["num_parameters"]) for event in proposed}
+    best = sorted(scores, key=lambda one: scores[one])
+    expected = [one for place, one in enumerate(best) if all(scores[one][1] < scores[b][1] for b in best[:place])]
+    (selected,) = [event for event in journal.decisions("selected") if event["search"] == "of a"]
+    assert [selected["config_id"], *selected["runners_up"]] == expected and len(expected) > 1
+
+
+def check_same(whole: Journal, killed: Journal) -> None:
     for kind in ("proposed", "promoted", "selected"):
         said = [
             [{k: v for k, v in event.items() if k != "time"} for event in journal.decisions(kind)]
