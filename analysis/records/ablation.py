@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,11 @@ class AblationInfo:
     """The arms of the design, each with the components that it has."""
     placebos: tuple[str, ...]
     """Arms to compare the whole with, outside of the design."""
+    tuning: Literal["declared", "winner", "each"] = "declared"
+    """Whose settings the arms have: those declared, those of the winner of the search of `around`, or those that a
+    search of each arm finds."""
+    settings: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """{arm: dotted fields that are set without its missing components, or in the placebo}."""
 
     @classmethod
     def from_mapping(cls, given: dict[str, Any]) -> AblationInfo:

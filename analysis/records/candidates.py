@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from analysis.records.ablation import AblationInfo
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.statistics.looks import LEVEL
@@ -26,12 +27,23 @@ SEARCH_EVENTS: dict[str, set[str]] = {
     "promoted": {"search", "config_id", "rung", "loss", "rank", "of"},
     "selected": {"search", "config_id", "loss", "seeds", "reason"},
     "looked": {"search", "seeds", "is_settled", "p"},
+    "ablated": {
+        "search",
+        "arm",
+        "config_id",
+        "settings",
+        "parameters",
+        "num_parameters",
+        "predicted_memory_mib",
+        "data_hash",
+    },
 }
 """Kinds of events about a search, with the keys that each must have.
 
 `proposed`: a configuration is born. `promoted`: it trains on, or with more seeds, up to a rung. `selected`: the
 search of an arm has ended with a winner, or with null if everything failed; `runners_up` are the next best.
-`looked`: winners were compared after so many fresh seeds; `search` is the id of the confirmation.
+`looked`: winners were compared after so many fresh seeds; `search` is the id of the confirmation. `ablated`: an arm
+of an ablation is born, as the winner with other `settings`.
 """
 
 
@@ -98,6 +110,21 @@ class Look:
     """{arm: p of its comparison with the baseline}, adjusted; settled below 0.05."""
 
 
+@dataclass(frozen=True, kw_only=True)
+class Ablated:
+    """An arm of an ablation around the winner of a search."""
+
+    arm: str
+    config_id: str
+    settings: dict[str, Any]
+    """Dotted fields that differ from the winner's."""
+    parameters: dict[str, Any]
+    """All fields in which it differs from the study's base."""
+    num_parameters: int
+    predicted_memory_mib: float
+    data_hash: str
+
+
 @dataclass
 class Searches:
     """All searches of a results folder; each is known by its id, and another space or metric is another search."""
@@ -108,6 +135,8 @@ class Searches:
     """By search."""
     looks: dict[str, list[Look]] = field(default_factory=dict)
     """By `SearchInfo.confirmation`, in their order."""
+    ablated: dict[str, dict[str, Ablated]] = field(default_factory=dict)
+    """Search → arm → what it is; with other settings, an arm is born again."""
     events: list[dict[str, Any]] = field(default_factory=list)
     """Every event, in order, for who follows a search decision by decision."""
 
@@ -118,6 +147,10 @@ class Searches:
         if event["event"] == "looked":
             look = Look(seeds=event["seeds"], is_settled=event["is_settled"], p=event["p"])
             self.looks.setdefault(search, []).append(look)
+            return
+        if event["event"] == "ablated":
+            fields = {name: event[name] for name in SEARCH_EVENTS["ablated"] if name != "search"}
+            self.ablated.setdefault(search, {})[event["arm"]] = Ablated(**fields)
             return
         own, config_id = self.candidates.setdefault(search, {}), event["config_id"]
         match event["event"]:
@@ -141,6 +174,14 @@ class Searches:
     def of(self, search: str) -> list[Candidate]:
         """Return the candidates of a search, by number."""
         return list(self.candidates.get(search, {}).values())
+
+    def arms_without(self, ablation: AblationInfo | None, info: SearchInfo) -> dict[str, Ablated]:
+        """Return the arms of an ablation around a winner that are born, by name."""
+        if ablation is None or ablation.tuning != "winner":
+            return {}
+        search = next((one.search for one in info.arms if one.arm == ablation.around), "")
+        born = self.ablated.get(search, {})
+        return {name: one for name, one in born.items() if ablation.settings.get(name) == one.settings}
 
     def fresh_seeds(self, info: SearchInfo) -> tuple[int, ...]:
         """Return the fresh seeds with which arms are compared so far: all of them, or those of the present look."""
@@ -167,7 +208,7 @@ class Searches:
             return sweep
         return replace(
             sweep,
-            arms=tuple(one for arm in sweep.arms for one in self._compared(arm, sweep.search)),
+            arms=tuple(one for arm in sweep.arms for one in self._compared(arm, sweep, sweep.search)),
             candidates=tuple(self._described(sweep.search)),
         )
 
@@ -178,8 +219,12 @@ class Searches:
                 note = f"candidate {one.number} of {one.arm}, proposed by {one.by}"
                 yield _unit(one, one.name, seeds, role="candidate", note=note)
 
-    def _compared(self, arm: ArmInfo, info: SearchInfo) -> Iterator[ArmInfo]:
+    def _compared(self, arm: ArmInfo, sweep: SweepInfo, info: SearchInfo) -> Iterator[ArmInfo]:
         """Yield the arms that are compared on fresh seeds in the place of one that is declared."""
+        born = self.arms_without(sweep.ablation, info).get(arm.arm)
+        if born is not None:
+            yield _unit(born, arm.arm, self.fresh_seeds(info), role=arm.role, note=arm.note)
+            return
         searched = next((one for one in info.arms if one.arm == arm.arm), None)
         seeds = self.fresh_seeds(info)
         if searched is None:
@@ -203,7 +248,7 @@ class Searches:
             yield _unit(known[each], known[each].name, seeds, role="treatment", note=note)
 
 
-def _unit(one: Candidate, name: str, seeds: tuple[int, ...], *, role: Any, note: str) -> ArmInfo:
+def _unit(one: Candidate | Ablated, name: str, seeds: tuple[int, ...], *, role: Any, note: str) -> ArmInfo:
     return ArmInfo(
         arm=name,
         config_id=one.config_id,

@@ -253,6 +253,6 @@ def look_remark(comparison: Comparison | None, spec: ComparisonSpec) -> str | No
         return None
     covers = confidence_at_look(spec.confidence, spec.share)
     return (
-        f"compared at a look that spends {spec.share:.0%} of the level, so p is {1 / spec.share:.3g} times as large, and the "
-        f"interval of Δ is the {covers:.1%} one"
+        f"at a look that spends {spec.share:.0%} of the level, so p is {1 / spec.share:.3g} times as large and "
+        f"the interval of Δ is the {covers:.1%} one"
     )

@@ -155,8 +155,13 @@ def _ablation(plan: Plan) -> list[str]:
         return []
     fraction = "" if info.resolution is None else f" of resolution {info.resolution}"
     placebos = f", and {_count(len(info.placebos), 'placebo')}" if info.placebos else ""
+    whose = {
+        "declared": info.around,
+        "winner": f"the winner of {info.around}",
+        "each": f"{info.around}, each arm tuned with the same budget",
+    }[info.tuning]
     return [
-        f"ablation of {info.around}: {info.design.replace('_', ' ')}{fraction} over {', '.join(info.components)}; "
+        f"ablation of {whose}: {info.design.replace('_', ' ')}{fraction} over {', '.join(info.components)}; "
         f"{_count(len(info.arms), 'arm')}{placebos}; `ablate` analyses all of them by one model"
     ]
 

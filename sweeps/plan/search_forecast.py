@@ -81,7 +81,7 @@ def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
     assert plan.search is not None
     info, searches = plan.search.info, state.searches
     each, _ = plan.seconds_each(state)
-    confirmation, going = Confirmation.of(info, plan.arms), expected(info)
+    confirmation, going = Confirmation.of(info, plan.arms, plan.search.ablation), expected(info)
     starts, costs = 0, list[tuple[PlannedArm, float]]()
     for one in info.arms:
         planned = plan.search.arms[one.arm]
@@ -99,6 +99,10 @@ def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
             left = confirmation.num_left_of(planned.config_id, state)
             starts += left
             costs.append((planned, left))
+    if plan.search.ablation is not None:
+        left = confirmation.num_left_of_ablation(state)
+        starts += left
+        costs.append((plan.search.arms[plan.search.ablation.around], left))
     cores = plan.request.cpu * plan.request.workers
     return SearchForecast(
         num_starts=starts,

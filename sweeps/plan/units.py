@@ -47,10 +47,15 @@ class PlannedArm:
         return self.arm.config
 
     def seeds(self, study: Study) -> tuple[int, ...]:
-        """Return the seeds that it runs with; none if its settings are searched for: then its winner runs."""
+        """Return the seeds that it runs with; none if its settings follow from a search: then its winner runs, or
+        what an ablation takes from that.
+        """
         if self.seed is not None:
             return (self.seed,)
-        return () if study.search and study.search.space_of(self.arm.name) else study.compared_seeds
+        is_searched = study.search is not None and study.search.space_of(self.arm.name) is not None
+        follows = study.ablation is not None and study.ablation.tuning == "winner"
+        is_made = follows and study.ablation is not None and self.arm.name in study.ablation.settings
+        return () if is_searched or is_made else study.compared_seeds
 
     def depends_on(self, seed: int) -> list[Key]:
         """Return the replicates that must have finished before this one starts."""

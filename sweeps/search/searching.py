@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from analysis.records.candidates import Look
+from analysis.records.candidates import Ablated, Look
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
@@ -26,6 +26,7 @@ from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
 from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
 from sweeps.search.samplers import Point, Tried, stream
+from sweeps.search.winner_ablation import NoAblationError, WinnerAblation
 
 
 class SearchProposer:
@@ -55,7 +56,7 @@ class SearchProposer:
         self._log: DecisionLog | None = None
         self._fixed = FixedProposer.of(plan, state())
         self._of_fixed = set(plan.keys)
-        self._confirmation = Confirmation.of(plan.search.info, plan.arms)
+        self._confirmation = Confirmation.of(plan.search.info, plan.arms, plan.search.ablation)
         self._followed: object = None
         """The state whose events have been followed; another one begins anew."""
         self._follow()
@@ -76,11 +77,14 @@ class SearchProposer:
             self._to_hand: deque[Unit] = deque()
             self._to_confirm: deque[Key] = deque()
             self._confirming: set[Key] = set()
+            self._ablation = WinnerAblation(self._search, self._confirmation.around)
         events = state.searches.events
         for event in events[self._seen :]:
-            if event["search"] in self._choosers:
+            if event["event"] != "ablated" and event["search"] in self._choosers:
                 self._apply(event["search"], event, state)
         self._seen = len(events)
+        if state.searches.arms_without(self._search.ablation, self._search.info):
+            self._ablation.arms(state)  # planned anew, where another driver has made them
         for key in self._confirmation.keys(state):
             if key not in self._confirming and key not in self._of_fixed:
                 self._to_confirm.append(key)
@@ -144,18 +148,37 @@ class SearchProposer:
     def _can_decide(self) -> bool:
         return self._num_open < self._max_open and self._next() is not None
 
-    def _next(self) -> tuple[str, Decision | Look] | None:
+    def _next(self) -> tuple[str, Decision | Look | Ablated] | None:
         """Return the next decision, of the arm that has spent least; after all searches, the next look."""
         for search, chooser in sorted(self._choosers.items(), key=lambda item: item[1].spent):
             if (decision := chooser.next()) is not None:
                 return search, decision
+        if unborn := self._confirmation.unborn(self._state()):
+            return (
+                None
+                if self._why_not_ablated
+                else (self._confirmation.around, self._ablation.arms(self._state())[unborn[0]])
+            )
         if self._confirmation.standing(self._state()) == "ready":
             return self._search.info.confirmation, look_at(self._state(), self._search.info)
         return None
 
-    def _event(self, search: str, decision: Decision | Look) -> dict[str, Any]:
+    @property
+    def _why_not_ablated(self) -> str:
+        """Why the winner cannot be ablated as the study says; empty if it can, or is not selected yet."""
+        if not self._confirmation.unborn(self._state()):
+            return ""
+        try:
+            self._ablation.arms(self._state())
+        except NoAblationError as error:
+            return str(error)
+        return ""
+
+    def _event(self, search: str, decision: Decision | Look | Ablated) -> dict[str, Any]:
         """Return what is written of a decision."""
         match decision:
+            case Ablated():
+                return {"event": "ablated", "search": search, **vars(decision)}
             case Look():
                 return {"event": "looked", "search": search, **vars(decision)}
             case Proposal():
@@ -212,6 +235,10 @@ class SearchProposer:
             for search, chooser in self._choosers.items()
             if chooser.selected is not None and chooser.selected.config_id is None
         ]
+        if why := self._why_not_ablated:
+            lost.append(why)
+        else:
+            left += len(self._confirmation.unborn(self._state()))
         return Withheld(fixed.num_waiting + left, (*fixed.blocked, *lost), self._can_decide)
 
 

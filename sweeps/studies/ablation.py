@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.records.ablation import AblationInfo
 from search_spaces.designs import ablation, ablation_resolution
 from sweeps.errors import UserError, nearest
-from sweeps.fields import SECTIONS, KeyPath, merge, nest
+from sweeps.fields import SECTIONS, KeyPath, flatten, merge, nest
 from sweeps.studies.schema.ablation import AblationSpec
 from sweeps.studies.schema.study import ArmSpec
 from sweeps.studies.sections import SectionReader
 
 if TYPE_CHECKING:
     from sweeps.studies.draft import Draft
+    from sweeps.studies.search import StudySearch
 
 MAX_POINTS = 1000
 
@@ -32,16 +34,31 @@ def expand_ablation(draft: Draft, arms: Mapping[str, ArmSpec]) -> tuple[Ablation
     return _Expander(draft, arms).expansion() if draft.section("ablation") else None
 
 
+def with_tuning(info: AblationInfo, search: StudySearch | None, where: str) -> AblationInfo:
+    """Return an ablation that knows whether the settings of its arms are searched for.
+
+    Args:
+        info: The ablation.
+        search: The study's search, if it has one.
+        where: Place of `ablation.retune`, for messages.
+
+    Raises:
+        UserError: If its arms are to be tuned, and nothing of them is searched for.
+    """
+    is_searched = search is not None and search.space_of(info.around) is not None
+    if info.tuning == "each" and not is_searched:
+        raise UserError(
+            f"{where}: no settings of arm '{info.around}' are searched for; say which under space.fields"
+        )
+    return replace(info, tuning="winner") if is_searched and info.tuning == "declared" else info
+
+
 class _Expander:
     def __init__(self, draft: Draft, arms: Mapping[str, ArmSpec]) -> None:
         self._draft, self._arms = draft, arms
         self._sections = SectionReader(draft, fallback="ablation")
         self._spec = self._sections.read("ablation", AblationSpec)
         around = self._spec.around
-        if draft.section("space"):
-            raise self._error(
-                (), "a study that searches has no ablation; first take the winner's settings into an arm"
-            )
         if around not in arms:
             raise self._error(("around",), f"no arm '{around}'; {nearest(around, arms)}")
         self._whole = merge(draft.overlay(around, arms[around]), draft.set_arms.get(around, {}))
@@ -49,6 +66,7 @@ class _Expander:
             name: self._nested(one.off, ("components", name, "off")) for name, one in self._spec.components.items()
         }
         self._made: dict[str, ArmSpec] = {}
+        self._settings: dict[str, dict[str, Any]] = {}
 
     def expansion(self) -> tuple[AblationInfo, dict[str, ArmSpec]]:
         spec, components = self._spec, tuple(self._spec.components)
@@ -66,6 +84,8 @@ class _Expander:
             components=components,
             arms=arms,
             placebos=tuple(spec.placebo),
+            tuning="each" if spec.retune else "declared",
+            settings=self._settings,
         )
         return info, self._made
 
@@ -93,6 +113,7 @@ class _Expander:
         if name in self._arms or name in self._made:
             raise self._error(roots[0], f"the study has an arm '{name}' already; rename one")
         overlay = merge(self._whole, changes)
+        self._settings[name] = flatten(changes)
         self._made[name] = ArmSpec.model_validate({**overlay, "role": role, "note": note})
         around = f"arms.{self._spec.around}"
         whole: list[KeyPath] = [("arms", self._spec.around), ("grid",), ("grid", "fields")]

@@ -9,13 +9,14 @@ from typing import Any
 from analysis.records.ablation import AblationInfo
 from sweeps.errors import UserError
 from sweeps.fields import DEFAULT_SCALE, KeyPath, flatten, merge
-from sweeps.studies.ablation import expand_ablation
+from sweeps.studies.ablation import expand_ablation, with_tuning
 from sweeps.studies.claims import check_fields, with_arms
 from sweeps.studies.draft import Draft
 from sweeps.studies.grid import expand
 from sweeps.studies.plugins import load_study_plugins
 from sweeps.studies.schema.study import ArmSpec
 from sweeps.studies.search_sections import resolve_search
+from sweeps.studies.sections import SectionReader
 from sweeps.studies.study import Arm, Expansion, Study
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES
@@ -45,6 +46,9 @@ def _resolve(draft: Draft) -> Study:
     claims = with_arms(draft.claims, draft.source, specs)
     configs = {arm.name: arm.config for arm in arms}
     check_fields(claims, draft.source, configs)
+    search = resolve_search(draft, configs, ablation)
+    if ablation is not None:
+        ablation = with_tuning(ablation, search, SectionReader(draft, "ablation").where("ablation", "retune"))
     return Study(
         name=file.study,
         scale=draft.scale,
@@ -60,7 +64,7 @@ def _resolve(draft: Draft) -> Study:
         claims=claims,
         external=() if draft.overrides else tuple(draft.spec.external),
         resources=draft.resources,
-        search=resolve_search(draft, configs),
+        search=search,
         overrides=draft.overrides,
         override_texts=draft.override_texts,
         file=draft.source.path,

@@ -16,6 +16,7 @@ from sweeps.studies.sections import SectionReader
 from trainables.config.trial import TrialConfig
 
 if TYPE_CHECKING:
+    from analysis.records.ablation import AblationInfo
     from sweeps.studies.draft import Draft
 
 VARIABLE = ("architecture", "optimizer", "budget.batch_size")
@@ -26,21 +27,32 @@ SECTIONS_OF_SPACES = ("architecture", "optimizer", "budget", "task")
 class _Sections(SectionReader):
     """The sections about a search, validated."""
 
-    def __init__(self, draft: Draft) -> None:
+    def __init__(self, draft: Draft, ablation: AblationInfo | None) -> None:
         super().__init__(draft, fallback="space")  # the space is what makes the others matter
         self.space = self.read("space", SpaceSpec)
         self.search = self.read("search", SearchSpec)
         self.scheduler = self.read("scheduler", SchedulerSpec)
         self.confirm = self.read("confirm", ConfirmSpec)
+        self.set_without = ablation.settings if ablation else {}
+        """{arm of the ablation: fields that it sets itself}."""
+        self.is_retuned = ablation is not None and ablation.tuning == "each"
+        self.around = ablation.around if ablation else None
 
 
-def resolve_search(draft: Draft, configs: Mapping[str, TrialConfig]) -> StudySearch | None:
+def resolve_search(
+    draft: Draft, configs: Mapping[str, TrialConfig], ablation: AblationInfo | None = None
+) -> StudySearch | None:
     """Return the search of a draft, whose arms have these configurations; None if it has none.
+
+    Args:
+        draft: The study.
+        configs: The configuration of each arm.
+        ablation: Its ablation; its arms are searched only if they are to be tuned again.
 
     Raises:
         UserError: On a mistake in one of its sections.
     """
-    sections = _Sections(draft)
+    sections = _Sections(draft, ablation)
     space = _space(sections)
     if not len(space):
         _refuse_without_space(draft, sections)
@@ -132,10 +144,15 @@ def _check_names(space: SearchSpace, configs: Mapping[str, TrialConfig], section
 
 def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sections) -> list[str]:
     """Return the searched arms; none starts with the weights of another arm, nor another one with its weights."""
-    having = [name for name, config in configs.items() if _own_fields(space, config)]
-    searched = sections.search.arms or having
+    having = [name for name, config in configs.items() if _own_fields(name, space, config, sections)]
+    searched = _searched(having, sections)
     where = sections.where("search", "arms")
     for name in searched:
+        if name not in having and name in sections.set_without:
+            raise UserError(
+                f"{sections.where('ablation', 'retune')}: the space has only fields that arm '{name}' sets itself, "
+                "so there is nothing to tune in it"
+            )
         if name not in having:
             raise UserError(f"{where}: arm '{name}' has no field of the space")
         if configs[name].pretraining is not None or configs[name].resume_from is not None:
@@ -153,14 +170,31 @@ def _arms(space: SearchSpace, configs: Mapping[str, TrialConfig], sections: _Sec
     return searched
 
 
-def _own_fields(space: SearchSpace, config: TrialConfig) -> dict[str, Any]:
-    """Return the arm's own values of the fields of the space that it has."""
-    flat = flatten(config.model_dump(mode="json"))
-    return {name: flat[name] for name in space if name in flat}
+def _searched(having: list[str], sections: _Sections) -> list[str]:
+    """Return the arms to search: those of the ablation only if it tunes them, and then all of them."""
+    made = list(sections.set_without)
+    named = sections.search.arms or [name for name in having if name not in made]
+    if not sections.is_retuned and (wrong := [name for name in named if name in made]):
+        raise UserError(
+            f"{sections.where('search', 'arms')}: arm '{wrong[0]}' is made by the ablation; ablation.retune=true "
+            "searches all of its arms, with equal budgets"
+        )
+    is_tuned = sections.is_retuned and sections.around in named
+    return list(dict.fromkeys([*named, *(made if is_tuned else [])]))
+
+
+def _own_fields(name: str, space: SearchSpace, config: TrialConfig, sections: _Sections) -> dict[str, Any]:
+    """Return the arm's own values of the fields of the space that it has, without those an ablation sets in it."""
+    flat, fixed = flatten(config.model_dump(mode="json")), sections.set_without.get(name, {})
+    return {
+        field: flat[field]
+        for field in space
+        if field in flat and not any(f"{field}.".startswith(f"{one}.") for one in fixed)
+    }
 
 
 def _arm_space(name: str, space: SearchSpace, config: TrialConfig, sections: _Sections) -> ArmSpace:
-    own = _own_fields(space, config)
+    own = _own_fields(name, space, config, sections)
     with sections.located("space"):
         narrowed = space.only(own)
     points = []
@@ -215,6 +249,11 @@ LOOKED_AT = ("superiority", "pairwise", "non_inferiority", "equivalence", "recei
 def _check_looks(draft: Draft, configs: Mapping[str, TrialConfig], sections: _Sections) -> None:
     """Refuse what cannot be judged when its number of seeds depends on what they show."""
     where = sections.where("confirm", "looks")
+    if sections.set_without:
+        raise UserError(
+            f"{where}: the model of an ablation needs a number of seeds that is known before they run; give "
+            "confirm.seeds in place of looks"
+        )
     for claim in draft.claims:
         if claim.kind not in LOOKED_AT:
             raise UserError(

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from tests.golden.mistake import Mistake, edit
-from tests.golden.search_mistakes import SPACE
 from tests.golden.verb_mistakes import after_a_run
 
+LEARNING_RATE = "{optimizer.learning_rate: {log: [1e-4, 1e-2]}}"
 COUPLING = "coupling: {off: {architecture.coupling: 0.0}}"
 
 
 def ablating(components: str = COUPLING, more: str = "", around: str = "kuramoto") -> Mistake:
     """Return the mistake of adding an ablation like this to the study."""
     return edit("scales:", f"ablation: {{around: {around}, components: {{{components}}}{more}}}\nscales:")
+
+
+def searching(components: str, fields: str = LEARNING_RATE, more: str = "", tail: str = "") -> Mistake:
+    """Return the mistake of adding an ablation like this around an arm whose settings are searched for."""
+    ablation = f"ablation: {{around: kuramoto, components: {{{components}}}{more}}}\n"
+    return edit("scales:", f"{ablation}space: {{fields: {fields}}}\n{tail}scales:")
 
 
 MISTAKES = {
@@ -29,8 +35,9 @@ MISTAKES = {
         "sign: {off: {architecture.sign: repulsive}}"
     ),
     "placebo of a taken name": ablating(more=", placebo: {transformer: {architecture.num_steps: 1}}"),
-    "ablation of a study that searches": edit(
-        "scales:", f"ablation: {{around: kuramoto, components: {{{COUPLING}}}}}\n{SPACE}scales:"
-    ),
+    "arms to tune without a search": ablating(more=", retune: true"),
+    "arms with nothing to tune": searching(COUPLING, "{architecture.coupling: {real: [0, 2]}}", ", retune: true"),
+    "searched arm of an ablation": searching(COUPLING, tail="search: {arms: [kuramoto_no_coupling]}\n"),
+    "looks beside an ablation": searching(COUPLING, tail="confirm: {looks: [5, 10]}\n"),
     "ablate what has no ablation": after_a_run("ablate", "tiny.yaml"),
 }

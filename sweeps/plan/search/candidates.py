@@ -9,17 +9,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from analysis.records.ablation import AblationInfo
 from analysis.records.description import MetricInfo
 from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
 from search_spaces.dimensions import Dimension
+from search_spaces.space import InvalidPointError
 from sweeps.errors import UserError, nearest
-from sweeps.plan.search.corners import Point, config_at
+from sweeps.plan.search.corners import Point, config_at, in_words
 from sweeps.plan.search.rungs import RungError, rungs_of, starts_of
 from sweeps.plan.search.warm_start import Told, told_by
 from sweeps.plan.units import PlannedArm
 from sweeps.studies.schema.search import SearchSpec
 from sweeps.studies.search import ArmSpace, StudySearch
-from sweeps.studies.study import Study
+from sweeps.studies.study import Arm, Study
 from trainables.architectures.base.parameters import count_parameters
 from trainables.config.trial import config_id
 from trainables.tasks.base.task import Task
@@ -38,6 +40,10 @@ class SearchPlan:
     """The task of each searched arm."""
     told: Mapping[str, tuple[Told, ...]] = field(default_factory=dict)
     """What earlier searches have found for each searched arm."""
+    ablation: AblationInfo | None = None
+    """The ablation around one of the winners, if there is one."""
+    declared: Mapping[str, Arm] = field(default_factory=dict)
+    """The study's arms by name."""
     born: dict[str, PlannedArm] = field(default_factory=dict)
     """By config_id."""
 
@@ -56,14 +62,27 @@ class SearchPlan:
         Raises:
             InvalidPointError: If it is no valid configuration.
         """
-        own = self.arms[arm]
+        own = self.arms[arm].arm
+        return self._planned(arm, replace(own, name=f"{arm}#{number}"), point)
+
+    def ablate(self, name: str, point: Point) -> PlannedArm:
+        """Return an arm of the ablation, made from the winner at a point.
+
+        Raises:
+            InvalidPointError: If it is no valid configuration.
+        """
+        assert self.ablation is not None
+        return self._planned(self.ablation.around, self.declared[name], {**point, **self.ablation.settings[name]})
+
+    def _planned(self, searched: str, arm: Arm, point: Point) -> PlannedArm:
+        own = self.arms[searched]
         config = config_at(own.config, point)
         identity = config_id(config, own.data_hash)
         if identity not in self.born:
-            task = self.tasks[arm]
+            task = self.tasks[searched]
             self.born[identity] = replace(
                 own,
-                arm=replace(own.arm, name=f"{arm}#{number}", config=config, changes={**own.arm.changes, **point}),
+                arm=replace(arm, config=config, changes={**own.arm.changes, **point}),
                 config_id=identity,
                 num_parameters=count_parameters(
                     config.architecture, vocab_size=task.vocab_size, max_seq_len=task.max_length
@@ -122,7 +141,32 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         for name, arm in searched.items()
     )
     info = replace(info, arms=listed)
-    return SearchPlan(info, search.settings, searched, by_name, {name: tasks[name] for name in searched}, told)
+    ablation = study.ablation if study.ablation and study.ablation.tuning == "winner" else None
+    if ablation is not None:
+        _check_arms_without(study, ablation, searched[ablation.around])
+    return SearchPlan(
+        info,
+        search.settings,
+        searched,
+        by_name,
+        {name: tasks[name] for name in searched},
+        told,
+        ablation,
+        {arm.name: arm for arm in study.arms},
+    )
+
+
+def _check_arms_without(study: Study, ablation: AblationInfo, around: PlannedArm) -> None:
+    """Refuse settings that an arm with all its fields cannot take over, such as another architecture."""
+    for name, settings in ablation.settings.items():
+        try:
+            config_at(around.config, settings)
+        except InvalidPointError as error:
+            section = "placebo" if name in ablation.placebos else "components"
+            raise UserError(
+                f"{study.where('ablation', section)}: arm '{name}' is to be the winner of '{ablation.around}' with "
+                f"{in_words(settings)}: {error}"
+            ) from error
 
 
 def _rungs(study: Study, search: StudySearch, searched: Mapping[str, PlannedArm]) -> tuple[Rung, ...]:

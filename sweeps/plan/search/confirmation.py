@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
+from analysis.records.ablation import AblationInfo
 from analysis.records.candidates import Searches
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Key
@@ -24,23 +25,52 @@ class Confirmation:
 
     Args:
         info: The search.
-        declared: config_ids of the arms that are not searched.
+        declared: config_ids of the arms that are neither searched nor made from a winner.
+        ablation: The ablation around a winner, if there is one.
     """
 
     info: SearchInfo
     declared: tuple[str, ...]
+    ablation: AblationInfo | None = None
 
     @classmethod
-    def of(cls, info: SearchInfo, arms: Iterable[PlannedArm]) -> Confirmation:
+    def of(cls, info: SearchInfo, arms: Iterable[PlannedArm], ablation: AblationInfo | None = None) -> Confirmation:
         """Return the confirmation of a search in a plan with these arms."""
-        searched = {one.arm for one in info.arms}
-        declared = (planned.config_id for planned in arms if planned.arm.name not in searched)
-        return cls(info, tuple(dict.fromkeys(declared)))
+        following = {*(one.arm for one in info.arms), *(ablation.settings if ablation else ())}
+        declared = (planned.config_id for planned in arms if planned.arm.name not in following)
+        return cls(info, tuple(dict.fromkeys(declared)), ablation)
+
+    @property
+    def around(self) -> str:
+        """Id of the search whose winner is ablated; empty if none is."""
+        arm = self.ablation.around if self.ablation else None
+        return next((one.search for one in self.info.arms if one.arm == arm), "")
+
+    def unborn(self, state: JournalState) -> list[str]:
+        """Return the arms of the ablation that are to be made: their winner is selected, and they are not there."""
+        winner = state.searches.winners.get(self.around)
+        if self.ablation is None or winner is None or winner.config_id is None:
+            return []
+        born = state.searches.arms_without(self.ablation, self.info)
+        return [name for name in self.ablation.settings if name not in born]
+
+    def num_left_of_ablation(self, state: JournalState) -> int:
+        """Return how many replicates of arms that are made from a winner are still to run."""
+        if self.ablation is None:
+            return 0
+        winner = state.searches.winners.get(self.around)
+        if winner is not None and winner.config_id is None:
+            return 0
+        born = state.searches.arms_without(self.ablation, self.info).values()
+        seeds = self.info.confirm_seeds
+        unborn = len(self.ablation.settings) - len(born)
+        return unborn * len(seeds) + sum(state.is_pending((one.config_id, seed)) for one in born for seed in seeds)
 
     def keys(self, state: JournalState) -> list[Key]:
         """Return the replicates that are compared as far as it is known now, seed by seed."""
         seeds = state.searches.fresh_seeds(self.info)
-        ids = (*self._finalists(state.searches), *self.declared)
+        born = state.searches.arms_without(self.ablation, self.info).values()
+        ids = dict.fromkeys((*self._finalists(state.searches), *self.declared, *(one.config_id for one in born)))
         return [(config_id, seed) for seed in seeds for config_id in ids]
 
     def _finalists(self, searches: Searches) -> list[str]:

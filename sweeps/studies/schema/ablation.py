@@ -29,7 +29,11 @@ class AblationSpec(Schema):
     """Arms that lack components of another arm, to find what each component is worth."""
 
     around: str
-    """The arm that has all components."""
+    """The arm that has all components; where its settings are searched for, its winner."""
+    retune: bool = False
+    """Of an arm whose settings are searched for: each arm of the ablation gets a search of its own, with the same
+    budget, over the fields that its components leave; winners are compared. Otherwise the arms are the winner's
+    without components."""
     design: AblationDesign = "fractional"
     """`fractional`: a share of all combinations, which shows every component's effect and, at resolution 5, every
     interaction of two. `full_factorial`: all combinations. `pairs`: the whole without each component and each two.

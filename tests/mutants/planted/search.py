@@ -126,6 +126,24 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/search/test_optuna_samplers.py::test_nsga2_finds_a_wider_front_than_chance",
     ),
     Mutant(
+        name="ablated_as_declared",
+        meaning="an ablation around a winner has the declared settings, not those that were found",
+        file="sweeps/plan/search/candidates.py",
+        old="{**point, **self.ablation.settings[name]}",
+        new="self.ablation.settings[name]",
+        caught_by="tests/unit/sweeps/plan/search/test_candidates.py"
+        "::test_an_ablation_around_a_winner_searches_the_whole_only",
+    ),
+    Mutant(
+        name="tuned_back",
+        meaning="an arm that is tuned again finds the component that was taken from it",
+        file="sweeps/studies/search_sections.py",
+        old="if field in flat and not any(",
+        new="if field in flat or any(",
+        caught_by="tests/unit/sweeps/plan/search/test_candidates.py"
+        "::test_arms_that_are_tuned_again_have_equal_budgets_and_keep_what_they_lack",
+    ),
+    Mutant(
         name="looks_at_the_whole_level",
         meaning="each look at fresh seeds is read at the whole level, so that looks find what is not there",
         file="analysis/statistics/looks.py",

@@ -10,6 +10,7 @@ from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
+from analysis.records.ablation import AblationInfo
 from analysis.records.journal import JournalState
 from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
 from sweeps.plan.units import PlannedReplicate
@@ -52,7 +53,7 @@ NSGA2 = replace(
 class FakePlan:
     """The part of a plan that a search uses: points are their own configurations."""
 
-    def __init__(self, info: SearchInfo = INFO) -> None:
+    def __init__(self, info: SearchInfo = INFO, ablation: AblationInfo | None = None) -> None:
         self.units: dict[str, Any] = {
             name: SimpleNamespace(config_id=name, arm=SimpleNamespace(name=name), depends_on=lambda seed: [])
             for name in ("baseline", "a", "b")
@@ -64,7 +65,20 @@ class FakePlan:
         self.search = self
         self.info, self.settings = info, SearchSpec()
         self.told: dict[str, Any] = {}
+        self.ablation = ablation
         self.spaces = {name: ArmSpace(name, SPACE, None, ()) for name in ("a", "b")}
+
+    def ablate(self, name: str, point: dict[str, Any]) -> Any:
+        """Return an arm of the ablation around the winner of `a` at a point; `nothing` changes nothing."""
+        if name == "nothing":
+            return self.bear("a", 0, point)
+        assert self.ablation is not None
+        config_id = f"{name} {name_of({**point, **self.ablation.settings[name]})}"
+        made = SimpleNamespace(changes=point)
+        self.units[config_id] = SimpleNamespace(
+            config_id=config_id, arm=made, num_parameters=1, need_mib=1.0, data_hash="d", depends_on=lambda s: []
+        )
+        return self.units[config_id]
 
     def unit(self, config_id: str) -> Any:
         return self.units[config_id]
@@ -112,9 +126,11 @@ class Journal:
         return [event for event in self.events if event["event"] == kind]
 
 
-def proposer(journal: Journal, max_open: int = 4, info: SearchInfo = INFO) -> SearchProposer:
+def proposer(
+    journal: Journal, max_open: int = 4, info: SearchInfo = INFO, ablation: AblationInfo | None = None
+) -> SearchProposer:
     """Return a driver's proposer, which writes to the journal."""
-    made = SearchProposer(FakePlan(info), lambda: journal.state, max_open)  # type: ignore[arg-type]
+    made = SearchProposer(FakePlan(info, ablation), lambda: journal.state, max_open)  # type: ignore[arg-type]
     made.write_to(journal)
     return made
 

@@ -70,7 +70,7 @@ def test_a_large_effect_needs_the_first_look_only() -> None:
     assert len(seeds_of(journal)) == 3 and all(sorted(own) == [2, 3, 4] for own in seeds_of(journal).values())
     rows = summarise(journal.state).rows
     assert [row.reading for row in rows] == ["baseline", "better", "better"]
-    assert "a look that spends 20% of the level" in rows[1].note and "99.0% one" in rows[1].note
+    assert "at a look that spends 20% of the level" in rows[1].note and "99.0% one" in rows[1].note
 
 
 def test_no_effect_takes_every_look() -> None:

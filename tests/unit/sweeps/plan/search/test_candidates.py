@@ -9,6 +9,7 @@ import pytest
 from analysis.records.journal import JournalState
 from cluster.inventory import Inventory
 from search_spaces.space import InvalidPointError
+from sweeps.errors import UserError
 from sweeps.plan.builder import build_plan
 from sweeps.plan.plan import Plan
 from sweeps.plan.search.corners import MAX_CORNERS, corners
@@ -104,3 +105,56 @@ def test_the_plan_as_json_names_rungs_and_what_is_left(tmp_path: Path) -> None:
     assert said is not None
     assert [rung["expected"] for rung in said["rungs"]] == [6, 3, 1]
     assert said["arms"][0]["num_points"] is None
+
+
+ABLATION = """\
+ablation:
+  around: kuramoto
+  components:
+    rate: {off: {optimizer.learning_rate: 1e-3}}
+    steps: {off: {architecture.num_oscillators: 2}}
+  design: leave_one_out
+"""
+
+
+def test_an_ablation_around_a_winner_searches_the_whole_only(tmp_path: Path) -> None:
+    plan = planned(tmp_path, search=ABLATION + SEARCH)
+    assert plan.search is not None and plan.search.ablation is not None
+    assert [one.arm for one in plan.search.info.arms] == ["transformer", "kuramoto"]
+    assert plan.replicates == () and plan.study.ablation is not None
+    assert plan.study.ablation.tuning == "winner"
+    point = {"optimizer.learning_rate": 2e-3, "architecture.d_model": 64, "optimizer.warmup_steps": 1}
+    winner, without = plan.search.bear("kuramoto", 0, point), plan.search.ablate("kuramoto_no_rate", point)
+    assert without.config.optimizer.learning_rate == 1e-3 and without.config.architecture.d_model == 64
+    assert without.arm.name == "kuramoto_no_rate" and without.config_id != winner.config_id
+    assert plan.size_class(without) is plan.size_class(winner)
+    alone = planned(tmp_path, search=SEARCH)
+    added = forecast_search(plan, JournalState()).num_starts - forecast_search(alone, JournalState()).num_starts
+    assert added == 2 * 3, "two arms on three fresh seeds"
+
+
+def test_arms_that_are_tuned_again_have_equal_budgets_and_keep_what_they_lack(tmp_path: Path) -> None:
+    plan = planned(tmp_path, search=ABLATION + "  retune: true\n" + SEARCH)
+    assert plan.search is not None and plan.search.ablation is None
+    spaces = {name: list(one.space) for name, one in plan.search.spaces.items()}
+    every = ["optimizer.learning_rate", "architecture.d_model", "optimizer.warmup_steps"]
+    assert spaces == {
+        "transformer": every,
+        "kuramoto": every,
+        "kuramoto_no_rate": every[1:],
+        "kuramoto_no_steps": every,
+    }
+    assert plan.search.info.replicates == 6, "of each arm"
+    assert len({one.search for one in plan.search.info.arms}) == 4
+    point = {"architecture.d_model": 16, "optimizer.warmup_steps": 1}
+    assert plan.search.bear("kuramoto_no_rate", 1, point).config.optimizer.learning_rate == 1e-3
+
+
+def test_a_placebo_that_cannot_take_over_the_winners_settings_is_refused(tmp_path: Path) -> None:
+    """Its fields are valid beside what the arm itself says, and not beside all fields of its architecture."""
+    path = write_study(tmp_path)
+    text = path.read_text(encoding="utf-8").replace(", phase_layers: [0], num_oscillators: 4, num_steps: 1", "")
+    ablation = f"{ABLATION}  placebo: {{plain: {{architecture.name: transformer}}}}\n"
+    path.write_text(text.replace("scales:\n", ablation + SEARCH), encoding="utf-8")
+    with pytest.raises(UserError, match=r"arm 'plain' is to be the winner of 'kuramoto' with .*name=transformer"):
+        build_plan(load_study(str(path), "laptop"), MACHINE, None)
