@@ -149,7 +149,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="analysis/statistics/looks.py",
         old="return min(1.0, p / share)",
         new="return p",
-        caught_by="tests/unit/sweeps/search/test_looks.py::test_a_look_is_read_at_its_own_level",
+        caught_by="tests/unit/sweeps/plan/search/test_confirmation.py::test_a_look_is_read_at_its_own_level",
     ),
     Mutant(
         name="looks_that_never_settle",
@@ -157,7 +157,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="analysis/records/candidates.py",
         old="(bool(taken) and taken[-1].is_settled)",
         new="False",
-        caught_by="tests/unit/sweeps/search/test_looks.py::test_a_large_effect_needs_the_first_look_only",
+        caught_by="tests/unit/sweeps/plan/search/test_confirmation.py::test_a_large_effect_needs_the_first_look_only",
     ),
     Mutant(
         name="confirmed_on_searched_seeds",
