@@ -52,10 +52,11 @@ class PlannedArm:
         """
         if self.seed is not None:
             return (self.seed,)
-        is_searched = study.search is not None and study.search.space_of(self.arm.name) is not None
-        follows = study.ablation is not None and study.ablation.tuning == "winner"
-        is_made = follows and study.ablation is not None and self.arm.name in study.ablation.settings
-        return () if is_searched or is_made else study.compared_seeds
+        if study.search is None:
+            return study.compared_seeds
+        ablation = study.ablation
+        is_made = ablation is not None and ablation.tuning == "winner" and self.arm.name in ablation.settings
+        return () if is_made or study.search.space_of(self.arm.name) else study.compared_seeds
 
     def depends_on(self, seed: int) -> list[Key]:
         """Return the replicates that must have finished before this one starts."""

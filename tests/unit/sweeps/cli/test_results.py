@@ -10,10 +10,12 @@ from typing import Any
 
 import pytest
 
+from analysis.records.searching import SearchInfo
 from analysis.results.arms import summarise
 from analysis.results.export import to_columns
 from sweeps.store.folder import ResultsFolder
 from tests.support.sweeps.journals import METRIC, config_id, journal_events, replicate_events
+from tests.support.sweeps.search_journal import event as event_of
 from tests.support.sweeps.search_journal import search_events
 from tests.support.sweeps.verbs import Call, caller, write_results
 
@@ -231,6 +233,40 @@ def test_best_shows_rungs_candidates_and_what_selected_apart_from_what_confirms(
     assert "1.6000" in said and "the winner on fresh seeds 2, 3, 4: 2.1000" in said
     status = call("status", "tiny.yaml", "--json").json("status")
     assert status["searches"] == [{"arm": "kuramoto", "num_candidates": 3, "is_over": True}]
+
+
+def test_best_shows_finalists_looks_and_the_front(call: Call, tmp_path: Path) -> None:
+    events = search_events()
+    searching = events[0]["search"]
+    objectives = [{"name": searching["metric"], "direction": "minimise"}]
+    objectives += [{"name": "num_parameters", "direction": "minimise"}]
+    of_arm = {**searching["arms"][0], "finalists": 2}
+    events[0]["search"] = {
+        **searching,
+        "arms": [of_arm],
+        "objectives": objectives,
+        "looks": [2, 3],
+        "alphas": [0.02, 0.03],
+    }
+    info = SearchInfo.from_mapping(events[0]["search"])
+    selected = next(one for one in events if one["event"] == "selected")
+    selected["runners_up"] = ["a" * 12]
+    look = {"search": info.confirmation, "seeds": 2, "is_settled": False, "p": {"kuramoto": 0.2}}
+    events.append(event_of("looked", 90, **look))
+    write_results(tmp_path, events)
+    found = call("best", "tiny.yaml", "--json").json("best")
+    assert [(row["status"], row["is_on_front"]) for row in found["rows"]] == [
+        ("winner", True),
+        ("finalist", False),
+        ("failed", False),
+    ]
+    assert found["rows"][0]["objectives"] == {searching["metric"]: pytest.approx(1.6), "num_parameters": 100.0}
+    assert [row["arm"] for row in found["searches"][0]["finalists"]] == ["kuramoto#0"]
+    assert [row["is_settled"] for row in found["looks"]] == [False, None]
+    said = call("best", "tiny.yaml").out
+    assert "winner, on the front" in said and "num_parameters" in said
+    assert "looks after 2 seeds at 0.02: not settled, kuramoto p = 0.2; 3 seeds at 0.03: not taken" in said
+    assert "looks at fresh seeds: 1 of 2, next after 3 seeds" in call("status", "tiny.yaml").out
 
 
 def test_best_of_a_study_without_a_search_says_what_to_use(call: Call, results: ResultsFolder) -> None:
