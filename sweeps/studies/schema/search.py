@@ -193,7 +193,10 @@ class ConfirmSpec(Schema):
                 raise ValueError("alphas are levels of looks; say after how many seeds under looks, as [5, 10, 20]")
             return self
         if "seeds" in self.model_fields_set:
-            raise ValueError("seeds and looks are both given: the last look says how many seeds there are")
+            raise ValueError(
+                "seeds and looks are both given, and the last look says how many seeds there are; a scale that takes "
+                "no looks needs looks: [] and alphas: []"
+            )
         if len(self.looks) < 2 or self.looks[0] < 2 or sorted(set(self.looks)) != self.looks:
             raise ValueError(
                 f"looks={self.looks}: at least two ascending numbers of seeds from 2 on, as [5, 10, 20]; for one "
