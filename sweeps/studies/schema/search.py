@@ -194,8 +194,8 @@ class ConfirmSpec(Schema):
             return self
         if "seeds" in self.model_fields_set:
             raise ValueError(
-                "seeds and looks are both given, and the last look says how many seeds there are; a scale that takes "
-                "no looks needs looks: [] and alphas: []"
+                "seeds and looks are both given, and the last look says how many seeds there are; a scale that "
+                "takes no looks needs looks: [] and alphas: []"
             )
         if len(self.looks) < 2 or self.looks[0] < 2 or sorted(set(self.looks)) != self.looks:
             raise ValueError(
