@@ -47,7 +47,12 @@ _UNITS = {"relative": "relative change", "log odds": "difference of log odds"}
 def title(table: AblationTable) -> str:
     """Return one line that says what the numbers are."""
     unit = _UNITS.get(table.effect_kind, table.unit)
-    return f"ablation of {table.around}: {table.metric}, {unit}, {DIRECTIONS[table.direction]}; {table.design}"
+    whose = {
+        "declared": table.around,
+        "winner": f"the winner of {table.around}",
+        "each": f"{table.around}, each arm tuned by itself",
+    }[table.tuning]
+    return f"ablation of {whose}: {table.metric}, {unit}, {DIRECTIONS[table.direction]}; {table.design}"
 
 
 def rows(table: AblationTable) -> list[EffectRow]:

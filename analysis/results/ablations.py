@@ -86,6 +86,9 @@ class AblationTable:
     unit: str
     direction: Literal["minimise", "maximise", "none"]
     around: str
+    tuning: Literal["declared", "winner", "each"]
+    """Whose settings the arms have: those declared, those of the winner of a search, or those that a search of each
+    arm has found."""
     design: str
     effect_kind: EffectKind
     """`relative` changes are of perplexities; rates are compared by their log odds."""
@@ -173,6 +176,7 @@ class _Analysis:
             unit=self._metric.unit,
             direction=self._metric.direction,
             around=info.around,
+            tuning=info.tuning,
             design=info.design if info.resolution is None else f"{info.design}, resolution {info.resolution}",
             effect_kind=_kind(self._scale),
             confidence=CONFIDENCE,

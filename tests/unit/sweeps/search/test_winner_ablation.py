@@ -8,6 +8,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from analysis.records.ablation import AblationInfo
+from analysis.report.ablations import title
 from analysis.results.ablations import ablation_of
 from analysis.results.arms import summarise
 from tests.support.sweeps.journals import sweep_event
@@ -72,6 +73,7 @@ def test_arms_are_the_winner_without_components_on_fresh_seeds() -> None:
     table = ablation_of(journal.state, ABLATION)
     assert [row.components for row in table.effects] == [("coupling",), ("steps",)]
     assert table.effects[0].reading == "better" and table.effects[0].effect == pytest.approx(-10, abs=0.5)
+    assert title(table).startswith("ablation of the winner of a: ")
     assert table.placebos[0].effect is not None and table.n_missing == 0
 
 
