@@ -34,11 +34,12 @@ test: setup ## the tests, in about 5 minutes on 2 cores
 test-all: test ## the slow tests after them, half an hour more
 	$(BIN)/python -m pytest -m "slow and not gpu" --numprocesses 2 --dist loadfile
 
-check: setup ## ruff, mypy, import-linter
+check: setup ## ruff, mypy, import-linter, numbers in our documents
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/phasesweep lint README.md docs
 
 mutants: setup ## plant defects; each must turn its named test red
 	$(BIN)/python -m tests.mutants

@@ -293,6 +293,20 @@ def check(
 
 
 @verb
+def lint(
+    output: Output,
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[FILE]...", help="Markdown, folders of it, or records in YAML."),
+    ] = None,
+) -> None:
+    """Check whether reported numbers can be. By default those of the four documents. Exit code 1 if not."""
+    from sweeps.cli.evidence import lint
+
+    raise typer.Exit(lint.lint(output, files or []))
+
+
+@verb
 def fetch(
     output: Output,
     source: Annotated[

@@ -1,1 +1,1 @@
-"""The verbs that judge claims, and write what they found: `verdicts`, `report`, `kit`."""
+"""Verbs that judge claims and write what they found: `verdicts`, `report`, `kit`; and `lint` of printed numbers."""

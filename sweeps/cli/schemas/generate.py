@@ -86,6 +86,7 @@ def _described_types() -> Iterator[type]:
     from sweeps.campaigns import state as campaign
     from sweeps.cli.schemas import curves as json_curves
     from sweeps.cli.schemas import diagnosis as json_diagnosis
+    from sweeps.cli.schemas import evidence as json_evidence
     from sweeps.cli.schemas import library as json_library
     from sweeps.cli.schemas import planning as json_planning
     from sweeps.cli.schemas import searching as json_searching
@@ -106,6 +107,7 @@ def _described_types() -> Iterator[type]:
         json_curves,
         json_importance,
         json_diagnosis,
+        json_evidence,
         json_library,
         json_planning,
         json_searching,

@@ -21,6 +21,7 @@ from analysis.verdicts.verdict import Verdicts
 from sweeps.campaigns.state import CampaignState
 from sweeps.cli.schemas.curves import CurvesJson
 from sweeps.cli.schemas.diagnosis import DiagnoseJson
+from sweeps.cli.schemas.evidence import LintJson
 from sweeps.cli.schemas.library import Families, Space, StudyRow
 from sweeps.cli.schemas.planning import (
     Amount,
@@ -349,6 +350,7 @@ OF_VERBS: dict[str, Any] = {
     "gc": GcJson,
     "importance": ImportanceTable,
     "kit": KitJson | VerifyJson,
+    "lint": LintJson,
     "logs": list[LogJson],
     "new": NewJson,
     "plan": PlanJson | CampaignState,

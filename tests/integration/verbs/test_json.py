@@ -46,6 +46,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "compare": ("quickstart@smoke:transformer", ":kuramoto_K1"),
     "export": (*STUDY, "--to", "replicates.csv"),
     "new": ("another",),
+    "lint": ("mine.md",),
     "doctor": (),
     "diagnose": (),
     "simulate": ("quickstart_search", "--scale", "smoke", "--searches", "2"),
@@ -73,6 +74,7 @@ WITH_JSON = sorted(
 def folder(finished: FinishedSweep, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of what a sweep has left, beside a study as `new` writes it."""
     folder = finished.copy_to(tmp_path_factory.mktemp("json") / "here")
+    (folder / "mine.md").write_text("It finds 18.5 % (37 of 200).\n", encoding="utf-8")
     (folder / "mine.yaml").write_text(scaffold("mine", "kuramoto", "language", "mine.yaml"), encoding="utf-8")
     return folder
 

@@ -183,4 +183,21 @@ MUTANTS: tuple[Mutant, ...] = (
         new="to_add += []",
         caught_by="tests/unit/sweeps/plan/test_selection.py::test_what_it_starts_with_runs_before_it",
     ),
+    Mutant(
+        name="rounding_counted_as_error",
+        meaning="a rate that was counted and rounded is said to be no count",
+        file="analysis/reported/rules/counts.py",
+        old="return [hits for hits in near if rate.holds(hits / items)]",
+        new="return [hits for hits in near if rate.value == hits / items]",
+        caught_by="tests/unit/analysis/reported/rules/test_counts.py::test_a_rate_that_was_counted_is_never_refused",
+    ),
+    Mutant(
+        name="least_deviation_of_sorted_ends",
+        meaning="a standard deviation below what the range allows passes",
+        file="analysis/reported/rules/spread.py",
+        old="least = narrow / math.sqrt(2 * n)",
+        new="least = narrow / (2 * n)",
+        caught_by="tests/unit/analysis/reported/rules/test_spread.py"
+        "::test_a_deviation_of_three_lies_between_that_of_the_middle_and_that_of_the_ends",
+    ),
 )

@@ -77,6 +77,7 @@ READING = {
     "gc": ["gc", "tiny.yaml", "--dry-run"],
     "diagnose": ["diagnose", "--positions", "200"],
     "schema": ["schema", "status"],
+    "lint": ["lint", str(Path(__file__).parents[4] / "README.md")],
 }
 
 MISTAKES = {

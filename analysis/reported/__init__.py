@@ -1,0 +1,1 @@
+"""Numbers that documents report, and what they must satisfy whatever was measured."""
