@@ -1,4 +1,4 @@
-"""Two proportions of independent items."""
+"""Proportions of independent items, and differences of two."""
 
 from __future__ import annotations
 
@@ -19,6 +19,23 @@ def wilson(hits: float, items: int, confidence: float = 0.95) -> tuple[float, fl
     half = z / width * math.sqrt(rate * (1 - rate) / items + z**2 / (4 * items**2))
     # At 0 and at 1 the bound is exact; rounding must not move it.
     return (0.0 if hits == 0 else center - half), (1.0 if hits == items else center + half)
+
+
+def jeffreys(hits: int, items: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the interval of a rate with equal tails of its posterior after Jeffreys' prior.
+
+    At no hit, and at nothing but hits, the end is 0 or 1: otherwise the interval would not contain the estimate.
+
+    Source:
+        Brown, Cai & DasGupta (2001), Statistical Science 16:101-133.
+    """
+    from scipy import special  # not `scipy.stats`, which takes a second to import
+
+    tail = (1 - confidence) / 2
+    a, b = hits + 0.5, items - hits + 0.5
+    low = 0.0 if hits == 0 else float(special.betaincinv(a, b, tail))
+    high = 1.0 if hits == items else float(special.betainccinv(a, b, tail))
+    return low, high
 
 
 def newcombe(hits_a: float, items_a: int, hits_b: float, items_b: int, confidence: float = 0.95) -> Interval:

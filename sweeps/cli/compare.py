@@ -75,7 +75,7 @@ class Reference:
         return side if self.arm is None else replace(side, title=f"{side.title}:{self.arm.arm}")
 
 
-def parse_reference(text: str, before: Reference | None = None) -> Reference:
+def parse_reference(text: str, before: Reference | None = None, *, verb: str = "compare") -> Reference:
     """Read `STUDY[@SCALE][:ARM]`, `FOLDER[:ARM]`, `JOURNAL.jsonl[:ARM]`, or `:ARM` of the sweep `before`.
 
     Raises:
@@ -83,29 +83,29 @@ def parse_reference(text: str, before: Reference | None = None) -> Reference:
     """
     named, _, arm = (text, "", "") if Path(text).exists() else text.partition(":")
     if not named and before is None:
-        raise UserError(f"compare {text}: A must name a sweep; {SYNTAX}")
-    source = before.source if before is not None and not named else _open(named)
-    return Reference(source, find_arm(source.side.sweep, arm, f"compare {text}") if arm else None)
+        raise UserError(f"{verb} {text}: A must name a sweep; {SYNTAX}")
+    source = before.source if before is not None and not named else _open(named, verb)
+    return Reference(source, find_arm(source.side.sweep, arm, f"{verb} {text}") if arm else None)
 
 
-def _open(named: str) -> Source:
+def _open(named: str, verb: str) -> Source:
     path = Path(named)
     if path.suffix == ".jsonl":
         if not path.is_file():
-            raise UserError(f"compare {named}: no such journal (looked in {Path.cwd()})")
-        return _source(named, path, None)
-    folder = (path if (path / "journal").is_dir() else _results_folder(named)).resolve()
-    return _source(f"{folder.parent.name}@{folder.name}", folder / "journal", folder)
+            raise UserError(f"{verb} {named}: no such journal (looked in {Path.cwd()})")
+        return _source(named, path, None, verb)
+    folder = (path if (path / "journal").is_dir() else _results_folder(named, verb)).resolve()
+    return _source(f"{folder.parent.name}@{folder.name}", folder / "journal", folder, verb)
 
 
-def _source(title: str, journal: Path, folder: Path | None) -> Source:
+def _source(title: str, journal: Path, folder: Path | None, verb: str) -> Source:
     state = read_journal(journal)
     if state.sweep is None:
-        raise UserError(f"compare {title}: {journal} describes no sweep yet")
+        raise UserError(f"{verb} {title}: {journal} describes no sweep yet")
     return Source(Side(title, state, state.sweep), journal, folder)
 
 
-def _results_folder(named: str) -> Path:
+def _results_folder(named: str, verb: str) -> Path:
     """Return the folder of `STUDY[@SCALE]`, where SCALE may carry the hash of its overrides."""
     given, _, scale = named.partition("@")
     is_file = given.endswith((".yaml", ".yml"))
@@ -117,12 +117,12 @@ def _results_folder(named: str) -> Path:
         return folder
     scales = sorted(path.parent.name for path in (root / study).glob("*/journal"))
     if scales:
-        raise UserError(f"compare {named}: no results at scale '{scale}'; {nearest(scale, scales)}")
+        raise UserError(f"{verb} {named}: no results at scale '{scale}'; {nearest(scale, scales)}")
     studies = {path.parent.parent.name for path in root.glob("*/*/journal")}
     if study in library() or is_file:
         start = proposed("run", given, "--scale", folder.name.partition("+")[0])
-        raise UserError(f"compare {named}: no results in {folder}; start with: {start}")
-    raise UserError(f"compare {named}: no results of '{study}'; {nearest(study, studies) if studies else SYNTAX}")
+        raise UserError(f"{verb} {named}: no results in {folder}; start with: {start}")
+    raise UserError(f"{verb} {named}: no results of '{study}'; {nearest(study, studies) if studies else SYNTAX}")
 
 
 def _pairs(a: Reference, b: Reference) -> list[ArmPair]:

@@ -105,6 +105,22 @@ def compare(
 
 
 @verb
+def aggregate(
+    output: Output,
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY...", help="STUDY[@SCALE], a folder or a journal; one or more.")
+    ],
+    metric: Metric = None,
+    seeds: Annotated[str | None, typer.Option("--seeds", help="Only these, as 41,42,43.")] = None,
+    plugin: UnreadPlugins = None,
+) -> None:
+    """Aggregate arms over studies and seeds: interquartile mean, profiles, ranks."""
+    from sweeps.cli.evidence import aggregate
+
+    aggregate.aggregate(output, studies, metric, seeds)
+
+
+@verb
 def logs(
     output: Output,
     study: StoredStudy,

@@ -1,1 +1,1 @@
-"""Verbs that judge claims and write what they found: `verdicts`, `report`, `kit`; and `lint` of printed numbers."""
+"""Verbs that judge: `verdicts`, `report`, `kit` of claims, `aggregate` over studies, `lint` of printed numbers."""

@@ -78,6 +78,7 @@ def _described_types() -> Iterator[type]:
 
     from analysis.claims import claim as claims
     from analysis.results import ablations as ablate
+    from analysis.results import aggregates as aggregate
     from analysis.results import arms as results
     from analysis.results import memory as receipt
     from analysis.results import search_table as best
@@ -97,6 +98,7 @@ def _described_types() -> Iterator[type]:
     diagnostics = (diagnosis, similarity, uniformity)
     for module in (
         ablate,
+        aggregate,
         best,
         claims,
         compare,

@@ -13,6 +13,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own from Pyth
 
 from analysis.claims.claim import Claim
 from analysis.results.ablations import AblationTable
+from analysis.results.aggregates import AggregateTable
 from analysis.results.memory import Receipt
 from analysis.results.search_table import BestTable
 from analysis.results.sweeps import ComparedSweeps
@@ -335,6 +336,7 @@ class DoctorCheck(TypedDict):
 
 OF_VERBS: dict[str, Any] = {
     "ablate": AblationTable,
+    "aggregate": AggregateTable,
     "best": BestTable,
     "check": CheckJson,
     "claims": list[Claim],

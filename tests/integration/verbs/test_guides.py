@@ -51,6 +51,7 @@ READING = {
     "results",
     "curves",
     "compare",
+    "aggregate",
     "export",
     "gc",
     "sync",

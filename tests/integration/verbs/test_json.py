@@ -43,6 +43,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "logs": STUDY,
     "gc": STUDY,
     "sync": STUDY,
+    "aggregate": ("quickstart@smoke",),
     "compare": ("quickstart@smoke:transformer", ":kuramoto_K1"),
     "export": (*STUDY, "--to", "replicates.csv"),
     "new": ("another",),

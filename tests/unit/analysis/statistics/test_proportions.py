@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from analysis.statistics.proportions import newcombe, wilson
+from analysis.statistics.proportions import jeffreys, newcombe, wilson
 
 
 @pytest.mark.parametrize(
@@ -35,6 +36,24 @@ def test_rates_are_the_published_ones(hits: int, expected: tuple[float, float]) 
     assert wilson(hits, 200) == pytest.approx(expected, abs=6e-6)
     low, high = wilson(200 - hits, 200)
     assert (1 - high, 1 - low) == pytest.approx(expected, abs=6e-6)
+
+
+@pytest.mark.parametrize(
+    ("hits", "expected"), [(0, (0.0, 0.01247)), (21, (0.06820, 0.15312)), (37, (0.13591, 0.24312))]
+)
+def test_jeffreys_intervals_are_the_published_ones(hits: int, expected: tuple[float, float]) -> None:
+    assert jeffreys(hits, 200) == pytest.approx(expected, abs=6e-6)
+    low, high = jeffreys(200 - hits, 200)
+    assert (1 - high, 1 - low) == pytest.approx(expected, abs=6e-6)
+
+
+@pytest.mark.parametrize(("hits", "items"), [(1, 5), (4, 5), (37, 200), (200, 1000)])
+def test_rates_are_those_of_statsmodels(hits: int, items: int) -> None:
+    assert wilson(hits, items) == pytest.approx(proportion_confint(hits, items, method="wilson"), abs=1e-12)
+    assert jeffreys(hits, items) == pytest.approx(proportion_confint(hits, items, method="jeffreys"), abs=1e-9)
+    found = newcombe(hits, items, items - hits, 2 * items, confidence=0.9)
+    other = confint_proportions_2indep(hits, items, items - hits, 2 * items, method="newcomb", alpha=0.1)
+    assert (found.low, found.high) == pytest.approx(other, abs=1e-9)
 
 
 def test_no_hit_on_either_side_is_known_to_within_four_in_a_thousand() -> None:

@@ -33,6 +33,7 @@ ELSEWHERE = {
     "submit": "needs a cluster; tests/integration has one",
     "sync": "starts MLflow; tests/integration calls it as a process",
     "ui": "as `sync`",
+    "aggregate": "imports scipy.stats; tests/unit/sweeps/cli/evidence has it",
     "ablate": "needs an ablation; tests/unit/sweeps/cli/test_results.py has one",
     "best": "needs a search; tests/unit/sweeps/cli/test_results.py has one",
     "enqueue": "as `best`; tests/unit/sweeps/cli/search/test_enqueue.py calls it",
