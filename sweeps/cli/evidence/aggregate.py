@@ -59,7 +59,7 @@ def _seeds(text: str | None) -> list[int] | None:
 def _print(out: Console, table: AggregateTable) -> None:
     named = ", ".join(f"{study} ({metric})" for study, metric in zip(table.studies, table.metrics, strict=True))
     out.print(f"{named}\nscores: 0 at chance, 1 if perfect\n", markup=False)
-    headers = ("arm", "runs", "failed", "IQM", "mean", "optimality gap", "P(better)", "rank")
+    headers: tuple[str, ...] = ("arm", "runs", "failed", "IQM", "mean", "optimality gap", "P(better)", "rank")
     main = text_table(*headers, right=range(1, len(headers)))
     for row in table.arms:
         main.add_row(*_cells(row, table))
