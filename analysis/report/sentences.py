@@ -102,6 +102,13 @@ def certainty(verdict: Verdict) -> str:
     return f"{worth}; {f'declared {verdict.declared}' if is_known else 'when it was declared is not known'}."
 
 
+def cost(verdict: Verdict) -> str:
+    """Return what the replicates behind a verdict took; empty if that is not known."""
+    if verdict.core_hours is None:
+        return ""
+    return f"{verdict.core_hours:.2g} core-hours" if verdict.core_hours >= 0.01 else "less than .01 core-hours"
+
+
 def _supported(verdict: Verdict) -> str:
     controls = [one.arm for one in verdict.comparisons if one.role == "control"]
     return f"It holds, also against {_all_of(controls)}." if controls else "It holds."

@@ -91,7 +91,7 @@ def _read(text: str, file: str) -> Linted:
         title=str(given.get("title", document)),
         family=given.get("family"),
         num_checks=len(checks),
-        findings=tuple(finding for finding in run if finding is not None),
+        findings=tuple(sorted((one for one in run if one is not None), key=lambda one: one.line or 0)),
     )
 
 

@@ -116,7 +116,19 @@ def _judge(claim: Claim, state: JournalState, sweep: SweepInfo, fields: Fields, 
         declared=_declared(claim, judge.needs(), state, sweep),
         sha256=sha256,
     )
+    found = replace(found, core_hours=_core_hours(judge.needs(), evidence))
     return found if finding.effect is None else replace(found, unit=evidence.unit, zone=zone_of(evidence))
+
+
+def _core_hours(needed: Sequence[str], evidence: Evidence) -> float | None:
+    """Return the CPU time of the replicates of the needed arms, each once."""
+    arms = [arm for name in needed if (arm := evidence.arm(name)) is not None]
+    keys = {(arm.config_id, seed) for arm in arms for seed in arm.seeds}
+    spent = [r.cpu_seconds for key in keys if (r := evidence.state.replicates.get(key)) is not None]
+    known = [seconds for seconds in spent if seconds is not None]
+    if len(arms) < len(needed) or not keys or len(known) < len(keys):
+        return None
+    return sum(known) / 3600
 
 
 def _verdict(
@@ -161,6 +173,7 @@ def _verdict(
         declared=declared,
         claim_hash=claim.hash,
         journal_sha256=sha256,
+        core_hours=None,
         comparisons=finding.comparisons,
         note=finding.note,
     )

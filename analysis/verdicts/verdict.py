@@ -128,6 +128,9 @@ class Verdict:
     claim_hash: str
     journal_sha256: str | None
     """Of the journal's text; None if it was not read from files."""
+    core_hours: float | None
+    """CPU time of the replicates that it is judged by; claims share replicates, so these do not add up. None where
+    one of them has not ended, or the journal lacks its CPU time."""
     comparisons: tuple[Compared, ...]
     note: str
 

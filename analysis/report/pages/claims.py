@@ -8,9 +8,12 @@ from dataclasses import dataclass
 
 from analysis.claims.published import DOCUMENTS, Document, PublishedClaim, published_id
 from analysis.report.overview import overview_figure
+from analysis.report.pages.decisions import Decision
 from analysis.report.pages.environment import render
 from analysis.report.pages.inline import inline_svg
 from analysis.report.sentences import OUTCOMES
+from analysis.reported.finding import Linted
+from analysis.reported.record import library
 from analysis.verdicts.verdict import Verdict
 
 
@@ -29,12 +32,15 @@ class Chapter:
 
     document: Document
     claims: tuple[ClaimTests, ...]
+    reported: Linted
+    """What the document's own numbers were found to be."""
 
 
 def claims_page(
     verdicts: Sequence[Verdict],
     links: Mapping[str, str] | None = None,
     journals: Mapping[str, str] | None = None,
+    decisions: Sequence[Decision] = (),
 ) -> str:
     """Return the page as HTML, which needs no other file.
 
@@ -42,12 +48,18 @@ def claims_page(
         verdicts: Of every study. Those on versions of no published claim are listed last.
         links: `study@scale` to the address of that study's page, where there is one.
         journals: `study@scale` to the name of the compact journal that it was judged from, if it was.
+        decisions: Rules over the verdicts.
     """
     by_claim: dict[str | None, list[Verdict]] = {}
     for verdict in verdicts:
         by_claim.setdefault(published_id(verdict.id), []).append(verdict)
+    reported = {one.family: one for one in library()}
     chapters = [
-        Chapter(document, tuple(_tests(claim, by_claim.get(claim.id, [])) for claim in document.claims))
+        Chapter(
+            document,
+            tuple(_tests(claim, by_claim.get(claim.id, [])) for claim in document.claims),
+            reported[document.family],
+        )
         for document in DOCUMENTS
     ]
     return render(
@@ -61,6 +73,7 @@ def claims_page(
         links=links or {},
         journals=journals or {},
         to_run=_to_run(verdicts),
+        decisions=decisions,
     )
 
 

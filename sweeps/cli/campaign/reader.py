@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from analysis.records.statuses import FAILURES
 from analysis.verdicts.verdict import Verdict
 from sweeps.campaigns.campaign import Campaign, StudyRun, claims_of
+from sweeps.campaigns.rules import holds, outcome_of
 from sweeps.campaigns.schema import ALL_GATES, GateOutcome, Rule
 from sweeps.campaigns.state import CampaignState, GateState, PhaseState, Progress, RuleState, StudyState
 from sweeps.cli.evidence.judged import verdicts_of
@@ -69,16 +70,11 @@ class Reader:
         return self._verdicts[run]
 
     def _rule(self, phase: str, rule: Rule) -> RuleState:
-        """Return whether a rule holds: it does not if one claim came out otherwise, whatever the others did."""
+        """Return whether a rule holds."""
         asked = [
             (outcome, wanted) for named, wanted in rule.when.items() for outcome in self._outcomes(phase, named)
         ]
-        holds: bool | None = True
-        if any(outcome not in (wanted, "not judged") for outcome, wanted in asked):
-            holds = False
-        elif any(outcome == "not judged" for outcome, _ in asked):
-            holds = None
-        return RuleState(when=dict(rule.when), then=rule.then, holds=holds)
+        return RuleState(when=dict(rule.when), then=rule.then, holds=holds(asked))
 
     def _outcomes(self, phase: str, named: str) -> list[GateOutcome]:
         """Return the outcomes of a claim in all phases that it is a gate of, or of all gates; of a claim that is no
@@ -113,9 +109,8 @@ def _progress(studies: list[StudyState]) -> Progress:
 def _outcome(verdict: Verdict) -> tuple[GateOutcome, str]:
     """Return the outcome of a gate, and why it is none."""
     because = ", ".join(reason for reason in verdict.because if reason not in ("scale", verdict.verdict))
-    if verdict.verdict == "supported":
-        return "passed", because
-    if verdict.verdict == "refuted":
-        return "failed", because
+    outcome = outcome_of(verdict)
+    if outcome != "not judged":
+        return outcome, because
     why = [f"{verdict.verdict}: {because}" if because else str(verdict.verdict), verdict.note]
     return "not judged", "; ".join(filter(None, why))

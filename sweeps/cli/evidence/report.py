@@ -11,10 +11,14 @@ from analysis.records.compact import compact_journal
 from analysis.records.journal import JournalState
 from analysis.report.overview import overview
 from analysis.report.pages.claims import answer, claims_page
+from analysis.report.pages.decisions import Decision
 from analysis.report.pages.study import StudySource, study_page
 from analysis.report.sentences import summary
 from analysis.verdicts.judge import SMOKE, not_run
 from analysis.verdicts.verdict import Verdict
+from sweeps.campaigns.campaign import read_campaign
+from sweeps.campaigns.catalogue import campaign_library
+from sweeps.campaigns.rules import decision_of
 from sweeps.cli.evidence.judged import Judged, claims_of, judged_folder, judged_journal
 from sweeps.cli.stored_sweep import find_results, no_results
 from sweeps.console import Output
@@ -103,10 +107,10 @@ def _report_claims(output: Output, to: Path | None, journals: Path | None, figur
     path = to or results_root() / CLAIMS
     if journals is None:
         verdicts, links = _of_results(path.parent)
-        page = claims_page(verdicts, links)
+        page = claims_page(verdicts, links, decisions=_decisions(verdicts))
     else:
         verdicts, names = _of_journals(journals)
-        page = claims_page(verdicts, journals=names)
+        page = claims_page(verdicts, journals=names, decisions=_decisions(verdicts))
     if figure is not None:
         overview(verdicts, figure)
     _write(output, path, page, None, None, verdicts)
@@ -138,6 +142,12 @@ def _of_results(page_folder: Path) -> tuple[list[Verdict], dict[str, str]]:
                 relative = os.path.relpath(folder.path / PAGE, page_folder.resolve())
                 links[f"{judged.sweep.study}@{scale}"] = Path(relative).as_posix()
     return verdicts + _missing({verdict.study for verdict in verdicts}), links
+
+
+def _decisions(verdicts: Sequence[Verdict]) -> list[Decision]:
+    """Return the rules of every campaign of the library over the verdicts."""
+    campaigns = [read_campaign(path, name) for name, path in campaign_library().items()]
+    return [found for campaign in campaigns if (found := decision_of(campaign, verdicts)) is not None]
 
 
 def _missing(known: set[str]) -> list[Verdict]:

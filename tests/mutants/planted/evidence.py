@@ -184,6 +184,23 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/plan/test_selection.py::test_what_it_starts_with_runs_before_it",
     ),
     Mutant(
+        name="release_despite_a_failed_gate",
+        meaning="a rule holds although a claim that it asks for came out otherwise",
+        file="sweeps/campaigns/rules.py",
+        old='if any(outcome not in (wanted, "not judged") for outcome, wanted in pairs):',
+        new='if all(outcome not in (wanted, "not judged") for outcome, wanted in pairs):',
+        caught_by="tests/unit/sweeps/campaigns/test_rules.py"
+        "::test_a_rule_holds_only_if_all_that_it_asks_for_came_out_so",
+    ),
+    Mutant(
+        name="improvement_of_the_other_arm",
+        meaning="the probability of improvement is that of the baseline",
+        file="analysis/statistics/aggregates.py",
+        old="shares = [_share_above(x, y) for x, y in zip(runs, others, strict=True)]",
+        new="shares = [_share_above(y, x) for x, y in zip(runs, others, strict=True)]",
+        caught_by="tests/unit/analysis/statistics/test_aggregates.py::test_points_are_those_of_rliable",
+    ),
+    Mutant(
         name="rounding_counted_as_error",
         meaning="a rate that was counted and rounded is said to be no count",
         file="analysis/reported/rules/counts.py",

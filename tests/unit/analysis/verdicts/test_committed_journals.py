@@ -43,6 +43,8 @@ class Journal:
                 points[:] = [point for point in points if point[0] < line["step"]] + [
                     (line["step"], line["metrics"])
                 ]
+        ended = [line for line in lines if "cpu_seconds" in line]
+        self.cpu_seconds = {(line["config_id"], line["seed"]): line["cpu_seconds"] for line in ended}
 
     def of(self, arm: str, metric: str, statistic: str = "last") -> np.ndarray:
         """Return a value a seed: of `a - b` the difference."""

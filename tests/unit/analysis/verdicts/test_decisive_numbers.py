@@ -188,6 +188,13 @@ def exact(journal: Journal, claim: Claim, verdict: Verdict) -> None:
         assert (one.effect, one.ci_low, one.ci_high) == pytest.approx((away, away, away), **CLOSE), claim.id
 
 
+def core_hours(journal: Journal, claim: Claim) -> float:
+    """Return the CPU time of every replicate of the arms that a claim names, each once."""
+    names = {*claim.arms, *claim.against, *claim.controls, *filter(None, [claim.arm])}
+    keys = {(journal.ids[name], seed) for name in names for seed in journal.seeds[name]}
+    return sum(journal.cpu_seconds[key] for key in keys) / 3600
+
+
 KINDS: dict[str, Callable[[Journal, Claim, Verdict], None]] = {
     "superiority": comparative,
     "pairwise": comparative,
@@ -204,4 +211,5 @@ def test_every_decisive_number_is_that_of_statsmodels(path: Path) -> None:
     verdicts = [(claim, verdict) for claim, verdict in judged(path) if verdict.verdict != "not run"]
     for claim, verdict in verdicts:
         (exact if claim.metric in journal.exact else KINDS[claim.kind])(journal, claim, verdict)
+        assert verdict.core_hours == pytest.approx(core_hours(journal, claim)), claim.id
     assert verdicts or path.stem in {"quickstart", "nanogpt_cpu"}  # which claim nothing
