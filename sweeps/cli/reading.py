@@ -167,11 +167,14 @@ def report(
     figure: Annotated[
         Path | None, typer.Option("--figure", metavar="FILE", help="Also draw all verdicts: .svg, .png or .pdf.")
     ] = None,
+    paper: Annotated[
+        Path | None, typer.Option("--paper", metavar="FOLDER", help="Also tables for LaTeX, and figures as PDF.")
+    ] = None,
 ) -> None:
     """Write a page of a study; without one, of all claims."""
     from sweeps.cli.evidence import report
 
-    report.report(output, study, scale, sets or [], to=to, journals=journals, figure=figure)
+    report.report(output, study, scale, sets or [], to=to, journals=journals, figure=figure, paper=paper)
 
 
 @verb

@@ -12,6 +12,7 @@ from analysis.records.journal import JournalState
 from analysis.report.overview import overview
 from analysis.report.pages.claims import answer, claims_page
 from analysis.report.pages.decisions import Decision
+from analysis.report.pages.paper import write_paper
 from analysis.report.pages.study import StudySource, study_page
 from analysis.report.sentences import summary
 from analysis.verdicts.judge import SMOKE, not_run
@@ -47,6 +48,7 @@ def report(
     to: Path | None,
     journals: Path | None,
     figure: Path | None,
+    paper: Path | None,
 ) -> None:
     """Write the page of a study, of a compact journal, or of all claims, and say where it is."""
     chosen = check_scale(scale)
@@ -57,6 +59,8 @@ def report(
     if name is None:
         if sets:
             raise UserError("--set overrides a field of one study: name the study")
+        if paper is not None:
+            raise UserError("--paper writes tables and figures of one study: name the study")
         _report_claims(output, to, journals, figure)
         return
     for option, value in (("--journals", journals), ("--figure", figure)):
@@ -72,7 +76,18 @@ def report(
             raise no_results(folder, name, chosen, sets)
         judged, text, path = found, compact_journal(folder.path), folder.path / PAGE
     page = study_page(source_of(judged, text))
-    _write(output, to or path, page, judged.sweep.study, judged.sweep.scale, judged.verdicts)
+    files = [] if paper is None else _write_paper(output, judged, paper)
+    _write(output, to or path, page, judged.sweep.study, judged.sweep.scale, judged.verdicts, files)
+
+
+def _write_paper(output: Output, judged: Judged, folder: Path) -> list[Path]:
+    try:
+        written = write_paper(judged.state, judged.verdicts, folder)
+    except OSError as error:
+        raise UserError(f"--paper {folder}: cannot be written: {error}") from error
+    for reason in written.missing:
+        output.say(reason)
+    return written.files
 
 
 def source_of(judged: Judged, journal: str) -> StudySource:
@@ -157,7 +172,13 @@ def _missing(known: set[str]) -> list[Verdict]:
 
 
 def _write(
-    output: Output, path: Path, page: str, study: str | None, scale: str | None, verdicts: Sequence[Verdict]
+    output: Output,
+    path: Path,
+    page: str,
+    study: str | None,
+    scale: str | None,
+    verdicts: Sequence[Verdict],
+    files: Sequence[Path] = (),
 ) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -171,7 +192,10 @@ def _write(
             "scale": scale,
             "claims": len(verdicts),
             "bytes": len(page.encode()),
+            "paper": [str(file.resolve()) for file in files],
         }
         output.emit(written)
     output.say(answer(verdicts) if study is None else summary(verdicts))
+    if files:
+        output.say(f"wrote {len(files)} tables, figures and their data into {files[0].parent.resolve()}")
     output.say(f"wrote {path.resolve()} ({len(page.encode()) / 1000:.0f} kB)")

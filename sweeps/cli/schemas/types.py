@@ -202,6 +202,8 @@ class ReportJson(TypedDict):
     claims: Count
     """Verdicts on the page."""
     bytes: Positive
+    paper: list[str]
+    """Tables, figures and their data for a paper, absolute; none unless `--paper` asks for them."""
 
 
 class KitJson(TypedDict):

@@ -184,6 +184,14 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/plan/test_selection.py::test_what_it_starts_with_runs_before_it",
     ),
     Mutant(
+        name="latex_of_raw_names",
+        meaning="a name with an underscore breaks a paper's table",
+        file="analysis/report/pages/paper.py",
+        old="return \" & \".join(map(latex_text, cells))",
+        new="return \" & \".join(cells)",
+        caught_by="tests/unit/analysis/report/pages/test_paper.py::test_tables_of_every_committed_journal_are_latex",
+    ),
+    Mutant(
         name="release_despite_a_failed_gate",
         meaning="a rule holds although a claim that it asks for came out otherwise",
         file="sweeps/campaigns/rules.py",

@@ -40,6 +40,14 @@ def test_of_a_journal_it_lies_here(call: Call, tmp_path: Path) -> None:
     check_page((tmp_path / "resonant_needle.html").read_text(encoding="utf-8"), 1_000_000)
 
 
+def test_a_paper_has_tables_and_figures(call: Call, tmp_path: Path) -> None:
+    printed = call("report", str(NEEDLE), "--paper", "paper", "--json").json("report")
+    names = [f"{name}{suffix}" for name in ("results", "contrasts", "verdicts") for suffix in (".md", ".tex")]
+    names += [f"{name}{suffix}" for name in ("forest", "arms", "curves") for suffix in (".pdf", ".csv")]
+    assert printed["paper"] == [str(tmp_path / "paper" / name) for name in names]
+    assert (tmp_path / "paper" / "forest.pdf").read_bytes().startswith(b"%PDF-")
+
+
 def test_before_a_run_nothing_is_written(call: Call, tmp_path: Path) -> None:
     done = call("report", "resonant_needle", "--to", "page.html")
     assert (done.code, done.out) == (2, "")
@@ -56,9 +64,12 @@ def test_before_a_run_nothing_is_written(call: Call, tmp_path: Path) -> None:
         (("report", "resonant_needle", "--journals", "."), "leave out the study"),
         (("report", "--set", "budget.steps=5"), "name the study"),
         (("report", "nowhere.jsonl"), "no such journal"),
+        (("report", "--paper", "paper"), "--paper writes tables and figures of one study: name the study"),
+        (("report", str(NEEDLE), "--paper", "taken/paper"), "--paper taken/paper: cannot be written"),
     ],
 )
-def test_mistakes_are_one_line(call: Call, arguments: tuple[str, ...], message: str) -> None:
+def test_mistakes_are_one_line(call: Call, tmp_path: Path, arguments: tuple[str, ...], message: str) -> None:
+    (tmp_path / "taken").write_text("", encoding="utf-8")
     done = call(*arguments)
     assert (done.code, done.out) == (2, "")
     assert message in done.err and done.err.count("\n") == 1
