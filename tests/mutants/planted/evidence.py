@@ -187,8 +187,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="latex_of_raw_names",
         meaning="a name with an underscore breaks a paper's table",
         file="analysis/report/pages/paper.py",
-        old="return \" & \".join(map(latex_text, cells))",
-        new="return \" & \".join(cells)",
+        old='return " & ".join(map(latex_text, cells))',
+        new='return " & ".join(cells)',
         caught_by="tests/unit/analysis/report/pages/test_paper.py::test_tables_of_every_committed_journal_are_latex",
     ),
     Mutant(

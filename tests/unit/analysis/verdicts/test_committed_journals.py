@@ -137,6 +137,8 @@ def trend(journal: Journal, claim: Claim) -> str:
         for seed in journal.seeds[arm]:
             points = [(s, m[claim.metric]) for s, m in journal.curves[journal.ids[arm], seed] if claim.metric in m]
             slopes.append(stats.linregress([p[0] for p in points], [p[1] for p in points]).slope)
+        if np.ptp(slopes) == 0:
+            return 1.0, 1.0  # nothing varies, so nothing is shown
         p = stats.ttest_1samp(slopes, 0.0, alternative="greater").pvalue
         return p, 1 - p
 
