@@ -117,6 +117,7 @@ def _looks(state: JournalState, info: SearchInfo) -> tuple[LookRow, ...]:
 class Scored:
     """A candidate with a score at a rung."""
 
+    number: int
     by: str
     """What proposed it."""
     point: dict[str, Any]
@@ -215,7 +216,7 @@ class _ArmSearch:
             scores = values[rung] if rung < len(values) else None
             if scores:
                 mean = math.fsum(scores) / len(scores)
-                found.append(Scored(by=one.by, point=one.point, mean=mean, values=tuple(scores)))
+                found.append(Scored(number=one.number, by=one.by, point=one.point, mean=mean, values=tuple(scores)))
         return found
 
     def row(self, confirmed: ResultRow | None, finalists: tuple[ResultRow, ...]) -> SearchRow:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis.records.journal import JournalState
+from analysis.report.search.tables import headline, short, short_names
 from analysis.report.steps import cells, note, reported_steps, shown_steps
 from analysis.results.curves import Curve, Curves, curves_of
 from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
@@ -210,7 +211,7 @@ def show_search(out: Console, state: JournalState) -> None:
 def show(out: Console, found: BestTable, top: int) -> None:
     """Print searches, rungs and candidates as text."""
     for search in found.searches:
-        out.print(_headline(search), markup=False)
+        out.print(headline(search), markup=False)
         out.print(_rung_table(found, search.arm))
         for rung in found.rungs:
             if rung.arm == search.arm and (rung.rank_correlation or 1.0) < LOW_CORRELATION:
@@ -231,12 +232,6 @@ def show(out: Console, found: BestTable, top: int) -> None:
         out.print(f"\n{_looks(found)}", markup=False)
 
 
-def _headline(search: SearchRow) -> str:
-    spent = f"{search.spent_replicates:.3g} of {search.budget_replicates:g} replicates spent"
-    state = f"over, {search.stopped_because}" if search.stopped_because else "not over"
-    return f"search of {search.arm}, {search.method}: {search.n_candidates} candidates, {spent}; {state}"
-
-
 def _rung_table(found: BestTable, arm: str) -> object:
     table = text_table(
         "rung", "steps", "seeds", "scored", "failed", "rank correlation with the next", right=range(5)
@@ -250,14 +245,14 @@ def _rung_table(found: BestTable, arm: str) -> object:
 
 
 def _candidate_table(rows: list[BestRow], search: SearchRow) -> object:
-    names = [field.rpartition(".")[2] for field in search.fields]
+    names = short_names(search.fields)
     others = list(next((row.objectives for row in rows if row.objectives), {}))[1:]
     headers = ("", "candidate", "rung", "seeds", "mean", *others, *names, "proposed by", "")
     table = text_table(*headers, right=[0, *range(2, 5 + len(others))])
     for row in rows:
         mean = "–" if row.mean_search is None else f"{row.mean_search:.4f}"
-        values = [_short(row.objectives.get(name)) for name in others]
-        values += [_short(row.point.get(field)) for field in search.fields]
+        values = [short(row.objectives.get(name)) for name in others]
+        values += [short(row.point.get(field)) for field in search.fields]
         rung = "–" if row.rung is None else str(row.rung)
         table.add_row(
             str(row.rank),
@@ -270,12 +265,6 @@ def _candidate_table(rows: list[BestRow], search: SearchRow) -> object:
             row.status + (", on the front" if row.is_on_front else ""),
         )
     return table
-
-
-def _short(value: object) -> str:
-    if value is None:
-        return "–"
-    return f"{value:.4g}" if type(value) is float else str(value)
 
 
 def _confirmed(search: SearchRow, found: BestTable) -> str:

@@ -33,6 +33,7 @@ from rich.console import Console
 from analysis.records.description import SweepInfo
 from analysis.records.replicates import Key
 from sweeps.cli.search.progress import LookProgress, SearchProgress, looks_of, searches_of
+from analysis.results.candidates import standings
 from sweeps.cli.stored_sweep import no_results
 from sweeps.console import format_duration, text_table
 from sweeps.store.leases import filesystem_time, leases_in
@@ -53,6 +54,13 @@ class Row:
     step: int | None
     seconds: float | None
     message: str
+    standing: str | None = None
+    """Where a candidate is that its search has stopped, as `waiting at rung 1`: it may climb on."""
+
+    @property
+    def word(self) -> str:
+        """What is said of it: of a candidate where it stands, of others the status."""
+        return self.standing or self.status
 
 
 @dataclass(frozen=True)
@@ -158,7 +166,7 @@ class Status:
         for row in self.rows:
             step = "–" if row.step is None else str(row.step)
             seconds = "–" if row.seconds is None else f"{row.seconds:.1f}"
-            table.add_row(row.arm, str(row.seed), row.status, step, seconds, row.message)
+            table.add_row(row.arm, str(row.seed), row.word, step, seconds, row.message)
         out.print(table)
         if self.running:
             out.print()
@@ -192,7 +200,8 @@ class Status:
         if self.looks:
             state = "over" if self.looks.is_over else f"next after {self.looks.seeds} seeds"
             yield f"looks at fresh seeds: {self.looks.taken} of {self.looks.of}, {state}"
-        counts = ", ".join(f"{count} {word}" for word, count in self.counts.items())
+        words = Counter(row.word.partition(" ")[0] for row in self.rows)
+        counts = ", ".join(f"{count} {word}" for word, count in sorted(words.items()))
         at_work = "" if self.drivers else "; no driver is at work"
         yield f"{counts}; {self.num_missing} to run{at_work}"
 
@@ -253,6 +262,7 @@ class _ReplicateStates:
         self.view, self.leases, self.living, self.now = view, leases, living, now
         sweep = view.state.sweep
         self.arms = {arm.config_id: arm for arm in reversed(sweep.units)} if sweep else {}
+        self.standings = standings(view.state)
 
     def word(self, key: Key) -> str:
         """Return the status of a replicate; see Row."""
@@ -279,6 +289,7 @@ class _ReplicateStates:
             step=replicate.reports[-1].step if replicate and replicate.reports else None,
             seconds=replicate.seconds if replicate else None,
             message=replicate.message if replicate else "",
+            standing=self.standings.get(key[0]) if self.word(key) == "pruned" else None,
         )
 
     def running(self, key: Key) -> Running:

@@ -97,15 +97,28 @@ class Progress:
             self._note_best(value, arm)
         if self._live is None or event["outcome"] != "finished":
             shown = f"{self.metric.name} {value:.4f}" if value is not None else event["message"]
+            said = self._at_rung(event) or f"{event['outcome']}, {shown}"
             done = self._done()
             self.console.print(
-                f"[{done}] {arm} seed {assignment.seed}: {event['outcome']}, {shown}{self._eta()}",
+                f"[{done}] {arm} seed {assignment.seed}: {said}{self._eta()}",
                 markup=False,
                 highlight=False,
                 soft_wrap=True,
             )
             self._printed_at = time.monotonic()
         self._show()
+
+    def _at_rung(self, event: dict[str, Any]) -> str:
+        """Return where a candidate waits that a search has stopped: it may climb on; empty for other ends."""
+        if event["outcome"] != "pruned" or self._plan.search is None:
+            return ""
+        info = self._plan.search.info
+        rung = next((index for index, rung in enumerate(info.rungs) if rung.steps == event["step"]), None)
+        if rung is None:
+            return ""
+        score = event["metrics"].get(info.subset_metric)
+        shown = "" if score is None else f", {info.subset_metric} {score:.4f}"
+        return f"waits at rung {rung}{shown}"
 
     def _name(self, config_id: str) -> str:
         return self._plan.unit(config_id).arm.name
@@ -167,7 +180,9 @@ class Progress:
 
     def _table(self) -> Table:
         table = Table.grid(padding=(0, 2))
-        ended = ", ".join(f"{count} {status}" for status, count in sorted(self.ended.items())) or "none ended yet"
+        words = {"pruned": "stopped at a rung"} if self.is_search else {}
+        counts = (f"{count} {words.get(status, status)}" for status, count in sorted(self.ended.items()))
+        ended = ", ".join(counts) or "none ended yet"
         elapsed = format_duration(time.monotonic() - self.started_at)
         table.add_row("done", f"{self._done()} ({ended})")
         table.add_row("time", f"{elapsed}{self._eta()}")

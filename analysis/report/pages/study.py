@@ -15,6 +15,8 @@ from analysis.report.figures import arms_figure, forest_figure
 from analysis.report.pages.environment import p_value, render
 from analysis.report.pages.inline import download, gzipped, inline_svg
 from analysis.report.pages.methods import facts_of_method, facts_of_provenance
+from analysis.report.pages.parts import Cells, Figure
+from analysis.report.pages.search import search_sections
 from analysis.report.probes import NOTE as PROBES_NOTE
 from analysis.report.probes import probes_for_display
 from analysis.report.sentences import summary
@@ -53,14 +55,6 @@ class StudySource:
     """The study as a command line names it."""
 
 
-@dataclass(frozen=True)
-class Figure:
-    """A drawing with what it shows."""
-
-    svg: str
-    caption: str
-
-
 def study_page(source: StudySource) -> str:
     """Return the page as HTML, which needs no other file; equal journals give equal bytes."""
     state, sweep, verdicts = source.state, source.sweep, source.verdicts
@@ -78,6 +72,7 @@ def study_page(source: StudySource) -> str:
         arms=_arms_table(table),
         contrasts=_contrasts(table),
         notes=notes_for_display(table),
+        searches=search_sections(state),
         controls=_controls(table, sweep),
         probes=_probes(state),
         curves=_curves(state),
@@ -118,16 +113,6 @@ _FOREST_CAPTION = (
     "difference of each seed. Hollow: seeds are missing."
 )
 _ARMS_CAPTION = "Diamond and bar: mean with its interval. Dots: seeds. Dashed: simple models that learn no weights."
-
-
-@dataclass(frozen=True)
-class Cells:
-    """A table as it is shown."""
-
-    headers: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    right: Sequence[bool]
-    title: str = ""
 
 
 def _arms_table(table: ResultTable) -> Cells:

@@ -58,6 +58,8 @@ class ReplicateRow(TypedDict):
     seconds: Amount | None
     """Of the attempt that ended."""
     message: str
+    standing: str | None
+    """Where a candidate is that its search has stopped, as `waiting at rung 1`; null for all others."""
 
 
 class RunningReplicate(TypedDict):

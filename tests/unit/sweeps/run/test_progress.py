@@ -111,3 +111,19 @@ def test_it_says_that_it_waits_for_another_driver(plan: Plan) -> None:
     shown, text = progress(plan)
     shown.waiting(3)
     assert "waiting for 3 replicates of another driver" in text.getvalue()
+
+
+def test_a_candidate_that_its_search_has_stopped_waits_at_a_rung(tmp_path: Path) -> None:
+    plan = build_plan(load_study("quickstart_search", "smoke", []), MACHINE, None)
+    assert plan.search is not None
+    shown, text = progress(plan)
+    subset, steps = plan.search.info.subset_metric, plan.search.info.rungs[1].steps
+    planned = plan.search.bear("kuramoto", 0, plan.search.spaces["kuramoto"].own or {})
+    given = small_assignment(tmp_path, config_id=planned.config_id, seed=0)
+    shown.started(given, 0)
+    shown.reported(
+        given, {"outcome": "pruned", "step": steps, "metrics": {subset: 2.5}, "message": "stopped early"}
+    )
+    said = text.getvalue()
+    assert f"waits at rung 1, {subset} 2.5000" in said and "pruned" not in said
+    assert shown._table().columns[1]._cells[0] == "1/about 4 (1 stopped at a rung)"

@@ -111,6 +111,30 @@ def test_a_study_that_searches_has_one_too() -> None:
     assert "--only" not in text and "settings of some arms were searched for" in text
 
 
+def test_candidates_have_what_selected_them_and_fresh_seeds_in_columns_of_their_own() -> None:
+    text = page_of(merge(search_events()))
+    section = text[text.index('id="search"') : text.index('id="controls"')]
+    headers = re.findall(r"<th[^>]*>([^<]*)</th>", section)
+    rows = {row[0]: row for row in _rows(section) if row[0].startswith("kuramoto#")}
+    columns = headers[headers.index("candidate") :]
+    winner = dict(zip(columns, rows["kuramoto#1"], strict=True))
+    assert winner["coupling"] == "1" and winner["proposed by"] == "sobol"
+    assert [winner[f"rung {rung}"] for rung in range(3)] == ["1.900", "1.500", "1.600"]
+    assert winner["fresh seeds (3)"].startswith("2.100 [") and winner["stands"] == "confirmed"
+    others = [dict(zip(columns, rows[f"kuramoto#{number}"], strict=True)) for number in (0, 2)]
+    assert [(row["stands"], row["fresh seeds (3)"]) for row in others] == [
+        ("dropped at rung 0", "–"),
+        ("failed", "–"),
+    ]
+
+
+def _rows(text: str) -> list[list[str]]:
+    return [
+        [re.sub(r"<[^>]+>", "", cell) for cell in re.findall(r"<td[^>]*>(.*?)</td>", row)]
+        for row in re.findall(r"<tr><td.*?</tr>", text)
+    ]
+
+
 @pytest.mark.parametrize("name", ["nanogpt_cpu", "resonant_language", "pi_spiral_diagnostics"])
 def test_committed_journals(name: str) -> None:
     path = Path("docs/results") / f"{name}.jsonl"

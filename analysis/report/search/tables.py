@@ -1,0 +1,114 @@
+"""A search as cells: its rungs, and its candidates with their scores at each.
+
+Scores that chose the winner and those on fresh seeds have columns of their own.
+"""
+
+from __future__ import annotations
+
+from analysis.report.tables import decimals_of, format_number
+from analysis.results.candidates import ArmCandidates, CandidateRow
+from analysis.results.searches import LOW_CORRELATION, SearchRow
+
+NONE = "–"
+RUNG_HEADERS = ("rung", "steps", "seeds", "scored", "failed", "climbed on", "rank correlation with the next")
+RUNG_RIGHT = (True,) * len(RUNG_HEADERS)
+
+
+def headline(search: SearchRow) -> str:
+    """Return how far a search is and what it has spent."""
+    spent = f"{search.spent_replicates:.3g} of {search.budget_replicates:g} replicates spent"
+    state = f"over, {search.stopped_because}" if search.stopped_because else "not over"
+    return f"search of {search.arm}, {search.method}: {search.n_candidates} candidates, {spent}; {state}"
+
+
+def rung_cells(found: ArmCandidates) -> list[list[str]]:
+    """Return the cells of every rung, under `RUNG_HEADERS`."""
+    cells = []
+    for index, rung in enumerate(found.info.rungs):
+        scored = [row for row in found.rows if row.scores[index] is not None]
+        failed = [
+            row for row in found.rows if row.has_failed and (-1 if row.rung is None else row.rung) == index - 1
+        ]
+        climbed = [row for row in scored if _climbed_past(row, index)]
+        correlation = NONE
+        if index < len(found.rank_correlations) and found.rank_correlations[index][0] is not None:
+            value, pairs = found.rank_correlations[index]
+            correlation = f"{format_number(value or 0.0, 2)} ({pairs})"
+        counts = (index, rung.steps, rung.seeds, len(scored), len(failed), len(climbed))
+        cells.append([*map(str, counts), correlation])
+    return cells
+
+
+def _climbed_past(row: CandidateRow, rung: int) -> bool:
+    return any(score is not None for score in row.scores[rung + 1 :]) or (
+        row.standing.startswith("climbing") and row.rung == rung
+    )
+
+
+def candidate_headers(found: ArmCandidates) -> tuple[list[str], list[bool]]:
+    """Return the headers of `candidate_cells`, and which columns are right-aligned."""
+    fields = short_names(found.search.fields)
+    rungs = [f"rung {index}" for index in range(len(found.info.rungs))]
+    fresh = f"fresh seeds ({len(found.info.confirm_seeds)})"
+    headers = ["candidate", "stands", fresh, *fields, "seeds", *rungs, "proposed by"]
+    right = [False, False, *[True] * (len(fields) + 2 + len(rungs)), False]
+    return headers, right
+
+
+def candidate_cells(found: ArmCandidates) -> list[list[str]]:
+    """Return the cells of every candidate, the best first."""
+    scores = [score.mean for row in found.rows for score in row.scores if score is not None]
+    decimals = decimals_of(min(scores, key=abs)) if scores else 4
+    return [
+        [
+            f"{found.search.arm}#{row.number}",
+            row.standing,
+            confirmed(row, decimals),
+            *(short(row.point.get(field)) for field in found.search.fields),
+            str(row.n_search),
+            *(NONE if score is None else format_number(score.mean, decimals) for score in row.scores),
+            row.by,
+        ]
+        for row in found.rows
+    ]
+
+
+def confirmed(row: CandidateRow, decimals: int) -> str:
+    """Return the mean on fresh seeds with its interval; a dash if there is none."""
+    if row.confirmed is None or row.confirmed.mean is None:
+        return NONE
+    text = format_number(row.confirmed.mean, decimals)
+    if row.confirmed.ci_low is None or row.confirmed.ci_high is None:
+        return text
+    low, high = (format_number(bound, decimals) for bound in (row.confirmed.ci_low, row.confirmed.ci_high))
+    return f"{text} [{low}, {high}]"
+
+
+def notes(found: ArmCandidates) -> list[str]:
+    """Return how to read both tables, and what to be careful with."""
+    info = found.info
+    notes = [
+        f"rungs: mean of {info.subset_metric} after fewer steps, of {info.metric} at step {info.last_step}, "
+        f"over the first of the seeds {', '.join(map(str, info.seeds))}; they chose the winner, so its own are too "
+        "good",
+        f"fresh seeds {', '.join(map(str, info.confirm_seeds))}: the only numbers that results and claims use",
+    ]
+    notes += [
+        f"rung {index} says little about the next one: with scheduler.first=1 all candidates train whole"
+        for index, (correlation, _) in enumerate(found.rank_correlations)
+        if correlation is not None and correlation < LOW_CORRELATION
+    ]
+    return notes
+
+
+def short_names(fields: tuple[str, ...]) -> list[str]:
+    """Return the last part of every field's name, or the whole where two would be equal."""
+    last = [field.rpartition(".")[2] for field in fields]
+    return [name if last.count(name) == 1 else field for name, field in zip(last, fields, strict=True)]
+
+
+def short(value: object) -> str:
+    """Return the value of a field with 4 significant digits; a dash where the field has no effect."""
+    if value is None:
+        return NONE
+    return f"{value:.4g}" if type(value) is float else str(value)
