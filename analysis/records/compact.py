@@ -52,6 +52,12 @@ def compact_journal(source: Path, *, maximum_bytes: int = MAXIMUM_BYTES) -> str:
     raise JournalError(f"{folder}: more than {maximum_bytes} bytes even with one report a replicate")
 
 
+def _compared_steps(state: JournalState) -> set[int]:
+    """Return the steps at which a search compares candidates."""
+    search = state.sweep.search if state.sweep else None
+    return {rung.steps for rung in search.rungs} if search else set()
+
+
 def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) -> str:
     # Only reports that still count: a continued replicate has replaced some of its earlier ones.
     reports = [
@@ -59,6 +65,7 @@ def _render(events: Sequence[dict[str, Any]], state: JournalState, kept: int) ->
         for key, replicate in state.replicates.items()
     ]
     chosen = {points[i] for points in reports for i in _spread(len(points), kept)}
+    chosen |= {point for points in reports for point in points if point[1] in _compared_steps(state)}
     last = {points[-1] for points in reports if points}
     lines = []
     for event in events:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from analysis.records.journal import JournalState
 from analysis.report.plotting import (
@@ -29,6 +29,9 @@ from analysis.report.tables import (
     short_conclusion,
 )
 from analysis.results.ablations import AblationTable, EffectRow, ablation_of
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEADERS = ("added", "effect", "p (Holm)", "reading")
 RIGHT_ALIGNED = (False, True, True, False)
@@ -137,6 +140,16 @@ def effects_forest(table: AblationTable, path: Path) -> list[Path]:
     Raises:
         ValueError: If there is no effect to show.
     """
+    written = save(effects_figure(table), path)
+    return [written, write_csv(path, _COLUMNS, _records(table))]
+
+
+def effects_figure(table: AblationTable, title_text: str | None = None) -> Figure:
+    """Return the figure of `effects_forest`.
+
+    Raises:
+        ValueError: If there is no effect to show.
+    """
     shown = rows(table)
     if all(row.effect is None for row in shown):
         raise ValueError(f"study '{table.study}' has no effect to draw yet")
@@ -155,13 +168,12 @@ def effects_forest(table: AblationTable, path: Path) -> list[Path]:
             side_text(axes, height, text, colour_of(row.reading))
         if table.interactions:
             axes.axhline(len(table.effects) - 0.5, color=INK, linewidth=0.6)
-        subtitle = f"{title(table)}; {100 * table.confidence:g} % Student-t interval"
-        headline(figure, table.title, subtitle)
+        subtitle = f"{table.metric}; {table.design}; {100 * table.confidence:g} % Student-t interval"
+        headline(figure, title_text or table.title, subtitle)
         unit = "%" if table.effect_kind == "relative" else _UNITS.get(table.effect_kind, table.unit)
         axes.set_xlabel(f"change of {table.metric} ({unit})")
         name_sides(axes, table.direction)
-        written = save(figure, path)
-    return [written, write_csv(path, _COLUMNS, _records(table))]
+    return figure
 
 
 _COLUMNS = ("added", "effect", "ci_low", "ci_high", "p", "p_adjusted", "reading")

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from analysis.records.journal import JournalState
 from analysis.report.plotting import (
     BLUE,
-    COLUMNS,
     FAINT,
     GREY,
     INK,
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 _SHOWN_FROM = 0.2
 """Fraction of training after which the vertical axis fits the curves; the initial fall would flatten them."""
+FEWEST_FOR_BAND = 3
+"""The interval of two seeds is 13 standard errors wide on either side: its band would fill the panel."""
 
 
 def learning_curves(
@@ -69,18 +70,25 @@ def curves_figure(found: Curves, title: str | None = None) -> Figure:
         split, is_subset, _ = info.name.partition("_subset/")
         if is_subset:
             notes.insert(0, f"{split}_subset: a part of {split}")
+        if any(_num_complete(curve) < FEWEST_FOR_BAND for curve in curves):
+            notes.append(f"no band of fewer than {FEWEST_FOR_BAND} seeds")
         if any(curve.unfinished for curve in curves):
             notes.append("×: seed failed or not ended, outside the mean")
-        subtitle = f"mean and {100 * found.confidence:g} % Student-t band at each step; thin lines: seeds"
+        subtitle = (
+            f"{info.name}: mean and {100 * found.confidence:g} % Student-t band at each step; thin lines: seeds"
+        )
         if reference is not None:
             subtitle += f"; dashed: {reference.arm}"
         if any(curve.nulls for curve in curves):
             notes.append("dotted: without structure")
         headline(figure, title or found.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
-        between, size = ("\n", 7.5) if len(curves) <= COLUMNS else (" ", 9.5)
-        figure.supylabel(f"{info.name}{between}({info.unit})", fontsize=size, x=0.008)
+        figure.supylabel(info.unit, fontsize=9.5, x=0.008)
     return figure
+
+
+def _num_complete(curve: Curve) -> int:
+    return len(curve.seeds.keys() - curve.unfinished)
 
 
 def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
@@ -97,9 +105,11 @@ def _draw(axes: Axes, curve: Curve, reference: Curve | None) -> None:
             axes.plot(*_xy(dict([max(points.items())])), "x", color=VERMILLION, markersize=6, mew=1.6, zorder=5)
         else:
             axes.plot(*_xy(points), color=colour, linewidth=0.5, alpha=0.45, zorder=2)
-    bands = {step: interval for step, interval in curve.intervals.items() if interval is not None}
+    has_band = _num_complete(curve) >= FEWEST_FOR_BAND
+    bands = {step: interval for step, interval in curve.intervals.items() if interval is not None and has_band}
     lows, highs = [b.low for b in bands.values()], [b.high for b in bands.values()]
-    axes.fill_between(list(bands), lows, highs, color=colour, alpha=0.18, linewidth=0, zorder=2)
+    if bands:
+        axes.fill_between(list(bands), lows, highs, color=colour, alpha=0.18, linewidth=0, zorder=2)
     axes.plot(*_xy(curve.means), color=colour, linewidth=1.6, zorder=4)
 
 

@@ -6,6 +6,7 @@ information is conveyed by colour alone.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from analysis.report.plotting import (
     GREY,
     INK,
+    LINE_CHARACTERS,
     colour_of,
     draw_estimate,
     headline,
@@ -102,17 +104,19 @@ def arms_figure(table: ResultTable, title: str | None = None) -> Figure:
     references = dict(table.references)
     if table.chance is not None:
         references["chance"] = table.chance
+    decimals, near = decimals_for(table), _near(references, values)
+    outside = _outside(references, near, decimals)
     with style():
-        figure, axes = row_canvas([row.arm for row in rows], side_text_inches=2.3)
-        decimals = decimals_for(table)
+        lines = outside.count("\n") + 1
+        figure, axes = row_canvas([row.arm for row in rows], side_text_inches=2.3, lines_below=lines)
         for height, row in enumerate(rows):
             draw_estimate(axes, height, row.reading, (row.mean, row.ci_low, row.ci_high), list(row.values.values()))
             side_text(axes, height, _mean_text(row, decimals), colour_of(row.reading))
-        outside = _reference_lines(axes, references, values, decimals)
+        _reference_lines(axes, near)
         headline(figure, title or table.title, f"mean over seeds, {_basis(table)}")
         better = {"minimise": " ← better", "maximise": " better →", "none": ""}[table.direction]
         axes.set_xlabel(f"{table.metric} ({table.unit}){better}")
-        figure.text(0.02, 0.1 / figure.get_figheight(), outside, fontsize=8.5, color=GREY)
+        figure.text(0.02, 0.1 / figure.get_figheight(), outside, fontsize=8.5, color=GREY, linespacing=1.25)
     return figure
 
 
@@ -134,27 +138,37 @@ def _arms_records(rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
             yield (*estimate, seed, value)
 
 
-def _reference_lines(axes: Axes, references: dict[str, float], values: Sequence[float], decimals: int) -> str:
-    """Draw the references near the arms; return a line naming the others, empty if there is none."""
+def _reference_lines(axes: Axes, references: dict[str, float]) -> None:
+    """Draw references, each with its name above."""
+    for name, value in references.items():
+        axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            name,
+            (value, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8.5,
+            color=INK,
+        )
+
+
+def _near(references: dict[str, float], values: Sequence[float]) -> dict[str, float]:
+    """Return the references that are so near to the values that an axis can show both."""
     low, high = min(values), max(values)
     margin = 0.35 * ((high - low) or abs(high) or 1.0)
-    outside = []
-    for name, value in sorted(references.items(), key=lambda item: item[1]):
-        if low - margin <= value <= high + margin:
-            axes.axvline(value, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
-            axes.annotate(
-                name,
-                (value, 1),
-                xycoords=("data", "axes fraction"),
-                xytext=(0, 3),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8.5,
-                color=INK,
-            )
-        else:
-            outside.append(f"{name} {format_number(value, decimals)}")
-    return f"outside this range: {', '.join(outside)}" if outside else ""
+    return {name: value for name, value in references.items() if low - margin <= value <= high + margin}
+
+
+def _outside(references: dict[str, float], near: dict[str, float], decimals: int) -> str:
+    """Return lines that name the references that are not near; empty if there are none."""
+    far = [
+        f"{name} {format_number(value, decimals)}"
+        for name, value in sorted(references.items(), key=lambda item: item[1])
+        if name not in near
+    ]
+    return textwrap.fill(f"outside this range: {', '.join(far)}", LINE_CHARACTERS) if far else ""
 
 
 def _mean_text(row: ResultRow, decimals: int) -> str:

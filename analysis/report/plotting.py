@@ -33,7 +33,11 @@ _SIDES = {
     "maximise": ("← worse", "better →"),
     "none": ("← lower", "higher →"),
 }
-_CHARACTER_INCHES = 0.076  # mean advance of DejaVu Sans at 9.5 points
+CHARACTER_INCHES = 0.076
+"""Mean advance of DejaVu Sans at 9.5 points."""
+LINE_CHARACTERS = 104
+"""Characters of a line as long as a figure is wide, at 9 points."""
+_WIDEST_NAMES_INCHES = 2.6
 
 
 @contextmanager
@@ -86,12 +90,23 @@ def grid_of_panels(count: int) -> tuple[Figure, list[Axes]]:
     return figure, panels[:count]
 
 
-def row_canvas(names: Sequence[str], *, side_text_inches: float) -> tuple[Figure, Axes]:
-    """Return a figure with a row for each name, the first on top, and space for text on the right."""
-    from matplotlib.figure import Figure
+def row_canvas(names: Sequence[str], *, side_text_inches: float, lines_below: int = 1) -> tuple[Figure, Axes]:
+    """Return a figure with a row for each name, the first on top, and space for text on the right.
 
-    row_inches, top, bottom = 0.44, 0.80, 0.80
-    left = min(2.6, 0.25 + _CHARACTER_INCHES * max(map(len, names)))
+    Args:
+        names: Of the rows; a long one stands on two lines.
+        side_text_inches: Space on the right.
+        lines_below: Lines of text that will be written at the foot.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    row_inches, top, bottom = 0.44, 0.80, 0.66 + 0.14 * lines_below
+    names = [_on_two_lines(name) for name in names]
+    left = min(
+        _WIDEST_NAMES_INCHES,
+        0.25 + CHARACTER_INCHES * max(len(line) for name in names for line in name.split("\n")),
+    )
     height = top + bottom + row_inches * len(names)
     figure = Figure(figsize=(WIDTH_INCHES, height))
     axes = figure.add_axes(
@@ -105,10 +120,20 @@ def row_canvas(names: Sequence[str], *, side_text_inches: float) -> tuple[Figure
     axes.set_ylim(len(names) - 0.5, -0.5)  # the first row on top
     axes.set_yticks(range(len(names)), names)
     axes.tick_params(axis="y", length=0)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 2.5, 5, 10]))
     axes.grid(axis="x", color=FAINT, linewidth=0.6)
     for height_of_row in range(0, len(names), 2):
         axes.axhspan(height_of_row - 0.5, height_of_row + 0.5, color=STRIPE, linewidth=0, zorder=0)
     return figure, axes
+
+
+def _on_two_lines(name: str) -> str:
+    """Return a name that is too wide with a break at the underscore nearest to its middle."""
+    breaks = [place for place, character in enumerate(name) if character == "_"]
+    if len(name) * CHARACTER_INCHES <= _WIDEST_NAMES_INCHES - 0.25 or not breaks:
+        return name
+    middle = min(breaks, key=lambda place: abs(place - len(name) / 2))
+    return f"{name[:middle]}\n{name[middle:]}"
 
 
 def draw_estimate(

@@ -161,11 +161,12 @@ def importance(
     evaluator: Annotated[str, typer.Option("--evaluator", help="fanova or ped_anova.")] = "fanova",
     rung: Annotated[int, typer.Option("--rung", min=0, help="Whose scores are explained.")] = 0,
     over: Annotated[str, typer.Option("--over", help="all candidates, or the space_filling ones.")] = "all",
+    to: Annotated[Path | None, typer.Option("--to", help="Draw them: FILE.svg, .png or .pdf, and a CSV.")] = None,
 ) -> None:
     """Show which of the fields that a search varies matter."""
     from sweeps.cli.search import importance
 
-    importance.importance(output, study, evaluator=evaluator, rung=rung, over=over)
+    importance.importance(output, study, evaluator=evaluator, rung=rung, over=over, to=to)
 
 
 @verb

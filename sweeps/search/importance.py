@@ -9,16 +9,16 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib import metadata
 
 from analysis.records.journal import JournalState
 from analysis.records.searching import SearchedArm, SearchInfo
+from analysis.results.importance import ArmImportance, Evaluator, FieldImportance, ImportanceTable
 from analysis.results.searches import Scored, scored_at
 from analysis.statistics.inference import standard_deviation
 from search_spaces.dimensions import freeze
 from search_spaces.space import SearchSpace
-from sweeps.search.optuna_importance import Evaluator, importances
+from sweeps.search.optuna_importance import importances
 from sweeps.search.samplers import Point, stream
 
 FEWEST = 20
@@ -35,59 +35,6 @@ SPACE_FILLING = ("sobol", "random", "grid", "random, in place of another", "the 
 
 class ImportanceError(ValueError):
     """Importances that cannot be had; the message says why and what to do."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FieldImportance:
-    """The importance of one field."""
-
-    name: str
-    share: float
-    """fANOVA: of the variance of the scores over the space. PED-ANOVA: of the sum over the fields."""
-    ci_low: float
-    ci_high: float
-    """95 %, from random halves of the candidates."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArmImportance:
-    """The importances of the fields of one searched arm."""
-
-    arm: str
-    rung: int
-    steps: int
-    seeds: int
-    """The scores that are explained: after so many steps, over so many seeds."""
-    n_configurations: int
-    """Candidates they are computed from."""
-    n_left_out: int
-    """Candidates with a score that were left out, since a forest of more takes minutes."""
-    n_adaptive: int
-    """Of those used, candidates that a model proposed for earlier scores: they crowd where scores are good."""
-    fields: tuple[FieldImportance, ...]
-    """The largest share first."""
-    explained: float | None
-    """Sum of the shares: what fields explain by themselves. None for PED-ANOVA, whose shares are of no variance."""
-    unexplained: float | None
-    """The rest: interactions, and noise."""
-    noise_share: float | None
-    """Of the variance of the scores, what seeds alone account for; None where no candidate has two seeds there."""
-    warning: str
-    """Empty if there is nothing to warn of."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImportanceTable:
-    """The importances of a study's searches."""
-
-    study: str
-    scale: str
-    metric: str
-    evaluator: Evaluator
-    evaluator_version: str
-    seed: int
-    """Of the forests and halves."""
-    arms: tuple[ArmImportance, ...]
 
 
 def importance_of(

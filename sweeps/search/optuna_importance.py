@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
 
+from analysis.results.importance import Evaluator
 from search_spaces.space import SearchSpace
-from sweeps.search.optuna_terms import distributions_of, holding, quiet, told
+from sweeps.search.optuna_terms import distributions_of, quiet, told
 from sweeps.search.samplers import Point
-
-Evaluator = Literal["fanova", "ped_anova"]
 
 NUM_TREES = 64
 """Optuna's own number."""
@@ -52,7 +50,8 @@ def importances(
     ]
     by_forest = evaluator == "fanova"
     with quiet():
-        study = optuna.create_study(storage=holding(trials))
+        study = optuna.create_study()
+        study.add_trials(trials)  # gives each an id, by which PED-ANOVA tells the best ones from the others
         found = optuna.importance.get_param_importances(
             study,
             evaluator=FanovaImportanceEvaluator(n_trees=num_trees, seed=seed)

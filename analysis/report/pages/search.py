@@ -2,13 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from analysis.records.journal import JournalState
-from analysis.report.pages.parts import Cells
+from analysis.report.pages.inline import inline_svg
+from analysis.report.pages.parts import Cells, Figure
 from analysis.report.search import tables
-from analysis.results.candidates import candidates_of
+from analysis.report.search.coordinates import coordinates_figure
+from analysis.report.search.importance import importance_figure, importance_notes
+from analysis.report.search.rungs import rungs_figure
+from analysis.report.search.slices import slices_figure
+from analysis.report.search.spending import spending_figure
+from analysis.results.candidates import ArmCandidates, candidates_of
+from analysis.results.importance import ImportanceTable
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure as Drawing
+
+_DRAWN: tuple[tuple[str, Callable[[ArmCandidates], Drawing], str, str], ...] = (
+    (
+        "rungs",
+        rungs_figure,
+        "rank of every candidate at every rung",
+        "Could a lower rung tell who leads at the next? Lines that cross say no. Where a line ends, others were "
+        "better.",
+    ),
+    (
+        "slices",
+        slices_figure,
+        "score of every candidate along each field",
+        "Where does a field matter, and do the best lie at an edge, so that a wider space would be worth it?",
+    ),
+    (
+        "coordinates",
+        coordinates_figure,
+        "fields and score of every candidate",
+        "Which combinations climbed? An axis spans what was tried.",
+    ),
+    (
+        "spending",
+        spending_figure,
+        "score of the leader by budget spent",
+        "Would less have been enough? The leader's line may rise when it gets more seeds: one seed flatters.",
+    ),
+)
+"""Name, figure, what it shows, and the question it answers."""
+
+
+SHOWN = 10
+"""Candidates above the fold of a long table."""
 
 
 @dataclass(frozen=True)
@@ -18,20 +62,55 @@ class SearchSection:
     title: str
     rungs: Cells
     candidates: Cells
+    """The best ones."""
+    more: Cells
+    """All others."""
+    figures: Sequence[Figure]
     notes: Sequence[str]
 
 
-def search_sections(state: JournalState) -> list[SearchSection]:
-    """Return the searches of the newest sweep; none if it does not search."""
+def search_sections(state: JournalState, importance: ImportanceTable | str) -> list[SearchSection]:
+    """Return the searches of the newest sweep; none if it does not search.
+
+    Args:
+        state: The journal.
+        importance: Of the fields; why there is none, if it cannot be had.
+    """
     sections = []
-    for found in candidates_of(state):
+    for place, found in enumerate(candidates_of(state)):
         headers, right = tables.candidate_headers(found)
+        cells = tables.candidate_cells(found)
+        shown = len(cells) if len(cells) <= 1.5 * SHOWN else SHOWN
+        said = [f"which fields matter: {importance}"] if isinstance(importance, str) else []
         sections.append(
             SearchSection(
                 title=tables.headline(found.search),
                 rungs=Cells(tables.RUNG_HEADERS, tables.rung_cells(found), tables.RUNG_RIGHT),
-                candidates=Cells(headers, tables.candidate_cells(found), right),
-                notes=tables.notes(found),
+                candidates=Cells(headers, cells[:shown], right),
+                more=Cells(headers, cells[shown:], right),
+                figures=[*_figures(found, place), *_importance(found, place, importance)],
+                notes=[*tables.notes(found), *said],
             )
         )
     return sections
+
+
+def _figures(found: ArmCandidates, place: int) -> Iterator[Figure]:
+    """Yield what can be drawn so far."""
+    for name, draw, label, caption in _DRAWN:
+        try:
+            drawing = draw(found)
+        except ValueError:
+            continue
+        yield Figure(inline_svg(drawing, f"search{place}-{name}", f"{label}, {found.search.arm}"), caption)
+
+
+def _importance(found: ArmCandidates, place: int, importance: ImportanceTable | str) -> Iterator[Figure]:
+    if isinstance(importance, str):
+        return
+    arm = next(arm for arm in importance.arms if arm.arm == found.search.arm)
+    if len(arm.fields) > 1:
+        svg = inline_svg(
+            importance_figure(importance, [arm]), f"search{place}-importance", "importance of the fields"
+        )
+        yield Figure(svg, f"Which fields would a next search need? {'; '.join(importance_notes(arm))}.")

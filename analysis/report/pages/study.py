@@ -12,6 +12,7 @@ from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
 from analysis.report.curves import curves_figure
 from analysis.report.figures import arms_figure, forest_figure
+from analysis.report.pages.ablation import ablation_section
 from analysis.report.pages.environment import p_value, render
 from analysis.report.pages.inline import download, gzipped, inline_svg
 from analysis.report.pages.methods import facts_of_method, facts_of_provenance
@@ -35,6 +36,7 @@ from analysis.report.tables import (
 from analysis.results.arms import summarise
 from analysis.results.curves import curves_of
 from analysis.results.export import Fields, csv_bytes, rows_of
+from analysis.results.importance import ImportanceTable
 from analysis.results.table import ResultTable
 from analysis.verdicts.verdict import Verdict
 
@@ -53,6 +55,8 @@ class StudySource:
     """Source of the configuration columns of the tidy table."""
     given: str
     """The study as a command line names it."""
+    importance: ImportanceTable | str = ""
+    """Of the fields of its searches; why there is none, if it cannot be had."""
 
 
 def study_page(source: StudySource) -> str:
@@ -72,7 +76,8 @@ def study_page(source: StudySource) -> str:
         arms=_arms_table(table),
         contrasts=_contrasts(table),
         notes=notes_for_display(table),
-        searches=search_sections(state),
+        ablation=ablation_section(state),
+        searches=search_sections(state, source.importance),
         controls=_controls(table, sweep),
         probes=_probes(state),
         curves=_curves(state),

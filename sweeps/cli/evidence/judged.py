@@ -35,6 +35,8 @@ class Judged:
     fields: Fields
     """Maps an arm to all fields of its configuration that are known, with dotted keys."""
     verdicts: Sequence[Verdict]
+    overrides: Mapping[str, Any]
+    """What `--set` changed, by dotted field; empty for a compact journal, which does not have it."""
 
 
 def verdicts_of(name: str, scale: str, sets: Iterable[str]) -> list[Verdict]:
@@ -62,7 +64,8 @@ def judged_folder(folder: ResultsFolder, name: str, state: JournalState | None =
         return resolved_fields(folder.path, arm) or arm.parameters
 
     files = sorted(folder.journal.glob("*.jsonl"))
-    return _judged(name, files, state, state.sweep, claims_of(name), fields)
+    overrides = folder.resolved_study().get("overrides") or {}
+    return _judged(name, files, state, state.sweep, claims_of(name), fields, overrides)
 
 
 def judged_journal(path: Path, verb: str) -> Judged:
@@ -78,7 +81,7 @@ def judged_journal(path: Path, verb: str) -> Judged:
         raise UserError(f"{verb} {path}: it describes no sweep")
     name = state.sweep.study
     claims = claims_of(name) if name in library() else None
-    return _judged(name, [path], state, state.sweep, claims, lambda arm: arm.parameters)
+    return _judged(name, [path], state, state.sweep, claims, lambda arm: arm.parameters, {})
 
 
 def claims_of(name: str) -> list[Claim] | None:
@@ -91,10 +94,16 @@ def claims_of(name: str) -> list[Claim] | None:
 
 
 def _judged(
-    given: str, files: list[Path], state: JournalState, sweep: SweepInfo, claims: list[Claim] | None, fields: Fields
+    given: str,
+    files: list[Path],
+    state: JournalState,
+    sweep: SweepInfo,
+    claims: list[Claim] | None,
+    fields: Fields,
+    overrides: Mapping[str, Any],
 ) -> Judged:
     verdicts = judge_all(state, claims, fields, journal_sha256=_sha256(files))
-    return Judged(given, files, state, sweep, fields, verdicts)
+    return Judged(given, files, state, sweep, fields, verdicts, overrides)
 
 
 def _sha256(files: Iterable[Path]) -> str:

@@ -20,6 +20,7 @@ from analysis.verdicts.verdict import Verdict
 from sweeps.campaigns.campaign import read_campaign
 from sweeps.campaigns.catalogue import campaign_library
 from sweeps.campaigns.rules import decision_of
+from sweeps.cli.evidence.importances import importances_of
 from sweeps.cli.evidence.judged import Judged, claims_of, judged_folder, judged_journal
 from sweeps.cli.stored_sweep import find_results, no_results
 from sweeps.console import Output
@@ -99,6 +100,7 @@ def source_of(judged: Judged, journal: str) -> StudySource:
         journal=journal.encode(),
         fields=judged.fields,
         given=judged.given,
+        importance=importances_of(judged),
     )
 
 

@@ -14,6 +14,7 @@ from typing_extensions import TypedDict  # pydantic reads typing's own from Pyth
 from analysis.claims.claim import Claim
 from analysis.results.ablations import AblationTable
 from analysis.results.aggregates import AggregateTable
+from analysis.results.importance import ImportanceTable
 from analysis.results.memory import Receipt
 from analysis.results.search_table import BestTable
 from analysis.results.sweeps import ComparedSweeps
@@ -37,7 +38,6 @@ from sweeps.cli.schemas.planning import (
 )
 from sweeps.cli.schemas.searching import EnqueueJson, SimulateJson
 from sweeps.fields import Scale
-from sweeps.search.importance import ImportanceTable
 
 ReplicateStatus = Literal[
     "finished", "diverged", "pruned", "oom", "timed_out", "crashed", "preempted",

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import csv
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib as mpl
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState, merge
-from analysis.report.curves import learning_curves
-from analysis.report.figures import arms, forest
+from analysis.report.curves import curves_figure, learning_curves
+from analysis.report.figures import arms, arms_figure, forest
+from analysis.report.plotting import LINE_CHARACTERS, row_canvas
 from analysis.results.arms import summarise
+from analysis.results.curves import curves_of
 from tests.support.sweeps.journals import METRIC, PHASE_A, journal_events, replicate_events, sweep_event
 
 STATE = merge(journal_events(statuses={("coupling_2", 1): "diverged", ("repulsive", 2): None}))
@@ -78,7 +82,7 @@ def test_learning_curves_show_every_report_and_average_finished_seeds_only(tmp_p
     assert float(last[0]["ci_high"]) == pytest.approx(subset.ci_high or 0, rel=1e-5)
     texts = glyphs(figure)
     assert set(PHASE_A) <= set(texts)
-    assert f"{SUBSET} (bits/character)" in texts
+    assert "bits/character" in texts and any(text.startswith(f"{SUBSET}: mean") for text in texts)
     assert any(text.startswith("val_subset: a part of val;") for text in texts)
 
 
@@ -91,7 +95,7 @@ def test_curves_of_a_task_without_a_subset_show_the_primary_metric(tmp_path: Pat
         }
     figure, data = learning_curves(merge(events), None, tmp_path / "curves.svg")
     assert len(read_csv(data)) == 8 * 5 * 6
-    assert f"{METRIC} (bits/character)" in glyphs(figure)
+    assert any(text.startswith(f"{METRIC}: mean") for text in glyphs(figure))
     assert not any("subset" in text for text in glyphs(figure))
 
 
@@ -135,3 +139,32 @@ def test_one_equal_seed_an_arm_can_be_drawn(tmp_path: Path, direction: str) -> N
     )
     assert forest(table, tmp_path / "f.svg")[0].is_file()
     assert arms(table, tmp_path / "a.svg")[0].is_file()
+
+
+def test_two_seeds_have_no_band() -> None:
+    """Their interval is so wide that its band would fill the panel."""
+    few = curves_figure(curves_of(merge(journal_events(seeds=range(2))), None))
+    assert not any(axes.collections for axes in few.axes)
+    assert "no band of fewer than 3 seeds" in few.texts[1].get_text()
+    enough = curves_figure(curves_of(merge(journal_events(seeds=range(3))), None))
+    assert all(axes.collections for axes in enough.axes if axes.get_visible())
+
+
+def test_all_references_that_are_far_away_are_named_within_the_figure() -> None:
+    far = {f"reference {n:02d}": 9.0 + n for n in range(12)}
+    table = replace(summarise(merge(journal_events())), references=far)
+    figure = arms_figure(table)
+    (outside,) = (text for text in figure.texts if text.get_text().startswith("outside this range"))
+    lines = outside.get_text().split("\n")
+    assert len(lines) > 2 and max(map(len, lines)) <= LINE_CHARACTERS
+    assert all(name in " ".join(lines) for name in far)
+    label = figure.axes[0].xaxis.label
+    FigureCanvasAgg(figure).draw()
+    assert outside.get_window_extent().y1 <= label.get_window_extent().y0, "it is written over the axis's label"
+
+
+def test_long_names_of_arms_stand_on_two_lines() -> None:
+    name = "resonant_no_phases_no_memory_no_block_no_infonce"
+    figure, axes = row_canvas([name, "short"], side_text_inches=2.0)
+    FigureCanvasAgg(figure).draw()
+    assert all(label.get_window_extent().x0 >= 0 for label in axes.get_yticklabels())

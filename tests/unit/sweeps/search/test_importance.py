@@ -46,6 +46,13 @@ def test_shares_of_variance_are_those_of_the_truth() -> None:
     assert list(found.values()) == pytest.approx([0.9, 0.1, 0.0], abs=0.03)
 
 
+def test_the_best_tenth_tells_a_field_that_matters_from_one_that_does_not() -> None:
+    points = drawn(60)
+    found = importances(SPACE, points, [linear(point) for point in points], "ped_anova", seed=0)
+    assert found["optimizer.a"] > 2 * found["optimizer.b"] and found["optimizer.a"] > 2 * found["optimizer.c"]
+    assert sum(found.values()) == pytest.approx(1)
+
+
 def state_of(folder: Path, points: list[Point], score: Callable[[Point], float], by: str = "sobol") -> JournalState:
     """Return a journal with a search that has scored these points at the first rung."""
     search = {**SEARCH, "arms": [{"arm": "kuramoto", "search": "abc", "fields": list(points[0])}]}

@@ -1,0 +1,55 @@
+"""A search as cells: rungs, candidates, and what to be careful with."""
+
+from __future__ import annotations
+
+from analysis.records.journal import merge
+from analysis.report.search.tables import (
+    RUNG_HEADERS,
+    candidate_cells,
+    candidate_headers,
+    headline,
+    notes,
+    rung_cells,
+    short,
+    short_names,
+)
+from analysis.results.candidates import ArmCandidates, candidates_of
+from tests.support.sweeps.search_journal import search_events
+
+
+def found() -> ArmCandidates:
+    (only,) = candidates_of(merge(search_events()))
+    return only
+
+
+def test_each_rung_says_how_many_were_scored_failed_and_climbed() -> None:
+    rows = [dict(zip(RUNG_HEADERS, cells, strict=True)) for cells in rung_cells(found())]
+    assert [(row["scored"], row["failed"], row["climbed on"]) for row in rows] == [
+        ("2", "1", "1"),
+        ("1", "0", "1"),
+        ("1", "0", "0"),
+    ]
+    assert rows[0]["rank correlation with the next"] == "–", "of one pair"
+
+
+def test_every_cell_has_a_header() -> None:
+    headers, right = candidate_headers(found())
+    assert len(headers) == len(right) == len(set(headers))
+    assert {len(cells) for cells in candidate_cells(found())} == {len(headers)}
+
+
+def test_the_headline_says_what_was_spent_and_why_it_is_over() -> None:
+    assert headline(found().search) == (
+        "search of kuramoto, tpe: 3 candidates, 2.25 of 4 replicates spent; over, the budget is spent"
+    )
+
+
+def test_notes_name_both_kinds_of_seeds() -> None:
+    said = " ".join(notes(found()))
+    assert "first of the seeds 0, 1; they chose the winner" in said and "fresh seeds 2, 3, 4" in said
+
+
+def test_names_are_short_where_that_is_clear() -> None:
+    assert short_names(("optimizer.learning_rate", "architecture.dt")) == ["learning_rate", "dt"]
+    assert short_names(("optimizer.dt", "architecture.dt")) == ["optimizer.dt", "architecture.dt"]
+    assert [short(value) for value in (0.0123456, 3, True, None, "gelu")] == ["0.01235", "3", "True", "–", "gelu"]
