@@ -274,8 +274,14 @@ def ui(
     sets: Overrides = None,
     plugin: UnreadPlugins = None,
     port: Port = 5000,
+    optuna: Annotated[bool, typer.Option("--optuna", help="A search in optuna-dashboard, if installed.")] = False,
 ) -> None:
     """Serve the MLflow page until Ctrl-C. On loopback; prints the addresses of the configurations."""
+    if optuna:
+        from sweeps.cli.search import dashboard
+
+        dashboard.serve(study, scale, sets or [], port, say=lambda line: print(line, flush=True))
+        return
     from sweeps.cli import maintain
 
     maintain.ui(study, scale, sets or [], port)
