@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
 from analysis.claims.kinds import Kind
-from analysis.report.verdicts import MEANINGS, effect_of
+from analysis.report.verdicts import MEANINGS, effect_of, word_of
 from analysis.verdicts.verdict import Compared, Outcome, Verdict
 
 OUTCOMES: tuple[Outcome, ...] = ("supported", "refuted", "inconclusive", "not run")
@@ -16,8 +16,8 @@ def summary(verdicts: Sequence[Verdict]) -> str:
     """Return how many claims there are, of which outcome, and how many of them are settled."""
     if not verdicts:
         return "No claim is declared."
-    counts = Counter(verdict.verdict for verdict in verdicts)
-    listed = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES if counts[outcome]]
+    counts = Counter(word_of(verdict) for verdict in verdicts)
+    listed = [f"{counts[outcome]} {outcome}" for outcome in (*OUTCOMES, "not judged") if counts[outcome]]
     claims = "1 claim" if len(verdicts) == 1 else f"{len(verdicts)} claims"
     judged = [verdict for verdict in verdicts if verdict.verdict in {"supported", "refuted"}]
     settled = sum(verdict.is_settled for verdict in judged)
@@ -145,7 +145,8 @@ def _inconclusive(verdict: Verdict) -> str:
 
 
 def _not_run(verdict: Verdict) -> str:
-    return f"Not run: {verdict.note}."
+    word = word_of(verdict)
+    return f"{word[0].upper()}{word[1:]}: {verdict.note}."
 
 
 def _relative(verdict: Verdict) -> str:

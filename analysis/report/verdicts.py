@@ -35,7 +35,7 @@ def cells(verdicts: Sequence[Verdict]) -> list[list[str]]:
     return [
         [
             verdict.id,
-            verdict.verdict,
+            word_of(verdict),
             ", ".join(verdict.because) or "–",
             effect(verdict),
             str(verdict.n) if verdict.n else "–",
@@ -43,6 +43,11 @@ def cells(verdicts: Sequence[Verdict]) -> list[list[str]]:
         ]
         for verdict in verdicts
     ]
+
+
+def word_of(verdict: Verdict) -> str:
+    """Return the outcome; of a study that has run, at a scale whose results are judged by nobody, `not judged`."""
+    return "not judged" if verdict.verdict == "not run" and "scale" in verdict.because else verdict.verdict
 
 
 def effect(verdict: Verdict) -> str:

@@ -39,6 +39,8 @@ from sweeps.studies.catalogue import StudyHead, find, library
 
 SYNTAX = "write STUDY[@SCALE][:ARM], a results folder or a compact journal, as in quickstart@laptop:transformer"
 
+NO_FIELD = "no such field"
+
 ArmPair = tuple[ArmInfo, ArmInfo]
 FieldsPair = tuple[dict[str, Any] | None, dict[str, Any] | None]
 
@@ -216,9 +218,14 @@ def _print_fields(out: Console, pairs: Sequence[ComparedPair]) -> None:
 
 
 def _field_cells(difference: FieldDifference) -> list[str]:
-    a = "(none)" if difference.only_in == "b" else str(difference.a)
-    b = "(none)" if difference.only_in == "a" else str(difference.b)
+    a = NO_FIELD if difference.only_in == "b" else _written(difference.a)
+    b = NO_FIELD if difference.only_in == "a" else _written(difference.b)
     return [difference.field, a, b]
+
+
+def _written(value: object) -> str:
+    """Return a value as a study file writes it, where Python's word would look like a field that is missing."""
+    return "null" if value is None else str(value)
 
 
 def _name(pair: ComparedPair) -> str:

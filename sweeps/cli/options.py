@@ -184,6 +184,11 @@ def usage_error(error: typer.TyperException) -> str:
     if hasattr(error, "possibilities"):  # typer's class for unknown options is private
         named = error.option_name  # type: ignore[attr-defined]
         known = [name for param in context.command.params for name in param.opts if name.startswith("--")]
+        # typer calls an argument by its parameter's name; who writes it as an option finds no option of that name
+        plain = next((p for p in context.command.params if p.opts == [named.lstrip("-")]), None)
+        if plain is not None:
+            usage = " ".join([proposed(*verb), *(p.metavar for p in context.command.params if not _is_option(p))])
+            return ": ".join([*verb, f"'{named}' is no option: write its value by itself, as in {usage}"])
         return ": ".join([*verb, f"unknown option '{named}'; {nearest(named, [*known, '--help'])}"])
     if isinstance(error, typer.BadParameter) and error.param is not None:
         name = error.param.opts[0] if error.param.opts[0].startswith("-") else error.param.metavar
@@ -191,6 +196,10 @@ def usage_error(error: typer.TyperException) -> str:
     else:
         said = message
     return f"{': '.join([*verb, said])}; see: {proposed(*verb, '--help')}"
+
+
+def _is_option(param: Any) -> bool:
+    return any(name.startswith("-") for name in param.opts)
 
 
 def _study(study: str, scale: str, sets: list[str] | None, _plugin: list[str] | None) -> StudyArguments:

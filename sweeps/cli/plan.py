@@ -14,6 +14,7 @@ from analysis.records.journal import JournalState
 from analysis.records.statuses import RESULTS
 from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
+from sweeps.cli.stored_sweep import find_results
 from sweeps.console import Output, format_duration, text_table
 from sweeps.errors import UserError, first_few, nearest
 from sweeps.plan import search_forecast
@@ -271,6 +272,7 @@ def claims_table(plan: Plan) -> Table:
 
 def plan(output: Output, study: StudyArguments, gpus: str | None = None) -> None:
     """Show the plan, for the resources at hand or for the GPUs that `gpus` describes."""
+    find_results(*study).check_writable()  # `run` would refuse it, and estimates take longer
     prepared = prepare(*study, gpus=gpus)
     state = prepared.state
     found = {**prepared.plan.to_json(state), "search": search_forecast.to_json(prepared.plan, state)}

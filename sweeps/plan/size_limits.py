@@ -141,7 +141,10 @@ def _check_request(study: Study, inventory: Inventory) -> None:
         pack(asked, {"": 1.0}, inventory)
     except ResourceError as error:
         place = study.where("resources", field)
-        raise UserError(f"{place}: study '{study.name}' at scale '{study.scale}': {error}") from error
+        advice = ""
+        if field == "gpus_per_trial" and asked.max_trials_per_gpu is not None:  # without GPUs it is refused
+            advice = ", with --set resources.gpus_per_trial=0 --set resources.max_trials_per_gpu=null"
+        raise UserError(f"{place}: study '{study.name}' at scale '{study.scale}': {error}{advice}") from error
 
 
 def _place(study: Study, arm: Arm, field: str) -> str:

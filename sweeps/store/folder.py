@@ -8,6 +8,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import yaml
@@ -193,6 +194,21 @@ class ResultsFolder:
                 write_text_atomic(self.path / "plugins" / name, text)
         except OSError as error:
             raise UserError(f"cannot write results to {self.path}: {error}; set PHASESWEEP_RESULTS") from error
+
+    def check_writable(self) -> None:
+        """Refuse a folder that `prepare` could not write, and leave nothing there.
+
+        Raises:
+            UserError: If it cannot be made or written.
+        """
+        there = next(path for path in (self.path, *self.path.parents) if path.exists())
+        try:
+            with TemporaryDirectory(dir=there):
+                pass
+        except OSError as error:
+            raise UserError(
+                f"cannot write results to {self.path}: {there}: {error.strerror}; set PHASESWEEP_RESULTS elsewhere"
+            ) from error
 
     def _refuse_foreign(self) -> None:
         for path in (self.path, *self.path.parents):

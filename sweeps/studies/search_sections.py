@@ -53,11 +53,12 @@ def resolve_search(
         UserError: On a mistake in one of its sections.
     """
     sections = _Sections(draft, ablation)
-    space = _space(sections)
-    if not len(space):
+    varied = _varied(sections)
+    if not len(varied):
         _refuse_without_space(draft, sections)
         return None
-    _check_names(space, configs, sections, draft)
+    _check_names(varied, configs, sections, draft)  # before conditions, which would be blamed for a misspelt field
+    space = _with_conditions(varied, sections)
     arms = tuple(_arm_space(name, space, configs[name], sections) for name in _arms(space, configs, sections))
     seeds = _search_seeds(draft.seeds, sections)
     _check_metric(draft, sections)
@@ -88,8 +89,8 @@ def _refuse_without_space(draft: Draft, sections: _Sections) -> None:
             )
 
 
-def _space(sections: _Sections) -> SearchSpace:
-    """Check fields, conditions and forbidden combinations one by one, so that each error has its line."""
+def _varied(sections: _Sections) -> SearchSpace:
+    """Return the library's spaces and the study's own fields, checked one by one, so that an error has its line."""
     spec = sections.space
     used = SearchSpace({})
     for index, name in enumerate(spec.use):
@@ -102,15 +103,19 @@ def _space(sections: _Sections) -> SearchSpace:
         with sections.located("space", "fields", name):
             dimensions[name] = field.dimension()
             SearchSpace({name: dimensions[name]})
-    space = SearchSpace(dimensions, used.conditions, used.forbidden)
-    for index, item in enumerate(spec.when):
+    return SearchSpace(dimensions, used.conditions, used.forbidden)
+
+
+def _with_conditions(space: SearchSpace, sections: _Sections) -> SearchSpace:
+    """Add the study's conditions and forbidden combinations, one by one."""
+    for index, item in enumerate(sections.space.when):
         with sections.located("space", "when", index):
             condition = Condition(tuple(item.fields), item.only_if)
-            space = SearchSpace(dimensions, (*space.conditions, condition), space.forbidden)
-    for index, refused in enumerate(spec.forbid):
+            space = SearchSpace(space.dimensions, (*space.conditions, condition), space.forbidden)
+    for index, refused in enumerate(sections.space.forbid):
         with sections.located("space", "forbid", index):
             forbidden = Forbidden(refused.when, refused.reason)
-            space = SearchSpace(dimensions, space.conditions, (*space.forbidden, forbidden))
+            space = SearchSpace(space.dimensions, space.conditions, (*space.forbidden, forbidden))
     return space
 
 

@@ -19,8 +19,13 @@ from sweeps.tracking.run_records import CONFIGURATIONS_VIEW
 from sweeps.tracking.uri import database_path, is_server
 
 LOOPBACK = "127.0.0.1"
-ENVIRONMENT = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
-"""MLflow's job runner, for evaluations of language models, starts eight processes that are not needed."""
+ENVIRONMENT = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    "PYTHONWARNINGS": "ignore::UserWarning:mlflow.server.fastapi_app",
+}
+"""MLflow's job runner, for evaluations of language models, starts eight processes that are not needed. Its server
+warns of a library that it uses, which no user can change."""
 
 
 def configurations_url(base: str, experiment_id: str) -> str:

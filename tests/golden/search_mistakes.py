@@ -36,6 +36,11 @@ MISTAKES = {
         f"{SPACE}search: {{arms: [kuramoto]}}\nconfirm: {{looks: [5, 10]}}\nscales:",
     ),
     "field that no searched arm has": field("architecture.couplin", "{real: [0, 4]}"),
+    "misspelt field that a condition names rightly": searching(
+        space="space: {fields: {architecture.couplin: {real: [0, 4]}, "
+        "architecture.sign: {choice: [attractive, repulsive]}}, "
+        "when: [{fields: [architecture.sign], only_if: architecture.coupling != 0}]}\n"
+    ),
     "field of the task": field("task.context_length", "{integer: [8, 16]}"),
     "steps in a space": field("budget.steps", "{integer: [10, 20]}"),
     "rung without a report": searching("scheduler: {first: 0.1}\n"),

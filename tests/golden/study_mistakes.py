@@ -210,6 +210,9 @@ IN_OVERRIDES = {
         arguments=sets("architecture.d_model=65536", "budget.batch_size=1024").arguments, hides_numbers=True
     ),
     "more GPUs than there are": sets("resources.gpus_per_trial=1.0"),
+    "more GPUs than there are, with a limit": sets(
+        "resources.gpus_per_trial=by_memory", "resources.max_trials_per_gpu=4"
+    ),
     "more than one GPU": sets("resources.gpus_per_trial=2.0"),
     "missing corpus file": sets("task.corpus=file:nowhere.txt"),
     "unknown corpus": sets("task.corpus=tiny_shakespere"),

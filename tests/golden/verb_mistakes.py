@@ -98,6 +98,8 @@ RESULTS = {
     "results of an unknown metric": after_a_run("results", "tiny.yaml", "--metric", "val/perplexty"),
     "logs of nothing": of("logs", "tiny.yaml"),
     "logs of an unknown arm": after_a_run("logs", "tiny.yaml", "kuramotto"),
+    "arm of logs as an option": after_a_run("logs", "tiny.yaml", "--arm"),
+    "plan of results where no folder can be": Mistake(environment={"PHASESWEEP_RESULTS": "/proc/nowhere"}),
     "logs of an unknown seed": after_a_run("logs", "tiny.yaml", "kuramoto", "--seed", "7"),
     "logs that follow and end": after_a_run("logs", "tiny.yaml", "--follow", "--json"),
     "gc that keeps what": after_a_run("gc", "tiny.yaml", "--keep", "newest"),

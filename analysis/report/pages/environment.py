@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from analysis.report.pages.strip import strip_of
 from analysis.report.sentences import certainty, cost, found, measured, says
-from analysis.report.verdicts import effect, effect_of
+from analysis.report.verdicts import effect, effect_of, word_of
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -30,7 +30,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    called = (strip_of, found, measured, certainty, cost, says, effect, effect_of)
+    called = (strip_of, found, measured, certainty, cost, says, effect, effect_of, word_of)
     environment.globals.update({function.__name__: function for function in called}, slug=_slug)
     environment.filters.update(p=p_value, sentence=_sentence, number=_number)
     return environment

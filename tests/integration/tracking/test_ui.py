@@ -108,6 +108,7 @@ def served(results: Path) -> Iterator[Served]:
         _, alive = psutil.wait_procs(family, timeout=60)
         assert not alive
         assert "Traceback" not in log.read_text()
+        assert "Warning" not in log.read_text(), "nobody who reads it can change anything about it"
     finally:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)

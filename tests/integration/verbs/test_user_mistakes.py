@@ -20,7 +20,7 @@ GOLDEN = golden()
 
 @pytest.mark.parametrize("name", MISTAKES)
 def test_mistake(name: str, tmp_path: Path) -> None:
-    if name == "more GPUs than there are" and local_inventory().gpus:
+    if name.startswith("more GPUs than there are") and local_inventory().gpus:
         pytest.skip("this machine has a GPU, so asking for one is no mistake")
     mistake = MISTAKES[name]
     found = answer(mistake, tmp_path)

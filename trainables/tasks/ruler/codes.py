@@ -41,10 +41,6 @@ class FrequentCodes(Generator):
         """Tokens of a prompt."""
         return self.length - self.tokens_to_generate
 
-    def largest_guess(self) -> int:
-        """Return no guess: the size grows by steps until it does not fit."""
-        raise NotImplementedError
-
     def size(self) -> int:
         """Return the size of a text that just fits; one text decides for all."""
         codes, size = self._codes(), self._room // _LETTERS

@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Literal
 
-from trainables.tasks.ruler.samples import SHORT, Generator, Sample
+from trainables.tasks.ruler.samples import SHORT, BisectedGenerator, Sample
 from trainables.tasks.ruler.word_lists import names
 
 NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
@@ -20,13 +20,13 @@ _INPUT = (
 _PREFIX = " The special magic {kind} for {key} mentioned in the provided text is"
 
 
-class Needles(Generator):
+class Needles(BisectedGenerator):
     """One needle.
 
     Args:
-        length: See `Generator`.
-        seed: See `Generator`.
-        count: See `Generator`.
+        length: See `BisectedGenerator`.
+        seed: See `BisectedGenerator`.
+        count: See `BisectedGenerator`.
         among: `noise`, or `needles` with other keys and values.
         keys: What a key is.
         values: What a value is.

@@ -69,10 +69,6 @@ class Generator(ABC):
     def sample(self, size: int) -> Sample:
         """Draw a sample with a context of `size` pieces."""
 
-    @abstractmethod
-    def largest_guess(self) -> int:
-        """Return a size that certainly does not fit; what this takes is drawn first."""
-
     def answer(self, sample: Sample) -> str:
         """Return a complete answer, as it follows the prompt."""
         return " " + " ".join(sample.outputs)
@@ -81,20 +77,9 @@ class Generator(ABC):
         """Return the tokens of a sample and of what is generated."""
         return self.count(sample.prompt) + self.tokens_to_generate
 
-    def tokens_of_size(self, size: int) -> int:
-        """Draw a sample to find the size with, and return its tokens."""
-        return self.tokens(self.sample(size))
-
+    @abstractmethod
     def size(self) -> int:
-        """Return the size to draw samples with, by bisection; a draw decides for all of its size."""
-        low, high, found = self.step, max(self.largest_guess(), 2 * self.step), self.step
-        while low <= high:
-            middle = (low + high) // 2
-            if self.tokens_of_size(middle) <= self.length:
-                found, low = middle, middle + 1
-            else:
-                high = middle - 1
-        return found
+        """Return the size to draw samples with."""
 
     def draw(self, size: int) -> Sample:
         """Draw a sample that fits, of at most `size`.
@@ -111,3 +96,26 @@ class Generator(ABC):
             f"{self.length} tokens are too few: the smallest prompt and its answer take "
             f"{self.tokens(sample):,}; set the length higher, or leave the task out"
         )
+
+
+class BisectedGenerator(Generator):
+    """A generator whose size is found by bisection."""
+
+    @abstractmethod
+    def largest_guess(self) -> int:
+        """Return a size that certainly does not fit; what this takes is drawn first."""
+
+    def tokens_of_size(self, size: int) -> int:
+        """Draw a sample to find the size with, and return its tokens."""
+        return self.tokens(self.sample(size))
+
+    def size(self) -> int:
+        """Return the size to draw samples with, by bisection; a draw decides for all of its size."""
+        low, high, found = self.step, max(self.largest_guess(), 2 * self.step), self.step
+        while low <= high:
+            middle = (low + high) // 2
+            if self.tokens_of_size(middle) <= self.length:
+                found, low = middle, middle + 1
+            else:
+                high = middle - 1
+        return found

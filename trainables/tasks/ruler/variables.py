@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from trainables.tasks.ruler.needles import NOISE
-from trainables.tasks.ruler.samples import SHORT, Generator, Sample
+from trainables.tasks.ruler.samples import SHORT, BisectedGenerator, Sample
 
 HOPS = 4
 """Assignments of a variable to another; one more variable has the value."""
@@ -26,7 +26,7 @@ _PREFIX = (
 )
 
 
-class _Chains(Generator):
+class _Chains(BisectedGenerator):
     """A chain of assignments, as in the worked example: short names, and always the same value."""
 
     tokens_to_generate = 0

@@ -7,7 +7,7 @@ from functools import lru_cache
 from random import Random
 
 from trainables.data.errors import DataError
-from trainables.tasks.ruler.samples import SHORT, Generator, Sample
+from trainables.tasks.ruler.samples import SHORT, BisectedGenerator, Sample
 from trainables.tasks.ruler.word_lists import word_list
 
 NUM_COMMON = 10
@@ -21,7 +21,7 @@ _INPUT = (
 _PREFIX = " Answer: The top 10 words that appear most often in the list are:"
 
 
-class CommonWords(Generator):
+class CommonWords(BisectedGenerator):
     """A list of words, after a short worked example."""
 
     tokens_to_generate = 120

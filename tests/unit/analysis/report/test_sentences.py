@@ -52,7 +52,11 @@ def test_every_outcome_has_its_place() -> None:
             {"verdict": "inconclusive", "because": ("failures",), "note": "a: 1 of 3 failed"},
             "Replicates failed, and a mean over survivors settles nothing: a: 1 of 3 failed.",
         ),
-        ({"verdict": "not run", "note": "no results yet: a"}, "Not run: no results yet: a."),
+        ({"verdict": "not run", "because": ("not run",), "note": "nothing of a"}, "Not run: nothing of a."),
+        (
+            {"verdict": "not run", "because": ("scale",), "note": "scale smoke shows that a study runs"},
+            "Not judged: scale smoke shows that a study runs.",
+        ),
     ],
 )  # fmt: skip
 def test_what_was_found(changes: dict[str, Any], said: str) -> None:
@@ -109,9 +113,10 @@ def test_how_sure_it_is(changes: dict[str, Any], said: str) -> None:
 
 def test_a_study_in_a_sentence() -> None:
     settled, indicated = verdict(verdict="refuted", is_settled=True), verdict(verdict="refuted", is_settled=False)
-    open_one, absent = verdict(verdict="inconclusive"), verdict(verdict="not run")
+    open_one, absent = verdict(verdict="inconclusive"), verdict(verdict="not run", because=("not run",))
     assert summary([]) == "No claim is declared."
     assert summary([absent]) == "1 claim: 1 not run."
+    assert summary([verdict(verdict="not run", because=("scale",))]) == "1 claim: 1 not judged.", "it has run"
     assert summary([settled, open_one]) == "2 claims: 1 refuted, 1 inconclusive; settled at this scale."
     assert (
         summary([settled, indicated])

@@ -15,6 +15,7 @@ from analysis.records.journal import JournalState, merge
 from analysis.results.comparison import adjust
 from analysis.results.sweeps import Side, compare_sweeps, differing_fields, match_arms
 from analysis.statistics.inference import paired_comparison, welch_comparison
+from sweeps.cli.compare import _field_cells
 from tests.support.sweeps.journals import METRIC, config_id, journal_events, write_journal
 from tests.support.sweeps.verbs import Call, caller, write_results
 
@@ -268,3 +269,8 @@ def test_a_reader_sees_at_once_that_data_differ(call: Call, tmp_path: Path) -> N
     assert next(line for line in out.splitlines() if line.startswith("baseline | ")).endswith("not comparable")
     assert "NOT COMPARABLE: the arms saw different data (111111111111 and 222222222222)" in out
     assert "known are only the fields in which an arm departs from its study's base" in out
+
+
+def test_a_field_that_is_null_is_told_from_one_that_is_not_there() -> None:
+    table = [_field_cells(each) for each in differing_fields({"a": None, "b": 1}, {"c": None, "b": None})]
+    assert table == [["a", "null", "no such field"], ["b", "1", "null"], ["c", "no such field", "null"]]

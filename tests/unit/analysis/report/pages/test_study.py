@@ -64,6 +64,13 @@ def test_the_numbers_are_those_of_the_table() -> None:
             assert f">{cell}<" in text
 
 
+def test_at_scale_smoke_claims_are_not_judged_though_the_study_has_run() -> None:
+    described = events()
+    described[0]["scale"] = "smoke"
+    text = page_of(merge(described))
+    assert "</svg>not judged</span>" in text and "not run" not in re.sub(r'="[^"]*"', "", text)
+
+
 def test_equal_journals_give_equal_bytes() -> None:
     first, second = (page_of(merge(events()), b"journal") for _ in range(2))
     assert first == second

@@ -71,6 +71,14 @@ def test_prompts_stay_the_same_without_that_tokenizer(name: TaskName, expected: 
     assert hashes(found) == expected
 
 
+@pytest.mark.parametrize("name", ALL_TASKS)
+def test_a_generator_answers_whatever_it_can_be_asked(name: TaskName) -> None:
+    """One that grows to its size has no guess of the largest, instead of one that raises."""
+    generator = GENERATORS[name](1024, 42, words)
+    guess = getattr(generator, "largest_guess", None)
+    assert guess is None or generator.count(generator.sample(guess()).prompt) > generator.length
+
+
 @pytest.mark.parametrize("length", [1024, 4096])
 @pytest.mark.parametrize("name", ALL_TASKS)
 def test_samples_fit_and_are_nearly_as_long(name: TaskName, length: int) -> None:
