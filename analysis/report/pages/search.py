@@ -111,6 +111,8 @@ def _importance(found: ArmCandidates, place: int, importance: ImportanceTable | 
     arm = next(arm for arm in importance.arms if arm.arm == found.search.arm)
     if len(arm.fields) > 1:
         svg = inline_svg(
-            importance_figure(importance, [arm]), f"search{place}-importance", "importance of the fields"
+            importance_figure(importance, [arm]),
+            f"search{place}-importance",
+            f"importance of the fields, {arm.arm}",
         )
         yield Figure(svg, f"Which fields would a next search need? {'; '.join(importance_notes(arm))}.")

@@ -78,6 +78,7 @@ def study_page(source: StudySource) -> str:
         notes=notes_for_display(table),
         ablation=ablation_section(state),
         searches=search_sections(state, source.importance),
+        has_importance=not isinstance(source.importance, str),
         controls=_controls(table, sweep),
         probes=_probes(state),
         curves=_curves(state),

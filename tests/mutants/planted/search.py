@@ -167,4 +167,30 @@ MUTANTS: tuple[Mutant, ...] = (
         new="met = sorted(set(given) & set())",
         caught_by=f"{_MISTAKES}::test_mistake[confirm seeds that meet search seeds]",
     ),
+    Mutant(
+        name="waiting_is_dropped",
+        meaning="a candidate that may still climb is called dropped",
+        file="analysis/results/candidates.py",
+        old="""return f"{'dropped' if search.stopped_because else 'waiting'} at rung {row.rung}\"""",
+        new="""return f"{'dropped'} at rung {row.rung}\"""",
+        caught_by="tests/unit/analysis/results/test_candidates.py::"
+        "test_who_may_still_climb_waits_and_is_not_dropped",
+    ),
+    Mutant(
+        name="thinned_rungs",
+        meaning="a compact journal leaves out what a search compared",
+        file="analysis/records/compact.py",
+        old="return {rung.steps for rung in search.rungs} if search else set()",
+        new="return set()",
+        caught_by="tests/unit/analysis/records/test_compact_search.py::test_scores_at_rungs_survive_the_thinning",
+    ),
+    Mutant(
+        name="early_scores_are_values",
+        meaning="Optuna is given a score after few steps as the value of a trial",
+        file="sweeps/search/optuna_export.py",
+        old="return TrialState.PRUNED if found.is_over else TrialState.RUNNING",
+        new="return TrialState.COMPLETE",
+        caught_by="tests/unit/sweeps/search/test_optuna_export.py::"
+        "test_candidates_are_trials_with_their_scores_at_rungs",
+    ),
 )
