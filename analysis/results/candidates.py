@@ -32,12 +32,14 @@ class CandidateRow:
     scores: tuple[Scored | None, ...]
     """One a rung; None where it has none."""
     standing: str
-    """`confirmed`, `selected` (not on fresh seeds yet), `failed`, `climbing to rung 1` (it trains), `waiting at
-    rung 1`: others are better so far; `dropped at rung 1`: the search is over.
+    """`confirmed`, `selected` (not on fresh seeds yet), `finalist, confirmed`, `finalist`, `failed`, `climbing to
+    rung 1` (it trains), `waiting at rung 1`: others are better so far; `dropped at rung 1`: the search is over.
     """
     is_winner: bool
+    is_on_front: bool
+    """In a search with several objectives: whether no other candidate is better in one and as good in all."""
     confirmed: ResultRow | None
-    """The winner on fresh seeds; None for all others, and before it has a value there."""
+    """The winner or a finalist on fresh seeds; None for all others, and before it has a value there."""
 
     @property
     def rung(self) -> int | None:
@@ -71,6 +73,8 @@ class ArmCandidates:
 
     search: SearchRow
     info: SearchInfo
+    confirm_seeds: tuple[int, ...]
+    """Fresh ones: those that looks have started so far."""
     unit: str
     rows: tuple[CandidateRow, ...]
     """The best first."""
@@ -109,6 +113,7 @@ def _arm(state: JournalState, info: SearchInfo, found: BestTable, searched: Sear
         {one.number: one for one in scored_at(state, info, searched, rung)} for rung in range(len(info.rungs))
     ]
     targets = {one.number: one.rung for one in state.searches.of(searched.search)}
+    fresh = {row.arm: row for row in search.finalists if row.n}
     rows = [
         CandidateRow(
             number=row.number,
@@ -117,9 +122,10 @@ def _arm(state: JournalState, info: SearchInfo, found: BestTable, searched: Sear
             point=row.point,
             n_search=row.n_search,
             scores=tuple(scored.get(row.number) for scored in at_rungs),
-            standing=_standing(row, search, targets[row.number]),
+            standing=_standing(row, search, targets[row.number], is_confirmed=f"{row.arm}#{row.number}" in fresh),
             is_winner=row.status == "winner",
-            confirmed=search.confirmed if row.status == "winner" else None,
+            is_on_front=row.is_on_front,
+            confirmed=search.confirmed if row.status == "winner" else fresh.get(f"{row.arm}#{row.number}"),
         )
         for row in found.rows
         if row.arm == searched.arm
@@ -127,6 +133,7 @@ def _arm(state: JournalState, info: SearchInfo, found: BestTable, searched: Sear
     return ArmCandidates(
         search=search,
         info=info,
+        confirm_seeds=found.confirm_seeds,
         unit=found.unit,
         rows=tuple(rows),
         rank_correlations=tuple(
@@ -136,12 +143,14 @@ def _arm(state: JournalState, info: SearchInfo, found: BestTable, searched: Sear
     )
 
 
-def _standing(row: BestRow, search: SearchRow, target: int) -> str:
+def _standing(row: BestRow, search: SearchRow, target: int, *, is_confirmed: bool) -> str:
     match row.status:
         case "failed":
             return "failed"
         case "winner":
             return "confirmed" if search.confirmed is not None else "selected"
+        case "finalist":
+            return "finalist, confirmed" if is_confirmed else "finalist"
         case "training":
             return f"climbing to rung {target}"
     return f"{'dropped' if search.stopped_because else 'waiting'} at rung {row.rung}"

@@ -32,8 +32,8 @@ from rich.console import Console
 
 from analysis.records.description import SweepInfo
 from analysis.records.replicates import Key
-from sweeps.cli.search.progress import LookProgress, SearchProgress, looks_of, searches_of
 from analysis.results.candidates import standings
+from sweeps.cli.search.progress import LookProgress, SearchProgress, looks_of, searches_of
 from sweeps.cli.stored_sweep import no_results
 from sweeps.console import format_duration, text_table
 from sweeps.store.leases import filesystem_time, leases_in

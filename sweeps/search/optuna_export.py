@@ -66,7 +66,7 @@ def _of_study(found: ArmCandidates) -> dict[str, Any]:
         "note": NOTE,
         "rungs (steps of intermediate values)": rungs,
         "seeds of the search": list(found.info.seeds),
-        "fresh seeds": list(found.info.confirm_seeds),
+        "fresh seeds": list(found.confirm_seeds),
         "over": found.search.stopped_because or "not over",
     }
 

@@ -26,7 +26,7 @@ def spending_figure(found: ArmCandidates) -> Figure:
         raise ValueError(f"in the search of {found.search.arm} no candidate has trained all steps yet")
     top, body, bottom = 0.92, 2.1, 0.52
     height = top + body + bottom
-    winner = next((row for row in found.rows if row.confirmed is not None), None)
+    winner = next((row for row in found.rows if row.is_winner and row.confirmed is not None), None)
     with style():
         figure = Figure(figsize=(WIDTH_INCHES, height))
         axes = figure.add_axes((0.095, bottom / height, 0.62, body / height))
@@ -58,7 +58,7 @@ def spending_figure(found: ArmCandidates) -> Figure:
 
 def _fresh(axes: Axes, found: ArmCandidates) -> None:
     """Draw the winner on fresh seeds, apart from the numbers that chose it."""
-    row = next(row for row in found.rows if row.confirmed is not None)
+    row = next(row for row in found.rows if row.is_winner and row.confirmed is not None)
     result = row.confirmed
     assert result is not None and result.mean is not None
     axes.axvspan(-1, 1, color=STRIPE, linewidth=0, zorder=0)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from analysis.report.tables import decimals_of, format_number
 from analysis.results.candidates import ArmCandidates, CandidateRow
-from analysis.results.searches import LOW_CORRELATION, SearchRow
+from analysis.results.search_table import SearchRow
+from analysis.results.searches import LOW_CORRELATION
 
 NONE = "–"
 RUNG_HEADERS = ("rung", "steps", "seeds", "scored", "failed", "climbed on", "rank correlation with the next")
@@ -49,7 +50,7 @@ def candidate_headers(found: ArmCandidates) -> tuple[list[str], list[bool]]:
     """Return the headers of `candidate_cells`, and which columns are right-aligned."""
     fields = short_names(found.search.fields)
     rungs = [f"rung {index}" for index in range(len(found.info.rungs))]
-    fresh = f"fresh seeds ({len(found.info.confirm_seeds)})"
+    fresh = f"fresh seeds ({len(found.confirm_seeds)})"
     headers = ["candidate", "stands", fresh, *fields, "seeds", *rungs, "proposed by"]
     right = [False, False, *[True] * (len(fields) + 2 + len(rungs)), False]
     return headers, right
@@ -62,7 +63,7 @@ def candidate_cells(found: ArmCandidates) -> list[list[str]]:
     return [
         [
             f"{found.search.arm}#{row.number}",
-            row.standing,
+            row.standing + (", on the front" if row.is_on_front else ""),
             confirmed(row, decimals),
             *(short(row.point.get(field)) for field in found.search.fields),
             str(row.n_search),
@@ -91,7 +92,7 @@ def notes(found: ArmCandidates) -> list[str]:
         f"rungs: mean of {info.subset_metric} after fewer steps, of {info.metric} at step {info.last_step}, "
         f"over the first of the seeds {', '.join(map(str, info.seeds))}; they chose the winner, so its own are too "
         "good",
-        f"fresh seeds {', '.join(map(str, info.confirm_seeds))}: the only numbers that results and claims use",
+        f"fresh seeds {', '.join(map(str, found.confirm_seeds))}: the only numbers that results and claims use",
     ]
     notes += [
         f"rung {index} says little about the next one: with scheduler.first=1 all candidates train whole"

@@ -8,7 +8,7 @@ import pytest
 
 from analysis.records.journal import merge
 from analysis.results.candidates import CandidateRow, candidates_of, standings
-from tests.support.sweeps.search_journal import search_events
+from tests.support.sweeps.search_journal import SEARCH, search_events, trained
 
 Events = list[dict[str, Any]]
 
@@ -70,3 +70,17 @@ def test_a_study_that_does_not_search_has_none() -> None:
 
     state = merge(journal_events({"baseline": 2.5, "kuramoto": 2.4}))
     assert candidates_of(state) == [] and standings(state) == {}
+
+
+def test_a_finalist_has_numbers_of_its_own_on_fresh_seeds() -> None:
+    events = search_events()
+    arms = [{**SEARCH["arms"][0], "finalists": 2}]  # type: ignore[index]
+    events[0] = {**events[0], "search": {**SEARCH, "arms": arms}}
+    events = [one | {"runners_up": ["a" * 12]} if one["event"] == "selected" else one for one in events]
+    assert rows(events)[0].standing == "finalist"
+    events += [one for seed in (2, 3, 4) for one in trained("a" * 12, seed, 90, {40: 3.0 + seed / 10}, "finished")]
+    finalist, winner = rows(events)[0], rows(events)[1]
+    assert (finalist.standing, finalist.is_winner) == ("finalist, confirmed", False)
+    assert finalist.confirmed is not None and finalist.confirmed.mean == pytest.approx(3.3)
+    assert winner.confirmed is not None and winner.confirmed.mean == pytest.approx(2.1)
+    assert [score and score.mean for score in finalist.scores] == [2.0, None, None]
