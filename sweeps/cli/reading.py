@@ -114,7 +114,7 @@ def aggregate(
     seeds: Annotated[str | None, typer.Option("--seeds", help="Only these, as 41,42,43.")] = None,
     plugin: UnreadPlugins = None,
 ) -> None:
-    """Aggregate arms over studies and seeds: interquartile mean, profiles, ranks."""
+    """Aggregate arms over studies and seeds."""
     from sweeps.cli.evidence import aggregate
 
     aggregate.aggregate(output, studies, metric, seeds)
