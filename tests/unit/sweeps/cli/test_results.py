@@ -235,7 +235,10 @@ def test_best_shows_rungs_candidates_and_what_selected_apart_from_what_confirms(
     assert status["searches"] == [{"arm": "kuramoto", "num_candidates": 3, "is_over": True}]
 
 
-def test_best_shows_finalists_looks_and_the_front(call: Call, tmp_path: Path) -> None:
+def test_best_shows_finalists_looks_and_the_front(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     events = search_events()
     searching = events[0]["search"]
     objectives = [{"name": searching["metric"], "direction": "minimise"}]
