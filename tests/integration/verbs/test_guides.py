@@ -48,6 +48,7 @@ READING = {
     "status",
     "logs",
     "stop",
+    "report",
     "results",
     "curves",
     "compare",

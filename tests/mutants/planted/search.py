@@ -86,8 +86,8 @@ MUTANTS: tuple[Mutant, ...] = (
         name="failures_that_look_good",
         meaning="a model of the losses is drawn to what fails, since it is told as good",
         file="sweeps/search/optuna_samplers.py",
-        old="value=worst if failed else one.loss,",
-        new="value=0.0 if failed else one.loss,",
+        old="values=worst if failed else _values(one),",
+        new="values=[0.0] * len(worst) if failed else _values(one),",
         caught_by="tests/unit/sweeps/search/test_optuna_samplers.py"
         "::test_it_learns_and_stays_away_from_what_fails[gp-8-40]",
         is_slow=True,
