@@ -15,9 +15,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="what_is_not_settled_passes",
         meaning="a gate that nobody can judge counts as passed",
-        file=_STATE,
-        old='if verdict.verdict == "supported":',
-        new='if verdict.verdict != "refuted":',
+        file="sweeps/campaigns/rules.py",
+        old='_OUTCOMES.get(verdict.verdict, "not judged")',
+        new='_OUTCOMES.get(verdict.verdict, "passed")',
         caught_by=f"{_STATE_TESTS}::test_a_gate_that_the_seeds_do_not_settle_is_not_judged",
     ),
     Mutant(
@@ -31,9 +31,9 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="a_rule_holds_before_it_is_known",
         meaning="a rule is said to hold although a claim that it asks for is not judged",
-        file=_STATE,
-        old="            holds = None\n",
-        new="            holds = True\n",
+        file="sweeps/campaigns/rules.py",
+        old='return None if any(outcome == "not judged"',
+        new='return True if any(outcome == "not judged"',
         caught_by=f"{_STATE_TESTS}::test_without_results_no_gate_is_judged_and_no_rule_holds",
     ),
     Mutant(
