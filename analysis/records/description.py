@@ -74,6 +74,8 @@ class ArmInfo:
     """Hash of the data the arm trains on."""
     predicted_memory_mib: float | None = None
     """Expected peak memory of a trial according to the plan, worker process included."""
+    claimed: dict[str, Any] = field(default_factory=dict)
+    """Its values of the fields along which the study's claims run, those of the study's base too."""
 
 
 @dataclass(frozen=True, kw_only=True)

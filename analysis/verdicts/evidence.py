@@ -106,7 +106,7 @@ class Evidence:
     def field_over(self, name: str, dotted: str) -> Any:
         """Return an arm's value of a field of the configuration; None if nothing has it."""
         arm = self.arm(name)
-        return None if arm is None else self.fields(arm).get(dotted)
+        return None if arm is None else {**arm.claimed, **self.fields(arm)}.get(dotted)
 
     def over_steps(self, name: str) -> dict[int, dict[int, float]]:
         """Return {seed: {step: value}} of the finished replicates, at the steps that all of them report."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Any, Protocol
 
-from analysis.claims.claim import Claim
+from analysis.claims.claim import STEP, Claim
 from analysis.claims.kinds import KINDS, Kind
 from analysis.records.description import ArmInfo, SweepInfo
 from analysis.records.journal import JournalState
@@ -202,7 +202,19 @@ def _obstacle(judge: Judge, evidence: Evidence) -> Finding | None:
         if unknown:
             note = f"not measured in this journal: {', '.join(unknown)}"
             return Finding(outcome="not run", because=("not measured",), note=note)
+    unplaced = _without_a_place(evidence, needed)
+    if unplaced:
+        note = f"this journal does not say the {evidence.claim.over} of {', '.join(unplaced)}"
+        return Finding(outcome="not run", because=("not measured",), note=note)
     return _shortfall(judge, evidence, needed)
+
+
+def _without_a_place(evidence: Evidence, needed: Sequence[str]) -> list[str]:
+    """Return the arms without a number in the field along which the claim runs: they would count as elsewhere."""
+    claim = evidence.claim
+    if claim.over is None or claim.over == STEP or claim.is_over_metric:
+        return []
+    return [name for name in needed if not isinstance(evidence.field_over(name, claim.over), int | float)]
 
 
 def _is_known(name: str, sweep: SweepInfo, known: set[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from analysis.records.description import ArmInfo, ContrastInfo, ExternalInfo, MetricInfo, SweepInfo
 from analysis.records.journal import JournalState
@@ -16,6 +17,7 @@ from cluster.memory.worker import Estimates
 from cluster.placement.request import ResourceError
 from cluster.placement.size_classes import pack, with_larger_sizes
 from sweeps.errors import UserError
+from sweeps.fields import flatten
 from sweeps.plan.batch_splits import depends_on_split
 from sweeps.plan.checks import check_metrics, probes
 from sweeps.plan.corrections import corrections
@@ -141,7 +143,15 @@ def _describe_unit(planned: PlannedArm, study: Study) -> ArmInfo:
         note=planned.arm.note,
         data_hash=planned.data_hash,
         predicted_memory_mib=round(planned.need_mib, 1),
+        claimed=_claimed(planned, study),
     )
+
+
+def _claimed(planned: PlannedArm, study: Study) -> dict[str, Any]:
+    """Return an arm's values of the fields along which claims run: without them no journal could be judged."""
+    named = {name for claim in study.claims for name in (claim.over, *claim.effect) if name is not None}
+    fields = flatten(planned.config.model_dump(mode="json"))
+    return {name: fields[name] for name in sorted(named & fields.keys())}
 
 
 def _describe(

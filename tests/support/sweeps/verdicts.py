@@ -29,13 +29,17 @@ def claim(kind: str, **fields: Any) -> Claim:
 
 def journal(
     arms: Arms, *claims: Claim, metric: str = METRIC, statuses: Mapping[tuple[str, int], str | None] | None = None,
-    fields: Mapping[str, dict[str, Any]] | None = None, **described: Any,
+    fields: Mapping[str, dict[str, Any]] | None = None, claimed: Mapping[str, dict[str, Any]] | None = None,
+    **described: Any,
 ) -> JournalState:  # fmt: skip
-    """Return a journal of these values, one a seed; the claims are declared in its first line."""
+    """Return a journal of these values, one a seed; the claims are declared in its first line.
+
+    `fields` are those in which arms depart from the base, `claimed` others that claims run over."""
     seeds = range(max(map(len, arms.values())))
     first = sweep_event(list(arms), seeds=seeds, claims=[each.to_json() for each in claims], **described)
     for arm in first["arms"]:
         arm["parameters"] = (fields or {}).get(arm["arm"], {})
+        arm["claimed"] = (claimed or {}).get(arm["arm"], {})
     events = [first]
     for place, (arm, values) in enumerate(arms.items()):
         for seed, value in enumerate(values):

@@ -93,6 +93,25 @@ def test_a_response_curve_is_the_set_that_is_not_worse_than_the_best() -> None:
     assert (unbounded.verdict, unbounded.because) == ("inconclusive", ("margin",))
 
 
+@pytest.mark.parametrize("kind", ["response_curve", "flatness", "trend", "association"])
+def test_an_arm_whose_place_a_journal_does_not_say_is_not_taken_to_lie_elsewhere(kind: str) -> None:
+    """Else the response curve would be refuted: an arm that is like the base has no parameters of its own."""
+    more = {"bounds": [1.5, 2.5]} if kind == "response_curve" else {"margin": 0.1} if kind == "flatness" else {}
+    more |= {"direction": "higher"} if kind in {"trend", "association"} else {}
+    one = claim(kind, arms=list(LEVELS), over="architecture.n", **more)
+    values = {"n1": around(2.6), "n2": around(2.4, turn=1), "n4": around(2.6, turn=2)}
+    found = verdict(values, one, fields={**LEVELS, "n2": {}})
+    assert (found.verdict, found.because) == ("not run", ("not measured",))
+    assert found.note == "this journal does not say the architecture.n of n2"
+
+
+def test_a_claim_runs_along_values_that_arms_share_with_the_base() -> None:
+    one = claim("response_curve", arms=list(LEVELS), over="architecture.n", bounds=[1.5, 2.5])
+    values = {"n1": around(2.6), "n2": around(2.4, turn=1), "n4": around(2.6, turn=2)}
+    found = verdict(values, one, fields={**LEVELS, "n2": {}}, claimed={"n2": {"architecture.n": 2}})
+    assert (found.verdict, found.effect) == ("supported", 2.0)
+
+
 def test_an_association_is_one_rank_correlation_a_seed() -> None:
     levels = {f"n{n}": {"architecture.n": n} for n in range(1, 7)}
     one = claim("association", arms=list(levels), over="architecture.n", direction="higher")
