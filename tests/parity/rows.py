@@ -17,12 +17,19 @@ FAMILIES = {
             *readout.ROWS,
             *optimisers.AFRB_ROWS,
         ),
-        nothing_to_compare=("phase-lattice memory (PLM): its code is not public",),
+        nothing_to_compare=(
+            "phase-lattice memory (PLM): its code is not public",
+            "InfoNCE, the whole loss, hit rate, unshifted perplexity: no numbers of theirs",
+            "the learned query, calibration between steps: likewise",
+        ),
     ),
     "kuramoto": Family(
         published="PhaseGPT@487f429",
         rows=(*kuramoto.ROWS, *optimisers.PHASEGPT_ROWS),
-        nothing_to_compare=("padding mask of PhaseAttention: the published model never passes one",),
+        nothing_to_compare=(
+            "padding mask of PhaseAttention: the published model never passes one",
+            "HybridAttention: no numbers of theirs",
+        ),
     ),
     "tpi": Family(
         published="hartflow, each version at the commit that its row names; tasks at dfbbc17",
