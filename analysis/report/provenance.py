@@ -58,10 +58,10 @@ def _ends(replicates: Sequence[Replicate]) -> str:
 
 
 def power(state: JournalState) -> list[str]:
-    """Return the smallest difference that the seeds find, in a sentence; empty if no arm has two pairs."""
+    """Return the smallest difference that the seeds find, in a sentence; empty if nothing is tested."""
     table = summarise(state)
     pairs = min((row.n_pairs for row in table.rows if row.n_pairs), default=0)
-    if pairs < 2:
+    if pairs < 2 or not table.family_size:
         return []
     effect = smallest_detectable_effect(pairs)
     adjusted = smallest_detectable_effect(pairs, alpha=SIGNIFICANCE_LEVEL / table.family_size)

@@ -279,7 +279,7 @@ def scale_notes(
 
 def _method_note(table: ResultTable) -> str:
     tests = sorted({row.comparison for row in table.rows if row.comparison})
-    if not tests:
+    if not tests or not table.family_size:
         return f"{_percent(table.confidence)} intervals over seeds: Student-t"
     comparisons = "1 comparison" if table.family_size == 1 else f"{table.family_size} comparisons"
     pairing = "paired by seed" if tests == ["paired t"] else f"tests: {' and '.join(tests)}"

@@ -39,7 +39,7 @@ def facts_of_method(state: JournalState, sweep: SweepInfo, table: ResultTable, *
             "against a margin; refuted if one comparison fails after Holm's adjustment, or if an effect as large "
             "as published is excluded while none is shown",
         ),
-        ("power", power(state)[0] if power(state) else "fewer than two pairs of seeds: no test"),
+        ("power", (power(state) or ["no two configurations with two pairs of seeds: no test"])[0]),
         ("numerics", _numerics(state, sweep)),
         ("tuning", _tuning(sweep)),
     ]

@@ -12,6 +12,24 @@ _COMPARED_TESTS = "tests/unit/analysis/verdicts/test_comparisons.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="arm_without_a_place_lies_elsewhere",
+        meaning="a response curve is refuted by an arm of which the journal does not say where it lies",
+        file="analysis/verdicts/judge.py",
+        old="    if unplaced:\n",
+        new="    if unplaced and False:\n",
+        caught_by="tests/unit/analysis/verdicts/test_series.py::"
+        "test_an_arm_whose_place_a_journal_does_not_say_is_not_taken_to_lie_elsewhere",
+    ),
+    Mutant(
+        name="power_of_no_comparison",
+        meaning="a study whose arms are all the baseline's configuration ends in a division by zero",
+        file="analysis/report/provenance.py",
+        old="    if pairs < 2 or not table.family_size:\n",
+        new="    if pairs < 2:\n",
+        caught_by="tests/unit/analysis/report/pages/test_study.py::"
+        "test_a_study_whose_arms_are_all_the_baseline_has_a_page_and_tests_nothing",
+    ),
+    Mutant(
         name="ablation_without_blocks",
         meaning="what seeds share counts as error of an ablation's effects",
         file="analysis/statistics/block_model.py",

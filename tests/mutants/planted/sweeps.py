@@ -13,6 +13,30 @@ _TRACKING_TESTS = "tests/integration/tracking/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="tracker_left_open",
+        meaning="what ends a run unexpectedly ends the tracker's thread before it has written what it read",
+        file="sweeps/run/driver.py",
+        old="        tracker.close()  # what it has read is still written\n",
+        new="",
+        caught_by="tests/unit/sweeps/run/test_run_ends.py::test_whatever_ends_a_run_its_tracker_is_closed",
+    ),
+    Mutant(
+        name="page_ends_the_run",
+        meaning="a fault of the page ends a run that has all its results with a traceback",
+        file="sweeps/cli/run.py",
+        old="    except Exception as error:  # noqa: BLE001  the runs have ended well",
+        new="    except OSError as error:  # the runs have ended well",
+        caught_by="tests/unit/sweeps/run/test_run_ends.py::test_a_page_that_cannot_be_made_is_told_and_costs_nothing",
+    ),
+    Mutant(
+        name="places_of_claims_unwritten",
+        meaning="a journal does not say where the arm that is like the base lies along a claim's field",
+        file="sweeps/plan/builder.py",
+        old="        claimed=_claimed(planned, study),\n",
+        new="",
+        caught_by="tests/unit/sweeps/plan/test_builder.py::test_the_journal_will_say_where_each_arm_of_a_claim_lies",
+    ),
+    Mutant(
         name="pytorch_before_a_mistake",
         meaning="a mistake in a field is answered only after PyTorch's import",
         file="trainables/architectures/gpt/config.py",

@@ -61,3 +61,29 @@ def test_a_study_may_be_about_a_probe(tmp_path: Path) -> None:
     assert sweep.primary_metric == "probe/spectral_flatness"
     assert sweep.metric(sweep.primary_metric).exact
     assert sweep.metric(sweep.primary_metric).null == "probe/spectral_flatness_null"
+
+
+CLAIM = """\
+claims:
+  C:
+    {statement: a rate of .003 is the best, source: a test, kind: response_curve, metric: val/bits_per_byte,
+     arms: [transformer, slow, fast], over: optimizer.learning_rate, bounds: [0.002, 0.004], settled_at: laptop}
+scales:
+"""
+
+
+def test_the_journal_will_say_where_each_arm_of_a_claim_lies(tmp_path: Path) -> None:
+    """The arm that is like the base, too, so that the journal alone can be judged."""
+    path = write_study(tmp_path)
+    arms = "  {}: {{architecture: {{name: transformer}}, optimizer: {{learning_rate: {}}}}}\n"
+    text = path.read_text(encoding="utf-8").replace(
+        "scales:\n", arms.format("slow", "1e-3") + arms.format("fast", "1e-2") + CLAIM
+    )
+    path.write_text(text, encoding="utf-8")
+    sweep = build_plan(load_study(str(path)), Inventory(cpus=2, memory_mib=4096), None).sweep
+    rates = {arm.arm: arm.claimed for arm in sweep.arms if arm.arm != "kuramoto"}
+    assert rates == {
+        "transformer": {"optimizer.learning_rate": 3e-3},
+        "slow": {"optimizer.learning_rate": 1e-3},
+        "fast": {"optimizer.learning_rate": 1e-2},
+    }

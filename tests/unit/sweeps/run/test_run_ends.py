@@ -9,7 +9,7 @@ import re
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +102,35 @@ def test_a_journal_that_is_damaged_while_something_runs_is_no_mistake_of_the_use
     assert "once it is repaired, continue with: " in said
     with pytest.raises(JournalError):
         command()  # nothing has started this time
+
+
+@pytest.mark.parametrize("error", [JournalError("another hand"), OSError("a bad sector"), RuntimeError("ours")])
+def test_whatever_ends_a_run_its_tracker_is_closed(
+    error: Exception, command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else its thread dies with the process while MLflow lacks what was read."""
+
+    def ends(*arguments: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("sweeps.run.driver._run", ends)
+    before = set(threading.enumerate())
+    with suppress(OSError, RuntimeError):
+        command()
+    assert set(threading.enumerate()) <= before
+
+
+def test_a_page_that_cannot_be_made_is_told_and_costs_nothing(
+    command: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_page(*arguments: Any) -> Path:
+        raise ZeroDivisionError("no comparison")
+
+    monkeypatch.setattr("sweeps.run.engine._Engine.run", lambda engine, address: None)
+    monkeypatch.setattr("sweeps.cli.run.write_page", no_page)
+    _, said = command()
+    assert "the page cannot be written: ZeroDivisionError('no comparison'); try again with: " in said
+    assert "results: " in said
 
 
 def fills_its_disk(session: list[Callable[[], object]]) -> Callable[..., Any]:

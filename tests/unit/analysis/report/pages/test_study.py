@@ -13,10 +13,11 @@ import pytest
 
 from analysis.records.journal import JournalState, merge, read_journal
 from analysis.report.pages.study import StudySource, study_page
-from analysis.report.tables import rows_for_display
+from analysis.report.provenance import provenance_line
+from analysis.report.tables import render_text, rows_for_display
 from analysis.results.arms import summarise
 from analysis.verdicts.judge import judge_all
-from tests.support.sweeps.journals import METRIC, journal_events
+from tests.support.sweeps.journals import METRIC, config_id, journal_events
 from tests.support.sweeps.search_journal import search_events
 from tests.unit.analysis.report.pages.html_checks import check_page
 
@@ -62,6 +63,14 @@ def test_the_numbers_are_those_of_the_table() -> None:
     for cells in rows:
         for cell in cells:
             assert f">{cell}<" in text
+
+
+def test_a_study_whose_arms_are_all_the_baseline_has_a_page_and_tests_nothing() -> None:
+    state = merge(journal_events({"baseline": 2.5, "alias": 2.5}, config_ids={"alias": config_id("baseline")}))
+    check_page(text := page_of(state), MEGABYTE)
+    assert "no two configurations with two pairs of seeds: no test" in text
+    assert "SD of their difference" not in provenance_line(state)
+    assert "Holm" not in render_text(summarise(state))
 
 
 def test_at_scale_smoke_claims_are_not_judged_though_the_study_has_run() -> None:
