@@ -43,6 +43,15 @@ def ran(state: JournalState, sweep: SweepInfo) -> list[Replicate]:
     return [state.replicates[key] for key in sorted(planned & state.replicates.keys())]
 
 
+def span(replicates: Sequence[Replicate]) -> tuple[float, float] | None:
+    """Return when the first began and the last ended, in Unix seconds; None if nothing is known of either.
+
+    A replicate may end without having begun: its workers died, or were never granted.
+    """
+    times = [time for r in replicates for time in (r.started_at, r.ended_at) if time is not None]
+    return (min(times), max(times)) if times else None
+
+
 def _size(sweep: SweepInfo) -> str:
     planned = {(arm.config_id, seed) for arm in sweep.units for seed in arm.seeds}
     configurations = {config_id for config_id, _ in planned}

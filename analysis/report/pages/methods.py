@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from analysis.claims.kinds import EQUAL, ONE_SIDED
 from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
-from analysis.report.provenance import commit, cost, power, ran
+from analysis.report.provenance import commit, cost, power, ran, span
 from analysis.report.tables import DIRECTIONS
 from analysis.results.arms import transform_of
 from analysis.results.comparison import SIGNIFICANCE_LEVEL
@@ -90,15 +90,18 @@ def _tuning(sweep: SweepInfo) -> str:
 def facts_of_provenance(state: JournalState, sweep: SweepInfo, *, has_claims: bool) -> Facts:
     """Return where the numbers come from, and what they cost."""
     provenance, replicates = sweep.provenance, ran(state, sweep)
-    ended = [r.ended_at for r in replicates if r.ended_at is not None]
-    span = [min(r.started_at for r in replicates if r.started_at is not None), max(ended)] if ended else []
     data = sorted({arm.data_hash for arm in sweep.units if arm.data_hash})
     facts = [
         ("code", commit(sweep)),
         ("software", ", ".join(f"{name} {value}" for name, value in provenance.get("versions", {}).items())),
         ("machine", _machine(provenance.get("machine"))),
         ("data", ", ".join(f"sha256 {each[:16]}…" for each in data)),
-        ("run", " to ".join(datetime.fromtimestamp(t, tz=UTC).strftime("%Y-%m-%d %H:%M UTC") for t in span)),
+        (
+            "run",
+            " to ".join(
+                datetime.fromtimestamp(t, tz=UTC).strftime("%Y-%m-%d %H:%M UTC") for t in span(replicates) or ()
+            ),
+        ),
         ("cost", cost(replicates)),
         ("memory", receipt(state, sweep).in_words().removeprefix("memory: ")),
         ("seeds", ", ".join(map(str, sorted({seed for arm in sweep.units for seed in arm.seeds})))),

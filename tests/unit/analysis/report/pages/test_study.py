@@ -73,6 +73,12 @@ def test_a_study_whose_arms_are_all_the_baseline_has_a_page_and_tests_nothing() 
     assert "Holm" not in render_text(summarise(state))
 
 
+def test_what_ended_without_having_begun_has_a_page() -> None:
+    """The workers of a trial may die, or time out, before the first of them says that it has started."""
+    lost = {(arm, seed): "crashed" for arm in ("baseline", "kuramoto", "K0") for seed in range(3)}
+    check_page(page_of(merge([e for e in events(statuses=lost) if e["event"] in {"sweep", "crashed"}])), MEGABYTE)
+
+
 def test_at_scale_smoke_claims_are_not_judged_though_the_study_has_run() -> None:
     described = events()
     described[0]["scale"] = "smoke"
