@@ -146,7 +146,7 @@ class RunRecords:
         ended = [r for r in replicates if r.has_ended]
         ended_at = max((r.ended_at or 0.0 for r in ended), default=first.started_at)
         status = _status_of_all(arms, replicates, ended)
-        note = descriptions.configuration(arm, newest, rows, replicates)
+        note = descriptions.configuration(arm, rows)
         own = {
             "phasesweep.arm": arm.arm,
             "phasesweep.role": arm.role,
@@ -214,7 +214,7 @@ class RunRecords:
         elif len(ended) == len(planned) and _is_over(info, view):
             status = "FAILED" if failed else "FINISHED"
         key = f"{self.experiment}/sweep/{sweep.sweep_id}"
-        note = descriptions.sweep(info, view.state)
+        note = descriptions.sweep(info)
         own = {"provenance": sweep.info.provenance}
         counts = {
             "replicates/planned": float(len(planned)),

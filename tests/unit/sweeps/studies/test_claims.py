@@ -16,7 +16,6 @@ import pytest
 from rich.console import Console
 
 import search_spaces as spaces
-from analysis.claims.claim import Claim
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import merge
 from cluster.inventory import local_inventory
@@ -32,9 +31,8 @@ from sweeps.plan.builder import build_plan
 from sweeps.plan.checks import check_metrics
 from sweeps.plan.plan import Plan
 from sweeps.studies.resolve import load_study
-from sweeps.tracking.notes import MAX_ARM_ROWS, experiment, sweep
 from tests.support.models.sizes import unmeasured
-from tests.support.sweeps.journals import METRIC, declared_metrics, journal_events, sweep_event
+from tests.support.sweeps.journals import METRIC, declared_metrics
 from tests.support.sweeps.studies import STUDY
 
 CLAIM = {
@@ -243,24 +241,3 @@ def test_spaces_in_words() -> None:
         UserError, match=r"unknown search space 'kuramoto.serach'; did you mean 'kuramoto.search'\?"
     ):
         library_views.spaces(Output(console), "kuramoto.serach")
-
-
-def test_the_experiment_text_has_contrasts_and_claims() -> None:
-    contrast = {"arm": "kuramoto_32", "against": "coupling_0", "meaning": "what coupling is worth"}
-    claim = Claim.from_mapping({**CLAIM, "arm": "kuramoto_32", "against": "baseline"}, claim_id="C1")
-    text = experiment(merge(journal_events(contrasts=[contrast], claims=[claim.to_json()])))
-    assert re.search(
-        r"\| kuramoto_32 − coupling_0 \| -?0\.0\d+ \| \[.*\] \| 5 \| .* \| what coupling is worth \|", text
-    )
-    assert "| C1 | coupling helps | superiority | laptop | a paper |" in text
-    plain = experiment(merge(journal_events()))
-    assert "contrast" not in plain and "Claims" not in plain
-
-
-def test_descriptions_of_a_large_grid_fit_into_mlflow() -> None:
-    arms = [f"K1_N32_attractive_noncausal_{i:03d}" for i in range(400)]
-    state = merge([sweep_event(arms)])
-    assert state.sweep is not None
-    for text, limit in ((experiment(state), 20_000), (sweep(state.sweep, state), 8_000)):
-        assert len(text) < limit
-        assert f"And {400 - MAX_ARM_ROWS} more arms: see the runs." in text

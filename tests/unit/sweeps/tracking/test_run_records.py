@@ -100,7 +100,7 @@ def test_while_a_sweep_runs_configurations_have_the_primary_metric_and_at_its_en
     row = summarise(read_journal(journal), "probe/leak").rows[1]
     assert final[PROBE] == row.mean
     assert (final[f"{PROBE}.ci_low"], final[f"{PROBE}.ci_high"]) == (row.ci_low, row.ci_high)
-    assert f"`{PROBE.removeprefix('with/')}`" in tracker.runs[run].record.tags["mlflow.note.content"]
+    assert f"- `{PROBE.removeprefix('with/')}`" in tracker.runs[run].record.tags["mlflow.note.content"]
     num_requests = tracker.written.num_requests
     assert sync.step(final=True), sync.error
     assert tracker.written.num_requests == num_requests
