@@ -1,14 +1,10 @@
-"""The resonant family (AFRB + PVM): the ranges and recommendations of its usage guide, and the values it fixes.
+"""The resonant family (AFRB + PVM): the ranges of its usage guide, and the values it fixes.
 
 Names are those of the architecture's fields. A group that may be absent (`pvm: null`) is a switch here,
 true or false, in addition to its fields (`pvm.alpha`): see `nested`.
 """
 
 from __future__ import annotations
-
-from collections.abc import Mapping
-from types import MappingProxyType
-from typing import Any
 
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import Condition, Forbidden, SearchSpace
@@ -331,33 +327,5 @@ TRAINING = SearchSpace(
     }
 )
 """The guide's ranges for training; dotted names are fields of a trial's configuration."""
-
-RECOMMENDED: Mapping[str, Any] = MappingProxyType(
-    {
-        "num_blocks": 1,
-        "alpha": 0.04,
-        "gamma": 0.20,
-        "omega": 6.0,
-        "pvm": True,
-        "pvm.alpha": 0.3,
-        "pvm.beta": 0.85,
-        "pvm.gate_init": -2.0,
-        "readout": True,
-        "ridge": True,
-        "ridge.max_pairs": 512,
-        "ridge.l2": 1e-3,
-        "ridge.unfreeze_step": 100,
-        "infonce": True,
-        "infonce.weight": 0.3,
-        "infonce.negatives": 128,
-        "infonce.temperature": 0.08,
-        "budget.steps": 2000,
-        "budget.batch_size": 4,
-        "optimizer.learning_rate": 1e-4,
-        "optimizer.warmup_steps": 100,
-        "optimizer.clip_norm": 1.0,
-    }
-)
-"""The usage guide's recommended values of the fields in `SEARCH` and `TRAINING`."""
 
 SPACES = {"search": SEARCH, "training": TRAINING}

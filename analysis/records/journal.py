@@ -95,7 +95,6 @@ class JournalState:
         replicate.crashes += event["event"] == "crashed"
         replicate.num_ooms += event["event"] == "oom"
         replicate.num_killed += event.get("killed", False)
-        replicate.ends += event["event"] in RESULTS
         if replicate.status in RESULTS:
             return  # a result is final: a later failure of a second attempt cannot take it back
         replicate.status = event["event"]

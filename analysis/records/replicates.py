@@ -47,8 +47,6 @@ class Replicate:
     starts: int = 0
     reruns: int = 0
     """How often the user has reopened it, to run it again."""
-    ends: int = 0
-    """How often it has ended with a result since it was reopened; more than 1 would violate `exactly once`."""
     crashes: int = 0
     """Crashes since it was reopened."""
     host: str = ""

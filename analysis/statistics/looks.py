@@ -10,12 +10,6 @@ Source:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import numpy as np
-
 LEVEL = 0.05
 """Two-sided, of all looks together."""
 
@@ -33,23 +27,3 @@ def at_look(p: float, share: float) -> float:
 def confidence_at_look(confidence: float, share: float) -> float:
     """Return the coverage with which one look is computed so that all looks together cover with `confidence`."""
     return 1 - (1 - confidence) * share
-
-
-def settled_by(differences: np.ndarray, looks: Sequence[int], alphas: Sequence[float]) -> np.ndarray:
-    """Return the number of seeds after which a paired t-test settles each comparison; 0 where none does.
-
-    Args:
-        differences: Treatment − baseline, [comparison, seed], in the order in which seeds are added.
-        looks: Seeds of each look, ascending, at least 2.
-        alphas: Level of each look.
-    """
-    import numpy as np  # only here: studies are read without it
-    from scipy import special  # not `scipy.stats`, which takes a second to import
-
-    settled = np.zeros(len(differences), dtype=int)
-    for n, alpha in zip(looks, alphas, strict=True):
-        seen = differences[:, :n]
-        t = seen.mean(axis=1) / (seen.std(axis=1, ddof=1) / np.sqrt(n))
-        p = 2 * special.stdtr(n - 1, -np.abs(t))
-        settled[(settled == 0) & (p < alpha)] = n
-    return settled

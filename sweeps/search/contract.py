@@ -54,7 +54,7 @@ def check_proposer(case: ProposerCase) -> None:
 
 def ended(key: Key, status: str = "finished", *, at: float = 1.0) -> Replicate:
     """Return a replicate that has ended."""
-    return Replicate(*key, status=status, started_at=0.5, ended_at=at, starts=1, ends=1)
+    return Replicate(*key, status=status, started_at=0.5, ended_at=at, starts=1)
 
 
 def play(proposer: Proposer, *, newest_first: bool = False, status: str = "finished") -> list[PlannedReplicate]:

@@ -91,10 +91,6 @@ class Ladder:
         ranked = self._rungs[rung].ranked
         return bisect.bisect_left(ranked, (self._losses[rung][config_id], config_id)) + 1, len(ranked)
 
-    def num_scored(self, rung: int) -> int:
-        """Return how many were scored at a rung."""
-        return len(self._rungs[rung].ranked)
-
     def rung_of(self, config_id: str) -> int:
         """Return the rung toward which a configuration has trained."""
         return self._at[config_id]

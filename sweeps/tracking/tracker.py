@@ -153,14 +153,3 @@ def missing_values(latest: Mapping[str, Value], record: RunRecord) -> list[tuple
         *((name, value) for name, value in curve if name not in latest or latest[name].step < value.step),
         *((name, value) for name, value in summary if latest.get(name) != value),
     ]
-
-
-class NoopTracker(Tracker):
-    """Takes everything and keeps nothing."""
-
-    def __init__(self) -> None:
-        self.written, self.notice = SyncCounts(), ""
-
-    def has(self, key: str) -> bool:
-        """Return True: nothing is ever missing."""
-        return True

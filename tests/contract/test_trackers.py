@@ -10,7 +10,7 @@ import pytest
 
 from sweeps.tracking.contract import CHECKS, ContractError, Held, Store, check_tracker
 from sweeps.tracking.mlflow_store import MlflowTracker
-from sweeps.tracking.tracker import NoopTracker, RunRecord, Tracker, Value, milliseconds
+from sweeps.tracking.tracker import RunRecord, Tracker, Value, milliseconds
 from sweeps.tracking.uri import default_tracking_uri
 from tests.support.machine.memory_tracker import HeldRun, MemoryTracker
 from tests.support.machine.mlflow_contents import all_runs
@@ -65,13 +65,8 @@ def in_memory(folder: Path, tracker: Callable[[list[HeldRun]], Tracker] = Memory
     return (lambda: tracker(store)), read
 
 
-def nowhere(folder: Path) -> Store:
-    """Return a store that holds nothing and cannot be read."""
-    return NoopTracker, None
-
-
 @pytest.mark.parametrize("check", CHECKS)
-@pytest.mark.parametrize("store", [in_mlflow, in_memory, nowhere])
+@pytest.mark.parametrize("store", [in_mlflow, in_memory])
 def test_meets_contract(store: Callable[[Path], Store], check: str, tmp_path: Path) -> None:
     CHECKS[check](*store(tmp_path))
 

@@ -101,7 +101,6 @@ def test_every_end_is_counted_and_results_are_final(journal) -> None:
         ends = [event for event in own[since:] if event in STATUSES]
         results = [event for event in ends if event in RESULTS]
         assert (replicate.starts, replicate.reruns) == (own.count("started"), own.count("reopened"))
-        assert replicate.ends == len(results)
         assert replicate.crashes == ends.count("crashed")
         assert replicate.status == (results[0] if results else ends[-1] if ends else None)
 

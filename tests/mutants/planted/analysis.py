@@ -221,14 +221,6 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_RECORDS_TESTS}::test_a_result_is_final_whatever_a_second_attempt_says",
     ),
     Mutant(
-        name="double_result_unnoticed",
-        meaning="a replicate that ran twice to its end counts as run once",
-        file=_RECORDS,
-        old='replicate.ends += event["event"] in RESULTS',
-        new='replicate.ends = int(event["event"] in RESULTS)',
-        caught_by=f"{_RECORDS_TESTS}::test_two_results_of_one_replicate_are_counted",
-    ),
-    Mutant(
         name="repeated_steps_stay",
         meaning="a continued replicate's curve holds the steps of the attempt that was lost",
         file="analysis/records/replicates.py",

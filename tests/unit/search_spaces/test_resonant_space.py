@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from search_spaces.optional_groups import from_fields, is_switch, to_fields
-from search_spaces.resonant import RECOMMENDED, SEARCH, TRAINING
+from search_spaces.resonant import SEARCH, TRAINING
 from tests.support.sweeps.guides import ROOT
 from trainables.architectures.gpt import BackboneConfig
 from trainables.architectures.resonant.config import ResonantConfig
@@ -22,6 +22,32 @@ from trainables.config.trial import TrialConfig
 from trainables.registry import TASKS
 
 SWITCHES = [name for name in SEARCH if is_switch(name, SEARCH)]
+
+RECOMMENDED = {
+    "num_blocks": 1,
+    "alpha": 0.04,
+    "gamma": 0.20,
+    "omega": 6.0,
+    "pvm": True,
+    "pvm.alpha": 0.3,
+    "pvm.beta": 0.85,
+    "pvm.gate_init": -2.0,
+    "readout": True,
+    "ridge": True,
+    "ridge.max_pairs": 512,
+    "ridge.l2": 1e-3,
+    "ridge.unfreeze_step": 100,
+    "infonce": True,
+    "infonce.weight": 0.3,
+    "infonce.negatives": 128,
+    "infonce.temperature": 0.08,
+    "budget.steps": 2000,
+    "budget.batch_size": 4,
+    "optimizer.learning_rate": 1e-4,
+    "optimizer.warmup_steps": 100,
+    "optimizer.clip_norm": 1.0,
+}
+"""The usage guide's recommended values of the fields in `SEARCH` and `TRAINING`."""
 
 NOT_SEARCHED = {
     "fidelity",

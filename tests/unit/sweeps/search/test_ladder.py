@@ -42,7 +42,7 @@ def test_a_failure_ranks_worst_and_never_leads() -> None:
     ladder.enter("b", 1)
     ladder.score("b", 1, None)
     assert ladder.leader() is None and ladder.climb_on() is None
-    assert ladder.num_scored(0) == 2
+    assert ladder.standing("b", 0) == (1, 2)
 
 
 def test_what_fails_after_a_score_neither_climbs_nor_leads() -> None:
