@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -154,23 +153,6 @@ def test_resolved_fields_are_parameters_as_far_as_mlflow_takes_them(results: Pat
     assert len(params) == 152
 
 
-def test_long_curves_and_odd_names_are_taken(results: Path) -> None:
-    events = [sweep_event(("baseline",), seeds=(0,))]
-    events += replicate_events("baseline", 0, 2.4, steps=range(0, 3000, 2))
-    for event in events:
-        if event["event"] == "report":
-            event["metrics"]["probe/R² (%)"] = 0.5
-    run = projected(results, events)[key("baseline", 0)]
-    names = [name for name, *_ in run["points"]]
-    assert names.count(SUBSET) == 1500
-    assert names.count("probe/R² ___") == 1500
-
-
-def test_projecting_twice_changes_nothing(results: Path) -> None:
-    once = projected(results)
-    assert projected(results) == once
-
-
 def replicates_and_latest(runs: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return runs without the history of those that sum up others: when they were looked at is part of it."""
     return {
@@ -185,13 +167,6 @@ def test_a_part_and_then_the_whole_equals_the_whole_at_once(tmp_path: Path, num_
     in_memory(tmp_path, EVENTS[:num_events], tracker)
     in_two = replicates_and_latest(in_memory(tmp_path, tracker=tracker))
     assert in_two == replicates_and_latest(in_memory(tmp_path))
-
-
-def test_a_part_and_then_the_whole_equals_the_whole_at_once_in_mlflow(results: Path) -> None:
-    projected(results, EVENTS[:24])
-    in_two = replicates_and_latest(projected(results))
-    give_database(results)
-    assert in_two == replicates_and_latest(projected(results))
 
 
 def test_a_continued_replicate_leaves_no_trace_of_what_it_repeated(results: Path) -> None:
@@ -227,16 +202,6 @@ def test_a_reopened_replicate_leaves_no_trace_of_its_first_run(results: Path) ->
     at_once = projected(results, again)
     assert after[key("baseline", 0)] == at_once[key("baseline", 0)]
     assert after[key("baseline")]["latest"] == at_once[key("baseline")]["latest"]
-
-
-def test_another_journal_of_the_same_study_gets_runs_of_its_own(results: Path) -> None:
-    """Someone deletes the results but not the database, or shares a server: curves must not mix."""
-    projected(results, [sweep_event(("baseline",), seeds=(0,)), *replicate_events("baseline", 0, 2.4)])
-    again = [sweep_event(("baseline",), seeds=(0,), sweep_id="z", time=EPOCH + 500)]
-    again += replicate_events("baseline", 0, 2.4, sweep_id="z", start=EPOCH + 501)
-    shutil.rmtree(results / "study")
-    with pytest.raises(AssertionError, match="two runs show the same thing"):
-        projected(results, again)
 
 
 def test_a_repeated_batch_changes_nothing_in_this_mlflow(results: Path) -> None:

@@ -341,7 +341,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/tracking/tracker.py",
         old="Value(point.step, milliseconds(point.time), value)",
         new="Value(point.step, milliseconds(__import__('time').time()), value)",
-        caught_by=f"{_TRACKING_TESTS}::test_projecting_twice_changes_nothing",
+        caught_by="tests/contract/test_trackers.py::test_meets_contract[in_mlflow-written_twice]",
     ),
     Mutant(
         name="mlflow_points_without_their_step",
