@@ -1,9 +1,7 @@
 """Contracts of architectures, as checks that a plugin's author can run too: no test framework is needed.
 
-`check_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
+`examine_architecture(MyConfig(...))` runs them all. A contract that a configuration declares in `violates` is
 checked in reverse: it must really be broken, so that a declared artefact cannot disappear unnoticed.
-`examine_architecture` reports on every contract instead of stopping at the first failure, for
-`phasesweep check`.
 
 Contracts on different inputs are checked after a small random change of all parameters: what is only inactive
 at initialisation, such as a learned coupling of 0, is checked as training can change it.
@@ -12,7 +10,6 @@ at initialisation, such as a learned coupling of 0, is checked as training can c
 from __future__ import annotations
 
 import copy
-import functools
 import io
 import json
 import math
@@ -25,7 +22,7 @@ from torch.nn import functional
 
 from trainables.architectures.base import ArchitectureConfig
 from trainables.architectures.base.model import LanguageModel, ModelOutput
-from trainables.contract.finding import ContractError, Finding, examine
+from trainables.contract.finding import ContractError, Finding, check_violations, examine, examine_all
 from trainables.layers.cumulative import BLOCK
 from trainables.layers.mixer import Mixer
 from trainables.randomness import INIT_STD, generator, initialise
@@ -307,13 +304,6 @@ def check_probes(config: ArchitectureConfig) -> None:
             raise ContractError(f"'{name}' declares '{null}' as its null, which the model does not measure")
 
 
-def check_violations(config: ArchitectureConfig) -> None:
-    """What `violates` declares must be names of contracts."""
-    unknown = config.violates - CHECKS.keys()
-    if unknown:
-        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
-
-
 CHECKS: dict[str, Callable[[ArchitectureConfig], None]] = {
     "causality": check_causality,
     "batch_independence": check_batch_independence,
@@ -334,47 +324,14 @@ OPTIONAL: dict[str, Callable[[ArchitectureConfig], bool]] = {"reference": has_re
 """What tells whether a model declares what a contract is about; there is nothing to check if it does not."""
 
 
-def check(config: ArchitectureConfig, contract: str) -> None:
-    """Check one contract, in reverse if `config` declares that it breaks it.
-
-    Raises:
-        ContractError: If the contract is broken, or declared broken and satisfied.
-        KeyError: If there is no such contract.
-    """
-    if contract not in config.violates:
-        CHECKS[contract](config)
-        return
-    try:
-        CHECKS[contract](config)
-    except ContractError:
-        return
-    raise ContractError(f"declares that it violates '{contract}', but keeps it")
-
-
-def check_architecture(config: ArchitectureConfig) -> None:
-    """Check every contract.
+def examine_architecture(config: ArchitectureConfig) -> Iterator[Finding]:
+    """Check every contract and yield each finding; exceptions of the code under check are caught.
 
     Use a small model: the checks run it about 100 times in float64 on the CPU, and a reference may hold T×T
     tensors of 513 positions.
-
-    Raises:
-        ContractError: At the first broken contract, or declared violation that is unknown or does not show.
     """
-    check_violations(config)
-    for contract in CHECKS:
-        check(config, contract)
-
-
-def examine_architecture(config: ArchitectureConfig) -> Iterator[Finding]:
-    """Check every contract and yield each finding; exceptions of the code under check are caught."""
-    yield examine("violations", check_violations, lambda: check_violations(config))
-    for contract, function in CHECKS.items():
-        finding = examine(contract, function, functools.partial(check, config, contract))
-        if finding.outcome != "passed":
-            yield finding
-        elif contract in config.violates:
-            yield replace(finding, outcome="expected_violation")
-        elif contract in OPTIONAL and not OPTIONAL[contract](config):
-            yield replace(finding, outcome="not_declared")
-        else:
-            yield finding
+    yield examine("violations", check_violations, lambda: check_violations(config.violates, CHECKS))
+    for finding in examine_all(CHECKS, config.violates, config):
+        applies = OPTIONAL.get(finding.contract)
+        absent = finding.outcome == "passed" and applies is not None and not applies(config)
+        yield replace(finding, outcome="not_declared") if absent else finding

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Set
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Literal
 
 
 class ContractError(AssertionError):
@@ -41,3 +42,29 @@ def examine(contract: str, function: Callable[..., None], run: Callable[[], None
         found = " ".join(f"{type(error).__name__}: {error}".split())
         return Finding(contract=contract, outcome="failed", expected=expected, found=found, error=error)
     return Finding(contract=contract, outcome="passed", expected=expected)
+
+
+def check_violations(declared: Set[str], checks: Mapping[str, object]) -> None:
+    """What `violates` declares must be names of contracts."""
+    unknown = declared - checks.keys()
+    if unknown:
+        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(checks)}")
+
+
+def check_broken(contract: str, function: Callable[..., None], *checked: Any) -> None:
+    """Check that a contract is broken, as declared."""
+    try:
+        function(*checked)
+    except ContractError:
+        return
+    raise ContractError(f"declares that it violates '{contract}', but keeps it")
+
+
+def examine_all(checks: Mapping[str, Callable[..., None]], violates: Set[str], *checked: Any) -> Iterator[Finding]:
+    """Check every contract, in reverse what is declared in `violates`, and yield each finding."""
+    for contract, function in checks.items():
+        if contract not in violates:
+            yield examine(contract, function, partial(function, *checked))
+            continue
+        finding = examine(contract, function, partial(check_broken, contract, function, *checked))
+        yield replace(finding, outcome="expected_violation") if finding.outcome == "passed" else finding

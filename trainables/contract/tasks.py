@@ -1,6 +1,6 @@
 """Contracts of tasks, as checks that a plugin's author can run too: no test framework is needed.
 
-`check_task(MyTaskConfig(...))` runs them all. The models used here are not trained: one guesses uniformly, one
+`examine_task(MyTaskConfig(...))` runs them all. The models used here are not trained: one guesses uniformly, one
 repeats the token it reads (`echo`), one looks at the next token (`peek`), one is a fixed function of the
 last two tokens. Their scores are known in advance. A contract that a configuration declares in `violates`
 is checked in reverse, as for architectures: a published metric that rewards an echo must really do so.
@@ -8,11 +8,9 @@ is checked in reverse, as for architectures: a published metric that rewards an 
 
 from __future__ import annotations
 
-import functools
 import json
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -20,7 +18,7 @@ from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel, ModelOutput
 from trainables.batch import IGNORED, Batch
-from trainables.contract.finding import ContractError, Finding, examine
+from trainables.contract.finding import ContractError, Finding, check_violations, examine, examine_all
 from trainables.data.errors import DataError
 from trainables.metric import Split
 from trainables.registry import TASKS
@@ -272,48 +270,10 @@ CHECKS: dict[str, Callable[[TaskConfig, Task], None]] = {
 """Every contract by the name that `violates` uses."""
 
 
-def check(contract: str, config: TaskConfig, task: Task) -> None:
-    """Check one contract, in reverse if `config` declares that it breaks it.
-
-    Raises:
-        ContractError: If the contract is broken, or declared broken and satisfied.
-        KeyError: If there is no such contract.
-    """
-    if contract not in config.violates:
-        CHECKS[contract](config, task)
-        return
-    try:
-        CHECKS[contract](config, task)
-    except ContractError:
-        return
-    raise ContractError(f"declares that it violates '{contract}', but keeps it")
-
-
-def check_violations(config: TaskConfig) -> None:
-    """What `violates` declares must be names of contracts."""
-    unknown = config.violates - CHECKS.keys()
-    if unknown:
-        raise ContractError(f"declares unknown contracts {sorted(unknown)}; known: {', '.join(CHECKS)}")
-
-
 def check_rebuild(config: TaskConfig, data_dir: Path | None) -> None:
     """Building the task again must give the same data."""
     if config.build(data_dir).data_hash != config.build(data_dir).data_hash:
         raise ContractError("building the task again changes its data hash")
-
-
-def check_task(config: TaskConfig, data_dir: Path | None = None) -> None:
-    """Run every check on the task that `config` builds.
-
-    Raises:
-        ContractError: If the task breaks a contract, or a declared violation is unknown or does not show.
-        DataError: If its data is unavailable.
-    """
-    check_violations(config)
-    check_rebuild(config, data_dir)
-    task = config.build(data_dir)
-    for contract in CHECKS:
-        check(contract, config, task)
 
 
 def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[Finding]:
@@ -322,7 +282,7 @@ def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[F
     Raises:
         DataError: If its data is unavailable.
     """
-    yield examine("violations", check_violations, lambda: check_violations(config))
+    yield examine("violations", check_violations, lambda: check_violations(config.violates, CHECKS))
     rebuilt = examine("rebuild", check_rebuild, lambda: check_rebuild(config, data_dir))
     if isinstance(rebuilt.error, DataError):
         raise rebuilt.error
@@ -330,7 +290,4 @@ def examine_task(config: TaskConfig, data_dir: Path | None = None) -> Iterator[F
     if rebuilt.error is not None:
         return
     task = config.build(data_dir)
-    for contract, function in CHECKS.items():
-        finding = examine(contract, function, functools.partial(check, contract, config, task))
-        is_declared = finding.outcome == "passed" and contract in config.violates
-        yield replace(finding, outcome="expected_violation") if is_declared else finding
+    yield from examine_all(CHECKS, config.violates, config, task)

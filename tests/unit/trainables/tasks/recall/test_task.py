@@ -15,7 +15,7 @@ from trainables.batch import IGNORED
 from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.finding import ContractError
-from trainables.contract.tasks import BettingModel, UniformModel, check, score
+from trainables.contract.tasks import CHECKS, BettingModel, UniformModel, score
 from trainables.tasks.recall.config import AS_PUBLISHED, RecallConfig
 from trainables.tasks.recall.examples import draw
 from trainables.tasks.recall.layout import BLANK, MARKER
@@ -300,7 +300,7 @@ class Mistaken(RecallConfig):
 def test_a_task_cannot_say_the_opposite_of_what_it_does(answers: str, contract_name: str, message: str) -> None:
     mistaken = Mistaken.model_validate({**SMALL, "answers": answers})
     with pytest.raises(ContractError, match=message):
-        check(contract_name, mistaken, mistaken.build(None))
+        CHECKS[contract_name](mistaken, mistaken.build(None))
 
 
 # --- configuration ---
