@@ -14,7 +14,7 @@ from analysis.records.searching import SearchedArm
 from analysis.records.statuses import COMPLETE
 from sweeps.errors import UserError
 from sweeps.store.folder import ResultsFolder
-from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_leased, refuse_old_drivers
+from sweeps.store.leases import filesystem_time, leases_in, living_drivers, not_leased
 from sweeps.store.usage import size_mib
 
 KEEP = ("last", "none")
@@ -117,7 +117,6 @@ def remove(folder: ResultsFolder, found: Sequence[Leftover]) -> list[Leftover]:
     Raises:
         UserError: If a driver is at work on the study.
     """
-    refuse_old_drivers(folder.path)
     at_work = living_drivers(folder.leases)
     if at_work:
         drivers = "; ".join(map(str, at_work))

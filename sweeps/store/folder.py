@@ -16,7 +16,6 @@ import yaml
 from analysis.records.journal import JournalState, read_journal
 from sweeps.errors import UserError
 from sweeps.fields import Scale, check_scale, former_results_key, results_key
-from sweeps.store.leases import refuse_old_drivers
 from trainables.atomic_write import write_text_atomic
 
 FORMAT_VERSION = 1
@@ -180,9 +179,8 @@ class ResultsFolder:
             plugin_texts: Texts to keep, by file name: after an edit, only the old text explains the numbers.
 
         Raises:
-            UserError: If the folder cannot be written, or a driver of a version without leases is at work there.
+            UserError: If the folder cannot be written.
         """
-        refuse_old_drivers(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             marker = {"format_version": FORMAT_VERSION, "study": self.study, "scale": self.scale}

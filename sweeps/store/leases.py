@@ -20,7 +20,6 @@ from types import TracebackType
 
 from filelock import FileLock
 
-from sweeps.errors import UserError
 from trainables.atomic_write import write_text_atomic
 
 HEARTBEAT_SECONDS = 5.0
@@ -294,21 +293,6 @@ def leases_in(folder: Path) -> dict[tuple[str, int], str]:
 def request_stop(folder: Path, sweep_id: str, *, by: str) -> None:
     """Ask a driver to stop; it learns that at its next heartbeat, on any machine."""
     write_text_atomic(_stop_request(folder, sweep_id), by)
-
-
-def refuse_old_drivers(results: Path) -> None:
-    """Refuse a results folder where a driver of a version that wrote `claims/` is at work: it sees no leases.
-
-    Raises:
-        UserError: If one is at work.
-    """
-    at_work = living_drivers(results / "claims")
-    if at_work:
-        drivers = "; ".join(map(str, at_work))
-        raise UserError(
-            f"{results}: a driver of an older phasesweep is at work: {drivers}; wait for its end or stop it with "
-            f"Ctrl-C where it runs (one that was killed counts as at work for {STALE_SECONDS:.0f} s)"
-        )
 
 
 def _stop_request(folder: Path, sweep_id: str) -> Path:

@@ -91,7 +91,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file=_LEASES,
         old="                if self._liveness.is_at_work(owner):\n                    return False\n",
         new="",
-        caught_by=f"{_LEASES_TESTS}::test_a_lease_is_exclusive_until_released",
+        caught_by="tests/contract/test_stores.py::test_a_folder_meets_the_contract[two_never_hold_one_lease]",
     ),
     Mutant(
         name="leases_of_dead_drivers_stay",
@@ -109,7 +109,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "        with _locked(self.folder):  # it may have been taken from us meanwhile\n"
         "            if _owner_of(path) == self.sweep_id:\n",
         new="        with _locked(self.folder):\n            if path.exists():\n",
-        caught_by=f"{_LEASES_TESTS}::test_only_the_owner_releases",
+        caught_by="tests/contract/test_stores.py::test_a_folder_meets_the_contract[only_the_holder_gives_back]",
     ),
     Mutant(
         name="heartbeat_dated_by_another_clock",

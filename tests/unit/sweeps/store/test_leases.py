@@ -11,12 +11,10 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from sweeps.errors import UserError
 from sweeps.store import leases
 from sweeps.store.leases import (
     Driver,
@@ -24,7 +22,6 @@ from sweeps.store.leases import (
     filesystem_time,
     leases_in,
     living_drivers,
-    refuse_old_drivers,
     request_stop,
 )
 from tests.support.machine.disks import no_file_grows
@@ -54,50 +51,6 @@ def until(condition: threading.Event | list[str], seconds: float = 20.0) -> bool
             return True
         time.sleep(0.02)
     return False
-
-
-def test_a_lease_is_exclusive_until_released(tmp_path: Path) -> None:
-    with ReplicateLeases(tmp_path, "a") as a, ReplicateLeases(tmp_path, "b") as b:
-        assert a.acquire("c", 0)
-        assert not b.acquire("c", 0)
-        assert b.acquire("c", 1)
-        assert names(tmp_path) == ["a", "b"]
-        assert leases_in(tmp_path) == {("c", 0): "a", ("c", 1): "b"}
-        assert b.is_leased_by_another("c", 0) and not a.is_leased_by_another("c", 0)
-        a.release("c", 0)
-        assert b.acquire("c", 0)
-    assert {path.name for path in tmp_path.iterdir()} == {"lock"}
-    assert names(tmp_path) == []
-
-
-def test_only_the_owner_releases(tmp_path: Path) -> None:
-    with ReplicateLeases(tmp_path, "a") as a, ReplicateLeases(tmp_path, "b") as b:
-        assert a.acquire("c", 0)
-        b.release("c", 0)
-        assert not b.acquire("c", 0)
-
-
-def test_drivers_that_acquire_and_release_at_once_never_hold_one_lease_together(tmp_path: Path) -> None:
-    holders: list[str] = []
-    wrong: list[str] = []
-
-    def drive(mine: ReplicateLeases) -> None:
-        for _ in range(300):
-            if mine.acquire("c", 0):
-                holders.append(mine.sweep_id)
-                if len(holders) > 1:
-                    wrong.append(str(holders))
-                holders.remove(mine.sweep_id)
-                mine.release("c", 0)
-
-    with (
-        ReplicateLeases(tmp_path, "a") as first,
-        ReplicateLeases(tmp_path, "b") as second,
-        ThreadPoolExecutor(2) as pool,
-    ):
-        for done in [pool.submit(drive, first), pool.submit(drive, second)]:
-            done.result()
-    assert wrong == []
 
 
 @pytest.mark.parametrize("is_reaped", [True, False])
@@ -299,17 +252,3 @@ def test_a_lease_that_does_not_fit_on_the_disk_is_nobodys(tmp_path: Path) -> Non
             a.acquire("c", 0)
         assert not list(tmp_path.glob("*.lease"))
         assert a.acquire("c", 0)
-
-
-def test_a_driver_of_a_version_with_claims_is_not_joined(tmp_path: Path) -> None:
-    """It does not see our leases, so both would run the same."""
-    old = {"host": f"not-{socket.gethostname()}", "pid": 7, "process_started": 1.0}
-    refuse_old_drivers(tmp_path)
-    (tmp_path / "claims").mkdir()
-    heartbeat = tmp_path / "claims" / "old.driver"
-    heartbeat.write_text(json.dumps(old), encoding="utf-8")
-    with pytest.raises(UserError, match=r"older phasesweep is at work: old, process 7 on not-.*Ctrl-C"):
-        refuse_old_drivers(tmp_path)
-    then = heartbeat.stat().st_mtime - 65
-    os.utime(heartbeat, (then, then))
-    refuse_old_drivers(tmp_path)
