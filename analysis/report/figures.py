@@ -25,14 +25,12 @@ from analysis.report.plotting import (
     style,
     write_csv,
 )
-from analysis.report.tables import FAILED_SEEDS_MARK, decimals_for, format_delta, format_number
+from analysis.report.tables import FAILED_SEEDS_MARK, decimals_for, format_delta, format_number, short_conclusion
 from analysis.results.table import ResultRow, ResultTable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-_SHORT_CONCLUSIONS = {"not separable at this n": "not separable"}
 
 
 def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
@@ -185,7 +183,7 @@ def _arm_note(row: ResultRow) -> str:
     n = f"n = {row.n}" if row.n == planned else f"n = {row.n} of {planned}"
     if row.n_failed:
         n = f"{FAILED_SEEDS_MARK} {n}"
-    return f"{_SHORT_CONCLUSIONS.get(row.reading, row.reading)}, {n}"
+    return f"{short_conclusion(row.reading)}, {n}"
 
 
 def _basis(table: ResultTable) -> str:

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+FORMATS = ("svg", "png", "pdf")
+"""What a figure can be saved as."""
+
 WIDTH_INCHES = 8.0
 """At 100 dots an inch the 800 pixels of a README."""
 

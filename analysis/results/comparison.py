@@ -233,11 +233,15 @@ def remarks_on(
     if comparison.is_contradictory:
         remarks.append("averages and typical seeds differ in opposite directions, so the test settles neither")
     if comparison.method == "paired t" and comparison.n < max(len(sample.values), len(base.values)):
-        seeds = "1 seed" if comparison.n == 1 else f"{comparison.n} seeds"
-        remarks.append(f"Δ is over the {seeds} shared with {other}")
+        remarks.append(f"Δ is over the {seeds_in_words(comparison.n)} shared with {other}")
     if comparison.n == 2 and conclusion in WORDS_OF_A_TEST:
         remarks.append(f"'{conclusion}' rests on two seeds, one degree of freedom: it is easily moved by a third")
     return remarks
+
+
+def seeds_in_words(count: int) -> str:
+    """Return a number of seeds with its noun."""
+    return "1 seed" if count == 1 else f"{count} seeds"
 
 
 def constant_remark(values: Sequence[float]) -> str | None:

@@ -23,7 +23,7 @@ from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogRe
 from search_spaces.space import SearchSpace
 from sweeps.campaigns.catalogue import campaign_library
 from sweeps.console import Emit, Output, proposed, text_table
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, nearest, writing
 from sweeps.fields import SCALES, check_scale
 from sweeps.studies.catalogue import StudyArguments, StudyHead, find, installed_studies, library
 from sweeps.studies.yaml_file import YamlSource
@@ -281,13 +281,10 @@ def new(
         text = copy_of(source, name)
     else:
         text = scaffold(name, architecture or "kuramoto", task or "language", str(path))
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise UserError(f"{path} already exists; give another --to, or remove it") from None
-    except OSError as error:
-        raise UserError(f"--to {path}: cannot be written: {error}") from error
+    if path.exists():
+        raise UserError(f"{path} already exists; give another --to, or remove it")
+    with writing(f"--to {path}"), path.open("x", encoding="utf-8") as file:
+        file.write(text)
     try:
         scales = list(StudyHead.read(path).section("scales"))
         studies = [load_study(str(path), scale) for scale in scales]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from analysis.records.journal import JournalState
+from analysis.report.plotting import FORMATS
 from analysis.report.search.tables import headline, short, short_names
 from analysis.report.steps import cells, note, reported_steps, shown_steps
 from analysis.results.curves import Curve, Curves, curves_of
@@ -17,7 +18,7 @@ from analysis.results.search_table import BestRow, BestTable, SearchRow
 from analysis.results.searches import LOW_CORRELATION, best_of
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, nearest, writing
 from sweeps.studies.catalogue import StudyArguments
 from trainables.atomic_write import atomic_path
 from trainables.code_hash import code_hash
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 PUBLISHED = "published"
 """`--what` for the logs that the π-spiral experiments guide documents."""
-FIGURE_SUFFIXES = (".svg", ".png", ".pdf")
 
 
 def export(output: Output, study: StudyArguments, *, to: Path, what: str, force: bool) -> None:
@@ -56,11 +56,8 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
     )
     if not rows:
         raise UserError(f"{stored.experiment} has no {what} to export yet; nothing was written")
-    try:
-        with atomic_path(to) as temporary:
-            num_rows, columns = write_table(rows, temporary, to.suffix)
-    except OSError as error:
-        raise UserError(f"--to {to}: cannot be written: {error}") from error
+    with writing(f"--to {to}"), atomic_path(to) as temporary:
+        num_rows, columns = write_table(rows, temporary, to.suffix)
     if output.emit:
         path = str(to.resolve())
         written: ExportJson = {"path": path, "what": chosen, "rows": num_rows, "columns": columns, "files": [path]}
@@ -121,16 +118,15 @@ def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str
         output.say(f"wrote {', '.join(str(path) for path in written)}")
 
 
-def check_figure(to: Path | None) -> None:
+def check_figure(to: Path | None, option: str = "--to") -> None:
     """Refuse the name of a figure whose suffix names no format.
 
     Raises:
         UserError: If it does not.
     """
-    if to is not None and to.suffix not in FIGURE_SUFFIXES:
-        raise UserError(
-            f"--to {to}: the name must end in {', '.join(FIGURE_SUFFIXES[:-1])} or {FIGURE_SUFFIXES[-1]}"
-        )
+    *first, last = (f".{one}" for one in FORMATS)
+    if to is not None and to.suffix not in (*first, last):
+        raise UserError(f"{option} {to}: the name must end in {', '.join(first)} or {last}")
 
 
 def _steps(text: str) -> list[int]:

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 
 from sweeps.errors import UserError
+from sweeps.store.provenance import ROOT
 from sweeps.studies.catalogue import find, library
 from trainables.registry import LIBRARY
 from trainables.units import MIB
@@ -26,9 +27,6 @@ MAX_UPLOAD_BYTES = 100 * MIB
 """Most that Ray's job server accepts in one request."""
 MAX_NAMED = 5
 """Files that a message lists."""
-
-_ROOT = Path(__file__).resolve().parents[2]
-"""The checkout, or `site-packages`."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +94,7 @@ def pack(study: str, plugins: Iterable[Path], named_by_study: Iterable[str] = ()
     Raises:
         UserError: If there is no such study or file, or one of the study's plugins is not in or below its folder.
     """
-    files = {path.relative_to(_ROOT).as_posix(): path for package in LIBRARY for path in _package_files(package)}
+    files = {path.relative_to(ROOT).as_posix(): path for package in LIBRARY for path in _package_files(package)}
     if study not in library():
         path = find(study)
         study = f"{USER_FILES}/{path.name}"
@@ -116,7 +114,7 @@ def pack(study: str, plugins: Iterable[Path], named_by_study: Iterable[str] = ()
 
 
 def _package_files(package: str) -> list[Path]:
-    found = (path for path in (_ROOT / package).rglob("*") if path.is_file())
+    found = (path for path in (ROOT / package).rglob("*") if path.is_file())
     return sorted(path for path in found if "__pycache__" not in path.parts)
 
 

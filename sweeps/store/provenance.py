@@ -7,7 +7,7 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ SUBMITTED_FROM = "PHASESWEEP_SUBMITTED_FROM"
 """Variable by which `submit` passes the git state of the submitter's checkout to a job, which runs in a copy."""
 
 
-_ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 """The checkout, or `site-packages`."""
 
 
@@ -25,7 +25,7 @@ def _git(*arguments: str) -> str | None:
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=_ROOT,
+            cwd=ROOT,
             capture_output=True,
             text=True,
             timeout=10,
@@ -39,7 +39,7 @@ def _git(*arguments: str) -> str | None:
 def _is_our_checkout() -> bool:
     """Return whether the git repository is phasesweep's: an installed copy may lie inside another repository."""
     toplevel = _git("rev-parse", "--show-toplevel")
-    return toplevel is not None and Path(toplevel).resolve() == _ROOT
+    return toplevel is not None and Path(toplevel).resolve() == ROOT
 
 
 def git_state() -> dict[str, Any]:
@@ -80,3 +80,8 @@ def _versions() -> dict[str, str]:
             if name != "phasesweep":
                 raise
     return found
+
+
+def packages() -> list[str]:
+    """Return `name==version` of every package that is installed, by name."""
+    return sorted({f"{package.name}=={package.version}" for package in distributions()}, key=str.lower)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.plotting import BLUE, GREY, INK, headline, row_canvas, side_text, style
+from analysis.results.comparison import seeds_in_words
 from analysis.results.importance import ArmImportance, ImportanceTable
 
 if TYPE_CHECKING:
@@ -17,10 +18,9 @@ COLUMNS = ("arm", "field", "share", "ci_low", "ci_high")
 
 def importance_title(table: ImportanceTable, arm: ArmImportance) -> str:
     """Return whose importances they are, and of which scores."""
-    seeds = "1 seed" if arm.seeds == 1 else f"{arm.seeds} seeds"
     return (
-        f"importance in the search of {arm.arm}, {table.evaluator}: {table.metric} after {arm.steps} steps "
-        f"with {seeds}, {arm.n_configurations} candidates ({arm.n_adaptive} proposed by a model)"
+        f"importance in the search of {arm.arm}, {table.evaluator}: {table.metric} after {arm.steps} steps with "
+        f"{seeds_in_words(arm.seeds)}, {arm.n_configurations} candidates ({arm.n_adaptive} proposed by a model)"
     )
 
 
@@ -53,7 +53,7 @@ def importance_figure(table: ImportanceTable, arms: Sequence[ArmImportance] | No
         axes.set_xlim(
             0, max(1.0 if table.evaluator == "fanova" else 0.0, 1.05 * max(row[3] or row[1] for row in rows))
         )
-        seeds = f"{chosen[0].steps:,} steps, {'1 seed' if chosen[0].seeds == 1 else f'{chosen[0].seeds} seeds'}"
+        seeds = f"{chosen[0].steps:,} steps, {seeds_in_words(chosen[0].seeds)}"
         counts = ", ".join(f"{arm.n_configurations} candidates of {arm.arm}" for arm in chosen)
         subtitle = (
             f"{table.metric} after {seeds}; {counts}; {table.evaluator}, {table.evaluator_version}\n"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from analysis.report.plotting import BLUE, CHARACTER_INCHES, FAINT, GREY, INK, WIDTH_INCHES, headline, style
 from analysis.report.tables import format_number
 from analysis.results.candidates import ArmCandidates, CandidateRow
+from analysis.results.comparison import seeds_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -91,8 +92,7 @@ def _label(axes: Axes, found: ArmCandidates, ranks: list[dict[int, int]]) -> Non
     """Name the rungs below, and write the rank correlations above."""
     labels = []
     for index, (rung, at) in enumerate(zip(found.info.rungs, ranks, strict=True)):
-        seeds = "1 seed" if rung.seeds == 1 else f"{rung.seeds} seeds"
-        labels.append(f"rung {index}\n{rung.steps:,} steps, {seeds}\n{len(at)} scored")
+        labels.append(f"rung {index}\n{rung.steps:,} steps, {seeds_in_words(rung.seeds)}\n{len(at)} scored")
         axes.axvline(index, color=FAINT, linewidth=0.8, zorder=1)
     axes.set_xticks(range(len(labels)), labels, fontsize=8.5)
     axes.tick_params(axis="x", length=0)

@@ -9,6 +9,7 @@ from analysis.report.plotting import BLUE, COLUMNS, FAINT, GREY, INK, VERMILLION
 from analysis.report.search.scales import scale_of
 from analysis.report.search.tables import short_names
 from analysis.results.candidates import ArmCandidates, CandidateRow
+from analysis.results.comparison import seeds_in_words
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -58,7 +59,7 @@ def slices_figure(found: ArmCandidates) -> Figure:
 def _describe(figure: Figure, found: ArmCandidates, is_cut: bool) -> None:
     rung, info = found.info.rungs[0], found.info
     name = info.metric if rung.steps == info.last_step else info.subset_metric
-    seeds = "1 seed" if rung.seeds == 1 else f"{rung.seeds} seeds"
+    seeds = seeds_in_words(rung.seeds)
     said = ["hollow: stayed at rung 0", "filled: climbed"]
     said += ["diamond: the winner"] if any(row.is_winner for row in found.rows) else []
     said += ["×: failed"] if any(row.has_failed for row in found.rows) else []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from importlib import metadata
 from pathlib import Path
 
 import yaml
@@ -15,8 +14,9 @@ from sweeps.campaigns.campaign import Campaign, StudyRun
 from sweeps.campaigns.state import CampaignState
 from sweeps.cli.stored_sweep import find_results, load_results, resolved_fields
 from sweeps.console import proposed
-from sweeps.errors import UserError
+from sweeps.errors import writing
 from sweeps.store.folder import results_root
+from sweeps.store.provenance import packages
 
 TABLES: tuple[What, ...] = ("replicates", "configurations")
 
@@ -30,21 +30,19 @@ def write_package(campaign: Campaign, state: CampaignState) -> Path:
         UserError: If it cannot be written.
     """
     folder = results_root() / campaign.name / state.scale / "package"
-    try:
+    with writing(str(folder), "; set PHASESWEEP_RESULTS"):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(campaign.path, folder / "campaign.yaml")
         (folder / "gates.json").write_text(
             json.dumps(state.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
         )
-        (folder / "versions.txt").write_text("".join(f"{line}\n" for line in _versions()), "utf-8")
+        (folder / "versions.txt").write_text("".join(f"{line}\n" for line in packages()), "utf-8")
         commands = []
         for run in _once(campaign, state.scale):
             sets = [part for text in run.sets for part in ("--set", text)]
             commands.append(proposed("run", run.name, "--scale", state.scale, *sets))
             _write_study(folder / find_results(run.name, state.scale, run.sets).experiment, run, state.scale)
         (folder / "commands.sh").write_text("".join(f"{command}\n" for command in commands), "utf-8")
-    except OSError as error:
-        raise UserError(f"{folder}: cannot be written: {error}; set PHASESWEEP_RESULTS") from error
     return folder
 
 
@@ -68,7 +66,3 @@ def _write_study(folder: Path, run: StudyRun, scale: str) -> None:
             lambda arm: resolved_fields(stored.folder.path, arm) or arm.parameters,
         )
         write_table(rows, folder / f"{what}.csv", ".csv")
-
-
-def _versions() -> list[str]:
-    return sorted({f"{package.name}=={package.version}" for package in metadata.distributions()}, key=str.lower)

@@ -9,15 +9,14 @@ from pathlib import Path
 from rich.console import Console
 
 from sweeps.cli.diagnosis.files import (
-    FIGURES,
     POSITIONS_FILE,
+    check_format,
     made_folder,
     write_positions_csv,
     write_rows,
-    writing_to,
 )
 from sweeps.console import Output, text_table
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, nearest, writing
 from trainables.diagnostics.closed_forms import ENCODINGS, vectors_of
 from trainables.diagnostics.curves import curves_of
 from trainables.diagnostics.diagnosis import MIN_POSITIONS, EncodingDiagnosis, diagnose
@@ -33,8 +32,7 @@ def diagnose_encodings(
     output: Output, names: Sequence[str], *, positions: int, width: int, to: Path | None, figures: str
 ) -> None:
     """Print what is measured of encodings; write it and figures to a folder if `to` is given."""
-    if figures not in FIGURES:
-        raise UserError(f"--figures {figures}: no such format; {nearest(figures, FIGURES)}")
+    check_format(figures)
     if not MIN_POSITIONS <= positions <= MOST_POSITIONS:
         raise UserError(f"--positions {positions}: must be from {MIN_POSITIONS} to {MOST_POSITIONS:,}")
     if width % 2 or width < 4:
@@ -102,7 +100,7 @@ def _write(
     by_lag = {c.encoding: (c.lags, c.lowest, c.highest) for c in curves if c.lags}
     spectra = {c.encoding: (c.frequencies, c.power) for c in curves if c.power}
     sizes = {c.encoding: (c.sizes, c.discrepancy) for c in curves if c.discrepancy}
-    with writing_to(to):
+    with writing(f"--to {to}"):
         return [
             *figures.similarity_by_lag(by_lag, to / f"similarity.{suffix}"),
             *figures.spectrum(spectra, to / f"spectrum.{suffix}"),

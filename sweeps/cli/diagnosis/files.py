@@ -7,17 +7,26 @@ Source:
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from analysis.report.plotting import FORMATS
 from analysis.results.published import SYSTEM_COLUMNS
-from sweeps.errors import UserError
+from sweeps.errors import UserError, nearest
 from trainables.diagnostics.closed_forms import ENCODINGS, vectors_of
 from trainables.diagnostics.similarity import PUBLISHED_OFFSETS
 
-FIGURES = ("svg", "png", "pdf")
 POSITIONS_FILE = "positional_diag.csv"
+
+
+def check_format(figures: str) -> None:
+    """Refuse a value of `--figures` that names no format.
+
+    Raises:
+        UserError: If it does not.
+    """
+    if figures not in FORMATS:
+        raise UserError(f"--figures {figures}: no such format; {nearest(figures, FORMATS)}")
 
 
 def made_folder(to: Path) -> None:
@@ -30,15 +39,6 @@ def made_folder(to: Path) -> None:
         to.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"--to {to}: cannot be a folder: {error.strerror}") from error
-
-
-@contextmanager
-def writing_to(to: Path) -> Iterator[None]:
-    """Report what cannot be written to the folder of `--to`."""
-    try:
-        yield
-    except OSError as error:
-        raise UserError(f"--to {to}: cannot be written: {error}") from error
 
 
 def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> Path:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 
-from sweeps.cli.diagnosis.files import FIGURES, made_folder, write_system_csv, writing_to
+from sweeps.cli.diagnosis.files import check_format, made_folder, write_system_csv
 from sweeps.console import Output, format_mib, proposed, text_table
-from sweeps.errors import UserError, nearest
+from sweeps.errors import UserError, nearest, writing
 from sweeps.plan.checks import data_dir_from_environment
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.studies.catalogue import StudyArguments
@@ -61,8 +61,7 @@ def diagnose_model(
     output: Output, study: StudyArguments, arm: str | None, how: Measuring, *, to: Path | None, figures: str
 ) -> None:
     """Print the loss by position, the attention and the cost by length of a model."""
-    if figures not in FIGURES:
-        raise UserError(f"--figures {figures}: no such format; {nearest(figures, FIGURES)}")
+    check_format(figures)
     chosen = _choose(study, arm, how.seed)
     if to is not None:
         made_folder(to)
@@ -79,7 +78,7 @@ def diagnose_model(
         raise UserError(f"diagnose {chosen.study.name}:{chosen.arm.name}: {error}") from error
     output.show(found.to_json(), lambda out: _print(out, found))
     if to is not None:
-        with writing_to(to):
+        with writing(f"--to {to}"):
             written = list(_write(found, to, figures))
         output.say(f"wrote {', '.join(str(path) for path in written)}")
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from analysis.results.published import METRIC_KEYS, SYSTEM_COLUMNS, TABLE_SUFFIX, metric_rows, system_logs
-from sweeps.cli.diagnosis.files import POSITIONS_FILE, made_folder, write_positions_csv, write_rows, writing_to
+from sweeps.cli.diagnosis.files import POSITIONS_FILE, made_folder, write_positions_csv, write_rows
 from sweeps.cli.stored_sweep import StoredSweep, resolved_fields
 from sweeps.console import Output
-from sweeps.errors import UserError
+from sweeps.errors import UserError, writing
 
 if TYPE_CHECKING:
     from sweeps.cli.schemas.types import ExportJson
@@ -27,7 +27,7 @@ def export_published(output: Output, stored: StoredSweep, to: Path, *, force: bo
     if not logs:
         raise UserError(f"{stored.experiment} has no finished replicate to export yet; nothing was written")
     files = []
-    with writing_to(to):
+    with writing(f"--to {to}"):
         if rows:
             files.append(to / "metrics.jsonl")
             files[0].write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")

@@ -22,9 +22,9 @@ from sweeps.cli.evidence.judged import Judged, judged_folder
 from sweeps.cli.evidence.report import source_of
 from sweeps.cli.stored_sweep import find_results, no_results
 from sweeps.console import Output, format_duration, proposed
-from sweeps.errors import UserError
+from sweeps.errors import UserError, writing
 from sweeps.store.folder import RESOLVED_STUDY, ResultsFolder
-from sweeps.store.provenance import local_changes
+from sweeps.store.provenance import ROOT, local_changes, packages
 from sweeps.studies.catalogue import StudyArguments, find
 from sweeps.studies.plugins import paths as plugin_paths
 from sweeps.studies.resolve import load_study
@@ -57,9 +57,6 @@ MEANINGS = {
     "CITATION.cff": "how to cite phasesweep",
 }
 
-_ROOT = Path(__file__).resolve().parents[3]
-"""The checkout, or `site-packages`."""
-
 
 def kit(output: Output, study: StudyArguments, to: Path | None) -> None:
     """Write the kit of a study's results, and say how it is verified."""
@@ -74,7 +71,7 @@ def kit(output: Output, study: StudyArguments, to: Path | None) -> None:
     target = to or folder.path / "kit"
     if target.exists() and not (target / METADATA).is_file():
         raise UserError(f"--to {target}: is there already, and is no kit; give another name")
-    try:
+    with writing(f"--to {target}"):
         if target.exists():
             shutil.rmtree(target)
         target.mkdir(parents=True)
@@ -83,8 +80,6 @@ def kit(output: Output, study: StudyArguments, to: Path | None) -> None:
             (target / name).write_bytes(content)
         described = crate(target, MEANINGS, _run_of(judged))
         (target / METADATA).write_text(json.dumps(described, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    except OSError as error:
-        raise UserError(f"--to {target}: cannot be written: {error}") from error
     _say(output, target, expected)
 
 
@@ -124,10 +119,10 @@ def _contents(
     changes = local_changes()
     if changes:
         yield "code.diff", changes.encode()
-    yield "packages.txt", "".join(f"{line}\n" for line in _packages()).encode()
+    yield "packages.txt", "".join(f"{line}\n" for line in packages()).encode()
     for name in ("constraints.txt", "LICENSE", "CITATION.cff"):
-        if (_ROOT / name).is_file():
-            yield name, (_ROOT / name).read_bytes()
+        if (ROOT / name).is_file():
+            yield name, (ROOT / name).read_bytes()
     yield "run.sh", _script(study).encode()
 
 
@@ -172,10 +167,6 @@ def _run_of(judged: Judged) -> Run:
         study=SOURCE,
         journal=JOURNAL,
     )
-
-
-def _packages() -> list[str]:
-    return sorted({f"{package.name}=={package.version}" for package in metadata.distributions()}, key=str.lower)
 
 
 def _json(value: Any) -> bytes:

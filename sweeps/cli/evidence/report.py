@@ -22,9 +22,10 @@ from sweeps.campaigns.catalogue import campaign_library
 from sweeps.campaigns.rules import decision_of
 from sweeps.cli.evidence.importances import importances_of
 from sweeps.cli.evidence.judged import Judged, claims_of, judged_folder, judged_journal
+from sweeps.cli.results import check_figure
 from sweeps.cli.stored_sweep import find_results, no_results
 from sweeps.console import Output
-from sweeps.errors import UserError
+from sweeps.errors import UserError, writing
 from sweeps.fields import SCALES, check_scale
 from sweeps.store.folder import ResultsFolder, results_root
 from sweeps.studies.catalogue import library
@@ -37,7 +38,6 @@ PAGE = Path("report") / "report.html"
 """Where a study's page lies in its results folder."""
 
 CLAIMS = "claims.html"
-_FIGURES = (".svg", ".png", ".pdf")
 
 
 def report(
@@ -55,8 +55,7 @@ def report(
     chosen = check_scale(scale)
     if to is not None and to.suffix != ".html":
         raise UserError(f"--to {to}: the name must end in .html")
-    if figure is not None and figure.suffix not in _FIGURES:
-        raise UserError(f"--figure {figure}: the name must end in {', '.join(_FIGURES)}")
+    check_figure(figure, "--figure")
     if name is None:
         if sets:
             raise UserError("--set overrides a field of one study: name the study")
@@ -82,10 +81,8 @@ def report(
 
 
 def _write_paper(output: Output, judged: Judged, folder: Path) -> list[Path]:
-    try:
+    with writing(f"--paper {folder}"):
         written = write_paper(judged.state, judged.verdicts, folder)
-    except OSError as error:
-        raise UserError(f"--paper {folder}: cannot be written: {error}") from error
     for reason in written.missing:
         output.say(reason)
     return written.files
@@ -182,11 +179,9 @@ def _write(
     verdicts: Sequence[Verdict],
     files: Sequence[Path] = (),
 ) -> None:
-    try:
+    with writing(f"--to {path}"):
         path.parent.mkdir(parents=True, exist_ok=True)
         write_text_atomic(path, page)
-    except OSError as error:
-        raise UserError(f"--to {path}: cannot be written: {error}") from error
     if output.emit:
         written: ReportJson = {
             "path": str(path.resolve()),

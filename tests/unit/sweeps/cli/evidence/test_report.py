@@ -59,7 +59,7 @@ def test_before_a_run_nothing_is_written(call: Call, tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (("report", "--to", "page.pdf"), "must end in .html"),
-        (("report", "--figure", "claims.gif"), "must end in .svg, .png, .pdf"),
+        (("report", "--figure", "claims.gif"), "must end in .svg, .png or .pdf"),
         (("report", "--journals", "."), "no .jsonl files there"),
         (("report", "resonant_needle", "--journals", "."), "leave out the study"),
         (("report", "--set", "budget.steps=5"), "name the study"),
