@@ -7,6 +7,7 @@ import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -47,7 +48,12 @@ def text_table(*headers: str, right: Iterable[int] = ()) -> Table:
 
 
 def without_infinities(value: Any) -> tuple[Any, int]:
-    """Return `value` with null for every NaN and infinity, which JSON does not have, and how many there were."""
+    """Return `value` with null for every NaN and infinity, which JSON does not have, and how many there were.
+
+    Dataclasses become mappings.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, float):
         return (value, 0) if math.isfinite(value) else (None, 1)
     if isinstance(value, dict):

@@ -9,12 +9,11 @@ the other one is there than when it is not.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -108,14 +107,6 @@ class AblationTable:
     """The whole against each."""
     shapley: tuple[ShapleyRow, ...]
     """Where all combinations of at most six components have run; shares, no tests."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as `ablate --json` prints it."""
-        found = dataclasses.asdict(self)
-        for kind in ("effects", "interactions", "placebos"):
-            for row in found[kind]:
-                row |= {"components": list(row["components"]), "aliases": list(row["aliases"])}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}
 
 
 def ablation_of(state: JournalState, info: AblationInfo, metric: str | None = None) -> AblationTable:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -106,11 +105,6 @@ class AggregateTable:
     ranking: Ranking | None
     left_out: tuple[str, ...]
     """Arms that not all of the studies have."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Return it as a JSON object."""
-        described = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
 
 
 def aggregate(

@@ -7,10 +7,8 @@ for it. Reservations are meant to rule that out. A person can also kill a proces
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.records.description import SweepInfo
 from analysis.records.journal import JournalState
@@ -50,11 +48,6 @@ class Receipt:
     def has_losses(self) -> bool:
         """Whether an attempt ran out of memory, or a process was killed from outside."""
         return self.num_ooms > 0 or self.num_neighbours_hurt > 0
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the receipt as a JSON object."""
-        described = dataclasses.asdict(self)
-        return {**described, "arms": list(described["arms"])}
 
     def in_words(self) -> str:
         """Return the receipt as one line of text."""

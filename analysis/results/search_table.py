@@ -6,7 +6,6 @@ on fresh seeds.
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,14 +114,3 @@ class BestTable:
     searches: tuple[SearchRow, ...]
     rungs: tuple[RungRow, ...]
     rows: tuple[BestRow, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as `best --json` prints it."""
-        found = dataclasses.asdict(self)
-        for search in found["searches"]:
-            search["fields"] = list(search["fields"])
-            search["finalists"] = list(search["finalists"])
-            for row in filter(None, (search["confirmed"], *search["finalists"])):
-                for key in ("values", "differences"):
-                    row[key] = {str(seed): x for seed, x in row[key].items()}
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in found.items()}

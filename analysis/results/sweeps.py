@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -109,11 +108,6 @@ class ComparedSweeps:
     only_a: tuple[str, ...]
     """Arms of A without a matching arm in B."""
     only_b: tuple[str, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `compare --json` prints."""
-        described = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
 
 
 def match_arms(a: SweepInfo, b: SweepInfo) -> list[tuple[ArmInfo, ArmInfo]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -143,16 +142,3 @@ class ResultTable:
     def baseline(self) -> ResultRow | None:
         """The arm that the others are compared with; None if the study has none."""
         return next((row for row in self.rows if row.role == "baseline"), None)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the table as `results --json` prints it."""
-        table = dataclasses.asdict(self)
-        table["rows"] = [_row_to_json(row) for row in table["rows"]]
-        lists = {name: list(table[name]) for name in ("contrasts", "external", "shared")}
-        return {**table, **lists}
-
-
-def _row_to_json(row: dict[str, Any]) -> dict[str, Any]:
-    for key in ("values", "differences"):
-        row[key] = {str(seed): value for seed, value in row[key].items()}
-    return row

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from analysis.claims.kinds import Fidelity, Kind, MarginUnit
 
@@ -134,11 +133,6 @@ class Verdict:
     comparisons: tuple[Compared, ...]
     note: str
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the verdict as a JSON object."""
-        described = dataclasses.asdict(self)
-        return {key: list(value) if isinstance(value, tuple) else value for key, value in described.items()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class Verdicts:
@@ -148,7 +142,3 @@ class Verdicts:
     """None: of several."""
     scale: str
     claims: tuple[Verdict, ...]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the object that `verdicts --json` prints."""
-        return {"study": self.study, "scale": self.scale, "claims": [claim.to_json() for claim in self.claims]}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 from sweeps.campaigns.campaign import Campaign
 from sweeps.campaigns.schema import GateOutcome
@@ -89,10 +89,6 @@ class CampaignState:
     scale: str
     phases: list[PhaseState]
     decision: list[RuleState]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return what verbs print of a campaign with `--json`."""
-        return asdict(self)
 
     def blocking(self, campaign: Campaign, phase: str) -> list[str]:
         """Return the failed gates that a phase waits for."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -173,7 +173,7 @@ def compare(out: Console, emit: Emit | None, first: str, second: str, metric: st
         raise UserError(f"--metric: {error}" if metric else f"compare: {error}") from error
     known = all(each is not None for of_pair in fields for each in of_pair)
     if emit:
-        emit({**compared.to_json(), "all_fields_known": known})
+        emit({**asdict(compared), "all_fields_known": known})
     else:
         is_smoke = SMOKE in {side.sweep.scale for side in (a.side, b.side)}
         _print(out, compared, is_sweep=a.arm is None, known=known, is_smoke=is_smoke)

@@ -69,7 +69,7 @@ def show_receipt(output: Output, study: StudyArguments) -> None:
     """Print the receipt of a study's results."""
     stored = load_results(*study)
     made = receipt(stored.state, stored.sweep)
-    output.show(made.to_json(), lambda out: _print_receipt(out, made))
+    output.show(made, lambda out: _print_receipt(out, made))
 
 
 def _print_receipt(out: Console, made: Receipt) -> None:
@@ -96,7 +96,7 @@ def results(output: Output, study: StudyArguments, metric: str | None) -> None:
 
     stored = load_results(*study)
     table = summarise(stored.state, find_metric_name(stored.sweep, metric), code=code_hash())
-    output.show(table.to_json(), lambda out: out.print(render_text(table), markup=False, end=""))
+    output.show(table, lambda out: out.print(render_text(table), markup=False, end=""))
 
 
 def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str | None, to: Path | None) -> None:
@@ -193,7 +193,7 @@ def best(output: Output, study: StudyArguments, top: int) -> None:
             "with a section `space` searches"
         )
     found = best_of(stored.state, info)
-    output.show(found.to_json(), lambda out: show(out, found, top))
+    output.show(found, lambda out: show(out, found, top))
 
 
 def show_search(out: Console, state: JournalState) -> None:

@@ -119,7 +119,7 @@ def _print_results(prepared: Prepared, receipt: Receipt | None, console: Console
     if state.sweep is not None:
         table = summarise(state, code=code_hash())
         if emit:
-            emit(table.to_json())
+            emit(table)
         console.print()
         console.print(render_text(table), markup=False, end="")
         show_search(console, state)

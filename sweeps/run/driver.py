@@ -9,7 +9,7 @@ import json
 import os
 from collections.abc import Collection, Iterable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -282,7 +282,7 @@ def write_receipt(folder: ResultsFolder, state: JournalState, sweep: SweepInfo) 
     made = receipt(state, sweep)
     path = folder.path / "report" / "receipt.json"
     path.parent.mkdir(exist_ok=True)
-    write_text_atomic(path, json.dumps(made.to_json(), indent=2) + "\n")
+    write_text_atomic(path, json.dumps(asdict(made), indent=2) + "\n")
     return made
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from analysis.records.description import SweepInfo
@@ -233,8 +233,8 @@ def _downloads(source: StudySource, table: ResultTable) -> Iterator[tuple[str, s
     """Yield (file name, what it is, address) of what the page carries."""
     stem = f"{source.sweep.study}-{source.sweep.scale}"
     rows = csv_bytes(rows_of("replicates", source.state, source.sweep, source.fields))
-    verdicts = json.dumps([verdict.to_json() for verdict in source.verdicts], indent=1, ensure_ascii=False).encode()
-    results = json.dumps(table.to_json(), indent=1, ensure_ascii=False).encode()
+    verdicts = json.dumps([asdict(verdict) for verdict in source.verdicts], indent=1, ensure_ascii=False).encode()
+    results = json.dumps(asdict(table), indent=1, ensure_ascii=False).encode()
     yield f"{stem}.jsonl.gz", "the journal", download(gzipped(source.journal), "application/gzip")
     yield f"{stem}.csv.gz", "a row a replicate", download(gzipped(rows), "application/gzip")
     yield f"{stem}-results.json", "the table of arms", download(results, "application/json")

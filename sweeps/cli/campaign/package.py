@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import yaml
@@ -33,9 +34,7 @@ def write_package(campaign: Campaign, state: CampaignState) -> Path:
     with writing(str(folder), "; set PHASESWEEP_RESULTS"):
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(campaign.path, folder / "campaign.yaml")
-        (folder / "gates.json").write_text(
-            json.dumps(state.to_json(), indent=2, ensure_ascii=False) + "\n", "utf-8"
-        )
+        (folder / "gates.json").write_text(json.dumps(asdict(state), indent=2, ensure_ascii=False) + "\n", "utf-8")
         (folder / "versions.txt").write_text("".join(f"{line}\n" for line in packages()), "utf-8")
         commands = []
         for run in _once(campaign, state.scale):

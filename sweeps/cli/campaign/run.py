@@ -52,7 +52,7 @@ def run(output: Output, campaign: Campaign, scale: str, orders: Orders) -> int:
             break
     state = Reader(campaign, chosen).state(names)
     if output.emit:
-        output.emit(state.to_json())
+        output.emit(state)
     out.print()
     print_results(out, state)
     return code

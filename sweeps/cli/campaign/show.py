@@ -18,20 +18,20 @@ _HOLDS = {True: "holds", False: "does not hold", None: "open"}
 def status(output: Output, campaign: Campaign, scale: str) -> None:
     """Print how far each phase is."""
     state = Reader(campaign, check_scale(scale)).state()
-    output.show(state.to_json(), lambda out: _print_status(out, campaign, state))
+    output.show(state, lambda out: _print_status(out, campaign, state))
 
 
 def results(output: Output, campaign: Campaign, scale: str) -> None:
     """Print the gates of each phase, and what follows from them."""
     state = Reader(campaign, check_scale(scale)).state()
-    output.show(state.to_json(), lambda out: print_results(out, state))
+    output.show(state, lambda out: print_results(out, state))
 
 
 def plan(output: Output, campaign: Campaign, scale: str) -> None:
     """Print what every phase would run and how long it takes; starts nothing."""
     state = Reader(campaign, check_scale(scale)).state()
     if output.emit is not None:
-        output.emit(state.to_json())
+        output.emit(state)
         return
     out = output.console
     _print_title(out, state)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,9 +139,9 @@ class ModelDiagnosis:
                 "device": self.device,
                 "sequence_length": self.sequence_length,
                 "window": self.window,
-                "loss": asdict(self.loss),
-                "attention": [asdict(each) for each in self.attention],
-                "cost": [asdict(each) for each in self.cost],
+                "loss": self.loss,
+                "attention": self.attention,
+                "cost": self.cost,
                 "cost_ends": self.cost_ends,
             },
         }

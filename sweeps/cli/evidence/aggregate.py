@@ -32,7 +32,7 @@ def aggregate(output: Output, studies: Sequence[str], metric: str | None, seeds:
         table = aggregated(_sides(references), metric, _seeds(seeds))
     except ValueError as error:
         raise UserError(f"aggregate: {error}") from error
-    output.show(table.to_json(), lambda out: _print(out, table))
+    output.show(table, lambda out: _print(out, table))
 
 
 def _sides(references: Sequence[Reference]) -> list[Side]:

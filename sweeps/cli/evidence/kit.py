@@ -6,6 +6,7 @@ import gzip
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -111,7 +112,7 @@ def _contents(
     yield JOURNAL, journal.encode()
     yield "journal-whole.jsonl.gz", gzip.compress(b"".join(f.read_bytes() for f in judged.files), mtime=0)
     yield "replicates.csv", csv_bytes(rows_of("replicates", judged.state, judged.sweep, judged.fields))
-    yield "verdicts.json", _json([verdict.to_json() for verdict in judged.verdicts])
+    yield "verdicts.json", _json([asdict(verdict) for verdict in judged.verdicts])
     yield "report.html", study_page(source_of(judged, journal)).encode()
     yield EXPECTED, _json(expected.to_json())
     yield "data.json", _json({arm.arm: arm.data_hash for arm in judged.sweep.units})

@@ -32,7 +32,7 @@ def verdicts(output: Output, name: str | None, scale: str, sets: Iterable[str]) 
         scale=found[0].scale if found else chosen,
         claims=tuple(found),
     )
-    output.show(printed.to_json(), lambda out: _print_verdicts(out, found))
+    output.show(printed, lambda out: _print_verdicts(out, found))
 
 
 def _print_verdicts(out: Console, found: Sequence[Verdict]) -> None:

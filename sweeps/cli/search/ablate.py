@@ -30,7 +30,7 @@ def ablate(output: Output, study: StudyArguments, *, metric: str | None, to: Pat
             "makes arms that lack components"
         )
     table = ablation_of(stored.state, info, find_metric_name(stored.sweep, metric))
-    output.show(table.to_json(), lambda out: _print(out, table))
+    output.show(table, lambda out: _print(out, table))
     if to is not None:
         try:
             written = ablations.effects_forest(table, to)

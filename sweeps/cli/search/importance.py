@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 from rich.console import Console
 
@@ -57,15 +56,9 @@ def importance(
         )
     except ImportanceError as error:
         raise UserError(f"{stored.experiment}: {error}") from error
-    output.show(as_json(found), lambda out: _print(out, found))
+    output.show(found, lambda out: _print(out, found))
     if to is not None:
         output.say(f"wrote {', '.join(map(str, _draw(found, to)))}")
-
-
-def as_json(found: ImportanceTable) -> dict[str, Any]:
-    """Return importances as `importance --json` prints them."""
-    made = dataclasses.asdict(found)
-    return {**made, "arms": [{**arm, "fields": list(arm["fields"])} for arm in made["arms"]]}
 
 
 def _print(out: Console, found: ImportanceTable) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,19 @@ def test_what_json_has_no_number_for_is_null_and_said(capsys: pytest.CaptureFixt
     found = capsys.readouterr()
     assert json.loads(found.out) == {"a": [1.5, None], "b": [None, {"c": None}], "d": "x", "e": True, "f": None}
     assert found.err == "phasesweep: 3 of the numbers exceed every float, and are null\n"
+
+
+@dataclass(frozen=True)
+class Found:
+    values: dict[int, float]
+    parts: tuple[Found, ...] = ()
+
+
+def test_a_dataclass_is_printed_as_a_mapping(capsys: pytest.CaptureFixture[str]) -> None:
+    emit([Found({1: 0.5}, (Found({2: math.nan}),))])
+    assert json.loads(capsys.readouterr().out) == [
+        {"values": {"1": 0.5}, "parts": [{"values": {"2": None}, "parts": []}]}
+    ]
 
 
 def test_finite_numbers_are_printed_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:

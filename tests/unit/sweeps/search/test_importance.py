@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +16,6 @@ from analysis.records.journal import JournalState, read_journal
 from search_spaces.dimensions import Choice, Real
 from search_spaces.space import Condition, SearchSpace
 from sweeps.cli.schemas.generate import load_schema
-from sweeps.cli.search.importance import as_json
 from sweeps.search.importance import ImportanceError, importance_of
 from sweeps.search.optuna_importance import importances
 from tests.support.sweeps.journals import sweep_event, write_journal
@@ -76,7 +77,7 @@ def table_of(state: JournalState, space: SearchSpace = SPACE, **settings: Any) -
 def test_what_fields_explain_is_printed_with_intervals(tmp_path: Path) -> None:
     table = table_of(state_of(tmp_path, drawn(42), linear))
     (arm,) = table.arms
-    jsonschema.Draft202012Validator(load_schema("importance")).validate(as_json(table))
+    jsonschema.Draft202012Validator(load_schema("importance")).validate(json.loads(json.dumps(asdict(table))))
     assert [field.name for field in arm.fields] == ["optimizer.a", "optimizer.b", "optimizer.c"]
     assert (arm.steps, arm.seeds, arm.n_configurations, arm.n_adaptive) == (10, 1, 42, 14)
     first = arm.fields[0]
@@ -94,7 +95,7 @@ def test_fields_that_matter_together_only_raise_the_alarm(tmp_path: Path) -> Non
 
 def test_candidates_of_a_model_can_be_left_out(tmp_path: Path) -> None:
     table = table_of(state_of(tmp_path, drawn(60), linear), only_space_filling=True, evaluator="ped_anova")
-    jsonschema.Draft202012Validator(load_schema("importance")).validate(as_json(table))
+    jsonschema.Draft202012Validator(load_schema("importance")).validate(json.loads(json.dumps(asdict(table))))
     (arm,) = table.arms
     assert (arm.n_configurations, arm.n_adaptive) == (40, 0)
     assert arm.explained is None and sum(field.share for field in arm.fields) == pytest.approx(1.0)
