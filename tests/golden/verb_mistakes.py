@@ -41,6 +41,13 @@ def after_a_run(*arguments: str) -> Mistake:
     return Mistake(arguments=arguments, prepare=prepare)
 
 
+def a_run_and_a_stranger(folder: Path) -> None:
+    prepare = after_a_run().prepare
+    assert prepare is not None
+    prepare(folder)
+    write_journal(folder / "stranger.jsonl", journal_events({"stranger": 2.0}, seeds=range(1)))
+
+
 def with_file(name: str, text: str, *arguments: str) -> Mistake:
     """Return the mistake of typing this beside a file of the user's own."""
 
@@ -119,6 +126,9 @@ RESULTS = {
     "compare by an unknown metric": after_a_run(
         "compare", "tiny:kuramoto", ":transformer", "--metric", "val/perplexty"
     ),
+    "compare what has no arm in common": Mistake(
+        arguments=("compare", "tiny", "stranger.jsonl"), prepare=a_run_and_a_stranger
+    ),
     "curves at a step between reports": after_a_run("curves", "tiny.yaml", "--at", "1"),
     "curves at no step": after_a_run("curves", "tiny.yaml", "--at", "last"),
     "curves into a table": after_a_run("curves", "tiny.yaml", "--to", "curves.csv"),
@@ -127,6 +137,7 @@ RESULTS = {
     "export to a spreadsheet": after_a_run("export", "tiny.yaml", "--to", "table.xlsx"),
     "export of what": after_a_run("export", "tiny.yaml", "--to", "table.csv", "--what", "replicate"),
     "export over a file": with_file("table.csv", "mine", "export", "tiny.yaml", "--to", "table.csv"),
+    "export into no folder": after_a_run("export", "tiny.yaml", "--to", "nowhere/table.csv"),
     "export of nothing": of("export", "tiny.yaml", "--to", "table.csv"),
 }
 
@@ -175,6 +186,12 @@ JOBS = {
     "submit with relative results": submits(PHASESWEEP_RESULTS="results"),
     "submit with relative data": submits(PHASESWEEP_DATA="corpora", RAY_ADDRESS="http://head:8265"),
     "submit to the wrong port": submits("--address", "ray://head:10001"),
+    "submit to whatever is here": submits("--address", "auto"),
+    "submit to a port of Ray": submits(RAY_ADDRESS="head:6379"),
+    "submit with a relative database": submits(
+        MLFLOW_TRACKING_URI="sqlite:///mlflow.db", RAY_ADDRESS="http://head:8265"
+    ),
+    "submit with a folder of runs": submits(MLFLOW_TRACKING_URI="./mlruns", RAY_ADDRESS="http://head:8265"),
     "submit for no time": submits("--max-hours", "-1", "--address", "http://head:8265"),
     "submit with a missing plugin": submits("--plugin", "mine.py", "--address", "http://head:8265"),
 }
@@ -190,6 +207,9 @@ PLUGINS = {
     "plugin that imports its neighbour": with_plugin("from . import layers\n", used),
     "check of what is not there": of(*checked("mine.py")),
     "check of no package": of(*checked("phasesweep_mine")),
+    "check of what has no small configuration": with_plugin(
+        PLUGIN.replace("NAME", "mine") + "    decay: float\n", checked
+    ),
     "check of an unknown name": with_plugin(
         PLUGIN.replace("NAME", "mine"), lambda path: (*checked(path), "--names", "mien")
     ),

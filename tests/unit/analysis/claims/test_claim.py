@@ -78,18 +78,14 @@ def test_every_claim_needs_words_and_a_source(name):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({**COMPARED, "metrik": "x"}, "metrik: unknown key; did you mean 'metric'?"),
-        ({**COMPARED, "kind": "superior"}, "kind: unknown kind 'superior'; did you mean 'superiority'?"),
         ({**COMPARED, "bound": 1.0}, "bound: a claim of kind superiority has no use for it; remove it"),
         ({**COMPARED, "direction": "up"}, "direction: unknown direction 'up'"),
         ({**COMPARED, "statement": " "}, "statement: must not be empty"),
         ({**COMPARED, "source": 3}, "source: must be text, got 3"),
         ({**COMPARED, "against": ["b", "c"]}, "against: superiority compares with one arm"),
-        ({**COMPARED, "against": "a"}, "against: 'a' cannot be compared with itself"),
         ({**COMPARED, "controls": ["c", "c"]}, "controls: names one twice: c, c"),
         ({**COMPARED, "controls": [1]}, "controls: must be a name or a list of names"),
         ({**COMPARED, "margin": 0.1}, "margin_unit: missing; a margin says whether"),
-        ({**COMPARED, "margin": -0.1, "margin_unit": "absolute"}, "margin: must be at least 0, got -0.1"),
         ({**COMPARED, "margin": float("nan"), "margin_unit": "absolute"}, "margin: must be a finite number"),
         ({**COMPARED, "margin": True, "margin_unit": "absolute"}, "margin: must be a finite number, got True"),
         ({"kind": "equivalence", **OF_KIND["equivalence"], "margin": 0}, "margin: must be above 0"),

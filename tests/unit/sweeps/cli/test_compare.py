@@ -235,33 +235,6 @@ def test_two_sweeps_of_all_their_arms(call: Call) -> None:
     assert lines[-1] == "only in A: coupling_0"
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (
-            ["tiny@x/laptop", ":baseline"],
-            "compare tiny@x/laptop: no results at scale 'x/laptop'; did you mean 'laptop'?",
-        ),
-        (["tiny:basline", ":coupling_2"], "compare tiny:basline: no arm 'basline'; did you mean 'baseline'?"),
-        (["tiny:baseline", "tiny"], "name an arm on both sides, or on neither"),
-        (["tiny:baseline", "tiny@laptop:baseline"], "A and B are the same arm, baseline"),
-        (["tiny", "results/tiny/laptop"], "A and B are the same sweep; name two arms of it"),
-        (["tiny@lptop", "tiny"], "no results at scale 'lptop'; did you mean 'laptop'?"),
-        (["tinny", "tiny"], "no results of 'tinny'; did you mean 'tiny'?"),
-        (["quickstart", "tiny"], "start with: phasesweep run quickstart"),
-        (["none.jsonl", "tiny"], "compare none.jsonl: no such journal"),
-        ([":baseline", "tiny"], "A must name a sweep; write STUDY[@SCALE][:ARM]"),
-        (["tiny:baseline", ":coupling_2", "--metric", "val/bit"], "--metric: study 'tiny' has no metric 'val/bit'"),
-        (["tiny", "stranger.jsonl"], "no arm of A is one of B, by configuration or name; A: baseline, coup"),
-    ],
-)
-def test_mistakes(call: Call, tmp_path: Path, arguments: list[str], says: str) -> None:
-    write_journal(tmp_path / "stranger.jsonl", journal_events({"stranger": 2.0}, seeds=range(1)))
-    called = call("compare", *arguments)
-    assert (called.code, called.out) == (2, "")
-    assert says in called.err
-
-
 def test_a_reader_sees_at_once_that_data_differ(call: Call, tmp_path: Path) -> None:
     for name, data in {"a": "1" * 64, "b": "2" * 64}.items():
         write_journal(tmp_path / f"{name}.jsonl", with_data(journal_events(ARMS), data))

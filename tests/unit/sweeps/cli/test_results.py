@@ -132,20 +132,6 @@ def test_an_existing_file_is_replaced_only_by_force_and_never_half(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.csv", "results", "tiny.yaml"]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["--to", "r.xlsx"], "--to r.xlsx: the name must end in .csv or .parquet"),
-        (["--to", "r.csv", "--what", "curve"], "--what curve: did you mean 'curves'?"),
-        (["--to", "nowhere/r.csv"], "--to nowhere/r.csv: there is no folder nowhere; make it first"),
-    ],
-)
-def test_mistakes(call: Call, results: ResultsFolder, arguments: list[str], says: str) -> None:
-    called = call("export", "tiny.yaml", *arguments)
-    assert (called.code, called.out) == (2, "")
-    assert says in called.err
-
-
 def test_curves_of_a_sweep_without_reports_are_not_written(call: Call, tmp_path: Path) -> None:
     write_results(tmp_path, journal_events(ARMS, seeds=range(1))[:1])
     called = call("export", "tiny.yaml", "--to", "v.csv", "--what", "curves")

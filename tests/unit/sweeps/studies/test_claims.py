@@ -79,12 +79,7 @@ def test_a_claim_is_read_with_its_arms(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arm": None}, r"tiny\.yaml:18: claim 'C1': arm: missing; a claim of kind superiority needs it"),
-        ({"arm": "kuramotto"}, r"tiny\.yaml:\d+: claim 'C1': arm: no arm 'kuramotto'; did you mean 'kuramoto'\?"),
         ({"against": "K*"}, r"claim 'C1': against: no arm 'K\*'"),
-        ({"metrik": "x"}, r"tiny\.yaml:26: claim 'C1': metrik: unknown key; did you mean 'metric'\?"),
-        ({"kind": "superior"}, r"tiny\.yaml:21: claim 'C1': kind: unknown kind 'superior'"),
-        ({"settled_at": "gpu"}, r"settled_at: the study has no scale 'gpu'; known: laptop, smoke"),
         (
             {"fidelity": "as_published"},
             r"fidelity: arm 'kuramoto' is corrected, but the claim is about as_published",

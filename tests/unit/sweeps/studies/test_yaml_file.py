@@ -72,33 +72,22 @@ def test_a_merged_mapping_gives_what_the_mapping_does_not_say_itself() -> None:
 
 
 REFUSED = {
-    "!!int abc": ":1: 'abc' is no int; correct it",
     "!!float abc": ":1: 'abc' is no float",
     "!!bool abc": ":1: 'abc' is no bool",
-    "a:\n  b: !!timestamp x": ":2: a.b: the type !!timestamp is not for this value; leave it out",
     "!mine x": ":1: the type !mine is not for this value",
     "!!set {a}": ":1: the type !!set is not for this value",
     "!!str [a]": ":1: the type !!str is not for this value",
-    "a: 010": ":1: a: 010 is a number with a leading zero; leave it out, or put text in quotes",
     "a: 9223372036854775808": ":1: a: 9223372036854775808 is beyond 9223372036854775807",
     "a: " + "9" * 5000: ":1: a: 99999999999999999999… (5000 characters) is beyond 9223372036854775807",
-    "a: 1e999": ":1: a: 1e999 is beyond the numbers of a computer",
-    'a: "\\ud800"': ":1: not valid YAML: found invalid Unicode character escape code",
     '"\\ud800": a': ":1: not valid YAML: found invalid Unicode character escape code",
     '"\\UFFFFFFFF"': ":1: not valid YAML: ",
     "\n\ud800": ":2: not valid YAML: character 0xd800 is half of a surrogate pair",
     "<<: word": ":1: <<: takes a mapping, or a list of mappings",
     "<<: null": ":1: <<: takes a mapping",
-    "a:\n  <<: 3": ":2: a.<<: takes a mapping",
-    "<<: [1, 2]": ":1: <<: takes a mapping",
     BOMB: "more than 100000 values, or aliases that repeat too much; write fewer",
-    "a: &x {b: *x}": ":1: a: nested too deeply, or an alias of itself",
     "&a [*a, *a, *a]": "nested too deeply, or an alias of itself",
     "[" * 5000: ":1: nested too deeply",
-    "{a: 1,\n a: 2}": ":2: key 'a' stands twice (first on line 1); keep one",
-    "? [a]\n: b": ":1: a key must be a plain word",
     "%YAML 1.3\n---\na": ":1: not valid YAML: found incompatible YAML document",
-    "a\n---\nb": ":2: not valid YAML: expected a single document in the stream, but found another document",
 }
 
 
