@@ -25,6 +25,11 @@ class Output(NamedTuple):
     emit: Emit | None = None
     """Prints JSON; None to print text."""
 
+    @property
+    def beside(self) -> Console:
+        """Where text goes that is printed in either case: standard error where JSON is printed."""
+        return Console(stderr=True, soft_wrap=True, highlight=False) if self.emit else self.console
+
     def say(self, text: str, style: str | None = None) -> None:
         """Print a line of text; nothing where JSON is printed."""
         if self.emit is None:

@@ -199,7 +199,7 @@ def run(
     campaign = campaign_of(study, only=only, through=through, past_failed_gates=past_failed_gates or None)
     limits = RunLimits(max_hours=max_hours, max_trials=max_trials)
     if campaign is None:
-        raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits, only=only))
+        raise typer.Exit(run.run(output, study, limits=limits, only=only))
     from sweeps.cli.campaign.run import Orders
     from sweeps.cli.campaign.run import run as run_campaign
 
@@ -223,7 +223,7 @@ def resume(
 
     limits = RunLimits(max_hours=max_hours, max_trials=max_trials)
     selection = Selection(failed=failed, oom=oom, changed=changed)
-    raise typer.Exit(run.run(*output, study.name, study.scale, study.sets, limits=limits, selection=selection))
+    raise typer.Exit(run.run(output, study, limits=limits, selection=selection))
 
 
 @verb
@@ -248,7 +248,7 @@ def submit(
         max_trials=max_trials,
         plugins=plugins.paths(),
     )
-    raise typer.Exit(submit.submit(*output, order, address, wait=wait, follow=follow))
+    raise typer.Exit(submit.submit(output, order, address, wait=wait, follow=follow))
 
 
 @verb
@@ -264,7 +264,7 @@ def new(
     """Write a commented study file: an architecture and its control. It is valid at every scale."""
     from sweeps.cli import library
 
-    library.new(*output, name, source=source, to=to, architecture=architecture, task=task)
+    library.new(output, name, source=source, to=to, architecture=architecture, task=task)
 
 
 @app.command()

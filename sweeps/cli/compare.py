@@ -31,7 +31,7 @@ from analysis.results.sweeps import (
     match_arms,
 )
 from sweeps.cli.stored_sweep import find_arm, resolved_fields
-from sweeps.console import Emit, proposed, text_table
+from sweeps.console import Output, proposed, text_table
 from sweeps.errors import UserError, nearest
 from sweeps.fields import DEFAULT_SCALE
 from sweeps.store.folder import results_root
@@ -160,7 +160,7 @@ def _sizes(pair: ArmPair) -> tuple[FieldDifference, ...]:
     return differing_fields(*sizes)
 
 
-def compare(out: Console, emit: Emit | None, first: str, second: str, metric: str | None) -> None:
+def compare(output: Output, first: str, second: str, metric: str | None) -> None:
     """Print which fields of two arms, or of all matching arms of two sweeps, differ, and by how much the metric."""
     a = parse_reference(first)
     b = parse_reference(second, a)
@@ -172,11 +172,11 @@ def compare(out: Console, emit: Emit | None, first: str, second: str, metric: st
     except ValueError as error:  # another unit, or no such metric
         raise UserError(f"--metric: {error}" if metric else f"compare: {error}") from error
     known = all(each is not None for of_pair in fields for each in of_pair)
-    if emit:
-        emit({**asdict(compared), "all_fields_known": known})
-    else:
-        is_smoke = SMOKE in {side.sweep.scale for side in (a.side, b.side)}
-        _print(out, compared, is_sweep=a.arm is None, known=known, is_smoke=is_smoke)
+    is_smoke = SMOKE in {side.sweep.scale for side in (a.side, b.side)}
+    output.show(
+        {**asdict(compared), "all_fields_known": known},
+        lambda out: _print(out, compared, is_sweep=a.arm is None, known=known, is_smoke=is_smoke),
+    )
 
 
 def _print(out: Console, compared: ComparedSweeps, *, is_sweep: bool, known: bool, is_smoke: bool) -> None:

@@ -22,7 +22,7 @@ from search_spaces.designs import ablation, points
 from search_spaces.dimensions import Choice, Constant, Dimension, Integer, LogReal, Real
 from search_spaces.space import SearchSpace
 from sweeps.campaigns.catalogue import campaign_library
-from sweeps.console import Emit, Output, proposed, text_table
+from sweeps.console import Output, proposed, text_table
 from sweeps.errors import UserError, nearest, writing
 from sweeps.fields import SCALES, check_scale
 from sweeps.studies.catalogue import StudyArguments, StudyHead, find, installed_studies, library
@@ -261,8 +261,7 @@ def _options(dimension: Dimension) -> list[Any] | None:
 
 
 def new(
-    out: Console,
-    emit: Emit | None,
+    output: Output,
     name: str,
     *,
     source: str | None,
@@ -293,11 +292,11 @@ def new(
         raise
     arms = [arm.name for arm in studies[0].arms]
     following = proposed("plan", str(path), "--scale", scales[0])
-    if emit:
-        emit({"study": name, "path": str(path.resolve()), "scales": scales, "arms": arms, "next": following})
+    if output.emit:
+        output.emit({"study": name, "path": str(path.resolve()), "scales": scales, "arms": arms, "next": following})
     else:
-        out.print(f"{path}: {len(arms)} arms ({', '.join(arms)}), scales {', '.join(scales)}", markup=False)
-        out.print(f"next: {following}", markup=False)
+        output.say(f"{path}: {len(arms)} arms ({', '.join(arms)}), scales {', '.join(scales)}")
+        output.say(f"next: {following}")
 
 
 def _destination(name: str, to: Path | None) -> Path:

@@ -8,11 +8,12 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 
 from sweeps.cli.stored_sweep import StoredSweep, find_results, load_results
-from sweeps.console import Emit, Output, format_mib, text_table
+from sweeps.console import Output, format_mib, text_table
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, UserError
 from sweeps.store.cleanup import Leftover, leftovers, remove
 from sweeps.store.leases import living_drivers
 from sweeps.store.usage import size_mib
+from sweeps.studies.catalogue import StudyArguments
 from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import SyncSummary, sync_journal
 from sweeps.tracking.uri import tracking_uri_from_environment, without_password
@@ -20,11 +21,9 @@ from sweeps.tracking.uri import tracking_uri_from_environment, without_password
 ROWS_SHOWN = 20
 
 
-def gc(
-    out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str], *, keep: str, dry_run: bool
-) -> None:
+def gc(output: Output, study: StudyArguments, *, keep: str, dry_run: bool) -> None:
     """Remove files that are no longer needed, and print what the study takes on disk."""
-    stored = load_results(name, scale, sets)
+    stored = load_results(*study)
     found = leftovers(stored.folder, stored.state, stored.sweep, keep)
     at_work = [str(driver) for driver in living_drivers(stored.folder.leases)]
     try:
@@ -32,8 +31,8 @@ def gc(
     except OSError as error:
         raise UserError(f"gc: cannot remove everything from {stored.folder.path}: {error}") from error
     freed_mib, used_mib = sum(item.mib for item in removed), size_mib(stored.folder.path)
-    if emit:
-        emit(
+    if output.emit:
+        output.emit(
             {
                 "study": stored.folder.study,
                 "scale": stored.folder.scale,
@@ -49,6 +48,7 @@ def gc(
             }
         )
         return
+    out = output.console
     out.print(f"{stored.experiment} in {stored.folder.path}", style="bold", markup=False)
     _print_leftovers(out, stored, removed)
     what = f"{len(removed)} {'thing' if len(removed) == 1 else 'things'}, {format_mib(freed_mib)}"
@@ -98,14 +98,14 @@ def ui(name: str | None, scale: str, sets: Iterable[str], port: int) -> None:
     server.serve(uri, experiment=experiment, port=port, say=lambda line: print(line, flush=True))
 
 
-def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[str]) -> int:
+def sync(output: Output, study: StudyArguments) -> int:
     """Replay a study's journal into MLflow; return the exit code: 1 if MLflow is behind afterwards."""
-    stored = load_results(name, scale, sets)
+    stored = load_results(*study)
     uri = tracking_uri_from_environment()
     summary = sync_journal(stored.folder.journal, MlflowTracker(uri), stored.experiment)
     shown, error = without_password(uri), without_password(summary.error)
-    if emit:
-        emit(
+    if output.emit:
+        output.emit(
             {
                 "study": stored.folder.study,
                 "scale": stored.folder.scale,
@@ -120,7 +120,7 @@ def sync(out: Console, emit: Emit | None, name: str, scale: str, sets: Iterable[
             }
         )
     elif not error:
-        out.print(f"{stored.experiment}: {_message(summary, shown)}", markup=False)
+        output.say(f"{stored.experiment}: {_message(summary, shown)}")
     if summary.notice:
         sys.stderr.write(f"phasesweep: sync: {summary.notice}\n")
     if error:

@@ -101,7 +101,7 @@ def compare(
     """Compare two arms, or two sweeps. Prints the fields that differ, and B - A paired by seed."""
     from sweeps.cli import compare
 
-    compare.compare(*output, a, b, metric)
+    compare.compare(output, a, b, metric)
 
 
 @verb
@@ -263,7 +263,7 @@ def gc(
     """Remove checkpoints and leftovers that nothing continues from."""
     from sweeps.cli import maintain
 
-    maintain.gc(*output, study.name, study.scale, study.sets, keep=keep, dry_run=dry_run)
+    maintain.gc(output, study, keep=keep, dry_run=dry_run)
 
 
 @verb
@@ -271,4 +271,4 @@ def sync(output: Output, study: StoredStudy) -> None:
     """Bring MLflow up to the journal, however often. Exit code 1 if it is behind afterwards."""
     from sweeps.cli import maintain
 
-    raise typer.Exit(maintain.sync(*output, study.name, study.scale, study.sets))
+    raise typer.Exit(maintain.sync(output, study))

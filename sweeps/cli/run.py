@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable
 
 from rich.console import Console
 
@@ -15,23 +14,21 @@ from analysis.results.arms import summarise
 from analysis.results.memory import Receipt
 from sweeps.cli.evidence.report import write_page
 from sweeps.cli.results import show_search
-from sweeps.console import Emit, format_duration
+from sweeps.console import Emit, Output, format_duration
 from sweeps.errors import EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.plan.selection import RUN, Selection
 from sweeps.run.driver import Prepared, ToRun, default_components, prepare, run_missing, what_to_run
 from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
+from sweeps.studies.catalogue import StudyArguments
 from sweeps.tracking.uri import refuse_bad_tracking_uri, tracking_uri_from_environment
 from trainables.code_hash import code_hash
 
 
 def run(
-    out: Console,
-    emit: Emit | None,
-    name: str,
-    scale: str,
-    sets: Iterable[str],
+    output: Output,
+    study: StudyArguments,
     *,
     limits: RunLimits,
     selection: Selection = RUN,
@@ -43,9 +40,9 @@ def run(
         JournalError: If a line of the journal is damaged; nothing was started then.
     """
     refuse_bad_tracking_uri(os.environ)
-    prepared = prepare(name, scale, sets, only=only)
+    prepared = prepare(*study, only=only)
     prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
-    console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
+    console = output.beside
     to_run = what_to_run(prepared, selection)
     _announce(prepared, to_run, console)
     progress = Progress(prepared.plan, to_run.num_expected, to_run.forecast_seconds, console, prepared.machine)
@@ -62,7 +59,7 @@ def run(
         console.print(f"the run has ended, and its journal cannot be read: {error}", markup=False)
         console.print(f"nothing else is lost; once it is repaired, continue with: {again}", markup=False)
         return EXIT_FAILURES
-    _print_results(prepared, ended.receipt, console, emit)
+    _print_results(prepared, ended.receipt, console, output.emit)
     if ended.behind.needs_attention:
         console.print(f"MLflow: {ended.behind}", markup=False)
     if not to_run.is_empty:

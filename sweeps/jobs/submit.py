@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from cluster.connection.address import JOBS_PORT, ClusterError, fetch_problem, jobs_address
-from sweeps.console import Emit, proposed
+from sweeps.console import Output, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED, UserError
 from sweeps.jobs.package import JobPackage, pack
 from sweeps.run.limits import RunLimits
@@ -90,12 +90,11 @@ class Job:
         return f"RAY_API_SERVER_ADDRESS={shlex.quote(self.address)} {mode}{words}"
 
 
-def submit(out: Console, emit: Emit | None, order: Order, address: str | None, *, wait: bool, follow: bool) -> int:
+def submit(output: Output, order: Order, address: str | None, *, wait: bool, follow: bool) -> int:
     """Send a sweep to a cluster; return the exit code, with `wait` the sweep's own.
 
     Args:
-        out: Where to print.
-        emit: Prints JSON; None to print text.
+        output: Where to print.
         order: What to run.
         address: `http://host:port` of the cluster's dashboard; by default RAY_ADDRESS.
         wait: Return when the sweep has ended, not when it has been sent.
@@ -119,9 +118,9 @@ def submit(out: Console, emit: Emit | None, order: Order, address: str | None, *
         uploaded_mib=round(package.upload_bytes / MIB, 3),
     )
     _send(server, job, package, environment, title=folder.experiment)
-    console = Console(stderr=True, soft_wrap=True, highlight=False) if emit else out
-    if emit:
-        emit(job.to_json())
+    console = output.beside
+    if output.emit:
+        output.emit(job.to_json())
     console.print(
         f"job {job.job_id} at {job.address} ({job.uploaded_mib:.1f} MiB): {job.command}\n"
         f"results: {job.results} on the cluster; with that folder in sight: {order.command_here('status')}\n"

@@ -21,6 +21,7 @@ from sweeps.console import Output, proposed
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
 from sweeps.fields import check_scale
 from sweeps.run.limits import RunLimits
+from sweeps.studies.catalogue import StudyArguments
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ def run(output: Output, campaign: Campaign, scale: str, orders: Orders) -> int:
         The exit code: that of the studies, or 1 if a phase did not run because a gate or a check failed.
     """
     chosen, names = check_scale(scale), campaign.through(orders.through)
-    out = Console(stderr=True, soft_wrap=True, highlight=False) if output.emit else output.console
+    out = output.beside
     code = EXIT_DONE
     broken: set[str] = set()
     for name in names:
@@ -121,7 +122,9 @@ class _Phase:
             return at_once([self._command(study) for study in studies])
         code = EXIT_DONE
         for study in studies:
-            ended = study_run.run(self.out, None, study.name, self.scale, study.sets, limits=self.orders.limits)
+            ended = study_run.run(
+                Output(self.out), StudyArguments(study.name, self.scale, study.sets), limits=self.orders.limits
+            )
             code = max(code, ended, key=_severity)
             if ended == EXIT_INTERRUPTED:
                 return ended

@@ -21,13 +21,14 @@ from analysis.records.description import JournalError
 from analysis.records.journal import parse_line, read_journal
 from cluster.connection.session import RayFailure
 from sweeps.cli.run import run
-from sweeps.console import format_duration
+from sweeps.console import Output, format_duration
 from sweeps.errors import UserError
 from sweeps.run.driver import prepare
 from sweeps.run.limits import RunLimits
 from sweeps.store.disk_errors import write_failure
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.journal import JournalWriter
+from sweeps.studies.catalogue import StudyArguments
 from tests.support.machine.disks import fill, small_disk
 from tests.support.sweeps.studies import write_study
 from trainables.worker.attempt import Attempt
@@ -53,7 +54,7 @@ def a_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tracking_uri: str
     def run_it() -> tuple[int, str]:
         said = io.StringIO()
         console = Console(file=said, soft_wrap=True)
-        return run(console, None, str(study), "laptop", [], limits=limits), said.getvalue()
+        return run(Output(console), StudyArguments(str(study)), limits=limits), said.getvalue()
 
     return run_it, limits
 

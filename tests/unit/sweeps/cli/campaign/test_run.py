@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 from sweeps.cli.campaign import checks, run
 from sweeps.cli.campaign.run import at_once
 from sweeps.errors import EXIT_DONE, EXIT_FAILURES, EXIT_INTERRUPTED
+from sweeps.studies.catalogue import StudyArguments
 from tests.support.sweeps.campaigns import CAMPAIGN, write_campaign, write_values
 from tests.support.sweeps.verbs import Call, caller
 
@@ -35,10 +35,10 @@ def let_run(
 ) -> list[tuple[str, tuple[str, ...]]]:
     started: list[tuple[str, tuple[str, ...]]] = []
 
-    def study(out: Any, emit: Any, name: str, scale: str, sets: Iterable[str], *, limits: Any) -> int:
-        started.append((Path(name).stem, tuple(sets)))
-        seeds = (5, 6, 7) if sets else (0, 1, 2)
-        write_values(folder, Path(name).stem, *scores[Path(name).stem], seeds=seeds)
+    def study(output: Any, given: StudyArguments, *, limits: Any) -> int:
+        name = Path(given.name).stem
+        started.append((name, tuple(given.sets)))
+        write_values(folder, name, *scores[name], seeds=(5, 6, 7) if given.sets else (0, 1, 2))
         return code
 
     monkeypatch.setattr(run.study_run, "run", study)
