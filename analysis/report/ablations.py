@@ -14,10 +14,9 @@ from analysis.report.plotting import (
     headline,
     name_sides,
     row_canvas,
-    save,
     side_text,
     style,
-    write_csv,
+    written,
 )
 from analysis.report.tables import (
     DIRECTIONS,
@@ -113,18 +112,9 @@ def ablation_markdown(state: JournalState, metric: str | None = None) -> str:
     Raises:
         ValueError: If it describes none.
     """
-    table = _table(state, metric)
+    table = table_of(state, metric)
     body = markdown_table(HEADERS, cells(table), RIGHT_ALIGNED)
     return "\n".join([f"**{title(table)}**", "", *body, "", *(f"- {note}" for note in notes(table))]) + "\n"
-
-
-def effects_of_journal(state: JournalState, metric: str | None, path: Path) -> list[Path]:
-    """Draw the effects of a journal's ablation.
-
-    Raises:
-        ValueError: If it describes none, or nothing has run.
-    """
-    return effects_forest(_table(state, metric), path)
 
 
 def effects_forest(table: AblationTable, path: Path) -> list[Path]:
@@ -140,8 +130,7 @@ def effects_forest(table: AblationTable, path: Path) -> list[Path]:
     Raises:
         ValueError: If there is no effect to show.
     """
-    written = save(effects_figure(table), path)
-    return [written, write_csv(path, _COLUMNS, _records(table))]
+    return written(effects_figure(table), path, _COLUMNS, _records(table))
 
 
 def effects_figure(table: AblationTable, title_text: str | None = None) -> Figure:
@@ -184,7 +173,12 @@ def _records(table: AblationTable) -> Iterator[tuple[Any, ...]]:
         yield _name(row, table), row.effect, row.ci_low, row.ci_high, row.p, row.p_adjusted, row.reading
 
 
-def _table(state: JournalState, metric: str | None) -> AblationTable:
+def table_of(state: JournalState, metric: str | None = None) -> AblationTable:
+    """Return the ablation of a journal.
+
+    Raises:
+        ValueError: If it describes none.
+    """
     if state.sweep is None or state.sweep.ablation is None:
         raise ValueError("the journal describes no ablation")
     return ablation_of(state, state.sweep.ablation, metric)

@@ -18,9 +18,8 @@ from analysis.report.plotting import (
     VERMILLION,
     grid_of_panels,
     headline,
-    save,
     style,
-    write_csv,
+    written,
 )
 from analysis.results.curves import Curve, Curves, curves_of
 
@@ -34,17 +33,13 @@ FEWEST_FOR_BAND = 3
 """The interval of two seeds is 13 standard errors wide on either side: its band would fill the panel."""
 
 
-def learning_curves(
-    state: JournalState, metric: str | None, path: Path, title: str | None = None, *, confidence: float = 0.95
-) -> list[Path]:
+def learning_curves(state: JournalState, metric: str | None, path: Path) -> list[Path]:
     """Draw a metric against optimiser steps for every arm.
 
     Args:
         state: The journal.
         metric: Name of the metric, as for `curves_of`.
         path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
-        title: Printed above; the study's own title if None.
-        confidence: Coverage of the band at each step.
 
     Returns:
         The files written: the figure, and the CSV next to it.
@@ -53,10 +48,9 @@ def learning_curves(
         JournalError: If the journal has no description of a sweep.
         ValueError: If the metric is unknown, or no arm reports it at two steps or more.
     """
-    found = curves_of(state, metric, confidence=confidence)
-    written = save(curves_figure(found, title), path)
+    found = curves_of(state, metric)
     columns = ("arm", "step", "mean", "ci_low", "ci_high", "null", "seed", "value", "in_mean")
-    return [written, write_csv(path, columns, _records(found.arms))]
+    return written(curves_figure(found), path, columns, _records(found.arms))
 
 
 def curves_figure(found: Curves, title: str | None = None) -> Figure:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from analysis.report.plotting import BLUE, FAINT, INK, grid_of_panels, headline, save, style, write_csv
+from analysis.report.plotting import BLUE, FAINT, INK, grid_of_panels, headline, style, written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -101,6 +101,5 @@ def _figure(
         headline(figure, title, subtitle)
         figure.supxlabel(axis_labels[0], fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(axis_labels[1], fontsize=9.5, x=0.008)
-        written = save(figure, path)
     records = ((encoding, *row) for encoding, lists in columns.items() for row in zip(*lists, strict=True))
-    return [written, write_csv(path, names, records)]
+    return written(figure, path, names, records)

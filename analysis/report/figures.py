@@ -20,10 +20,9 @@ from analysis.report.plotting import (
     headline,
     name_sides,
     row_canvas,
-    save,
     side_text,
     style,
-    write_csv,
+    written,
 )
 from analysis.report.tables import FAILED_SEEDS_MARK, decimals_for, format_delta, format_number, short_conclusion
 from analysis.results.table import ResultRow, ResultTable
@@ -33,13 +32,12 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
+def forest(table: ResultTable, path: Path) -> list[Path]:
     """Draw each arm's difference to the baseline: interval, mean, and every seed's paired difference.
 
     Args:
         table: A table with a baseline and at least one arm compared with it.
         path: The figure; its suffix chooses the format (`.svg`, `.png`, `.pdf`).
-        title: Printed above; the study's own title if None.
 
     Returns:
         The files written: the figure, and the CSV next to it.
@@ -47,9 +45,7 @@ def forest(table: ResultTable, path: Path, title: str | None = None) -> list[Pat
     Raises:
         ValueError: If no arm has a difference to show.
     """
-    rows = _compared_rows(table)
-    written = save(forest_figure(table, title), path)
-    return [written, write_csv(path, _FOREST_COLUMNS, _forest_records(table, rows))]
+    return written(forest_figure(table), path, _FOREST_COLUMNS, _forest_records(_compared_rows(table)))
 
 
 def forest_figure(table: ResultTable, title: str | None = None) -> Figure:
@@ -78,7 +74,7 @@ def _compared_rows(table: ResultTable) -> list[ResultRow]:
     return rows
 
 
-def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]:
+def arms(table: ResultTable, path: Path) -> list[Path]:
     """Draw each arm's mean: interval, every seed's value, and the scores of simple references.
 
     References far outside the arms' range are named below the axis instead of drawn.
@@ -89,8 +85,7 @@ def arms(table: ResultTable, path: Path, title: str | None = None) -> list[Path]
     Raises:
         ValueError: If no arm has a value.
     """
-    written = save(arms_figure(table, title), path)
-    return [written, write_csv(path, _ARMS_COLUMNS, _arms_records(table.rows))]
+    return written(arms_figure(table), path, _ARMS_COLUMNS, _arms_records(table.rows))
 
 
 def arms_figure(table: ResultTable, title: str | None = None) -> Figure:
@@ -122,7 +117,7 @@ _FOREST_COLUMNS = ("arm", "delta", "ci_low", "ci_high", "p_adjusted", "reading",
 _ARMS_COLUMNS = ("arm", "mean", "ci_low", "ci_high", "n", "n_failed", "reading", "seed", "value")
 
 
-def _forest_records(table: ResultTable, rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
+def _forest_records(rows: Iterable[ResultRow]) -> Iterator[tuple[Any, ...]]:
     for row in rows:
         estimate = (row.arm, row.delta, row.delta_ci_low, row.delta_ci_high, row.p_adjusted, row.reading)
         for seed, difference in row.differences.items() or [(None, None)]:

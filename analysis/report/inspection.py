@@ -16,9 +16,8 @@ from analysis.report.plotting import (
     WIDTH_INCHES,
     grid_of_panels,
     headline,
-    save,
     style,
-    write_csv,
+    written,
 )
 
 
@@ -37,8 +36,7 @@ def loss_by_position(
         axes.set_xlabel("position")
         axes.set_ylabel("nats/token")
         headline(figure, title, "mean loss at each position; dashed: the trend is measured from here on")
-        written = save(figure, path)
-    return [written, write_csv(path, ("position", "nats"), zip(positions, nats, strict=True))]
+    return written(figure, path, ("position", "nats"), zip(positions, nats, strict=True))
 
 
 def attention_maps(maps: Sequence[Sequence[Sequence[float]]], path: Path, *, length: int, title: str) -> list[Path]:
@@ -60,14 +58,13 @@ def attention_maps(maps: Sequence[Sequence[Sequence[float]]], path: Path, *, len
         headline(figure, title, "square root of the attention weights, mean over heads and sequences")
         figure.supxlabel("key position", fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel("query position", fontsize=9.5, x=0.008)
-        written = save(figure, path)
     records = (
         (layer, query, key, weight)
         for layer, rows in enumerate(maps)
         for query, row in enumerate(rows)
         for key, weight in enumerate(row)
     )
-    return [written, write_csv(path, ("layer", "query_bin", "key_bin", "weight"), records)]
+    return written(figure, path, ("layer", "query_bin", "key_bin", "weight"), records)
 
 
 def cost_by_length(
@@ -100,7 +97,6 @@ def cost_by_length(
             axes.set_xlabel("tokens read" if index == 1 else "")
         figure.subplots_adjust(left=0.07, right=0.985, top=0.72, bottom=0.17, wspace=0.28)
         headline(figure, title, "one sequence, read in chunks with the state carried on")
-        written = save(figure, path)
     columns = ("length", "tokens_per_second", "peak_memory_mib", "state_mib")
     rows = zip(lengths, tokens_per_second, peak_memory_mib, state_mib, strict=True)
-    return [written, write_csv(path, columns, rows)]
+    return written(figure, path, columns, rows)

@@ -15,9 +15,8 @@ from analysis.report.plotting import (
     VERMILLION,
     WIDTH_INCHES,
     headline,
-    save,
     style,
-    write_csv,
+    written,
 )
 from analysis.report.sentences import OUTCOMES
 from analysis.verdicts.verdict import Outcome, Verdict
@@ -60,7 +59,7 @@ def overview(verdicts: Sequence[Verdict], path: Path) -> list[Path]:
         for claim in document.claims
         for verdict in _of(claim.id, verdicts)
     ]
-    return [save(overview_figure(verdicts), path), write_csv(path, columns, rows)]
+    return written(overview_figure(verdicts), path, columns, rows)
 
 
 def overview_figure(verdicts: Sequence[Verdict], *, is_titled: bool = True) -> Figure:

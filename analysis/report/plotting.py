@@ -201,8 +201,16 @@ def headline(figure: Figure, title: str, subtitle: str) -> None:
     figure.text(0.02, 1 - 0.40 / height, subtitle, va="top", fontsize=9, color=GREY, linespacing=1.35)
 
 
-def save(figure: Figure, path: Path) -> Path:
-    """Write `figure` to `path`, whose suffix chooses the format; return the path."""
+def written(figure: Figure, path: Path, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> list[Path]:
+    """Write a figure to `path`, whose suffix chooses the format, and its data as a CSV file next to it.
+
+    Returns:
+        Both files.
+    """
+    return [_save(figure, path), _write_csv(path, columns, records)]
+
+
+def _save(figure: Figure, path: Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     undated = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
     with style():
@@ -210,8 +218,8 @@ def save(figure: Figure, path: Path) -> Path:
     return path
 
 
-def write_csv(figure: Path, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> Path:
-    """Write a figure's data as a CSV file next to it, with 6 significant digits; return its path."""
+def _write_csv(figure: Path, columns: Sequence[str], records: Iterable[Sequence[Any]]) -> Path:
+    """Write a figure's data, with 6 significant digits; return the path."""
     path = figure.with_suffix(".csv")
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream, lineterminator="\n")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from analysis.records.description import JournalError
 from analysis.records.journal import JournalState
-from analysis.report.plotting import BLUE, FAINT, GREY, INK, grid_of_panels, headline, save, style, write_csv
+from analysis.report.plotting import BLUE, FAINT, GREY, INK, grid_of_panels, headline, style, written
 from analysis.results.arms import summarise
 from analysis.results.table import ResultRow
 
@@ -142,13 +142,12 @@ def _figure(
         headline(figure, found.title, subtitle)
         figure.supxlabel(labels[0], fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(labels[1], fontsize=9.5, x=0.008)
-        written = save(figure, path)
     records = (
         (arm, *part, row.mean, row.ci_low, row.ci_high, row.n)
         for arm, rows in found.arms.items()
         for part, row in rows.items()
     )
-    return [written, write_csv(path, ("arm", *numbers, "mean", "ci_low", "ci_high", "n"), records)]
+    return written(figure, path, ("arm", *numbers, "mean", "ci_low", "ci_high", "n"), records)
 
 
 def _heat_map(axes: Axes, values: Sequence[Sequence[float | None]]) -> None:

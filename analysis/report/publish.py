@@ -44,7 +44,7 @@ from pathlib import Path
 from analysis.records.compact import compact_journal
 from analysis.records.description import JournalError, SweepInfo
 from analysis.records.journal import JournalState, read_journal
-from analysis.report.ablations import ablation_markdown, effects_of_journal
+from analysis.report.ablations import ablation_markdown, effects_forest, table_of
 from analysis.report.curves import learning_curves
 from analysis.report.figures import arms, forest
 from analysis.report.positions import by_band, by_cell
@@ -151,7 +151,13 @@ RENDERERS: dict[str, Callable[[Sequence[Block]], str]] = {
     "terminal": _of_one(lambda block: f"```text\n{render_text(block.table())}```\n"),
     "verdicts": _of_one(lambda block: verdicts_markdown(block.state)),
     "ablation": _of_one(lambda block: ablation_markdown(block.state, block.metric)),
-    "effects": _of_one(_drawn("effects", ": effects of the components", effects_of_journal)),
+    "effects": _of_one(
+        _drawn(
+            "effects",
+            ": effects of the components",
+            lambda state, metric, path: effects_forest(table_of(state, metric), path),
+        )
+    ),
     "probes": _of_one(lambda block: probes_markdown(block.state)),
     "beside": lambda blocks: render_side_by_side([block.table() for block in blocks]),
 }

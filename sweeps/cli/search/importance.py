@@ -7,7 +7,7 @@ from typing import get_args
 
 from rich.console import Console
 
-from analysis.report.plotting import save, write_csv
+from analysis.report.plotting import written
 from analysis.report.search.importance import (
     COLUMNS,
     importance_figure,
@@ -72,4 +72,4 @@ def _print(out: Console, found: ImportanceTable) -> None:
 
 
 def _draw(found: ImportanceTable, to: Path) -> list[Path]:
-    return [save(importance_figure(found), to), write_csv(to, COLUMNS, records(found))]
+    return written(importance_figure(found), to, COLUMNS, records(found))

@@ -38,7 +38,7 @@ def glyphs(path: Path) -> list[str]:
 
 
 def test_forest_shows_every_arm_and_every_paired_difference(tmp_path: Path) -> None:
-    figure, data = forest(TABLE, tmp_path / "a-forest.svg", "A title")
+    figure, data = forest(TABLE, tmp_path / "a-forest.svg")
     records = read_csv(data)
     assert data == tmp_path / "a-forest.csv"
     assert len(records) == 5 * 5 + 2 * 4
@@ -48,7 +48,7 @@ def test_forest_shows_every_arm_and_every_paired_difference(tmp_path: Path) -> N
     assert float(records[0]["delta"]) == pytest.approx(row.delta, rel=1e-5)
     assert float(records[0]["seed_difference"]) == pytest.approx(row.differences[0], rel=1e-5)
     texts = glyphs(figure)
-    assert {"A title", "← better", "worse →", *(PHASE_A.keys() - {"baseline"})} <= set(texts)
+    assert {TABLE.title, "← better", "worse →", *(PHASE_A.keys() - {"baseline"})} <= set(texts)
     assert any("† n = 4 of 5" in text for text in texts)
 
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from analysis.records.journal import JournalState, read_journal
-from analysis.report.ablations import ablation_markdown, effects_of_journal, notes
-from analysis.results.ablations import AblationTable, EffectRow, ablation_of, deciding_test
+from analysis.report.ablations import ablation_markdown, effects_forest, notes, table_of
+from analysis.results.ablations import EffectRow, deciding_test
 from analysis.statistics.block_model import fit_blocks
 from analysis.statistics.inference import holm
 from search_spaces.designs import ablation
@@ -53,11 +53,6 @@ def state_of(
     path = folder / "journal.jsonl"
     write_journal(path, events)
     return read_journal(path)
-
-
-def table_of(state: JournalState, metric: str | None = None) -> AblationTable:
-    assert state.sweep is not None and state.sweep.ablation is not None
-    return ablation_of(state, state.sweep.ablation, metric)
 
 
 def additive(present: frozenset[str]) -> float:
@@ -180,7 +175,7 @@ def test_markdown_and_figure(tmp_path: Path) -> None:
     state = state_of(tmp_path, additive)
     text = ablation_markdown(state)
     assert "| `a` | −0.5" in text and "| `abc − sham` |" in text and "| `a × b` |" in text
-    figure, data = effects_of_journal(state, None, tmp_path / "effects.svg")
+    figure, data = effects_forest(table_of(state), tmp_path / "effects.svg")
     assert figure.stat().st_size > 1000
     lines = data.read_text(encoding="utf-8").splitlines()
     assert len(lines) == 8 and lines[1].startswith("a,-0.")
