@@ -7,7 +7,6 @@ them.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
@@ -18,38 +17,27 @@ from analysis.results.table import ResultRow
 
 
 @dataclass(frozen=True, kw_only=True)
-class CandidateRow:
+class CandidateRow(BestRow):
     """A candidate with its scores at every rung."""
 
-    number: int
-    config_id: str
-    by: str
-    """What proposed it."""
-    point: dict[str, Any]
-    """The fields that vary, with its values."""
-    n_search: int
-    """Seeds of the search behind its newest score."""
     scores: tuple[Scored | None, ...]
     """One a rung; None where it has none."""
     standing: str
     """`confirmed`, `selected` (not on fresh seeds yet), `finalist, confirmed`, `finalist`, `failed`, `climbing to
     rung 1` (it trains), `waiting at rung 1`: others are better so far; `dropped at rung 1`: the search is over.
     """
-    is_winner: bool
-    is_on_front: bool
-    """In a search with several objectives: whether no other candidate is better in one and as good in all."""
     confirmed: ResultRow | None
     """The winner or a finalist on fresh seeds; None for all others, and before it has a value there."""
 
     @property
-    def rung(self) -> int | None:
-        """The highest rung where it has a score; None before the first."""
-        return max((rung for rung, score in enumerate(self.scores) if score is not None), default=None)
+    def is_winner(self) -> bool:
+        """Whether the search has selected it."""
+        return self.status == "winner"
 
     @property
     def has_failed(self) -> bool:
         """Whether one of its replicates failed for good."""
-        return self.standing == "failed"
+        return self.status == "failed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,15 +104,9 @@ def _arm(state: JournalState, info: SearchInfo, found: BestTable, searched: Sear
     fresh = {row.arm: row for row in search.finalists if row.n}
     rows = [
         CandidateRow(
-            number=row.number,
-            config_id=row.config_id,
-            by=row.by,
-            point=row.point,
-            n_search=row.n_search,
+            **vars(row),
             scores=tuple(scored.get(row.number) for scored in at_rungs),
             standing=_standing(row, search, targets[row.number], is_confirmed=f"{row.arm}#{row.number}" in fresh),
-            is_winner=row.status == "winner",
-            is_on_front=row.is_on_front,
             confirmed=search.confirmed if row.status == "winner" else fresh.get(f"{row.arm}#{row.number}"),
         )
         for row in found.rows

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,14 @@ from rich.console import Console
 
 from analysis.records.journal import JournalState
 from analysis.report.plotting import FORMATS
-from analysis.report.search.tables import headline, short, short_names
+from analysis.report.search import tables
 from analysis.report.steps import cells, note, reported_steps, shown_steps
+from analysis.results.candidates import ArmCandidates, candidates_of
 from analysis.results.curves import Curve, Curves, curves_of
 from analysis.results.export import ROW_KINDS, SUFFIXES, rows_of, write_table
 from analysis.results.memory import Receipt, receipt
 from analysis.results.search_table import BestRow, BestTable, SearchRow
-from analysis.results.searches import LOW_CORRELATION, best_of
+from analysis.results.searches import best_of
 from sweeps.cli.stored_sweep import find_metric_name, load_results, resolved_fields
 from sweeps.console import Output, text_table
 from sweeps.errors import UserError, nearest, writing
@@ -193,7 +195,7 @@ def best(output: Output, study: StudyArguments, top: int) -> None:
             "with a section `space` searches"
         )
     found = best_of(stored.state, info)
-    output.show(found, lambda out: show(out, found, top))
+    output.show(found, lambda out: show(out, found, candidates_of(stored.state), top))
 
 
 def show_search(out: Console, state: JournalState) -> None:
@@ -201,26 +203,24 @@ def show_search(out: Console, state: JournalState) -> None:
     info = state.sweep.search if state.sweep else None
     if info is not None:
         out.print()
-        show(out, best_of(state, info), top=5)
+        show(out, best_of(state, info), candidates_of(state), top=5)
 
 
-def show(out: Console, found: BestTable, top: int) -> None:
+def show(out: Console, found: BestTable, searches: Sequence[ArmCandidates], top: int) -> None:
     """Print searches, rungs and candidates as text."""
-    for search in found.searches:
-        out.print(headline(search), markup=False)
-        out.print(_rung_table(found, search.arm))
-        for rung in found.rungs:
-            if rung.arm == search.arm and (rung.rank_correlation or 1.0) < LOW_CORRELATION:
-                out.print(
-                    f"rung {rung.rung} says little about the next one: with scheduler.first=1 all candidates train "
-                    "whole",
-                    markup=False,
-                )
-        rows = [row for row in found.rows if row.arm == search.arm]
+    for each in searches:
+        search = each.search
+        out.print(tables.headline(search), markup=False)
+        rungs = text_table(*tables.RUNG_HEADERS, right=range(len(tables.RUNG_HEADERS) - 1))
+        for cells_of_rung in tables.rung_cells(each):
+            rungs.add_row(*cells_of_rung)
+        out.print(rungs)
+        for said in tables.low_correlations(each):
+            out.print(said, markup=False)
         out.print(f"\n{found.metric} of the search, selected on these seeds:", markup=False)
-        out.print(_candidate_table(rows[:top], search))
-        if len(rows) > top:
-            out.print(f"and {len(rows) - top} more: best --top {len(rows)}", markup=False)
+        out.print(_candidate_table(each.rows[:top], search))
+        if len(each.rows) > top:
+            out.print(f"and {len(each.rows) - top} more: best --top {len(each.rows)}", markup=False)
         out.print(f"\n{_confirmed(search, found)}", markup=False)
         if search.finalists:
             out.print(_finalist_table(search))
@@ -228,27 +228,15 @@ def show(out: Console, found: BestTable, top: int) -> None:
         out.print(f"\n{_looks(found)}", markup=False)
 
 
-def _rung_table(found: BestTable, arm: str) -> object:
-    table = text_table(
-        "rung", "steps", "seeds", "scored", "failed", "rank correlation with the next", right=range(5)
-    )
-    for rung in found.rungs:
-        if rung.arm == arm:
-            correlation = "–" if rung.rank_correlation is None else f"{rung.rank_correlation:.2f} ({rung.n_pairs})"
-            counts = (rung.rung, rung.steps, rung.seeds, rung.n_scored, rung.n_failed)
-            table.add_row(*map(str, counts), correlation)
-    return table
-
-
-def _candidate_table(rows: list[BestRow], search: SearchRow) -> object:
-    names = short_names(search.fields)
+def _candidate_table(rows: Sequence[BestRow], search: SearchRow) -> object:
+    names = tables.short_names(search.fields)
     others = list(next((row.objectives for row in rows if row.objectives), {}))[1:]
     headers = ("", "candidate", "rung", "seeds", "mean", *others, *names, "proposed by", "")
     table = text_table(*headers, right=[0, *range(2, 5 + len(others))])
     for row in rows:
         mean = "–" if row.mean_search is None else f"{row.mean_search:.4f}"
-        values = [short(row.objectives.get(name)) for name in others]
-        values += [short(row.point.get(field)) for field in search.fields]
+        values = [tables.short(row.objectives.get(name)) for name in others]
+        values += [tables.short(row.point.get(field)) for field in search.fields]
         rung = "–" if row.rung is None else str(row.rung)
         table.add_row(
             str(row.rank),

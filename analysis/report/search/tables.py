@@ -94,12 +94,16 @@ def notes(found: ArmCandidates) -> list[str]:
         "good",
         f"fresh seeds {', '.join(map(str, found.confirm_seeds))}: the only numbers that results and claims use",
     ]
-    notes += [
+    return notes + low_correlations(found)
+
+
+def low_correlations(found: ArmCandidates) -> list[str]:
+    """Return which rungs say little about the next one."""
+    return [
         f"rung {index} says little about the next one: with scheduler.first=1 all candidates train whole"
         for index, (correlation, _) in enumerate(found.rank_correlations)
         if correlation is not None and correlation < LOW_CORRELATION
     ]
-    return notes
 
 
 def short_names(fields: tuple[str, ...]) -> list[str]:
