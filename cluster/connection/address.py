@@ -7,18 +7,12 @@ that all their nodes and users share. Imports no Ray, so that `doctor` works eve
 
 from __future__ import annotations
 
+import socket
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
-import socket
-from collections.abc import MutableMapping
 from urllib.parse import SplitResult, urlsplit
 
 JOBS_PORT = 8265
