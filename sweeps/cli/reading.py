@@ -24,8 +24,8 @@ from sweeps.console import Output
 @verb
 def status(output: Output, study: StoredStudy) -> None:
     """Show how far a study is, and what runs where."""
-    from sweeps.cli import status
     from sweeps.cli.campaign.dispatch import campaign_of
+    from sweeps.cli.drivers import status
 
     campaign = campaign_of(study)
     if campaign is None:
@@ -130,7 +130,7 @@ def logs(
     tail: Annotated[int | None, typer.Option("--tail", min=1, help="Only the last lines of each.")] = None,
 ) -> None:
     """Print what replicates log. Those of one arm whole, or the last lines of all."""
-    from sweeps.cli import logs
+    from sweeps.cli.drivers import logs
 
     logs.logs(output, study, arm=arm, seed=seed, follow=follow, tail=tail)
 
@@ -248,9 +248,9 @@ def receipt(output: Output, study: StoredStudy) -> None:
 @verb
 def stop(output: Output, study: StoredStudy) -> None:
     """Ask the drivers at work on a study to shut down. Exit code 1 if one goes on."""
-    from sweeps.cli import status
+    from sweeps.cli.drivers import stop
 
-    raise typer.Exit(status.stop(output, study))
+    raise typer.Exit(stop.stop(output, study))
 
 
 @verb

@@ -14,8 +14,8 @@ import jsonschema
 import pytest
 from rich.console import Console
 
+from sweeps.cli.drivers.status import Status, look
 from sweeps.cli.schemas.generate import load_schema
-from sweeps.cli.status import Status, look
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases
 from sweeps.studies.resolve import load_study

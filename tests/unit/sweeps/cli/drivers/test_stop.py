@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from sweeps.cli import status as verb
+from sweeps.cli.drivers import stop as verb
 from sweeps.cli.schemas.generate import load_schema
 from sweeps.console import Output
 from sweeps.store import leases as leases_module

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from sweeps.cli import logs as verb
+from sweeps.cli.drivers import logs as verb
 from sweeps.console import Output
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.leases import ReplicateLeases

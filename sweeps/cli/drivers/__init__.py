@@ -1,0 +1,1 @@
+"""`status`, `logs` and `stop`: what drivers do, from journal and leases alone."""
