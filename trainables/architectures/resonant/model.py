@@ -97,8 +97,9 @@ class ResonantModel(LanguageModel):
     def stream(self, tokens_BT: Tensor, state: StreamState | None = None) -> tuple[Tensor, StreamState] | None:
         """Return the logits of tokens that continue a sequence, and the state.
 
-        None with a readout, which looks at all traces, with a block that looks ahead, and with a Hugging Face
-        backbone.
+        None with a readout: over the trace it reads every past state, and over the state its query and its mask
+        need a window of hidden states and tokens, which no state here carries. None, too, with a block that looks
+        ahead, and with a Hugging Face backbone.
         """
         if self.readout is not None or not isinstance(self.backbone, BackboneModel):
             return None
