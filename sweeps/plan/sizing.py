@@ -28,7 +28,13 @@ from trainables.architectures.base.parameters import count_parameters
 from trainables.config.initial_weights import BACKBONE
 from trainables.config.trial import config_id
 from trainables.data.errors import DataError
+from trainables.tasks.base.config import TaskConfig
 from trainables.tasks.base.task import Task
+
+LONG_TEXT = 10_000_000
+"""Bytes of synthetic text that take seconds to make."""
+MANY_LAYERS = 100
+"""Layers whose memory takes seconds to measure: about a twentieth of one each."""
 
 
 def task_key(arm: Arm) -> str:
@@ -46,6 +52,7 @@ def load_tasks(study: Study, data_dir: Path | None) -> dict[str, Task]:
     for arm in trained_arms(study):
         key = task_key(arm)
         if key not in tasks:
+            _announce_text(arm.config.task)
             try:
                 tasks[key] = arm.config.task.build(data_dir)
             except (DataError, OSError) as error:
@@ -111,13 +118,29 @@ def largest_corners(study: Study, tasks: dict[str, Task], estimates: Estimates) 
     return found
 
 
+def _announce_text(task: TaskConfig) -> None:
+    """Tell why a plan takes its time, if a long text is made rather than read."""
+    size = getattr(task, "max_bytes", None) or 0
+    if size >= LONG_TEXT and str(getattr(task, "corpus", "")).startswith("synthetic"):
+        sys.stderr.write(
+            f"making {size:,} bytes of the corpus synthetic, each process its own: about 1 s for 3,000,000…\n"
+        )
+
+
 def _announce_measuring(study: Study, tasks: dict[str, Task], estimates: Estimates) -> None:
     """Tell why a plan takes its time, if estimates are missing in the cache."""
-    trials = [(arm.config, tasks[task_key(arm)]) for arm in trained_arms(study)]
-    num_missing = estimates.num_missing(trials, study.resources)
+    arms = trained_arms(study)
+    num_missing = estimates.num_missing([(arm.config, tasks[task_key(arm)]) for arm in arms], study.resources)
     if num_missing:
         configurations = "1 configuration" if num_missing == 1 else f"{num_missing} configurations"
-        sys.stderr.write(f"measuring the memory of {configurations}…\n")
+        deepest = max(arms, key=_num_layers)
+        layers = _num_layers(deepest)
+        depth = f" (arm '{deepest.name}' has {layers} layers, measured one by one)" if layers >= MANY_LAYERS else ""
+        sys.stderr.write(f"measuring the memory of {configurations}{depth}…\n")
+
+
+def _num_layers(arm: Arm) -> int:
+    return getattr(arm.config.architecture, "num_layers", 0)
 
 
 def _planned(

@@ -15,6 +15,7 @@ from sweeps.studies import grid
 from sweeps.studies.catalogue import find
 from sweeps.studies.claims import declared_claims
 from sweeps.studies.overrides import parse_overrides
+from sweeps.studies.schema.limits import MAX_REPLICATES, MAX_SEEDS
 from sweeps.studies.schema.study import ArmOverlay, ArmSpec, StudyFile
 from sweeps.studies.validation import explain_first
 from sweeps.studies.yaml_file import YamlSource
@@ -22,7 +23,6 @@ from trainables.config.resources import ResourceConfig
 from trainables.config.trial import TrialConfig
 from trainables.schema import Schema
 
-MAX_SEEDS = 10_000
 _SPACE_FIELDS = "space.fields."
 
 
@@ -61,10 +61,11 @@ class Draft:
         self.resources = self._resources()
         self.claims = declared_claims(self.file, source)
         if self.file.grid is not None:
-            grid.check(self.file.grid, source.where)
+            self.check_replicates(len(self.file.arms) + grid.check(self.file.grid, source.where))
             return  # which arms there are depends on the values of architectures
         if not self.section("ablation"):
             self.check_arms(self.file.arms)
+        self.check_replicates(len(self.file.arms))
 
     def _sort_overrides(
         self,
@@ -97,13 +98,16 @@ class Draft:
         scaled: dict[str, Any] = getattr(self.spec, name)
         return merge(merge(merged, scaled), self.set_sections.get(name, {}))
 
-    def _seeds(self) -> tuple[int, ...]:
+    def _written_seeds(self) -> tuple[str, Any]:
+        """Return where the seeds are written, and what is written there."""
         if "seeds" in self.set_study:
-            where, value = "--set seeds", self.set_study["seeds"]
-        elif self.spec.seeds is not None:
-            where, value = self.source.where(("scales", self.scale, "seeds")), self.spec.seeds
-        else:
-            where, value = self.source.where(("seeds",)), self.file.seeds
+            return "--set seeds", self.set_study["seeds"]
+        if self.spec.seeds is not None:
+            return self.source.where(("scales", self.scale, "seeds")), self.spec.seeds
+        return self.source.where(("seeds",)), self.file.seeds
+
+    def _seeds(self) -> tuple[int, ...]:
+        where, value = self._written_seeds()
         if type(value) is int and value > MAX_SEEDS:
             raise UserError(f"{where}: {value} seeds are too many; at most {MAX_SEEDS} are run")
         seeds = list(range(value)) if type(value) is int else value
@@ -115,6 +119,24 @@ class Draft:
                 f"got {value}"
             )
         return tuple(seeds)
+
+    def check_replicates(self, num_arms: int) -> None:
+        """Refuse more replicates than can be planned, before an arm is made.
+
+        Args:
+            num_arms: The most arms that the study may have.
+
+        Raises:
+            UserError: If there are too many.
+        """
+        replicates = num_arms * len(self.seeds)
+        if replicates > MAX_REPLICATES:
+            where, _ = self._written_seeds()
+            lower = "the seeds" if self.file.grid is None else "the seeds, or the values of the grid's fields"
+            raise UserError(
+                f"{where}: {len(self.seeds)} seeds of {num_arms} arms are {replicates} replicates; at most "
+                f"{MAX_REPLICATES} are planned; lower {lower}"
+            )
 
     def _resources(self) -> ResourceConfig:
         merged = merge(merge(self.file.resources, self.spec.resources), self.set_study.get("resources", {}))

@@ -17,7 +17,8 @@ from search_spaces.dimensions import Choice, Constant, Dimension, freeze, identi
 from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import SECTIONS, KeyPath, merge, nest
-from sweeps.studies.schema.study import _LABEL, ArmSpec, ConfigOverlay, GridField, GridMark, GridSpec
+from sweeps.studies.schema.names import LABEL
+from sweeps.studies.schema.study import ArmSpec, ConfigOverlay, GridField, GridMark, GridSpec
 from sweeps.studies.study import Expansion
 
 MAX_POINTS = 10_000
@@ -45,13 +46,17 @@ def expand(grid: GridSpec, where: Where, canonical: Canonical) -> tuple[Expansio
     return _Expander(grid, where).expansion(canonical)
 
 
-def check(grid: GridSpec, where: Where) -> None:
+def check(grid: GridSpec, where: Where) -> int:
     """Check a grid as far as that needs no configuration: its fields, labels, conditions, marks and size.
+
+    Returns:
+        The most arms that it may make: points that compute the same become one.
 
     Raises:
         UserError: If the grid is not valid.
     """
-    _Expander(grid, where).points()
+    allowed, _ = _Expander(grid, where).points()
+    return len(allowed)
 
 
 class _Expander:
@@ -142,7 +147,7 @@ class _Expander:
         own = name.rpartition(".")[2]
         labels = field.labels or [_label(field.label, own, value) for value in field.values]
         for value, label in zip(field.values, labels, strict=True):
-            if not _LABEL.fullmatch(label):
+            if not LABEL.fullmatch(label):
                 raise self._error(("fields", name), f"the value {value!r} makes no name; give `labels`")
         return {identity(freeze(value)): label for value, label in zip(field.values, labels, strict=True)}
 

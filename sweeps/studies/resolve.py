@@ -103,6 +103,7 @@ def _arms(draft: Draft) -> tuple[Expansion | None, AblationInfo | None, dict[str
     ablated = expand_ablation(draft, arms)
     ablation, made = ablated or (None, {})
     arms |= made
+    draft.check_replicates(len(arms))
     if expansion or ablation:
         draft.check_arms(arms)
     return expansion, ablation, arms

@@ -13,7 +13,7 @@ from sweeps.fields import KeyPath
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES, TASKS, Registry
 
-_NO_KEY = re.compile(r"\[key\]|int|float|str|bool|(list|tuple|dict)\[.*\]")
+_NO_KEY = re.compile(r"\[key\]|(constrained-)?(int|float|str)|bool|(list|tuple|dict)\[.*\]")
 """What a location of pydantic has beside keys: the member of a union that it tried, and a mark for keys."""
 
 _FIELD = re.compile(r"\bunknown (\w+) '|^(\w+) |\b(\w+(?:\.\w+)*)=")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from textwrap import indent
 
-from tests.golden.mistake import Mistake, edit, sets
+from tests.golden.mistake import PLAN, Mistake, edit, sets
 
 MARKER = "format_version: 1\nstudy: tiny\nscale: laptop\n"
 """What makes a folder one of phasesweep's results."""
@@ -81,6 +81,9 @@ IN_THE_FILE = {
     "key that is no word": edit("seeds: 2", "? [seeds]\n: 2"),
     "control character": edit("Two arms", "Two \x07 arms"),
     "stride longer than the context": edit("context_length: 16", "context_length: 16, stride: 32"),
+    "arm without a name": edit("  kuramoto: {", '  "": {'),
+    "arm with the name of a path": edit("  kuramoto: {", "  ../../x: {"),
+    "claim with the name of a path": edit("scales:", "claims: {../x: {}}\nscales:"),
     "text too short": edit("max_bytes: 20000", "max_bytes: 18"),
 }
 
@@ -183,6 +186,15 @@ IN_GRIDS = {
     ),
     "grid of too many arms": grid(
         "fields:\n" + "".join(f"  task.field_{letter}: {{values: {list(range(22))}}}\n" for letter in "abc")
+    ),
+    "grid of too many replicates": Mistake(
+        replace=(
+            ARM,
+            "grid:\n  name: g\n  architecture: {name: transformer}\n  fields:\n"
+            f"    optimizer.warmup_steps: {{values: {list(range(20))}}}\n"
+            f"    optimizer.weight_decay: {{values: {[step / 100 for step in range(20)]}}}\n",
+        ),
+        arguments=(*PLAN, "--set", "seeds=10000"),
     ),
     "fraction of too many arms": grid(
         "design: fractional\nresolution: 30\nfields:\n"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -137,15 +138,21 @@ def expected_climbs(
         configurations: Most configurations; None: as many as the budget allows.
         starts: The rungs at which proposals begin, in turn.
     """
-    most = configurations or int(replicates / cost(rungs[min(starts)], rungs[-1].steps))
-    for number in range(most, 0, -1):
-        turns = [starts[each % len(starts)] for each in range(number)]
-        begun = tuple(turns.count(rung) for rung in range(len(rungs)))
+
+    def at_rungs(number: int) -> tuple[list[int], tuple[int, ...]]:
+        """Return how many of so many configurations come to each rung, and how many begin there."""
+        whole, rest = divmod(number, len(starts))
+        begun = tuple(whole * starts.count(rung) + starts[:rest].count(rung) for rung in range(len(rungs)))
         counts = [begun[0]]
         for own in begun[1:]:
             counts.append(own + int(counts[-1] / eta))
-        if _total_cost(rungs, counts, begun) <= replicates:
-            return _with_leader(rungs, counts, begun, replicates)
+        return counts, begun
+
+    most = configurations or int(replicates / cost(rungs[min(starts)], rungs[-1].steps))
+    numbers = range(1, most + 1)  # more of them cost more
+    affordable = bisect_left(numbers, True, key=lambda number: _total_cost(rungs, *at_rungs(number)) > replicates)
+    if affordable:
+        return _with_leader(rungs, *at_rungs(affordable), replicates)
     first = (1, *(0 for _ in rungs[1:]))
     return Expected(first, first, _total_cost(rungs, first, first))
 

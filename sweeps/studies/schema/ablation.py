@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
 from search_spaces.designs import MIN_RESOLUTION
+from sweeps.studies.schema.names import Name
 from trainables.schema import Schema
 
 AblationDesign = Literal["leave_one_out", "base_plus_one", "pairs", "full_factorial", "fractional"]
 
 Settings = Annotated[dict[str, Any], Field(min_length=1)]
 """Dotted fields of a trial's configuration, such as `architecture.coupling`, with their values."""
-
-Label = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
-"""Part of an arm's name."""
 
 
 class ComponentSpec(Schema):
@@ -41,6 +39,6 @@ class AblationSpec(Schema):
     resolution: int | None = Field(None, ge=MIN_RESOLUTION)
     """Of a fractional design: any `resolution` - 1 components appear in all their combinations equally often. By
     default 5 for up to six components and 4 for more."""
-    components: dict[Label, ComponentSpec] = Field(min_length=1)
-    placebo: dict[Label, Settings] = {}
+    components: dict[Name, ComponentSpec] = Field(min_length=1)
+    placebo: dict[Name, Settings] = {}
     """Control arms by name: the whole arm with other settings, such as as many parameters without the mechanism."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from analysis.records.searching import MAX_FINALISTS
 from analysis.statistics.looks import LEVEL
 from search_spaces.dimensions import Choice, Dimension, Integer, LogReal, Real
+from sweeps.studies.schema.limits import MAX_REPLICATES, MAX_SEEDS
 from trainables.schema import Schema
 
 Method = Literal["list", "grid", "random", "sobol", "tpe", "gp", "nsga2"]
@@ -81,9 +82,9 @@ class SpaceSpec(Schema):
 class SearchBudget(Schema):
     """How much each searched arm may cost; confirmation comes on top."""
 
-    replicates: float = Field(60, gt=0)
+    replicates: float = Field(60, gt=0, le=MAX_REPLICATES)
     """In replicates that train all steps: one that stops at a quarter of them costs a quarter."""
-    configurations: int | None = Field(None, ge=1)
+    configurations: int | None = Field(None, ge=1, le=MAX_REPLICATES)
     """Most configurations that are tried."""
 
 
@@ -170,9 +171,9 @@ class SchedulerSpec(Schema):
 class ConfirmSpec(Schema):
     """How winners are compared with the baseline: on seeds that the search has not seen."""
 
-    seeds: int | list[int] = 5
+    seeds: Annotated[int, Field(le=MAX_SEEDS)] | list[int] = 5
     """A number n stands for the next n whole numbers after the search's seeds."""
-    looks: list[int] = []
+    looks: list[Annotated[int, Field(le=MAX_SEEDS)]] = []
     """In place of `seeds`: numbers of fresh seeds after each of which the winners are compared with the baseline,
     as [5, 10, 20]. More seeds start only if a winner cannot be told from it yet."""
     alphas: list[float] = []

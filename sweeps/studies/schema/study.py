@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any, Literal
 
 from pydantic import Field, model_validator
@@ -10,6 +9,7 @@ from pydantic import Field, model_validator
 from search_spaces.designs import MIN_RESOLUTION, Design
 from sweeps.fields import SECTIONS, Scale
 from sweeps.studies.schema.ablation import AblationSpec
+from sweeps.studies.schema.names import LABEL, Name
 from sweeps.studies.schema.search import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from trainables.schema import Schema
 
@@ -65,9 +65,6 @@ class ArmOverlay(ConfigOverlay):
     """What a scale changes of an arm."""
 
 
-_LABEL = re.compile(r"[A-Za-z0-9_-]*")
-
-
 class GridField(Schema):
     """The values of one field of a grid; a design's baseline has the first."""
 
@@ -86,7 +83,7 @@ class GridField(Schema):
             if not _is_plain(value):
                 raise ValueError(f"a value is a number, a word, a switch, null or a list of these, got {value!r}")
         for text in (*(self.labels or ()), self.label or ""):
-            if not _LABEL.fullmatch(text):
+            if not LABEL.fullmatch(text):
                 raise ValueError(f"a label has letters, digits, _ and - only, got {text!r}")
         return self
 
@@ -115,7 +112,7 @@ class GridMark(Schema):
     """Expression over the fields. A field without effect on an arm cannot be used for it."""
     role: Role | None = None
     note: str | None = None
-    name: str | None = Field(None, pattern=r"^[A-Za-z0-9_-]+$")
+    name: Name | None = None
     """Name in place of the generated one; the expression must then be true of one arm only."""
 
 
@@ -125,7 +122,7 @@ class GridSpec(ConfigOverlay):
     design: Design = "full_factorial"
     resolution: int | None = Field(None, ge=MIN_RESOLUTION)
     """Of a fractional design: any `resolution` - 1 fields appear in all their combinations equally often."""
-    name: str = Field("", pattern=f"^{_LABEL.pattern}$")
+    name: str = Field("", pattern=f"^{LABEL.pattern}$")
     """Begins the name of every arm."""
     role: Role = "treatment"
     note: str = ""
@@ -175,13 +172,13 @@ class StudyFile(Schema):
     """A number n stands for the seeds 0 … n-1. All arms share the seeds."""
     base: ConfigOverlay
     architectures: dict[str, dict[str, Any]] = {}
-    arms: dict[str, ArmSpec] = {}
+    arms: dict[Name, ArmSpec] = {}
     grid: GridSpec | None = None
     """More arms, made from a design over fields."""
     ablation: AblationSpec | None = None
     """More arms, which lack components of another one."""
     contrasts: list[Contrast] = []
-    claims: dict[str, dict[str, Any]] = {}
+    claims: dict[Name, dict[str, Any]] = {}
     """Statements to test, by id; fields and kinds are those of `analysis.claims.claim`."""
     resources: dict[str, Any] = {}
     space: SpaceSpec | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from analysis.records.searching import Rung
+from sweeps.plan.search import rungs as module
 from sweeps.plan.search.rungs import RungError, cost, expected_climbs, ladder_rungs, rungs_of, starts_of
 from sweeps.studies.schema.search import SchedulerSpec
 
@@ -51,6 +54,20 @@ def test_what_is_expected_can_be_paid(configurations: int, eta: int, seeds: int,
     assert len(counts) == len(rungs) and counts[0] <= configurations
     assert found.replicates <= replicates + 1e-9
     assert counts == sorted(counts, reverse=True)
+
+
+def test_a_budget_of_a_million_is_looked_at_a_few_times(monkeypatch: pytest.MonkeyPatch) -> None:
+    costed = []
+
+    def counted(*arguments: Any) -> float:
+        costed.append(arguments)
+        return total_cost(*arguments)
+
+    total_cost = module._total_cost
+    monkeypatch.setattr(module, "_total_cost", counted)
+    rungs = ladder_rungs(steps=400, report_every=20, first=0.25, eta=2, seeds=8)
+    found = expected_climbs(rungs, eta=2, replicates=1e6, configurations=None)
+    assert 0.99e6 < found.replicates <= 1e6 and len(costed) < 50
 
 
 def test_hyperband_begins_at_every_rung_at_about_equal_cost() -> None:
