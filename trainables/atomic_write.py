@@ -36,14 +36,19 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         # Sync the file before the rename: otherwise a power loss may leave the new name with an empty file.
-        _sync(temporary)
+        sync(temporary)
         temporary.replace(path)
-        _sync(path.parent, is_folder=True)
+        sync(path.parent, is_folder=True)
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def _sync(path: Path, *, is_folder: bool = False) -> None:
+def sync(path: Path, *, is_folder: bool = False) -> None:
+    """Wait until a file or folder is on the disk.
+
+    Raises:
+        OSError: If that fails, but for folders of a filesystem that cannot.
+    """
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -7,13 +7,9 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sweeps.console import format_mib
 from trainables.units import MIB
-
-if TYPE_CHECKING:
-    pass
 
 CHECKPOINT_BYTES_PER_PARAMETER = 12.0
 """A float32 parameter and AdamW's two moments of it. Its 8-bit version needs less, so this is an upper bound."""

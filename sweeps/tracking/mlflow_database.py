@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import shutil
 import sqlite3
 import tempfile
@@ -12,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 from filelock import FileLock
+
+from trainables.atomic_write import sync
 
 
 def ensure_database(database: Path, make: Callable[[Path], None], newest_version: Callable[[], str]) -> str:
@@ -74,18 +75,9 @@ def _put_in_place(database: Path, make: Callable[[Path], None]) -> None:
     with tempfile.TemporaryDirectory(prefix=f"{database.name}.making-", dir=database.parent) as folder:
         made = Path(folder) / database.name
         make(made)
-        _sync(made)
+        sync(made)
         made.replace(database)
-    _sync(database.parent)
-
-
-def _sync(path: Path) -> None:
-    """Wait until a file or folder is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(database.parent, is_folder=True)
 
 
 def in_one_sentence(error: Exception) -> str:
