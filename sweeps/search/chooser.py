@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from analysis.records.replicates import Key
 from analysis.records.searching import MAX_FINALISTS, Rung
 from analysis.statistics.pareto import front
 from search_spaces.space import InvalidPointError, SearchSpace
@@ -64,6 +65,11 @@ class Unit:
     config_id: str
     seed: int
     steps: int
+
+    @property
+    def key(self) -> Key:
+        """Its replicate."""
+        return (self.config_id, self.seed)
 
 
 @dataclass

@@ -98,8 +98,8 @@ class SearchProposer:
             self._search_of[decision.config_id] = search
         units = chooser.apply(decision)
         for unit in units:
-            self._targets[unit.config_id, unit.seed] = unit.steps
-            if (replicate := state.replicates.get((unit.config_id, unit.seed))) is not None:
+            self._targets[unit.key] = unit.steps
+            if (replicate := state.replicates.get(unit.key)) is not None:
                 chooser.tell(unit.config_id, unit.seed, self._trace_of(replicate))
         still_open = set(chooser.open_units())
         self._to_hand.extend(unit for unit in units if unit in still_open)
@@ -117,7 +117,7 @@ class SearchProposer:
         return self._fixed.ask()
 
     def _hand(self, unit: Unit) -> PlannedReplicate:
-        replicate = self._state().replicates.get((unit.config_id, unit.seed))
+        replicate = self._state().replicates.get(unit.key)
         was_pruned = replicate is not None and replicate.status == "pruned"
         continues = f"promoted: it trains on to step {unit.steps}" if was_pruned else ""
         return PlannedReplicate(self._plan.unit(unit.config_id), unit.seed, continues)

@@ -69,7 +69,7 @@ class JournalView:
 
     def interrupted_at(self, replicate: Replicate) -> float | None:
         """Return when the driver that ran `replicate` reported its interruption; None if it did not."""
-        sweep = self.sweeps.get(self.owners.get((replicate.config_id, replicate.seed), ""))
+        sweep = self.sweeps.get(self.owners.get(replicate.key, ""))
         return sweep.interrupted_at if sweep else None
 
 

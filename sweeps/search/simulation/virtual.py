@@ -82,14 +82,14 @@ class VirtualSweep:
         return self._waiting.pop(0)
 
     def _start(self, unit: Unit) -> None:
-        done = self._steps.get((unit.config_id, unit.seed), 0)
+        done = self._steps.get(unit.key, 0)
         takes = (unit.steps - done) / self._search.rungs[-1].steps
         heapq.heappush(self._running, (self._now + takes, next(self._order), unit))
         self.num_trials += 1
 
     def _end(self) -> None:
         self._now, _, unit = heapq.heappop(self._running)
-        key = (unit.config_id, unit.seed)
+        key = unit.key
         trace = self.traces.setdefault(key, Trace())
         last = self._search.rungs[-1].steps
         point = self.chooser.proposals[unit.config_id].point
