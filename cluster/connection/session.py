@@ -199,17 +199,17 @@ def run_while_ray_is_alive(work: Callable[[], None]) -> None:
         try:
             error = ended.get(timeout=CHECK_EVERY_SECONDS)
         except queue.Empty:
-            silence = _unresponsive_component()
-            if silence is None:
+            unresponsive = _unresponsive_component()
+            if unresponsive is None:
                 answered_at = time.monotonic()
             elif time.monotonic() - answered_at > PATIENCE_SECONDS:
-                raise RayFailure(silence) from None
+                raise RayFailure(unresponsive) from None
             continue
         thread.join()  # it may hold the last handle of an actor, which must be gone before Ray is
         if error is None:
             return
-        if silence := _unresponsive_component():
-            raise RayFailure(silence) from error
+        if unresponsive := _unresponsive_component():
+            raise RayFailure(unresponsive) from error
         raise error
 
 

@@ -22,7 +22,7 @@ START_SECONDS = 180.0
 class _Trial:
     """The state of a trial that has a process."""
 
-    silent_seconds: float = 0.0
+    unresponsive_seconds: float = 0.0
     has_reported: bool = False
     process: str = ""
     """Its process, once it has reported that."""
@@ -56,7 +56,7 @@ class Deadlines:
     def heard(self, trial_id: str, process: str = "") -> None:
         """Note a report of a trial, and its process if the report names it."""
         trial = self._trials.setdefault(trial_id, _Trial())
-        trial.silent_seconds, trial.has_reported = 0.0, True
+        trial.unresponsive_seconds, trial.has_reported = 0.0, True
         trial.process = process or trial.process
 
     def missed(self, at_work: Collection[str]) -> dict[str, str]:
@@ -73,9 +73,9 @@ class Deadlines:
         for trial_id in at_work:
             trial = self._trials[trial_id] = before.get(trial_id, _Trial())
             limit = limit_seconds(self._assignments[trial_id], has_reported=trial.has_reported)
-            was_in_time = trial.silent_seconds <= limit
-            trial.silent_seconds += seconds
-            if was_in_time and trial.silent_seconds > limit:
+            was_in_time = trial.unresponsive_seconds <= limit
+            trial.unresponsive_seconds += seconds
+            if was_in_time and trial.unresponsive_seconds > limit:
                 missed[trial_id] = _what_is_known(self._assignments[trial_id], trial)
         return missed
 
@@ -94,11 +94,11 @@ def limit_seconds(assignment: Assignment, *, has_reported: bool) -> float:
 
 
 def _what_is_known(assignment: Assignment, trial: _Trial) -> str:
-    silence = f"nothing was heard of it for {trial.silent_seconds:.0f} s"
+    unresponsive = f"unresponsive for {trial.unresponsive_seconds:.0f} s"
     if assignment.workers > 1 and not trial.has_reported:
-        return f"{silence}: its {assignment.workers} workers have not started; the driver ended it"
+        return f"{unresponsive}: its {assignment.workers} workers have not started; the driver ended it"
     who = f"process {trial.process}" if trial.process else "its process"
     if assignment.workers > 1:
         who = f"one of its {assignment.workers} workers (the first is {who}) or what drives them"
     limit = f"{assignment.report_timeout_seconds:g} s without a report"
-    return f"{silence}, and no watchdog ended it after {limit}: {who} was frozen; the driver ended it"
+    return f"{unresponsive}, and no watchdog ended it after {limit}: {who} was frozen; the driver ended it"

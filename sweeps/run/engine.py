@@ -134,7 +134,7 @@ class _Engine(DriverOnly, tune.Callback):
         self.searcher: ReplicateSearcher
         self._deadlines: Deadlines
         self._worker_groups: WorkerGroups | None = None
-        self._silenced: dict[str, str] = {}
+        self._unresponsive: dict[str, str] = {}
         self._pruned: set[str] = set()
         is_one = plan.search is None and len(plan.units) == 1
         self._crash_streak = CrashStreak(is_one_configuration=is_one)
@@ -257,7 +257,7 @@ class _Engine(DriverOnly, tune.Callback):
         actors = {trial.trial_id: trial.temporary_state.ray_actor for trial in trials}
         missed = self._deadlines.missed([trial_id for trial_id, actor in actors.items() if actor is not None])
         for trial_id, what_is_known in missed.items():
-            self._silenced[trial_id] = what_is_known
+            self._unresponsive[trial_id] = what_is_known
             ray.kill(actors[trial_id])
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -336,7 +336,7 @@ class _Engine(DriverOnly, tune.Callback):
                 assignment,
                 _last_line(last_words) or "no message",
                 lost_node=is_node_lost(last_words),
-                silence=self._silenced.get(trial.trial_id),
+                unresponsive=self._unresponsive.get(trial.trial_id),
             )
             if event is not None:
                 self._note_end(assignment, event)

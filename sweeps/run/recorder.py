@@ -76,7 +76,7 @@ class Recorder:
         self._listener.reported(assignment, event)
 
     def record_death(
-        self, assignment: Assignment, last_words: str, *, lost_node: bool = False, silence: str | None = None
+        self, assignment: Assignment, last_words: str, *, lost_node: bool = False, unresponsive: str | None = None
     ) -> dict[str, Any] | None:
         """Write that a worker's process is gone: ended by its watchdog, the system, a fault or the driver.
 
@@ -84,7 +84,7 @@ class Recorder:
             assignment: Its replicate; nothing is written if that had ended before.
             last_words: Ray's message about the end of the process.
             lost_node: Its whole node, or Ray there, is gone: no fault of the replicate.
-            silence: The message if the driver ended it because it was unresponsive.
+            unresponsive: The message if the driver ended it because it was unresponsive.
 
         Returns:
             The event; None if nothing was written.
@@ -97,8 +97,8 @@ class Recorder:
             outcome = "timed_out"
             message = f"no report for {assignment.report_timeout_seconds:g} s; it hung at {hang_location(stacks)}"
             folder.log(f"{message}\n{stacks}")
-        elif silence:
-            outcome, message = "timed_out", silence
+        elif unresponsive:
+            outcome, message = "timed_out", unresponsive
         elif lost_node:
             outcome, message = "preempted", f"its machine was lost: {last_words}"
         else:

@@ -134,7 +134,7 @@ def test_a_tpi_arm_that_hangs_in_training_is_timed_out_and_the_other_arms_finish
 
 
 @pytest.mark.ray
-def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Path) -> None:
+def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_runs_it_again(tmp_path: Path) -> None:
     """The kuramoto replicate finds a pipe where its checkpoint would be, and waits for ever to read it."""
     write_impatient_study(tmp_path, steps=20)
     study = load_study(str(tmp_path / "tiny.yaml"), "laptop", [])
@@ -157,10 +157,10 @@ def test_a_hang_is_timed_out_the_sweep_goes_on_and_resume_mends_it(tmp_path: Pat
     assert not replicate.stacks.exists()
 
     replicate.checkpoint.unlink()
-    mended = phasesweep(["resume", "tiny.yaml", "--failed"], tmp_path)
-    assert mended.returncode == 0, mended.stdout + mended.stderr
-    assert "1 of 2 replicates to run" in mended.stdout
-    assert "to run again: 1 (failed, timed_out: no report for 20 s" in mended.stdout
+    rerun = phasesweep(["resume", "tiny.yaml", "--failed"], tmp_path)
+    assert rerun.returncode == 0, rerun.stdout + rerun.stderr
+    assert "1 of 2 replicates to run" in rerun.stdout
+    assert "to run again: 1 (failed, timed_out: no report for 20 s" in rerun.stdout
     events = [e["event"] for e in journal_events(folder.path) if e.get("config_id") == hangs]
     assert events == ["timed_out", "reopened", "started", "report", "report", "finished"]
     runs = contents(tmp_path / "results" / "mlflow.db")

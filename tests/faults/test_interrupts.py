@@ -91,7 +91,7 @@ def running(tmp_path: Path) -> Iterator[tuple[Path, subprocess.Popen[str]]]:
         yield study, process
 
 
-def test_ctrl_c_at_work_ends_in_order_and_says_what_is_left(
+def test_ctrl_c_at_work_shuts_down_and_says_what_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Of two replicates one has ended, and the other, which would run for days, is at work."""

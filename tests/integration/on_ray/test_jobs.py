@@ -117,7 +117,7 @@ def test_a_node_of_the_cluster_joins_it_by_itself(head: Head, tmp_path: Path) ->
     assert json.loads(done.stdout)["concurrency"] == 2
 
 
-def test_ctrl_c_leaves_the_job_and_ray_stops_it_in_order(head: Head, tmp_path: Path) -> None:
+def test_ctrl_c_leaves_the_job_and_ray_shuts_it_down(head: Head, tmp_path: Path) -> None:
     write_study(tmp_path, seeds=4, steps=5000, report_every=50)
     environment = head.environment(PHASESWEEP_RESULTS=str(tmp_path / "results"), RAY_ADDRESS=head.address)
     with obeying_ctrl_c():

@@ -48,7 +48,7 @@ def endless(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
 
 
-def test_status_tells_what_runs_and_stop_ends_it_in_order(tmp_path: Path, endless: subprocess.Popen[str]) -> None:
+def test_status_tells_what_runs_and_stop_shuts_it_down(tmp_path: Path, endless: subprocess.Popen[str]) -> None:
     status = json.loads(phasesweep(["status", "tiny.yaml", "--json"], tmp_path).stdout)
     jsonschema.validate(status, load_schema("status"))
     assert status["statuses"] == {"running": 2}

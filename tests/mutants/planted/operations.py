@@ -90,11 +90,11 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by="tests/unit/sweeps/run/test_recorder.py::test_what_is_taken_over_counts_though_the_dead_drivers_clock_was_fast",
     ),
     Mutant(
-        name="silence_does_not_count",
+        name="unresponsive_time_does_not_count",
         meaning="a frozen process is never ended",
         file="sweeps/run/deadlines.py",
-        old="trial.silent_seconds += seconds",
-        new="trial.silent_seconds += 0.0",
+        old="trial.unresponsive_seconds += seconds",
+        new="trial.unresponsive_seconds += 0.0",
         caught_by="tests/unit/sweeps/run/test_deadlines.py::test_every_word_and_every_new_start_sets_the_clock_back",
     ),
     Mutant(

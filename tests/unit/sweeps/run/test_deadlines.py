@@ -1,4 +1,4 @@
-"""The driver's clock: whose silence counts, how long it may last, and what is said of it."""
+"""The driver's clock: when a trial counts as unresponsive, how long it may last, and what is said of it."""
 
 from __future__ import annotations
 
@@ -36,8 +36,10 @@ def assignments(tmp_path: Path) -> dict[str, Assignment]:
     return {"alone": alone, "other": alone, "pair": pair}
 
 
-def silent_seconds(deadlines: Deadlines, clock: Clock, *at_work: str, most: float = 1000.0) -> dict[str, float]:
-    """Return after which silence each trial misses its deadline, looking each second."""
+def seconds_to_deadline(
+    deadlines: Deadlines, clock: Clock, *at_work: str, most: float = 1000.0
+) -> dict[str, float]:
+    """Return after how many seconds without a report each trial misses its deadline, looking each second."""
     found: dict[str, float] = {}
     started = clock.now
     while clock.now - started < most:
@@ -54,12 +56,12 @@ def test_the_worker_s_own_watchdog_comes_first_and_several_workers_have_time_to_
     deadlines = Deadlines(assignments, clock)
     for trial in ("alone", "pair"):
         deadlines.started(trial)
-    first = silent_seconds(deadlines, clock, "alone", "pair")
+    first = seconds_to_deadline(deadlines, clock, "alone", "pair")
     assert first["alone"] == pytest.approx(PATIENCE + MARGIN_SECONDS, abs=2 * REFRESH_EVERY_SECONDS)
     in_start = PATIENCE + MARGIN_SECONDS + BEYOND_WATCHDOG_SECONDS + START_SECONDS
     assert first["pair"] == pytest.approx(in_start, abs=2 * REFRESH_EVERY_SECONDS)
     deadlines.heard("pair")
-    spoken = silent_seconds(deadlines, clock, "pair")
+    spoken = seconds_to_deadline(deadlines, clock, "pair")
     assert spoken["pair"] == pytest.approx(in_start - START_SECONDS, abs=2 * REFRESH_EVERY_SECONDS)
     assert limit_seconds(assignments["alone"], has_reported=True) > PATIENCE
 
@@ -70,18 +72,18 @@ def test_every_word_and_every_new_start_sets_the_clock_back(
     deadlines = Deadlines(assignments, clock)
     deadlines.started("alone")
     for _ in range(5):
-        assert not silent_seconds(deadlines, clock, "alone", "other", most=PATIENCE)
+        assert not seconds_to_deadline(deadlines, clock, "alone", "other", most=PATIENCE)
         deadlines.heard("alone")
         deadlines.started("other")
-    assert set(silent_seconds(deadlines, clock, "alone")) == {"alone"}
+    assert set(seconds_to_deadline(deadlines, clock, "alone")) == {"alone"}
 
 
-def test_a_trial_without_a_process_is_not_silent(clock: Clock, assignments: dict[str, Assignment]) -> None:
+def test_a_trial_without_a_process_is_not_unresponsive(clock: Clock, assignments: dict[str, Assignment]) -> None:
     """It waits in Tune's queue; a process that does not take it over is counted though it never starts."""
     deadlines = Deadlines(assignments, clock)
-    assert not silent_seconds(deadlines, clock)
-    assert set(silent_seconds(deadlines, clock, "alone")) == {"alone"}
-    assert not silent_seconds(deadlines, clock), "it has lost its process again"
+    assert not seconds_to_deadline(deadlines, clock)
+    assert set(seconds_to_deadline(deadlines, clock, "alone")) == {"alone"}
+    assert not seconds_to_deadline(deadlines, clock), "it has lost its process again"
 
 
 def test_the_time_in_which_the_driver_was_stopped_counts_for_nobody(
@@ -107,7 +109,7 @@ def test_what_is_known_is_told(clock: Clock, assignments: dict[str, Assignment])
     deadlines.heard("alone")
     frozen = "process 17 on box was frozen; the driver ended it"
     assert told(deadlines, clock, "alone") == (
-        f"nothing was heard of it for 36 s, and no watchdog ended it after 20 s without a report: {frozen}"
+        f"unresponsive for 36 s, and no watchdog ended it after 20 s without a report: {frozen}"
     )
     never = told(deadlines, clock, "pair")
     assert never.endswith(": its 2 workers have not started; the driver ended it")

@@ -64,7 +64,7 @@ def test_a_failure_is_no_interruption() -> None:
     assert (stopped.has_failed, stopped.stop_reason) == (False, "by somebody")
 
 
-def test_the_first_signal_stops_in_order_and_the_second_acts_as_always(capfd: pytest.CaptureFixture[str]) -> None:
+def test_the_first_signal_shuts_down_and_the_second_acts_as_always(capfd: pytest.CaptureFixture[str]) -> None:
     seen: list[int] = []
     before = signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
     try:

@@ -71,9 +71,9 @@ def is_free(folder: Path) -> bool:
 
 def test_a_worker_that_the_driver_ended_has_timed_out(tmp_path: Path, parts: Any) -> None:
     recorder, _, heard, given = parts
-    recorder.record_death(given, "killed", silence="nothing was heard of it for 24 s")
+    recorder.record_death(given, "killed", unresponsive="unresponsive for 24 s")
     event = last_event(tmp_path)
-    assert (event["event"], event["message"]) == ("timed_out", "nothing was heard of it for 24 s")
+    assert (event["event"], event["message"]) == ("timed_out", "unresponsive for 24 s")
     assert heard.outcomes == ["timed_out"]
     assert is_free(tmp_path)
 
