@@ -127,10 +127,7 @@ def aggregate(
     """
     metrics = [find_metric(side.sweep, metric or side.sweep.primary_metric) for side in sides]
     scores = [score_of(each, side) for each, side in zip(metrics, sides, strict=True)]
-    named = [[arm.arm for arm in side.sweep.arms] for side in sides]
-    common = [arm for arm in named[0] if all(arm in arms for arms in named)]
-    if not common:
-        raise ValueError(f"no arm is in all studies; in {sides[0].title}: {', '.join(named[0])}")
+    common, left_out = _common_arms(sides)
     samples = {
         arm: [_sample(side, arm, m, seeds) for side, m in zip(sides, metrics, strict=True)] for arm in common
     }
@@ -169,8 +166,17 @@ def aggregate(
         arms=tuple(rows),
         contrasts=_contrasts(sides, metrics, samples, baseline, confidence),
         ranking=ranking,
-        left_out=tuple(sorted({arm for arms in named for arm in arms} - set(common))),
+        left_out=left_out,
     )
+
+
+def _common_arms(sides: Sequence[Side]) -> tuple[list[str], tuple[str, ...]]:
+    """Return the names of the arms that all studies have, in order, and those of the others."""
+    named = [[arm.arm for arm in side.sweep.arms] for side in sides]
+    common = [arm for arm in named[0] if all(arm in arms for arms in named)]
+    if not common:
+        raise ValueError(f"no arm is in all studies; in {sides[0].title}: {', '.join(named[0])}")
+    return common, tuple(sorted({arm for arms in named for arm in arms} - set(common)))
 
 
 def score_of(metric: MetricInfo, side: Side) -> Callable[[np.ndarray], np.ndarray]:

@@ -144,10 +144,7 @@ def _row(
     interval = mean_interval(values, confidence=spec.confidence, scale=spec.scale)
     delta_interval = comparison.interval if comparison else None
     differences = _differences(sample, base, spec)
-    conclusion: Conclusion = "no baseline" if base is None else "baseline"
-    if base is not None and sample is not base:
-        conclusion = conclude(sample, base, comparison, p_adjusted, spec)
-    seconds = [r.seconds for r in sample.replicates if r.seconds is not None]
+    conclusion = _conclusion(sample, base, comparison, p_adjusted, spec)
     peaks = [r.peak_memory_mib for r in sample.replicates if r.peak_memory_mib is not None]
     return ResultRow(
         config_id=sample.arm.config_id,
@@ -176,7 +173,7 @@ def _row(
         seed_correlation=comparison.seed_correlation if comparison else None,
         reading=conclusion,
         peak_memory_mib=max(peaks, default=None),
-        seconds=sum(seconds) / len(seconds) if seconds else None,
+        seconds=_mean_seconds(sample),
         note=_note(
             sample.shortfall,
             _shortfall_of_baseline(sample, base, conclusion),
@@ -185,6 +182,23 @@ def _row(
             look_remark(comparison, spec),
         ),
     )
+
+
+def _conclusion(
+    sample: Sample,
+    base: Sample | None,
+    comparison: Comparison | None,
+    p_adjusted: float | None,
+    spec: ComparisonSpec,
+) -> Conclusion:
+    if base is None or sample is base:
+        return "no baseline" if base is None else "baseline"
+    return conclude(sample, base, comparison, p_adjusted, spec)
+
+
+def _mean_seconds(sample: Sample) -> float | None:
+    seconds = [r.seconds for r in sample.replicates if r.seconds is not None]
+    return sum(seconds) / len(seconds) if seconds else None
 
 
 def _shortfall_of_baseline(sample: Sample, base: Sample | None, conclusion: Conclusion) -> str | None:

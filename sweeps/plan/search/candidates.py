@@ -108,27 +108,7 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         return None
     by_name = {one.arm: one for one in search.arms}
     searched = {planned.arm.name: planned for planned in arms if planned.arm.name in by_name}
-    rungs = _rungs(study, search, searched)
-    task = tasks[search.arms[0].arm]
-    metric, subset = _metric(study, search, task, is_early=rungs[0].steps < rungs[-1].steps)
-    budget = search.settings.budget
-    info = SearchInfo(
-        method=search.settings.method,
-        metric=metric.name,
-        subset_metric=subset,
-        direction="maximise" if metric.direction == "maximise" else "minimise",
-        arms=(),
-        rungs=rungs,
-        eta=search.scheduler.eta,
-        seeds=search.seeds,
-        confirm_seeds=search.confirm_seeds,
-        replicates=budget.replicates,
-        configurations=budget.configurations,
-        starts=starts_of(search.scheduler, rungs),
-        objectives=_objectives(search, task),
-        looks=tuple(search.confirm.looks),
-        alphas=search.confirm.levels if search.confirm.looks else (),
-    )
+    info = _without_arms(study, search, tasks[search.arms[0].arm], _rungs(study, search, searched))
     seed = search.settings.seed
     told = {name: told_by(study, info, name, by_name[name].space) for name in searched}
     listed = tuple(
@@ -153,6 +133,29 @@ def plan_search(study: Study, arms: tuple[PlannedArm, ...], tasks: Mapping[str, 
         told,
         ablation,
         {arm.name: arm for arm in study.arms},
+    )
+
+
+def _without_arms(study: Study, search: StudySearch, task: Task, rungs: tuple[Rung, ...]) -> SearchInfo:
+    """Return what the journal is told of a search, its arms left out: their ids depend on it."""
+    metric, subset = _metric(study, search, task, is_early=rungs[0].steps < rungs[-1].steps)
+    budget = search.settings.budget
+    return SearchInfo(
+        method=search.settings.method,
+        metric=metric.name,
+        subset_metric=subset,
+        direction="maximise" if metric.direction == "maximise" else "minimise",
+        arms=(),
+        rungs=rungs,
+        eta=search.scheduler.eta,
+        seeds=search.seeds,
+        confirm_seeds=search.confirm_seeds,
+        replicates=budget.replicates,
+        configurations=budget.configurations,
+        starts=starts_of(search.scheduler, rungs),
+        objectives=_objectives(search, task),
+        looks=tuple(search.confirm.looks),
+        alphas=search.confirm.levels if search.confirm.looks else (),
     )
 
 
