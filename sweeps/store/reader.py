@@ -63,7 +63,7 @@ class JournalView:
         if event["event"] == "interrupted":
             sweep.interrupted_at = event["time"]
         elif event["event"] == "started":
-            key = (event["config_id"], event["seed"])
+            key = _key(event)
             self.first_started.setdefault(key, event["time"])
             self.owners[key] = event["sweep_id"]
 
@@ -80,6 +80,10 @@ def _subject(event: dict[str, Any]) -> Key | str:
         return event["sweep_id"]
     if event["event"] in SEARCH_EVENTS:
         return f"search {event['search']}"
+    return _key(event)
+
+
+def _key(event: dict[str, Any]) -> Key:
     return (event["config_id"], event["seed"])
 
 
@@ -185,4 +189,4 @@ class JournalReader:
         self.num_events += len(events)
         stopped = {event["sweep_id"] for event in events if event["event"] == "interrupted"}
         affected = {key for key, owner in self.view.owners.items() if owner in stopped} if stopped else set()
-        return affected | {(event["config_id"], event["seed"]) for event in events if "seed" in event}
+        return affected | {_key(event) for event in events if "seed" in event}
