@@ -122,9 +122,7 @@ def _announce_text(task: TaskConfig) -> None:
     """Tell why a plan takes its time, if a long text is made rather than read."""
     size = getattr(task, "max_bytes", None) or 0
     if size >= LONG_TEXT and str(getattr(task, "corpus", "")).startswith("synthetic"):
-        sys.stderr.write(
-            f"making {size:,} bytes of the corpus synthetic, each process its own: about 1 s for 3,000,000…\n"
-        )
+        sys.stderr.write(f"making {size:,} bytes of synthetic text, about 1 s for each 3,000,000…\n")
 
 
 def _announce_measuring(study: Study, tasks: dict[str, Task], estimates: Estimates) -> None:

@@ -13,6 +13,22 @@ _TRACKING_TESTS = "tests/integration/tracking/test_tracking.py"
 
 MUTANTS: tuple[Mutant, ...] = (
     Mutant(
+        name="seeds_are_bounded_and_replicates_are_not",
+        meaning="a plan of millions of replicates takes minutes and gigabytes",
+        file="sweeps/studies/draft.py",
+        old="replicates = num_arms * len(self.seeds)",
+        new="replicates = len(self.seeds)",
+        caught_by="tests/unit/sweeps/studies/test_draft.py::test_more_are_refused_where_the_seeds_are_written",
+    ),
+    Mutant(
+        name="arms_of_a_grid_are_counted_when_made",
+        meaning="a grid of thousands of arms is expanded before it is refused",
+        file="sweeps/studies/draft.py",
+        old="self.check_replicates(len(self.file.arms) + grid.check(self.file.grid, source.where))",
+        new="grid.check(self.file.grid, source.where)",
+        caught_by="tests/unit/sweeps/studies/test_draft.py::test_a_grid_is_counted_before_its_arms_are_made",
+    ),
+    Mutant(
         name="tracker_left_open",
         meaning="what ends a run unexpectedly ends the tracker's thread before it has written what it read",
         file="sweeps/run/driver.py",

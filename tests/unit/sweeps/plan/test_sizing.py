@@ -43,7 +43,7 @@ def test_a_long_synthetic_text_is_announced_once_before_it_is_made(
     monkeypatch.setattr(sizing, "LONG_TEXT", 20_000)  # the study's own size
     plan(tmp_path)
     first, *others = capsys.readouterr().err.splitlines()
-    assert first.startswith("making 20,000 bytes of the corpus synthetic") and len(others) == 1
+    assert first.startswith("making 20,000 bytes of synthetic text") and len(others) == 1
     plan(tmp_path, "task.max_bytes=19999")
     plan(tmp_path, "task.corpus=stdlib", "task.max_bytes=20000", "task.tokenizer=byte")
     assert "making" not in capsys.readouterr().err
