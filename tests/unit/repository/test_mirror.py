@@ -12,7 +12,7 @@ from tests.unit.repository.test_floor_plan import modules
 UNIT = ROOT / "tests" / "unit"
 LISTED = UNIT / "without_test_file.txt"
 """Modules that only tests of other modules go through. A new module gets a test file, not a line here."""
-MOST_LISTED = 229
+MOST_LISTED = 226
 """Lower it when the list has become shorter."""
 
 
