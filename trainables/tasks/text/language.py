@@ -86,6 +86,15 @@ class LanguageTask(TextTask):
         return self.config.evaluation_length or self.context_length
 
     @property
+    def scored_tokens(self) -> int:
+        """The windows of each split, or of a passage of it, again as longer windows, and the stream."""
+        config = self.config
+        held_out = sum(config.passage_tokens or len(self.tokens[split]) - 1 for split in self.splits)
+        windows = held_out * self.context_length // self.stride
+        longer = 0 if config.evaluation_length is None else held_out
+        return windows + longer + (0 if config.stream is None else config.stream.length)
+
+    @property
     def provenance(self) -> dict[str, Any]:
         """Source of the text, its size and its hash."""
         return {

@@ -101,6 +101,15 @@ def test_ordinary_scores_and_training_are_untouched() -> None:
     assert (plain.max_length, longer.max_length, longer.context_length) == (8, 32, 8)
 
 
+def test_tokens_that_scoring_reads() -> None:
+    whole, half = language(evaluation_length=None), language(evaluation_length=None, stride=4)
+    held_out = len(whole.tokens["val"]) - 1
+    assert whole.scored_tokens == held_out
+    assert half.scored_tokens == 2 * held_out
+    assert language().scored_tokens == 2 * held_out
+    assert language(passage_tokens=40, stream={"length": 1000}).scored_tokens == 2 * 40 + 1000
+
+
 def trial(**task: Any) -> TrialConfig:
     return TrialConfig.model_validate(
         {
