@@ -66,8 +66,8 @@ class PhaseState:
 
     @property
     def failed(self) -> list[str]:
-        """The gates that failed."""
-        return [gate.gate for gate in self.gates if gate.outcome == "failed"]
+        """The gates that failed at a scale that can settle their claims: an indication stops nothing."""
+        return [gate.gate for gate in self.gates if gate.outcome == "failed" and gate.is_settled]
 
 
 @dataclass(frozen=True)

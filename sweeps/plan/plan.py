@@ -197,12 +197,14 @@ class Plan:
         return len(search.confirm_seeds), search.confirm.levels[-1]
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
-        """6 operations per trained weight and token, 4 per frozen one, and the time beside training."""
+        """6 operations per trained weight and token, 4 per frozen one, 2 per weight and scored token, and the time
+        beside them."""
         budget = planned.config.budget
         all_weights = planned.memory.parameters_mib * MIB / BYTES_OF_FLOAT32
         frozen = max(0.0, all_weights - planned.num_parameters)
         a_token = 6.0 * planned.num_parameters + 4.0 * frozen
         operations = a_token * budget.steps * budget.batch_size * planned.context_length
+        operations += 2.0 * (planned.num_parameters + frozen) * planned.scored_tokens
         request = self.size_class(planned).requests[0]
         throughput = ASSUMED_FLOPS_PER_GPU * request.gpu or ASSUMED_FLOPS_PER_CORE * request.cpu
         return ASSUMED_OVERHEAD_SECONDS + operations / (throughput * request.workers)

@@ -163,4 +163,13 @@ def _planned(
             "set budget.steps: 0 to score it as it starts"
         )
     identity = config_id(arm.config, task.data_hash, {need.role: need.identity for need in needs})
-    return PlannedArm(arm, identity, task.data_hash, memory, num_parameters, task.context_length, needs)
+    return PlannedArm(
+        arm=arm,
+        config_id=identity,
+        data_hash=task.data_hash,
+        memory=memory,
+        num_parameters=num_parameters,
+        context_length=task.context_length,
+        dependencies=needs,
+        scored_tokens=task.scored_tokens,
+    )

@@ -28,6 +28,8 @@ class PlannedArm:
     """Tokens of one of its task's sequences."""
     dependencies: tuple[Dependency, ...] = ()
     """Whose weights it starts with."""
+    scored_tokens: int = 0
+    """Tokens that its task reads when it scores the model once."""
     seed: int | None = None
     """The one seed of a prerequisite; None: the seeds of the study."""
     correction: float = 1.0

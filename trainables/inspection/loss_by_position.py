@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from trainables.architectures.base.model import LanguageModel
 from trainables.batch import Batch
+from trainables.diagnostics.periods import share_of_noise, strongest_period
 from trainables.tasks.scoring import token_nats
 
 TOKENS_AT_ONCE = 1 << 14
@@ -78,23 +79,11 @@ def _trend(positions: NDArray[np.int64], nats: NDArray[np.float64]) -> dict[str,
     slope = float((centred @ nats) / (centred @ centred))
     left = nats - nats.mean() - slope * centred
     error = math.sqrt(float(left @ left) / (len(left) - 2) / float(centred @ centred))
-    return {"slope": 1000 * slope, "slope_error": 1000 * error, **_strongest_period(left)}
-
-
-def _strongest_period(series: NDArray[np.float64]) -> dict[str, float | None]:
-    """Return the strongest period of a series without trend, and its share of the variance (Fisher's g).
-
-    Source:
-        Fisher (1929), "Tests of significance in harmonic analysis". Proc. R. Soc. A 125.
-    """
-    power = np.abs(np.fft.rfft(series)[1:]) ** 2
-    count, total = len(power), float(power.sum())
-    noise = (math.log(count) + float(np.euler_gamma)) / count
-    if total == 0:
-        return {"period": None, "period_share": 0.0, "period_share_of_noise": noise}
-    strongest = int(power.argmax())
+    found = strongest_period(nats)
     return {
-        "period": len(series) / (strongest + 1),
-        "period_share": float(power[strongest]) / total,
-        "period_share_of_noise": noise,
+        "slope": 1000 * slope,
+        "slope_error": 1000 * error,
+        "period": found.period,
+        "period_share": found.share,
+        "period_share_of_noise": share_of_noise(len(nats)),
     }

@@ -53,7 +53,7 @@ def diagnose_encodings(
 
 
 def _print(out: Console, found: Sequence[EncodingDiagnosis], width: int) -> None:
-    headers = ("encoding", "rank", "collide", "far off", "at lag", "returns at")
+    headers = ("encoding", "rank", "collide", "far similarity", "at lag", "recurrence")
     table = text_table(*headers, "flatness", "gaps", "N·D*/ln N", "n·‖nα‖", right=range(1, 10))
     for each in found:
         table.add_row(
@@ -75,9 +75,9 @@ def _print(out: Console, found: Sequence[EncodingDiagnosis], width: int) -> None
 def _legend(first: EncodingDiagnosis, width: int) -> str:
     return (
         f"over the first {first.num_positions:,} positions, vectors of width {width}; –: there is no such thing\n"
-        f"collide: share of pairs of positions with a cosine above {COLLISION:g}; far off: the highest mean "
-        f"cosine of positions at least {FAR:,} apart, and at which lag\n"
-        "returns at: the first lag with a cosine of 1 within a millionth; gaps: different gaps between the phases, "
+        f"collide: share of pairs of positions with a cosine above {COLLISION:g}; far similarity: the "
+        f"highest mean cosine of positions at least {FAR:,} apart, and at which lag\n"
+        "recurrence: the first lag with a cosine of 1 within a millionth; gaps: different gaps between the phases, "
         "three at most for multiples of a number\n"
         f"flatness of the spectrum over positions: white noise has {first.white_noise_flatness:.4f}, a pure tone "
         "almost 0\n"

@@ -234,8 +234,17 @@ class PretrainedConfig(ArchitectureConfig):
     def contract_configs(cls, **sizes: Any) -> list[Self]:
         """Return untrained models of each type, each with other schemes and other weights trained."""
         shape = {"d_model": 16, "num_layers": 2, "num_heads": 2, **sizes}
+        encodings: list[dict[str, Any]] = [
+            {"scheme": "rope"},
+            {"scheme": "ntk", "scale": 4.0},
+            {"scheme": "linear", "scale": 4.0, "scaled_in_training": False},
+            {"scheme": "yarn", "scale": 4.0},
+            {"scheme": "hybrid", "transition": 30.0, "width": 9.0},
+            {"scheme": "adaptive_hybrid", "transition": 30.0, "width": 9.0},
+            {"scheme": "none"},
+        ]
         options: list[dict[str, Any]] = [
-            {"trained": "everything", "encoding": {"scheme": "rope"}},
+            *({"trained": "everything", "encoding": encoding} for encoding in encodings),
             {"trained": "query_key", "encoding": {"scheme": "spiral"}, "adapter": {"last_layers": 1}},
             {
                 "model": "untrained:qwen2",

@@ -233,8 +233,8 @@ def build_rotation(
         trained_length: Positions that the weights are trained on; `encoding.trained_length` takes precedence.
 
     Returns:
-        For `none`, angles of 0. None if the scheme says positions otherwise: `alibi`, `learned`, `sinusoidal`, and
-        a `spiral` that is added.
+        For `none`, angles of 0. None if the scheme encodes positions otherwise: `alibi`, `learned`, `sinusoidal`,
+        and a `spiral` that is added.
 
     Raises:
         ValueError: If `head_width` is odd, or `yarn` is not told the trained length.

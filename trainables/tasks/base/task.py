@@ -36,6 +36,12 @@ class Task(ABC):
         return None
 
     @property
+    def scored_tokens(self) -> int:
+        """Tokens that a model reads when all splits are scored once, roughly; forecasts of time count them. 0: not
+        counted."""
+        return 0
+
+    @property
     @abstractmethod
     def splits(self) -> tuple[Split, ...]:
         """The held-out splits that exist; validation always does."""

@@ -9,6 +9,7 @@ from abc import abstractmethod
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property, partial
+from itertools import pairwise
 from typing import ClassVar
 
 import numpy as np
@@ -114,6 +115,11 @@ class RetrievalTask(Task):
     @abstractmethod
     def max_length(self) -> int:
         """Most tokens of an item with what is generated, whatever the seed, and of a training sequence."""
+
+    @property
+    def scored_tokens(self) -> int:
+        """Items with their answers; what the prompts of a split begin with alike is read once."""
+        return sum(_num_read(items) for items in self.items.values())
 
     @property
     def splits(self) -> tuple[Split, ...]:
@@ -237,6 +243,18 @@ class RetrievalTask(Task):
 def tie_weight(hits_L: Tensor) -> float:
     """Return the probability of the tokens that were chosen because they are wanted: 1 if none shared its logit."""
     return float(hits_L[hits_L > 0].prod())
+
+
+def _num_read(items: Sequence[Item]) -> int:
+    """Return how many tokens there are to read if those with which prompts begin alike are read once."""
+    prompts = sorted(item.prompt_T.tolist() for item in items)
+    shared = sum(_num_equal(before, after) for before, after in pairwise(prompts))
+    return sum(map(len, items)) - shared
+
+
+def _num_equal(one: list[int], other: list[int]) -> int:
+    """Return how many tokens two prompts begin with alike."""
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
 
 
 def _blocks(items: Sequence[Item], batch_size: int, pass_tokens: int) -> Iterator[list[int]]:

@@ -34,7 +34,7 @@ from trainables.tasks.text.metrics import (
     Measure,
     band_metric,
     drift_metric,
-    ripple_metric,
+    period_share_metric,
 )
 from trainables.tasks.text.splits import split_points
 
@@ -238,7 +238,7 @@ class LanguageConfig(TextConfig):
         bands = 0 if self.evaluation_length is None else math.ceil(self.evaluation_length / self.context_length)
         longer = [*(band_metric(self.unit, number + 1) for number in range(bands)), drift_metric(self.unit)]
         if bands >= LEAST_BANDS:
-            longer.append(ripple_metric(self.unit))
+            longer.append(period_share_metric(self.unit))
         return (
             *units,
             *(f"{split}/{name}" for split in self.held_out_splits for name in longer if bands),

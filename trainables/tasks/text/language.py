@@ -9,9 +9,10 @@ Conventions that determine the numbers (those shared by all text tasks are in `b
   stride gives tokens more context, a lower score and a higher cost. The last window may be shorter.
 - *Beyond the training length.* With `evaluation_length`, each split is also read in disjoint windows of that many
   tokens, and scored by position: band 1 has the positions of training, band 2 as many after them, and so
-  on. The rest of the split after the last whole window is left out, so that all bands cover the same windows. They
-  cover different text, which makes the scores of any model go up and down a little: a ripple means something beside
-  that of another model.
+  on. The rest of the split after the last whole window is left out, so that all bands cover the same windows. The
+  *period share* is the strongest period, of at most `context_length` positions, in the loss by position beyond the
+  training length: its share of the power at such periods, after a linear trend. Text itself has some, which is the
+  same for all models: a share means something beside that of another model.
 - *Passages.* With `passage_tokens`, each held-out split is cut into passages of that many predictions. They are
   dealt out to the seeds in a random order that is always the same: no two seeds below their number share one.
 """
@@ -25,7 +26,6 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -33,6 +33,7 @@ from trainables.architectures.base.model import LanguageModel
 from trainables.batch import IGNORED, Batch
 from trainables.data.corpora import Corpus
 from trainables.data.tokenizers.simple import ByteTokenizer
+from trainables.diagnostics.periods import share_of_noise, strongest_period
 from trainables.metric import Metric, Split
 from trainables.randomness import generator
 from trainables.tasks.base.request import EvaluationRequest
@@ -40,7 +41,7 @@ from trainables.tasks.scoring import evenly_spaced, token_nats
 from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.long_stream import LongStream
-from trainables.tasks.text.metrics import LEAST_BANDS, band_metric, drift_metric, ripple_metric
+from trainables.tasks.text.metrics import LEAST_BANDS, band_metric, drift_metric, period_share_metric
 from trainables.tasks.text.ngrams import reference_scores
 from trainables.tasks.text.samples import FILE_NAME, Sampler
 from trainables.tasks.text.splits import split_text
@@ -83,6 +84,15 @@ class LanguageTask(TextTask):
     def max_length(self) -> int:
         """Tokens of the longest window that is scored."""
         return self.config.evaluation_length or self.context_length
+
+    @property
+    def scored_tokens(self) -> int:
+        """The windows of each split, or of a passage of it, again as longer windows, and the stream."""
+        config = self.config
+        held_out = sum(config.passage_tokens or len(self.tokens[split]) - 1 for split in self.splits)
+        windows = held_out * self.context_length // self.stride
+        longer = 0 if config.evaluation_length is None else held_out
+        return windows + longer + (0 if config.stream is None else config.stream.length)
 
     @property
     def provenance(self) -> dict[str, Any]:
@@ -136,7 +146,7 @@ class LanguageTask(TextTask):
         return tuple(slice(start, min(start + length, self.max_length)) for start in starts)
 
     def _band_metrics(self, split: Split) -> list[Metric]:
-        """Declare the score of each band, the difference of the last to the first, and how they go up and down."""
+        """Declare the score of each band, the difference of the last to the first, and the strongest period."""
         if not self._bands:
             return []
         bits = math.log2(self.vocab_size)
@@ -159,12 +169,23 @@ class LanguageTask(TextTask):
             )
         unit_name = self.config.unit
         shapes = {drift_metric(unit_name): "in the last band minus that in the first"}
-        if len(self._bands) >= LEAST_BANDS:
-            shapes[ripple_metric(unit_name)] = "of a band minus the mean of its neighbours, root mean square"
         for name, meaning in shapes.items():
             described = f"{unit_name} {meaning}; {where}"
             declared.append(Metric(name=f"{split}/{name}", unit=unit, direction="minimise", meaning=described))
+        if len(self._bands) >= LEAST_BANDS:
+            declared.append(self._period_metric(split, where))
         return declared
+
+    def _period_metric(self, split: Split, where: str) -> Metric:
+        beyond = self.max_length - self.context_length
+        return Metric(
+            name=f"{split}/{period_share_metric(self.config.unit)}",
+            unit="share",
+            direction="minimise",
+            meaning=f"of the strongest period of at most {self.context_length} positions in {self.config.unit} by "
+            f"position beyond the training length; {where}",
+            chance=share_of_noise(beyond, self.context_length),
+        )
 
     def _long_windows(self, split: Split) -> Tensor:
         """Return every whole window, including the token after it, as a view."""
@@ -187,14 +208,16 @@ class LanguageTask(TextTask):
 
     @torch.no_grad()
     def _score_bands(self, model: LanguageModel, request: EvaluationRequest) -> dict[str, float]:
-        """Return the score of each band, the difference of the last to the first, and how they go up and down."""
+        """Return the score of each band, the difference of the last to the first, and the strongest period."""
         split, device = request.split, request.device
         totals: list[TextTotal] = [self._total(device) for _ in self._bands]
+        by_position_T = torch.zeros(self.max_length, dtype=torch.float64, device=device)
         # As many tokens in one pass as in ordinary windows, for which memory was estimated.
         size = max(1, min(request.batch_size, model.sequences_at_once) * self.context_length // self.max_length)
         for windows_BT in self._long_windows(split).split(size):
             inputs_BT, targets_BT = windows_BT[:, :-1].long(), windows_BT[:, 1:].long()
             nats_BT = token_nats(model(inputs_BT.to(device)).logits_BTV, targets_BT.to(device)).double()
+            by_position_T += nats_BT.sum(0)
             for total, band in zip(totals, self._bands, strict=True):
                 total.nats += nats_BT[:, band].sum()
                 self._count(total, targets_BT[:, band].flatten())
@@ -203,8 +226,8 @@ class LanguageTask(TextTask):
         found = {f"{split}/{band_metric(unit, number)}": value for number, value in enumerate(values, start=1)}
         found[f"{split}/{drift_metric(unit)}"] = values[-1] - values[0]
         if len(values) >= LEAST_BANDS:
-            ripple = float(np.sqrt(np.mean((np.diff(values, n=2) / 2) ** 2)))
-            found[f"{split}/{ripple_metric(unit)}"] = ripple
+            beyond = by_position_T[self.context_length :].cpu().numpy()
+            found[f"{split}/{period_share_metric(unit)}"] = strongest_period(beyond, self.context_length).share
         return found
 
     @torch.no_grad()

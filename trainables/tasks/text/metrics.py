@@ -52,7 +52,7 @@ STREAM_MEASURES = (
 """Of a long text that is read once, on validation only."""
 
 LEAST_BANDS = 3
-"""Fewest bands of which one has two neighbours."""
+"""Fewest bands, of which two lie beyond the training length, so that a period that long can be seen there."""
 
 
 def band_metric(unit: str, number: int) -> str:
@@ -65,6 +65,6 @@ def drift_metric(unit: str) -> str:
     return f"{unit}_drift"
 
 
-def ripple_metric(unit: str) -> str:
-    """Return the name of how the score goes up and down from band to band."""
-    return f"{unit}_ripple"
+def period_share_metric(unit: str) -> str:
+    """Return the name of the share of the strongest period in how the score varies over positions."""
+    return f"{unit}_period_share"

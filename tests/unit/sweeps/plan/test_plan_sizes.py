@@ -117,13 +117,16 @@ def test_what_has_not_run_is_forecast_at_the_pace_of_what_has() -> None:
 
 
 @pytest.mark.usefixtures("without_sizes")
-def test_frozen_weights_cost_time_too() -> None:
-    """A language model of 128 million weights is not free because one layer before it is all that is trained."""
-    made = build_plan(load_study("quickstart", "smoke"), local_inventory(), None)
+@pytest.mark.parametrize("name", ["quickstart", "pi_spiral_pretrained", "pi_spiral_cost"])
+def test_frozen_weights_and_scoring_cost_time_too(name: str) -> None:
+    """A language model of 128 million weights is not free because little or nothing of it is trained."""
+    made = build_plan(load_study(name, "smoke"), local_inventory(), None)
     heavy = [replace(one, memory=replace(one.memory, parameters_mib=512.0)) for one in made.arms]
     seconds = replace(made, arms=tuple(heavy)).core_seconds()
-    tokens = sum(a.config.budget.steps * a.config.budget.batch_size * a.context_length for a in heavy)
-    expected = 4 * 2**27 * tokens * len(made.study.seeds) / ASSUMED_FLOPS_PER_CORE
+    trained = sum(a.config.budget.steps * a.config.budget.batch_size * a.context_length for a in heavy)
+    scored = sum(a.scored_tokens for a in heavy)
+    assert scored > 0
+    expected = 2**27 * (4 * trained + 2 * scored) * len(made.study.seeds) / ASSUMED_FLOPS_PER_CORE
     assert seconds - made.core_seconds() == pytest.approx(expected, rel=0.01)
 
 

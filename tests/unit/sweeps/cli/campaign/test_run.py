@@ -73,6 +73,14 @@ def test_a_failed_gate_stops_what_comes_after_it(
     assert [name for name, _ in started[1:]] == ["first", "second", "first"]
 
 
+def test_an_indication_stops_nothing(call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    started = let_run(tmp_path, monkeypatch, {"first": (2.5, 2.6), "second": (2.5, 2.4)})
+    said = call("run", "trip.yaml")  # `better` is refuted, and settled at gpu
+    assert (said.code, len(started)) == (EXIT_DONE, 3)
+    assert "failed (an indication)" in said.out
+    assert "waits for" not in call("status", "trip.yaml").out
+
+
 def test_a_gate_that_is_not_judged_stops_nothing(
     call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,7 +48,7 @@ SCHEMES: list[dict[str, Any]] = [
     {"attractor": {"last_layers": 1}},
     {"attractor": {"last_layers": 2, "injection": "residual", "policy": "fixed"}, "attention_window": 5},
 ]
-"""Every way to say positions, and those ways that carry something from pass to pass."""
+"""Every way to encode positions, and those ways that carry something from pass to pass."""
 FEW = [
     pytest.param(scheme, marks=[] if number in {0, 5, 9, 13, 14, 16} else [pytest.mark.slow], id=name_of(scheme))
     for number, scheme in enumerate(SCHEMES)

@@ -11,19 +11,20 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from trainables.architectures.base.model import LanguageModel
-from trainables.contract.tasks import TwoTokenModel
+from trainables.contract.tasks import TwoTokenModel, score
 from trainables.randomness import initialise
 from trainables.registry import ARCHITECTURES
 from trainables.tasks.generation import Continuation
+from trainables.tasks.niah import NiahConfig
 from trainables.tasks.retrieval.prefixes import LEAST_SHARED, read_blocks
 
 CPU = torch.device("cpu")
 VOCAB_SIZE, LONGEST = 11, 120
 
 
-def model_of(name: str, **fields: Any) -> LanguageModel:
-    sizes = {"name": name, "d_model": 16, "num_layers": 2, "num_heads": 2, **fields}
-    model: LanguageModel = ARCHITECTURES.parse(sizes).build(vocab_size=VOCAB_SIZE, max_seq_len=LONGEST)
+def model_of(name: str, vocab_size: int = VOCAB_SIZE, longest: int = LONGEST) -> LanguageModel:
+    sizes = {"name": name, "d_model": 16, "num_layers": 2, "num_heads": 2}
+    model: LanguageModel = ARCHITECTURES.parse(sizes).build(vocab_size=vocab_size, max_seq_len=longest)
     initialise(model, 0)
     return model.double().eval()
 
@@ -84,6 +85,15 @@ def test_a_haystack_is_read_once() -> None:
     rest = sum(block_BT.shape[1] - place for block_BT, place in zip(blocks, places, strict=True))
     # Random needles may begin like the haystack, so a few tokens are shared beyond their places.
     assert 90 + rest - 20 <= model.num_read <= 90 + rest < sum(block.numel() for block in blocks)
+
+
+def test_a_forecast_counts_what_is_read() -> None:
+    given = {"lengths": [512, 1024], "depths": [0.1, 0.5, 0.9], "val_items": 3, "context_length": 512}
+    task = NiahConfig.model_validate(given).build(None)
+    model = Counting(model_of("gru", task.vocab_size, task.max_length))
+    score(task, model, batch_size=1)
+    assert task.scored_tokens == pytest.approx(model.num_read, rel=0.03)
+    assert task.scored_tokens < 0.8 * sum(len(item) for item in task.items["val"])
 
 
 def test_a_pass_has_no_more_tokens_than_allowed() -> None:
