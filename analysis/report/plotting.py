@@ -70,13 +70,18 @@ def style() -> Iterator[None]:
         yield
 
 
-def grid_of_panels(count: int) -> tuple[Figure, list[Axes]]:
-    """Return a figure with panels of the same axes, at most four in a row, and the panels."""
+def grid_of_panels(count: int, top: float = 1.05) -> tuple[Figure, list[Axes]]:
+    """Return a figure with panels of the same axes, at most four in a row, and the panels.
+
+    Args:
+        count: Of the panels.
+        top: Inches above them, for the headline and one line of a panel's title.
+    """
     from matplotlib.figure import Figure
 
     columns = min(COLUMNS, count)
     rows = math.ceil(count / columns)
-    top, bottom, panel = 1.05, 0.55, 1.65
+    bottom, panel = 0.55, 1.65
     height = top + bottom + panel * rows
     figure = Figure(figsize=(WIDTH_INCHES, height))
     grid = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)

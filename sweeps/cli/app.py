@@ -132,11 +132,14 @@ def simulate(
     world: Annotated[str, typer.Option("--world", help="null, quadratic or faults.")] = "quadratic",
     searches: Annotated[int, typer.Option("--searches", min=1, help="Simulated searches of each strategy.")] = 20,
     slots: Annotated[int, typer.Option("--slots", min=1, help="Virtual workers.")] = 2,
+    figure: Annotated[
+        Path | None, typer.Option("--figure", metavar="FILE", help="Draw regret: .svg, .png or .pdf, and a CSV.")
+    ] = None,
 ) -> None:
     """Simulate a study's search, beside others. Trains nothing."""
-    from sweeps.cli import plan
+    from sweeps.cli.search import simulate
 
-    plan.simulate(output, study, world=world, searches=searches, slots=slots)
+    simulate.simulate(output, study, world=world, searches=searches, slots=slots, figure=figure)
 
 
 @verb

@@ -1,9 +1,7 @@
-"""The verbs `plan` (arms, budget, the effects that the study can detect) and `simulate` (of a search)."""
+"""The verb `plan`: arms, budget, the effects that the study can detect."""
 
 from __future__ import annotations
 
-import dataclasses
-import time
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -16,23 +14,17 @@ from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
 from sweeps.cli.stored_sweep import find_results
 from sweeps.console import Output, format_duration, text_table
-from sweeps.errors import UserError, first_few, nearest
+from sweeps.errors import first_few
 from sweeps.plan import search_forecast
 from sweeps.plan.plan import Plan, previous_hash
-from sweeps.plan.search.rungs import RungError
 from sweeps.plan.units import PlannedArm
 from sweeps.run.driver import Prepared, prepare
-from sweeps.search.simulation import strategies
-from sweeps.search.simulation.strategies import StrategyRow
-from sweeps.search.simulation.worlds import WORLDS
 from sweeps.store.folder import ResultsFolder
 from sweeps.store.usage import DiskForecast, forecast
 from sweeps.studies.catalogue import StudyArguments
-from sweeps.studies.resolve import load_study
 from trainables.registry import Plugin
 
 if TYPE_CHECKING:
-    from sweeps.cli.schemas.searching import SimulateJson
     from sweeps.plan.search.candidates import SearchPlan
 
 
@@ -305,83 +297,4 @@ def forecast_of_plan(plan: Plan, folder: ResultsFolder, state: JournalState) -> 
         num_reports=sum(-(-budget.steps // budget.report_every) for budget in budgets),
         concurrency=plan.concurrency,
         folder=folder.path,
-    )
-
-
-MEANINGS = {
-    "null": "no candidate is better than another; all that is found is luck",
-    "quadratic": "a bowl with an interaction; seeds vary half as much as candidates",
-    "faults": "the same bowl, and one candidate in five fails",
-}
-
-
-def simulate(output: Output, study: StudyArguments, *, world: str, searches: int, slots: int) -> None:
-    """Simulate the search of a study, and other ways to spend its budget.
-
-    Raises:
-        UserError: If it does not search, or there is no such world.
-    """
-    if world not in WORLDS:
-        raise UserError(f"--world {world}: {nearest(world, WORLDS)}")
-    resolved = load_study(*study)
-    search = resolved.search
-    if search is None:
-        raise UserError(f"study '{resolved.name}' does not search, so there is nothing to simulate; see space:")
-    if search.settings.objectives:
-        raise UserError(
-            f"{search.where('search', 'objectives')}: simulated worlds have one objective; for nsga2 there is "
-            "no simulation"
-        )
-    one = search.arms[0]
-    budget = next(arm.config.budget for arm in resolved.arms if arm.name == one.arm)
-    try:
-        rungs = strategies.strategies(search, steps=budget.steps, report_every=budget.report_every)
-    except RungError as error:
-        raise UserError(f"{search.where('scheduler')}: {error}") from error
-    began = time.process_time()
-    rows = [
-        strategies.simulate(search, one, own, name, world=world, searches=searches, slots=slots)
-        for name, own in rungs.items()
-    ]
-    found: SimulateJson = {
-        "study": resolved.name,
-        "scale": resolved.scale,
-        "arm": one.arm,
-        "world": world,
-        "method": search.settings.method,
-        "cpu_seconds": round(time.process_time() - began, 3),
-        "rows": [dataclasses.asdict(row) for row in rows],  # type: ignore[misc]  # the type has the same keys
-    }
-    output.show(found, lambda out: _print_simulation(out, found, rows))
-
-
-def _print_simulation(out: Console, found: SimulateJson, rows: list[StrategyRow]) -> None:
-    out.print(
-        f"search of {found['arm']}, {found['method']}, in simulated worlds `{found['world']}`: "
-        f"{MEANINGS[found['world']]}",
-        markup=False,
-    )
-    headers = [
-        "strategy",
-        "searches",
-        "trials",
-        "candidates",
-        "replicates",
-        "regret",
-        "95 % interval",
-        "too good by",
-    ]
-    headers += ["false winners"] if rows[0].claims is None else ["claims, fresh seeds", "claims, same seeds"]
-    table = text_table(*headers, right=range(1, len(headers)))
-    for row in rows:
-        interval = "–" if row.regret_ci_low is None else f"[{row.regret_ci_low:.3f}, {row.regret_ci_high:.3f}]"
-        shares = [row.false_winners] if row.claims is None else [row.claims, row.selected_claims or 0.0]
-        cells = (row.strategy, row.searches, row.trials, f"{row.candidates:.1f}", f"{row.replicates:.1f}")
-        scores = (f"{row.regret:.3f}", interval, f"{row.optimism:.3f}", *(f"{share:.1%}" for share in shares))
-        table.add_row(*map(str, cells), *scores)
-    out.print(table)
-    out.print(
-        f"regret and `too good by` in standard deviations over the space, or over seeds where all is equal; "
-        f"{found['cpu_seconds']:.1f} s of CPU, nothing was trained",
-        markup=False,
     )

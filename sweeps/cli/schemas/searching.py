@@ -11,6 +11,17 @@ from sweeps.cli.schemas.planning import Amount, Count, Positive, Share, StudyNam
 from sweeps.fields import Scale
 
 
+class RegretJson(TypedDict):
+    """The regret of many searches after each has spent so much."""
+
+    spent: Amount
+    """Replicates, as if each were trained to the last step."""
+    median: Amount | None
+    """None while too many searches have no leader yet."""
+    quartile_low: Amount | None
+    quartile_high: Amount | None
+
+
 class StrategyJson(TypedDict):
     """A way to spend the budget of a search, over simulated searches."""
 
@@ -36,6 +47,8 @@ class StrategyJson(TypedDict):
     """In the world `null`: share of searches whose winner seems better on fresh seeds; 0.025 are expected."""
     selected_claims: Share | None
     """The same on the seeds that chose it."""
+    curve: list[RegretJson]
+    """Regret against budget, up to what the search that spent most has spent."""
 
 
 class EnqueueJson(TypedDict):

@@ -1,1 +1,1 @@
-"""The verbs about a search and an ablation: `importance`, `enqueue`, `ablate` and `ui --optuna`."""
+"""The verbs about a search and an ablation: `simulate`, `importance`, `enqueue`, `ablate` and `ui --optuna`."""

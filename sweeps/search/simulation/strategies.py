@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.records.searching import Rung
+from analysis.results.regret import RegretPoint, regret_curve
 from analysis.statistics.inference import mean_interval
 from search_spaces.space import SearchSpace
 from sweeps.plan.search.rungs import rungs_of, starts_of
@@ -19,6 +20,8 @@ from sweeps.studies.search import ArmSpace, StudySearch
 
 NUM_POINTS = 1024
 """Sobol points among which the best possible configuration of a world is looked for."""
+NUM_BUDGETS = 60
+"""Shares of the budget at which regret is shown."""
 BASELINE: Point = {"baseline": True}
 """Stands for the baseline arm where no configuration is better than another."""
 
@@ -50,6 +53,8 @@ class StrategyRow:
     `null` only, where each such claim is false and 0.025 are expected."""
     selected_claims: float | None
     """The same on the seeds that chose the winner."""
+    curve: tuple[RegretPoint, ...]
+    """Regret against budget, up to what the search that spent most has spent."""
 
 
 def strategies(search: StudySearch, *, steps: int, report_every: int) -> dict[str, tuple[Rung, ...]]:
@@ -88,7 +93,7 @@ def simulate(
         searches: How many.
         slots: Workers of each.
     """
-    found, regrets, claims, selected = [], [], [], []
+    found, regrets, paths, claims, selected = [], [], [], [], []
     for number in range(searches):
         made = WORLDS[world](one.space, number)
         fixed = _arm_search(
@@ -97,7 +102,9 @@ def simulate(
         result = VirtualSweep(fixed, made, slots).run()
         found.append(result)
         lowest = min((made.true_mean(point) for point in _points(one.space)), default=result.best_true)
-        regrets.append(result.true_mean - min(lowest, result.best_true))
+        best = min(lowest, result.best_true)
+        regrets.append(result.true_mean - best)
+        paths.append([(spent, mean - best) for spent, mean in result.leaders])
         if world == "null" and result.winner is not None:
             looks = (
                 tuple(zip(search.confirm.looks, search.confirm.levels, strict=True)) if search.confirm.looks else ()
@@ -105,7 +112,10 @@ def simulate(
             claims.append(claims_better(made, result.winner, BASELINE, search.confirm_seeds, looks))
             used = fixed.seeds[: rungs[-1].seeds]
             selected.append(len(used) > 1 and claims_better(made, result.winner, BASELINE, used))
-    return _row(name, found, regrets, claims, selected)
+    budget, most = search.settings.budget.replicates, max(one.replicates for one in found)
+    budgets = [share * budget / NUM_BUDGETS for share in range(1, NUM_BUDGETS + 1)]
+    curve = regret_curve(paths, [spent for spent in budgets if spent < most + budget / NUM_BUDGETS])
+    return _row(name, found, regrets, claims, selected, curve)
 
 
 def _arm_search(
@@ -136,7 +146,12 @@ def _points(space: SearchSpace) -> Iterator[Point]:
 
 
 def _row(
-    name: str, found: list[Simulated], regrets: list[float], claims: list[bool], selected: list[bool]
+    name: str,
+    found: list[Simulated],
+    regrets: list[float],
+    claims: list[bool],
+    selected: list[bool],
+    curve: tuple[RegretPoint, ...],
 ) -> StrategyRow:
     n = len(found)
     interval = mean_interval(regrets) if n > 1 else None
@@ -154,4 +169,5 @@ def _row(
         false_winners=sum(one.is_false for one in found) / n,
         claims=sum(claims) / len(claims) if claims else None,
         selected_claims=sum(selected) / len(selected) if selected else None,
+        curve=curve,
     )

@@ -40,6 +40,8 @@ class Simulated:
     """The best true mean among the candidates."""
     is_false: bool
     """Whether another candidate that was trained with all steps is better by more than half a unit of noise."""
+    leaders: tuple[tuple[float, float], ...]
+    """Whenever another candidate led: replicates trained by then, and its true mean. The last one is the winner."""
 
 
 class VirtualSweep:
@@ -61,6 +63,9 @@ class VirtualSweep:
         self._order = itertools.count()
         self._now = 0.0
         self.num_trials = 0
+        self._trained = 0
+        self._leaders: list[tuple[float, float]] = []
+        self._leader = ""
 
     def run(self) -> Simulated:
         """Run it to its end."""
@@ -100,8 +105,17 @@ class VirtualSweep:
                     trace.failed = True
                 else:
                     trace.losses[rung.steps] = score
+        self._trained += unit.steps - self._steps.get(key, 0)
         self._steps[key] = unit.steps
         self.chooser.tell(*key, trace)
+        self._note_leader()
+
+    def _note_leader(self) -> None:
+        leader = self.chooser.ladder.leader()
+        if leader is not None and leader[0] != self._leader:
+            self._leader = leader[0]
+            true = self._world.true_mean(self.chooser.proposals[self._leader].point)
+            self._leaders.append((self._trained / self._search.rungs[-1].steps, true))
 
     def _result(self) -> Simulated:
         last = self._search.rungs[-1].steps
@@ -114,13 +128,14 @@ class VirtualSweep:
         return Simulated(
             num_candidates=len(true),
             num_trials=self.num_trials,
-            replicates=sum(self._steps.values()) / last,
+            replicates=self._trained / last,
             hours=self._now,
             winner=self.chooser.proposals[winner].point if winner else None,
             true_mean=mean,
             shown=math.inf if selected.loss is None else selected.loss,
             best_true=min(true.values(), default=math.inf),
             is_false=any(true[name] < mean - HALF_NOISE for name in trained),
+            leaders=tuple(self._leaders),
         )
 
 

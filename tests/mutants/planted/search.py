@@ -27,6 +27,14 @@ MUTANTS: tuple[Mutant, ...] = (
         caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
     ),
     Mutant(
+        name="regret_of_later_leaders",
+        meaning="a search shows the regret of a leader that it has only after it has spent more",
+        file="analysis/results/regret.py",
+        old="return path[place - 1][1] if place else math.inf",
+        new="return path[min(place, len(path) - 1)][1] if path else math.inf",
+        caught_by="tests/unit/analysis/results/test_regret.py::test_a_leader_counts_from_when_it_leads",
+    ),
+    Mutant(
         name="enqueued_after_the_winner",
         meaning="a point is taken for a search that is over, and never tried",
         file="sweeps/cli/search/enqueue.py",

@@ -30,6 +30,15 @@ def test_a_search_finds_what_is_good() -> None:
         assert found.true_mean < found.best_true + 1.0 and found.true_mean < -0.3
 
 
+def test_who_led_ends_with_the_winner_and_is_within_what_was_trained() -> None:
+    world = QuadraticWorld(SPACE, 3)
+    found = VirtualSweep(search(replicates=60), world, num_slots=4).run()
+    spent = [at for at, _ in found.leaders]
+    assert spent == sorted(spent) and spent[0] == 0.25 and spent[-1] <= found.replicates
+    assert found.leaders[-1][1] == found.true_mean
+    assert len({mean for _, mean in found.leaders}) > 1, "more budget has brought another leader"
+
+
 def test_failing_configurations_neither_win_nor_stop_the_search() -> None:
     world = FaultyWorld(QuadraticWorld(SPACE, 1), 1, share_failing=0.5)
     found = VirtualSweep(search(replicates=60), world, num_slots=4).run()
