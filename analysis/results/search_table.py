@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from analysis.results.expected_best import ExpectedBest
 from analysis.results.table import ResultRow
 
 
@@ -80,6 +81,8 @@ class SearchRow:
     """The winner on fresh seeds, compared with the baseline; None before it has a score there."""
     finalists: tuple[ResultRow, ...]
     """Other finalists on fresh seeds, in the order of the search; p is adjusted over them, too."""
+    expected_best: ExpectedBest
+    """What the best of n random candidates would be expected to show: how many a search needs."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,6 +15,7 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
 from analysis.records.searching import NUM_PARAMETERS, SearchedArm, SearchInfo
 from analysis.results.arms import summarise, transform_of
+from analysis.results.expected_best import ExpectedBest, FirstScore, expected_best
 from analysis.results.search_table import BestRow, BestTable, LookRow, RungRow, SearchRow
 from analysis.results.table import ResultRow
 from analysis.statistics.inference import mean, mean_interval
@@ -236,6 +237,23 @@ class _ArmSearch:
             stopped_because=winner.reason if winner else None,
             confirmed=confirmed if winner and winner.config_id else None,
             finalists=finalists,
+            expected_best=self._expected_best(),
+        )
+
+    def _expected_best(self) -> ExpectedBest:
+        first = self._info.rungs[0]
+        scores = [
+            FirstScore(
+                by=one.by, score=self._mean(one.config_id, 0), has_failed=self._failed_at[one.config_id] == 0
+            )
+            for one in self._candidates
+        ]
+        return expected_best(
+            scores,
+            steps=first.steps,
+            seeds=first.seeds,
+            direction=self._info.direction,
+            num_objectives=max(1, len(self._info.objectives)),
         )
 
     def rungs(self) -> list[RungRow]:

@@ -26,36 +26,19 @@ def of_normals(count: int) -> float:
     return float((middle * count * density * special.ndtr(middle) ** (count - 1)).sum() * (edges[1] - edges[0]))
 
 
-def dodge(values: Sequence[float], draws: int) -> float:
-    """Return the expected largest of `draws` values drawn from `values` with replacement.
-
-    Larger is better; negate losses. Of a search it is meant for independent configurations, as of random search.
-
-    Source:
-        Dodge et al. (2019), arXiv:1909.03004.
-    """
-    ordered = _checked(values, draws)
-    share_N = np.arange(len(ordered) + 1) / len(ordered)
-    return float(ordered @ np.diff(share_N**draws))
-
-
 def tang(values: Sequence[float], draws: int) -> float:
-    """Return the expected largest of `draws` values drawn from `values` without replacement, which is unbiased.
+    """Return the expected largest of `draws` values drawn from `values` without replacement.
+
+    It estimates without bias what the best of `draws` independent values is; the estimator of Dodge et al. (2019),
+    who draw with replacement, is too small. A failure is -inf: the result is, if a draw may hold failures only.
 
     Source:
         Tang et al. (2020), ACL, "Showing Your Work Doesn't Always Work".
     """
-    ordered = _checked(values, draws)
-    if draws > len(ordered):
-        raise ValueError(f"{draws} of {len(ordered)} values cannot be drawn without replacement")
-    weights = [math.comb(i, draws - 1) / math.comb(len(ordered), draws) for i in range(len(ordered))]
-    return float(ordered @ np.array(weights))
-
-
-def _checked(values: Sequence[float], draws: int) -> np.ndarray:
     ordered = np.sort(np.asarray(values, dtype=float))
-    if ordered.size == 0 or not np.isfinite(ordered).all():
-        raise ValueError("needs at least one value, all finite")
-    if draws < 1:
-        raise ValueError(f"at least 1 value is drawn, got {draws}")
-    return ordered
+    if ordered.size == 0 or not (ordered < math.inf).all():
+        raise ValueError("needs at least one value, all finite or -inf")
+    if not 1 <= draws <= len(ordered):
+        raise ValueError(f"{draws} of {len(ordered)} values cannot be drawn without replacement")
+    weights = np.array([math.comb(i, draws - 1) / math.comb(len(ordered), draws) for i in range(len(ordered))])
+    return float(ordered[draws - 1 :] @ weights[draws - 1 :])

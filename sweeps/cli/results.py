@@ -221,6 +221,7 @@ def show(out: Console, found: BestTable, searches: Sequence[ArmCandidates], top:
         out.print(_candidate_table(each.rows[:top], search))
         if len(each.rows) > top:
             out.print(f"and {len(each.rows) - top} more: best --top {len(each.rows)}", markup=False)
+        out.print(f"\n{tables.expected_best(search)}", markup=False)
         out.print(f"\n{_confirmed(search, found)}", markup=False)
         if search.finalists:
             out.print(_finalist_table(search))

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from analysis.report.plotting import BLUE, FAINT, GREY, INK, grid_of_panels, headline, style
-from analysis.results.regret import RegretPoint
+from analysis.statistics.regret import RegretPoint
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

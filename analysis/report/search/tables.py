@@ -22,6 +22,21 @@ def headline(search: SearchRow) -> str:
     return f"search of {search.arm}, {search.method}: {search.n_candidates} candidates, {spent}; {state}"
 
 
+def expected_best(search: SearchRow) -> str:
+    """Return what the best of n random candidates would be expected to show, or why that is not known."""
+    found = search.expected_best
+    if found.refused:
+        return f"best of n random candidates, expected: not known, {found.refused}"
+    decimals = decimals_of(min((one.expected for one in found.best_of), key=abs))
+    shown = ", ".join(f"n = {one.n}: {format_number(one.expected, decimals)}" for one in found.best_of)
+    seeds = "1 seed" if found.seeds == 1 else f"{found.seeds} seeds"
+    failed = f", {found.n_failed} of them failed" if found.n_failed else ""
+    return (
+        f"best of n random candidates, expected: {shown} (step {found.steps}, {seeds}, from "
+        f"{found.n_random}{failed}); selected, so too good as a result"
+    )
+
+
 def rung_cells(found: ArmCandidates) -> list[list[str]]:
     """Return the cells of every rung, under `RUNG_HEADERS`."""
     cells = []
@@ -93,6 +108,7 @@ def notes(found: ArmCandidates) -> list[str]:
         f"over the first of the seeds {', '.join(map(str, info.seeds))}; they chose the winner, so its own are too "
         "good",
         f"fresh seeds {', '.join(map(str, found.confirm_seeds))}: the only numbers that results and claims use",
+        expected_best(found.search),
     ]
     return notes + low_correlations(found)
 

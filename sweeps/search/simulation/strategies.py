@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.records.searching import Rung
-from analysis.results.regret import RegretPoint, regret_curve
 from analysis.statistics.inference import mean_interval
+from analysis.statistics.regret import RegretPoint, regret_curve
 from search_spaces.space import SearchSpace
 from sweeps.plan.search.rungs import rungs_of, starts_of
 from sweeps.search.chooser import ArmSearch

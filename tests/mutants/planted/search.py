@@ -29,10 +29,19 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="regret_of_later_leaders",
         meaning="a search shows the regret of a leader that it has only after it has spent more",
-        file="analysis/results/regret.py",
+        file="analysis/statistics/regret.py",
         old="return path[place - 1][1] if place else math.inf",
         new="return path[min(place, len(path) - 1)][1] if path else math.inf",
-        caught_by="tests/unit/analysis/results/test_regret.py::test_a_leader_counts_from_when_it_leads",
+        caught_by="tests/unit/analysis/statistics/test_regret.py::test_a_leader_counts_from_when_it_leads",
+    ),
+    Mutant(
+        name="expected_best_of_a_model",
+        meaning="candidates that a model proposed count as random ones, so that few seem to be enough",
+        file="analysis/results/expected_best.py",
+        old="drawn = [one for one in candidates if one.by in DRAWN_BY]",
+        new="drawn = list(candidates)",
+        caught_by="tests/unit/analysis/results/test_expected_best.py"
+        "::test_what_a_model_or_somebody_proposed_does_not_count",
     ),
     Mutant(
         name="enqueued_after_the_winner",

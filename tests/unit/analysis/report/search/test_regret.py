@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from analysis.report.search.regret import records, regret_figure
-from analysis.results.regret import regret_curve
+from analysis.statistics.regret import regret_curve
 
 CURVES = {
     "ladder, as the study has it": regret_curve([[(1.0, 0.8), (2.0, 0.3)], [(1.0, 0.4)]], [0.5, 1.0, 2.0]),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from analysis.records.journal import merge
 from analysis.report.search.tables import (
     RUNG_HEADERS,
     candidate_cells,
     candidate_headers,
+    expected_best,
     headline,
     notes,
     rung_cells,
@@ -14,6 +17,7 @@ from analysis.report.search.tables import (
     short_names,
 )
 from analysis.results.candidates import ArmCandidates, candidates_of
+from analysis.results.expected_best import BestOf, ExpectedBest
 from tests.support.sweeps.search_journal import search_events
 
 
@@ -47,6 +51,26 @@ def test_the_headline_says_what_was_spent_and_why_it_is_over() -> None:
 def test_notes_name_both_kinds_of_seeds() -> None:
     said = " ".join(notes(found()))
     assert "first of the seeds 0, 1; they chose the winner" in said and "fresh seeds 2, 3, 4" in said
+
+
+def test_the_expected_best_is_said_with_what_it_is_of_or_why_not() -> None:
+    search = found().search
+    assert expected_best(search) == (
+        "best of n random candidates, expected: not known, 3 of 3 candidates are random or from Sobol, and 4 are "
+        "needed"
+    )
+    known = ExpectedBest(
+        steps=50,
+        seeds=1,
+        n_random=8,
+        n_failed=0,
+        refused=None,
+        best_of=(BestOf(n=1, expected=2.67), BestOf(n=2, expected=2.6)),
+    )
+    assert expected_best(replace(search, expected_best=known)) == (
+        "best of n random candidates, expected: n = 1: 2.670, n = 2: 2.600 (step 50, 1 seed, from 8); selected, so "
+        "too good as a result"
+    )
 
 
 def test_names_are_short_where_that_is_clear() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from analysis.results.regret import regret_curve
+from analysis.statistics.regret import regret_curve
 
 
 def test_a_leader_counts_from_when_it_leads() -> None:
