@@ -6,11 +6,11 @@ them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
-from analysis.records.searching import SearchedArm, SearchInfo
+from analysis.records.searching import NUM_PARAMETERS, SearchedArm, SearchInfo
 from analysis.results.search_table import BestRow, BestTable, SearchRow
 from analysis.results.searches import Scored, best_of, rung_scores, scored_at
 from analysis.results.table import ResultRow
@@ -84,6 +84,26 @@ def candidates_of(state: JournalState) -> list[ArmCandidates]:
         return []
     found = best_of(state, info)
     return [_arm(state, info, found, searched) for searched in info.arms]
+
+
+def by_objective(state: JournalState, found: ArmCandidates) -> list[ArmCandidates]:
+    """Return a search once for each of its objectives, as if that were its only one; as it is if there is one."""
+    assert state.sweep is not None
+    views = []
+    for one in found.info.objectives:
+        is_metric = one.name != NUM_PARAMETERS
+        rows = tuple(replace(row, scores=(_score_of(row, one.name),)) for row in found.rows)
+        info = replace(found.info, metric=one.name, direction=one.direction)
+        unit = state.sweep.metric(one.name).unit if is_metric else "parameters"
+        views.append(replace(found, info=info, unit=unit, rows=rows))
+    return views or [found]
+
+
+def _score_of(row: CandidateRow, objective: str) -> Scored | None:
+    if objective not in row.objectives:
+        return None
+    value = row.objectives[objective]
+    return Scored(number=row.number, by=row.by, point=row.point, mean=value, values=(value,))
 
 
 def standings(state: JournalState) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import metadata
 
 from analysis.records.journal import JournalState
@@ -123,7 +123,7 @@ class _ArmScores:
             explained=explained,
             unexplained=None if explained is None else 1 - explained,
             noise_share=self._noise_share(),
-            warning=_warning(explained),
+            warning="; ".join(_warnings(explained, self._info)),
         )
 
     def _check(self, evaluator: Evaluator) -> None:
@@ -174,10 +174,12 @@ def _field(name: str, share: float, halves: Sequence[float]) -> FieldImportance:
     )
 
 
-def _warning(explained: float | None) -> str:
-    if explained is None or 1 - explained <= UNEXPLAINED:
-        return ""
-    return (
-        f"fields by themselves explain {explained:.0%}: the rest is interactions or noise, so a small share does "
-        "not mean that a field does not matter; a factorial ablation tells"
-    )
+def _warnings(explained: float | None, info: SearchInfo) -> Iterator[str]:
+    if info.objectives:
+        others = " and ".join(one.name for one in info.objectives[1:])
+        yield f"of {info.metric} alone: what matters for {others} may differ"
+    if explained is not None and 1 - explained > UNEXPLAINED:
+        yield (
+            f"fields by themselves explain {explained:.0%}: the rest is interactions or noise, so a small share "
+            "does not mean that a field does not matter; a factorial ablation tells"
+        )

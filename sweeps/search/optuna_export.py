@@ -1,8 +1,9 @@
 """A search in Optuna's own terms, for tools that read its studies. What is changed there reaches no search.
 
 Every searched arm is a study, every candidate a trial with its score at each rung as intermediate values. Only a
-candidate with a score of all steps is complete: scores after fewer steps do not compare with those. Numbers on
-fresh seeds are attributes and never values, since values are what selected.
+candidate with a score of all steps is complete: scores after fewer steps do not compare with those. Of several
+objectives all are values, and there are no intermediate ones, which Optuna has of one value only. Numbers on fresh
+seeds are attributes and never values, since values are what selected.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from analysis.records.journal import JournalState
+from analysis.records.searching import Objective
 from analysis.results.candidates import ArmCandidates, CandidateRow
 from search_spaces.dimensions import Choice, Dimension, freeze, identity
 from search_spaces.space import SearchSpace
@@ -43,17 +45,22 @@ def storage_of(
     storage = InMemoryStorage()
     with quiet():
         for found in searches:
+            objectives = _objectives(found)
             study = optuna.create_study(
                 storage=storage,
                 study_name=f"{experiment} {found.search.arm}",
-                direction="maximize" if found.info.direction == "maximise" else "minimize",
+                directions=["maximize" if one.direction == "maximise" else "minimize" for one in objectives],
             )
-            study.set_metric_names([f"{found.info.metric} on the search's seeds"])
+            study.set_metric_names([f"{one.name} on the search's seeds" for one in objectives])
             for name, value in _of_study(found).items():
                 study.set_user_attr(name, value)
             space = spaces[found.search.arm]
             study.add_trials([_trial(state, found, row, space) for row in sorted(found.rows, key=_number)])
     return storage
+
+
+def _objectives(found: ArmCandidates) -> tuple[Objective, ...]:
+    return found.info.objectives or (Objective(name=found.info.metric, direction=found.info.direction),)
 
 
 def _number(row: CandidateRow) -> int:
@@ -81,14 +88,18 @@ def _trial(state: JournalState, found: ArmCandidates, row: CandidateRow, space: 
     # optuna.create_trial dates a trial that ends by the present, so times are set afterwards.
     trial = optuna.create_trial(
         state=status,
-        value=scores[max(scores)] if status == TrialState.COMPLETE else None,
+        values=_values(row, scores) if status == TrialState.COMPLETE else None,
         params={name: _value(space, name, value) for name, value in row.point.items()},
         distributions={name: distributions[name] for name in row.point},
         user_attrs=_attributes(found, row),
-        intermediate_values=scores,
+        intermediate_values={} if row.objectives else scores,
     )
     trial.datetime_start, trial.datetime_complete = _times(state, found, row, has_ended=status.is_finished())
     return trial
+
+
+def _values(row: CandidateRow, scores: Mapping[int, float]) -> list[float]:
+    return list(row.objectives.values()) or [scores[max(scores)]]
 
 
 def _state(row: CandidateRow, found: ArmCandidates) -> TrialState:
@@ -96,7 +107,8 @@ def _state(row: CandidateRow, found: ArmCandidates) -> TrialState:
 
     if row.has_failed:
         return TrialState.FAIL
-    if row.rung is not None and found.info.rungs[row.rung].steps == found.info.last_step:
+    is_whole = row.rung is not None and found.info.rungs[row.rung].steps == found.info.last_step
+    if is_whole and len(row.objectives) == len(found.info.objectives):
         return TrialState.COMPLETE
     return TrialState.PRUNED if found.is_over else TrialState.RUNNING
 

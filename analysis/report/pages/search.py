@@ -11,11 +11,12 @@ from analysis.report.pages.inline import inline_svg
 from analysis.report.pages.parts import Cells, Figure
 from analysis.report.search import tables
 from analysis.report.search.coordinates import coordinates_figure
+from analysis.report.search.front import front_figure
 from analysis.report.search.importance import importance_figure, importance_notes
 from analysis.report.search.rungs import rungs_figure
 from analysis.report.search.slices import slices_figure
 from analysis.report.search.spending import spending_figure
-from analysis.results.candidates import ArmCandidates, candidates_of
+from analysis.results.candidates import ArmCandidates, by_objective, candidates_of
 from analysis.results.importance import ImportanceTable
 
 if TYPE_CHECKING:
@@ -49,6 +50,9 @@ _DRAWN: tuple[tuple[str, Callable[[ArmCandidates], Drawing], str, str], ...] = (
     ),
 )
 """Name, figure, what it shows, and the question it answers."""
+_FOR_EACH_OBJECTIVE = ("slices", "coordinates")
+_FRONT = "What does a candidate give up in one objective for another? Fresh seeds say what is true of the winner."
+_NOT_DRAWN = "rungs and spending rank candidates by one number, so they are not drawn for several objectives"
 
 
 SHOWN = 10
@@ -82,27 +86,36 @@ def search_sections(state: JournalState, importance: ImportanceTable | str) -> l
         cells = tables.candidate_cells(found)
         shown = len(cells) if len(cells) <= 1.5 * SHOWN else SHOWN
         said = [f"which fields matter: {importance}"] if isinstance(importance, str) else []
+        said += [_NOT_DRAWN] if found.info.objectives else []
         sections.append(
             SearchSection(
                 title=tables.headline(found.search),
                 rungs=Cells(tables.RUNG_HEADERS, tables.rung_cells(found), tables.RUNG_RIGHT),
                 candidates=Cells(headers, cells[:shown], right),
                 more=Cells(headers, cells[shown:], right),
-                figures=[*_figures(found, place), *_importance(found, place, importance)],
+                figures=[*_figures(state, found, place), *_importance(found, place, importance)],
                 notes=[*tables.notes(found), *said],
             )
         )
     return sections
 
 
-def _figures(found: ArmCandidates, place: int) -> Iterator[Figure]:
-    """Yield what can be drawn so far."""
-    for name, draw, label, caption in _DRAWN:
+def _figures(state: JournalState, found: ArmCandidates, place: int) -> Iterator[Figure]:
+    """Yield what can be drawn so far, of several objectives for each."""
+    drawn = [(found, f"search{place}-", *one) for one in _DRAWN]
+    if found.info.objectives:
+        front = ("front", front_figure, "objectives of every candidate", _FRONT)
+        drawn = [(found, f"search{place}-", *front)]
+        for number, view in enumerate(by_objective(state, found)):
+            each = [one for one in _DRAWN if one[0] in _FOR_EACH_OBJECTIVE]
+            drawn += [(view, f"search{place}-{number}-", *one) for one in each]
+    for view, prefix, name, draw, label, caption in drawn:
         try:
-            drawing = draw(found)
+            drawing = draw(view)
         except ValueError:
             continue
-        yield Figure(inline_svg(drawing, f"search{place}-{name}", f"{label}, {found.search.arm}"), caption)
+        of = f" by {view.info.metric}" if view is not found else ""
+        yield Figure(inline_svg(drawing, f"{prefix}{name}", f"{label}{of}, {found.search.arm}"), caption)
 
 
 def _importance(found: ArmCandidates, place: int, importance: ImportanceTable | str) -> Iterator[Figure]:

@@ -66,8 +66,9 @@ def candidate_headers(found: ArmCandidates) -> tuple[list[str], list[bool]]:
     fields = short_names(found.search.fields)
     rungs = [f"rung {index}" for index in range(len(found.info.rungs))]
     fresh = f"fresh seeds ({len(found.confirm_seeds)})"
-    headers = ["candidate", "stands", fresh, *fields, "seeds", *rungs, "proposed by"]
-    right = [False, False, *[True] * (len(fields) + 2 + len(rungs)), False]
+    others = [one.name for one in found.info.objectives[1:]]
+    headers = ["candidate", "stands", fresh, *fields, "seeds", *rungs, *others, "proposed by"]
+    right = [False, False, *[True] * (len(fields) + 2 + len(rungs) + len(others)), False]
     return headers, right
 
 
@@ -83,6 +84,7 @@ def candidate_cells(found: ArmCandidates) -> list[list[str]]:
             *(short(row.point.get(field)) for field in found.search.fields),
             str(row.n_search),
             *(NONE if score is None else format_number(score.mean, decimals) for score in row.scores),
+            *(short(row.objectives.get(one.name)) for one in found.info.objectives[1:]),
             row.by,
         ]
         for row in found.rows

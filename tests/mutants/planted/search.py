@@ -44,6 +44,14 @@ MUTANTS: tuple[Mutant, ...] = (
         "::test_what_a_model_or_somebody_proposed_does_not_count",
     ),
     Mutant(
+        name="optuna_has_one_objective",
+        meaning="in Optuna's terms every objective has the value of the first",
+        file="sweeps/search/optuna_export.py",
+        old="return list(row.objectives.values()) or [scores[max(scores)]]",
+        new="return [scores[max(scores)]] * max(1, len(row.objectives))",
+        caught_by="tests/unit/sweeps/search/test_optuna_export.py::test_all_objectives_are_values",
+    ),
+    Mutant(
         name="enqueued_after_the_winner",
         meaning="a point is taken for a search that is over, and never tried",
         file="sweeps/cli/search/enqueue.py",

@@ -53,6 +53,25 @@ def trained(config_id: str, seed: int, at: int, scores: dict[int, float], status
     return [*events, event(status, at + 2, **key, step=max(scores, default=0), seconds=1.0, cpu_seconds=1.0)]
 
 
+def several_objectives() -> list[dict[str, Any]]:
+    """Return a search for what is good and small that is over: 0, 1 and 3 are on the front, 3 won, 4 failed."""
+    objectives = [
+        {"name": METRIC, "direction": "minimise"},
+        {"name": "num_parameters", "direction": "minimise"},
+    ]
+    arms = [{"arm": "kuramoto", "search": "abc", "fields": ["architecture.coupling", "architecture.dt"]}]
+    changed = {"arms": arms, "method": "nsga2", "rungs": [{"steps": 40, "seeds": 1}], "objectives": objectives}
+    events = [{**search_events()[0], "search": {**SEARCH, **changed, "seeds": [0]}}]
+    scores = ((100, 2.0), (200, 1.8), (250, 1.9), (400, 1.5), (50, None))
+    for number, (size, score) in enumerate(scores):
+        point = {"architecture.coupling": float(number), "architecture.dt": 0.1 * number}
+        events.append({**born(number, f"{number:012d}"), "point": point, "num_parameters": size})
+        scored, status = ({}, "diverged") if score is None else ({10: 9.0, 40: score}, "finished")
+        events += trained(f"{number:012d}", 0, 10 + number, scored, status)
+    won = {"config_id": f"{3:012d}", "loss": 1.5, "seeds": 1, "reason": "the budget is spent"}
+    return [*events, event("selected", 60, search="abc", **won, runners_up=[f"{1:012d}", f"{0:012d}"])]
+
+
 def search_events() -> list[dict[str, Any]]:
     """Return a journal with a search that is over: one candidate won, one stopped, one failed."""
     described = sweep_event({"baseline": 2.5, "kuramoto": 2.5}, seeds=[2, 3, 4], search=SEARCH)

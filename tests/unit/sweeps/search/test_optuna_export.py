@@ -13,7 +13,8 @@ from analysis.results.candidates import candidates_of
 from search_spaces.dimensions import Choice, LogReal, Real
 from search_spaces.space import SearchSpace
 from sweeps.search.optuna_export import NOTE, storage_of
-from tests.support.sweeps.search_journal import SEARCH, born, search_events, trained
+from tests.support.sweeps.journals import METRIC
+from tests.support.sweeps.search_journal import SEARCH, born, search_events, several_objectives, trained
 
 SPACE = SearchSpace({"architecture.coupling": Real(0.0, 4.0)})
 
@@ -65,6 +66,22 @@ def test_choices_stand_by_name_and_fields_without_effect_are_absent() -> None:
     assert found[0].distributions["optimizer.learning_rate"] == optuna.distributions.FloatDistribution(
         1e-4, 1.0, log=True
     )
+
+
+def test_all_objectives_are_values() -> None:
+    state = merge(several_objectives())
+    space = SearchSpace({"architecture.coupling": Real(0.0, 4.0), "architecture.dt": Real(0.0, 1.0)})
+    storage = storage_of(state, candidates_of(state), {"kuramoto": space}, "s@laptop")
+    study = optuna.load_study(study_name="s@laptop kuramoto", storage=storage)
+    assert [trial.values for trial in study.trials] == [
+        [2.0, 100.0],
+        [1.8, 200.0],
+        [1.9, 250.0],
+        [1.5, 400.0],
+        None,
+    ]
+    assert sorted(trial.number for trial in study.best_trials) == [0, 1, 3], "Optuna's front is the journal's"
+    assert study.metric_names == [f"{name} on the search's seeds" for name in (METRIC, "num_parameters")]
 
 
 def test_optuna_itself_can_read_it() -> None:

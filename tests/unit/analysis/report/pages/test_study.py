@@ -18,7 +18,7 @@ from analysis.report.tables import render_text, rows_for_display
 from analysis.results.arms import summarise
 from analysis.verdicts.judge import judge_all
 from tests.support.sweeps.journals import METRIC, config_id, journal_events
-from tests.support.sweeps.search_journal import search_events
+from tests.support.sweeps.search_journal import search_events, several_objectives
 from tests.unit.analysis.report.pages.html_checks import check_page
 
 MEGABYTE = 1_000_000
@@ -148,6 +148,15 @@ def test_candidates_have_what_selected_them_and_fresh_seeds_in_columns_of_their_
         ("dropped at rung 0", "–"),
         ("failed", "–"),
     ]
+
+
+def test_of_several_objectives_the_page_shows_each() -> None:
+    text = page_of(merge(several_objectives()))
+    check_page(text, MEGABYTE)
+    for shown in ("objectives of every candidate", "each field by num_parameters", "candidate by num_parameters"):
+        assert shown in text
+    assert "score of the leader by budget spent" not in text and "they are not drawn for several" in text
+    assert '<th class="number">num_parameters</th>' in text
 
 
 def _rows(text: str) -> list[list[str]]:

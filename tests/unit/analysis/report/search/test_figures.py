@@ -16,10 +16,10 @@ from analysis.report.search.rungs import ranks_of, rungs_figure
 from analysis.report.search.scales import FieldScale
 from analysis.report.search.slices import slices_figure
 from analysis.report.search.spending import spending_figure
-from analysis.results.candidates import ArmCandidates, candidates_of
+from analysis.results.candidates import ArmCandidates, by_objective, candidates_of
 from analysis.results.importance import ArmImportance, FieldImportance, ImportanceTable
 from tests.support.sweeps.journals import METRIC
-from tests.support.sweeps.search_journal import SEARCH, born, search_events, trained
+from tests.support.sweeps.search_journal import SEARCH, born, search_events, several_objectives, trained
 
 
 def found(events: list[dict[str, Any]] | None = None) -> ArmCandidates:
@@ -71,6 +71,16 @@ def test_what_was_spent_and_fresh_seeds_stand_on_axes_of_their_own() -> None:
     drawn = {round(float(y), 6) for line in selection.lines for y in line.get_ydata()}
     assert not drawn & {2.0, 2.1, 2.2}, "numbers of fresh seeds among those that selected"
     assert "kuramoto#1" in fresh.texts[0].get_text() and "n = 3" in fresh.texts[0].get_text()
+
+
+def test_slices_and_coordinates_are_of_the_objective_that_is_asked_for() -> None:
+    state = merge(several_objectives())
+    score, size = by_objective(state, candidates_of(state)[0])
+    assert [sorted(row.scores[0].mean for row in view.rows if row.scores[0]) for view in (score, size)] == [
+        [1.5, 1.8, 1.9, 2.0], [100.0, 200.0, 250.0, 400.0],
+    ]  # fmt: skip
+    assert "num_parameters after 40 steps" in said(slices_figure(size)) and METRIC not in said(slices_figure(size))
+    assert by_objective(merge(search_events()), found()) == [found()]
 
 
 def test_a_score_that_is_far_worse_does_not_flatten_the_others() -> None:
