@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from analysis.records.ablation import AblationInfo
-from analysis.records.description import ArmInfo, SweepInfo
+from analysis.records.description import ArmInfo, ContrastInfo, SweepInfo
+from analysis.records.path import PATH_EVENTS, Walk, Waypoint
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.statistics.looks import LEVEL
 
@@ -37,13 +39,14 @@ SEARCH_EVENTS: dict[str, set[str]] = {
         "predicted_memory_mib",
         "data_hash",
     },
+    **PATH_EVENTS,
 }
 """Kinds of events about a search, with the keys that each must have.
 
 `proposed`: a configuration is born. `promoted`: it trains on, or with more seeds, up to a rung. `selected`: the
 search of an arm has ended with a winner, or with null if everything failed; `runners_up` are the next best.
 `looked`: winners were compared after so many fresh seeds; `search` is the id of the confirmation. `ablated`: an arm
-of an ablation is born, as the winner with other `settings`.
+of an ablation is born, as the winner with other `settings`. For a path see `PATH_EVENTS`.
 """
 
 
@@ -67,8 +70,6 @@ class Candidate:
     num_parameters: int
     predicted_memory_mib: float
     data_hash: str
-    sweep_id: str
-    """The sweep whose driver proposed it."""
     rung: int = 0
     """The rung toward which it trains, or where it is scored."""
 
@@ -137,12 +138,18 @@ class Searches:
     """By `SearchInfo.confirmation`, in their order."""
     ablated: dict[str, dict[str, Ablated]] = field(default_factory=dict)
     """Search → arm → what it is; with other settings, an arm is born again."""
+    walks: dict[str, Walk] = field(default_factory=dict)
+    """By search: the path to its winner."""
+    born_in: dict[str, str] = field(default_factory=dict)
+    """config_id of whatever was born during a sweep → that sweep."""
     events: list[dict[str, Any]] = field(default_factory=list)
     """Every event, in order, for who follows a search decision by decision."""
 
     def apply(self, event: dict[str, Any]) -> None:
         """Add one event."""
         self.events.append(event)
+        if "data_hash" in event:
+            self.born_in.setdefault(event["config_id"], event["sweep_id"])
         search = event["search"]
         if event["event"] == "looked":
             look = Look(seeds=event["seeds"], is_settled=event["is_settled"], p=event["p"])
@@ -152,13 +159,14 @@ class Searches:
             fields = {name: event[name] for name in SEARCH_EVENTS["ablated"] if name != "search"}
             self.ablated.setdefault(search, {})[event["arm"]] = Ablated(**fields)
             return
+        if event["event"] in PATH_EVENTS:
+            self.walks.setdefault(search, Walk()).apply(event)
+            return
         own, config_id = self.candidates.setdefault(search, {}), event["config_id"]
         match event["event"]:
             case "proposed":
                 fields = {name: event[name] for name in SEARCH_EVENTS["proposed"]}
-                own.setdefault(
-                    config_id, Candidate(**fields, sweep_id=event["sweep_id"], rung=event.get("rung", 0))
-                )
+                own.setdefault(config_id, Candidate(**fields, rung=event.get("rung", 0)))
             case "promoted":
                 own[config_id] = replace(own[config_id], rung=event["rung"])
             case _:
@@ -182,6 +190,14 @@ class Searches:
         search = next((one.search for one in info.arms if one.arm == ablation.around), "")
         born = self.ablated.get(search, {})
         return {name: one for name, one in born.items() if ablation.settings.get(name) == one.settings}
+
+    def path_of(self, info: SearchInfo) -> list[Waypoint] | None:
+        """Return the whole path to a winner, without the winner; None while it is walked, or if there is none."""
+        for searched in info.arms:
+            walk, winner = self.walks.get(searched.search), self.winners.get(searched.search)
+            if searched.arm == info.path and walk and winner and walk.has_come_to(winner.config_id):
+                return walk.steps[:-1]
+        return None
 
     def fresh_seeds(self, info: SearchInfo) -> tuple[int, ...]:
         """Return the fresh seeds with which arms are compared so far: all of them, or those of the present look."""
@@ -209,6 +225,7 @@ class Searches:
         return replace(
             sweep,
             arms=tuple(one for arm in sweep.arms for one in self._compared(arm, sweep, sweep.search)),
+            contrasts=(*sweep.contrasts, *self._steps(sweep.search)),
             candidates=tuple(self._described(sweep.search)),
         )
 
@@ -218,6 +235,20 @@ class Searches:
                 seeds = info.seeds[: info.rungs[one.rung].seeds]
                 note = f"candidate {one.number} of {one.arm}, proposed by {one.by}"
                 yield _unit(one, one.name, seeds, role="candidate", note=note)
+            walk = self.walks.get(searched.search, Walk()) if searched.arm == info.path else Walk()
+            for tried in walk.waypoints.values():
+                if tried.seeds:
+                    note = f"tried as step {tried.step} of the path to the winner of {searched.arm}"
+                    yield _unit(tried, tried.arm, tried.seeds, role="candidate", note=note)
+
+    def _steps(self, info: SearchInfo) -> Iterator[ContrastInfo]:
+        """Yield the steps of the path as comparisons on fresh seeds."""
+        path = self.path_of(info)
+        names = [*(one.arm for one in path or ()), info.path]
+        for before, after in itertools.pairwise(names):
+            yield ContrastInfo(
+                arm=after, against=before, meaning=f"a step of the path to the winner of {info.path}"
+            )
 
     def _compared(self, arm: ArmInfo, sweep: SweepInfo, info: SearchInfo) -> Iterator[ArmInfo]:
         """Yield the arms that are compared on fresh seeds in the place of one that is declared."""
@@ -234,11 +265,12 @@ class Searches:
         if winner is None or winner.config_id is None:
             yield arm
             return
-        yield from self._finalists(arm, searched, winner, seeds)
+        yield from self._finalists(arm, searched, winner, info)
 
     def _finalists(
-        self, arm: ArmInfo, searched: SearchedArm, winner: Winner, seeds: tuple[int, ...]
+        self, arm: ArmInfo, searched: SearchedArm, winner: Winner, info: SearchInfo
     ) -> Iterator[ArmInfo]:
+        seeds = self.fresh_seeds(info)
         known = self.candidates[searched.search]
         first, *others = winner.finalists(searched.finalists)
         said = f"the best of {len(known)} configurations, selected on other seeds"
@@ -246,9 +278,15 @@ class Searches:
         for rank, each in enumerate(others, start=2):
             note = f"finalist {rank} of the search of {arm.arm}"
             yield _unit(known[each], known[each].name, seeds, role="treatment", note=note)
+        if arm.arm == info.path:
+            for one in self.path_of(info) or ():
+                note = f"step {one.step} of the path to the winner of {arm.arm}"
+                yield _unit(one, one.arm, seeds, role="treatment", note=note)
 
 
-def _unit(one: Candidate | Ablated, name: str, seeds: tuple[int, ...], *, role: Any, note: str) -> ArmInfo:
+def _unit(
+    one: Candidate | Ablated | Waypoint, name: str, seeds: tuple[int, ...], *, role: Any, note: str
+) -> ArmInfo:
     return ArmInfo(
         arm=name,
         config_id=one.config_id,

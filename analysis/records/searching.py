@@ -75,6 +75,8 @@ class SearchInfo:
     Empty: all fresh seeds at once."""
     alphas: tuple[float, ...] = ()
     """Two-sided level of each look."""
+    path: str = ""
+    """The arm from whose own settings a path leads to its winner, one field at a time; empty: none."""
 
     @property
     def confirmation(self) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from analysis.results.expected_best import ExpectedBest
+from analysis.results.search.expected_best import ExpectedBest
 from analysis.results.table import ResultRow
 
 

@@ -15,7 +15,7 @@ from analysis.records.journal import JournalState
 from analysis.records.replicates import Replicate
 from analysis.records.searching import NUM_PARAMETERS, SearchedArm, SearchInfo
 from analysis.results.arms import summarise, transform_of
-from analysis.results.expected_best import ExpectedBest, FirstScore, expected_best
+from analysis.results.search.expected_best import ExpectedBest, FirstScore, expected_best
 from analysis.results.search_table import BestRow, BestTable, LookRow, RungRow, SearchRow
 from analysis.results.table import ResultRow
 from analysis.statistics.inference import mean, mean_interval

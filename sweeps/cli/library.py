@@ -71,7 +71,7 @@ def _num_grid_points(study: StudyHead) -> int:
 def _num_ablated(study: StudyHead) -> int:
     """Return how many arms the ablation of a study makes; the whole is among those that are written."""
     section = study.section("ablation")
-    if not section:
+    if not section or section.get("design") == "path":
         return 0
     components = tuple(section.get("components", {}))
     try:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from analysis.records.journal import JournalState
+from analysis.records.path import PATH_SEEDS
 from analysis.records.statuses import RESULTS
 from cluster.inventory import Inventory
 from cluster.placement.request import Request, is_limited_by_cores
@@ -122,6 +123,11 @@ def _search(plan: Plan, state: JournalState) -> list[str]:
         f"{', '.join(map(str, info.confirm_seeds))}"
     )
     looks = ", ".join(f"{n} at {alpha:g}" for n, alpha in zip(info.looks, info.alphas, strict=True))
+    if info.path:
+        lines.append(
+            f"path from the own settings of {info.path} to its winner: each field that is left is tried with "
+            f"{PATH_SEEDS} seeds of the search, the best is next; the whole path runs on the fresh seeds"
+        )
     settled = (
         "settled" if state.searches.is_settled(info) else f"next after {len(state.searches.fresh_seeds(info))}"
     )

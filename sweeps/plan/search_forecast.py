@@ -103,6 +103,10 @@ def forecast_search(plan: Plan, state: JournalState) -> SearchForecast:
         left = confirmation.num_left_of_ablation(state)
         starts += left
         costs.append((plan.search.arms[plan.search.ablation.around], left))
+    if info.path:
+        left = confirmation.num_left_of_path(state)
+        starts += left
+        costs.append((plan.search.arms[info.path], left))
     cores = plan.request.cpu * plan.request.workers
     return SearchForecast(
         num_starts=starts,

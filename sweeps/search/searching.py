@@ -9,6 +9,7 @@ from typing import Any
 
 from analysis.records.candidates import Ablated, Look
 from analysis.records.journal import JournalState
+from analysis.records.path import Flip, Waypoint
 from analysis.records.replicates import Key, Replicate
 from analysis.records.searching import SearchedArm, SearchInfo
 from analysis.results.arms import summarise
@@ -26,7 +27,21 @@ from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
 from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
 from sweeps.search.samplers import Point, Tried, stream
-from sweeps.search.winner_ablation import NoAblationError, WinnerAblation
+from sweeps.search.winner.ablation import NoAblationError, WinnerAblation
+from sweeps.search.winner.path import WinnerPath
+
+CHOSEN = {"proposed", "promoted", "selected"}
+"""Events that are decisions of a `Chooser`."""
+Written = Ablated | Look | Waypoint | Flip
+"""What is decided of a winner."""
+EVENTS: dict[type, str] = {
+    Ablated: "ablated",
+    Flip: "flipped",
+    Look: "looked",
+    Promotion: "promoted",
+    Selected: "selected",
+    Waypoint: "stepped",
+}
 
 
 class SearchProposer:
@@ -78,17 +93,33 @@ class SearchProposer:
             self._to_confirm: deque[Key] = deque()
             self._confirming: set[Key] = set()
             self._ablation = WinnerAblation(self._search, self._confirmation.around)
+            self._path = WinnerPath(self._search)
+            self._walking: set[Unit] = set()
         events = state.searches.events
         for event in events[self._seen :]:
-            if event["event"] != "ablated" and event["search"] in self._choosers:
+            if event["event"] in CHOSEN and event["search"] in self._choosers:
                 self._apply(event["search"], event, state)
         self._seen = len(events)
         if state.searches.arms_without(self._search.ablation, self._search.info):
             self._ablation.arms(state)  # planned anew, where another driver has made them
+        self._walk(state)
         for key in self._confirmation.keys(state):
             if key not in self._confirming and key not in self._of_fixed:
                 self._to_confirm.append(key)
                 self._confirming.add(key)
+
+    def _walk(self, state: JournalState) -> None:
+        """Hand out what is tried on the path and has not been; a candidate that was stopped trains on."""
+        for unit in self._path.plan(state):
+            if unit in self._walking:
+                continue
+            self._walking.add(unit)
+            key = (unit.config_id, unit.seed)
+            self._targets[key] = unit.steps
+            self._confirming.add(key)
+            replicate = state.replicates.get(key)
+            if replicate is None or replicate.is_pending or replicate.status == "pruned":
+                self._to_hand.append(unit)
 
     def _apply(self, search: str, event: dict[str, Any], state: JournalState) -> None:
         chooser = self._choosers[search]
@@ -148,11 +179,13 @@ class SearchProposer:
     def _can_decide(self) -> bool:
         return self._num_open < self._max_open and self._next() is not None
 
-    def _next(self) -> tuple[str, Decision | Look | Ablated] | None:
-        """Return the next decision, of the arm that has spent least; after all searches, the next look."""
+    def _next(self) -> tuple[str, Decision | Written] | None:
+        """Return the next decision, of the arm that has spent least; then of the path, and the next look."""
         for search, chooser in sorted(self._choosers.items(), key=lambda item: item[1].spent):
             if (decision := chooser.next()) is not None:
                 return search, decision
+        if (step := self._path.next(self._state())) is not None:
+            return self._path.search, step
         if unborn := self._confirmation.unborn(self._state()):
             return (
                 None
@@ -174,19 +207,11 @@ class SearchProposer:
             return str(error)
         return ""
 
-    def _event(self, search: str, decision: Decision | Look | Ablated) -> dict[str, Any]:
+    def _event(self, search: str, decision: Decision | Written) -> dict[str, Any]:
         """Return what is written of a decision."""
-        match decision:
-            case Ablated():
-                return {"event": "ablated", "search": search, **vars(decision)}
-            case Look():
-                return {"event": "looked", "search": search, **vars(decision)}
-            case Proposal():
-                return {"event": "proposed", "search": search, **self._born(search, decision)}
-            case Promotion():
-                return {"event": "promoted", "search": search, **vars(decision)}
-            case Selected():
-                return {"event": "selected", "search": search, **vars(decision)}
+        if isinstance(decision, Proposal):
+            return {"event": "proposed", "search": search, **self._born(search, decision)}
+        return {"event": EVENTS[type(decision)], "search": search, **vars(decision)}
 
     def _born(self, search: str, proposal: Proposal) -> dict[str, Any]:
         planned = self._search.bear(self._arm_of[search], proposal.number, proposal.point)
@@ -235,6 +260,9 @@ class SearchProposer:
             for search, chooser in self._choosers.items()
             if chooser.selected is not None and chooser.selected.config_id is None
         ]
+        if why := self._path.dead_end(self._state()):
+            lost.append(why)
+        left += self._path.is_open(self._state())
         if why := self._why_not_ablated:
             lost.append(why)
         else:

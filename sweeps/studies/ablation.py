@@ -34,6 +34,17 @@ def expand_ablation(draft: Draft, arms: Mapping[str, ArmSpec]) -> tuple[Ablation
     return _Expander(draft, arms).expansion() if draft.section("ablation") else None
 
 
+def path_of(draft: Draft) -> str:
+    """Return the arm from whose own settings a path leads to its winner; empty if the study has none.
+
+    Raises:
+        UserError: If the section is not valid.
+    """
+    if draft.section("ablation").get("design") != "path":
+        return ""
+    return SectionReader(draft, fallback="ablation").read("ablation", AblationSpec).around
+
+
 def with_tuning(info: AblationInfo, search: StudySearch | None, where: str) -> AblationInfo:
     """Return an ablation that knows whether the settings of its arms are searched for.
 
@@ -68,8 +79,13 @@ class _Expander:
         self._made: dict[str, ArmSpec] = {}
         self._settings: dict[str, dict[str, Any]] = {}
 
-    def expansion(self) -> tuple[AblationInfo, dict[str, ArmSpec]]:
+    def expansion(self) -> tuple[AblationInfo, dict[str, ArmSpec]] | None:
         spec, components = self._spec, tuple(self._spec.components)
+        if spec.design == "path":
+            self._check_path()
+            return None
+        if not components:
+            raise self._error(("components",), "what is taken away? name each component, with the fields of `off`")
         self._check_fields()
         with self._sections.located("ablation", "design"):
             points = ablation(spec.design, components, resolution=spec.resolution, at_most=MAX_POINTS)
@@ -88,6 +104,11 @@ class _Expander:
             settings=self._settings,
         )
         return info, self._made
+
+    def _check_path(self) -> None:
+        for key in ("components", "placebo", "retune", "resolution"):
+            if getattr(self._spec, key):
+                raise self._error((key,), "a path goes through the fields of the space, and takes no other key")
 
     def _arm(self, present: tuple[str, ...]) -> str:
         """Add the arm that has these components, unless it is the whole; return its name."""

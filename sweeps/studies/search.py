@@ -35,6 +35,8 @@ class StudySearch:
     """Of winners and of arms that are not searched."""
     confirm: ConfirmSpec
     """How many of them are started, and for how many candidates."""
+    path: str
+    """The arm from whose own settings a path leads to its winner; empty: none."""
     where: Callable[..., str] = field(repr=False, compare=False)
     """Returns `file:line: key` of a key of these sections, for messages."""
 
@@ -58,5 +60,6 @@ class StudySearch:
             "looks": list(self.confirm.looks),
             "alphas": list(self.confirm.levels) if self.confirm.looks else [],
             "finalists": self.confirm.finalists,
+            "path": self.path,
             "arms": {one.arm: list(one.space) for one in self.arms},
         }

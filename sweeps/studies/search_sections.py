@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from analysis.records.path import PATH_SEEDS
 from search_spaces.catalogue import SPACES
 from search_spaces.dimensions import Dimension
 from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
+from sweeps.studies.ablation import path_of
 from sweeps.studies.schema.search import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.sections import SectionReader
@@ -76,11 +78,44 @@ def resolve_search(
         seeds,
         _confirm_seeds(seeds, sections),
         sections.confirm,
+        _path(draft, arms, seeds, sections),
         sections.where,
     )
 
 
+def _path(draft: Draft, arms: tuple[ArmSpace, ...], seeds: tuple[int, ...], sections: _Sections) -> str:
+    """Return the arm from whose own settings a path leads to its winner; empty if none does."""
+    around = path_of(draft)
+    if not around:
+        return ""
+    where = sections.where("ablation", "around")
+    found = next((one for one in arms if one.arm == around), None)
+    if found is None:
+        raise UserError(f"{where}: a path leads to what a search finds, and arm '{around}' is not searched")
+    if found.own is None:
+        raise UserError(
+            f"{where}: a path begins at the own settings of arm '{around}', and they lie outside of the space; "
+            "widen it"
+        )
+    if len(seeds) < PATH_SEEDS:
+        raise UserError(
+            f"{where}: a path tries each field with {PATH_SEEDS} seeds of the search; set "
+            f"scheduler.seeds={PATH_SEEDS}"
+        )
+    if sections.confirm.looks:
+        raise UserError(
+            f"{sections.where('confirm', 'looks')}: the steps of a path are compared with a number of seeds that "
+            "is known before; give confirm.seeds in place of looks"
+        )
+    return around
+
+
 def _refuse_without_space(draft: Draft, sections: _Sections) -> None:
+    if path_of(draft):
+        raise UserError(
+            f"{sections.where('ablation', 'design')}: a path leads to what a search finds; say what varies under "
+            "space.fields"
+        )
     for name in SECTIONS:
         if draft.section(name):
             raise UserError(

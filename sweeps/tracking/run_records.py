@@ -284,8 +284,8 @@ def _arms_by_configuration(view: JournalView) -> dict[str, list[ArmInfo]]:
 
 def _first_sweeps(view: JournalView) -> dict[str, SweepRun]:
     """Return the first sweep of each configuration."""
-    sweeps, searches = view.sweeps, view.state.searches.candidates
-    born = {one.config_id: sweeps[one.sweep_id] for found in searches.values() for one in found.values()}
+    sweeps = view.sweeps
+    born = {config_id: sweeps[sweep_id] for config_id, sweep_id in view.state.searches.born_in.items()}
     return born | {
         arm.config_id: sweep for sweep in reversed(sweeps.values()) for arm in reversed(sweep.info.units)
     }

@@ -6,6 +6,7 @@ from tests.golden.mistake import Mistake, edit
 from tests.golden.verb_mistakes import after_a_run
 
 LEARNING_RATE = "{optimizer.learning_rate: {log: [1e-4, 1e-2]}}"
+PATH = "design: path"
 COUPLING = "coupling: {off: {architecture.coupling: 0.0}}"
 
 
@@ -18,6 +19,11 @@ def searching(components: str, fields: str = LEARNING_RATE, more: str = "", tail
     """Return the mistake of adding an ablation like this around an arm whose settings are searched for."""
     ablation = f"ablation: {{around: kuramoto, components: {{{components}}}{more}}}\n"
     return edit("scales:", f"{ablation}space: {{fields: {fields}}}\n{tail}scales:")
+
+
+def walking(tail: str = "", space: str = LEARNING_RATE) -> Mistake:
+    """Return the mistake of adding a path to what is searched for to the study."""
+    return edit("scales:", f"ablation: {{around: kuramoto, {PATH}}}\nspace: {{fields: {space}}}\n{tail}scales:")
 
 
 MISTAKES = {
@@ -39,5 +45,12 @@ MISTAKES = {
     "arms with nothing to tune": searching(COUPLING, "{architecture.coupling: {real: [0, 2]}}", ", retune: true"),
     "searched arm of an ablation": searching(COUPLING, tail="search: {arms: [kuramoto_no_coupling]}\n"),
     "looks beside an ablation": searching(COUPLING, tail="confirm: {looks: [5, 10]}\n"),
+    "ablation without components": edit("scales:", "ablation: {around: kuramoto}\nscales:"),
+    "path with components": ablating(more=f", {PATH}"),
+    "path without a search": edit("scales:", f"ablation: {{around: kuramoto, {PATH}}}\nscales:"),
+    "path to what is not searched": walking("search: {arms: [transformer]}\n"),
+    "path with a single seed": walking("scheduler: {seeds: 1}\n"),
+    "path from outside of the space": walking(space="{architecture.coupling: {real: [2, 3]}}"),
+    "looks beside a path": walking("confirm: {looks: [5, 10]}\n"),
     "ablate what has no ablation": after_a_run("ablate", "tiny.yaml"),
 }

@@ -83,6 +83,7 @@ def _described_types() -> Iterator[type]:
     from analysis.results import memory as receipt
     from analysis.results import search_table as best
     from analysis.results import sweeps as compare
+    from analysis.results.search import expected_best, path
     from analysis.verdicts import verdict as verdicts
     from sweeps.campaigns import state as campaign
     from sweeps.cli.schemas import curves as json_curves
@@ -100,6 +101,8 @@ def _described_types() -> Iterator[type]:
         ablate,
         aggregate,
         best,
+        expected_best,
+        path,
         claims,
         compare,
         receipt,

@@ -16,6 +16,7 @@ from analysis.results.ablations import AblationTable
 from analysis.results.aggregates import AggregateTable
 from analysis.results.importance import ImportanceTable
 from analysis.results.memory import Receipt
+from analysis.results.search.path import PathTable
 from analysis.results.search_table import BestTable
 from analysis.results.sweeps import ComparedSweeps
 from analysis.results.table import ResultTable
@@ -339,7 +340,7 @@ class DoctorCheck(TypedDict):
 
 
 OF_VERBS: dict[str, Any] = {
-    "ablate": AblationTable,
+    "ablate": AblationTable | PathTable,
     "aggregate": AggregateTable,
     "best": BestTable,
     "check": CheckJson,

@@ -12,9 +12,10 @@ from typing import Any, Literal
 from analysis.records.ablation import AblationInfo
 from analysis.records.description import MetricInfo
 from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
-from search_spaces.dimensions import Dimension
+from search_spaces.dimensions import Dimension, freeze
 from search_spaces.space import InvalidPointError
 from sweeps.errors import UserError, nearest
+from sweeps.fields import flatten
 from sweeps.plan.search.corners import Point, config_at, in_words
 from sweeps.plan.search.rungs import RungError, rungs_of, starts_of
 from sweeps.plan.search.warm_start import Told, told_by
@@ -73,6 +74,31 @@ class SearchPlan:
         """
         assert self.ablation is not None
         return self._planned(self.ablation.around, self.declared[name], {**point, **self.ablation.settings[name]})
+
+    def walk(self, arm: str, name: str, point: Point) -> PlannedArm:
+        """Return a configuration on the way from an arm's own settings to its winner, planned.
+
+        Raises:
+            InvalidPointError: If it is no valid configuration.
+        """
+        return self._planned(arm, replace(self.arms[arm].arm, name=name), point)
+
+    def own_values(self, arm: str) -> dict[str, Any]:
+        """Return an arm's own values of the fields that vary in it, with those that have no effect."""
+        fields = flatten(self.arms[arm].config.model_dump(mode="json"))
+        return {name: fields[name] for name in self.spaces[arm].space}
+
+    def on_the_way(self, arm: str, flipped: Point) -> dict[str, Any]:
+        """Return an arm's own settings with other values of some fields, as a point of its space.
+
+        Raises:
+            InvalidPointError: If it is none.
+        """
+        space = self.spaces[arm].space
+        point = {name: freeze(value) for name, value in {**self.own_values(arm), **flipped}.items()}
+        if reasons := space.explain(point):
+            raise InvalidPointError(reasons[0])
+        return space.canonical(point)
 
     def _planned(self, searched: str, arm: Arm, point: Point) -> PlannedArm:
         own = self.arms[searched]
@@ -156,6 +182,7 @@ def _without_arms(study: Study, search: StudySearch, task: Task, rungs: tuple[Ru
         objectives=_objectives(search, task),
         looks=tuple(search.confirm.looks),
         alphas=search.confirm.levels if search.confirm.looks else (),
+        path=search.path,
     )
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 from analysis.records.ablation import AblationInfo
 from analysis.records.candidates import Searches
 from analysis.records.journal import JournalState
+from analysis.records.path import PATH_SEEDS
 from analysis.records.replicates import Key
 from analysis.records.searching import SearchedArm, SearchInfo
 from sweeps.errors import UserError
@@ -66,11 +67,27 @@ class Confirmation:
         unborn = len(self.ablation.settings) - len(born)
         return unborn * len(seeds) + sum(state.is_pending((one.config_id, seed)) for one in born for seed in seeds)
 
+    def num_left_of_path(self, state: JournalState) -> int:
+        """Return how many replicates of the path to a winner are still to run; before it is walked, at most."""
+        searched = next((one for one in self.info.arms if one.arm == self.info.path), None)
+        if searched is None:
+            return 0
+        winner = state.searches.winners.get(searched.search)
+        if winner is not None and winner.config_id is None:
+            return 0
+        fresh = self.info.confirm_seeds
+        if (path := state.searches.path_of(self.info)) is not None:
+            return sum(state.is_pending((one.config_id, seed)) for one in path for seed in fresh)
+        num_fields = len(searched.fields)
+        # The last field is not tried: nothing is left to choose from.
+        return PATH_SEEDS * (num_fields * (num_fields + 1) // 2 - 1) + num_fields * len(fresh)
+
     def keys(self, state: JournalState) -> list[Key]:
         """Return the replicates that are compared as far as it is known now, seed by seed."""
         seeds = state.searches.fresh_seeds(self.info)
-        born = state.searches.arms_without(self.ablation, self.info).values()
-        ids = dict.fromkeys((*self._finalists(state.searches), *self.declared, *(one.config_id for one in born)))
+        born = [one.config_id for one in state.searches.arms_without(self.ablation, self.info).values()]
+        path = [one.config_id for one in state.searches.path_of(self.info) or ()]
+        ids = dict.fromkeys((*self._finalists(state.searches), *self.declared, *born, *path))
         return [(config_id, seed) for seed in seeds for config_id in ids]
 
     def _finalists(self, searches: Searches) -> list[str]:

@@ -37,10 +37,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="expected_best_of_a_model",
         meaning="candidates that a model proposed count as random ones, so that few seem to be enough",
-        file="analysis/results/expected_best.py",
+        file="analysis/results/search/expected_best.py",
         old="drawn = [one for one in candidates if one.by in DRAWN_BY]",
         new="drawn = list(candidates)",
-        caught_by="tests/unit/analysis/results/test_expected_best.py"
+        caught_by="tests/unit/analysis/results/search/test_expected_best.py"
         "::test_what_a_model_or_somebody_proposed_does_not_count",
     ),
     Mutant(
@@ -50,6 +50,30 @@ MUTANTS: tuple[Mutant, ...] = (
         old="return list(row.objectives.values()) or [scores[max(scores)]]",
         new="return [scores[max(scores)]] * max(1, len(row.objectives))",
         caught_by="tests/unit/sweeps/search/test_optuna_export.py::test_all_objectives_are_values",
+    ),
+    Mutant(
+        name="path_flips_the_worst",
+        meaning="the path to a winner takes over the setting that scores worst",
+        file="sweeps/search/winner/route.py",
+        old="best = min(known, key=lambda name: known[name])",
+        new="best = max(known, key=lambda name: known[name])",
+        caught_by="tests/unit/sweeps/search/winner/test_path.py::test_each_step_tries_what_is_left_and_flips_the_best",
+    ),
+    Mutant(
+        name="path_does_not_wait",
+        meaning="a step of a path is chosen before all that may come next have scored",
+        file="sweeps/search/winner/route.py",
+        old="if len(known) < len(losses):",
+        new="if not known:",
+        caught_by="tests/unit/sweeps/search/winner/test_path.py::test_each_step_tries_what_is_left_and_flips_the_best",
+    ),
+    Mutant(
+        name="path_on_seeds_that_chose_it",
+        meaning="steps of a path are compared before it is whole, on the seeds that chose them",
+        file="analysis/records/candidates.py",
+        old="if searched.arm == info.path and walk and winner and walk.has_come_to(winner.config_id):",
+        new="if searched.arm == info.path and walk and winner:",
+        caught_by="tests/unit/analysis/results/search/test_path.py::test_while_it_is_walked_nothing_is_compared",
     ),
     Mutant(
         name="enqueued_after_the_winner",

@@ -91,3 +91,52 @@ def search_events() -> list[dict[str, Any]]:
     for seed, score in ((2, 2.0), (3, 2.1), (4, 2.2)):
         events += trained("b" * 12, seed, 70, {40: score}, "finished")
     return events
+
+
+def path_events() -> list[dict[str, Any]]:
+    """Return `search_events` with a path of two steps to its winner: coupling, tried beside dt, and then dt."""
+    arms = [{"arm": "kuramoto", "search": "abc", "fields": ["architecture.coupling", "architecture.dt"]}]
+    described, *events = search_events()
+    events = [{**described, "search": {**SEARCH, "arms": arms, "path": "kuramoto"}}, *events]
+    events += [
+        waypoint(0, "", "d" * 12, {}),
+        waypoint(1, "architecture.coupling", "e" * 12, {"architecture.coupling": 1.0}, [0, 1]),
+        waypoint(1, "architecture.dt", "f" * 12, {"architecture.dt": 0.5}, [0, 1]),
+    ]
+    for config_id, score in (("e" * 12, 1.7), ("f" * 12, 1.9)):
+        for seed in (0, 1):
+            events += trained(config_id, seed, 110 + seed, {10: 2.0, 40: score}, "finished")
+    both = {"architecture.coupling": 1.0, "architecture.dt": 0.5}
+    events += [
+        event("flipped", 130, search="abc", step=1, field="architecture.coupling", config_id="e" * 12, loss=1.7),
+        waypoint(2, "architecture.dt", "b" * 12, both),
+        event("flipped", 132, search="abc", step=2, field="architecture.dt", config_id="b" * 12, loss=None),
+    ]
+    for config_id, best in (("d" * 12, 2.6), ("e" * 12, 2.2)):
+        for seed in (2, 3, 4):
+            events += trained(
+                config_id, seed, 140 + seed, {40: best + 0.1 * (seed - 2) + 0.01 * seed**2}, "finished"
+            )
+    return events
+
+
+def waypoint(
+    step: int, field: str, config_id: str, point: dict[str, Any], seeds: list[int] | None = None
+) -> dict[str, Any]:
+    """Return the event of a configuration that may be next on a path."""
+    names = [name.rpartition(".")[2] for name in point] or ["nothing"]
+    return event(
+        "stepped",
+        100 + step + 20 * (step > 1),
+        search="abc",
+        arm="+".join(["kuramoto", *names]),
+        step=step,
+        field=field,
+        config_id=config_id,
+        point=point,
+        seeds=seeds or [],
+        parameters=point,
+        num_parameters=100,
+        predicted_memory_mib=400.0,
+        data_hash="d",
+    )

@@ -13,6 +13,7 @@ from typing import Any
 from analysis.records.ablation import AblationInfo
 from analysis.records.journal import JournalState
 from analysis.records.searching import NUM_PARAMETERS, Objective, Rung, SearchedArm, SearchInfo
+from search_spaces.space import InvalidPointError
 from sweeps.plan.units import PlannedReplicate
 from sweeps.search.proposer import Report
 from sweeps.search.searching import SearchProposer
@@ -50,6 +51,15 @@ NSGA2 = replace(
 """A search for what is good and small at once, which trains every candidate whole."""
 
 
+OWN: dict[str, Any] = {
+    "optimizer.learning_rate": 1e-3,
+    "architecture.coupling": 0.5,
+    "architecture.sign": "attractive",
+    "architecture.num_steps": 3,
+}
+"""The own settings of an arm, from which a path begins; the sign has no effect there."""
+
+
 class FakePlan:
     """The part of a plan that a search uses: points are their own configurations."""
 
@@ -79,6 +89,21 @@ class FakePlan:
             config_id=config_id, arm=made, num_parameters=1, need_mib=1.0, data_hash="d", depends_on=lambda s: []
         )
         return self.units[config_id]
+
+    def own_values(self, arm: str) -> dict[str, Any]:
+        """Return the arm's own settings."""
+        return OWN
+
+    def on_the_way(self, arm: str, flipped: dict[str, Any]) -> dict[str, Any]:
+        """Return the arm's own settings with other values of some fields."""
+        point = {**OWN, **flipped}
+        if reasons := SPACE.explain(point):
+            raise InvalidPointError(reasons[0])
+        return SPACE.canonical(point)
+
+    def walk(self, arm: str, name: str, point: dict[str, Any]) -> Any:
+        """Return a configuration of the path."""
+        return self.bear(arm, 0, point)
 
     def unit(self, config_id: str) -> Any:
         return self.units[config_id]

@@ -16,7 +16,7 @@ from analysis.results.export import to_columns
 from sweeps.store.folder import ResultsFolder
 from tests.support.sweeps.journals import METRIC, config_id, journal_events, replicate_events
 from tests.support.sweeps.search_journal import event as event_of
-from tests.support.sweeps.search_journal import search_events
+from tests.support.sweeps.search_journal import path_events, search_events
 from tests.support.sweeps.verbs import Call, caller, write_results
 
 ARMS = {"baseline": 2.48, "coupling_2": 2.73}
@@ -281,6 +281,19 @@ def test_ablate_shows_effects_interactions_and_draws_them(call: Call, tmp_path: 
     assert (tmp_path / "effects.png").is_file() and (tmp_path / "effects.csv").is_file()
     refused = call("ablate", "tiny.yaml", "--to", "effects.gif")
     assert refused.code == 2 and ".svg, .png or .pdf" in refused.err
+
+
+def test_ablate_shows_the_path_to_a_winner_and_draws_it(
+    call: Call, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    write_results(tmp_path, path_events())
+    found = call("ablate", "tiny.yaml", "--json").json("ablate")
+    assert [row["arm"] for row in found["rows"]] == ["kuramoto+nothing", "kuramoto+coupling", "kuramoto"]
+    said = call("ablate", "tiny.yaml", "--to", "path.svg")
+    assert "selected on 0, 1" in said.out and "fresh seeds 2, 3, 4" in said.out
+    assert (tmp_path / "path.svg").is_file() and (tmp_path / "path.csv").is_file()
+    assert "kuramoto+coupling" in call("results", "tiny.yaml").out
 
 
 def test_results_of_other_code_are_named_by_the_verb(call: Call, tmp_path: Path) -> None:

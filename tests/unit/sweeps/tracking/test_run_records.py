@@ -21,6 +21,7 @@ from tests.support.sweeps.journals import (
     sweep_event,
     write_journal,
 )
+from tests.support.sweeps.search_journal import path_events
 
 PROBE = "with/probe/leak"
 
@@ -47,6 +48,14 @@ def test_out_of_memory_is_no_end_while_its_driver_will_try_again(
     (configuration,) = projection.configurations(following)
     assert (replicate.status, replicate.tags["phasesweep.status"]) == (status, "oom")
     assert configuration.status == status_of_all
+
+
+def test_what_is_tried_on_a_path_belongs_to_the_sweep_that_bore_it(tmp_path: Path) -> None:
+    following = read(tmp_path, path_events()).view
+    found = RunRecords("study@laptop", tmp_path / "replicates").replicates(
+        following, [("f" * 12, 0), ("e" * 12, 2)]
+    )
+    assert [one.status for one in found] == ["FINISHED", "FINISHED"]
 
 
 def num_calls(function: Callable[[], object]) -> int:

@@ -18,7 +18,7 @@ from analysis.report.tables import render_text, rows_for_display
 from analysis.results.arms import summarise
 from analysis.verdicts.judge import judge_all
 from tests.support.sweeps.journals import METRIC, config_id, journal_events
-from tests.support.sweeps.search_journal import search_events, several_objectives
+from tests.support.sweeps.search_journal import path_events, search_events, several_objectives
 from tests.unit.analysis.report.pages.html_checks import check_page
 
 MEGABYTE = 1_000_000
@@ -157,6 +157,13 @@ def test_of_several_objectives_the_page_shows_each() -> None:
         assert shown in text
     assert "score of the leader by budget spent" not in text and "they are not drawn for several" in text
     assert '<th class="number">num_parameters</th>' in text
+
+
+def test_a_path_to_a_winner_stands_where_ablations_do() -> None:
+    text = page_of(merge(path_events()))
+    check_page(text, MEGABYTE)
+    section = text[text.index('id="ablation"') : text.index('id="search"')]
+    assert "selected on 0, 1" in section and "the path to the winner" in section
 
 
 def _rows(text: str) -> list[list[str]]:

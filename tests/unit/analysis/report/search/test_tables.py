@@ -17,7 +17,7 @@ from analysis.report.search.tables import (
     short_names,
 )
 from analysis.results.candidates import ArmCandidates, candidates_of
-from analysis.results.expected_best import BestOf, ExpectedBest
+from analysis.results.search.expected_best import BestOf, ExpectedBest
 from tests.support.sweeps.search_journal import search_events
 
 

@@ -6,7 +6,7 @@ import itertools
 
 import pytest
 
-from analysis.results.expected_best import ExpectedBest, FirstScore, expected_best
+from analysis.results.search.expected_best import ExpectedBest, FirstScore, expected_best
 
 
 def first(score: float | None, by: str = "sobol", *, failed: bool = False) -> FirstScore:
