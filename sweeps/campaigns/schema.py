@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import Field, field_validator, model_validator
 
 from sweeps.fields import Scale
+from sweeps.studies.schema.names import STUDY_NAME
 from trainables.schema import Schema
 
 ALL_GATES = "all"
@@ -88,7 +89,7 @@ class CampaignFile(Schema):
     """A campaign as written; its phases run in this order."""
 
     format_version: Literal[1]
-    campaign: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
+    campaign: str = Field(pattern=STUDY_NAME)
     title: str
     description: str = ""
     source: str = ""

@@ -65,7 +65,7 @@ class PhaseState:
     gates: list[GateState]
 
     @property
-    def failed(self) -> list[str]:
+    def stopping(self) -> list[str]:
         """The gates that failed at a scale that can settle their claims: an indication stops nothing."""
         return [gate.gate for gate in self.gates if gate.outcome == "failed" and gate.is_settled]
 
@@ -93,4 +93,4 @@ class CampaignState:
     def blocking(self, campaign: Campaign, phase: str) -> list[str]:
         """Return the failed gates that a phase waits for."""
         before = campaign.before(phase)
-        return [gate for each in self.phases if each.phase in before for gate in each.failed]
+        return [gate for each in self.phases if each.phase in before for gate in each.stopping]

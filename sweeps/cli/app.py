@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -350,6 +351,10 @@ def main() -> None:
         message = str(error)
     except typer.TyperException as error:
         message = usage_error(error)
+    except OSError as error:  # any verb meets it, in the first question that it asks about a path
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        message = f"{error.filename}: a file's name is too long here; give a shorter one"
     else:
         sys.exit(code)
     sys.stderr.write(f"phasesweep: {message}\n")

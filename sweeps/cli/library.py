@@ -280,10 +280,13 @@ def new(
         text = copy_of(source, name)
     else:
         text = scaffold(name, architecture or "kuramoto", task or "language", str(path))
-    if path.exists():
-        raise UserError(f"{path} already exists; give another --to, or remove it")
-    with writing(f"--to {path}"), path.open("x", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with writing(f"--to {path}"), path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except UserError as error:
+        if isinstance(error.__cause__, FileExistsError):
+            raise UserError(f"{path} already exists; give another --to, or remove it") from error
+        raise
     try:
         scales = list(StudyHead.read(path).section("scales"))
         studies = [load_study(str(path), scale) for scale in scales]

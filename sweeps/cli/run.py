@@ -84,8 +84,7 @@ def _write_page(prepared: Prepared, console: Console) -> None:
     try:
         page = write_page(prepared.folder, prepared.given, prepared.state)
     except Exception as error:  # noqa: BLE001  the runs have ended well, whatever their page meets
-        why = str(error) if isinstance(error, OSError) else repr(error)
-        console.print(f"the page cannot be written: {why}; try again with: {again}", markup=False)
+        console.print(f"the page cannot be written: {error!r}; `{again}` tries again, and says more", markup=False)
         return
     try:
         log_page(tracking_uri_from_environment(), prepared.experiment, page)

@@ -197,8 +197,10 @@ class Plan:
         return len(search.confirm_seeds), search.confirm.levels[-1]
 
     def _assumed_seconds(self, planned: PlannedArm) -> float:
-        """6 operations per trained weight and token, 4 per frozen one, 2 per weight and scored token, and the time
-        beside them."""
+        """Return the seconds of one replicate, of a guessed throughput.
+
+        Operations: 6 per trained weight and token, 4 per frozen one, 2 per weight and scored token.
+        """
         budget = planned.config.budget
         all_weights = planned.memory.parameters_mib * MIB / BYTES_OF_FLOAT32
         frozen = max(0.0, all_weights - planned.num_parameters)

@@ -28,14 +28,14 @@ class PlannedArm:
     """Tokens of one of its task's sequences."""
     dependencies: tuple[Dependency, ...] = ()
     """Whose weights it starts with."""
-    scored_tokens: int = 0
-    """Tokens that its task reads when it scores the model once."""
     seed: int | None = None
     """The one seed of a prerequisite; None: the seeds of the study."""
     correction: float = 1.0
     """Factor from measured peaks of its family for the estimate's growth beyond the process or context."""
     sized_as: str = ""
     """config_id of the planned configuration whose size class it has; empty: its own."""
+    scored_tokens: int = 0
+    """Tokens that its task reads when it scores the model once."""
 
     @property
     def need_mib(self) -> float:

@@ -20,7 +20,7 @@ def make_sampler(
     """Return the sampler of a method.
 
     Args:
-        method: One of `search_schema.Method`.
+        method: One of `sweeps.studies.schema.search.Method`.
         space: What varies.
         seed: Of the proposals.
         levels: Of a grid: values on each range.

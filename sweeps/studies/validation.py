@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from sweeps.errors import nearest
 from sweeps.fields import KeyPath
+from sweeps.studies.schema.names import PATTERNS
 from trainables.config.trial import TrialConfig
 from trainables.registry import ARCHITECTURES, TASKS, Registry
 
@@ -106,7 +107,10 @@ def _say(told: list[Any], schema: type[BaseModel], location: KeyPath, data: dict
 
 
 def _text(error: Any) -> str:
-    """Return pydantic's message in terms of YAML, which has lists and no tuples."""
+    """Return pydantic's message in terms of YAML, which has lists and no tuples, and patterns in words."""
+    words = PATTERNS.get(error.get("ctx", {}).get("pattern"))
+    if words is not None:
+        return f"has to be {words}"
     text = str(error["msg"]).removeprefix("Value error, ").replace("valid tuple", "valid list")
     return text[0].lower() + text[1:] if text.startswith(("Input", "String", "List", "Tuple")) else text
 

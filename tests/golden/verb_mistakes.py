@@ -9,6 +9,8 @@ from tests.golden.mistake import Mistake
 from tests.golden.study_mistakes import MARKER
 from tests.support.sweeps.journals import journal_events, write_journal
 
+LONG = 300 * "a"
+
 PLUGIN = '''\
 from typing import Literal
 
@@ -170,6 +172,16 @@ CAMPAIGNS = {
 }
 
 SCAFFOLDS = {
+    **{
+        f"{words[0]} of a file whose name is too long": of(*words)
+        for words in (
+            ("new", "mine", "--to", f"{LONG}.yaml"),
+            ("plan", f"{LONG}.yaml"),
+            ("check", f"{LONG}.py"),
+            ("export", "quickstart", "--to", f"{LONG}.csv"),
+            ("lint", f"{LONG}.md"),
+        )
+    },
     "new with a blank": of("new", "My study"),
     "new in the library": of("new", "quickstart"),
     "new over a study": of("new", "tiny"),

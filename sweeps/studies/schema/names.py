@@ -12,3 +12,13 @@ LABEL = re.compile(r"[A-Za-z0-9_-]*")
 
 Name = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
 """The name of an arm, of a component or of a claim."""
+
+STUDY_NAME = r"^[a-z][a-z0-9_]{0,99}$"
+"""The name of a study or of a campaign, after which folders are named."""
+
+PATTERNS = {
+    STUDY_NAME: "a small letter, then small letters, digits and _, at most 100 together",
+    f"^{LABEL.pattern}$": "letters, digits, _ and - only",
+    r"^[A-Za-z0-9_-]+$": "at least one character, of letters, digits, _ and - only",
+}
+"""What each pattern asks for, in words."""

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from search_spaces.designs import MIN_RESOLUTION, Design
 from sweeps.fields import SECTIONS, Scale
 from sweeps.studies.schema.ablation import AblationSpec
-from sweeps.studies.schema.names import LABEL, Name
+from sweeps.studies.schema.names import LABEL, STUDY_NAME, Name
 from sweeps.studies.schema.search import ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from trainables.schema import Schema
 
@@ -160,7 +160,7 @@ class StudyFile(Schema):
     """
 
     format_version: Literal[1]
-    study: str = Field(pattern=r"^[a-z][a-z0-9_]{0,99}$")
+    study: str = Field(pattern=STUDY_NAME)
     title: str
     description: str = ""
     source: str = ""

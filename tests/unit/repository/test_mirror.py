@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -22,10 +23,15 @@ def does_something(source: str) -> bool:
     return any(isinstance(node, does) for node in ast.walk(ast.parse(source)))
 
 
+def tests(file: Path) -> bool:
+    """Return whether a file exists and holds a test."""
+    return file.is_file() and "\ndef test_" in file.read_text(encoding="utf-8")
+
+
 def without_test_file() -> set[str]:
     """Return the modules that do something and have no `tests/unit/<folder>/test_<name>.py`."""
     paths = (path.relative_to(ROOT) for path in modules().values() if not path.stem.startswith("__"))
-    lacking = (path for path in paths if not (UNIT / path.with_name(f"test_{path.name}")).exists())
+    lacking = (path for path in paths if not tests(UNIT / path.with_name(f"test_{path.name}")))
     return {path.as_posix() for path in lacking if does_something((ROOT / path).read_text(encoding="utf-8"))}
 
 

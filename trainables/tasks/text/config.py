@@ -26,7 +26,6 @@ from trainables.registry import register_task
 from trainables.schema import Schema
 from trainables.tasks.base import TaskConfig
 from trainables.tasks.text.metrics import (
-    LEAST_BANDS,
     LINE_UNITS,
     SAMPLE_MEASURES,
     STREAM_MEASURES,
@@ -35,6 +34,7 @@ from trainables.tasks.text.metrics import (
     band_metric,
     drift_metric,
     period_share_metric,
+    shows_periods,
 )
 from trainables.tasks.text.splits import split_points
 
@@ -237,7 +237,7 @@ class LanguageConfig(TextConfig):
             return None
         bands = 0 if self.evaluation_length is None else math.ceil(self.evaluation_length / self.context_length)
         longer = [*(band_metric(self.unit, number + 1) for number in range(bands)), drift_metric(self.unit)]
-        if bands >= LEAST_BANDS:
+        if shows_periods(self.context_length, self.evaluation_length or 0):
             longer.append(period_share_metric(self.unit))
         return (
             *units,

@@ -41,7 +41,7 @@ from trainables.tasks.scoring import evenly_spaced, token_nats
 from trainables.tasks.text.base import TextTask, TextTotal
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.long_stream import LongStream
-from trainables.tasks.text.metrics import LEAST_BANDS, band_metric, drift_metric, period_share_metric
+from trainables.tasks.text.metrics import band_metric, drift_metric, period_share_metric, shows_periods
 from trainables.tasks.text.ngrams import reference_scores
 from trainables.tasks.text.samples import FILE_NAME, Sampler
 from trainables.tasks.text.splits import split_text
@@ -172,19 +172,19 @@ class LanguageTask(TextTask):
         for name, meaning in shapes.items():
             described = f"{unit_name} {meaning}; {where}"
             declared.append(Metric(name=f"{split}/{name}", unit=unit, direction="minimise", meaning=described))
-        if len(self._bands) >= LEAST_BANDS:
+        if shows_periods(self.context_length, self.max_length):
             declared.append(self._period_metric(split, where))
         return declared
 
     def _period_metric(self, split: Split, where: str) -> Metric:
-        beyond = self.max_length - self.context_length
+        of_noise = share_of_noise(self.max_length - self.context_length, self.context_length)
         return Metric(
             name=f"{split}/{period_share_metric(self.config.unit)}",
             unit="share",
             direction="minimise",
             meaning=f"of the strongest period of at most {self.context_length} positions in {self.config.unit} by "
-            f"position beyond the training length; {where}",
-            chance=share_of_noise(beyond, self.context_length),
+            f"position beyond the training length, {of_noise:.2g} for white noise; {where}",
+            chance=0.0,  # a uniform guess is as bad at every position
         )
 
     def _long_windows(self, split: Split) -> Tensor:
@@ -225,7 +225,7 @@ class LanguageTask(TextTask):
         values = [total.metrics(split)[f"{split}/{unit}"] for total in totals]
         found = {f"{split}/{band_metric(unit, number)}": value for number, value in enumerate(values, start=1)}
         found[f"{split}/{drift_metric(unit)}"] = values[-1] - values[0]
-        if len(values) >= LEAST_BANDS:
+        if shows_periods(self.context_length, self.max_length):
             beyond = by_position_T[self.context_length :].cpu().numpy()
             found[f"{split}/{period_share_metric(unit)}"] = strongest_period(beyond, self.context_length).share
         return found

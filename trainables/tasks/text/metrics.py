@@ -51,8 +51,13 @@ STREAM_MEASURES = (
 )
 """Of a long text that is read once, on validation only."""
 
-LEAST_BANDS = 3
-"""Fewest bands, of which two lie beyond the training length, so that a period that long can be seen there."""
+SHORTEST_CONTEXT_WITH_PERIODS = 8
+"""Training length below which next to no period is left to tell from another."""
+
+
+def shows_periods(context_length: int, evaluation_length: int) -> bool:
+    """Return whether more than one training length lies beyond it, so that a period that long can be seen there."""
+    return context_length >= SHORTEST_CONTEXT_WITH_PERIODS and evaluation_length > 2 * context_length
 
 
 def band_metric(unit: str, number: int) -> str:

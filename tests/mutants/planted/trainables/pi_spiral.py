@@ -15,6 +15,24 @@ _CONTRACT = "tests/contract/test_architectures.py::test_meets_contract"
 
 MUTANTS = (
     Mutant(
+        name="periods_of_any_length",
+        meaning="a slow drift beyond the training length counts as its strongest period",
+        file="trainables/tasks/text/language.py",
+        old="strongest_period(beyond, self.context_length).share",
+        new="strongest_period(beyond).share",
+        caught_by="tests/unit/trainables/tasks/test_length_bands.py::"
+        "test_periods_are_sought_beyond_the_training_length_and_up_to_it",
+    ),
+    Mutant(
+        name="periods_within_the_training_length",
+        meaning="what oscillates within the training length counts as a period beyond it",
+        file="trainables/tasks/text/language.py",
+        old="beyond = by_position_T[self.context_length :]",
+        new="beyond = by_position_T[:]",
+        caught_by="tests/unit/trainables/tasks/test_length_bands.py::"
+        "test_periods_are_sought_beyond_the_training_length_and_up_to_it",
+    ),
+    Mutant(
         name="constant_as_a_double",
         meaning="the fraction of a constant is rounded to a double before positions multiply the error",
         file=_PHASES,

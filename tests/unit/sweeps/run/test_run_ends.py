@@ -130,7 +130,7 @@ def test_a_page_that_cannot_be_made_is_told_and_costs_nothing(
     monkeypatch.setattr("sweeps.run.engine._Engine.run", lambda engine, address: None)
     monkeypatch.setattr("sweeps.cli.run.write_page", no_page)
     _, said = command()
-    assert "the page cannot be written: ZeroDivisionError('no comparison'); try again with: " in said
+    assert "the page cannot be written: ZeroDivisionError('no comparison'); `" in said
     assert "results: " in said
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from torch import Tensor
 
@@ -16,6 +19,7 @@ from trainables.config.training import BudgetConfig
 from trainables.config.trial import TrialConfig, config_id
 from trainables.contract.tasks import TwoTokenModel, UniformModel, score
 from trainables.data.errors import DataError
+from trainables.diagnostics.periods import share_of_noise
 from trainables.tasks.text.config import LanguageConfig
 from trainables.tasks.text.language import LanguageTask
 from trainables.training.loop import Trainer, train
@@ -64,20 +68,50 @@ def test_bands_equal_a_plain_loop(length: int) -> None:
 
 
 class Oscillating(UniformModel):
-    """Guesses, but is sure of a byte that never comes at every third position."""
+    """Guesses, but is sure of a byte that never comes at some positions."""
+
+    def __init__(self, positions: Sequence[int]) -> None:
+        super().__init__(256)
+        self.positions = list(positions)
 
     def forward(self, tokens_BT: Tensor) -> ModelOutput:
         output = super().forward(tokens_BT)
-        output.logits_BTV[:, ::3, 0] += 20.0
+        here = [position for position in self.positions if position < tokens_BT.shape[1]]
+        output.logits_BTV[:, here, 0] += 20.0
         return output
+
+
+def period_share(positions: Sequence[int]) -> float:
+    task = language(tokenizer="byte", context_length=9, evaluation_length=36)
+    return score(task, Oscillating(positions))["val/bits_per_byte_period_share"]
 
 
 def test_a_period_shorter_than_a_band_is_seen() -> None:
     task = language(tokenizer="byte", context_length=9, evaluation_length=36)
-    found = score(task, Oscillating(256))
+    found = score(task, Oscillating(range(0, 36, 3)))
     assert found["val/bits_per_byte_band_2"] == pytest.approx(found["val/bits_per_byte_band_4"])
     assert found["val/bits_per_byte_period_share"] > 0.99
     assert score(task, UniformModel(256))["val/bits_per_byte_period_share"] == 0
+
+
+def test_periods_are_sought_beyond_the_training_length_and_up_to_it() -> None:
+    """What oscillates where it was trained, or more slowly than that is long, is no period of this metric."""
+    assert period_share(range(0, 9, 3)) == 0
+    slow, fast = [*range(9, 16), *range(22, 29)], range(0, 36, 3)  # periods of 13 and 3
+    assert period_share(fast) > 0.99
+    assert period_share(slow) < 0.5
+
+
+@pytest.mark.parametrize(("context", "length"), [(2, 5), (3, 9), (7, 64), (8, 16)])
+def test_where_no_period_can_be_told_none_is_declared(context: int, length: int) -> None:
+    task = language(context_length=context, evaluation_length=length)
+    assert not [metric.name for metric in task.metrics if metric.name.endswith("period_share")]
+    assert not [name for name in task.config.metric_names or () if name.endswith("period_share")]
+
+
+@given(context=st.integers(8, 2048), beyond=st.integers(1, 4096))
+def test_noise_has_a_share_wherever_periods_are_declared(context: int, beyond: int) -> None:
+    assert 0 < share_of_noise(context + beyond, context) <= 1
 
 
 def test_a_model_that_fails_beyond_its_length_drifts() -> None:
