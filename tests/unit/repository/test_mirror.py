@@ -23,7 +23,7 @@ def does_something(source: str) -> bool:
     return any(isinstance(node, does) for node in ast.walk(ast.parse(source)))
 
 
-def tests(file: Path) -> bool:
+def has_a_test(file: Path) -> bool:
     """Return whether a file exists and holds a test."""
     return file.is_file() and "\ndef test_" in file.read_text(encoding="utf-8")
 
@@ -31,7 +31,7 @@ def tests(file: Path) -> bool:
 def without_test_file() -> set[str]:
     """Return the modules that do something and have no `tests/unit/<folder>/test_<name>.py`."""
     paths = (path.relative_to(ROOT) for path in modules().values() if not path.stem.startswith("__"))
-    lacking = (path for path in paths if not tests(UNIT / path.with_name(f"test_{path.name}")))
+    lacking = (path for path in paths if not has_a_test(UNIT / path.with_name(f"test_{path.name}")))
     return {path.as_posix() for path in lacking if does_something((ROOT / path).read_text(encoding="utf-8"))}
 
 
