@@ -121,14 +121,18 @@ def curves(output: Output, study: StudyArguments, *, metric: str | None, at: str
 
 
 def check_figure(to: Path | None, option: str = "--to") -> None:
-    """Refuse the name of a figure whose suffix names no format.
+    """Refuse a figure whose suffix names no format, or in a folder that cannot be, before anything is computed.
 
     Raises:
-        UserError: If it does not.
+        UserError: If it is one.
     """
+    if to is None:
+        return
     *first, last = (f".{one}" for one in FORMATS)
-    if to is not None and to.suffix not in (*first, last):
+    if to.suffix not in (*first, last):
         raise UserError(f"{option} {to}: the name must end in {', '.join(first)} or {last}")
+    with writing(f"{option} {to}"):
+        to.parent.mkdir(parents=True, exist_ok=True)
 
 
 def _steps(text: str) -> list[int]:

@@ -117,6 +117,9 @@ RESULTS = {
     "stop of an unknown study": of("stop", "quickstrt"),
     "compare nothing": of("compare", "quickstart", "tiny.yaml"),
     "compare a list": with_file("list.yaml", "- study: tiny\n", "compare", "list.yaml", "quickstart"),
+    "export into a file": after_a_run("export", "tiny.yaml", "--to", "tiny.yaml/rows.csv"),
+    "curves into a file": after_a_run("curves", "tiny.yaml", "--to", "tiny.yaml/curves.svg"),
+    "report into a file": after_a_run("report", "tiny.yaml", "--to", "tiny.yaml/page.html"),
     "compare an unknown study": after_a_run("compare", "tiny", "tny"),
     "compare at an unknown scale": after_a_run("compare", "tiny@smoke:kuramoto", ":transformer"),
     "compare with an unknown arm": after_a_run("compare", "tiny:kuramoto", ":transfomer"),
@@ -193,6 +196,8 @@ SCAFFOLDS = {
 }
 
 JOBS = {
+    "submit with a relative HF_HOME": submits(HF_HOME="hub", PHASESWEEP_RESULTS="/shared/results"),
+    "submit with results at home": submits(PHASESWEEP_RESULTS="~/results"),
     "submit to no cluster": submits(),
     "submit with results nowhere": submits(PHASESWEEP_RESULTS=""),
     "submit with relative results": submits(PHASESWEEP_RESULTS="results"),
