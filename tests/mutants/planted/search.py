@@ -65,7 +65,7 @@ MUTANTS: tuple[Mutant, ...] = (
         file="sweeps/search/winner/route.py",
         old="if len(known) < len(losses):",
         new="if not known:",
-        caught_by="tests/unit/sweeps/search/winner/test_path.py::test_each_step_tries_what_is_left_and_flips_the_best",
+        caught_by="tests/unit/sweeps/search/winner/test_route.py::test_a_step_waits_for_the_score_of_every_field",
     ),
     Mutant(
         name="path_on_seeds_that_chose_it",
