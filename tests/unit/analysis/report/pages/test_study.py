@@ -79,6 +79,18 @@ def test_what_ended_without_having_begun_has_a_page() -> None:
     check_page(page_of(merge([e for e in events(statuses=lost) if e["event"] in {"sweep", "crashed"}])), MEGABYTE)
 
 
+def test_a_margin_of_a_slope_has_no_unit() -> None:
+    flat = {
+        "id": "K2", "statement": "it is flat", "source": "a paper", "kind": "flatness", "settled_at": "gpu",
+        "metric": METRIC, "arms": ["baseline", "kuramoto", "K0"], "over": "architecture.n", "margin": 0.1,
+    }  # fmt: skip
+    described = events()
+    described[0]["claims"] = [flat]
+    text = page_of(merge(described))
+    check_page(text, MEGABYTE)
+    assert "<dt>margin</dt><dd>0.1 </dd>" in text
+
+
 def test_at_scale_smoke_claims_are_not_judged_though_the_study_has_run() -> None:
     described = events()
     described[0]["scale"] = "smoke"
