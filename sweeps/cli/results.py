@@ -131,8 +131,9 @@ def check_figure(to: Path | None, option: str = "--to") -> None:
     *first, last = (f".{one}" for one in FORMATS)
     if to.suffix not in (*first, last):
         raise UserError(f"{option} {to}: the name must end in {', '.join(first)} or {last}")
-    with writing(f"{option} {to}"):
-        to.parent.mkdir(parents=True, exist_ok=True)
+    for folder in to.parents:
+        if folder.exists() and not folder.is_dir():
+            raise UserError(f"{option} {to}: {folder} is a file, not a folder; give another name")
 
 
 def _steps(text: str) -> list[int]:
