@@ -13,7 +13,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from cluster.inventory import local_inventory
@@ -22,7 +21,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
 from tests.faults.test_interrupts import left_behind
 from tests.support.machine.mlflow_contents import contents
-from tests.support.machine.waiting import wait_for
+from tests.support.machine.waiting import has_ended, wait_for
 from tests.support.models.configs import small_assignment
 from tests.support.sweeps.studies import STUDY, journal_events, phasesweep, start
 from trainables.config.trial import TrialConfig
@@ -189,5 +188,5 @@ def test_a_frozen_process_is_ended_by_the_driver(tmp_path: Path) -> None:
     assert ends["timed_out"]["config_id"] == frozen != ends["finished"]["config_id"]
     assert f"process {pid} on " in ends["timed_out"]["message"]
     assert ends["timed_out"]["message"].endswith(" was frozen; the driver ended it")
-    assert not psutil.pid_exists(pid)
+    assert has_ended(pid)
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}")

@@ -22,7 +22,7 @@ from sweeps.store.folder import ResultsFolder
 from sweeps.studies.resolve import load_study
 from tests.faults.test_interrupts import kill_what_is_left, left_behind
 from tests.support.machine.head_node import Head, head_node
-from tests.support.machine.waiting import wait_for
+from tests.support.machine.waiting import has_ended, wait_for
 from tests.support.sweeps.studies import MEASURING, journal_events, phasesweep, start
 from trainables.config.trial import TrialConfig
 from trainables.training.loop import train
@@ -142,7 +142,7 @@ def test_ctrl_c_ends_both_ranks_and_the_rest_continues(tmp_path: Path, at_work: 
     assert at_work.returncode == 130, out + err
     assert "Traceback" not in out + err
     wait_for(lambda: not left_behind(tmp_path), f"an end of {left_behind(tmp_path)}")
-    assert not any(psutil.pid_exists(pid) for pid in ranks)
+    assert all(has_ended(pid) for pid in ranks)
 
 
 def test_a_killed_driver_gives_the_workers_cores_back(tmp_path: Path) -> None:
@@ -213,7 +213,7 @@ def test_one_trial_that_is_stopped_leaves_its_cores_to_the_next(
     process = start(["run", "pair.yaml", "--set", "seeds=2"], tmp_path)
     wait_for(lambda: len(events(tmp_path, "started")) == 2 or process.poll() is not None, "both")
     first, second = events(tmp_path, "started")
-    assert not psutil.pid_exists(first["pid"])
+    assert has_ended(first["pid"])
     assert second["pid"] in pids_of_ranks(tmp_path) and len(pids_of_ranks(tmp_path)) == 2
     out, err = process.communicate()
     assert process.returncode == 130, out + err

@@ -13,7 +13,7 @@ import yaml
 
 from analysis.records.journal import read_journal
 from tests.faults.test_interrupts import kill_what_is_left
-from tests.support.machine.waiting import wait_for
+from tests.support.machine.waiting import has_ended, wait_for
 from tests.support.sweeps.finished_sweep import ARMS, REPLICATES, SEEDS, STUDY, FinishedSweep
 from tests.support.sweeps.studies import MEASURING, journal_events, phasesweep, start, write_study
 from tests.support.sweeps.verbs import Call, caller
@@ -171,14 +171,6 @@ def write_held_study(folder: Path, gate: Path, *, seeds: int) -> None:
     study.write_text(f"{before}arms:{arms}\nplugins: [held.py]\n{scales}", encoding="utf-8")
 
 
-def is_at_work(process: psutil.Process) -> bool:
-    """Return whether a process lives; of one whose parent is gone a dead entry may be left."""
-    try:
-        return process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
-
-
 @pytest.mark.slow
 def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> None:
     """One of two is killed midway, and its trials: the other takes over what it had leased; nothing ends twice.
@@ -207,7 +199,7 @@ def test_two_drivers_share_the_work_and_outlive_each_other(tmp_path: Path) -> No
             with suppress(psutil.NoSuchProcess):
                 process.kill()
         first.communicate()
-        wait_for(lambda: not any(map(is_at_work, of_first)), "the end of the first driver's trials")
+        wait_for(lambda: all(has_ended(each.pid) for each in of_first), "the end of the first driver's trials")
         taken = keys("started")[sweep_of_first]
         gate.touch()
         out, err = second.communicate()

@@ -8,6 +8,8 @@ import urllib.request
 from collections.abc import Callable
 from typing import Any
 
+import psutil
+
 SECONDS = 600
 """However busy a machine is, what takes longer hangs."""
 
@@ -18,6 +20,14 @@ def wait_for(condition: Callable[[], Any], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"waited {SECONDS} s for {what}"
         time.sleep(0.05)
+
+
+def has_ended(pid: int) -> bool:
+    """Return whether a process has ended; its entry stays, as a zombie, until its parent has asked for it."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
 
 
 def answers(address: str) -> bool:
