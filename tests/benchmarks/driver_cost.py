@@ -213,7 +213,7 @@ def measure(num_trials: int, reports: int) -> list[Mark]:
             plan,
             folder,
             FixedProposer(plan.replicates),
-            tail=JournalReader(folder.journal),
+            reader=JournalReader(folder.journal),
             sweep_id=new_sweep_id(),
             address=None,
             listener=progress,

@@ -55,7 +55,7 @@ def ours() -> list[float]:
         plan,
         folder,
         FixedProposer(plan.replicates),
-        tail=JournalReader(folder.journal),
+        reader=JournalReader(folder.journal),
         sweep_id=new_sweep_id(),
         address=None,
         listener=ends,

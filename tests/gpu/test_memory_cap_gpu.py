@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
-from tests.support.machine.trial_process import computed, trial_process
+from tests.support.machine.trial_process import TrialProcess, computed, trial_process
 from tests.support.models.configs import small_config
 from trainables.config.trial import TrialConfig
+from trainables.units import MIB
 from trainables.worker.assignment import Assignment
-from trainables.worker.memory_limit import MIB, MemoryCap, ReservationError, WorkerMemory, is_out_of_memory
+from trainables.worker.memory_limit import MemoryCap, ReservationError, WorkerMemory, is_out_of_memory
 from trainables.worker.peak_memory import PeakMemory
 
 pytestmark = [
@@ -64,7 +66,7 @@ def test_a_greedy_trial_fails_alone_beside_two_good_ones(tmp_path: Path) -> None
         assert alone[-1]["outcome"] == "finished", alone[-1]
         assert solo.end() == ""
     with trial_process("cuda") as one, trial_process("cuda") as other, trial_process("cuda") as eater:
-        beside = {trial: [] for trial in (one, other)}
+        beside: dict[TrialProcess, list[dict[str, Any]]] = {trial: [] for trial in (one, other)}
         for name, trial in zip(("one", "other"), beside, strict=True):
             trial.begin(good(tmp_path / name))
             beside[trial].append(trial.event())

@@ -35,7 +35,7 @@ CONTRACT_CONFIGS = [
     for name in FAMILY
     for place, config in enumerate(ARCHITECTURES.get(name).contract_configs())
 ]
-TRAINED = [
+TRAINED: list[dict[str, Any]] = [
     *({"name": "tpi", "variant": name} for name in ("v0_atan2", "v3_hard_window", "v4_learned_decay")),
     {"name": "tpi", "variant": "v6_query_offset", "fidelity": "as_published"},
     {"name": "tpi", "variant": "associative_memory", "diversity_weight": 0.1},
@@ -122,9 +122,7 @@ def test_contract_configurations_agree_with_the_cpu(config: Any) -> None:
     on_cpu, on_device = logits_and_gradients("cpu"), logits_and_gradients(DEVICE)
     assert on_cpu.keys() == on_device.keys() and len(on_cpu) > 1
     for name, expected in on_cpu.items():
-        torch.testing.assert_close(
-            on_device[name], expected, rtol=1e-7, atol=1e-9, msg=lambda m, n=name: f"{n}: {m}"
-        )
+        torch.testing.assert_close(on_device[name], expected, rtol=1e-7, atol=1e-9, msg=f"{name}: {{}}".format)
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
