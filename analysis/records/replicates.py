@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -108,6 +109,16 @@ class Replicate:
     def final_metrics(self) -> dict[str, float]:
         """Metrics of the last report; empty before the first."""
         return self.reports[-1].metrics if self.reports else {}
+
+    def num_steps(self, until: float = math.inf) -> int:
+        """Return the optimiser steps that it has reported and trained itself, without those of another's checkpoint
+        from which it began.
+
+        Args:
+            until: Unix seconds; later reports do not count.
+        """
+        first = self.attempts[0].first_step if self.attempts else 0
+        return max((point.step - first for point in self.reports if point.time <= until), default=0)
 
     def reopened(self, *, anew: bool) -> Replicate:
         """Return the replicate in the state after a `reopened` event: not ended.

@@ -68,6 +68,9 @@ class SearchInfo:
     """Most configurations of each arm; None: as many as the budget allows."""
     starts: tuple[int, ...] = (0,)
     """The rungs at which configurations begin, in turn; those of HyperBand differ."""
+    population: int = 0
+    """Members of a population that trains in step: at each rung one in `eta` is replaced by a child of the best as
+    many. 0: configurations climb by themselves."""
     objectives: tuple[Objective, ...] = ()
     """Two or three, the first being `metric`; empty: only that."""
     looks: tuple[int, ...] = ()

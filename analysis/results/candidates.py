@@ -197,4 +197,4 @@ def _spent(state: JournalState, info: SearchInfo, searched: SearchedArm) -> list
 
 def _trained(replicates: list[Replicate], until: float) -> int:
     """Return the steps that all replicates had trained at a time."""
-    return sum(max((point.step for point in r.reports if point.time <= until), default=0) for r in replicates)
+    return sum(replicate.num_steps(until) for replicate in replicates)

@@ -30,7 +30,8 @@ def rung_scores(replicate: Replicate, info: SearchInfo) -> dict[int, float]:
     """Return {steps: score} of a replicate at the rungs that it has reached.
 
     Below the last step the subset of the validation split is scored, at it the whole split. A replicate that
-    stopped improving, and so finished early, has its last scores at all later rungs.
+    stopped improving, and so finished early, has its last scores at all later rungs. One that continued from
+    another's checkpoint has none before it.
     """
     steps = {rung.steps for rung in info.rungs} - {info.last_step}
     scores = {
@@ -41,7 +42,8 @@ def rung_scores(replicate: Replicate, info: SearchInfo) -> dict[int, float]:
     final = replicate.final_metrics
     if replicate.status == "finished" and info.metric in final:
         scores[info.last_step] = final[info.metric]
-        scores |= dict.fromkeys(steps - scores.keys(), final[info.subset_metric])
+        last = replicate.reports[-1].step
+        scores |= {step: final[info.subset_metric] for step in steps if step > last}
     return scores
 
 
@@ -223,7 +225,7 @@ class _ArmSearch:
     def row(self, confirmed: ResultRow | None, finalists: tuple[ResultRow, ...]) -> SearchRow:
         """Return the search as a whole."""
         replicates = [each for one in self._candidates for each in self._replicates(one)]
-        steps = sum(each.reports[-1].step for each in replicates if each.reports)
+        steps = sum(each.num_steps() for each in replicates)
         winner = self._winner
         return SearchRow(
             arm=self._searched.arm,

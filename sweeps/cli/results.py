@@ -242,7 +242,7 @@ def _candidate_table(rows: Sequence[BestRow], search: SearchRow) -> object:
     for row in rows:
         mean = "–" if row.mean_search is None else f"{row.mean_search:.4f}"
         values = [tables.short(row.objectives.get(name)) for name in others]
-        values += [tables.short(row.point.get(field)) for field in search.fields]
+        values += [tables.setting(row.point, field) for field in search.fields]
         rung = "–" if row.rung is None else str(row.rung)
         table.add_row(
             str(row.rank),

@@ -10,7 +10,7 @@ from analysis.records.journal import JournalState
 from analysis.records.searching import SearchInfo
 from sweeps.plan.plan import Plan
 from sweeps.plan.search.confirmation import Confirmation
-from sweeps.plan.search.rungs import Expected, expected_climbs
+from sweeps.plan.search.rungs import Expected, expected_climbs, expected_population
 from sweeps.plan.units import PlannedArm
 
 
@@ -30,6 +30,8 @@ class SearchForecast:
 
 def expected(info: SearchInfo) -> Expected:
     """Return how many configurations of each arm are expected at each rung."""
+    if info.population:
+        return expected_population(info.rungs, info.population, info.eta)
     return expected_climbs(
         info.rungs,
         eta=info.eta,

@@ -9,6 +9,7 @@ from sweeps.plan.dependencies import Dependency
 from sweeps.plan.plan import Plan
 from sweeps.plan.units import PlannedReplicate
 from sweeps.store.folder import ResultsFolder
+from trainables.config.trial import config_id
 from trainables.training.initial_weights import WeightSource
 from trainables.worker.assignment import Assignment
 from trainables.worker.replicate_folder import ReplicateFolder
@@ -45,9 +46,18 @@ def assignment_of(
         memory_mib=allocation.memory_mib,
         context_mib=planned.memory.context_mib if plan.device == "cuda" else 0.0,
         weight_sources={need.role: asdict(weight_source_of(need, seed, folder)) for need in planned.dependencies},
+        earlier_dirs=earlier_dirs(replicate, folder),
         keep_weights=resources.keep_weights or key in plan.kept,
         plugins=[asdict(plugin) for plugin in planned.config.plugins.values()],
     )
+
+
+def earlier_dirs(replicate: PlannedReplicate, folder: ResultsFolder) -> list[str]:
+    """Return the folders of replicates that are equal to a replicate until one of its changes, the last first."""
+    planned = replicate.arm
+    origins = {need.role: need.identity for need in planned.dependencies}
+    ids = [config_id(config, planned.data_hash, origins) for config, _ in planned.config.earlier()]
+    return [str(folder.replicate(one, replicate.seed)) for one in ids]
 
 
 def weight_source_of(need: Dependency, seed: int, folder: ResultsFolder) -> WeightSource:

@@ -105,6 +105,8 @@ class ArmSearch:
     """Returns the config_id of a point, equal for points that compute the same; may raise InvalidPointError."""
     starts: tuple[int, ...] = (0,)
     """The rungs at which proposals begin, in turn."""
+    population: int = 0
+    """Members of a population that trains in step; 0: candidates climb by themselves."""
     told: tuple[Tried, ...] = ()
     """What earlier searches found: told to the sampler, and no candidates of this one."""
 
@@ -164,7 +166,7 @@ class Chooser:
                 self.proposals[decision.config_id] = decision
                 self._places[decision.config_id] = len(self._tried)
                 self._tried.append(Tried(decision.point, None))
-                self._spent += self._cost_of_begin(decision.rung)
+                self._spent += self._cost_of_birth(decision.rung)
                 return self._enter(decision.config_id, decision.rung)
             case Promotion():
                 self._spent += self._cost(decision.rung)
@@ -247,15 +249,16 @@ class Chooser:
         leader = self._ladder.climb_on()
         if leader is not None and self._can_pay(leader.rung):
             return leader
-        return self._select(is_too_dear=bool(climbs) or leader is not None)
+        return self._select(self._why_over(is_too_dear=bool(climbs) or leader is not None))
 
-    def _select(self, *, is_too_dear: bool) -> Selected:
+    def _why_over(self, *, is_too_dear: bool) -> str:
         if is_too_dear or not self._can_begin():
-            reason = "the budget is spent"
-        elif self._is_exhausted:
-            reason = "every configuration was tried"
-        else:
-            reason = "the configurations are as many as were asked for"
+            return "the budget is spent"
+        if self._is_exhausted:
+            return "every configuration was tried"
+        return "the configurations are as many as were asked for"
+
+    def _select(self, reason: str) -> Selected:
         leaders = self._leaders()
         if not leaders:
             return Selected(None, None, 0, reason)
@@ -270,6 +273,10 @@ class Chooser:
     def _cost_of_begin(self, rung: int) -> float:
         """Return what it costs to get to a rung from nothing, in whole replicates."""
         return cost(self._search.rungs[rung], self._search.rungs[-1].steps)
+
+    def _cost_of_birth(self, rung: int) -> float:
+        """Return what a proposal costs that begins at a rung, in whole replicates."""
+        return self._cost_of_begin(rung)
 
     def _can_pay(self, rung: int) -> bool:
         return self._spent + self._cost(rung) <= self._search.replicates + 1e-9

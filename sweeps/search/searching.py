@@ -21,10 +21,11 @@ from sweeps.plan.search.candidates import SearchPlan
 from sweeps.plan.search.confirmation import Confirmation
 from sweeps.plan.search.corners import in_words
 from sweeps.plan.units import PlannedReplicate
-from sweeps.search.chooser import ArmSearch, Chooser, Decision, Proposal, Selected, Trace, Unit
+from sweeps.search.chooser import ArmSearch, Decision, Proposal, Selected, Trace, Unit
 from sweeps.search.fixed import FixedProposer
 from sweeps.search.ladder import Promotion
 from sweeps.search.methods import make_sampler
+from sweeps.search.population import chooser_of
 from sweeps.search.proposer import DecisionLog, Report, UnknownReplicateError, Withheld
 from sweeps.search.samplers import Point, Tried, stream
 from sweeps.search.winner.ablation import NoAblationError, WinnerAblation
@@ -85,7 +86,9 @@ class SearchProposer:
         state = self._state()
         if state is not self._followed:
             self._followed, self._seen = state, 0
-            self._choosers = {one.search: Chooser(arm_search(self._search, one)) for one in self._search.info.arms}
+            self._choosers = {
+                one.search: chooser_of(arm_search(self._search, one)) for one in self._search.info.arms
+            }
             self._arm_of = {one.search: one.arm for one in self._search.info.arms}
             self._search_of: dict[str, str] = {}
             self._targets: dict[Key, int] = {}
@@ -333,5 +336,6 @@ def arm_search(plan: SearchPlan, searched: SearchedArm) -> ArmSearch:
         first_points=(*own, *one.start_with),
         identify=partial(plan.identify, searched.arm),
         starts=info.starts,
+        population=info.population,
         told=told,
     )

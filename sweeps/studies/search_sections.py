@@ -12,7 +12,7 @@ from search_spaces.space import Condition, Forbidden, SearchSpace
 from sweeps.errors import UserError, nearest
 from sweeps.fields import flatten
 from sweeps.studies.ablation import path_of
-from sweeps.studies.schema.search import SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
+from sweeps.studies.schema.search import CHANGEABLE, SECTIONS, ConfirmSpec, SchedulerSpec, SearchSpec, SpaceSpec
 from sweeps.studies.search import ArmSpace, StudySearch
 from sweeps.studies.sections import SectionReader
 from trainables.config.trial import TrialConfig
@@ -71,6 +71,8 @@ def resolve_search(
         )
     if sections.confirm.looks:
         _check_looks(draft, configs, sections)
+    if sections.scheduler.name == "pbt":
+        _check_population(arms, configs, sections)
     return StudySearch(
         sections.search,
         sections.scheduler,
@@ -81,6 +83,39 @@ def resolve_search(
         _path(draft, arms, seeds, sections),
         sections.where,
     )
+
+
+def _check_population(arms: tuple[ArmSpace, ...], configs: Mapping[str, TrialConfig], sections: _Sections) -> None:
+    """Refuse a population in which nothing can change, that is too small, or that a model proposes."""
+    if sections.search.method not in {"sobol", "random"}:
+        raise UserError(
+            f"{sections.where('search', 'method')}={sections.search.method}: a population begins with points that "
+            "fill the space, and learns by replacing members; set search.method to sobol or random"
+        )
+    members, least = int(sections.search.budget.replicates), 2 * sections.scheduler.eta
+    if members < least:
+        raise UserError(
+            f"{sections.where('search', 'budget', 'replicates')}={members}: a population has as many members, "
+            f"and at each rung one in scheduler.eta={sections.scheduler.eta} is replaced; give at least {least}"
+        )
+    for one in arms:
+        names = [name for name in CHANGEABLE if name in one.space]
+        if not names:
+            raise UserError(
+                f"{sections.where('space', 'fields')}: pbt changes {' or '.join(CHANGEABLE)} while members train, "
+                f"and arm '{one.arm}' varies neither"
+            )
+        for name in names:
+            if min(one.space.dimensions[name].grid(2)) <= 0:
+                raise UserError(
+                    f"{sections.where('space', 'fields', name)}: pbt multiplies it, which leaves 0 as it is; begin "
+                    "above 0"
+                )
+        if configs[one.arm].optimizer.changes:
+            raise UserError(
+                f"{sections.where('scheduler', 'name')}=pbt: arm '{one.arm}' has optimizer.changes of its own; "
+                "leave them to the search"
+            )
 
 
 def _path(draft: Draft, arms: tuple[ArmSpace, ...], seeds: tuple[int, ...], sections: _Sections) -> str:
@@ -96,6 +131,11 @@ def _path(draft: Draft, arms: tuple[ArmSpace, ...], seeds: tuple[int, ...], sect
         raise UserError(
             f"{where}: a path begins at the own settings of arm '{around}', and they lie outside of the space; "
             "widen it"
+        )
+    if sections.scheduler.name == "pbt":
+        raise UserError(
+            f"{sections.where('scheduler', 'name')}=pbt: a path leads from fixed settings to others, and "
+            "a winner of pbt is a schedule; choose ladder"
         )
     if len(seeds) < PATH_SEEDS:
         raise UserError(

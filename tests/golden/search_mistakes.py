@@ -112,6 +112,27 @@ MISTAKES = {
     ),
     "told by a search that there is not": searching("search: {warm_start: [results/other/laptop]}\n"),
     "told to what learns nothing": searching("search: {method: sobol, warm_start: [results/other/laptop]}\n"),
+    "population that a model proposes": searching("scheduler: {name: pbt}\n"),
+    "population too small to replace any": searching(
+        "search: {method: sobol, budget: {replicates: 3}}\nscheduler: {name: pbt, eta: 2}\n"
+    ),
+    "population in which nothing can change": searching(
+        "search: {method: sobol, arms: [kuramoto]}\nscheduler: {name: pbt}\n",
+        "space: {fields: {architecture.coupling: {real: [0, 4]}}}\n",
+    ),
+    "population that cannot leave 0": searching(
+        "search: {method: sobol}\nscheduler: {name: pbt}\n",
+        "space: {fields: {optimizer.weight_decay: {real: [0, 0.1]}}}\n",
+    ),
+    "population that is compared before a report": searching(
+        "search: {method: sobol}\nscheduler: {name: pbt, first: 0.01}\n"
+    ),
+    "simulate a population": Mistake(
+        arguments=("simulate", "tiny.yaml"),
+        replace=("scales:", f"{SPACE}search: {{method: sobol}}\nscheduler: {{name: pbt}}\nscales:"),
+    ),
+    "optimiser that changes nothing": sets("optimizer.changes=[{from_step: 3}]"),
+    "optimiser that changes after the end": sets("optimizer.changes=[{from_step: 3000000, learning_rate: 1e-3}]"),
     "median of three": searching("scheduler: {name: median, eta: 3}\n"),
     "enqueue where nothing is searched": after_a_run("enqueue", "tiny.yaml", "--try", "architecture.coupling=1"),
     "importance of what does not search": after_a_run("importance", "tiny.yaml"),

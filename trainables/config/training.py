@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from trainables.schema import Schema
 
 
+class OptimizerChange(Schema):
+    """Other settings of the optimiser from a step on; what is not given stays as it was."""
+
+    from_step: int = Field(ge=1)
+    """The first optimiser step with them, counted from 0."""
+    learning_rate: float | None = Field(None, gt=0)
+    """Peak learning rate; the schedule goes on."""
+    weight_decay: float | None = Field(None, gt=0)
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> OptimizerChange:
+        if self.learning_rate is None and self.weight_decay is None:
+            raise ValueError(f"nothing changes from step {self.from_step} on: give learning_rate or weight_decay")
+        return self
+
+
 class OptimizerConfig(Schema):
     """The optimiser and its learning-rate schedule."""
 
-    added = {"warmup_from": "above_zero", "micro_batches_summed": 1}
+    added = {"warmup_from": "above_zero", "micro_batches_summed": 1, "changes": []}
 
     name: Literal["adamw", "adamw_8bit"] = "adamw"
     """`adamw_8bit` keeps its state in 8 bits (bitsandbytes)."""
@@ -41,6 +57,25 @@ class OptimizerConfig(Schema):
     micro_batches_summed: int = Field(1, ge=1)
     """Factor of the gradient before it is clipped: code that *adds* the losses of this many micro-batches, as that
     of the resonant models does, clips a gradient so many times as large. Adam hardly notices it otherwise."""
+    changes: list[OptimizerChange] = []
+    """Other settings from given steps on: what a search by `pbt` finds is such a list."""
+
+    @model_validator(mode="after")
+    def _changes_in_order(self) -> OptimizerConfig:
+        steps = [change.from_step for change in self.changes]
+        if steps != sorted(set(steps)):
+            raise ValueError(f"changes begin at the steps {steps}: let each begin after the one before")
+        if self.weight_decay == 0 and any(change.weight_decay is not None for change in self.changes):
+            raise ValueError("changes sets weight_decay, and nothing decays before: give a weight_decay above 0")
+        return self
+
+    def at(self, step: int) -> OptimizerConfig:
+        """Return the settings of a step, without changes."""
+        now: dict[str, Any] = {"changes": []}
+        for change in self.changes:
+            if change.from_step <= step:
+                now |= change.model_dump(exclude={"from_step"}, exclude_none=True)
+        return self.model_copy(update=now) if self.changes else self
 
 
 class BudgetConfig(Schema):
@@ -80,14 +115,19 @@ class BudgetConfig(Schema):
         return self
 
 
-def check_warm_up(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
-    """Refuse a warm-up that the budget never completes.
+def check_steps(optimizer: OptimizerConfig, budget: BudgetConfig) -> None:
+    """Refuse a warm-up that the budget never completes, and changes that it never comes to.
 
     Raises:
-        ValueError: If it is as long as the budget.
+        ValueError: If one is.
     """
     if optimizer.warmup_steps >= budget.steps > 0:
         raise ValueError(
             f"optimizer.warmup_steps={optimizer.warmup_steps} must be below budget.steps={budget.steps}, or the "
             "learning rate never reaches its peak"
+        )
+    if optimizer.changes and optimizer.changes[-1].from_step >= budget.steps:
+        raise ValueError(
+            f"optimizer.changes has one from step {optimizer.changes[-1].from_step} on, and budget.steps="
+            f"{budget.steps} ends before it"
         )

@@ -11,7 +11,7 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, model_validator
 
 from trainables.architectures.base import ArchitectureConfig
 from trainables.config.initial_weights import BACKBONE, RESUME, ResumeConfig
-from trainables.config.training import BudgetConfig, OptimizerConfig, check_warm_up
+from trainables.config.training import BudgetConfig, OptimizerConfig, check_steps
 from trainables.plugins.files import origin_of
 from trainables.registry import ARCHITECTURES, TASKS, Plugin
 from trainables.schema import Schema, without_added
@@ -32,8 +32,8 @@ class PretrainingConfig(Schema):
     """Seed of the one replicate that trains it."""
 
     @model_validator(mode="after")
-    def _warm_up_ends(self) -> PretrainingConfig:
-        check_warm_up(self.optimizer, self.budget)
+    def _budget_is_long_enough(self) -> PretrainingConfig:
+        check_steps(self.optimizer, self.budget)
         return self
 
 
@@ -50,8 +50,8 @@ class TrialConfig(Schema):
     """Which weights to start from. Default: a random initialisation by seed."""
 
     @model_validator(mode="after")
-    def _warm_up_ends(self) -> TrialConfig:
-        check_warm_up(self.optimizer, self.budget)
+    def _budget_is_long_enough(self) -> TrialConfig:
+        check_steps(self.optimizer, self.budget)
         return self
 
     @model_validator(mode="after")
@@ -109,6 +109,20 @@ class TrialConfig(Schema):
     def evaluates_only(self) -> bool:
         """Whether a trained model is only scored, as it was at the end of its training."""
         return self.budget.steps == 0 and self.resume_from is not None and not self.resume_from.states
+
+    def earlier(self) -> list[tuple[TrialConfig, int]]:
+        """Return what this configuration is equal to until its changes begin: each with the first step that
+        differs, the last one first."""
+        changes = self.optimizer.changes
+        return [
+            (
+                self.model_copy(
+                    update={"optimizer": self.optimizer.model_copy(update={"changes": changes[:count]})}
+                ),
+                changes[count].from_step,
+            )
+            for count in range(len(changes) - 1, -1, -1)
+        ]
 
     def _start(self) -> dict[str, Any]:
         """Return which states are loaded; whose weights they are is passed to `config_id`."""

@@ -24,7 +24,7 @@ from trainables.training.checkpoints import load_checkpoint, save_checkpoint
 from trainables.training.early_stopping import EarlyStopping
 from trainables.training.initial_weights import WeightSource, save_weights, start_from
 from trainables.training.numerics import Numerics
-from trainables.training.optimizers import build_optimizer, learning_rate_at
+from trainables.training.optimizers import build_optimizer, learning_rate_at, set_step
 from trainables.training.parallel.ranks import SOLO, Ranks
 from trainables.training.parallel.wrap import wrap_model
 from trainables.training.probes import leak_probe, order_probes
@@ -113,7 +113,10 @@ class Trainer:
     @property
     def identity(self) -> str:
         """Identifies what this replicate computes; a checkpoint of another identity is refused."""
-        return f"{config_id(self.config, self.task.data_hash, self._weight_sources)}/seed={self.seed}"
+        return self._identity_of(self.config)
+
+    def _identity_of(self, config: TrialConfig) -> str:
+        return f"{config_id(config, self.task.data_hash, self._weight_sources)}/seed={self.seed}"
 
     def _start(self, weight_sources: Mapping[str, WeightSource]) -> None:
         """Load the weights of other replicates: all that the configuration requires, and no others."""
@@ -175,9 +178,7 @@ class Trainer:
                 step_loss += self._backward(part.to(self.device), weight)
         step_loss = self.ranks.sum(step_loss)
         self._gradient_norm = self._held.clip_gradients(self.config.optimizer.clip_norm)
-        rate = learning_rate_at(self.config.optimizer, self.step, budget.steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate * group.get("learning_rate_factor", 1.0)
+        set_step(self.optimizer, self.config.optimizer, self.step, budget.steps)
         self.optimizer.step()
         self.optimizer.zero_grad(set_to_none=True)
         self._loss_sum += step_loss
@@ -357,7 +358,29 @@ class Trainer:
             CheckpointError: If it is of another replicate.
             OtherCodeError: If other code has computed it.
         """
-        state = load_checkpoint(path, identity=self.identity, code=code_hash())
+        self._restore(load_checkpoint(path, identity=self.identity, code=code_hash()))
+
+    def adopt(self, path: Path, earlier: TrialConfig, until_step: int) -> bool:
+        """Continue from the checkpoint of a configuration that is equal to this one until a step.
+
+        Args:
+            path: The checkpoint.
+            earlier: That configuration; this replicate's seed is the same.
+            until_step: The first step that differs.
+
+        Returns:
+            Whether the checkpoint is from before that step; otherwise nothing was done.
+
+        Raises:
+            CheckpointError: If it is damaged, of something else, or computed by other code.
+        """
+        state = load_checkpoint(path, identity=self._identity_of(earlier), code=code_hash())
+        if state["step"] > until_step:
+            return False
+        self._restore({**state, "spent": {}})  # the other replicate's own cost
+        return True
+
+    def _restore(self, state: dict[str, Any]) -> None:
         if self._best is not None:
             best = state["best"]
             self._held.load_state(self.optimizer, best["model"], state["optimizer"])

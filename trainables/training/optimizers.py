@@ -26,7 +26,7 @@ def learning_rate_at(config: OptimizerConfig, step: int, total_steps: int) -> fl
     Source:
         The warm-up from above 0 and the cosine are nanoGPT's `get_lr`; that from 0 and the cut are PhaseGPT's.
     """
-    peak, warmup = config.learning_rate, config.warmup_steps
+    peak, warmup = config.at(step).learning_rate, config.warmup_steps
     if step < warmup:
         return peak * (step / warmup if config.warmup_from == "zero" else (step + 1) / (warmup + 1))
     if config.schedule == "constant":
@@ -70,7 +70,7 @@ def parameter_groups(model: LanguageModel, config: OptimizerConfig) -> list[dict
 
 
 def build_optimizer(model: LanguageModel, config: OptimizerConfig) -> torch.optim.Optimizer:
-    """Build the optimiser; the loop sets the learning rate of its groups before every step."""
+    """Build the optimiser; `set_step` sets what changes before every step."""
     groups = parameter_groups(model, config)
     groups = [group for group in groups if group["params"]] or groups[:1]  # a model may have nothing to train
     betas = (config.beta1, config.beta2)
@@ -83,3 +83,12 @@ def build_optimizer(model: LanguageModel, config: OptimizerConfig) -> torch.opti
         )
         return optimizer
     return torch.optim.AdamW(groups, lr=config.learning_rate, betas=betas, eps=config.eps, fused=True)
+
+
+def set_step(optimizer: torch.optim.Optimizer, config: OptimizerConfig, step: int, total_steps: int) -> None:
+    """Give the groups of an optimiser the learning rate of a step, and its weight decay."""
+    rate, decay = learning_rate_at(config, step, total_steps), config.at(step).weight_decay
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group.get("learning_rate_factor", 1.0)
+        if group["weight_decay"]:
+            group["weight_decay"] = decay

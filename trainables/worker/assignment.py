@@ -42,6 +42,9 @@ class Assignment:
     process measures itself."""
     weight_sources: dict[str, dict[str, str]] = field(default_factory=dict)
     """Which weights it starts from, by role, each a `WeightSource` as a dictionary."""
+    earlier_dirs: list[str] = field(default_factory=list)
+    """Folders of replicates that are equal to this one until a change of its optimiser, as in
+    `TrialConfig.earlier`: it may continue from what they have saved before it."""
     keep_weights: bool = False
     """Whether its trained weights stay in its folder."""
     plugins: list[dict[str, str]] = field(default_factory=list)

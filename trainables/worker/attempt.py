@@ -198,7 +198,11 @@ class Attempt:
         trainer = Trainer(config, given.seed, task, numerics, self.ranks, weight_sources)
         if self.ranks.is_first:
             self.folder.write_config({"config_id": given.config_id, "seed": given.seed, **given.config})
-        is_damaged = self.folder.checkpoint.exists() and not self._continue(trainer)
+        is_damaged = False
+        if self.folder.checkpoint.exists():
+            is_damaged = not self._continue(trainer)
+        elif self.ranks.size == 1:  # several might not see the same checkpoint, which its owner may just replace
+            self._adopt(trainer)
         steps = self.ranks.gather(trainer.step)  # every rank has read the checkpoint by now
         if is_damaged and self.ranks.is_first:
             self.folder.log(f"set aside as {set_aside(self.folder.checkpoint)}")
@@ -229,6 +233,21 @@ class Attempt:
         else:
             self.folder.log(f"continuing from step {trainer.step}")
         return True
+
+    def _adopt(self, trainer: Trainer) -> None:
+        """Continue from what an equal replicate has saved before this one's changes, rather than do it again."""
+        for place, (earlier, until_step) in zip(
+            self.assignment.earlier_dirs, trainer.config.earlier(), strict=False
+        ):
+            path = ReplicateFolder(Path(place)).checkpoint
+            try:
+                if path.exists() and trainer.adopt(path, earlier, until_step):
+                    self.folder.log(
+                        f"continuing from step {trainer.step} of {place}, which is equal until {until_step}"
+                    )
+                    return
+            except (CheckpointError, FileNotFoundError) as error:
+                self.folder.log(f"not continued from {place}: {error}")
 
     def _started(self, trainer: Trainer) -> dict[str, Any]:
         numerics = {

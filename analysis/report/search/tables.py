@@ -5,6 +5,10 @@ Scores that chose the winner and those on fresh seeds have columns of their own.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
+from analysis.records.schedules import schedule_of
 from analysis.report.tables import decimals_of, format_number
 from analysis.results.candidates import ArmCandidates, CandidateRow
 from analysis.results.search_table import SearchRow
@@ -81,7 +85,7 @@ def candidate_cells(found: ArmCandidates) -> list[list[str]]:
             f"{found.search.arm}#{row.number}",
             row.standing + (", on the front" if row.is_on_front else ""),
             confirmed(row, decimals),
-            *(short(row.point.get(field)) for field in found.search.fields),
+            *(setting(row.point, field) for field in found.search.fields),
             str(row.n_search),
             *(NONE if score is None else format_number(score.mean, decimals) for score in row.scores),
             *(short(row.objectives.get(one.name)) for one in found.info.objectives[1:]),
@@ -117,8 +121,13 @@ def notes(found: ArmCandidates) -> list[str]:
 
 def low_correlations(found: ArmCandidates) -> list[str]:
     """Return which rungs say little about the next one."""
+    advice = (
+        "with a larger scheduler.first members are compared more rarely"
+        if found.info.population
+        else "with scheduler.first=1 all candidates train whole"
+    )
     return [
-        f"rung {index} says little about the next one: with scheduler.first=1 all candidates train whole"
+        f"rung {index} says little about the next one: {advice}"
         for index, (correlation, _) in enumerate(found.rank_correlations)
         if correlation is not None and correlation < LOW_CORRELATION
     ]
@@ -128,6 +137,12 @@ def short_names(fields: tuple[str, ...]) -> list[str]:
     """Return the last part of every field's name, or the whole where two would be equal."""
     last = [field.rpartition(".")[2] for field in fields]
     return [name if last.count(name) == 1 else field for name, field in zip(last, fields, strict=True)]
+
+
+def setting(point: Mapping[str, Any], field: str) -> str:
+    """Return the value of a field in a point, and those that it has later: `0.01, 0.02 from 300`."""
+    first, *later = schedule_of(point, field) or [(0, None)]
+    return ", ".join([short(first[1]), *(f"{short(value)} from {step:,}" for step, value in later)])
 
 
 def short(value: object) -> str:

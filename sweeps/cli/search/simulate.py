@@ -51,6 +51,11 @@ def simulate(
             f"{search.where('search', 'objectives')}: simulated worlds have one objective; for nsga2 there is "
             "no simulation"
         )
+    if search.scheduler.name == "pbt":
+        raise UserError(
+            f"{search.where('scheduler', 'name')}=pbt: a simulated world scores settings, and knows nothing "
+            "of when they changed; there is no simulation"
+        )
     one = search.arms[0]
     budget = next(arm.config.budget for arm in resolved.arms if arm.name == one.arm)
     try:

@@ -179,6 +179,7 @@ def _without_arms(study: Study, search: StudySearch, task: Task, rungs: tuple[Ru
         replicates=budget.replicates,
         configurations=budget.configurations,
         starts=starts_of(search.scheduler, rungs),
+        population=int(budget.replicates) if search.scheduler.name == "pbt" else 0,
         objectives=_objectives(search, task),
         looks=tuple(search.confirm.looks),
         alphas=search.confirm.levels if search.confirm.looks else (),
@@ -260,6 +261,7 @@ def _search_id(info: SearchInfo, planned: PlannedArm, space: ArmSpace, seed: int
     rungs = [dataclasses.asdict(rung) for rung in info.rungs]
     named = [planned.config_id, dimensions, rules, rungs, info.metric, info.subset_metric, info.seeds, seed]
     named += [info.starts] if info.starts != (0,) else []
+    named += [info.population, info.eta] if info.population else []
     named += [told] if told else []
     named += [[one.name for one in info.objectives]] if info.objectives else []
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]

@@ -46,6 +46,10 @@ def in_words(point: Point) -> str:
 
 
 def _short(value: Any) -> str:
+    if isinstance(value, dict):  # a change
+        return "{" + ", ".join(f"{name}: {_short(each)}" for name, each in value.items()) + "}"
+    if isinstance(value, tuple):
+        return "(" + ", ".join(map(_short, value)) + ")"
     return f"{value:.4g}" if type(value) is float else str(value)
 
 

@@ -24,6 +24,8 @@ def rungs_of(scheduler: SchedulerSpec, *, steps: int, report_every: int) -> tupl
     """
     if scheduler.name == "fifo":
         return (Rung(steps=steps, seeds=scheduler.seeds),)
+    if scheduler.name == "pbt":
+        return population_rungs(steps=steps, report_every=report_every, every=scheduler.first)
     rungs = ladder_rungs(
         steps=steps,
         report_every=report_every,
@@ -92,6 +94,26 @@ def ladder_rungs(*, steps: int, report_every: int, first: float, eta: int, seeds
     return (*of_steps, *(Rung(steps=steps, seeds=round(n)) for n in _growing(eta, seeds, eta) if seeds > 1))
 
 
+def population_rungs(*, steps: int, report_every: int, every: float) -> tuple[Rung, ...]:
+    """Return rungs of one seed, so often in the steps of a replicate.
+
+    Args:
+        steps: Of a whole replicate.
+        report_every: Steps between reports.
+        every: Share of the steps from one rung to the next.
+
+    Raises:
+        RungError: If the first rung has no report, or is the last.
+    """
+    between = int(every * steps / report_every + 0.5) * report_every
+    if not 0 < between < steps:
+        raise RungError(
+            f"a population is compared every {every:g} of {steps} steps, and reports are every {report_every}: set "
+            "scheduler.first so that there are reports before the last step"
+        )
+    return tuple(Rung(steps=at, seeds=1) for at in (*range(between, steps, between), steps))
+
+
 def _growing(start: float, end: float, factor: float) -> Iterator[float]:
     """Yield `start`, `factor` times as much, and so on, and `end` at last."""
     value = start
@@ -155,6 +177,12 @@ def expected_climbs(
         return _with_leader(rungs, *at_rungs(affordable), replicates)
     first = (1, *(0 for _ in rungs[1:]))
     return Expected(first, first, _total_cost(rungs, first, first))
+
+
+def expected_population(rungs: tuple[Rung, ...], members: int, eta: float) -> Expected:
+    """Return how many members of a population are scored at each rung, and how many are born there."""
+    children = int(members / eta)
+    return Expected((members,) * len(rungs), (members, *(children for _ in rungs[1:])), float(members))
 
 
 def _with_leader(

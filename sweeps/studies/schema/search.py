@@ -142,24 +142,30 @@ class SearchSpec(Schema):
         return self
 
 
+CHANGEABLE = ("optimizer.learning_rate", "optimizer.weight_decay")
+"""What `pbt` may change while a replicate trains."""
+
+
 class SchedulerSpec(Schema):
     """How long a configuration trains before it is compared with others."""
 
-    name: Literal["ladder", "asha", "hyperband", "median", "fifo"] = "ladder"
+    name: Literal["ladder", "asha", "hyperband", "median", "fifo", "pbt"] = "ladder"
     """`ladder`: more steps, then more seeds, for the better ones. `asha`: more steps only. `hyperband`: as `asha`,
     but some configurations begin at later rungs, in case early scores mislead. `median`: the better half goes on
-    at every report. `fifo`: every configuration with all steps and seeds."""
+    at every report. `fifo`: every configuration with all steps and seeds. `pbt`: a population of
+    search.budget.replicates members trains in step; at each rung the worst are replaced by the best, with another
+    learning rate or weight decay from there on."""
     first: float = Field(0.25, gt=0, le=1)
-    """Share of the steps at the first rung."""
+    """Share of the steps at the first rung; of `pbt`, from each rung to the next."""
     eta: int = Field(2, ge=2, le=10)
-    """One in so many climbs to the next rung, which is so many times as much."""
+    """One in so many climbs to the next rung, which is so many times as much; of `pbt`, is replaced."""
     seeds: int = Field(8, ge=1, le=100)
-    """Most seeds of a configuration; of `asha`, `hyperband` and `median`, one."""
+    """Most seeds of a configuration; of `asha`, `hyperband`, `median` and `pbt`, one."""
 
     @property
     def most_seeds(self) -> int:
         """Seeds that one configuration may have."""
-        return 1 if self.name in {"asha", "hyperband", "median"} else self.seeds
+        return 1 if self.name in {"asha", "hyperband", "median", "pbt"} else self.seeds
 
     @model_validator(mode="after")
     def _median_halves(self) -> SchedulerSpec:

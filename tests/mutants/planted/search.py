@@ -6,6 +6,7 @@ from tests.mutants.mutant import Mutant
 
 _LADDER, _LADDER_TESTS = "sweeps/search/ladder.py", "tests/unit/sweeps/search/test_ladder.py"
 _CHOOSER, _CHOOSER_TESTS = "sweeps/search/chooser.py", "tests/unit/sweeps/search/test_chooser.py"
+_POPULATION, _POPULATION_TESTS = "sweeps/search/population.py", "tests/unit/sweeps/search/test_population.py"
 _MISTAKES = "tests/integration/verbs/test_user_mistakes.py"
 _RECORDS_TESTS = "tests/unit/analysis/records/test_candidates.py"
 
@@ -22,9 +23,43 @@ MUTANTS: tuple[Mutant, ...] = (
         name="hyperband_pays_a_climb",
         meaning="a candidate that begins at a later rung counts as if it had climbed from the one below",
         file=_CHOOSER,
-        old="self._spent += self._cost_of_begin(decision.rung)",
-        new="self._spent += self._cost(decision.rung)",
+        old="return self._cost_of_begin(rung)\n\n    def _can_pay",
+        new="return self._cost(rung)\n\n    def _can_pay",
         caught_by=f"{_CHOOSER_TESTS}::test_hyperband_begins_at_every_rung_within_the_budget",
+    ),
+    Mutant(
+        name="parent_trains_on_first",
+        meaning="a parent trains on before its child, which then finds a checkpoint from after its change",
+        file=_POPULATION,
+        old="if born < num_replaced and (child",
+        new="if self.ladder.rung_of(ranked[0][1]) > rung and born < num_replaced and (child",
+        caught_by=f"{_POPULATION_TESTS}::test_a_child_is_its_parent_with_a_change_and_comes_before_its_parent_trains_on",
+    ),
+    Mutant(
+        name="child_of_the_worst",
+        meaning="a dropped member is replaced by a child of a bad one",
+        file=_POPULATION,
+        old="for loss, one in ranked[: max(1, share)] if",
+        new="for loss, one in ranked[-max(1, share) :] if",
+        caught_by=f"{_POPULATION_TESTS}::test_a_schedule_is_found_where_no_fixed_learning_rate_is_right",
+    ),
+    Mutant(
+        name="adopted_from_after_the_change",
+        meaning="a replicate continues from a checkpoint that its own settings could not have given",
+        file="trainables/training/loop.py",
+        old='if state["step"] > until_step:',
+        new="if False:",
+        caught_by="tests/unit/trainables/training/test_loop.py"
+        "::test_what_came_after_the_change_or_is_of_another_replicate_is_not_adopted",
+    ),
+    Mutant(
+        name="cost_of_a_child_is_its_parents",
+        meaning="a search counts the steps again that a child took over from its parent",
+        file="analysis/records/replicates.py",
+        old="point.step - first for point",
+        new="point.step for point",
+        caught_by="tests/unit/analysis/results/test_candidates.py"
+        "::test_what_a_child_took_over_is_neither_its_cost_nor_its_score",
     ),
     Mutant(
         name="regret_of_later_leaders",

@@ -84,3 +84,24 @@ def test_a_finalist_has_numbers_of_its_own_on_fresh_seeds() -> None:
     assert finalist.confirmed is not None and finalist.confirmed.mean == pytest.approx(3.3)
     assert winner.confirmed is not None and winner.confirmed.mean == pytest.approx(2.1)
     assert [score and score.mean for score in finalist.scores] == [2.0, None, None]
+
+
+def test_what_a_child_took_over_is_neither_its_cost_nor_its_score() -> None:
+    """It began at step 10 from its parent's checkpoint: it has no score at the rung there, and cost 30 steps."""
+    events = [{**event, "step": 10} if is_start_of_winner(event) else event for event in search_events()]
+    events = [
+        event for event in events if not (of_winner(event) and event["event"] == "report" and event["step"] == 10)
+    ]
+    (before,), (found,) = candidates_of(merge(search_events())), candidates_of(merge(events))
+    assert found.search.spent_replicates == pytest.approx(before.search.spent_replicates - 10 / 40)
+    assert found.spent[-1].spent == pytest.approx(found.search.spent_replicates)
+    (winner,) = (row for row in found.rows if row.is_winner)
+    assert [score is None for score in winner.scores] == [True, False, False]
+
+
+def of_winner(event: dict[str, Any]) -> bool:
+    return event.get("config_id") == "b" * 12 and event.get("seed") == 0
+
+
+def is_start_of_winner(event: dict[str, Any]) -> bool:
+    return of_winner(event) and event["event"] == "started"

@@ -76,6 +76,49 @@ def test_continuation_is_bit_exact_at_any_step(
         assert torch.equal(parameter, second.model.state_dict()[name]), name
 
 
+CHANGED = [{"from_step": 5, "learning_rate": 1e-2, "weight_decay": 0.3}, {"from_step": 8, "learning_rate": 1e-3}]
+"""Two changes of an optimiser."""
+
+
+@pytest.mark.parametrize(("stop_at", "count"), [(2, 1), (5, 1), (5, 0), (8, 1)])
+def test_what_is_equal_until_a_change_may_be_adopted_bit_for_bit(stop_at: int, count: int, tmp_path: Path) -> None:
+    """A configuration with the first `count` of two changes trains; one with both goes on from there."""
+    config = small_config(optimizer={"changes": CHANGED}, architecture=NOISY)
+    task, path = build(config), tmp_path / "checkpoint.pt"
+    expected = untimed(list(Trainer(config, 3, task, Numerics()).reports()))
+    earlier, until = config.earlier()[1 - count]
+    assert (len(earlier.optimizer.changes), until) == (count, CHANGED[count]["from_step"])
+    parent = Trainer(earlier, 3, task, Numerics())
+    for _ in range(stop_at):
+        parent._train_one_step()
+        if parent.step % config.budget.report_every == 0:
+            parent._report()
+    parent.save(path, {"seconds": 7.0})
+    child = Trainer(config, 3, task, Numerics())
+    assert child.adopt(path, earlier, until)
+    assert child.spent == {}, "the other replicate paid for it"
+    assert untimed(list(child.reports())) == [report for report in expected if report.step > stop_at]
+    plain = small_config(optimizer={"weight_decay": 0.1}, architecture=NOISY)
+    assert untimed(list(train(plain, 3, task)))[-1] != expected[-1], "the changes matter"
+
+
+def test_what_came_after_the_change_or_is_of_another_replicate_is_not_adopted(tmp_path: Path) -> None:
+    config = small_config(optimizer={"changes": CHANGED})
+    task, path = build(config), tmp_path / "checkpoint.pt"
+    (nearest, until), (first, first_until) = config.earlier()
+    parent = Trainer(nearest, 3, task, Numerics())
+    for _ in range(9):
+        parent._train_one_step()
+    parent.save(path)
+    child = Trainer(config, 3, task, Numerics())
+    assert not child.adopt(path, nearest, until)
+    assert child.step == 0
+    with pytest.raises(CheckpointError, match="not of"):
+        child.adopt(path, first, first_until)
+    with pytest.raises(CheckpointError, match="not of"):
+        Trainer(config, 4, task, Numerics()).adopt(path, nearest, until)
+
+
 def test_arms_share_data_order_and_the_start_of_what_they_share(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seeds are paired: the same batches in the same order, equal-named parameters equal at the start."""
     task = build(small_config())

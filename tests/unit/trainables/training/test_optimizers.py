@@ -6,11 +6,13 @@ import math
 
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.support.models.configs import KURAMOTO, small_config
 from trainables.architectures.base.model import LanguageModel
 from trainables.config.training import OptimizerConfig
-from trainables.training.optimizers import build_optimizer, learning_rate_at, parameter_groups
+from trainables.config.trial import config_id
+from trainables.training.optimizers import build_optimizer, learning_rate_at, parameter_groups, set_step
 
 
 def test_cosine_is_nanogpts() -> None:
@@ -39,6 +41,43 @@ def test_other_schedules(schedule: str, middle: float, end: float) -> None:
     config = OptimizerConfig.model_validate({"learning_rate": 1.0, "warmup_steps": 0, "schedule": schedule})
     assert learning_rate_at(config, 50, 100) == pytest.approx(middle)
     assert learning_rate_at(config, 100, 100) == pytest.approx(end)
+
+
+def test_settings_change_from_their_step_on_and_the_schedule_goes_on() -> None:
+    changes = [{"from_step": 4, "learning_rate": 10.0}, {"from_step": 6, "weight_decay": 0.5}]
+    fields = {"learning_rate": 1.0, "weight_decay": 0.1, "schedule": "linear", "final_fraction": 0.0}
+    config = OptimizerConfig.model_validate({**fields, "changes": changes})
+    rates = [learning_rate_at(config, step, 8) for step in range(8)]
+    assert rates == pytest.approx([1.0, 7 / 8, 6 / 8, 5 / 8, 10 * 4 / 8, 10 * 3 / 8, 10 * 2 / 8, 10 * 1 / 8])
+    model = small_config().architecture.build(vocab_size=7, max_seq_len=8)
+    optimizer = build_optimizer(model, config)
+    decays = []
+    for step in range(8):
+        set_step(optimizer, config, step, 8)
+        assert [group["lr"] for group in optimizer.param_groups] == pytest.approx([rates[step]] * 2)
+        decays.append([group["weight_decay"] for group in optimizer.param_groups])
+    assert decays == [[0.1, 0.0]] * 6 + [[0.5, 0.0]] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"changes": [{"from_step": 4}]}, "nothing changes from step 4 on"),
+        ({"changes": [{"from_step": 0, "learning_rate": 1.0}]}, "greater than or equal to 1"),
+        ({"changes": [{"from_step": 4, "learning_rate": 1.0}] * 2}, "begin at the steps"),
+        ({"weight_decay": 0.0, "changes": [{"from_step": 4, "weight_decay": 0.1}]}, "nothing decays before"),
+    ],
+)
+def test_changes_that_mean_nothing_are_refused(fields: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        OptimizerConfig.model_validate(fields)
+
+
+def test_a_change_after_the_last_step_is_refused_and_one_within_is_another_configuration() -> None:
+    change = {"from_step": 11, "learning_rate": 1.0}
+    with pytest.raises(ValidationError, match=r"optimizer\.changes has one from step 12 on, and budget\.steps=12"):
+        small_config(optimizer={"changes": [{**change, "from_step": 12}]})
+    assert config_id(small_config(optimizer={"changes": [change]}), "") != config_id(small_config(), "")
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,32 @@ def test_what_a_power_loss_left_of_the_curve_is_no_end(tmp_path: Path, monkeypat
     assert [event["step"] for event in events] == [5, 10, 12], events[-1]
     lines = path.read_bytes().splitlines(keepends=True)
     assert (lines[0], len(lines)) == (whole, 3)
+
+
+def test_a_trial_adopts_the_nearest_equal_replicate_that_has_saved_before_its_change(tmp_path: Path) -> None:
+    changes = [{"from_step": 5, "learning_rate": 1e-2}, {"from_step": 10, "learning_rate": 1e-3}]
+    config = small_config(optimizer={"changes": changes})
+    places = []
+    for number, (earlier, until) in enumerate(config.earlier()):
+        place = tmp_path / str(number)
+        parent = Attempt(small_assignment(place, config=earlier.model_dump(mode="json")))
+        events = parent.events()
+        assert any(event["step"] == until for event in events)
+        parent.stop()
+        places.append(str(place / "seed=0"))
+
+    def begun(name: str, *dirs: str) -> int:
+        given = small_assignment(tmp_path / name, config=config.model_dump(mode="json"), earlier_dirs=[*dirs])
+        events = list(Attempt(given).events())
+        assert events[-1]["outcome"] == "finished"
+        last.append(events[-1]["metrics"]["val/bits_per_char"])
+        return int(events[0]["step"])
+
+    last: list[float] = []
+    assert begun("both", *places) == 10
+    assert begun("farther", str(tmp_path / "nowhere"), places[1]) == 5
+    assert begun("none") == 0
+    (Path(places[0]) / "checkpoint" / "latest.pt").write_bytes(b"torn")
+    assert begun("torn", *places) == 5
+    assert "not continued from" in (tmp_path / "torn" / "seed=0" / "log.txt").read_text(encoding="utf-8")
+    assert len(set(last)) == 1, "it computes the same from wherever it begins"

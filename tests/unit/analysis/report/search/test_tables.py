@@ -13,6 +13,7 @@ from analysis.report.search.tables import (
     headline,
     notes,
     rung_cells,
+    setting,
     short,
     short_names,
 )
@@ -77,3 +78,10 @@ def test_names_are_short_where_that_is_clear() -> None:
     assert short_names(("optimizer.learning_rate", "architecture.dt")) == ["learning_rate", "dt"]
     assert short_names(("optimizer.dt", "architecture.dt")) == ["optimizer.dt", "architecture.dt"]
     assert [short(value) for value in (0.0123456, 3, True, None, "gelu")] == ["0.01235", "3", "True", "–", "gelu"]
+
+
+def test_a_setting_that_changes_is_shown_with_its_steps() -> None:
+    changes = ({"from_step": 1500, "learning_rate": 0.02},)
+    point = {"optimizer.learning_rate": 0.012345, "architecture.coupling": 2, "optimizer.changes": changes}
+    shown = [setting(point, f"{name}") for name in ("optimizer.learning_rate", "architecture.coupling", "other")]
+    assert shown == ["0.01235, 0.02 from 1,500", "2", "–"]
