@@ -47,8 +47,7 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
         raise UserError(f"--to {to}: the name must end in {' or '.join(SUFFIXES)}")
     if to.exists() and not force:
         raise UserError(f"--to {to}: already exists; give another name, or --force to replace it")
-    if not to.parent.is_dir():
-        raise UserError(f"--to {to}: there is no folder {to.parent}; make it first")
+    check_folder(to)
     stored = load_results(*study)
     rows = rows_of(
         chosen,
@@ -58,6 +57,8 @@ def export(output: Output, study: StudyArguments, *, to: Path, what: str, force:
     )
     if not rows:
         raise UserError(f"{stored.experiment} has no {what} to export yet; nothing was written")
+    with writing(f"--to {to}"):
+        to.parent.mkdir(parents=True, exist_ok=True)
     with writing(f"--to {to}"), atomic_path(to) as temporary:
         num_rows, columns = write_table(rows, temporary, to.suffix)
     if output.emit:
@@ -131,6 +132,15 @@ def check_figure(to: Path | None, option: str = "--to") -> None:
     *first, last = (f".{one}" for one in FORMATS)
     if to.suffix not in (*first, last):
         raise UserError(f"{option} {to}: the name must end in {', '.join(first)} or {last}")
+    check_folder(to, option)
+
+
+def check_folder(to: Path, option: str = "--to") -> None:
+    """Refuse a file in a folder that cannot be made.
+
+    Raises:
+        UserError: If it is one.
+    """
     for folder in to.parents:
         if folder.exists() and not folder.is_dir():
             raise UserError(f"{option} {to}: {folder} is a file, not a folder; give another name")

@@ -142,7 +142,6 @@ RESULTS = {
     "export to a spreadsheet": after_a_run("export", "tiny.yaml", "--to", "table.xlsx"),
     "export of what": after_a_run("export", "tiny.yaml", "--to", "table.csv", "--what", "replicate"),
     "export over a file": with_file("table.csv", "mine", "export", "tiny.yaml", "--to", "table.csv"),
-    "export into no folder": after_a_run("export", "tiny.yaml", "--to", "nowhere/table.csv"),
     "export of nothing": of("export", "tiny.yaml", "--to", "table.csv"),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -57,7 +57,7 @@ class OptimizerConfig(Schema):
     micro_batches_summed: int = Field(1, ge=1)
     """Factor of the gradient before it is clipped: code that *adds* the losses of this many micro-batches, as that
     of the resonant models does, clips a gradient so many times as large. Adam hardly notices it otherwise."""
-    changes: list[OptimizerChange] = []
+    changes: Annotated[tuple[OptimizerChange, ...], Field(strict=False)] = ()
     """Other settings from given steps on: what a search by `pbt` finds is such a list."""
 
     @model_validator(mode="after")
@@ -71,7 +71,7 @@ class OptimizerConfig(Schema):
 
     def at(self, step: int) -> OptimizerConfig:
         """Return the settings of a step, without changes."""
-        now: dict[str, Any] = {"changes": []}
+        now: dict[str, Any] = {"changes": ()}
         for change in self.changes:
             if change.from_step <= step:
                 now |= change.model_dump(exclude={"from_step"}, exclude_none=True)

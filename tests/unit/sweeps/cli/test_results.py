@@ -61,7 +61,7 @@ def exported(call: Call, path: Path, *arguments: str) -> list[dict[str, Any]]:
 def test_every_replicate_is_a_row_with_parameters_metrics_and_numerics(
     call: Call, results: ResultsFolder, tmp_path: Path
 ) -> None:
-    rows = exported(call, tmp_path / "r.parquet")
+    rows = exported(call, tmp_path / "new" / "r.parquet")
     assert Counter((row["arm"], row["status"], row["planned"]) for row in rows) == {
         ("baseline", "finished", True): 4,
         ("coupling_2", "diverged", True): 1,
