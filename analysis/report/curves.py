@@ -55,7 +55,9 @@ def learning_curves(state: JournalState, metric: str | None, path: Path) -> list
 
 def curves_figure(found: Curves, title: str | None = None) -> Figure:
     """Return the figure of `learning_curves`."""
-    curves, info, reference = found.arms, found.metric, found.reference
+    info = found.metric
+    reference = found.reference if found.reference and len(found.reference.means) > 1 else None
+    curves = [curve for curve in found.arms if any(len(points) > 1 for points in curve.seeds.values())]
     with style():
         figure, panels = grid_of_panels(len(curves))
         for axes, curve in zip(panels, curves, strict=True):
@@ -75,6 +77,8 @@ def curves_figure(found: Curves, title: str | None = None) -> Figure:
             subtitle += f"; dashed: {reference.arm}"
         if any(curve.nulls for curve in curves):
             notes.append("dotted: without structure")
+        if untrained := [curve.arm for curve in found.arms if curve not in curves]:
+            notes.append(f"not over training: {', '.join(untrained)}")
         headline(figure, title or found.sweep.title, f"{subtitle}\n{'; '.join(notes)}")
         figure.supxlabel("optimiser steps", fontsize=9.5, y=0.05 / figure.get_figheight())
         figure.supylabel(info.unit, fontsize=9.5, x=0.008)
@@ -119,9 +123,12 @@ def _fit(panels: Sequence[Axes], curves: Sequence[Curve]) -> list[str]:
     ]
     low, high = min(later), max(later)
     margin = 0.12 * (high - low) or 0.1
-    panels[0].set_ylim(low - margin, high + margin)
+    bottom = low - margin
+    if bottom < 0 <= low:  # what cannot be below 0 has no room there, but for the line at 0
+        bottom = -0.03 * (high + margin)
+    panels[0].set_ylim(bottom, high + margin)
     everything = [v for curve in curves for v in curve.means.values()]
-    is_cut = min(everything) < low - margin or max(everything) > high + margin
+    is_cut = min(everything) < bottom or max(everything) > high + margin
     return ["the axis cuts the first steps"] if is_cut else []
 
 

@@ -40,6 +40,8 @@ CHARACTER_INCHES = 0.076
 """Mean advance of DejaVu Sans at 9.5 points."""
 LINE_CHARACTERS = 104
 """Characters of a line as long as a figure is wide, at 9 points."""
+TITLE_CHARACTERS = 70
+"""Characters of a title as long as a figure is wide; a longer one is smaller."""
 _WIDEST_NAMES_INCHES = 2.6
 
 
@@ -202,7 +204,8 @@ def colour_of(reading: str) -> str:
 def headline(figure: Figure, title: str, subtitle: str) -> None:
     """Print a title and a grey line or two below it at the figure's top left."""
     height = figure.get_figheight()
-    figure.text(0.02, 1 - 0.14 / height, title, va="top", fontsize=12, fontweight="bold", color=INK)
+    size = min(12.0, 12.0 * TITLE_CHARACTERS / max(1, len(title)))
+    figure.text(0.02, 1 - 0.14 / height, title, va="top", fontsize=size, fontweight="bold", color=INK)
     figure.text(0.02, 1 - 0.40 / height, subtitle, va="top", fontsize=9, color=GREY, linespacing=1.35)
 
 

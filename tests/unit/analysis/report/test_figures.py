@@ -141,6 +141,40 @@ def test_one_equal_seed_an_arm_can_be_drawn(tmp_path: Path, direction: str) -> N
     assert arms(table, tmp_path / "a.svg")[0].is_file()
 
 
+def test_an_arm_that_was_only_scored_has_no_panel_and_is_named() -> None:
+    (arm, *_), events = PHASE_A, journal_events(seeds=range(3))
+    (one,) = (each["config_id"] for each in events[0]["arms"] if each["arm"] == arm)
+    scored_once = [
+        event
+        for event in events
+        if not (event["event"] == "report" and event["config_id"] == one and event["step"] < 500)
+    ]
+    figure = curves_figure(curves_of(merge(scored_once), None))
+    titles = {axes.get_title(loc="left") for axes in figure.axes if axes.get_visible()}
+    assert titles == set(PHASE_A) - {arm}
+    assert f"not over training: {arm}" in figure.texts[1].get_text()
+    assert ("dashed" in figure.texts[1].get_text()) == (arm != "baseline")
+
+
+@pytest.mark.parametrize(("value", "bottom"), [(0.0, (-0.02, 0.0)), (-1.0, (-1.2, -1.0)), (2.0, (1.8, 2.0))])
+def test_the_axis_of_what_is_never_negative_ends_at_0(value: float, bottom: tuple[float, float]) -> None:
+    events = journal_events(seeds=range(3))
+    for event in events:
+        if event["event"] == "report":
+            event["metrics"] = dict.fromkeys(event["metrics"], value)
+    figure = curves_figure(curves_of(merge(events), None))
+    low, _ = figure.axes[0].get_ylim()
+    assert bottom[0] <= low < bottom[1]
+
+
+def test_a_long_title_fits_the_figure() -> None:
+    figure = curves_figure(curves_of(STATE, None), "word " * 24)
+    title, renderer = figure.texts[0], FigureCanvasAgg(figure).get_renderer()
+    assert title.get_window_extent(renderer).x1 <= figure.bbox.x1
+    short = curves_figure(curves_of(STATE, None), "word " * 12)
+    assert short.texts[0].get_fontsize() == 12
+
+
 def test_two_seeds_have_no_band() -> None:
     """Their interval is so wide that its band would fill the panel."""
     few = curves_figure(curves_of(merge(journal_events(seeds=range(2))), None))
