@@ -17,6 +17,7 @@ from typing import Any
 METADATA = "ro-crate-metadata.json"
 _CONTEXT = "https://w3id.org/ro/crate/1.2/context"
 _PROFILES = ("https://w3id.org/ro/crate/1.2", "https://w3id.org/ro/wfrun/process/0.5")
+_LICENCE = "https://spdx.org/licenses/Apache-2.0"
 _TYPES = {
     ".csv": "text/csv",
     ".diff": "text/x-diff",
@@ -45,6 +46,8 @@ class Run:
     """File of the study, relative to the crate."""
     journal: str
     """File of the journal."""
+    code: str
+    """File that says which code it was."""
 
 
 def crate(folder: Path, meanings: Mapping[str, str], run: Run) -> Entity:
@@ -57,27 +60,34 @@ def crate(folder: Path, meanings: Mapping[str, str], run: Run) -> Entity:
     """
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     described = [_file(folder, name, meanings.get(name, "")) for name in files if name != METADATA]
-    program = {"@id": "#phasesweep", "@type": "SoftwareApplication", "name": "phasesweep", "version": run.version}
-    if run.commit:
-        program["softwareVersion"] = f"commit {run.commit}"
+    program = {
+        "@id": "#phasesweep",
+        "@type": "SoftwareApplication",
+        "name": "phasesweep",
+        "description": "replicated sweeps of phase and oscillator language models",
+        "version": f"{run.version}, commit {run.commit}" if run.commit else run.version,
+        "url": {"@id": run.code},
+    }
+    licence = {"@id": _LICENCE, "@type": "CreativeWork", "name": "Apache License 2.0", "description": "Apache-2.0"}
     root = {
         "@id": "./",
         "@type": "Dataset",
         "name": run.name,
         "description": f"{run.name}: journal, study, verdicts and what is needed to run it again",
         "datePublished": _time(run.ended_at)[:10],
-        "license": {"@id": "LICENSE"} if "LICENSE" in files else "Apache-2.0",
-        "conformsTo": [{"@id": _PROFILES[1]}],
+        "license": {"@id": _LICENCE},
+        "conformsTo": {"@id": _PROFILES[1]},
         "hasPart": [{"@id": entity["@id"]} for entity in described],
-        "mentions": [{"@id": "#sweep"}],
+        "mentions": {"@id": "#sweep"},
     }
     action = {
         "@id": "#sweep",
         "@type": "CreateAction",
         "name": f"run of {run.name}",
+        "description": "training and scoring of every replicate, each an event of the journal",
         "instrument": {"@id": "#phasesweep"},
-        "object": [{"@id": run.study}],
-        "result": [{"@id": run.journal}],
+        "object": {"@id": run.study},
+        "result": {"@id": run.journal},
         "startTime": _time(run.started_at),
         "endTime": _time(run.ended_at),
         "actionStatus": "http://schema.org/CompletedActionStatus",
@@ -88,8 +98,13 @@ def crate(folder: Path, meanings: Mapping[str, str], run: Run) -> Entity:
         "about": {"@id": "./"},
         "conformsTo": {"@id": _PROFILES[0]},
     }
-    profile = {"@id": _PROFILES[1], "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"}
-    return {"@context": _CONTEXT, "@graph": [descriptor, root, *described, program, action, profile]}
+    profile = {
+        "@id": _PROFILES[1],
+        "@type": ["CreativeWork", "Profile"],
+        "name": "Process Run Crate",
+        "version": "0.5",
+    }
+    return {"@context": _CONTEXT, "@graph": [descriptor, root, *described, licence, program, action, profile]}
 
 
 def damaged(folder: Path) -> list[str]:

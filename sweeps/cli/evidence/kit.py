@@ -38,6 +38,7 @@ SOURCE = "study/study.yaml"
 PLUGINS = "plugins"
 """Folder of the files of `--plugin`; those that the study names lie beside it."""
 JOURNAL = "journal.jsonl"
+CODE = "code.json"
 
 MEANINGS = {
     SOURCE: "the study as it was written; what runs",
@@ -49,7 +50,7 @@ MEANINGS = {
     "report.html": "the report",
     EXPECTED: "the replicate that `kit verify` runs again, with its last report",
     "data.json": "hash of the data of each arm; the data are fetched or drawn when the study runs",
-    "code.json": "commit, hash of the code that computes, versions",
+    CODE: "commit, hash of the code that computes, versions",
     "code.diff": "what the checkout changed against the commit when the kit was made",
     "packages.txt": "every installed package with its version",
     "constraints.txt": "the tested set of packages",
@@ -116,7 +117,7 @@ def _contents(
     yield "report.html", study_page(source_of(judged, journal)).encode()
     yield EXPECTED, _json(expected.to_json())
     yield "data.json", _json({arm.arm: arm.data_hash for arm in judged.sweep.units})
-    yield "code.json", _json(_code(judged, expected))
+    yield CODE, _json(_code(judged, expected))
     changes = local_changes()
     if changes:
         yield "code.diff", changes.encode()
@@ -167,6 +168,7 @@ def _run_of(judged: Judged) -> Run:
         ended_at=max(ended),
         study=SOURCE,
         journal=JOURNAL,
+        code=CODE,
     )
 
 
