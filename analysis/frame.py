@@ -32,7 +32,7 @@ def load(source: str | Path, what: What = "replicates", *, scale: str = "laptop"
     Raises:
         FileNotFoundError: If there are no results.
         JournalError: If a journal describes no sweep.
-        ValueError: If `what` is unknown, or MLflow does not have it.
+        ValueError: If `what` is unknown, MLflow does not have it, or the source is another address.
     """
     if what not in ROW_KINDS:
         raise ValueError(f"what={what!r}: {did_you_mean(what, list(get_args(What)))}")
@@ -41,6 +41,11 @@ def load(source: str | Path, what: What = "replicates", *, scale: str = "laptop"
         from analysis.mlflow_rest import rows_of_server
 
         return _frame(rows_of_server(text, what))
+    if "://" in text:
+        raise ValueError(
+            f"{text}: of MLflow only a server is read, as http://SERVER:PORT/#STUDY@SCALE; of files, a results "
+            "folder or a compact journal"
+        )
     return _frame(_rows_of_journal(_journal(source, scale), what))
 
 

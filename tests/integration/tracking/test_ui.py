@@ -17,9 +17,12 @@ from typing import Any
 
 import psutil
 import pytest
+from pandas.testing import assert_series_equal
 
+import analysis
 from analysis.records.journal import read_journal
 from analysis.results.arms import summarise
+from analysis.results.export import What
 from analysis.results.table import ResultRow
 from sweeps.errors import UserError
 from sweeps.tracking.mlflow_store import MlflowTracker, find_configurations
@@ -113,6 +116,22 @@ def served(results: Path) -> Iterator[Served]:
         if process.poll() is None:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("what", ["replicates", "curves"])
+def test_a_notebook_reads_the_same_from_the_server_as_from_the_journal(
+    what: What, served: Served, results: Path
+) -> None:
+    key = ["config_id", "seed", "step"]
+    ours = analysis.load(results / "study" / "laptop", what).set_index(key).sort_index()
+    theirs = analysis.load(f"{served.address}/#{EXPERIMENT}", what).set_index(key).sort_index()
+    theirs = theirs.drop(columns="numerics.versions.torch", errors="ignore")  # nested here only, never by a worker
+    assert len(ours) >= 9 and set(theirs.columns) <= set(ours.columns)
+    for name in theirs.columns:
+        values = theirs[name] if name != "time" else theirs[name].round(2)
+        expected = ours[name] if name != "time" else ours[name].round(2)
+        assert_series_equal(values, expected, check_dtype=False, check_exact=name != "time")
 
 
 @pytest.mark.slow

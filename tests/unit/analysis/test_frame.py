@@ -48,6 +48,8 @@ def test_what_is_not_there_is_said(results: Path, tmp_path: Path) -> None:
         analysis.load("elsewhere")
     with pytest.raises(ValueError, match="did you mean 'curves'"):
         analysis.load("tiny", "curve")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="of MLflow only a server is read"):
+        analysis.load("sqlite:///results/mlflow.db")
     empty = write_journal(tmp_path / "empty.jsonl", [])
     with pytest.raises(JournalError, match="describes no sweep"):
         analysis.load(empty)
