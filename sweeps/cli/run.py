@@ -22,7 +22,7 @@ from sweeps.run.limits import RunLimits
 from sweeps.run.progress import Progress
 from sweeps.store.disk_errors import write_failure
 from sweeps.studies.catalogue import StudyArguments
-from sweeps.tracking.uri import refuse_bad_tracking_uri, tracking_uri_from_environment
+from sweeps.tracking.uri import refuse_bad_tracking_uri, refuse_missing_driver, tracking_uri_from_environment
 from trainables.code_hash import code_hash
 
 
@@ -40,6 +40,7 @@ def run(
         JournalError: If a line of the journal is damaged; nothing was started then.
     """
     refuse_bad_tracking_uri(os.environ)
+    refuse_missing_driver(os.environ)
     prepared = prepare(*study, only=only)
     prepared.folder.prepare(prepared.study.resolved(), prepared.study.plugin_texts)
     console = output.beside

@@ -10,7 +10,10 @@ from urllib.parse import urlsplit
 
 from sweeps.errors import UserError
 
-_STORES = {"sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks"}
+_DATABASES = {"postgresql", "mysql", "mssql"}
+_STORES = {"sqlite", "http", "https", "databricks", *_DATABASES}
+_PACKAGES = {"psycopg": "psycopg[binary]", "MySQLdb": "mysqlclient"}
+"""What to install for the module of a driver, where the name differs."""
 ADVICE = "unset MLFLOW_TRACKING_URI, or set it to sqlite:////absolute/path/mlflow.db or a server's address"
 
 
@@ -52,6 +55,27 @@ def refuse_bad_tracking_uri(environ: Mapping[str, str]) -> None:
     problem = check_tracking_uri(environ.get("MLFLOW_TRACKING_URI") or "sqlite://")
     if problem is not None:
         raise UserError(f"MLFLOW_TRACKING_URI: {problem}; {ADVICE}")
+
+
+def refuse_missing_driver(environ: Mapping[str, str]) -> None:
+    """Refuse a database for which this machine has no driver; SQLite's and a server's need none.
+
+    Raises:
+        UserError: If the package that speaks to it is not installed.
+    """
+    uri = environ.get("MLFLOW_TRACKING_URI") or ""
+    if urlsplit(uri).scheme.split("+")[0] not in _DATABASES:
+        return
+    from sqlalchemy import make_url  # MLflow's own; a third of a second
+
+    try:
+        make_url(uri).get_dialect().import_dbapi()
+    except ModuleNotFoundError as error:
+        package = _PACKAGES.get(str(error.name), error.name)
+        raise UserError(
+            f"MLFLOW_TRACKING_URI={without_password(uri)}: the package '{error.name}' that speaks to this database "
+            f"is not installed; pip install '{package}'"
+        ) from error
 
 
 def without_password(text: str) -> str:

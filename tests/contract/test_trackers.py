@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,25 +21,26 @@ from tests.support.sweeps.tracked import give_database
 def in_mlflow(folder: Path) -> Store:
     """Return a store of MLflow on SQLite."""
     database = give_database(folder)
+    return (lambda: MlflowTracker(default_tracking_uri(folder))), lambda: held(all_runs(database))
 
-    def read() -> list[Held]:
-        return [
-            Held(
-                key=key,
-                name=run["name"],
-                status=run["status"],
-                started_ms=run["start"],
-                ended_ms=run["end"],
-                parent=run["parent"],
-                parameters=run["params"],
-                tags=run["tags"],
-                points=frozenset((name, Value(*value)) for name, *value in run["points"]),
-                latest={name: Value(step, at, value) for name, (value, step, at) in run["latest"].items()},
-            )
-            for key, run in all_runs(database)
-        ]
 
-    return (lambda: MlflowTracker(default_tracking_uri(folder))), read
+def held(runs: list[tuple[str, dict[str, Any]]]) -> list[Held]:
+    """Return the runs of an MLflow database in the contract's terms."""
+    return [
+        Held(
+            key=key,
+            name=run["name"],
+            status=run["status"],
+            started_ms=run["start"],
+            ended_ms=run["end"],
+            parent=run["parent"],
+            parameters=run["params"],
+            tags=run["tags"],
+            points=frozenset((name, Value(*value)) for name, *value in run["points"]),
+            latest={name: Value(step, at, value) for name, (value, step, at) in run["latest"].items()},
+        )
+        for key, run in runs
+    ]
 
 
 def in_memory(folder: Path, tracker: Callable[[list[HeldRun]], Tracker] = MemoryTracker) -> Store:

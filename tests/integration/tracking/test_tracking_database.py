@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import shutil
 import signal
@@ -13,10 +14,11 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.errors import UserError
 from sweeps.tracking.mlflow_database import in_one_sentence
 from sweeps.tracking.mlflow_store import MlflowTracker
 from sweeps.tracking.sync import sync_journal
-from sweeps.tracking.uri import check_tracking_uri, default_tracking_uri, without_password
+from sweeps.tracking.uri import check_tracking_uri, default_tracking_uri, refuse_missing_driver, without_password
 from tests.support.machine.mlflow_contents import contents
 from tests.support.sweeps.tracked import EVENTS, EXPERIMENT, give_database, journal, projected
 
@@ -210,3 +212,27 @@ def test_passwords_and_tokens_are_masked(text: str, shown: str) -> None:
 def test_a_folder_of_files_is_no_tracking_uri() -> None:
     assert check_tracking_uri("./mlruns") == "./mlruns is a folder of files, which MLflow no longer writes"
     assert check_tracking_uri("postgresql+psycopg2://me@host/db") is None
+
+
+@pytest.mark.parametrize(
+    ("scheme", "module", "package"),
+    [
+        ("postgresql", "psycopg", "psycopg[binary]"),
+        ("postgresql+psycopg2", "psycopg2", "psycopg2"),
+        ("mysql", "MySQLdb", "mysqlclient"),
+    ],
+)
+def test_a_database_without_its_driver_is_refused_with_what_to_install(
+    scheme: str, module: str, package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ran to its end, and MLflow had nothing."""
+    monkeypatch.setitem(sys.modules, module, None)
+    with pytest.raises(UserError, match=re.escape(f"'{module}'")) as refused:
+        refuse_missing_driver({"MLFLOW_TRACKING_URI": f"{scheme}://me:secret@db/mlflow"})
+    assert str(refused.value).endswith(f"pip install '{package}'")
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("uri", ["sqlite:///mlflow.db", "http://server:5000", ""])
+def test_what_needs_no_driver_is_not_refused(uri: str) -> None:
+    refuse_missing_driver({"MLFLOW_TRACKING_URI": uri})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -19,20 +20,24 @@ def contents(database: Path) -> dict[str, dict[str, Any]]:
 def all_runs(database: Path) -> list[tuple[str, dict[str, Any]]]:
     """Return (phasesweep.key, run) of the runs that are not deleted, read by SQL and not by MLflow."""
     with closing(sqlite3.connect(database)) as connection:
+        return runs_of(connection.execute)
 
-        def grouped(query: str) -> dict[str, list[tuple[Any, ...]]]:
-            rows: dict[str, list[tuple[Any, ...]]] = {}
-            for run_id, *rest in connection.execute(query):
-                rows.setdefault(run_id, []).append(tuple(rest))
-            return rows
 
-        runs = connection.execute(
-            "select run_uuid, name, status, start_time, end_time from runs where lifecycle_stage = 'active'"
-        ).fetchall()
-        tags = {run: dict(rows) for run, rows in grouped("select run_uuid, key, value from tags").items()}
-        params = {run: dict(rows) for run, rows in grouped("select run_uuid, key, value from params").items()}
-        points = grouped("select run_uuid, key, step, timestamp, value from metrics")
-        latest = grouped("select run_uuid, key, value, step, timestamp from latest_metrics")
+def runs_of(execute: Callable[[str], Iterable[Sequence[Any]]]) -> list[tuple[str, dict[str, Any]]]:
+    """Return the same by a function that executes a query, in whatever database."""
+
+    def grouped(query: str) -> dict[str, list[tuple[Any, ...]]]:
+        rows: dict[str, list[tuple[Any, ...]]] = {}
+        for run_id, *rest in execute(query):
+            rows.setdefault(run_id, []).append(tuple(rest))
+        return rows
+
+    of_runs = "select run_uuid, name, status, start_time, end_time from runs where lifecycle_stage = 'active'"
+    runs = list(execute(of_runs))
+    tags = {run: dict(rows) for run, rows in grouped("select run_uuid, key, value from tags").items()}
+    params = {run: dict(rows) for run, rows in grouped("select run_uuid, key, value from params").items()}
+    points = grouped("select run_uuid, key, step, timestamp, value from metrics")
+    latest = grouped("select run_uuid, key, value, step, timestamp from latest_metrics")
     keys = {run_id: tags[run_id]["phasesweep.key"] for run_id, *_ in runs}
     found = []
     for run_id, name, status, start, end in runs:
