@@ -205,17 +205,48 @@ def better_than(journal: Journal, claim: Claim, verdict: Verdict) -> str:
     return "refuted" if min(adjusted) < SHOWN or (excluded and for_it[0] >= SHOWN) else "inconclusive"
 
 
+def beyond(journal: Journal, claim: Claim, arm: str, other: str, margin: float) -> float:
+    """Return p of the arm's lying above the other by more than a signed margin, whatever its unit.
+
+    A relative margin is one of the other's own mean: the t test of a − (1 + margin) b, seed by seed.
+    """
+    metric = str(claim.metric)
+    if claim.margin_unit != "relative":
+        found = one_sided(difference(journal, metric, arm, other)[1], margin)
+    else:
+        assert journal.items[metric] == (None, None) and journal.units[metric] != "perplexity"
+        rest = journal.of(arm, metric) - (1 + margin) * journal.of(other, metric)
+        found = one_sided(lambda alpha: DescrStatsW(rest).tconfint_mean(alpha), 0.0)
+    assert found is not None
+    return found
+
+
+def no_worse_than(journal: Journal, claim: Claim, verdict: Verdict) -> str:
+    """Non-inferiority: worse than each by less than the margin; no control is asked, for it is no mechanism."""
+    metric, arm, margin = str(claim.metric), str(claim.arm), float(claim.margin or 0)
+    is_higher_better = (claim.direction or {"maximise": "higher"}.get(journal.directions[metric])) == "higher"
+    assert not claim.controls
+    for_it, against_it = [], []
+    for one in verdict.comparisons:
+        check(one, *difference(journal, metric, arm, one.arm), EQUAL, f"{claim.id} − {one.arm}")
+        p = beyond(journal, claim, arm, one.arm, -margin if is_higher_better else margin)
+        for_it.append(p if is_higher_better else 1 - p)
+        against_it.append(1 - for_it[-1])
+        assert one.p == close(for_it[-1])
+    assert [one.arm for one in verdict.comparisons] == list(claim.against)
+    if max(for_it) < EQUAL:
+        return "supported"
+    return "refuted" if min(holm(against_it)) < EQUAL else "inconclusive"
+
+
 def equal_to(journal: Journal, claim: Claim, verdict: Verdict) -> str:
     """Equivalence by two one-sided tests, which no control may pass."""
     metric, arm, margin = str(claim.metric), str(claim.arm), float(claim.margin or 0)
-    assert claim.margin_unit == "absolute"
 
     def tests(one: Compared, a: str, b: str) -> tuple[float, float]:
         effect, interval = difference(journal, metric, a, b)
         check(one, effect, interval, EQUAL, f"{claim.id}: {a} − {b}")
-        high, low = one_sided(interval, margin), one_sided(interval, -margin)
-        assert high is not None
-        assert low is not None
+        high, low = (beyond(journal, claim, a, b, bound) for bound in (margin, -margin))
         assert one.p == close(max(1 - high, low))
         return max(1 - high, low), min(high, 1 - low)
 
@@ -361,6 +392,7 @@ KINDS: dict[str, Callable[[Journal, Claim, Verdict], str]] = {
     "superiority": better_than,
     "pairwise": better_than,
     "equivalence": equal_to,
+    "non_inferiority": no_worse_than,
     "threshold": one_arm,
     "interval": one_arm,
     "trend": trend,
