@@ -58,6 +58,11 @@ def _space(stored: StoredSweep, study: Study, arm: str | None) -> ArmSpace:
     info = stored.sweep.search
     if study.search is None or info is None:
         raise UserError(f"{stored.experiment} does not search, so nothing can be enqueued; see space:")
+    if info.population:
+        raise UserError(
+            f"{stored.experiment} trains a population, which takes no members but its own children; nothing was "
+            "enqueued; points to begin with stand under search.start_with"
+        )
     names = [one.arm for one in study.search.arms]
     if arm is None and len(names) > 1:
         raise UserError(f"say which arm the point is for: --arm {' or --arm '.join(names)}")

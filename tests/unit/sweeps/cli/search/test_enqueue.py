@@ -69,3 +69,14 @@ def test_a_search_that_is_over_takes_none(call: Call, tmp_path: Path) -> None:
     searching(tmp_path, is_over=True)
     refused = call(*TRY)
     assert refused.code == 2 and "is over, and its winner stays" in refused.err
+
+
+def test_a_population_takes_no_point_that_it_would_never_propose(call: Call, tmp_path: Path) -> None:
+    results = searching(tmp_path)
+    (journal,) = (results / "journal").glob("*.jsonl")
+    text = journal.read_text(encoding="utf-8")
+    assert '"eta": 2' in text
+    journal.write_text(text.replace('"eta": 2', '"population": 4, "eta": 2'), encoding="utf-8")
+    refused = call(*TRY)
+    assert refused.code == 2 and "takes no members but its own children" in refused.err
+    assert enqueued(results) == []
