@@ -73,7 +73,8 @@ def test_before_its_time_limit_it_stops_in_order(tmp_path: Path) -> None:
         return folder.exists() and any(event["event"] == "report" for event in journal_events(folder))
 
     wait_for(lambda: has_begun() or process.poll() is not None, "a report")
-    os.kill(process.pid, signal.SIGTERM)  # as `--signal=B:TERM@120` does, to the script alone
+    if process.poll() is None:
+        os.kill(process.pid, signal.SIGTERM)  # as `--signal=B:TERM@120` does, to the script alone
     out, err = process.communicate()
     assert process.returncode == 130, out + err
     assert "Traceback" not in out + err
