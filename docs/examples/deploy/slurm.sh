@@ -16,7 +16,8 @@ set -euo pipefail
 : "${1:?name the study}"
 : "${PHASESWEEP_RESULTS:?set it to a folder that all nodes share}"
 
-head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head --lines=1)
+nodes=$(scontrol show hostnames "$SLURM_JOB_NODELIST") # not `| head`, which may end scontrol, and so this script
+head=${nodes%%$'\n'*}
 port=$((6379 + SLURM_JOB_ID % 1000)) # two jobs may share a node
 export RAY_ADDRESS="$head:$port"
 # Whoever can connect to the cluster can run code on it. The token is in the environment, not in a command line.

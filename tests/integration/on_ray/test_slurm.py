@@ -21,8 +21,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.ray, pytest.mark.timeout(900)]
 
 SCRIPT = Path(__file__).parents[3] / "docs" / "examples" / "deploy" / "slurm.sh"
 SCONTROL = """#!/bin/bash
-test "$1 $2 $3" = "show hostnames $SLURM_JOB_NODELIST" && echo 127.0.0.1 && echo 127.0.0.1
+test "$1 $2 $3" = "show hostnames $SLURM_JOB_NODELIST" && printf '127.0.0.1\\n%.0s' {1..20000}
 """
+"""More than a pipe holds: a reader that takes the first line and ends would end it as well."""
 SRUN = """#!/bin/bash
 while [[ $1 == --* ]]; do shift; done
 exec "$@"
